@@ -1,0 +1,247 @@
+import { constants } from 'node:os'
+import { binding, type Handle } from './binding.js'
+import { NetlinkError } from './errors.js'
+import {
+  HOST_LE,
+  type Message,
+  messages,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_MULTI,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  setSequence,
+  statusOf,
+} from './wire.js'
+
+// include/uapi/asm-generic/socket.h: #define SOL_SOCKET 1, SO_RCVBUF 8, SO_RCVBUFFORCE 33
+const SOL_SOCKET = 1
+const SO_RCVBUF = 8
+const SO_RCVBUFFORCE = 33
+// include/linux/socket.h: #define SOL_NETLINK 270; include/uapi/linux/netlink.h: #define NETLINK_ADD_MEMBERSHIP 1
+const SOL_NETLINK = 270
+const NETLINK_ADD_MEMBERSHIP = 1
+
+// include/uapi/linux/netlink.h
+export const NETLINK_ROUTE = 0
+export const NETLINK_SOCK_DIAG = 4
+export const NETLINK_NETFILTER = 12
+
+const { ENOBUFS, ECANCELED } = constants.errno
+
+export interface NetlinkSocketOptions {
+  /** Netlink family: NETLINK_NETFILTER, NETLINK_SOCK_DIAG, ... */
+  readonly protocol: number
+  /** Multicast groups to join, by number. */
+  readonly groups?: readonly number[]
+  /** Datagrams received in one system call. Default 64. */
+  readonly slots?: number
+  /** Bytes for each of them. Default 32,768, which holds what the kernel sends in one part of a dump. */
+  readonly slotSize?: number
+  /** Receive buffer in bytes; without CAP_NET_ADMIN the kernel caps it at net.core.rmem_max. */
+  readonly receiveBuffer?: number
+  /** A message that answers no request: an event. It lies in the slab: valid until the call returns. */
+  readonly onMessage?: (message: Message) => void
+  /**
+   * Sees each datagram first, as bytes `start` to `end` of the slab; true means that it is dealt with.
+   * For traffic too fast for an object a message.
+   */
+  readonly onDatagram?: (slab: Slab, start: number, end: number) => boolean
+  /** After all datagrams of one system call. */
+  readonly onBatchEnd?: (datagrams: number) => void
+  /** The kernel had to drop datagrams because the receive buffer was full (ENOBUFS). */
+  readonly onOverrun?: () => void
+}
+
+/** The memory that datagrams are received into. It belongs to the socket and is overwritten by the next batch. */
+export interface Slab {
+  readonly bytes: Uint8Array
+  readonly view: DataView
+}
+
+export interface Reply {
+  /** A dump ran while what it lists changed: it may be inconsistent (NLM_F_DUMP_INTR). */
+  readonly interrupted: boolean
+}
+
+interface Pending {
+  readonly doing: string
+  readonly dump: boolean
+  readonly onReply: ((message: Message) => void) | undefined
+  readonly resolve: (reply: Reply) => void
+  readonly reject: (error: NetlinkError) => void
+  interrupted: boolean
+}
+
+/** A netlink socket of any family, bound in the network namespace of the process. */
+export class NetlinkSocket {
+  /** Datagrams longer than a slot, which were lost; and times that the receive buffer overran. */
+  readonly stats = { truncated: 0, overruns: 0 }
+  readonly #options: NetlinkSocketOptions
+  readonly #slab: Slab
+  readonly #slotSize: number
+  readonly #lengths: Int32Array
+  readonly #pending = new Map<number, Pending>()
+  #handle: Handle | undefined
+  #sequence = 0
+
+  /** @throws NetlinkError when the kernel has no such netlink family, or the memory or descriptors ran out */
+  constructor(options: NetlinkSocketOptions) {
+    const slots = options.slots ?? 64
+    this.#options = options
+    this.#slotSize = options.slotSize ?? 32768
+    const bytes = new Uint8Array(slots * this.#slotSize)
+    this.#slab = { bytes, view: new DataView(bytes.buffer) }
+    this.#lengths = new Int32Array(slots)
+    const handle = binding.open(options.protocol, bytes, this.#lengths, (count, errno) =>
+      this.#onBatch(count, errno),
+    )
+    if (typeof handle === 'number') throw new NetlinkError(handle, 'opening a netlink socket')
+    this.#handle = handle
+    try {
+      this.#configure(options)
+    } catch (error) {
+      this.close()
+      throw error
+    }
+  }
+
+  get closed(): boolean {
+    return this.#handle === undefined
+  }
+
+  /** The address that the kernel gave to this socket; requests are answered to it. */
+  get portId(): number {
+    return this.#check(binding.portId(this.#open()), 'reading the netlink port id')
+  }
+
+  /** Size of the receive buffer in bytes, as the kernel counts it (twice what was asked for). */
+  get receiveBuffer(): number {
+    return this.#check(binding.getOption(this.#open(), SOL_SOCKET, SO_RCVBUF), 'reading SO_RCVBUF')
+  }
+
+  /** Sends bytes as they are. @throws NetlinkError */
+  send(bytes: Uint8Array, length = bytes.length): void {
+    this.#check(binding.send(this.#open(), bytes, length), 'sending to the kernel')
+  }
+
+  /**
+   * Sends one request and waits for its end: an acknowledgement, or the end of a dump.
+   * @param message a finished message; NLM_F_ACK is added unless it is a dump; its sequence is set here
+   * @param doing what is tried, for the error
+   * @param onReply called for each message of the answer, which is valid until the call returns
+   * @throws NetlinkError (rejects) with the kernel's errno; ENOBUFS when the answer may have been lost;
+   *   ECANCELED when the socket was closed
+   */
+  request(message: Uint8Array, doing: string, onReply?: (message: Message) => void): Promise<Reply> {
+    const view = new DataView(message.buffer, message.byteOffset)
+    const flags = view.getUint16(6, HOST_LE)
+    const dump = (flags & NLM_F_DUMP) === NLM_F_DUMP
+    if (!dump) view.setUint16(6, flags | NLM_F_ACK, HOST_LE)
+    this.#sequence = (this.#sequence % 0xfffffff) + 1
+    const sequence = this.#sequence
+    setSequence(message, sequence)
+    return new Promise((resolve, reject) => {
+      this.#pending.set(sequence, { doing, dump, onReply, resolve, reject, interrupted: false })
+      try {
+        this.send(message)
+      } catch (error) {
+        this.#pending.delete(sequence)
+        reject(error)
+      }
+    })
+  }
+
+  /** Joins a multicast group, by number. @throws NetlinkError */
+  join(group: number): void {
+    this.setOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group, `joining netlink group ${group}`)
+  }
+
+  /** setsockopt(2) with an int. @throws NetlinkError */
+  setOption(level: number, name: number, value: number, doing = `setting option ${level}/${name}`): void {
+    this.#check(binding.setOption(this.#open(), level, name, value), doing)
+  }
+
+  /** Whether the open socket keeps the process running. It does, unless told otherwise. */
+  keepAlive(yes: boolean): void {
+    if (this.#handle) binding.keepAlive(this.#handle, yes)
+  }
+
+  /** Closes the socket at once, in a callback too; a second call does nothing. Requests under way are rejected. */
+  close(): void {
+    if (!this.#handle) return
+    binding.close(this.#handle)
+    this.#handle = undefined
+    this.#rejectAll(ECANCELED)
+  }
+
+  #configure(options: NetlinkSocketOptions): void {
+    if (options.receiveBuffer !== undefined) {
+      const forced = binding.setOption(this.#open(), SOL_SOCKET, SO_RCVBUFFORCE, options.receiveBuffer)
+      if (forced < 0) this.setOption(SOL_SOCKET, SO_RCVBUF, options.receiveBuffer)
+    }
+    for (const group of options.groups ?? []) this.join(group)
+  }
+
+  #onBatch(count: number, errno: number): void {
+    if (errno !== 0) {
+      this.#onReceiveError(errno)
+      return
+    }
+    const { onDatagram, onBatchEnd } = this.#options
+    for (let slot = 0; slot < count && this.#handle; slot++) {
+      const length = this.#lengths[slot]!
+      const start = slot * this.#slotSize
+      if (length < 0) this.stats.truncated++
+      else if (!onDatagram?.(this.#slab, start, start + length)) this.#walk(start, start + length)
+    }
+    onBatchEnd?.(count)
+  }
+
+  #onReceiveError(errno: number): void {
+    if (errno !== ENOBUFS) {
+      this.#rejectAll(errno)
+      return
+    }
+    this.stats.overruns++
+    this.#rejectAll(ENOBUFS)
+    this.#options.onOverrun?.()
+  }
+
+  #walk(start: number, end: number): void {
+    for (const message of messages(this.#slab.view, start, end)) {
+      const pending = message.sequence === 0 ? undefined : this.#pending.get(message.sequence)
+      if (pending) this.#onReply(pending, message)
+      else if (message.type > NLMSG_DONE) this.#options.onMessage?.(message)
+    }
+  }
+
+  #onReply(pending: Pending, message: Message): void {
+    if (message.flags & NLM_F_DUMP_INTR && message.flags & NLM_F_MULTI) pending.interrupted = true
+    if (message.type !== NLMSG_ERROR && message.type !== NLMSG_DONE) {
+      pending.onReply?.(message)
+      return
+    }
+    this.#pending.delete(message.sequence)
+    const status = statusOf(message)
+    if (status === 0) pending.resolve({ interrupted: pending.interrupted })
+    else pending.reject(new NetlinkError(status, pending.doing))
+  }
+
+  #rejectAll(errno: number): void {
+    const pending = [...this.#pending.values()]
+    this.#pending.clear()
+    for (const { doing, reject } of pending) reject(new NetlinkError(errno, doing))
+  }
+
+  #open(): Handle {
+    if (!this.#handle) throw new NetlinkError(constants.errno.EBADF, 'using a closed netlink socket')
+    return this.#handle
+  }
+
+  #check(result: number, doing: string): number {
+    if (result < 0) throw new NetlinkError(result, doing)
+    return result
+  }
+}

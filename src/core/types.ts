@@ -1,0 +1,42 @@
+/** What the parts of the core say to each other. Plain values, no behaviour. */
+
+/** IP version, as in the first nibble of the header. */
+export type Family = 4 | 6
+
+/**
+ * An address as up to four 32-bit words in host order, most significant first.
+ * IPv4 uses the first word only; the other three are 0.
+ */
+export type Words = Uint32Array
+
+/** A network prefix: `length` is in bits, 0 to 32 or 0 to 128. Bits behind the length are 0. */
+export interface Prefix {
+  readonly family: Family
+  readonly words: Words
+  readonly length: number
+}
+
+/** Ports from `first` to `last`, both included. */
+export interface PortRange {
+  readonly first: number
+  readonly last: number
+}
+
+/** Where a value of the configuration was written: for messages to the operator. */
+export interface Origin {
+  readonly file: string
+  /** 1-based; undefined where the source has no lines (environment, command line, default). */
+  readonly line: number | undefined
+}
+
+/** A place that may be reached: a prefix, a host name, or all names below a domain (`*.example.org`). */
+export type Destination =
+  | { readonly kind: 'prefix'; readonly prefix: Prefix }
+  | { readonly kind: 'name'; readonly name: string }
+  | { readonly kind: 'wildcard'; readonly domain: string }
+
+/** IP protocol numbers that have a name here (IANA protocol numbers; include/uapi/linux/in.h). */
+export const IPPROTO_ICMP = 1
+export const IPPROTO_TCP = 6
+export const IPPROTO_UDP = 17
+export const IPPROTO_ICMPV6 = 58
