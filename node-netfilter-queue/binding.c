@@ -102,7 +102,20 @@ static void call_on_batch(netlink_socket *s, int count, int error) {
   napi_close_handle_scope(s->env, scope);
 }
 
+/* JavaScript may detach the slab's memory (by transferring it to a worker): then it must not be written to. */
+static bool slab_in_place(netlink_socket *s) {
+  napi_handle_scope scope;
+  napi_value slab;
+  void *memory = NULL;
+  if (napi_open_handle_scope(s->env, &scope) != napi_ok) return false;
+  if (napi_get_reference_value(s->env, s->slab, &slab) == napi_ok)
+    napi_get_typedarray_info(s->env, slab, NULL, NULL, &memory, NULL, NULL);
+  napi_close_handle_scope(s->env, scope);
+  return memory == s->part[0].iov_base;
+}
+
 static int receive_batch(netlink_socket *s) {
+  if (!slab_in_place(s)) return -EFAULT;
   for (unsigned i = 0; i < s->slots; i++) s->message[i].msg_hdr.msg_namelen = sizeof *s->sender;
   int count = recvmmsg(s->fd, s->message, s->slots, MSG_DONTWAIT | MSG_TRUNC, NULL);
   if (count < 0) return -errno;
@@ -174,13 +187,14 @@ static void keep_references(netlink_socket *s, napi_value slab, napi_value lengt
   napi_async_init(s->env, resource, name, &s->context);
 }
 
+/* On failure the loop does not know the socket: uv_poll_start only fails for a descriptor watched twice. */
 static int start_polling(netlink_socket *s) {
   uv_loop_t *loop;
   if (napi_get_uv_event_loop(s->env, &loop) != napi_ok) return -EINVAL;
   int error = uv_poll_init(loop, &s->poll, s->fd);
-  if (error == 0) error = uv_poll_start(&s->poll, UV_READABLE, on_readable);
+  if (error != 0) return error;
   s->poll.data = s;
-  return error;
+  return uv_poll_start(&s->poll, UV_READABLE, on_readable);
 }
 
 /* open(protocol, slab: Uint8Array, lengths: Int32Array, on_batch): External, or a negative errno.
@@ -189,10 +203,12 @@ static napi_value js_open(napi_env env, napi_callback_info info) {
   size_t count = 4, slab_size, slots;
   napi_value argument[4], result;
   napi_typedarray_type type;
+  napi_valuetype on_batch_type;
   int32_t protocol;
   void *slab, *lengths;
   napi_get_cb_info(env, info, &count, argument, NULL, NULL);
-  if (napi_get_value_int32(env, argument[0], &protocol) != napi_ok ||
+  if (napi_typeof(env, argument[3], &on_batch_type) != napi_ok || on_batch_type != napi_function ||
+      napi_get_value_int32(env, argument[0], &protocol) != napi_ok ||
       napi_get_typedarray_info(env, argument[1], &type, &slab_size, &slab, NULL, NULL) != napi_ok ||
       type != napi_uint8_array ||
       napi_get_typedarray_info(env, argument[2], &type, &slots, &lengths, NULL, NULL) != napi_ok ||
@@ -308,7 +324,7 @@ static napi_value js_close(napi_env env, napi_callback_info info) {
 }
 
 /* notify(path, text): one datagram to an AF_UNIX socket; a leading '@' names an abstract one (unix(7)).
-   Returns 0 or a negative errno. */
+   Returns 0 or a negative errno: EMSGSIZE for a text of 1024 bytes or more. */
 static napi_value js_notify(napi_env env, napi_callback_info info) {
   size_t count = 2, path_length, text_length;
   napi_value argument[2];
@@ -318,8 +334,10 @@ static napi_value js_notify(napi_env env, napi_callback_info info) {
   if (napi_get_value_string_utf8(env, argument[0], NULL, 0, &path_length) != napi_ok ||
       path_length == 0 || path_length >= sizeof address.sun_path ||
       napi_get_value_string_utf8(env, argument[0], address.sun_path, sizeof address.sun_path, NULL) != napi_ok ||
-      napi_get_value_string_utf8(env, argument[1], text, sizeof text, &text_length) != napi_ok)
+      napi_get_value_string_utf8(env, argument[1], NULL, 0, &text_length) != napi_ok)
     return number(env, -EINVAL);
+  if (text_length >= sizeof text) return number(env, -EMSGSIZE);
+  napi_get_value_string_utf8(env, argument[1], text, sizeof text, &text_length);
   if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
   int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return number(env, -errno);

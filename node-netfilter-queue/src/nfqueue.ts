@@ -199,8 +199,10 @@ const VERDICT_WITH_MARK_LENGTH = VERDICT_LENGTH + NLA_HDRLEN + 4
 
 /**
  * Collects the verdicts of a batch for one send. Neighbours with the same verdict and the same new mark
- * become one NFQNL_MSG_VERDICT_BATCH, which decides everything up to its number: so under a flood of equal
- * verdicts the kernel reads one message, not sixty-four.
+ * become one NFQNL_MSG_VERDICT_BATCH, so under a flood of equal verdicts the kernel reads one message, not
+ * sixty-four. That message decides *every* waiting packet up to its number (the kernel compares numbers as a
+ * signed difference, so they may wrap), and packets come in the order of their numbers: it decides exactly the
+ * run as long as no older packet was left undecided. Whoever leaves one undecided calls `stopRuns()`.
  */
 export class VerdictWriter {
   /** What to send: the first `length` bytes. */
@@ -211,6 +213,7 @@ export class VerdictWriter {
   #lastStart = -1
   #lastVerdict = 0
   #lastMark = -1
+  #runs = true
 
   /** @param number the queue's @param capacity verdicts in a batch at most */
   constructor(number: number, capacity: number) {
@@ -224,14 +227,20 @@ export class VerdictWriter {
     this.#lastStart = -1
   }
 
-  /** @param mark the packet's new mark, or -1 to leave it as it is */
+  /** From now on one message a packet: an older packet is undecided, which a run would decide too. */
+  stopRuns(): void {
+    this.#runs = false
+    this.#lastStart = -1
+  }
+
+  /** @param id above all those added before @param mark the packet's new mark, or -1 to leave it as it is */
   add(id: number, verdict: Verdict, mark: number): void {
     if (this.#lastStart >= 0 && verdict === this.#lastVerdict && mark === this.#lastMark) {
       this.#view.setUint16(this.#lastStart + 4, NFQNL_MSG_VERDICT_BATCH, HOST_LE)
       this.#view.setUint32(this.#lastStart + 28, id)
       return
     }
-    this.#lastStart = this.length
+    this.#lastStart = this.#runs ? this.length : -1
     this.#lastVerdict = verdict
     this.#lastMark = mark
     this.length += this.#write(this.length, id, verdict, mark)
@@ -243,7 +252,9 @@ export class VerdictWriter {
     view.setUint32(at, length, HOST_LE)
     view.setUint16(at + 4, NFQNL_MSG_VERDICT, HOST_LE)
     view.setUint16(at + 6, NLM_F_REQUEST, HOST_LE)
-    view.setUint16(at + 18, this.#number)
+    view.setUint32(at + 8, 0)
+    view.setUint32(at + 12, 0)
+    view.setUint32(at + 16, this.#number)
     view.setUint16(at + 20, NLA_HDRLEN + 8, HOST_LE)
     view.setUint16(at + 22, NFQA_VERDICT_HDR, HOST_LE)
     view.setUint32(at + 24, verdict)

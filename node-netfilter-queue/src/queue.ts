@@ -34,16 +34,20 @@ export interface QueueOptions {
   readonly batch?: number
   /** Decides one packet: what it returns is the verdict. The packet is valid until it returns. */
   readonly onPacket: (packet: QueuedPacket) => Verdict
-  /** Decides a packet whose handler threw, or returned no verdict. There is no default. */
+  /**
+   * Decides a packet whose handler threw, or returned no verdict. It sees the packet's own mark again.
+   * There is no default: if this throws too, the packet is dropped, and once the verdicts of the batch were
+   * sent the error is thrown again, as an uncaught exception.
+   */
   readonly onError: (error: unknown, packet: QueuedPacket) => Verdict
-  /** After the verdicts of a batch were sent. */
+  /** After the verdicts of a batch were sent. What it throws is an uncaught exception. */
   readonly onBatch?: (packets: number) => void
 }
 
 /** Counters since the queue was opened. */
 export interface QueueStats {
   packets: number
-  /** Messages that could not be read: too long for their slot, or lengths that do not fit. */
+  /** Messages that could not be read, as no kernel sends them; their packets wait until the queue is closed. */
   unreadable: number
   /** Times that the receive buffer was full, so that the kernel had to drop or pass packets (ENOBUFS). */
   overruns: number
@@ -66,28 +70,34 @@ export class Queue {
   readonly #packet = new QueuedPacket()
   readonly #verdicts: VerdictWriter
   #decided = 0
+  #failure: { readonly error: unknown } | undefined
 
   /**
    * Binds a queue of the process's network namespace.
-   * @throws QueueOpenError (rejects) with `reason` and a message that says what to do
+   * Packets may reach the handler before the promise is resolved.
+   * @throws QueueOpenError (rejects) with `reason` and a message that says what to do; RangeError (rejects)
+   *   for an option out of its range
    */
   static async open(options: QueueOptions): Promise<Queue> {
-    const queue = new Queue(options)
+    let queue: Queue | undefined
     try {
+      queue = new Queue(options)
       await queue.#bind()
       return queue
     } catch (error) {
-      queue.close()
+      queue?.close()
       throw openError(options.number, error)
     }
   }
 
   private constructor(options: QueueOptions) {
     const { number, copyRange = 65535, maxLength = 1024, batch = 64 } = options
+    const receiveBuffer = options.receiveBuffer ?? 4 * 1024 * 1024
     checkRange('number', number, 0, 65535)
     checkRange('copyRange', copyRange, 0, 65535)
     checkRange('maxLength', maxLength, 1, 0xffffffff)
     checkRange('batch', batch, 1, 1024)
+    checkRange('receiveBuffer', receiveBuffer, 0, 0x3fffffff)
     this.number = number
     this.#options = options
     this.#verdicts = new VerdictWriter(number, batch)
@@ -95,9 +105,10 @@ export class Queue {
       protocol: NETLINK_NETFILTER,
       slots: batch,
       slotSize: (copyRange + MESSAGE_OVERHEAD + 7) & ~7,
-      receiveBuffer: options.receiveBuffer ?? 4 * 1024 * 1024,
+      receiveBuffer,
       onDatagram: (slab, start, end) => this.#onDatagram(slab, start, end),
-      onBatchEnd: () => this.#sendVerdicts(),
+      onBatchEnd: () => this.#finishBatch(),
+      onTruncated: () => this.#onUnreadable(),
       onOverrun: () => {
         this.stats.overruns++
       },
@@ -138,54 +149,76 @@ export class Queue {
     const parsed = parsePacket(slab.view, slab.bytes, start, end, packet)
     if (parsed === 'other') return false
     if (parsed === 'malformed') {
-      this.stats.unreadable++
+      this.#onUnreadable()
       return true
     }
-    const mark = packet.mark
-    const verdict = this.#decide(packet)
-    this.#verdicts.add(packet.id, verdict, packet.mark === mark ? -1 : packet.mark >>> 0)
+    const { id, mark } = packet
+    const verdict = this.#decide(packet, mark)
+    this.#verdicts.add(id, verdict, packet.mark === mark ? -1 : packet.mark >>> 0)
     this.#decided++
     return true
   }
 
-  #decide(packet: QueuedPacket): Verdict {
+  #onUnreadable(): void {
+    this.stats.unreadable++
+    this.#verdicts.stopRuns()
+  }
+
+  #decide(packet: QueuedPacket, mark: number): Verdict {
     try {
-      const verdict = this.#options.onPacket(packet)
-      if (isVerdict(verdict)) return verdict
-      throw new TypeError(`the packet handler returned no verdict but ${String(verdict)}`)
+      return checkVerdict(this.#options.onPacket(packet), 'onPacket')
     } catch (error) {
-      const verdict = this.#options.onError(error, packet)
-      return isVerdict(verdict) ? verdict : NF_DROP
+      packet.mark = mark
+      return this.#decideFailed(error, packet, mark)
     }
+  }
+
+  #decideFailed(error: unknown, packet: QueuedPacket, mark: number): Verdict {
+    try {
+      return checkVerdict(this.#options.onError(error, packet), 'onError')
+    } catch (error) {
+      packet.mark = mark
+      this.#failure ??= { error }
+      return NF_DROP
+    }
+  }
+
+  #finishBatch(): void {
+    const decided = this.#decided
+    if (decided === 0) return
+    this.#decided = 0
+    this.stats.packets += decided
+    this.#sendVerdicts()
+    const failure = this.#failure
+    this.#failure = undefined
+    this.#options.onBatch?.(decided)
+    if (failure) throw failure.error
   }
 
   #sendVerdicts(): void {
-    const decided = this.#decided
-    if (decided === 0) return
-    const verdicts = this.#verdicts
-    this.#decided = 0
-    this.stats.packets += decided
     try {
-      if (!this.closed) this.#socket.send(verdicts.bytes, verdicts.length)
+      if (!this.closed) this.#socket.send(this.#verdicts.bytes, this.#verdicts.length)
     } catch {
       this.stats.sendFailures++
+      this.#verdicts.stopRuns()
     }
-    verdicts.clear()
-    this.#options.onBatch?.(decided)
+    this.#verdicts.clear()
   }
 }
 
-const isVerdict = (value: unknown): value is Verdict =>
-  value === NF_ACCEPT || value === NF_DROP || value === NF_REPEAT
+function checkVerdict(value: Verdict, from: string): Verdict {
+  if (value === NF_ACCEPT || value === NF_DROP || value === NF_REPEAT) return value
+  throw new TypeError(`${from} returned no verdict but ${String(value)}`)
+}
 
 function checkRange(name: string, value: number, least: number, most: number): void {
   if (Number.isInteger(value) && value >= least && value <= most) return
   throw new RangeError(`${name} must be an integer from ${least} to ${most}, not ${value}`)
 }
 
-/** The kernel says EPERM both for a taken queue and for a missing capability: look which one it is. */
 function openError(number: number, error: unknown): unknown {
   if (!(error instanceof NetlinkError)) return error
+  const owner = ownerOf(number)
   const fail = (reason: QueueOpenError['reason'], message: string) =>
     new QueueOpenError(reason, `netfilter queue ${number}: ${message}`, { cause: error })
   if (error.code === 'EINVAL' || error.code === 'EPROTONOSUPPORT')
@@ -193,11 +226,9 @@ function openError(number: number, error: unknown): unknown {
       'unsupported',
       'this kernel has no NFQUEUE: load the module nfnetlink_queue, or use a kernel that has it',
     )
-  if (error.code === 'EBUSY' || (error.code === 'EPERM' && hasNetAdmin()))
-    return fail(
-      'taken',
-      `bound by another program${ownerOf(number)}: stop it, or choose another queue number`,
-    )
+  // The kernel says EPERM both for a taken queue and for a missing capability.
+  if (error.code === 'EBUSY' || (error.code === 'EPERM' && (owner ?? hasNetAdmin())))
+    return fail('taken', `bound by another program${owner || ''}: stop it, or choose another queue number`)
   if (error.code === 'EPERM')
     return fail('no-permission', 'CAP_NET_ADMIN is needed: run as root or give the service that capability')
   return fail('failed', error.message)
@@ -207,23 +238,27 @@ function openError(number: number, error: unknown): unknown {
 const CAP_NET_ADMIN = 12n
 
 function hasNetAdmin(): boolean {
-  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(read('/proc/self/status'))?.[1] ?? '0'
+  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(read('/proc/self/status') ?? '')?.[1] ?? '0'
   return ((BigInt(`0x${effective}`) >> CAP_NET_ADMIN) & 1n) === 1n
 }
 
-/** ` (netlink port 4711)`: by custom the port is the process id of the owner's first socket. */
-function ownerOf(number: number): string {
-  for (const line of read('/proc/self/net/netfilter/nfnetlink_queue').split('\n')) {
+/**
+ * ` (netlink port 4711)`: by custom the port is the process id of the owner's first socket. Empty when nobody
+ * is bound to the number, undefined when that cannot be read: the list belongs to root.
+ */
+function ownerOf(number: number): string | undefined {
+  const list = read('/proc/self/net/netfilter/nfnetlink_queue')
+  for (const line of list?.split('\n') ?? []) {
     const [queue, port] = line.trim().split(/\s+/)
     if (queue === String(number)) return ` (netlink port ${port}, often its process id)`
   }
-  return ''
+  return list && ''
 }
 
-function read(path: string): string {
+function read(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8')
   } catch {
-    return ''
+    return undefined
   }
 }

@@ -28,7 +28,7 @@ export const NETLINK_ROUTE = 0
 export const NETLINK_SOCK_DIAG = 4
 export const NETLINK_NETFILTER = 12
 
-const { ENOBUFS, ECANCELED } = constants.errno
+const { ENOBUFS, ECANCELED, EFAULT } = constants.errno
 
 export interface NetlinkSocketOptions {
   /** Netlink family: NETLINK_NETFILTER, NETLINK_SOCK_DIAG, ... */
@@ -52,9 +52,14 @@ export interface NetlinkSocketOptions {
   readonly onBatchEnd?: (datagrams: number) => void
   /** The kernel had to drop datagrams because the receive buffer was full (ENOBUFS). */
   readonly onOverrun?: () => void
+  /** A datagram was longer than its slot; it is lost. */
+  readonly onTruncated?: () => void
 }
 
-/** The memory that datagrams are received into. It belongs to the socket and is overwritten by the next batch. */
+/**
+ * The memory that datagrams are received into. It belongs to the socket and is overwritten by the next batch.
+ * Transferring it to a worker closes the socket.
+ */
 export interface Slab {
   readonly bytes: Uint8Array
   readonly view: DataView
@@ -70,14 +75,20 @@ interface Pending {
   readonly dump: boolean
   readonly onReply: ((message: Message) => void) | undefined
   readonly resolve: (reply: Reply) => void
-  readonly reject: (error: NetlinkError) => void
+  readonly reject: (error: unknown) => void
   interrupted: boolean
 }
 
-/** A netlink socket of any family, bound in the network namespace of the process. */
+/**
+ * A netlink socket of any family, bound in the network namespace of the process.
+ * A callback that throws keeps nothing from the others: once the batch is done, the first error is thrown
+ * again, as an uncaught exception. Only an `onReply` that throws rejects its own request instead.
+ */
 export class NetlinkSocket {
   /** Datagrams longer than a slot, which were lost; and times that the receive buffer overran. */
   readonly stats = { truncated: 0, overruns: 0 }
+  /** The address that the kernel gave to this socket; requests are answered to it. */
+  readonly portId: number
   readonly #options: NetlinkSocketOptions
   readonly #slab: Slab
   readonly #slotSize: number
@@ -85,6 +96,7 @@ export class NetlinkSocket {
   readonly #pending = new Map<number, Pending>()
   #handle: Handle | undefined
   #sequence = 0
+  #failure: { readonly error: unknown } | undefined
 
   /** @throws NetlinkError when the kernel has no such netlink family, or the memory or descriptors ran out */
   constructor(options: NetlinkSocketOptions) {
@@ -100,6 +112,7 @@ export class NetlinkSocket {
     if (typeof handle === 'number') throw new NetlinkError(handle, 'opening a netlink socket')
     this.#handle = handle
     try {
+      this.portId = this.#check(binding.portId(handle), 'reading the netlink port id')
       this.#configure(options)
     } catch (error) {
       this.close()
@@ -109,11 +122,6 @@ export class NetlinkSocket {
 
   get closed(): boolean {
     return this.#handle === undefined
-  }
-
-  /** The address that the kernel gave to this socket; requests are answered to it. */
-  get portId(): number {
-    return this.#check(binding.portId(this.#open()), 'reading the netlink port id')
   }
 
   /** Size of the receive buffer in bytes, as the kernel counts it (twice what was asked for). */
@@ -127,11 +135,12 @@ export class NetlinkSocket {
   }
 
   /**
-   * Sends one request and waits for its end: an acknowledgement, or the end of a dump.
+   * Sends one request and waits for its end: an acknowledgement, or the end of a dump. The kernel runs one
+   * dump a socket at a time: a second one is refused with EBUSY.
    * @param message a finished message; NLM_F_ACK is added unless it is a dump; its sequence is set here
    * @param doing what is tried, for the error
    * @param onReply called for each message of the answer, which is valid until the call returns
-   * @throws NetlinkError (rejects) with the kernel's errno; ENOBUFS when the answer may have been lost;
+   * @throws NetlinkError (rejects) with the kernel's errno; what `onReply` threw; ENOBUFS when the answer may have been lost;
    *   ECANCELED when the socket was closed
    */
   request(message: Uint8Array, doing: string, onReply?: (message: Message) => void): Promise<Reply> {
@@ -193,13 +202,33 @@ export class NetlinkSocket {
     for (let slot = 0; slot < count && this.#handle; slot++) {
       const length = this.#lengths[slot]!
       const start = slot * this.#slotSize
-      if (length < 0) this.stats.truncated++
-      else if (!onDatagram?.(this.#slab, start, start + length)) this.#walk(start, start + length)
+      try {
+        if (length < 0) this.#onTruncated()
+        else if (!onDatagram?.(this.#slab, start, start + length)) this.#walk(start, start + length)
+      } catch (error) {
+        this.#failure ??= { error }
+      }
     }
     onBatchEnd?.(count)
+    this.#throwFailure()
+  }
+
+  #onTruncated(): void {
+    this.stats.truncated++
+    this.#options.onTruncated?.()
+  }
+
+  #throwFailure(): void {
+    const failure = this.#failure
+    this.#failure = undefined
+    if (failure) throw failure.error
   }
 
   #onReceiveError(errno: number): void {
+    if (errno === EFAULT) {
+      this.close()
+      throw new NetlinkError(errno, 'receiving into memory that was transferred away')
+    }
     if (errno !== ENOBUFS) {
       this.#rejectAll(errno)
       return
@@ -211,22 +240,49 @@ export class NetlinkSocket {
 
   #walk(start: number, end: number): void {
     for (const message of messages(this.#slab.view, start, end)) {
-      const pending = message.sequence === 0 ? undefined : this.#pending.get(message.sequence)
+      if (!this.#handle) return
+      const pending = this.#pendingOf(message)
       if (pending) this.#onReply(pending, message)
-      else if (message.type > NLMSG_DONE) this.#options.onMessage?.(message)
+      else if (message.type > NLMSG_DONE) this.#onEvent(message)
+    }
+  }
+
+  /** An event that someone else's request caused may bear that request's sequence, but not our port. */
+  #pendingOf(message: Message): Pending | undefined {
+    const pending = this.#pending.get(message.sequence)
+    // struct nlmsghdr: nlmsg_pid stands at 12
+    return pending && message.view.getUint32(message.start + 12, HOST_LE) === this.portId
+      ? pending
+      : undefined
+  }
+
+  #onEvent(message: Message): void {
+    try {
+      this.#options.onMessage?.(message)
+    } catch (error) {
+      this.#failure ??= { error }
     }
   }
 
   #onReply(pending: Pending, message: Message): void {
     if (message.flags & NLM_F_DUMP_INTR && message.flags & NLM_F_MULTI) pending.interrupted = true
     if (message.type !== NLMSG_ERROR && message.type !== NLMSG_DONE) {
-      pending.onReply?.(message)
+      this.#onPart(pending, message)
       return
     }
     this.#pending.delete(message.sequence)
     const status = statusOf(message)
     if (status === 0) pending.resolve({ interrupted: pending.interrupted })
     else pending.reject(new NetlinkError(status, pending.doing))
+  }
+
+  #onPart(pending: Pending, message: Message): void {
+    try {
+      pending.onReply?.(message)
+    } catch (error) {
+      this.#pending.delete(message.sequence)
+      pending.reject(error)
+    }
   }
 
   #rejectAll(errno: number): void {

@@ -1,0 +1,104 @@
+import t from 'tap'
+import { inNamespace, isRoot, run, SCENARIOS } from './helper.js'
+
+t.jobs = 4
+
+async function report(scenario: string) {
+  const outcome = await inNamespace(scenario)
+  if (outcome.code !== 0 || outcome.stderr) throw new Error(`${scenario}: ${outcome.code} ${outcome.stderr}`)
+  return outcome.report
+}
+
+const range = (count: number, from = 0) => Array.from({ length: count }, (_, i) => from + i)
+const odd = range(20).filter((i) => i % 2)
+
+t.test('what is accepted arrives, what is dropped does not', async (t) => {
+  t.match(await report('acceptAndDrop'), {
+    arrived: odd,
+    stats: { packets: 20, unreadable: 0, sendFailures: 0 },
+  })
+})
+
+t.test(
+  'ACCEPT passes over the rules below; REPEAT shows the packet to the rules above, with its new mark',
+  async (t) => {
+    const { arrived, counters } = await report('repeat')
+    t.same(
+      arrived.sort((a: number, b: number) => a - b),
+      range(20),
+    )
+    t.same(counters, [10, 10])
+  },
+)
+
+t.test('of 1,000 packets with mixed verdicts exactly the intended ones arrive', async (t) => {
+  const { wanted, arrived, largestBatch } = await report('mixture')
+  t.same(arrived, wanted)
+  t.ok(largestBatch > 16, `batches of up to ${largestBatch}`)
+})
+
+t.test('the owner of the sending socket is told', async (t) => {
+  const { uids, self } = await report('owner')
+  if (isRoot) t.same(uids, self)
+  else t.same(uids, [process.getuid?.(), process.getgid?.()], 'as the initial user namespace knows it')
+  if (!isRoot) return t.comment('second user: left out, because only root can become another user')
+  const other = await run(['unshare', '--net', process.execPath, SCENARIOS, 'owner', 'other'])
+  t.same(other.report.uids, [65534, 65533], 'another user')
+})
+
+t.test('a full queue drops, or with failOpen passes, what it cannot hold', async (t) => {
+  const { closed, open, counters } = await report('full')
+  t.same([closed.stats.packets, closed.arrived.length], [4, 0])
+  t.same([open.stats.packets, open.arrived], [4, range(6, 4)])
+  t.same(counters, [6])
+})
+
+t.test('an overrun of the receive buffer is counted, and the queue goes on', async (t) => {
+  const { before, stats } = await report('overrun')
+  t.ok(before > 0 && before < 50, `${before} of 50 arrived`)
+  t.equal(stats.packets, before + 1)
+})
+
+t.test('the copy range cuts what is seen, not what is told of the length', async (t) => {
+  t.same(await report('cut'), [28, 32])
+})
+
+t.test('a queue that is taken, or not permitted, says so', async (t) => {
+  const { error, afterwards } = await report('taken')
+  t.match(error, { reason: 'taken', message: /bound by another program \(netlink port \d+.*choose another/ })
+  t.equal(afterwards, 'opened')
+  const unprivileged = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups']
+  const prefix = isRoot ? ['unshare', '--net', ...unprivileged] : []
+  const refused = await run([...prefix, process.execPath, SCENARIOS, 'permission'])
+  t.match(refused.report, { reason: 'no-permission', message: /CAP_NET_ADMIN is needed/ })
+})
+
+t.test('an option out of its range is refused before anything is opened', async (t) => {
+  t.same(await report('ranges'), Array(9).fill('RangeError'))
+})
+
+t.test('a request ends with its acknowledgement, its error, the end of its dump, or the close', async (t) => {
+  const { names, ...codes } = await report('requests')
+  t.same(codes, {
+    acknowledged: 'done',
+    refused: 'ENODEV',
+    dumped: 'done',
+    threw: 'from onReply',
+    again: 'done',
+    underWay: 'ECANCELED',
+    closed: 'EBADF',
+    up: true,
+  })
+  t.ok(names.length > 0 && names.every((type: number) => type === 16), 'a dump lists links')
+})
+
+t.test('conntrack can be listed', async (t) => {
+  t.equal(await report('conntrack'), 1)
+})
+
+t.test('an event handler that throws keeps nothing from the requests', async (t) => {
+  const { code, seen, uncaught } = await report('events')
+  t.equal(code, 'done')
+  t.ok(seen > 0)
+  t.ok(uncaught.length > 0 && uncaught.every((message: string) => message === 'from onMessage'))
+})

@@ -1,0 +1,96 @@
+import t, { type Test } from 'tap'
+import { inNamespace, type Outcome } from './helper.js'
+
+t.jobs = 4
+
+async function clean(t: Test, scenario: string, options: { code?: number; node?: string[] } = {}) {
+  const outcome = await inNamespace(scenario, options.node)
+  t.match(outcome, { code: options.code ?? 0, signal: null, stderr: '' }, `${scenario} ends as it should`)
+  return outcome.report
+}
+
+type Case = [promise: string, scenario: string, expected: unknown, code?: number]
+
+const cases: Case[] = [
+  [
+    'closing in the handler ends the queue there and then',
+    'closeInHandler',
+    { seen: 3, closed: true, arrived: 0 },
+  ],
+  ['a second close does nothing', 'closeTwice', { seen: 3, closed: true }],
+  ['a queue without packets closes', 'closeBeforeAnyPacket', null],
+  ['an exit without close is clean', 'exitWithoutClose', null],
+  ['process.exit() in the handler is the exit code', 'exitInHandler', undefined, 7],
+  ['an unreferenced queue lets the process end', 'unreferenced', null],
+]
+for (const [promise, scenario, expected, code = 0] of cases)
+  t.test(promise, async (t) => {
+    t.match((await clean(t, scenario, { code })) ?? null, expected ?? null)
+  })
+
+t.test('closing in onBatch comes after the verdicts of the batch', async (t) => {
+  const { arrived, packets } = await clean(t, 'closeInOnBatch')
+  t.ok(packets > 0)
+  t.equal(arrived, packets)
+})
+
+const allBut = (...missing: number[]) =>
+  Array.from({ length: 10 }, (_, i) => i).filter((i) => !missing.includes(i))
+
+t.test('when the handler throws, onError decides that packet, and no other', async (t) => {
+  t.match(await clean(t, 'throwInHandler'), { arrived: allBut(5), uncaught: [] })
+  t.match(await clean(t, 'throwInHandlerAccepted'), { arrived: allBut(), uncaught: [] })
+})
+
+t.test('a handler that returns no verdict is a handler that throws', async (t) => {
+  t.match(await clean(t, 'noVerdict'), { arrived: allBut(5), uncaught: [] })
+})
+
+t.test(
+  'when onError throws, that packet is dropped, the others are judged, the process hears of it',
+  async (t) => {
+    t.match(await clean(t, 'throwInOnError'), { arrived: allBut(5), uncaught: ['from onError'] })
+  },
+)
+
+t.test('when onBatch throws, the verdicts were sent, the process hears of it', async (t) => {
+  const { arrived, uncaught } = await clean(t, 'throwInOnBatch')
+  t.same(arrived, allBut())
+  t.ok(uncaught.length > 0 && uncaught.every((message: string) => message === 'from onBatch'))
+})
+
+t.test('without a listener an uncaught exception ends the process as usual', async (t) => {
+  const outcome: Outcome = await inNamespace('dieInOnBatch')
+  t.match(outcome, { code: 1, signal: null, stderr: /Error: from onBatch/ })
+})
+
+t.test('memory that was transferred away is not written to: the queue closes and says so', async (t) => {
+  t.same(await clean(t, 'slabTransferred'), { uncaught: ['EFAULT'], arrived: [0] })
+})
+
+t.test('a queue in a worker ends with the worker, while packets flow', async (t) => {
+  t.same(await clean(t, 'workerCloses'), [0, 0, 0], 'closed')
+  t.same(await clean(t, 'workerTerminated'), Array(10).fill(1), 'terminated')
+  t.same(await clean(t, 'workerExits'), Array(5).fill(7), 'process.exit() in the handler')
+  t.same(await clean(t, 'workerThrows'), Array(3).fill(1), 'an uncaught exception')
+})
+
+t.test('a number can be bound again right after close, and no descriptor is left', async (t) => {
+  const { before, after } = await clean(t, 'reopen')
+  t.equal(after, before)
+})
+
+t.test('two queues work side by side', async (t) => {
+  t.same(await clean(t, 'twoQueues'), { five: 50, six: 50 })
+})
+
+t.test('200 queues opened and closed leave no memory behind', async (t) => {
+  const { before, after } = await clean(t, 'memory', { node: ['--expose-gc'] })
+  t.ok(after.heapUsed < before.heapUsed + 1_000_000, `heap ${before.heapUsed} to ${after.heapUsed}`)
+  t.ok(after.external < before.external + 1_000_000, `external ${before.external} to ${after.external}`)
+  t.equal(after.descriptors, before.descriptors, 'nor descriptors')
+})
+
+t.test('a queue that nobody holds goes on working, whatever the collector does', async (t) => {
+  t.same(await clean(t, 'dropped', { node: ['--expose-gc'] }), { judged: 200 })
+})

@@ -1,0 +1,89 @@
+/** The operator's own rules. */
+import type { PortRange } from '../core/types.js'
+import type { UserLookup } from '../users.js'
+import { choice, fieldsOf, listOf, listOrNone, text } from './formats.js'
+import { destination, ports, users } from './network.js'
+import type { Format, Place } from './place.js'
+import { quote } from './problems.js'
+import type { AllowEntry } from './types.js'
+
+const KEYS = ['name', 'to', 'ports', 'protocol', 'users', 'units', 'expires'] as const
+
+const ALL_PORTS: readonly PortRange[] = [{ first: 0, last: 65535 }]
+
+/** All rules. A name may be used once, over all files. */
+export function rules(lookup: UserLookup): Format<readonly AllowEntry[]> {
+  const list = listOrNone(rule(lookup), '[{ name: api, to: [api.example.org] }]')
+  return (value, place) => {
+    const entries = list(value, place)
+    if (Array.isArray(value)) refuseSameNames(value, place)
+    return entries
+  }
+}
+
+function refuseSameNames(entries: readonly unknown[], place: Place): void {
+  const first = new Map<string, Place>()
+  for (const [index, entry] of entries.entries()) {
+    const name = (entry as { name?: unknown } | null)?.name
+    if (typeof name !== 'string') continue
+    const here = place.at(index).at('name')
+    const other = first.get(name)
+    if (other === undefined) first.set(name, here)
+    else here.fail(`${quote(name)} is the name of another rule already, at ${whereIs(other)}`)
+  }
+}
+
+function whereIs({ origin, key }: Place): string {
+  return origin.line === undefined ? key : `${origin.file}:${origin.line}`
+}
+
+function rule(lookup: UserLookup): Format<AllowEntry> {
+  return (value, place) => {
+    const fields = fieldsOf(value, place, KEYS)
+    if (fields === undefined) return undefined
+    const name = fields.required('name', ruleName)
+    const to = fields.required('to', listOf(destination, '[api.example.org]'))
+    const protocol = fields.optional('protocol', choice('tcp', 'udp', 'icmp', 'any')) ?? 'tcp'
+    const written = fields.optional('ports', ports)
+    if (written && protocol === 'icmp') place.at('ports').fail('icmp has no ports: leave this out')
+    const rest = {
+      users: fields.optional('users', users(lookup)),
+      units: fields.optional('units', listOf(unit, '[nginx.service]')),
+      expires: fields.optional('expires', instant),
+    }
+    if (name === undefined || to === undefined) return undefined
+    return { name, to, ports: written ?? ALL_PORTS, protocol, ...rest, origin: place.origin }
+  }
+}
+
+/** The name goes to the log and to metrics: short, and of plain characters. */
+const ruleName: Format<string> = text('a name', (name, place) => {
+  if (/^[a-z0-9][a-z0-9 ._-]{0,63}$/i.test(name)) return name
+  return place.fail(
+    `must be 1 to 64 letters, digits, spaces, dots, hyphens or underscores, not ${quote(name)}`,
+  )
+})
+
+/** systemd.unit(5): a name with a type behind the last dot. */
+const unit: Format<string> = text('a systemd unit', (name, place) => {
+  if (/^[\w:.\\@-]{1,240}\.(service|scope|slice|socket|mount|swap)$/.test(name)) return name
+  const meant = /^[\w:\\@-]+$/.test(name) ? `${name}.service` : 'nginx.service'
+  return place.fail(`must be a systemd unit with its type, like ${meant}, not ${quote(name)}`)
+})
+
+/** Milliseconds since 1970, from an ISO 8601 date (its beginning in UTC), or a date and time with a zone. */
+const instant: Format<number> = text('a date and time', (written, place) => {
+  const match = /^(\d{4}-\d\d-\d\d)(?:[T ]\d\d:\d\d(?::\d\d)?(Z|[+-]\d\d:\d\d)?)?$/i.exec(written)
+  const example = '2027-01-31 or 2027-01-31T18:00:00Z'
+  if (match === null) return place.fail(`must be a date, like ${example}, not ${quote(written)}`)
+  if (written.length > 10 && match[2] === undefined) {
+    return place.fail(
+      `has no time zone: write ${written.replace(' ', 'T')}Z for UTC, or an offset such as +02:00`,
+    )
+  }
+  const time = Date.parse(written.toUpperCase().replace(' ', 'T'))
+  // Date.parse takes February 30 for March 2.
+  const day = Date.parse(`${match[1]}T00:00:00Z`)
+  const exists = !Number.isNaN(time) && new Date(day).toISOString().startsWith(match[1]!)
+  return exists ? time : place.fail(`is no date of the calendar: ${quote(written)}`)
+})

@@ -1,0 +1,201 @@
+/** YAML text to values that know where they were written. Nothing in the text is trusted to be small or shallow. */
+import {
+  CST,
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  Lexer,
+  LineCounter,
+  type Node,
+  parseDocument,
+  type YAMLError,
+} from 'yaml'
+import type { Origin } from '../core/types.js'
+import type { Problem } from './problems.js'
+
+export type Scalar = string | number | boolean | null
+
+/** A value with its place. `size` counts the values in it, every use of an alias again. */
+export type Written = { readonly origin: Origin; readonly size: number } & (
+  | { readonly kind: 'scalar'; readonly value: Scalar }
+  | { readonly kind: 'list'; readonly items: readonly Written[] }
+  | { readonly kind: 'mapping'; readonly entries: readonly Entry[] }
+)
+
+/** One `key: value`. The origin is that of the key: a value may begin further down. */
+export interface Entry {
+  readonly key: string
+  readonly origin: Origin
+  readonly value: Written
+}
+
+/** The parser recurses, and some 100,000 levels end the process instead of throwing. */
+const MAX_DEPTH = 64
+/** Far more than 1 MiB of honest text holds; a bomb of aliases grows past it at once. */
+const MAX_VALUES = 200_000
+const MAX_SYNTAX_PROBLEMS = 5
+
+export interface ParsedText {
+  /** undefined when the text holds no value (only comments), or when there are problems with its syntax. */
+  readonly root: Written | undefined
+  readonly problems: readonly Problem[]
+}
+
+/** Reads one YAML document. `hasLines` is false for one value of the environment or of the command line. */
+export function parseYaml(text: string, file: string, hasLines = true): ParsedText {
+  const lines = new LineCounter()
+  const origin = (offset: number): Origin => ({
+    file,
+    line: hasLines ? lines.linePos(offset).line : undefined,
+  })
+  const deep = tooDeep(text)
+  if (deep !== undefined) {
+    const line = hasLines ? deep : undefined
+    return {
+      root: undefined,
+      problems: [{ origin: { file, line }, key: '', reason: 'is nested too deeply' }],
+    }
+  }
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    stringKeys: true,
+    uniqueKeys: false,
+  })
+  const problems = syntaxProblems(document, lines, origin)
+  if (problems.length > 0 || document.contents === null) return { root: undefined, problems }
+  const reader = new Reader(origin)
+  const root = reader.read(document.contents, origin(0))
+  return { root, problems: reader.problems }
+}
+
+/** The line where brackets, or list marks on one line, are nested beyond the limit. */
+function tooDeep(text: string): number | undefined {
+  let line = 1
+  let brackets = 0
+  let marks = 0
+  for (const token of new Lexer().lex(text)) {
+    const type = CST.tokenType(token)
+    if (type === 'flow-seq-start' || type === 'flow-map-start') brackets++
+    else if (type === 'flow-seq-end' || type === 'flow-map-end') brackets--
+    else if (type === 'seq-item-ind' || type === 'explicit-key-ind') marks++
+    else if (type === 'newline') marks = 0
+    if (brackets > MAX_DEPTH || marks > MAX_DEPTH) return line
+    for (const character of token) if (character === '\n') line++
+  }
+  return undefined
+}
+
+/**
+ * The errors of the parser, worth reading: after the first, those about tokens out of place only follow from it.
+ * A tag (`!name`) that means nothing is a warning to the parser, and a mistake here.
+ */
+function syntaxProblems(
+  document: Document.Parsed,
+  lines: LineCounter,
+  origin: (offset: number) => Origin,
+): Problem[] {
+  const problems = new Map<number, Problem>()
+  for (const error of [...document.errors, ...document.warnings]) {
+    const { line, col } = lines.linePos(error.pos[0])
+    if (problems.size > 0 && (error.code === 'UNEXPECTED_TOKEN' || problems.has(line))) continue
+    problems.set(line, { origin: origin(error.pos[0]), key: '', reason: `${explain(error)} (column ${col})` })
+  }
+  return [...problems.values()].slice(0, MAX_SYNTAX_PROBLEMS)
+}
+
+const EXPLANATIONS: Partial<Record<YAMLError['code'], string>> = {
+  TAB_AS_INDENT: 'a tab indents this line: use spaces',
+  MULTIPLE_DOCS: 'a second YAML document begins here ("---"): one for each file',
+  BLOCK_AS_IMPLICIT_KEY: 'there are two "key: value" on one line: put a value that holds ": " in quotes',
+  MULTILINE_IMPLICIT_KEY: 'this line has no "key: value": a colon and a space may be missing',
+  NON_STRING_KEY: 'a key is one word, not a list or a mapping',
+  BAD_ALIAS: 'a word that begins with * must be in quotes',
+  MISSING_CHAR: 'a quote or bracket that was opened before is not closed, or a colon is missing',
+}
+
+function explain(error: YAMLError): string {
+  const unclosed = /must be sufficiently indented and end with a (.)$/.exec(error.message)
+  if (unclosed) return `a closing ${unclosed[1]} is missing before this line`
+  const known = EXPLANATIONS[error.code]
+  return known ?? `is not valid YAML: ${error.message}`
+}
+
+/** Walks the nodes of a document. `path` is where a value is, like `allow[2].ports`. */
+class Reader {
+  readonly problems: Problem[] = []
+  private readonly anchors = new Map<string, Written>()
+
+  constructor(private readonly origin: (offset: number) => Origin) {}
+
+  read(node: Node | null, fallback: Origin, path = ''): Written {
+    const origin = node?.range ? this.origin(node.range[0]) : fallback
+    if (isAlias(node)) return this.alias(node.source, origin, path)
+    const written = this.bounded(this.convert(node, origin, path), path)
+    // After the value, so that an alias of itself within it is unknown.
+    if (node && 'anchor' in node && typeof node.anchor === 'string') this.anchors.set(node.anchor, written)
+    return written
+  }
+
+  private convert(node: Node | null, origin: Origin, path: string): Written {
+    if (isMap(node)) {
+      const entries = this.entries(node.items as Pair[], origin, path)
+      return { kind: 'mapping', entries, origin, size: total(entries.map((entry) => entry.value)) }
+    }
+    if (isSeq(node)) {
+      const items = node.items.map((item, at) => this.read(item as Node | null, origin, step(path, at)))
+      return { kind: 'list', items, origin, size: total(items) }
+    }
+    return { kind: 'scalar', value: isScalar(node) ? (node.value as Scalar) : null, origin, size: 1 }
+  }
+
+  private entries(pairs: readonly Pair[], fallback: Origin, path: string): Entry[] {
+    const entries = new Map<string, Entry>()
+    for (const pair of pairs) {
+      const origin = pair.key?.range ? this.origin(pair.key.range[0]) : fallback
+      const key = isScalar(pair.key) ? String(pair.key.value ?? '') : ''
+      const value = this.read(pair.value, origin, step(path, key))
+      const first = entries.get(key)
+      if (first === undefined) entries.set(key, { key, origin, value })
+      else this.fail(origin, step(path, key), `is written twice, first on line ${first.origin.line}`)
+    }
+    return [...entries.values()]
+  }
+
+  private alias(name: string, origin: Origin, path: string): Written {
+    const written = this.anchors.get(name)
+    if (written !== undefined) return written
+    return this.fail(
+      origin,
+      path,
+      `*${name} must be in quotes: "*${name}" (there is no anchor &${name} before it)`,
+    )
+  }
+
+  private bounded(written: Written, path: string): Written {
+    if (written.size <= MAX_VALUES) return written
+    return this.fail(written.origin, path, `holds more than ${MAX_VALUES} values, aliases counted each time`)
+  }
+
+  private fail(origin: Origin, key: string, reason: string): Written {
+    this.problems.push({ origin, key, reason })
+    return { kind: 'scalar', value: null, origin, size: 1 }
+  }
+}
+
+interface Pair {
+  readonly key: Node | null
+  readonly value: Node | null
+}
+
+/** The path of what is inside of `path`: a key of a mapping, or a place in a list. */
+export function step(path: string, inside: string | number): string {
+  if (typeof inside === 'number') return `${path}[${inside}]`
+  return path === '' ? inside : `${path}.${inside}`
+}
+
+function total(values: readonly Written[]): number {
+  return values.reduce((sum, value) => sum + value.size, 1)
+}

@@ -1,0 +1,235 @@
+import { PrefixSet } from './addresses.js'
+import { type Packet, TCPHDR_ACK, TCPHDR_SYN } from './packet.js'
+import type { SessionTable } from './sessions.js'
+import {
+  type Family,
+  IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  type Origin,
+  type PortRange,
+  type Prefix,
+  type Words,
+} from './types.js'
+
+/**
+ * Why a packet got its verdict; the same word in log, metrics, status and tests:
+ * - `malformed`: its headers cannot be read whole
+ * - `canary`: the service's own proof that blocking works
+ * - `session`: it answers an established-inbound session that conntrack no longer knows
+ * - `resolver`, `time`, `dhcp`: the host's own infrastructure
+ * - `mirror`: an update mirror, its port, and a user who updates
+ * - `rule`: an `allow` entry of the operator
+ * - `not-allowlisted`: nothing allows it
+ */
+export const REASONS = [
+  'malformed',
+  'canary',
+  'session',
+  'resolver',
+  'time',
+  'dhcp',
+  'mirror',
+  'rule',
+  'not-allowlisted',
+] as const
+export type Reason = (typeof REASONS)[number]
+
+export type Protocol = 'tcp' | 'udp' | 'icmp' | 'any'
+
+/** What a rule lets pass. All that is given must fit; what is empty or undefined fits everything. */
+export interface RuleSpec {
+  readonly reason: 'resolver' | 'time' | 'dhcp' | 'mirror' | 'rule'
+  /** For the operator: unique, as in the configuration. */
+  readonly name: string
+  readonly protocol: Protocol
+  /** Destination ports; only TCP and UDP have any. */
+  readonly ports: readonly PortRange[]
+  /** The source port that the packet must have. */
+  readonly sourcePort?: number | undefined
+  /** User ids. A packet without a known user fits only where its connection was approved before. */
+  readonly users?: readonly number[] | undefined
+  readonly prefixes: readonly Prefix[]
+  /** Host names whose addresses are added as they are learned. */
+  readonly names: readonly string[]
+  /** Milliseconds since the epoch: from then on the rule is void. */
+  readonly expires?: number | undefined
+  readonly origin?: Origin | undefined
+}
+
+/** A rule as it stands in a policy. */
+export interface Rule {
+  readonly spec: RuleSpec
+  /** The fixed prefixes of the rule. */
+  readonly fixed: PrefixSet
+  /** The addresses that its names have now. Swapped whole when they change. */
+  hosts: PrefixSet
+  readonly accept: Decision
+}
+
+export interface Decision {
+  readonly verdict: 'accept' | 'block'
+  readonly reason: Reason
+  readonly rule: Rule | undefined
+  /** Whether the connection may go on without being judged again. */
+  readonly remember: boolean
+  /** Index of `reason` in REASONS: for counters in arrays. */
+  readonly reasonIndex: number
+}
+
+export interface Policy {
+  readonly mode: 'observe' | 'enforce'
+  readonly canary: Endpoint | undefined
+  readonly rules: readonly Rule[]
+}
+
+export interface Endpoint {
+  readonly family: Family
+  readonly words: Words
+  readonly port: number
+}
+
+/** Local ports that serve clients, as flags by port number. Kept current by whoever watches the sockets. */
+export interface Services {
+  readonly tcp: Uint8Array
+  readonly udp: Uint8Array
+}
+
+/** What the host knows of its clients. */
+export interface Inbound {
+  readonly sessions: SessionTable
+  readonly services: Services
+  /** Whole seconds of a monotonic clock, kept current by the owner. */
+  now: number
+}
+
+/** Who sent a packet. */
+export interface Sender {
+  /** User id, or -1 where the kernel names none (a socket already closed, or the kernel itself). */
+  uid: number
+  /** An earlier policy approved this connection. */
+  known: boolean
+}
+
+const decision = (
+  verdict: Decision['verdict'],
+  reason: Reason,
+  rule?: Rule,
+  remember = verdict === 'accept',
+): Decision => ({ verdict, reason, rule, remember, reasonIndex: REASONS.indexOf(reason) })
+
+export const MALFORMED = decision('block', 'malformed')
+export const CANARY = decision('block', 'canary')
+export const SESSION = decision('accept', 'session')
+export const NOT_ALLOWLISTED = decision('block', 'not-allowlisted')
+
+/** Makes a rule, which knows no address of its names yet. */
+export function compile(spec: RuleSpec): Rule {
+  const rule = { spec, fixed: PrefixSet.of(spec.prefixes), hosts: PrefixSet.empty } as Rule
+  return Object.assign(rule, { accept: decision('accept', spec.reason, rule, remembers(spec)) })
+}
+
+/**
+ * UDP has no handshake: after the approved sender is gone, another user can take its port and inherit the
+ * connection. So what is bound to users is judged packet by packet there.
+ */
+function remembers(spec: RuleSpec): boolean {
+  return spec.users === undefined || spec.protocol === 'tcp'
+}
+
+/**
+ * Judges one packet whose headers were read. The first that fits, in the order of REASONS.
+ * @param now milliseconds since the epoch
+ */
+export function decide(
+  policy: Policy,
+  packet: Packet,
+  sender: Sender,
+  inbound: Inbound,
+  now: number,
+): Decision {
+  if (policy.canary !== undefined && isFor(packet, policy.canary)) return CANARY
+  if (answersSession(packet, inbound)) return SESSION
+  const { rules } = policy
+  for (let i = 0; i < rules.length; i++) {
+    const candidate = rules[i]!
+    if (fits(candidate, packet, sender, now)) return candidate.accept
+  }
+  return NOT_ALLOWLISTED
+}
+
+function isFor(packet: Packet, endpoint: Endpoint): boolean {
+  const { destination } = packet
+  return (
+    packet.destinationPort === endpoint.port &&
+    packet.protocol === IPPROTO_TCP &&
+    packet.family === endpoint.family &&
+    destination[0] === endpoint.words[0] &&
+    destination[1] === endpoint.words[1] &&
+    destination[2] === endpoint.words[2] &&
+    destination[3] === endpoint.words[3]
+  )
+}
+
+/** Never a bare SYN: that starts a connection, whatever port it comes from. */
+function answersSession(packet: Packet, inbound: Inbound): boolean {
+  const { protocol, sourcePort } = packet
+  if (protocol === IPPROTO_TCP) {
+    if ((packet.tcpFlags & (TCPHDR_SYN | TCPHDR_ACK)) === TCPHDR_SYN) return false
+    if (inbound.services.tcp[sourcePort] !== 1) return false
+  } else if (protocol !== IPPROTO_UDP || inbound.services.udp[sourcePort] !== 1) return false
+  return inbound.sessions.has(
+    packet.family,
+    protocol,
+    packet.source,
+    sourcePort,
+    packet.destination,
+    packet.destinationPort,
+    inbound.now,
+  )
+}
+
+function fits({ spec, fixed, hosts }: Rule, packet: Packet, sender: Sender, now: number): boolean {
+  const { family, destination } = packet
+  if (!fitsProtocol(spec.protocol, packet)) return false
+  if (spec.ports.length > 0 && !fitsPort(spec.ports, packet)) return false
+  if (spec.sourcePort !== undefined && spec.sourcePort !== packet.sourcePort) return false
+  if (spec.users !== undefined && !fitsUser(spec.users, sender)) return false
+  if (spec.expires !== undefined && spec.expires <= now) return false
+  return fixed.has(family, destination) || hosts.has(family, destination)
+}
+
+function fitsProtocol(wanted: Protocol, { protocol, family }: Packet): boolean {
+  if (wanted === 'any') return true
+  if (wanted === 'tcp') return protocol === IPPROTO_TCP
+  if (wanted === 'udp') return protocol === IPPROTO_UDP
+  return protocol === (family === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)
+}
+
+function fitsPort(ports: readonly PortRange[], { protocol, destinationPort }: Packet): boolean {
+  if (protocol !== IPPROTO_TCP && protocol !== IPPROTO_UDP) return false
+  for (let i = 0; i < ports.length; i++) {
+    const range = ports[i]!
+    if (range.first <= destinationPort && destinationPort <= range.last) return true
+  }
+  return false
+}
+
+function fitsUser(users: readonly number[], sender: Sender): boolean {
+  return sender.uid === -1 ? sender.known : users.includes(sender.uid)
+}
+
+/**
+ * Whether some connection that `before` allowed might not be allowed by `after`: then live connections must
+ * be judged again. Learned addresses do not count: a connection outlives the name that led to it.
+ */
+export function tightens(before: Policy, after: Policy): boolean {
+  if (before.mode === 'observe' && after.mode === 'enforce') return true
+  const kept = new Set(after.rules.map(identity))
+  return before.rules.some((rule) => !kept.has(identity(rule)))
+}
+
+function identity({ spec: { origin: _origin, prefixes, ...rest } }: Rule): string {
+  return JSON.stringify([rest, prefixes.map(({ words, length }) => [...words, length])])
+}

@@ -1,0 +1,367 @@
+/** The service: it builds all parts, and starts, reloads and stops them. */
+import type { Server } from 'node:http'
+import { Queue, sdNotify } from 'node-netfilter-queue'
+import { allHosts, entriesBySource, hostsOf, learn, namesOf } from './allowlist.js'
+import { tryCanary } from './canary.js'
+import type { Config } from './config.js'
+import { marksOf, nextGeneration } from './core/marks.js'
+import { CANARY, tightens } from './core/policy.js'
+import type { QueueForm, RulesetOptions } from './core/ruleset.js'
+import { InboundWatch } from './inbound.js'
+import { chooseForm, Firewall } from './kernel/firewall.js'
+import { counters } from './kernel/nft.js'
+import { readQueueStatus } from './kernel/queue-status.js'
+import { UserMap } from './kernel/usermap.js'
+import { readInfrastructure } from './mirrors/infrastructure.js'
+import { lookup } from './mirrors/lookup.js'
+import { NameWatcher } from './mirrors/names.js'
+import { readState, writeState } from './mirrors/state.js'
+import { BlockLog, WINDOW_MS } from './report/blocklog.js'
+import { serveHttp } from './report/http.js'
+import { createMetrics, type Metrics } from './report/metrics.js'
+import type { ServiceLog } from './report/service-log.js'
+import { VerdictCounts } from './report/verdicts.js'
+import { policyOf } from './rules.js'
+import { createUsers } from './users.js'
+import { Valve } from './valve.js'
+import { VERSION } from './version.js'
+
+/** All headers fit: IPv4 with options and TCP, or IPv6 with a chain of extension headers. */
+const COPY_RANGE = 512
+const RECEIVE_BUFFER = 8 * 1024 * 1024
+/** Seconds that a learned address outlives the service in the kernel. */
+const HOST_TIMEOUT = 24 * 3600
+const TICK_MS = 1000
+/** At start, names are waited for only this long: the kernel keeps the old rules meanwhile. */
+const FIRST_NAMES_MS = 3000
+/** Faults of judging are logged at most this often. */
+const FAULT_LOG_MS = 10_000
+
+/** The options of the ruleset that follow from the configuration. */
+export function rulesetOptions(config: Config, form: QueueForm, generation: number): RulesetOptions {
+  return {
+    form,
+    queue: config.queue,
+    mask: config.firewall.mark.mask,
+    generation,
+    block: config.block,
+    fallback: config.fallback,
+    hostTimeout: HOST_TIMEOUT,
+  }
+}
+
+export class Daemon {
+  #config: Config
+  #generation = 1
+  #proven: boolean | undefined
+  #canaryAt = 0
+  #lastFault = 0
+  #stopping = false
+  readonly #timers: NodeJS.Timeout[] = []
+  readonly #log: ServiceLog
+  readonly #users = createUsers()
+  readonly #counts = new VerdictCounts()
+  readonly #blockLog: BlockLog
+  readonly #inbound: InboundWatch
+  readonly #firewall: Firewall
+  readonly #names: NameWatcher
+  readonly #metrics: Metrics
+  readonly #valve: Valve
+  #queue: Queue | undefined
+  #http: Server | undefined
+
+  /**
+   * Starts the service. What cannot be had at start is fatal, and nothing stays behind.
+   * @throws Error (rejects) of the part that failed, with a message for the operator
+   */
+  static async start(config: Config, log: ServiceLog): Promise<Daemon> {
+    const form = await chooseForm(config.firewall.queue)
+    const daemon = new Daemon(config, form, log)
+    try {
+      await daemon.#start(form)
+      return daemon
+    } catch (error) {
+      await daemon.#abandon()
+      throw error
+    }
+  }
+
+  private constructor(config: Config, form: QueueForm, log: ServiceLog) {
+    this.#config = config
+    this.#log = log
+    this.#inbound = new InboundWatch(config.sessions)
+    this.#firewall = new Firewall({ form, queue: config.queue, mask: config.firewall.mark.mask }, Date.now)
+    this.#blockLog = new BlockLog({
+      destination: config.log.destination,
+      userName: this.#users.nameOf,
+      onTrouble: (error) =>
+        log.error(`the block log ${config.log.destination} cannot be written: ${error.message}`),
+    })
+    this.#names = new NameWatcher({
+      resolve: lookup,
+      now: Date.now,
+      random: Math.random,
+      onChange: (name) => this.#onName(name),
+      onSuccess: () => this.#metrics.mirrorSuccess.setToCurrentTime(),
+      onFailure: (name, error) => this.#onNameFailure(name, error as Error),
+    })
+    this.#valve = new Valve(this.#rulesFor(config), {
+      form,
+      inbound: this.#inbound.inbound,
+      users: UserMap.ofProcess(),
+      counts: this.#counts,
+      log: this.#blockLog,
+      onFault: (error) => this.#onFault(error as Error),
+      onBatch: (seconds) => this.#metrics.verdictDuration.observe(seconds),
+    })
+    this.#metrics = this.#createMetrics()
+  }
+
+  get config(): Config {
+    return this.#config
+  }
+
+  /** Takes a new configuration. Live connections are judged again where it allows less than the old one. */
+  async reload(config: Config): Promise<void> {
+    const fixed = changedButFixed(this.#config, config)
+    if (fixed.length > 0) this.#log.warn(`needs a restart to take effect: ${fixed.join(', ')}`)
+    const rules = this.#rulesFor(config)
+    await Promise.race([this.#names.watch(namesOf(rules.policy)), pause(FIRST_NAMES_MS)])
+    if (tightens(this.#valve.rules.policy, rules.policy)) this.#generation = nextGeneration(this.#generation)
+    const marks = marksOf(this.#config.firewall.mark.mask, this.#generation)
+    for (const rule of rules.policy.rules) learn(rule, hostsOf(rule, this.#names))
+    const options = rulesetOptions(
+      { ...config, firewall: this.#config.firewall, queue: this.#config.queue },
+      this.form,
+      this.#generation,
+    )
+    await this.#firewall.apply({ policy: rules.policy, options, hosts: allHosts(rules.policy, this.#names) })
+    this.#config = config
+    this.#valve.rules = { policy: rules.policy, marks }
+    this.#noteReload(true)
+    this.#log.info(`configuration taken: mode ${config.mode}, ${rules.policy.rules.length} rules`)
+  }
+
+  /** A reload was refused: the metrics say so. */
+  noteBadReload(): void {
+    this.#noteReload(false)
+  }
+
+  reopenLog(): void {
+    this.#blockLog.reopen()
+  }
+
+  /** Stops in good order. A second call does nothing. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return
+    this.#stopping = true
+    this.#notify('STOPPING=1')
+    for (const timer of this.#timers) clearInterval(timer)
+    // The table first: while it stands, the kernel's fallback judges what the queue no longer takes.
+    if (this.#config.onStop === 'remove') await this.#firewall.remove()
+    await this.#abandon()
+    this.#log.info(
+      this.#config.onStop === 'remove'
+        ? 'stopped; the firewall rules were removed'
+        : 'stopped; the kernel keeps the last allowlist',
+    )
+  }
+
+  get form(): QueueForm {
+    return this.#firewall.form
+  }
+
+  async #start(form: QueueForm): Promise<void> {
+    const { policy } = this.#valve.rules
+    await this.#inbound.start()
+    await this.#startNames()
+    this.#queue = await Queue.open({
+      number: this.#config.queue.first,
+      copyRange: COPY_RANGE,
+      maxLength: this.#config.queue.maxLength,
+      failOpen: true,
+      uidGid: true,
+      gso: true,
+      receiveBuffer: RECEIVE_BUFFER,
+      onPacket: this.#valve.onPacket,
+      onError: this.#valve.onError,
+      onBatch: this.#valve.onBatch,
+    })
+    this.#http = await this.#serveHttp()
+    const options = rulesetOptions(this.#config, form, this.#generation)
+    await this.#firewall.apply({ policy, options, hosts: allHosts(policy, this.#names) })
+    this.#startTimers()
+    this.#noteReload(true)
+    this.#announce(form)
+  }
+
+  /** What an earlier run knew counts until the first answers. */
+  async #startNames(): Promise<void> {
+    const { policy } = this.#valve.rules
+    const first = this.#names.watch(namesOf(policy))
+    const known = readState(this.#config.state.directory)
+    for (const [name, hosts] of known) this.#names.restore(name, hosts)
+    const restored = [...namesOf(policy)].every((name) => this.#names.hosts(name).length > 0)
+    if (!restored) await Promise.race([first, pause(FIRST_NAMES_MS)])
+    for (const rule of policy.rules) learn(rule, hostsOf(rule, this.#names))
+  }
+
+  #startTimers(): void {
+    const every = (ms: number, work: () => void | Promise<void>) => {
+      const timer = setInterval(async () => {
+        try {
+          await work()
+        } catch (error) {
+          if (!this.#stopping) this.#log.error((error as Error).message)
+        }
+      }, ms)
+      this.#timers.push(timer)
+    }
+    every(TICK_MS, () => this.#tick())
+    every(WINDOW_MS, () => this.#blockLog.turn())
+    const watchdog = Number(process.env.WATCHDOG_USEC ?? 0) / 1000
+    if (watchdog > 0) every(watchdog / 2, () => this.#notify('WATCHDOG=1'))
+  }
+
+  async #tick(): Promise<void> {
+    await this.#inbound.tick()
+    if ((await this.#firewall.verify()) === 'restored') {
+      this.#metrics.rulesetRestored.inc()
+      this.#log.warn('the firewall rules were gone or changed by another program; they were put back')
+    }
+    if (Date.now() >= this.#canaryAt) {
+      this.#canaryAt = Date.now() + this.#config.canary.interval * 1000
+      await this.#prove()
+    }
+  }
+
+  /** Blocked, and blocked by us: the packet was seen. */
+  async #prove(): Promise<void> {
+    const before = this.#canaryBlocks()
+    const result = await tryCanary(this.#config.canary.target)
+    const proven = result === 'blocked' && this.#canaryBlocks() > before
+    if (!proven && this.#proven !== false && this.#config.mode === 'enforce')
+      this.#log.error(
+        `the canary connection to ${this.#config.canary.target.host} was not blocked by this service: nothing proves that packets are judged`,
+      )
+    this.#proven = proven
+  }
+
+  #canaryBlocks(): number {
+    let packets = 0
+    for (const count of this.#counts.counts())
+      if (count.reason === CANARY.reason && count.verdict === 'block') packets += count.packets
+    return packets
+  }
+
+  #rulesFor(config: Config) {
+    return {
+      policy: policyOf(config, readInfrastructure()),
+      marks: marksOf(config.firewall.mark.mask, this.#generation),
+    }
+  }
+
+  #onName(name: string): void {
+    const { rules } = this.#valve.rules.policy
+    rules.forEach((rule, index) => {
+      if (!rule.spec.names.includes(name)) return
+      const hosts = hostsOf(rule, this.#names)
+      learn(rule, hosts)
+      this.#firewall.setHosts(index, rule, hosts).catch((error: Error) => this.#log.error(error.message))
+    })
+    try {
+      writeState(this.#config.state.directory, this.#names.snapshot())
+    } catch (error) {
+      this.#log.warn(
+        `the addresses of ${name} cannot be kept for the next start: ${(error as Error).message}`,
+      )
+    }
+  }
+
+  #onNameFailure(name: string, error: Error): void {
+    this.#metrics.resolveFailures.inc()
+    const kept = this.#names.hosts(name).length
+    this.#log.warn(`${name} cannot be looked up (${error.message}); its ${kept} known addresses stay allowed`)
+  }
+
+  #onFault(error: Error): void {
+    this.#metrics.faults.inc()
+    if (Date.now() - this.#lastFault < FAULT_LOG_MS) return
+    this.#lastFault = Date.now()
+    this.#log.error({ stack: error.stack }, `a packet could not be judged and was blocked: ${error.message}`)
+  }
+
+  #createMetrics(): Metrics {
+    return createMetrics({
+      version: VERSION,
+      verdicts: this.#counts,
+      userName: this.#users.nameOf,
+      log: this.#blockLog.stats,
+      kernelCounters: () => counters().catch(() => undefined),
+      queue: () => readQueueStatus(this.#config.queue.first),
+      sessions: () => this.#inbound.inbound.sessions,
+      allowlist: () => entriesBySource(this.#valve.rules.policy),
+      enforcing: () => this.#valve.rules.policy.mode === 'enforce',
+      proven: () => this.#proven,
+    })
+  }
+
+  #serveHttp(): Promise<Server> {
+    return serveHttp({
+      listen: this.#config.metrics.listen,
+      metricsPath: this.#config.metrics.path,
+      registry: this.#metrics.registry,
+      version: VERSION,
+      unready: () => [
+        ...(this.#queue && !this.#queue.closed ? [] : ['the queue is not bound']),
+        ...(this.#firewall.present ? [] : ['the firewall rules are not loaded']),
+      ],
+    })
+  }
+
+  #announce(form: QueueForm): void {
+    const { mode, queue, metrics, log } = this.#config
+    this.#log.info(
+      `checkvalve ${VERSION}: mode ${mode}, queue ${queue.first} (${form} form), ` +
+        `metrics http://${metrics.listen.host}:${metrics.listen.port}${metrics.path}, blocks in ${log.destination}`,
+    )
+    if (mode === 'observe')
+      this.#log.warn(
+        'mode is observe: nothing is blocked, only recorded; set `mode: enforce` to close the valve',
+      )
+    for (const note of this.#config.notes) this.#log.warn(note)
+    this.#notify(`READY=1\nSTATUS=mode ${mode}`)
+  }
+
+  #noteReload(good: boolean): void {
+    this.#metrics.reloadSuccessful.set(good ? 1 : 0)
+    if (good) this.#metrics.reloadTime.setToCurrentTime()
+  }
+
+  #notify(state: string): void {
+    try {
+      sdNotify(process.env.NOTIFY_SOCKET, state)
+    } catch (error) {
+      this.#log.warn((error as Error).message)
+    }
+  }
+
+  /** Closes everything that is open, and leaves the firewall as it is. */
+  async #abandon(): Promise<void> {
+    this.#names.stop()
+    this.#queue?.close()
+    this.#inbound.close()
+    this.#firewall.close()
+    this.#http?.close()
+    this.#http?.closeAllConnections()
+    await this.#blockLog.close()
+  }
+}
+
+/** Settings that were changed and that are only read at start. */
+function changedButFixed(before: Config, after: Config): string[] {
+  const keys = ['firewall', 'queue', 'sessions', 'log', 'metrics', 'control', 'state'] as const
+  return keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]))
+}
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref())

@@ -1,0 +1,55 @@
+import { execFile } from 'node:child_process'
+
+/** A program of the system (nft, iptables) that could not be run, or that said no. */
+export class CommandError extends Error {
+  override name = 'CommandError'
+  constructor(
+    message: string,
+    readonly missing: boolean,
+  ) {
+    super(message)
+  }
+}
+
+/** Debian's package of each program: for the operator who lacks it. */
+const PACKAGES: Record<string, string> = { nft: 'nftables', iptables: 'iptables', ip6tables: 'iptables' }
+
+const TIMEOUT_MS = 10_000
+const MAX_OUTPUT = 64 * 1024 * 1024
+
+/**
+ * Runs a program without a shell.
+ * @returns its standard output
+ * @throws CommandError (rejects) with its first lines of complaint; `missing` where it is not installed
+ */
+export function command(argv: readonly [string, ...string[]], input = ''): Promise<string> {
+  const [program, ...rest] = argv
+  return new Promise((resolve, reject) => {
+    const child = execFile(
+      program,
+      rest,
+      { timeout: TIMEOUT_MS, maxBuffer: MAX_OUTPUT, env: { PATH: SYSTEM_PATH, LC_ALL: 'C' } },
+      (error, stdout, stderr) => (error ? reject(commandError(argv, error, stderr)) : resolve(stdout)),
+    )
+    // A program that ends without reading closes the pipe: its exit status says why.
+    child.stdin?.on('error', () => {})
+    child.stdin?.end(input)
+  })
+}
+
+// Ordinary users' shells often lack the sbin folders.
+const SYSTEM_PATH = `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`
+
+function commandError(
+  argv: readonly string[],
+  error: Error & { code?: unknown },
+  stderr: string,
+): CommandError {
+  const program = argv[0]!
+  if (error.code === 'ENOENT') {
+    const advice = PACKAGES[program] ? `: install the package ${PACKAGES[program]}` : ''
+    return new CommandError(`${program} is not installed${advice}`, true)
+  }
+  const complaint = stderr.trim().split('\n').slice(0, 4).join(' | ') || error.message
+  return new CommandError(`${argv.join(' ')}: ${complaint}`, false)
+}

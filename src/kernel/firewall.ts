@@ -1,0 +1,145 @@
+import { marksOf } from '../core/marks.js'
+import type { Policy, Rule } from '../core/policy.js'
+import {
+  type Host,
+  type Hosts,
+  type QueueForm,
+  type RulesetOptions,
+  render,
+  renderHosts,
+  renderUpdate,
+  TABLE,
+} from '../core/ruleset.js'
+import { command } from './command.js'
+import { RulesetGeneration } from './generation.js'
+import { accepts, load, presentSets, removeTable } from './nft.js'
+import { addQueueRule, hasQueueRule, queueRule, removeQueueRule } from './xtables.js'
+
+/** What of the ruleset does not change while the service runs. */
+export type FirewallOptions = Pick<RulesetOptions, 'form' | 'queue' | 'mask'>
+
+/** A ruleset as it was loaded, to be put back if someone takes it away. */
+export interface Loaded {
+  readonly policy: Policy
+  readonly options: RulesetOptions
+  readonly hosts: Hosts
+}
+
+/** Every so many looks, the rule of xtables is looked for though no change of nftables was seen. */
+const LOOKS_BETWEEN_CHECKS = 10
+
+/** The kernel's half of the valve in this network namespace. Its changes happen one after the other. */
+export class Firewall {
+  readonly form: QueueForm
+  readonly #queueRule: readonly string[] | undefined
+  readonly #generation = new RulesetGeneration()
+  readonly #now: () => number
+  #last: Promise<unknown> = Promise.resolve()
+  #loaded: Loaded | undefined
+  #listed = ''
+  #verifiedGeneration = -1
+  #looks = 0
+
+  /** @param now milliseconds since the epoch */
+  constructor(options: FirewallOptions, now: () => number) {
+    const { form, queue, mask } = options
+    this.form = form
+    // The rule does not depend on the generation of the policy.
+    this.#queueRule = form === 'xtables' ? queueRule(marksOf(mask, 1), queue) : undefined
+    this.#now = now
+  }
+
+  /** Loads a policy in the place of the one before, in one transaction. @throws CommandError (rejects) */
+  apply(loaded: Loaded): Promise<void> {
+    return this.#inTurn(() => this.#apply(loaded))
+  }
+
+  /** New addresses of the names of the rule at `index`. @throws CommandError (rejects) */
+  setHosts(index: number, rule: Rule, hosts: readonly Host[]): Promise<void> {
+    return this.#inTurn(async () => {
+      // A reload that came first has loaded them already.
+      if (this.#loaded?.policy.rules[index] !== rule) return
+      const { options, policy } = this.#loaded
+      this.#loaded = { policy, options, hosts: new Map(this.#loaded.hosts).set(rule.spec.name, hosts) }
+      if (policy.mode === 'observe' || options.fallback !== 'static') return
+      await load(renderHosts(index, hosts, options.hostTimeout))
+    })
+  }
+
+  /**
+   * Looks whether the ruleset still stands, and puts it back if not.
+   * @returns what was done @throws CommandError, NetlinkError (rejects)
+   */
+  verify(): Promise<'intact' | 'restored'> {
+    return this.#inTurn(async () => {
+      const generation = await this.#generation.read()
+      this.#looks++
+      const due = this.#queueRule !== undefined && this.#looks % LOOKS_BETWEEN_CHECKS === 0
+      if (!this.#loaded || (generation === this.#verifiedGeneration && !due)) return 'intact'
+      const intact = (await this.#list()) === this.#listed && (await this.#hasQueueRule())
+      if (!intact) await this.#apply(this.#loaded)
+      this.#verifiedGeneration = intact ? generation : -1
+      return intact ? 'intact' : 'restored'
+    })
+  }
+
+  /** Whether a ruleset is loaded, as far as is known. */
+  get present(): boolean {
+    return this.#loaded !== undefined
+  }
+
+  /** Takes everything away that `apply` has put there. @throws CommandError (rejects) */
+  remove(): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#loaded = undefined
+      await removeTable()
+      if (this.#queueRule) await removeQueueRule(this.#queueRule)
+    })
+  }
+
+  close(): void {
+    this.#generation.close()
+  }
+
+  async #apply(loaded: Loaded): Promise<void> {
+    const { policy, options, hosts } = loaded
+    const text = render(policy, options, hosts, this.#now())
+    const sets = await presentSets()
+    // The queue rule first: until the table marks packets, it matches none.
+    if (this.#queueRule) await addQueueRule(this.#queueRule)
+    await load(sets === undefined ? text : renderUpdate(text, options.form, sets))
+    this.#loaded = loaded
+    this.#listed = await this.#list()
+  }
+
+  /** The table without counters and elements, as nft prints it; empty where there is none. */
+  async #list(): Promise<string> {
+    try {
+      return await command(['nft', '-s', '-t', 'list', 'table', ...(TABLE.split(' ') as [string, string])])
+    } catch {
+      return ''
+    }
+  }
+
+  async #hasQueueRule(): Promise<boolean> {
+    return this.#queueRule === undefined || (await hasQueueRule(this.#queueRule))
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work)
+    this.#last = result.catch(() => {})
+    return result
+  }
+}
+
+/**
+ * The form of the queue that this kernel takes: nftables' own `queue` statement, or xtables where it is missing.
+ * Found out by trying, without changing anything.
+ */
+export async function chooseForm(wanted: 'auto' | QueueForm): Promise<QueueForm> {
+  if (wanted !== 'auto') return wanted
+  const probe = `table ${TABLE}_probe {
+    chain probe { type filter hook output priority filter; policy accept; meta mark 1 queue flags bypass to 0; }
+  }`
+  return (await accepts(probe)) ? 'native' : 'xtables'
+}

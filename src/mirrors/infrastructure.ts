@@ -1,0 +1,90 @@
+/**
+ * What every host needs beside its mirrors: its resolvers and its time servers, as the host's own files name
+ * them. Pure parsers, and one function that reads the files.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseAddress, parseDestination } from '../addressing.js'
+import type { Destination, Prefix } from '../core/types.js'
+
+/** systemd-resolved answers on these; whom it asks stands in a file of its own (systemd-resolved(8)). */
+const STUBS = new Set(['127.0.0.53', '127.0.0.54'])
+const RESOLV_CONF = '/etc/resolv.conf'
+const RESOLVED_UPSTREAM = '/run/systemd/resolve/resolv.conf'
+
+/** Files that name time servers, and the keywords before each (timesyncd.conf(5), chrony.conf(5), ntp.conf(5)). */
+const TIME_FILES = [
+  '/etc/systemd/timesyncd.conf',
+  '/etc/systemd/timesyncd.conf.d/',
+  '/etc/chrony/chrony.conf',
+  '/etc/chrony/conf.d/',
+  '/etc/chrony/sources.d/',
+  '/etc/chrony.conf',
+  '/etc/ntpsec/ntp.conf',
+  '/etc/ntp.conf',
+]
+
+/** The addresses of `nameserver` lines (resolv.conf(5)); zones (`%eth0`) are dropped, loopback is left out. */
+export function parseResolvConf(text: string): Prefix[] {
+  return [...text.matchAll(/^\s*nameserver\s+([^\s%#;]+)/gm)].flatMap(([, written]) => {
+    const address = parseAddress(written!)
+    if (!address.ok || isLoopback(written!)) return []
+    return [{ ...address.value, length: address.value.family === 4 ? 32 : 128 }]
+  })
+}
+
+/** Whether resolv.conf leads to systemd-resolved's own listener. */
+export const usesStub = (text: string): boolean =>
+  [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].some(([, address]) => STUBS.has(address!))
+
+/** Time servers of `NTP=`, `FallbackNTP=`, `server`, `pool` and `peer` lines. */
+export function parseTimeServers(text: string): Destination[] {
+  const written = text.split('\n').flatMap((line) => {
+    const setting = /^\s*(?:Fallback)?NTP\s*=\s*(.*)$/.exec(line)
+    if (setting) return setting[1]!.trim().split(/\s+/)
+    const command = /^\s*(?:server|pool|peer)\s+(\S+)/.exec(line)
+    return command ? [command[1]!] : []
+  })
+  return written.flatMap((text) => {
+    const destination = parseDestination(text)
+    return destination.ok && destination.value.kind !== 'wildcard' ? [destination.value] : []
+  })
+}
+
+export interface Infrastructure {
+  readonly resolvers: readonly Prefix[]
+  readonly timeServers: readonly Destination[]
+}
+
+/** Reads the host's files; those that are missing or unreadable name nothing. @param root for tests */
+export function readInfrastructure(root = '/'): Infrastructure {
+  const resolvConf = read(join(root, RESOLV_CONF))
+  const upstream = usesStub(resolvConf) ? parseResolvConf(read(join(root, RESOLVED_UPSTREAM))) : []
+  const timeTexts = TIME_FILES.flatMap((path) => textsOf(join(root, path)))
+  return {
+    resolvers: [...parseResolvConf(resolvConf), ...upstream],
+    timeServers: timeTexts.flatMap(parseTimeServers),
+  }
+}
+
+const isLoopback = (address: string) => address.startsWith('127.') || address === '::1'
+
+/** The text of a file, or of each .conf and .sources file of a folder. */
+function textsOf(path: string): string[] {
+  if (!path.endsWith('/')) return [read(path)]
+  try {
+    return readdirSync(path)
+      .filter((name) => /\.(conf|sources)$/.test(name))
+      .map((name) => read(join(path, name)))
+  } catch {
+    return []
+  }
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,182 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { KernelCounter } from '../core/ruleset.js'
+import type { QueueStatus } from '../kernel/queue-status.js'
+import type { BlockLogStats } from './blocklog.js'
+import type { VerdictCounts } from './verdicts.js'
+
+/** Where the figures come from; all of it is asked only when someone scrapes. */
+export interface MetricSources {
+  readonly version: string
+  readonly verdicts: VerdictCounts
+  readonly userName: (uid: number) => string | undefined
+  readonly log: BlockLogStats
+  /** Packets by the kernel's own paths; undefined where they cannot be read now. */
+  readonly kernelCounters: () => Promise<ReadonlyMap<KernelCounter, number> | undefined>
+  readonly queue: () => QueueStatus | undefined
+  readonly sessions: () => { readonly size: number; readonly evicted: number }
+  /** Addresses and prefixes by the kind of rule. */
+  readonly allowlist: () => Iterable<readonly [source: string, entries: number]>
+  readonly enforcing: () => boolean
+  /** 1 proven, 0 disproved, undefined not yet known. */
+  readonly proven: () => boolean | undefined
+}
+
+const PREFIX = 'checkvalve_'
+/** A verdict takes microseconds; one that takes a second is a verdict too late. */
+const DURATION_BUCKETS = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1]
+/** prom-client counts things that go up and down under names that end in _total, against the rules for names. */
+const MISNAMED = [
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources_total',
+]
+
+export interface Metrics {
+  readonly registry: Registry
+  /** One observation a batch, in seconds: from its arrival to its verdicts. */
+  readonly verdictDuration: Histogram
+  readonly resolveFailures: Counter
+  readonly mirrorSuccess: Gauge
+  readonly rulesetRestored: Counter
+  readonly reloadSuccessful: Gauge
+  readonly reloadTime: Gauge
+  readonly faults: Counter
+}
+
+export function createMetrics(sources: MetricSources): Metrics {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  for (const name of [...MISNAMED, ...MISNAMED.map((each) => each.replace(/_total$/, ''))])
+    registry.removeSingleMetric(name)
+  const registers = [registry]
+  const named = (name: string, help: string) => ({ name: PREFIX + name, help, registers })
+  verdictMetrics(sources, named)
+  queueMetrics(sources, named)
+  stateMetrics(sources, named)
+  return {
+    registry,
+    verdictDuration: new Histogram({
+      ...named('verdict_duration_seconds', 'Time from the arrival of a batch of packets to its verdicts'),
+      buckets: DURATION_BUCKETS,
+    }),
+    resolveFailures: new Counter(
+      named('mirror_resolve_failures_total', 'Look-ups of allowed names that failed'),
+    ),
+    mirrorSuccess: new Gauge(
+      named('mirror_last_success_timestamp_seconds', 'When an allowed name was last looked up with success'),
+    ),
+    rulesetRestored: new Counter(
+      named('ruleset_restored_total', 'Times the ruleset was found missing or changed, and put back'),
+    ),
+    reloadSuccessful: new Gauge(named('config_last_reload_successful', 'Whether the last reload was taken')),
+    reloadTime: new Gauge(
+      named('config_last_reload_success_timestamp_seconds', 'When the configuration was last taken'),
+    ),
+    faults: new Counter(
+      named('faults_total', 'Packets blocked because judging them failed: a fault in the program'),
+    ),
+  }
+}
+
+type Named = (name: string, help: string) => { name: string; help: string; registers: Registry[] }
+
+/** A counter whose value is kept elsewhere: it is set anew at each scrape. */
+function counter<L extends string>(
+  options: ReturnType<Named> & { labelNames?: readonly L[] },
+  fill: (counter: Counter<L>) => void | Promise<void>,
+): void {
+  new Counter<L>({
+    ...options,
+    async collect() {
+      this.reset()
+      await fill(this)
+    },
+  })
+}
+
+function gauge(options: ReturnType<Named>, value: () => number | undefined): void {
+  new Gauge({
+    ...options,
+    collect() {
+      const now = value()
+      if (now === undefined) this.remove()
+      else this.set(now)
+    },
+  })
+}
+
+function verdictMetrics({ verdicts, userName, kernelCounters }: MetricSources, named: Named): void {
+  counter(
+    {
+      ...named('packets_total', 'Packets judged by the service'),
+      labelNames: ['verdict', 'reason', 'protocol', 'family'] as const,
+    },
+    (metric) => {
+      for (const { packets, ...labels } of verdicts.counts()) metric.inc(labels, packets)
+    },
+  )
+  counter(
+    { ...named('blocked_users_total', 'Packets blocked by user'), labelNames: ['user'] as const },
+    (metric) => {
+      for (const [uid, packets] of verdicts.blocksByUser())
+        metric.inc({ user: userLabel(uid, userName) }, packets)
+    },
+  )
+  counter(
+    {
+      ...named('kernel_packets_total', 'Packets by the path they took in the kernel'),
+      labelNames: ['path'] as const,
+    },
+    async (metric) => {
+      for (const [path, packets] of (await kernelCounters()) ?? []) metric.inc({ path }, packets)
+    },
+  )
+}
+
+function userLabel(uid: number | undefined, userName: MetricSources['userName']): string {
+  if (uid === undefined) return 'other'
+  return uid < 0 ? 'unknown' : (userName(uid) ?? String(uid))
+}
+
+function queueMetrics({ queue }: MetricSources, named: Named): void {
+  gauge(named('queue_length', 'Packets that wait for a verdict'), () => queue()?.waiting)
+  counter(named('queue_dropped_total', 'Packets the kernel dropped because the queue was full'), (metric) => {
+    metric.inc(queue()?.dropped ?? 0)
+  })
+  counter(
+    named('queue_user_dropped_total', 'Packets the kernel could not hand over: the receive buffer was full'),
+    (metric) => {
+      metric.inc(queue()?.userDropped ?? 0)
+    },
+  )
+}
+
+function stateMetrics(sources: MetricSources, named: Named): void {
+  const { log, sessions } = sources
+  gauge(named('sessions', 'Established-inbound sessions known'), () => sessions().size)
+  counter(named('sessions_evicted_total', 'Sessions that had to make room'), (m) => m.inc(sessions().evicted))
+  counter(named('log_events_total', 'Lines written to the block log'), (m) => m.inc(log.events - log.dropped))
+  counter(named('log_suppressed_total', 'Blocks counted but not listed'), (m) => m.inc(log.suppressed))
+  counter(named('log_dropped_total', 'Lines of the block log that could not be written'), (m) =>
+    m.inc(log.dropped),
+  )
+  gauge(named('enforcing', 'Whether packets are blocked (1) or only reported (0)'), () =>
+    Number(sources.enforcing()),
+  )
+  gauge(named('enforcement_proven', 'Whether the last canary connection was blocked'), () => {
+    const proven = sources.proven()
+    return proven === undefined ? undefined : Number(proven)
+  })
+  new Gauge({
+    ...named('allowlist_entries', 'Addresses and prefixes that may be reached'),
+    labelNames: ['source'] as const,
+    collect() {
+      this.reset()
+      for (const [source, entries] of sources.allowlist()) this.set({ source }, entries)
+    },
+  })
+  new Gauge({
+    ...named('build_info', 'Version of the service and of Node'),
+    labelNames: ['version', 'node'] as const,
+  }).set({ version: sources.version, node: process.version }, 1)
+}

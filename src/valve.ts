@@ -1,0 +1,99 @@
+import { NF_ACCEPT, NF_REPEAT, type QueuedPacket, type Verdict } from 'node-netfilter-queue'
+import type { Marks } from './core/marks.js'
+import { decode, Packet } from './core/packet.js'
+import { type Decision, decide, type Inbound, MALFORMED, type Policy, type Sender } from './core/policy.js'
+import type { QueueForm } from './core/ruleset.js'
+import { IPPROTO_TCP } from './core/types.js'
+import type { UserMap } from './kernel/usermap.js'
+import type { BlockLog } from './report/blocklog.js'
+import type { VerdictCounts } from './report/verdicts.js'
+
+/** What a packet is judged by; swapped whole on reload. */
+export interface Rules {
+  readonly policy: Policy
+  readonly marks: Marks
+}
+
+export interface ValveOptions {
+  readonly form: QueueForm
+  readonly inbound: Inbound
+  readonly users: UserMap
+  readonly counts: VerdictCounts
+  readonly log: BlockLog
+  /** A packet could not be judged because of a fault in the program; it is blocked. */
+  readonly onFault: (error: unknown) => void
+  /** Seconds from the arrival of a batch to its verdicts. */
+  readonly onBatch: (seconds: number) => void
+}
+
+/**
+ * The way of a packet through the service: bytes -> headers -> decision -> mark and verdict -> counted and logged.
+ * Nothing here waits for anything.
+ */
+export class Valve {
+  rules: Rules
+  readonly #options: ValveOptions
+  /** How an approved packet leaves the queue. A rule of xtables would otherwise hide the host's own rules below it. */
+  readonly #pass: Verdict
+  readonly #packet = new Packet()
+  readonly #sender: Sender = { uid: -1, known: false }
+  #batchStart = 0
+
+  constructor(rules: Rules, options: ValveOptions) {
+    this.rules = rules
+    this.#options = options
+    this.#pass = options.form === 'xtables' ? NF_REPEAT : NF_ACCEPT
+  }
+
+  /**
+   * Judges one packet. The verdict always lets it go on: the mark tells the chain `verdict` what to do with it,
+   * so that a refusal comes from the kernel, with an ICMP error for the program that asked.
+   */
+  readonly onPacket = (queued: QueuedPacket): Verdict => {
+    if (this.#batchStart === 0) this.#batchStart = performance.now()
+    const { policy, marks } = this.rules
+    const packet = this.#packet
+    const sender = this.#sender
+    sender.uid = this.#options.users.inside(queued.uid)
+    sender.known = (queued.mark & marks.known) !== 0
+    const malformed = decode(queued.bytes, queued.start, queued.end, queued.length, packet)
+    const decision = malformed ? MALFORMED : decide(policy, packet, sender, this.#options.inbound, Date.now())
+    this.#mark(queued, decision, packet)
+    this.#record(packet, sender.uid, decision)
+    return this.#pass
+  }
+
+  /** Blocks a packet that could not be judged. */
+  readonly onError = (error: unknown, queued: QueuedPacket): Verdict => {
+    const { marks } = this.rules
+    queued.mark = ((queued.mark & ~marks.mask) | marks.blocked) >>> 0
+    this.#record(this.#packet, this.#sender.uid, MALFORMED)
+    this.#options.onFault(error)
+    return this.#pass
+  }
+
+  /** After the verdicts of a batch were sent: the time for what may cost some. */
+  readonly onBatch = (): void => {
+    const seconds = (performance.now() - this.#batchStart) / 1000
+    this.#batchStart = 0
+    this.#options.onBatch(seconds)
+    this.#options.log.flushFresh()
+  }
+
+  #mark(queued: QueuedPacket, decision: Decision, packet: Packet): void {
+    const { policy, marks } = this.rules
+    let state: number
+    if (decision.verdict === 'accept') state = decision.remember ? marks.approvedNow : marks.approvedOnce
+    else if (policy.mode === 'enforce') state = marks.blocked
+    // A TCP connection that would have been refused is told of once; datagrams are told of one by one.
+    else state = packet.protocol === IPPROTO_TCP ? marks.approvedNow : marks.approvedOnce
+    queued.mark = ((queued.mark & ~marks.mask) | state) >>> 0
+  }
+
+  #record(packet: Packet, uid: number, decision: Decision): void {
+    const { mode } = this.rules.policy
+    this.#options.counts.add(packet, uid, decision, mode === 'observe')
+    if (decision.verdict === 'block' && decision.reason !== 'canary')
+      this.#options.log.note(packet, uid, decision, mode)
+  }
+}

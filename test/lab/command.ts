@@ -1,0 +1,53 @@
+/** Runs one command to its end. */
+
+import { spawn } from 'node:child_process'
+import { constants } from 'node:os'
+import { text } from 'node:stream/consumers'
+
+export interface Result {
+  readonly stdout: string
+  readonly stderr: string
+  /** The exit status; 128 plus the signal's number when a signal ended it, as shells say it. */
+  readonly status: number
+}
+
+export interface RunOptions {
+  /** What the command reads from its standard input; nothing when absent. */
+  readonly input?: string
+  /** Added to this process's environment; `undefined` takes a variable away. */
+  readonly env?: NodeJS.ProcessEnv
+  /** Resolve even when the status is not 0. */
+  readonly allowFailure?: boolean
+  /** Milliseconds until the command is killed; 30 000 when absent. */
+  readonly timeout?: number
+}
+
+/**
+ * @param place where the command runs, for the message of a failure: `web`
+ * @throws Error with the command, its status and what it wrote to stderr, unless `allowFailure`;
+ *   always when the command cannot be started
+ */
+export async function run(place: string, argv: readonly string[], options: RunOptions = {}): Promise<Result> {
+  const [file = '', ...args] = argv
+  const child = spawn(file, args, {
+    env: { ...process.env, ...options.env },
+    timeout: options.timeout ?? 30_000,
+    killSignal: 'SIGKILL',
+  })
+  // A command that ends without reading its input is no error of ours; its status tells.
+  child.stdin.on('error', () => {})
+  child.stdin.end(options.input ?? '')
+  const [stdout, stderr, status] = await Promise.all([text(child.stdout), text(child.stderr), ended(child)])
+  if (status !== 0 && !options.allowFailure) {
+    throw new Error(`${place}: ${argv.join(' ')}: status ${status}\n${stderr}${stdout}`.trimEnd())
+  }
+  return { stdout, stderr, status }
+}
+
+/** The status of a child when it has ended. Rejects when it could not be started. */
+export function ended(child: ReturnType<typeof spawn>): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('exit', (status, signal) => resolve(status ?? 128 + constants.signals[signal!]))
+  })
+}

@@ -1,0 +1,77 @@
+import { spawn } from 'node:child_process'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { run } from './command.js'
+import { Program } from './program.js'
+import { canSwitchUsers } from './users.js'
+
+const fileOf = (name: string) => fileURLToPath(new URL(`./${name}.js`, import.meta.url))
+
+/** The ids of the processes in a network namespace. Those of other users cannot be seen, and are not ours. */
+function processesIn(identity: string): string[] {
+  return readdirSync('/proc').filter((pid) => {
+    if (!/^\d+$/.test(pid)) return false
+    try {
+      return readlinkSync(`/proc/${pid}/ns/net`) === identity
+    } catch {
+      return false
+    }
+  })
+}
+
+/** Whether a process has not ended. A zombie has: when init gets round to collecting it, is init's affair. */
+function runs(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return !stat.slice(stat.lastIndexOf(')')).startsWith(') Z')
+  } catch {
+    return false
+  }
+}
+
+async function until(condition: () => boolean, timeout: number): Promise<boolean> {
+  for (const deadline = Date.now() + timeout; Date.now() < deadline; await sleep(10)) {
+    if (condition()) return true
+  }
+  return condition()
+}
+
+for (const signal of ['SIGKILL', 'SIGTERM', 'SIGINT'] as const) {
+  t.test(`nothing is left of a namespace when its maker dies of ${signal}`, async (t) => {
+    const maker = new Program('abandoned', spawn(process.execPath, [fileOf('programs/abandoned')]))
+    const { identity, pids } = (await maker.result('pids')) as { identity: string; pids: number[] }
+    t.equal(processesIn(identity).length, 3, 'the holder, a program that ignores signals, and its child')
+
+    maker.kill(signal)
+    t.ok(await maker.exited)
+    t.ok(await until(() => !pids.some(runs), 1000), 'its processes have ended')
+    t.same(processesIn(identity), [], 'nobody is in it')
+  })
+}
+
+const NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
+const OWN_NAMESPACES = ['unshare', '--user', '--map-root-user', '--net', '--mount']
+
+/** Why the tests cannot be run as an ordinary user; undefined when they can. */
+async function obstacle(): Promise<string | undefined> {
+  if (!canSwitchUsers()) return 'it runs as one'
+  const { status } = await run('host', [...NOBODY, 'test', '-r', fileOf('lab.test')], { allowFailure: true })
+  if (status !== 0) return 'it may not read the tests where they are'
+  const forbidden = await run('host', [...NOBODY, ...OWN_NAMESPACES, 'true'], { allowFailure: true })
+  return forbidden.status === 0 ? undefined : `it may not have a namespace: ${forbidden.stderr.trim()}`
+}
+
+const why = await obstacle()
+for (const name of ['lab', 'namespace', 'traffic']) {
+  t.test(`an ordinary user can use the lab too: ${name}`, { skip: why ?? false }, async (t) => {
+    // Without what a test runner adds to its children: it writes where this user may not.
+    const test = ['env', '-u', 'NODE_OPTIONS', process.execPath, fileOf(`${name}.test`)]
+    const { status, stdout, stderr } = await run('host', [...NOBODY, ...OWN_NAMESPACES, ...test], {
+      allowFailure: true,
+      env: { HOME: '/tmp' },
+    })
+    t.equal(status, 0, 'all its tests pass', { output: stdout + stderr })
+  })
+}

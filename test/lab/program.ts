@@ -1,0 +1,114 @@
+/** A program that goes on running: a server, a daemon, an attacker. */
+
+import type { ChildProcess } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { ended } from './command.js'
+
+type JsonLine = Record<string, unknown>
+
+export class Program {
+  /** Everything written so far. */
+  stdout = ''
+  stderr = ''
+  /** Resolves with the exit status (128 plus the number of the signal) when the program has ended. */
+  readonly exited: Promise<number>
+  readonly #child: ChildProcess
+  readonly #lines: string[] = []
+  #running = true
+  #wake: Array<() => void> = []
+
+  /** @param child must have pipes as its standard output and standard error */
+  constructor(
+    readonly title: string,
+    child: ChildProcess,
+  ) {
+    this.#child = child
+    this.exited = ended(child).finally(() => {
+      this.#running = false
+      this.#tell()
+    })
+    // Whoever awaits `exited` gets the error; that nobody does must not end the test.
+    this.exited.catch(() => {})
+    child.stderr!.setEncoding('utf8').on('data', (chunk: string) => {
+      this.stderr += chunk
+      this.#tell()
+    })
+    createInterface({ input: child.stdout! }).on('line', (line) => {
+      this.stdout += `${line}\n`
+      this.#lines.push(line)
+      this.#tell()
+    })
+  }
+
+  get pid(): number {
+    return this.#child.pid!
+  }
+
+  get running(): boolean {
+    return this.#running
+  }
+
+  /** The lines of standard output that are JSON objects, so far. */
+  get results(): JsonLine[] {
+    return this.#lines.map(parseObject).filter((line) => line !== undefined)
+  }
+
+  /**
+   * Waits until `found` gives something, asking again whenever the program has written or ended.
+   * @throws Error with the program's output after `timeout` ms, or when it ended without
+   */
+  async until<T>(found: () => T | undefined, timeout = 10_000): Promise<T> {
+    const deadline = Date.now() + timeout
+    for (;;) {
+      const value = found()
+      if (value !== undefined) return value
+      const left = deadline - Date.now()
+      if (!this.#running || left <= 0) throw new Error(this.#complaint(timeout))
+      await this.#news(left)
+    }
+  }
+
+  /** Waits for the first line of output that is a JSON object with this key. */
+  result(key: string, timeout?: number): Promise<JsonLine> {
+    return this.until(() => this.results.find((line) => key in line), timeout)
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
+  }
+
+  /** SIGTERM, and SIGKILL for one that has not ended `patience` ms later. */
+  async stop(patience = 3000): Promise<number> {
+    this.kill('SIGTERM')
+    const impatience = setTimeout(() => this.kill('SIGKILL'), patience)
+    return this.exited.finally(() => clearTimeout(impatience))
+  }
+
+  #news(timeout: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, timeout)
+      this.#wake.push(() => {
+        clearTimeout(timer)
+        resolve()
+      })
+    })
+  }
+
+  #tell(): void {
+    for (const wake of this.#wake.splice(0)) wake()
+  }
+
+  #complaint(timeout: number): string {
+    const why = this.#running ? `nothing of the kind in ${timeout} ms` : 'it ended'
+    return `${this.title}: waited in vain: ${why}\n${this.stdout}${this.stderr}`.trimEnd()
+  }
+}
+
+function parseObject(line: string): JsonLine | undefined {
+  if (!line.startsWith('{')) return undefined
+  try {
+    return JSON.parse(line) as JsonLine
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * The network of the demo and the tests:
+ *
+ *     client ---- web ---- mirror
+ *                  |
+ *               victims: the neighbours, and everybody else
+ */
+
+import { link, Namespace } from './namespace.js'
+
+/** The host under guard, with the address it has on each cable. */
+export const WEB = {
+  client: { v4: '198.18.0.1', v6: '2001:db8:18::1' },
+  mirror: { v4: '198.51.100.1', v6: '2001:db8:51::1' },
+  victims: { v4: '203.0.113.254', v6: '2001:db8:113::254' },
+} as const
+
+export const CLIENT = { v4: '198.18.0.2', v6: '2001:db8:18::2' } as const
+export const MIRROR = { v4: '198.51.100.2', v6: '2001:db8:51::2' } as const
+/** The router of web's default routes, which is the first of the neighbours. */
+export const VICTIM = { v4: '203.0.113.1', v6: '2001:db8:113::1' } as const
+
+/** All hosts of the network 203.0.113.0/24 but web itself, and as many of 2001:db8:113::/64. */
+export const NEIGHBOURS = {
+  v4: Array.from({ length: 253 }, (_, host) => `203.0.113.${host + 1}`),
+  v6: Array.from({ length: 253 }, (_, host) => `2001:db8:113::${(host + 1).toString(16)}`),
+} as const
+
+export interface Topology extends AsyncDisposable {
+  /** Guarded. Its devices are `to-client`, `to-mirror` and `to-victims`; theirs are all called `to-web`. */
+  readonly web: Namespace
+  readonly client: Namespace
+  readonly mirror: Namespace
+  /** Answers for the neighbours, and for every other address that web sends packets to. */
+  readonly victims: Namespace
+  close(): Promise<void>
+}
+
+export async function createTopology(): Promise<Topology> {
+  const [web, client, mirror, victims] = await createAll('web', 'client', 'mirror', 'victims')
+  const close = async () => {
+    await Promise.all([web, client, mirror, victims].map((namespace) => namespace.close()))
+  }
+  try {
+    await Promise.all([
+      connect(web, client, WEB.client, CLIENT),
+      connect(web, mirror, WEB.mirror, MIRROR),
+      connectVictims(web, victims),
+    ])
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { web, client, mirror, victims, close, [Symbol.asyncDispose]: close }
+}
+
+type Four = [Namespace, Namespace, Namespace, Namespace]
+
+/** Creates all namespaces at once, or none. */
+async function createAll(...names: [string, string, string, string]): Promise<Four> {
+  const made = await Promise.allSettled(names.map((name) => Namespace.create(name)))
+  const failure = made.find((result) => result.status === 'rejected')
+  const namespaces = made.flatMap((result) => (result.status === 'fulfilled' ? result.value : []))
+  if (failure === undefined) return namespaces as Four
+  await Promise.all(namespaces.map((namespace) => namespace.close()))
+  throw failure.reason
+}
+
+interface Addresses {
+  readonly v4: string
+  readonly v6: string
+}
+
+async function connect(web: Namespace, peer: Namespace, near: Addresses, far: Addresses): Promise<void> {
+  await link(web, `to-${peer.name}`, peer, 'to-web')
+  await Promise.all([
+    web.address(`to-${peer.name}`, `${near.v4}/24`, `${near.v6}/64`),
+    peer.address('to-web', `${far.v4}/24`, `${far.v6}/64`),
+  ])
+}
+
+/**
+ * Web reaches its neighbours through one of them, so that no packet waits for, or is lost in, the address
+ * resolution of hundreds of hosts. The victims take every address for their own, except web's: a local
+ * route of the main table loses against the longer prefix of web's address, one of the local table would not.
+ */
+async function connectVictims(web: Namespace, victims: Namespace): Promise<void> {
+  await link(web, 'to-victims', victims, 'to-web')
+  const { v4, v6 } = WEB.victims
+  await Promise.all([
+    web.ip(
+      `address add ${v4}/32 dev to-victims`,
+      `address add ${v6}/128 dev to-victims nodad`,
+      `route add default via ${VICTIM.v4} dev to-victims onlink src ${v4}`,
+      `route add default via ${VICTIM.v6} dev to-victims onlink`,
+    ),
+    victims.ip(
+      `address add ${VICTIM.v4}/32 dev to-web`,
+      `address add ${VICTIM.v6}/128 dev to-web nodad`,
+      ...Object.values(WEB).flatMap((web) => [
+        `route add ${web.v4}/32 dev to-web`,
+        `route add ${web.v6}/128 dev to-web`,
+      ]),
+      'route add local 0.0.0.0/0 dev lo table main',
+      'route add local ::/0 dev lo table main',
+    ),
+  ])
+}
