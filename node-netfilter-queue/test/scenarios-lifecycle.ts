@@ -54,13 +54,14 @@ function throwAtFive(error: string): () => Verdict {
 /** Runs a worker while packets flow from this thread, and ends it the way `end` says. */
 async function withWorker(name: string, end: (worker: Worker) => unknown) {
   const worker = new Worker(SCENARIOS, { workerData: name })
-  const exit = once(worker, 'exit')
+  // Not once(), which takes an error of the worker for its own.
+  const exit = new Promise<number>((resolve) => worker.once('exit', resolve))
   await once(worker, 'message')
   const traffic = await Traffic.open()
   const flow = setInterval(() => traffic.send(0, 100), 1)
   await until(() => traffic.arrived.length > 200, 'packets pass through the worker')
   await end(worker)
-  const [code] = await exit
+  const code = await exit
   clearInterval(flow)
   traffic.close()
   return code
@@ -202,7 +203,9 @@ export const lifecycleScenarios = {
 
   async twoQueues() {
     setUp()
-    shell('iptables -w -I OUTPUT -p udp --dport 9 -m statistic --mode nth --every 2 -j NFQUEUE --queue-num 6')
+    shell(
+      'iptables -w -I OUTPUT -p udp --dport 9 -m statistic --mode nth --every 2 --packet 0 -j NFQUEUE --queue-num 6',
+    )
     const traffic = await Traffic.open()
     const [five, six] = await Promise.all([open(), open({ number: 6 })])
     traffic.send(0, 100)

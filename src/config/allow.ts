@@ -73,7 +73,9 @@ const unit: Format<string> = text('a systemd unit', (name, place) => {
 
 /** Milliseconds since 1970, from an ISO 8601 date (its beginning in UTC), or a date and time with a zone. */
 const instant: Format<number> = text('a date and time', (written, place) => {
-  const match = /^(\d{4}-\d\d-\d\d)(?:[T ]\d\d:\d\d(?::\d\d)?(Z|[+-]\d\d:\d\d)?)?$/i.exec(written)
+  const match = /^(\d{4}-\d\d-\d\d)(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)?)?$/i.exec(
+    written,
+  )
   const example = '2027-01-31 or 2027-01-31T18:00:00Z'
   if (match === null) return place.fail(`must be a date, like ${example}, not ${quote(written)}`)
   if (written.length > 10 && match[2] === undefined) {

@@ -72,7 +72,8 @@ function formatRule(entry: AllowEntry, user: NameUser): Record<string, unknown> 
     protocol: entry.protocol,
     users: entry.users?.map(user),
     units: entry.units,
-    expires: entry.expires === undefined ? undefined : new Date(entry.expires).toISOString(),
+    expires:
+      entry.expires === undefined ? undefined : new Date(entry.expires).toISOString().replace('.000Z', 'Z'),
   }
 }
 

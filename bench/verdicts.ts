@@ -1,0 +1,129 @@
+/**
+ * Verdicts a second and CPU a verdict, against the C reference, under a flood that never lets the queue run
+ * empty. The contenders take turns, so that what else the machine does meets them alike; the result is the
+ * median of the ratios of each round. Run it in a network namespace of its own: `npm run bench`.
+ *
+ * All figures are taken from outside and in the same way for each: verdicts by the counter of a rule behind
+ * the queue, CPU (user and system) by /proc/PID/stat. Behind that rule packets are dropped: the network's
+ * own cost is not measured. `node dist/bench/verdicts.js [ROUNDS [SECONDS [accept|repeat]]]`
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+interface Contender {
+  readonly name: string
+  /** Starts it; it judges the packets of QUEUE, or brings rules of its own. SIGTERM must end it. */
+  readonly argv: readonly string[]
+  /** Whether it judges by now; asked again and again. */
+  readonly ready: () => boolean
+}
+
+interface Figures {
+  readonly verdictsPerSecond: number
+  /** Microseconds of CPU, user and system. */
+  readonly cpuPerVerdict: number
+}
+
+const [rounds = 5, seconds = 2] = process.argv.slice(2, 4).map(Number)
+const verdict = process.argv[4] ?? 'accept'
+const QUEUE = 5
+const MARK = 0x11000000
+const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+const C = (name: string) => file(`../../bench/build/${name}`)
+
+const bound = () => /^\s*5\s/m.test(readFileSync('/proc/self/net/netfilter/nfnetlink_queue', 'utf8'))
+const contenders: readonly Contender[] = [
+  { name: 'reference in C', argv: [C('reference'), `${QUEUE}`, `${MARK}`, verdict], ready: bound },
+  {
+    name: 'node-netfilter-queue',
+    argv: [process.execPath, file('judge.js'), `${QUEUE}`, `${MARK}`, verdict],
+    ready: bound,
+  },
+]
+
+const shell = (commands: string) => execFileSync('sh', ['-ec', commands], { encoding: 'utf8' })
+
+/** A link with a neighbour that needs no asking, the queue before it, and the counter behind. */
+function setUp(): void {
+  shell(`ip link set lo up
+    ip link add name bench0 type veth peer name bench1
+    ip link set bench0 up; ip link set bench1 up
+    ip addr add 192.0.2.1/24 dev bench0
+    ip neigh add 192.0.2.2 lladdr 02:00:00:00:00:01 dev bench0 nud permanent
+    ip route add 198.18.0.0/15 via 192.0.2.2
+    iptables -w -A OUTPUT -m mark --mark ${MARK} -j ACCEPT
+    iptables -w -A OUTPUT -p udp -d 198.18.0.0/15 -j NFQUEUE --queue-num ${QUEUE}
+    iptables -w -t mangle -A POSTROUTING -p udp -d 198.18.0.0/15 -j DROP`)
+}
+
+/** Packets that came out behind the queue: with no fail-open, each of them got a verdict. */
+function passed(): number {
+  const rule = shell('iptables -w -t mangle -L POSTROUTING -v -n -x').split('\n')[2] ?? ''
+  return Number(rule.trim().split(/\s+/)[0])
+}
+
+/** proc_pid_stat(5): utime and stime are fields 14 and 15, in ticks of 10 ms. The name before may hold spaces. */
+function cpuSeconds(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
+
+async function flood(duration: number): Promise<void> {
+  const child = spawn(C('flood'), ['198.18.0.0', '15', '9', '100000000', `${duration}`], { stdio: 'ignore' })
+  const [code] = await once(child, 'exit')
+  if (code !== 0) throw new Error(`flood ended with ${code}`)
+}
+
+async function start({ name, argv, ready }: Contender): Promise<ChildProcess> {
+  const child = spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', 'ignore', 'inherit'] })
+  for (let waited = 0; !ready(); waited += 20) {
+    if (child.exitCode !== null || waited > 10_000) throw new Error(`${name} did not start`)
+    await sleep(20)
+  }
+  return child
+}
+
+async function measure(contender: Contender): Promise<Figures> {
+  const child = await start(contender)
+  try {
+    await flood(0.5)
+    const before = { verdicts: passed(), cpu: cpuSeconds(child.pid!), time: performance.now() }
+    await flood(seconds)
+    const elapsed = (performance.now() - before.time) / 1000
+    const cpu = cpuSeconds(child.pid!) - before.cpu
+    const verdicts = passed() - before.verdicts
+    return { verdictsPerSecond: verdicts / elapsed, cpuPerVerdict: (cpu / verdicts) * 1e6 }
+  } finally {
+    child.kill('SIGTERM')
+    if (child.exitCode === null) await once(child, 'exit')
+  }
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2
+}
+
+function report(figures: readonly Figures[][]): void {
+  const reference = figures[0]!
+  for (const [index, { name }] of contenders.entries()) {
+    const own = figures[index]!
+    const of = (key: keyof Figures) => median(own.map((figure) => figure[key]))
+    const ratio = (key: keyof Figures) =>
+      median(own.map((figure, round) => figure[key] / reference[round]![key]))
+    console.log(
+      `${name.padEnd(24)}${of('verdictsPerSecond').toFixed(0).padStart(8)} verdicts/s (x${ratio('verdictsPerSecond').toFixed(2)})` +
+        `${of('cpuPerVerdict').toFixed(2).padStart(8)} us of CPU a verdict (x${ratio('cpuPerVerdict').toFixed(2)})`,
+    )
+  }
+}
+
+setUp()
+const figures: Figures[][] = contenders.map(() => [])
+for (let round = 0; round < rounds; round++)
+  for (const [index, contender] of contenders.entries()) figures[index]!.push(await measure(contender))
+report(figures)

@@ -1,0 +1,241 @@
+import t from 'tap'
+import { formatAddress } from '../../src/addressing.js'
+import { load, showConfig } from '../../src/config.js'
+import { configOf, directoryOf, linesOf, loadFrom, loadText, lookup, nameOf } from './files.js'
+
+const EXAMPLE = `
+mode: enforce
+block: reject
+fallback: static
+onStop: remove
+firewall: { queue: auto, mark: { mask: 0x3f000000 } }
+queue: { first: 100, count: 1, maxLength: 16384 }
+sessions: { capacity: 1000000, tcpTimeout: 5d, udpTimeout: 10m, services: auto, callbacks: [] }
+infrastructure: { dns: auto, ntp: auto, dhcp: true }
+dns: { holdAnswers: true, enforceNames: false }
+mirrors: { discover: true, root: /, hosts: [mirror.example.org], ports: [80, 443], users: [root, _apt] }
+allow:
+  - { name: payments, to: [api.example.com, 203.0.113.0/24], ports: [443], protocol: tcp, users: [www-data] }
+containment: { destinations: 10, window: 10s, action: alert, duration: 15m }
+log: { destination: /var/log/checkvalve/blocks.json, level: info }
+metrics: { listen: "127.0.0.1:17671", path: /metrics }
+control: { socket: /run/checkvalve/control.sock }
+state: { directory: /var/lib/checkvalve }
+canary: { target: "192.0.2.1:9", interval: 30s }
+`
+
+const port = (number: number) => ({ first: number, last: number })
+
+t.test('the documented example is read value by value', async (t) => {
+  const config = configOf(loadText(t, EXAMPLE))
+  t.match(config, {
+    mode: 'enforce',
+    firewall: { queue: 'auto', mark: { mask: 0x3f000000 } },
+    sessions: { capacity: 1_000_000, tcpTimeout: 432_000, udpTimeout: 600, services: 'auto' },
+    metrics: { listen: { host: '127.0.0.1', port: 17671 }, path: '/metrics' },
+    canary: { target: { host: '192.0.2.1', port: 9, family: 4 }, interval: 30 },
+    containment: { destinations: 10, window: 10, action: 'alert', duration: 900 },
+  })
+  t.same(config.mirrors.hosts, [{ kind: 'name', name: 'mirror.example.org' }])
+  t.same(config.mirrors.ports, [port(80), port(443)])
+  t.same(config.mirrors.users, [0, 42])
+  const [rule] = config.allow
+  t.match(rule, { name: 'payments', protocol: 'tcp', users: [33], units: undefined, expires: undefined })
+  t.match(rule?.origin, { file: /main\.yaml$/, line: 13 })
+  t.same(rule?.ports, [port(443)])
+  const network = { family: 4, words: Uint32Array.of(0xcb007100, 0, 0, 0), length: 24 }
+  t.same(rule?.to, [
+    { kind: 'name', name: 'api.example.com' },
+    { kind: 'prefix', prefix: network },
+  ])
+})
+
+t.test('what is not written has its default, and a fresh host only observes', async (t) => {
+  const config = configOf(loadText(t, 'log: { level: warn }'))
+  const { allow, mirrors, ...rest } = configOf(loadText(t, EXAMPLE))
+  t.match(config, { ...rest, notes: [], mode: 'observe', log: { level: 'warn' } })
+  t.same(config.allow, [])
+  t.same(config.mirrors, { ...mirrors, hosts: [] })
+  t.equal(allow.length, 1)
+})
+
+t.test('users of the default that the host lacks are left out, without a word', async (t) => {
+  const users = (name: string) => (name === 'root' ? 0 : undefined)
+  t.same(configOf(loadText(t, 'mode: observe', { users })).mirrors.users, [0])
+})
+
+t.test('the shipped file passes, and changes nothing but what it says', async (t) => {
+  const path = 'config/checkvalve.yaml'
+  const shipped = configOf(load({ path, environment: {}, set: [], users: lookup }))
+  t.same(shipped, configOf(loadText(t, 'mode: observe')))
+})
+
+t.test('what is shown can be loaded again, and means the same', async (t) => {
+  const rich = `
+sessions:
+  tcpTimeout: 90061.5
+  udpTimeout: 1500ms
+  services: [tcp/80, { port: 443, protocol: udp }]
+  callbacks: [{ service: tcp/21, protocol: tcp, ports: "1024-65535" }]
+infrastructure: { dns: [192.0.2.53, "2001:db8::53"], ntp: [ntp.example.org], dhcp: false }
+metrics: { listen: "[::1]:9100" }
+canary: { target: "[2001:db8::9]:9" }
+log: { destination: stdout }
+allow:
+  - { name: any port, to: ["*.example.org", "2001:db8:1::/48"] }
+  - { name: ping, to: [0.0.0.0/0], protocol: icmp, users: [33, 4000], expires: 2030-01-31T18:00:00+02:00 }
+  - { name: unit, to: [198.51.100.7], ports: 8080-8090, protocol: any, units: [nginx.service] }
+`
+  for (const text of [EXAMPLE, rich, 'mode: observe']) {
+    const config = configOf(loadText(t, text))
+    const again = configOf(loadText(t, showConfig(config, nameOf)))
+    const plain = ({ allow, notes: _, ...rest }: typeof config) => ({
+      ...rest,
+      allow: allow.map(({ origin: _, ...rule }) => rule),
+    })
+    t.same(plain(again), plain(config))
+    t.equal(showConfig(again, nameOf), showConfig(config, nameOf))
+  }
+})
+
+t.test('the mask is shown as people write it, and users by name', async (t) => {
+  const shown = showConfig(configOf(loadText(t, 'mode: observe')), nameOf)
+  t.match(shown, /mask: 0x3f000000\n/)
+  t.match(shown, /users: \[root, _apt\]\n/)
+  t.match(showConfig(configOf(loadText(t, 'mode: observe'))), /users: \[0, 42\]\n/)
+})
+
+t.test('environment beats conf.d, conf.d beats the main file, --set beats all', async (t) => {
+  const directory = directoryOf(t, {
+    'main.yaml': 'mode: enforce\nblock: drop\nfallback: open\nonStop: keep\n',
+    'conf.d/10-a.yaml': 'block: reject\nfallback: closed\nonStop: keep\n',
+    'conf.d/20-b.yaml': 'fallback: open\n',
+  })
+  const environment = { CHECKVALVE_FALLBACK: 'static', CHECKVALVE_ON_STOP: 'keep', HOME: '/root' }
+  const config = configOf(loadFrom(directory, { environment, set: ['onStop=keep', 'onStop=remove'] }))
+  t.match(config, { mode: 'enforce', block: 'reject', fallback: 'static', onStop: 'remove' })
+})
+
+t.test('lists of files add up in the order of their names; a list set elsewhere replaces them', async (t) => {
+  const directory = directoryOf(t, {
+    'main.yaml': 'mirrors: { ports: [80] }\nallow: [{ name: a, to: [192.0.2.1] }]',
+    'conf.d/20.yaml': 'mirrors: { ports: [8080] }\nallow:\n\n  - { name: c, to: [192.0.2.3] }',
+    'conf.d/10.yaml':
+      'mirrors: { ports: [443], hosts: [mirror.example.org] }\nallow:\n  - { name: b, to: [192.0.2.2] }',
+    'conf.d/.hidden.yaml': 'nonsense',
+    'conf.d/README': 'nonsense',
+  })
+  const config = configOf(loadFrom(directory))
+  t.same(config.mirrors.ports, [port(80), port(443), port(8080)])
+  t.same(
+    config.allow.map(({ name }) => name),
+    ['a', 'b', 'c'],
+  )
+  t.same(
+    config.allow.map(({ origin }) => origin.line),
+    [2, 3, 4],
+  )
+  const replaced = configOf(loadFrom(directory, { set: ['mirrors.ports=[1, "2-3"]', 'allow=[]'] }))
+  t.same(replaced.mirrors.ports, [port(1), { first: 2, last: 3 }])
+  t.same(replaced.allow, [])
+})
+
+t.test('values of the environment are YAML, and what is no YAML is taken as it is', async (t) => {
+  const environment = {
+    CHECKVALVE_MIRRORS_PORTS: '[80, 8000-8010]',
+    CHECKVALVE_SESSIONS_TCP_TIMEOUT: '1h',
+    CHECKVALVE_FIREWALL_MARK_MASK: '0xfc',
+    CHECKVALVE_INFRASTRUCTURE_DHCP: 'false',
+    CHECKVALVE_METRICS_LISTEN: '[::1]:9100',
+  }
+  const config = configOf(loadText(t, 'mode: observe', { environment }))
+  t.same(config.mirrors.ports, [port(80), { first: 8000, last: 8010 }])
+  t.equal(config.sessions.tcpTimeout, 3600)
+  t.equal(config.firewall.mark.mask, 0xfc)
+  t.equal(config.infrastructure.dhcp, false)
+  t.same(config.metrics.listen, { host: '::1', port: 9100 })
+})
+
+t.test('durations have units, or are seconds', async (t) => {
+  const cases: [string, number][] = [
+    ['500ms', 0.5],
+    ['10s', 10],
+    ['10m', 600],
+    ['1h', 3600],
+    ['5d', 432_000],
+    ['90', 90],
+    ['1.5h', 5400],
+  ]
+  for (const [written, seconds] of cases) {
+    const yaml = `sessions: { tcpTimeout: 2s, udpTimeout: ${written} }`
+    if (seconds < 1) t.match(linesOf(loadText(t, yaml))[0], /from 1s to 30d, not "500ms"/)
+    else t.equal(configOf(loadText(t, yaml)).sessions.udpTimeout, seconds, written)
+  }
+})
+
+t.test('an anchor may be used again, and a rule without ports has all of them', async (t) => {
+  const yaml = 'allow:\n  - { name: a, to: &hosts [192.0.2.1, api.example.org] }\n  - { name: b, to: *hosts }'
+  const [a, b] = configOf(loadText(t, yaml)).allow
+  t.same(a?.to, b?.to)
+  t.same(a?.ports, [{ first: 0, last: 65535 }])
+  t.equal(a?.protocol, 'tcp')
+})
+
+t.test('an expiry is an instant: dates begin in UTC, times say their zone', async (t) => {
+  const cases: [string, string][] = [
+    ['2030-01-31', '2030-01-31T00:00:00.000Z'],
+    ['"2030-01-31 18:00Z"', '2030-01-31T18:00:00.000Z'],
+    ['2030-01-31T18:00:30+02:00', '2030-01-31T16:00:30.000Z'],
+  ]
+  for (const [written, instant] of cases) {
+    const config = configOf(loadText(t, `allow: [{ name: a, to: [192.0.2.1], expires: ${written} }]`))
+    t.equal(config.allow[0]?.expires, Date.parse(instant), written)
+  }
+})
+
+t.test('nobody can change a configuration that is in use', async (t) => {
+  const config = configOf(loadText(t, EXAMPLE))
+  for (const part of [
+    config,
+    config.mirrors,
+    config.mirrors.ports,
+    config.allow[0],
+    config.allow[0]?.to[1],
+    config.notes,
+  ]) {
+    t.ok(Object.isFrozen(part))
+  }
+  t.equal(formatAddress(4, config.canary.target.words), '192.0.2.1')
+})
+
+t.test('what has no effect in this version is said, and only that', async (t) => {
+  const yaml = `
+dns: { enforceNames: true, holdAnswers: true }
+containment: { action: quarantine }
+mirrors: { discover: true, hosts: ["*.mirror.example.org"] }
+sessions: { callbacks: [{ service: tcp/21, protocol: tcp, ports: "1024-65535" }] }
+infrastructure: { ntp: ["*.ntp.example.org"] }
+allow: [{ name: a, to: [192.0.2.1, "*.api.example.org"], units: [nginx.service] }]
+`
+  const { notes } = configOf(loadText(t, yaml))
+  const subjects = notes.map((note) => `${note.split(':')[0]} ${/\*\.[a-z.]+/.exec(note) ?? ''}`.trim())
+  t.same(subjects, [
+    'dns.holdAnswers',
+    'dns.enforceNames',
+    'mirrors.discover',
+    'containment.action',
+    'sessions.callbacks',
+    'allow "a"',
+    'allow "a" *.api.example.org',
+    'mirrors.hosts *.mirror.example.org',
+    'infrastructure.ntp *.ntp.example.org',
+  ])
+  t.same(configOf(loadText(t, 'mode: enforce\nmirrors: { discover: false }')).notes, [])
+})
+
+t.test('a fragment with another ending is not read, and that is said', async (t) => {
+  const directory = directoryOf(t, { 'main.yaml': 'mode: observe', 'conf.d/10-x.yml': 'mode: enforce' })
+  const config = configOf(loadFrom(directory))
+  t.equal(config.mode, 'observe')
+  t.match(config.notes, [/conf\.d\/10-x\.yml is not read/])
+})

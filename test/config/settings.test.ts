@@ -1,0 +1,55 @@
+import t from 'tap'
+import { schema } from '../../src/config/schema.js'
+import { type AnySettings, environmentName, settingsByKey } from '../../src/config/settings.js'
+import { lookup, problemsOf } from './files.js'
+
+const settings = settingsByKey(schema(lookup) as unknown as AnySettings)
+
+t.test('every setting says what it means', async (t) => {
+  for (const [key, setting] of settings) t.match(setting.doc, /^.{10,110}$/, key)
+})
+
+t.test('every setting has its own environment variable, spelled by one rule', async (t) => {
+  const names = [...settings.keys()].map(environmentName)
+  t.equal(new Set(names).size, names.length)
+  for (const name of ['METRICS_LISTEN', 'ON_STOP', 'SESSIONS_TCP_TIMEOUT', 'FIREWALL_MARK_MASK', 'ALLOW']) {
+    t.ok(names.includes(`CHECKVALVE_${name}`), name)
+  }
+})
+
+/** Values as YAML, one of each type; a setting may accept some of them. */
+const VALUES = [
+  '~',
+  'true',
+  '-1',
+  '1.5',
+  '"\\u0001"',
+  '{ a: 1 }',
+  '{}',
+  '[[]]',
+  '[{}]',
+  '[~]',
+  '[true]',
+  '[-1]',
+  '.nan',
+  '.inf',
+]
+
+t.test('a value of a wrong type is a problem that names its setting, wherever it was written', async (t) => {
+  for (const key of settings.keys()) {
+    for (const value of VALUES) {
+      if (key === 'infrastructure.dhcp' || key === 'mirrors.discover' || key.startsWith('dns.')) {
+        if (value === 'true') continue
+      }
+      if (/Timeout$/.test(key) && value === '1.5') continue
+      if (/^(containment\.(window|duration)|canary\.interval)$/.test(key) && value === '1.5') continue
+      const nested = key.split('.').reduceRight((inner, name) => `{ ${name}: ${inner} }`, value)
+      const expected = new RegExp(`: ${key.replaceAll('.', '\\.')}(\\[0\\](\\[0\\])?)?: `)
+      t.match(problemsOf(t, nested)[0], expected, `${key}: ${value}`)
+      const [line] = problemsOf(t, 'mode: observe', { environment: { [environmentName(key)]: value } })
+      t.match(line, new RegExp(`^environment ${environmentName(key)}: ${key.replaceAll('.', '\\.')}`), value)
+      const [set] = problemsOf(t, 'mode: observe', { set: [`${key}=${value}`] })
+      t.match(set, new RegExp(`^--set ${key.replaceAll('.', '\\.')}`), value)
+    }
+  }
+})
