@@ -32,6 +32,8 @@ const RECEIVE_BUFFER = 8 * 1024 * 1024
 /** Seconds that a learned address outlives the service in the kernel. */
 const HOST_TIMEOUT = 24 * 3600
 const TICK_MS = 1000
+/** A look after the ruleset waits this long for the end of a burst of changes. */
+const VERIFY_DELAY_MS = 20
 /** At start, names are waited for only this long: the kernel keeps the old rules meanwhile. */
 const FIRST_NAMES_MS = 3000
 /** Faults of judging are logged at most this often. */
@@ -57,6 +59,7 @@ export class Daemon {
   #canaryAt = 0
   #lastFault = 0
   #stopping = false
+  #verifySoon: NodeJS.Timeout | undefined
   readonly #timers: NodeJS.Timeout[] = []
   readonly #log: ServiceLog
   readonly #users = createUsers()
@@ -90,7 +93,11 @@ export class Daemon {
     this.#config = config
     this.#log = log
     this.#inbound = new InboundWatch(config.sessions)
-    this.#firewall = new Firewall({ form, queue: config.queue, mask: config.firewall.mark.mask }, Date.now)
+    this.#firewall = new Firewall(
+      { form, queue: config.queue, mask: config.firewall.mark.mask },
+      Date.now,
+      () => this.#onRulesetChange(),
+    )
     this.#blockLog = new BlockLog({
       destination: config.log.destination,
       userName: this.#users.nameOf,
@@ -125,21 +132,24 @@ export class Daemon {
   async reload(config: Config): Promise<void> {
     const fixed = changedButFixed(this.#config, config)
     if (fixed.length > 0) this.#log.warn(`needs a restart to take effect: ${fixed.join(', ')}`)
-    const rules = this.#rulesFor(config)
-    await Promise.race([this.#names.watch(namesOf(rules.policy)), pause(FIRST_NAMES_MS)])
-    if (tightens(this.#valve.rules.policy, rules.policy)) this.#generation = nextGeneration(this.#generation)
-    const marks = marksOf(this.#config.firewall.mark.mask, this.#generation)
-    for (const rule of rules.policy.rules) learn(rule, hostsOf(rule, this.#names))
-    const options = rulesetOptions(
-      { ...config, firewall: this.#config.firewall, queue: this.#config.queue },
-      this.form,
-      this.#generation,
-    )
-    await this.#firewall.apply({ policy: rules.policy, options, hosts: allHosts(rules.policy, this.#names) })
+    const before = this.#valve.rules.policy
+    const { policy } = this.#rulesFor(config)
+    const generation = tightens(before, policy) ? nextGeneration(this.#generation) : this.#generation
+    try {
+      await Promise.race([this.#names.watch(namesOf(policy)), pause(FIRST_NAMES_MS)])
+      for (const rule of policy.rules) learn(rule, hostsOf(rule, this.#names))
+      const { firewall, queue } = this.#config
+      const options = rulesetOptions({ ...config, firewall, queue }, this.form, generation)
+      await this.#firewall.apply({ policy, options, hosts: allHosts(policy, this.#names) })
+    } catch (error) {
+      void this.#names.watch(namesOf(before))
+      throw error
+    }
     this.#config = config
-    this.#valve.rules = { policy: rules.policy, marks }
+    this.#generation = generation
+    this.#valve.rules = { policy, marks: marksOf(this.#config.firewall.mark.mask, generation) }
     this.#noteReload(true)
-    this.#log.info(`configuration taken: mode ${config.mode}, ${rules.policy.rules.length} rules`)
+    this.#log.info(`configuration taken: mode ${config.mode}, ${policy.rules.length} rules`)
   }
 
   /** A reload was refused: the metrics say so. */
@@ -157,6 +167,7 @@ export class Daemon {
     this.#stopping = true
     this.#notify('STOPPING=1')
     for (const timer of this.#timers) clearInterval(timer)
+    clearTimeout(this.#verifySoon)
     // The table first: while it stands, the kernel's fallback judges what the queue no longer takes.
     if (this.#config.onStop === 'remove') await this.#firewall.remove()
     await this.#abandon()
@@ -173,7 +184,9 @@ export class Daemon {
 
   async #start(form: QueueForm): Promise<void> {
     const { policy } = this.#valve.rules
-    await this.#inbound.start()
+    await this.#inbound.start().catch((error: Error) => {
+      throw new Error(`the connections of this host cannot be read: ${error.message}`)
+    })
     await this.#startNames()
     this.#queue = await Queue.open({
       number: this.#config.queue.first,
@@ -207,32 +220,54 @@ export class Daemon {
   }
 
   #startTimers(): void {
-    const every = (ms: number, work: () => void | Promise<void>) => {
-      const timer = setInterval(async () => {
-        try {
-          await work()
-        } catch (error) {
-          if (!this.#stopping) this.#log.error((error as Error).message)
-        }
-      }, ms)
-      this.#timers.push(timer)
-    }
-    every(TICK_MS, () => this.#tick())
-    every(WINDOW_MS, () => this.#blockLog.turn())
+    this.#every(TICK_MS, () => this.#inbound.tick())
+    this.#every(TICK_MS, () => this.#verifyRuleset())
+    this.#every(TICK_MS, () => this.#proveWhenDue())
+    this.#every(WINDOW_MS, () => this.#blockLog.turn())
     const watchdog = Number(process.env.WATCHDOG_USEC ?? 0) / 1000
-    if (watchdog > 0) every(watchdog / 2, () => this.#notify('WATCHDOG=1'))
+    if (watchdog > 0) this.#every(watchdog / 2, () => this.#notify('WATCHDOG=1'))
   }
 
-  async #tick(): Promise<void> {
-    await this.#inbound.tick()
-    if ((await this.#firewall.verify()) === 'restored') {
-      this.#metrics.rulesetRestored.inc()
-      this.#log.warn('the firewall rules were gone or changed by another program; they were put back')
-    }
-    if (Date.now() >= this.#canaryAt) {
-      this.#canaryAt = Date.now() + this.#config.canary.interval * 1000
-      await this.#prove()
-    }
+  /** Does something again and again, never twice at a time; its failure is told once until it works again. */
+  #every(ms: number, work: () => void | Promise<void>): void {
+    let running = false
+    let lastError = ''
+    const timer = setInterval(async () => {
+      if (running) return
+      running = true
+      try {
+        await work()
+        lastError = ''
+      } catch (error) {
+        const { message } = error as Error
+        if (message !== lastError && !this.#stopping) this.#log.error(message)
+        lastError = message
+      } finally {
+        running = false
+      }
+    }, ms)
+    this.#timers.push(timer)
+  }
+
+  /** Changes come in bursts, ours among them. */
+  #onRulesetChange(): void {
+    if (this.#stopping || !this.#firewall.present) return
+    this.#verifySoon ??= setTimeout(() => {
+      this.#verifySoon = undefined
+      this.#verifyRuleset().catch((error: Error) => this.#log.error(error.message))
+    }, VERIFY_DELAY_MS)
+  }
+
+  async #verifyRuleset(): Promise<void> {
+    if (this.#stopping || (await this.#firewall.verify()) === 'intact') return
+    this.#metrics.rulesetRestored.inc()
+    this.#log.warn('the firewall rules were gone or changed by another program; they were put back')
+  }
+
+  async #proveWhenDue(): Promise<void> {
+    if (Date.now() < this.#canaryAt) return
+    this.#canaryAt = Date.now() + this.#config.canary.interval * 1000
+    await this.#prove()
   }
 
   /** Blocked, and blocked by us: the packet was seen. */

@@ -34,14 +34,24 @@ function infrastructureRules({ infrastructure }: Config, host: Infrastructure): 
     })
   if (servers.length > 0)
     rules.push({ reason: 'time', name: 'time', protocol: 'udp', ports: port(123), ...split(servers) })
-  if (infrastructure.dhcp) rules.push(dhcp('dhcp4', 68, 67, 4), dhcp('dhcp6', 546, 547, 6))
+  if (infrastructure.dhcp)
+    rules.push(dhcp('dhcp4', 68, 67, 4, host.dhcpUsers), dhcp('dhcp6', 546, 547, 6, host.dhcpUsers))
   return rules
 }
 
 /** Clients speak from a privileged port of their own (RFC 2131, RFC 8415), to a server that may be anywhere. */
-function dhcp(name: string, from: number, to: number, family: 4 | 6): RuleSpec {
+function dhcp(name: string, from: number, to: number, family: 4 | 6, users: readonly number[]): RuleSpec {
   const prefixes = everywhere.filter((prefix) => prefix.family === family)
-  return { reason: 'dhcp', name, protocol: 'udp', sourcePort: from, ports: port(to), prefixes, names: [] }
+  return {
+    reason: 'dhcp',
+    name,
+    protocol: 'udp',
+    users,
+    sourcePort: from,
+    ports: port(to),
+    prefixes,
+    names: [],
+  }
 }
 
 function mirrorRules({ mirrors }: Config): RuleSpec[] {

@@ -1,5 +1,6 @@
 /** The forms of what is on the network: ports, services, destinations, endpoints; and who uses it. */
 import {
+  type Address,
   formatAddress,
   type Parsed,
   parseAddress,
@@ -124,13 +125,18 @@ export const endpoint: Format<Endpoint> = text(
       )
     }
     const { family, words } = address.value
-    const isLoopback = family === 4 ? words[0]! >>> 24 === 127 : words[3] === 1 && words.indexOf(1) === 3
-    if (isLoopback)
+    if (isOfThisHost(address.value))
       return place.fail('is an address of this host, and such traffic is never judged: take one outside')
     if (port(halves.port, place) === undefined) return undefined
     return { host: formatAddress(family, words), port: halves.port, family, words }
   },
 )
+
+/** 127.0.0.0/8 and ::1; 0.0.0.0/8 and ::, to which Linux connects as if they were those. */
+function isOfThisHost({ family, words }: Address): boolean {
+  if (family === 4) return words[0]! >>> 24 === 127 || words[0]! >>> 24 === 0
+  return words[3]! <= 1 && words.subarray(0, 3).every((word) => word === 0)
+}
 
 /** A user's name, or its number. The user must exist; a number need not have a name. */
 export function user(lookup: UserLookup): Format<number> {

@@ -105,12 +105,14 @@ function append(earlier: Leaf | undefined, later: Leaf): Leaf {
 class Collector implements Source {
   readonly leaves = new Map<string, Leaf>()
   readonly problems: Problem[]
+  private readonly keys: readonly string[]
 
   constructor(
     private readonly settings: AnySettings,
     problems: readonly Problem[] = [],
   ) {
     this.problems = [...problems]
+    this.keys = [...settingsByKey(settings).keys()]
   }
 
   fail(origin: Origin, key: string, reason: string): void {
@@ -147,7 +149,7 @@ class Collector implements Source {
   }
 
   private unknown(key: string, group: AnySettings): string {
-    return unknownKey(key, Object.keys(group), [...settingsByKey(this.settings).keys()])
+    return unknownKey(key, Object.keys(group), this.keys)
   }
 }
 

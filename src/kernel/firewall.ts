@@ -32,7 +32,7 @@ const LOOKS_BETWEEN_CHECKS = 10
 export class Firewall {
   readonly form: QueueForm
   readonly #queueRule: readonly string[] | undefined
-  readonly #generation = new RulesetGeneration()
+  readonly #generation: RulesetGeneration
   readonly #now: () => number
   #last: Promise<unknown> = Promise.resolve()
   #loaded: Loaded | undefined
@@ -40,13 +40,14 @@ export class Firewall {
   #verifiedGeneration = -1
   #looks = 0
 
-  /** @param now milliseconds since the epoch */
-  constructor(options: FirewallOptions, now: () => number) {
+  /** @param now milliseconds since the epoch @param onChange someone has changed some ruleset: look after ours */
+  constructor(options: FirewallOptions, now: () => number, onChange: () => void) {
     const { form, queue, mask } = options
     this.form = form
     // The rule does not depend on the generation of the policy.
     this.#queueRule = form === 'xtables' ? queueRule(marksOf(mask, 1), queue) : undefined
     this.#now = now
+    this.#generation = new RulesetGeneration(onChange)
   }
 
   /** Loads a policy in the place of the one before, in one transaction. @throws CommandError (rejects) */
@@ -107,7 +108,13 @@ export class Firewall {
     const sets = await presentSets()
     // The queue rule first: until the table marks packets, it matches none.
     if (this.#queueRule) await addQueueRule(this.#queueRule)
-    await load(sets === undefined ? text : renderUpdate(text, options.form, sets))
+    try {
+      await load(sets === undefined ? text : renderUpdate(text, options.form, sets))
+    } catch (error) {
+      // Nothing of ours was there before, and nothing of ours stays.
+      if (sets === undefined && this.#queueRule) await removeQueueRule(this.#queueRule)
+      throw error
+    }
     this.#loaded = loaded
     this.#listed = await this.#list()
   }

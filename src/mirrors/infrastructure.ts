@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseAddress, parseDestination } from '../addressing.js'
 import type { Destination, Prefix } from '../core/types.js'
+import { createUsers, type UserLookup } from '../users.js'
 
 /** systemd-resolved answers on these; whom it asks stands in a file of its own (systemd-resolved(8)). */
 const STUBS = new Set(['127.0.0.53', '127.0.0.54'])
@@ -51,21 +52,33 @@ export function parseTimeServers(text: string): Destination[] {
   })
 }
 
+/** Those who may speak DHCP: root, and the users that clients drop to. A low port alone proves nothing everywhere. */
+const DHCP_USERS = ['root', 'systemd-network', 'dhcpcd', '_dhcp', 'dhcp']
+
 export interface Infrastructure {
   readonly resolvers: readonly Prefix[]
+  /** Ids of the users under which this host's DHCP client may run. */
+  readonly dhcpUsers: readonly number[]
   readonly timeServers: readonly Destination[]
 }
 
-/** Reads the host's files; those that are missing or unreadable name nothing. @param root for tests */
-export function readInfrastructure(root = '/'): Infrastructure {
+/**
+ * Reads the host's files; those that are missing or unreadable name nothing.
+ * @param root, idOf for tests
+ */
+export function readInfrastructure(root = '/', idOf: UserLookup = knownUsers()): Infrastructure {
   const resolvConf = read(join(root, RESOLV_CONF))
   const upstream = usesStub(resolvConf) ? parseResolvConf(read(join(root, RESOLVED_UPSTREAM))) : []
   const timeTexts = TIME_FILES.flatMap((path) => textsOf(join(root, path)))
   return {
     resolvers: [...parseResolvConf(resolvConf), ...upstream],
+    dhcpUsers: DHCP_USERS.flatMap((name) => idOf(name) ?? []),
     timeServers: timeTexts.flatMap(parseTimeServers),
   }
 }
+
+/** /etc/passwd only: most hosts lack most of these users, and asking a directory for each would take seconds. */
+const knownUsers = (): UserLookup => createUsers({ getent: () => undefined }).idOf
 
 const isLoopback = (address: string) => address.startsWith('127.') || address === '::1'
 

@@ -30,7 +30,8 @@ export class VerdictCounts {
     const index =
       (verdict * REASONS.length + decision.reasonIndex) * PROTOCOLS.length + protocolIndex(packet.protocol)
     this.#counts[index * 2 + (packet.family === 6 ? 1 : 0)]!++
-    if (!accepted) this.#addBlock(uid)
+    // The canary is the service's own: no user did it.
+    if (!accepted && decision.reason !== 'canary') this.#addBlock(uid)
   }
 
   /** All counters that are not 0. */

@@ -209,6 +209,11 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     ['main.yaml:1: canary.target: is an address of this host'],
   ],
   [
+    'a canary at no address at all',
+    'canary: { target: "[::]:9" }',
+    ['main.yaml:1: canary.target: is an address of this host'],
+  ],
+  [
     'a canary with a name',
     'canary: { target: "mirror.example.org:9" }',
     ['main.yaml:1: canary.target: must be an address and a port'],
@@ -375,8 +380,8 @@ t.test('problems of all sources come at once, file by file, from top to bottom',
       '--set =x',
       '--set log.levl',
       '--set mirrors',
-      '--set metrics.listen',
       '--set mirrors.users[0]',
+      '--set metrics.listen',
     ],
   )
   t.match(
