@@ -3,22 +3,46 @@ import type { Endpoint } from './config.js'
 
 const TIMEOUT_MS = 2000
 
-/** What a canary connection met: `blocked` by a refusal or by silence, or `open`: it got through. */
-export type CanaryResult = 'blocked' | 'open'
-
 /**
- * Tries to connect to where nothing may be reached. A target that does not exist would be silent too: that the
- * packet was really judged and blocked is known from the counter of the reason `canary`.
+ * Proof of enforcement: a connection to where nothing may be reached. A target that does not exist would be silent,
+ * too; that the packet was really judged and blocked is known from the counter of its reason.
  */
-export function tryCanary({ host, port }: Endpoint): Promise<CanaryResult> {
+export class Canary {
+  /** Whether the last attempt was blocked by this service; undefined before the first. */
+  proven: boolean | undefined
+  readonly #blocks: () => number
+  #dueAt = 0
+
+  /** @param blocks packets blocked for the reason `canary` so far */
+  constructor(blocks: () => number) {
+    this.#blocks = blocks
+  }
+
+  /**
+   * Tries when it is time. @param interval seconds @param now milliseconds since the epoch
+   * @returns whether what is known has changed
+   */
+  async tick(target: Endpoint, interval: number, now: number): Promise<boolean> {
+    if (now < this.#dueAt) return false
+    this.#dueAt = now + interval * 1000
+    const before = this.#blocks()
+    const reached = await reaches(target)
+    const proven = !reached && this.#blocks() > before
+    const changed = proven !== this.proven
+    this.proven = proven
+    return changed
+  }
+}
+
+function reaches({ host, port }: Endpoint): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host, port, timeout: TIMEOUT_MS })
-    const end = (result: CanaryResult) => {
+    const end = (reached: boolean) => {
       socket.destroy()
-      resolve(result)
+      resolve(reached)
     }
-    socket.once('connect', () => end('open'))
-    socket.once('timeout', () => end('blocked'))
-    socket.once('error', () => end('blocked'))
+    socket.once('connect', () => end(true))
+    socket.once('timeout', () => end(false))
+    socket.once('error', () => end(false))
   })
 }

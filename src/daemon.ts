@@ -1,8 +1,8 @@
 /** The service: it builds all parts, and starts, reloads and stops them. */
 import type { Server } from 'node:http'
 import { Queue, sdNotify } from 'node-netfilter-queue'
-import { allHosts, entriesBySource, hostsOf, learn, namesOf } from './allowlist.js'
-import { tryCanary } from './canary.js'
+import { entriesBySource } from './allowlist.js'
+import { Canary } from './canary.js'
 import type { Config } from './config.js'
 import { marksOf, nextGeneration } from './core/marks.js'
 import { CANARY, tightens } from './core/policy.js'
@@ -12,10 +12,9 @@ import { chooseForm, Firewall } from './kernel/firewall.js'
 import { counters } from './kernel/nft.js'
 import { readQueueStatus } from './kernel/queue-status.js'
 import { UserMap } from './kernel/usermap.js'
+import { LearnedAddresses } from './learned.js'
 import { readInfrastructure } from './mirrors/infrastructure.js'
-import { lookup } from './mirrors/lookup.js'
-import { NameWatcher } from './mirrors/names.js'
-import { readState, writeState } from './mirrors/state.js'
+import { Periodic } from './periodic.js'
 import { BlockLog, WINDOW_MS } from './report/blocklog.js'
 import { serveHttp } from './report/http.js'
 import { createMetrics, type Metrics } from './report/metrics.js'
@@ -34,8 +33,6 @@ const HOST_TIMEOUT = 24 * 3600
 const TICK_MS = 1000
 /** A look after the ruleset waits this long for the end of a burst of changes. */
 const VERIFY_DELAY_MS = 20
-/** At start, names are waited for only this long: the kernel keeps the old rules meanwhile. */
-const FIRST_NAMES_MS = 3000
 /** Faults of judging are logged at most this often. */
 const FAULT_LOG_MS = 10_000
 
@@ -55,19 +52,18 @@ export function rulesetOptions(config: Config, form: QueueForm, generation: numb
 export class Daemon {
   #config: Config
   #generation = 1
-  #proven: boolean | undefined
-  #canaryAt = 0
   #lastFault = 0
   #stopping = false
   #verifySoon: NodeJS.Timeout | undefined
-  readonly #timers: NodeJS.Timeout[] = []
+  readonly #periodic: Periodic
   readonly #log: ServiceLog
   readonly #users = createUsers()
   readonly #counts = new VerdictCounts()
   readonly #blockLog: BlockLog
   readonly #inbound: InboundWatch
   readonly #firewall: Firewall
-  readonly #names: NameWatcher
+  readonly #learned: LearnedAddresses
+  readonly #canary = new Canary(() => this.#canaryBlocks())
   readonly #metrics: Metrics
   readonly #valve: Valve
   #queue: Queue | undefined
@@ -104,14 +100,7 @@ export class Daemon {
       onTrouble: (error) =>
         log.error(`the block log ${config.log.destination} cannot be written: ${error.message}`),
     })
-    this.#names = new NameWatcher({
-      resolve: lookup,
-      now: Date.now,
-      random: Math.random,
-      onChange: (name) => this.#onName(name),
-      onSuccess: () => this.#metrics.mirrorSuccess.setToCurrentTime(),
-      onFailure: (name, error) => this.#onNameFailure(name, error as Error),
-    })
+    this.#periodic = new Periodic((error) => log.error(error.message))
     this.#valve = new Valve(this.#rulesFor(config), {
       form,
       inbound: this.#inbound.inbound,
@@ -122,6 +111,13 @@ export class Daemon {
       onBatch: (seconds) => this.#metrics.verdictDuration.observe(seconds),
     })
     this.#metrics = this.#createMetrics()
+    this.#learned = new LearnedAddresses({
+      directory: config.state.directory,
+      firewall: this.#firewall,
+      metrics: this.#metrics,
+      log,
+      policy: () => this.#valve.rules.policy,
+    })
   }
 
   get config(): Config {
@@ -136,13 +132,12 @@ export class Daemon {
     const { policy } = this.#rulesFor(config)
     const generation = tightens(before, policy) ? nextGeneration(this.#generation) : this.#generation
     try {
-      await Promise.race([this.#names.watch(namesOf(policy)), pause(FIRST_NAMES_MS)])
-      for (const rule of policy.rules) learn(rule, hostsOf(rule, this.#names))
+      await this.#learned.follow(policy)
       const { firewall, queue } = this.#config
       const options = rulesetOptions({ ...config, firewall, queue }, this.form, generation)
-      await this.#firewall.apply({ policy, options, hosts: allHosts(policy, this.#names) })
+      await this.#firewall.apply({ policy, options, hosts: this.#learned.hosts(policy) })
     } catch (error) {
-      void this.#names.watch(namesOf(before))
+      await this.#learned.follow(before)
       throw error
     }
     this.#config = config
@@ -166,7 +161,7 @@ export class Daemon {
     if (this.#stopping) return
     this.#stopping = true
     this.#notify('STOPPING=1')
-    for (const timer of this.#timers) clearInterval(timer)
+    this.#periodic.stop()
     clearTimeout(this.#verifySoon)
     // The table first: while it stands, the kernel's fallback judges what the queue no longer takes.
     if (this.#config.onStop === 'remove') await this.#firewall.remove()
@@ -187,7 +182,7 @@ export class Daemon {
     await this.#inbound.start().catch((error: Error) => {
       throw new Error(`the connections of this host cannot be read: ${error.message}`)
     })
-    await this.#startNames()
+    await this.#learned.start(policy)
     this.#queue = await Queue.open({
       number: this.#config.queue.first,
       copyRange: COPY_RANGE,
@@ -202,51 +197,19 @@ export class Daemon {
     })
     this.#http = await this.#serveHttp()
     const options = rulesetOptions(this.#config, form, this.#generation)
-    await this.#firewall.apply({ policy, options, hosts: allHosts(policy, this.#names) })
+    await this.#firewall.apply({ policy, options, hosts: this.#learned.hosts(policy) })
     this.#startTimers()
     this.#noteReload(true)
     this.#announce(form)
   }
 
-  /** What an earlier run knew counts until the first answers. */
-  async #startNames(): Promise<void> {
-    const { policy } = this.#valve.rules
-    const first = this.#names.watch(namesOf(policy))
-    const known = readState(this.#config.state.directory)
-    for (const [name, hosts] of known) this.#names.restore(name, hosts)
-    const restored = [...namesOf(policy)].every((name) => this.#names.hosts(name).length > 0)
-    if (!restored) await Promise.race([first, pause(FIRST_NAMES_MS)])
-    for (const rule of policy.rules) learn(rule, hostsOf(rule, this.#names))
-  }
-
   #startTimers(): void {
-    this.#every(TICK_MS, () => this.#inbound.tick())
-    this.#every(TICK_MS, () => this.#verifyRuleset())
-    this.#every(TICK_MS, () => this.#proveWhenDue())
-    this.#every(WINDOW_MS, () => this.#blockLog.turn())
+    this.#periodic.every(TICK_MS, () => this.#inbound.tick())
+    this.#periodic.every(TICK_MS, () => this.#verifyRuleset())
+    this.#periodic.every(TICK_MS, () => this.#prove())
+    this.#periodic.every(WINDOW_MS, () => this.#blockLog.turn())
     const watchdog = Number(process.env.WATCHDOG_USEC ?? 0) / 1000
-    if (watchdog > 0) this.#every(watchdog / 2, () => this.#notify('WATCHDOG=1'))
-  }
-
-  /** Does something again and again, never twice at a time; its failure is told once until it works again. */
-  #every(ms: number, work: () => void | Promise<void>): void {
-    let running = false
-    let lastError = ''
-    const timer = setInterval(async () => {
-      if (running) return
-      running = true
-      try {
-        await work()
-        lastError = ''
-      } catch (error) {
-        const { message } = error as Error
-        if (message !== lastError && !this.#stopping) this.#log.error(message)
-        lastError = message
-      } finally {
-        running = false
-      }
-    }, ms)
-    this.#timers.push(timer)
+    if (watchdog > 0) this.#periodic.every(watchdog / 2, () => this.#notify('WATCHDOG=1'))
   }
 
   /** Changes come in bursts, ours among them. */
@@ -264,22 +227,14 @@ export class Daemon {
     this.#log.warn('the firewall rules were gone or changed by another program; they were put back')
   }
 
-  async #proveWhenDue(): Promise<void> {
-    if (Date.now() < this.#canaryAt) return
-    this.#canaryAt = Date.now() + this.#config.canary.interval * 1000
-    await this.#prove()
-  }
-
-  /** Blocked, and blocked by us: the packet was seen. */
   async #prove(): Promise<void> {
-    const before = this.#canaryBlocks()
-    const result = await tryCanary(this.#config.canary.target)
-    const proven = result === 'blocked' && this.#canaryBlocks() > before
-    if (!proven && this.#proven !== false && this.#config.mode === 'enforce')
-      this.#log.error(
-        `the canary connection to ${this.#config.canary.target.host} was not blocked by this service: nothing proves that packets are judged`,
-      )
-    this.#proven = proven
+    const { canary, mode } = this.#config
+    const changed = await this.#canary.tick(canary.target, canary.interval, Date.now())
+    if (!changed || this.#canary.proven || mode !== 'enforce') return
+    this.#log.error(
+      `the canary connection to ${canary.target.host} was not blocked by this service: nothing proves that packets ` +
+        'are judged; see whether another firewall accepts or drops them first',
+    )
   }
 
   #canaryBlocks(): number {
@@ -294,29 +249,6 @@ export class Daemon {
       policy: policyOf(config, readInfrastructure()),
       marks: marksOf(config.firewall.mark.mask, this.#generation),
     }
-  }
-
-  #onName(name: string): void {
-    const { rules } = this.#valve.rules.policy
-    rules.forEach((rule, index) => {
-      if (!rule.spec.names.includes(name)) return
-      const hosts = hostsOf(rule, this.#names)
-      learn(rule, hosts)
-      this.#firewall.setHosts(index, rule, hosts).catch((error: Error) => this.#log.error(error.message))
-    })
-    try {
-      writeState(this.#config.state.directory, this.#names.snapshot())
-    } catch (error) {
-      this.#log.warn(
-        `the addresses of ${name} cannot be kept for the next start: ${(error as Error).message}`,
-      )
-    }
-  }
-
-  #onNameFailure(name: string, error: Error): void {
-    this.#metrics.resolveFailures.inc()
-    const kept = this.#names.hosts(name).length
-    this.#log.warn(`${name} cannot be looked up (${error.message}); its ${kept} known addresses stay allowed`)
   }
 
   #onFault(error: Error): void {
@@ -337,7 +269,7 @@ export class Daemon {
       sessions: () => this.#inbound.inbound.sessions,
       allowlist: () => entriesBySource(this.#valve.rules.policy),
       enforcing: () => this.#valve.rules.policy.mode === 'enforce',
-      proven: () => this.#proven,
+      proven: () => this.#canary.proven,
     })
   }
 
@@ -383,7 +315,8 @@ export class Daemon {
 
   /** Closes everything that is open, and leaves the firewall as it is. */
   async #abandon(): Promise<void> {
-    this.#names.stop()
+    this.#periodic.stop()
+    this.#learned.stop()
     this.#queue?.close()
     this.#inbound.close()
     this.#firewall.close()
@@ -398,5 +331,3 @@ function changedButFixed(before: Config, after: Config): string[] {
   const keys = ['firewall', 'queue', 'sessions', 'log', 'metrics', 'control', 'state'] as const
   return keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]))
 }
-
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref())

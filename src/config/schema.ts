@@ -46,7 +46,11 @@ export function schema(lookup: UserLookup): Settings<Values> {
       format: choice('remove', 'keep'),
     },
     ...kernelSettings(),
-    ...policySettings(lookup),
+    ...inboundSettings(),
+    ...nameSettings(),
+    mirrors: mirrorSettings(lookup),
+    allow: { doc: 'Your own rules', default: [], format: rules(lookup) },
+    containment: containmentSettings(),
     ...outsideSettings(),
   }
 }
@@ -82,9 +86,7 @@ const oneQueue: Format<number> = (value, place) => {
     : place.fail('only one queue is served in this version: write 1')
 }
 
-type Policy = 'sessions' | 'infrastructure' | 'dns' | 'mirrors' | 'allow' | 'containment'
-
-function policySettings(lookup: UserLookup): Settings<Pick<Values, Policy>> {
+function inboundSettings(): Settings<Pick<Values, 'sessions'>> {
   return {
     sessions: {
       capacity: {
@@ -113,6 +115,11 @@ function policySettings(lookup: UserLookup): Settings<Pick<Values, Policy>> {
         format: listOrNone(callback, '[{ service: tcp/21, protocol: tcp, ports: "1024-65535" }]'),
       },
     },
+  }
+}
+
+function nameSettings(): Settings<Pick<Values, 'infrastructure' | 'dns'>> {
+  return {
     infrastructure: {
       dns: {
         doc: "Addresses of the resolvers; auto: the host's own",
@@ -134,44 +141,49 @@ function policySettings(lookup: UserLookup): Settings<Pick<Values, Policy>> {
       },
       enforceNames: { doc: 'Block questions for names outside the allowlist', default: false, format: flag },
     },
-    mirrors: {
-      discover: {
-        doc: 'Find update mirrors in the files of the package managers',
-        default: true,
-        format: flag,
-      },
-      root: {
-        doc: "The directory under which those files are, / for the host's own",
-        default: '/',
-        format: absolutePath(),
-      },
-      hosts: {
-        doc: 'More mirrors: names, wildcards, addresses, prefixes',
-        default: [],
-        format: listOrNone(destination, '[mirror.example.org]'),
-      },
-      ports: { doc: 'The ports of all mirrors', default: [80, 443], format: ports },
-      users: {
-        doc: 'Who may reach the mirrors. Those of the default that this host lacks are left out',
-        default: ['root', '_apt'],
-        format: usersOrDefault(lookup),
-      },
+  }
+}
+
+function mirrorSettings(lookup: UserLookup): Settings<Values['mirrors']> {
+  return {
+    discover: {
+      doc: 'Find update mirrors in the files of the package managers',
+      default: true,
+      format: flag,
     },
-    allow: { doc: 'Your own rules', default: [], format: rules(lookup) },
-    containment: {
-      destinations: {
-        doc: 'Blocked destinations of one user within the window that raise the alarm',
-        default: 10,
-        format: count(1, 100_000),
-      },
-      window: { doc: 'The window in which they are counted', default: '10s', format: duration('1s', '1d') },
-      action: {
-        doc: "alert: report it; quarantine: also refuse all of the user's new connections for a while",
-        default: 'alert',
-        format: choice('alert', 'quarantine'),
-      },
-      duration: { doc: 'How long a quarantine lasts', default: '15m', format: duration('1s', '30d') },
+    root: {
+      doc: "The directory under which those files are, / for the host's own",
+      default: '/',
+      format: absolutePath(),
     },
+    hosts: {
+      doc: 'More mirrors: names, wildcards, addresses, prefixes',
+      default: [],
+      format: listOrNone(destination, '[mirror.example.org]'),
+    },
+    ports: { doc: 'The ports of all mirrors', default: [80, 443], format: ports },
+    users: {
+      doc: 'Who may reach the mirrors. Those of the default that this host lacks are left out',
+      default: ['root', '_apt'],
+      format: usersOrDefault(lookup),
+    },
+  }
+}
+
+function containmentSettings(): Settings<Values['containment']> {
+  return {
+    destinations: {
+      doc: 'Blocked destinations of one user within the window that raise the alarm',
+      default: 10,
+      format: count(1, 100_000),
+    },
+    window: { doc: 'The window in which they are counted', default: '10s', format: duration('1s', '1d') },
+    action: {
+      doc: "alert: report it; quarantine: also refuse all of the user's new connections for a while",
+      default: 'alert',
+      format: choice('alert', 'quarantine'),
+    },
+    duration: { doc: 'How long a quarantine lasts', default: '15m', format: duration('1s', '30d') },
   }
 }
 
@@ -207,13 +219,17 @@ function outsideSettings(): Settings<Pick<Values, 'log' | 'metrics' | 'control' 
     state: {
       directory: { doc: 'What survives a restart', default: '/var/lib/checkvalve', format: absolutePath() },
     },
-    canary: {
-      target: {
-        doc: 'An address and port that nobody needs: a connection to it must be blocked, as a proof',
-        default: '192.0.2.1:9',
-        format: endpoint,
-      },
-      interval: { doc: 'How often that is tried', default: '30s', format: duration('1s', '1d') },
+    canary: canarySettings(),
+  }
+}
+
+function canarySettings(): Settings<Values['canary']> {
+  return {
+    target: {
+      doc: 'An address and port that nobody needs: a connection to it must be blocked, as a proof',
+      default: '192.0.2.1:9',
+      format: endpoint,
     },
+    interval: { doc: 'How often that is tried', default: '30s', format: duration('1s', '1d') },
   }
 }

@@ -1,0 +1,33 @@
+/** Does things again and again, never one of them twice at a time. What fails is told once, until it works again. */
+export class Periodic {
+  readonly #timers: NodeJS.Timeout[] = []
+  readonly #onError: (error: Error) => void
+
+  constructor(onError: (error: Error) => void) {
+    this.#onError = onError
+  }
+
+  every(ms: number, work: () => void | Promise<void>): void {
+    let running = false
+    let lastError = ''
+    const once = async () => {
+      if (running) return
+      running = true
+      try {
+        await work()
+        lastError = ''
+      } catch (error) {
+        const { message } = error as Error
+        if (message !== lastError) this.#onError(error as Error)
+        lastError = message
+      } finally {
+        running = false
+      }
+    }
+    this.#timers.push(setInterval(once, ms))
+  }
+
+  stop(): void {
+    for (const timer of this.#timers.splice(0)) clearInterval(timer)
+  }
+}
