@@ -14,6 +14,12 @@ let last = 0
 const queue = await Queue.open({
   number: Number(number),
   batch: Number(batch),
+  copyRange: 512,
+  maxLength: 16384,
+  failOpen: true,
+  uidGid: true,
+  gso: true,
+  receiveBuffer: 8 * 1024 * 1024,
   onPacket: (packet) => {
     packet.mark = newMark
     return verdict

@@ -25,8 +25,9 @@
 
 #define BATCH 64
 #define SLOT 66048
-#define RECEIVE_BUFFER (4 * 1024 * 1024)
-#define MAX_LENGTH 1024
+#define RECEIVE_BUFFER (8 * 1024 * 1024)
+#define MAX_LENGTH 16384
+#define FLAGS (NFQA_CFG_F_FAIL_OPEN | NFQA_CFG_F_UID_GID | NFQA_CFG_F_GSO)
 
 struct verdict {
   struct nlmsghdr header;
@@ -44,6 +45,10 @@ struct configuration {
   struct nfqnl_msg_config_cmd command;
   struct nlattr length_header;
   uint32_t length;
+  struct nlattr mask_header;
+  uint32_t mask;
+  struct nlattr flags_header;
+  uint32_t flags;
   struct nlattr parameters_header;
   struct nfqnl_msg_config_params parameters;
   char padding[3];
@@ -79,8 +84,12 @@ static int open_queue(uint16_t queue) {
       .command = {.command = NFQNL_CFG_CMD_BIND},
       .length_header = {NLA_HDRLEN + 4, NFQA_CFG_QUEUE_MAXLEN},
       .length = htonl(MAX_LENGTH),
+      .mask_header = {NLA_HDRLEN + 4, NFQA_CFG_MASK},
+      .mask = htonl(FLAGS),
+      .flags_header = {NLA_HDRLEN + 4, NFQA_CFG_FLAGS},
+      .flags = htonl(FLAGS),
       .parameters_header = {NLA_HDRLEN + sizeof message.parameters, NFQA_CFG_PARAMS},
-      .parameters = {.copy_range = htonl(0xffff), .copy_mode = NFQNL_COPY_PACKET},
+      .parameters = {.copy_range = htonl(512), .copy_mode = NFQNL_COPY_PACKET},
   };
   int size = RECEIVE_BUFFER;
   struct sockaddr_nl address = {.nl_family = AF_NETLINK};

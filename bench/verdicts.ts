@@ -3,13 +3,16 @@
  * empty. The contenders take turns, so that what else the machine does meets them alike; the result is the
  * median of the ratios of each round. It makes a network namespace of its own: `npm run bench`.
  *
- * All figures are taken from outside and in the same way for each: verdicts by the counter of a rule behind
- * the queue, CPU (user and system) by /proc/PID/stat. Behind that rule packets are dropped: the network's
- * own cost is not measured. `node dist/bench/verdicts.js [ROUNDS [SECONDS [accept|repeat]]]`
+ * All of them work behind the same rules of the kernel, those of checkvalve, and refuse every packet: the flood is
+ * a worm's. The reference knows no policy; checkvalve decodes, looks through 10,000 prefixes, counts and logs.
+ * All figures are taken from outside and in the same way for each: verdicts by the counter of the rule that
+ * carries them out, CPU (user and system) by /proc/PID/stat. `node dist/bench/verdicts.js [ROUNDS [SECONDS]]`
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
@@ -31,41 +34,57 @@ const INSIDE = 'in a namespace of its own'
 const inside = process.argv.at(-1) === INSIDE
 const settings = process.argv.slice(2, inside ? -1 : undefined)
 const [rounds = 5, seconds = 2] = settings.slice(0, 2).map(Number)
-const verdict = settings[2] ?? 'accept'
-const QUEUE = 5
-const MARK = 0x11000000
+const QUEUE = 100
+/** The mark of a blocked packet (src/core/marks.ts). */
+const BLOCKED = 0x30000000
+const PREFIXES = 10_000
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const C = (name: string) => file(`../../bench/build/${name}`)
+const folder = inside ? mkdtempSync(join(tmpdir(), 'checkvalve-bench-')) : ''
 
-const bound = () => /^\s*5\s/m.test(readFileSync('/proc/self/net/netfilter/nfnetlink_queue', 'utf8'))
+const bound = () => /^\s*100\s/m.test(readFileSync('/proc/self/net/netfilter/nfnetlink_queue', 'utf8'))
+const judge = [`${QUEUE}`, `${BLOCKED}`, 'repeat'] as const
 const contenders: readonly Contender[] = [
-  { name: 'reference in C', argv: [C('reference'), `${QUEUE}`, `${MARK}`, verdict], ready: bound },
+  { name: 'reference in C', argv: [C('reference'), ...judge], ready: bound },
+  { name: 'node-netfilter-queue', argv: [process.execPath, file('judge.js'), ...judge], ready: bound },
   {
-    name: 'node-netfilter-queue',
-    argv: [process.execPath, file('judge.js'), `${QUEUE}`, `${MARK}`, verdict],
+    name: 'checkvalve',
+    argv: [process.execPath, file('../src/main.js'), 'run', '--config', `${folder}/checkvalve.yaml`],
     ready: bound,
   },
 ]
 
 const shell = (commands: string) => execFileSync('sh', ['-ec', commands], { encoding: 'utf8' })
 
-/** A link with a neighbour that needs no asking, the queue before it, and the counter behind. */
-function setUp(): void {
+/** Half of 198.18.0.0/15 is allowed, address by address; the flood goes to the other half. */
+function configuration(): string {
+  const prefixes = Array.from({ length: PREFIXES }, (_, i) => `198.19.${(i * 2) >> 8}.${(i * 2) & 255}`)
+  return `mode: enforce
+block: drop
+onStop: keep
+allow: [{ name: many, to: [${prefixes.join(', ')}] }]
+log: { destination: ${folder}/blocks.json, level: error }
+state: { directory: ${folder} }
+`
+}
+
+/** A link with a neighbour that needs no asking, and the rules of checkvalve, which it leaves behind. */
+async function setUp(): Promise<void> {
   shell(`ip link set lo up
     ip link add name bench0 type veth peer name bench1
     ip link set bench0 up; ip link set bench1 up
-    ip addr add 192.0.2.1/24 dev bench0
-    ip neigh add 192.0.2.2 lladdr 02:00:00:00:00:01 dev bench0 nud permanent
-    ip route add 198.18.0.0/15 via 192.0.2.2
-    iptables -w -A OUTPUT -m mark --mark ${MARK} -j ACCEPT
-    iptables -w -A OUTPUT -p udp -d 198.18.0.0/15 -j NFQUEUE --queue-num ${QUEUE}
-    iptables -w -t mangle -A POSTROUTING -p udp -d 198.18.0.0/15 -j DROP`)
+    ip addr add 198.51.100.1/24 dev bench0
+    ip neigh add 198.51.100.2 lladdr 02:00:00:00:00:01 dev bench0 nud permanent
+    ip route add 198.18.0.0/15 via 198.51.100.2`)
+  writeFileSync(`${folder}/checkvalve.yaml`, configuration())
+  const checkvalve = await start(contenders.at(-1)!)
+  while (!shell('nft list tables').includes('checkvalve')) await sleep(20)
+  await stop(checkvalve)
 }
 
-/** Packets that came out behind the queue: with no fail-open, each of them got a verdict. */
-function passed(): number {
-  const rule = shell('iptables -w -t mangle -L POSTROUTING -v -n -x').split('\n')[2] ?? ''
-  return Number(rule.trim().split(/\s+/)[0])
+/** Packets that were refused as the service said. Those that found the queue full met the fallback instead. */
+function verdictsSoFar(): number {
+  return Number(/packets (\d+)/.exec(shell('nft list counter inet checkvalve blocked'))?.[1])
 }
 
 /** proc_pid_stat(5): utime and stime are fields 14 and 15, in ticks of 10 ms. The name before may hold spaces. */
@@ -76,7 +95,7 @@ function cpuSeconds(pid: number): number {
 }
 
 async function flood(duration: number): Promise<void> {
-  const child = spawn(C('flood'), ['198.18.0.0', '15', '9', '100000000', `${duration}`], { stdio: 'ignore' })
+  const child = spawn(C('flood'), ['198.18.0.0', '16', '9', '100000000', `${duration}`], { stdio: 'ignore' })
   const [code] = await once(child, 'exit')
   if (code !== 0) throw new Error(`flood ended with ${code}`)
 }
@@ -94,16 +113,20 @@ async function measure(contender: Contender): Promise<Figures> {
   const child = await start(contender)
   try {
     await flood(0.5)
-    const before = { verdicts: passed(), cpu: cpuSeconds(child.pid!), time: performance.now() }
+    const before = { verdicts: verdictsSoFar(), cpu: cpuSeconds(child.pid!), time: performance.now() }
     await flood(seconds)
     const elapsed = (performance.now() - before.time) / 1000
     const cpu = cpuSeconds(child.pid!) - before.cpu
-    const verdicts = passed() - before.verdicts
+    const verdicts = verdictsSoFar() - before.verdicts
     return { verdictsPerSecond: verdicts / elapsed, cpuPerVerdict: (cpu / verdicts) * 1e6 }
   } finally {
-    child.kill('SIGTERM')
-    if (child.exitCode === null) await once(child, 'exit')
+    await stop(child)
   }
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  child.kill('SIGTERM')
+  if (child.exitCode === null) await once(child, 'exit')
 }
 
 function median(values: readonly number[]): number {
@@ -126,11 +149,12 @@ function report(figures: readonly Figures[][]): void {
 }
 
 async function main(): Promise<void> {
-  setUp()
+  await setUp()
   const figures: Figures[][] = contenders.map(() => [])
   for (let round = 0; round < rounds; round++)
     for (const [index, contender] of contenders.entries()) figures[index]!.push(await measure(contender))
   report(figures)
+  rmSync(folder, { recursive: true })
 }
 
 /** The rules of this benchmark must not meet the host's own traffic. */
