@@ -56,8 +56,13 @@ function rule(lookup: UserLookup): Format<AllowEntry> {
   }
 }
 
+/** The rules that checkvalve brings itself (src/rules.ts). */
+const RESERVED = new Set(['resolver', 'time', 'dhcp4', 'dhcp6', 'mirrors'])
+
 /** The name goes to the log and to metrics: short, and of plain characters. */
 const ruleName: Format<string> = text('a name', (name, place) => {
+  if (RESERVED.has(name))
+    return place.fail(`${quote(name)} is the name of a rule that checkvalve brings itself: choose another`)
   if (/^[a-z0-9][a-z0-9 ._-]{0,63}$/i.test(name)) return name
   return place.fail(
     `must be 1 to 64 letters, digits, spaces, dots, hyphens or underscores, not ${quote(name)}`,

@@ -88,6 +88,13 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     ['main.yaml:5: allow[2].name: "a" is the name of another rule already, at main.yaml:2'],
   ],
   [
+    'a name that a rule of checkvalve itself has',
+    'allow: [{ name: mirrors, to: [192.0.2.1] }]',
+    [
+      'main.yaml:1: allow[0].name: "mirrors" is the name of a rule that checkvalve brings itself: choose another',
+    ],
+  ],
+  [
     'rules without a name or a destination',
     'allow:\n  - to: [192.0.2.1]\n  - { name: b }\n  - {}',
     [

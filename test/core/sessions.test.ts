@@ -174,6 +174,31 @@ t.test('sessions that all fall on the last slot are found, and the others stay w
   t.ok(colliding.every((key, i) => sessions.has(...key, 0) === (i % 3 !== 0)))
 })
 
+t.test('two clients whose hashes are equal to the last bit are still told apart', async (t) => {
+  // The table keeps 30 bits of the hash: among some 40,000 keys, two are likely to share them.
+  const ports = new Map<number, number>()
+  const remote = words('203.0.113.7')
+  let pair: [Key, Key] | undefined
+  for (let n = 0; pair === undefined; n++) {
+    const [localPort, remotePort] = [n >> 16, n & 0xffff]
+    const hash = halfSipHash(SEED, Uint32Array.of(LOCAL[0]!, remote[0]!, n), 3, 0) >>> 2
+    const other = ports.get(hash)
+    ports.set(hash, n)
+    if (other === undefined) continue
+    pair = [
+      [4, IPPROTO_TCP, LOCAL, other >> 16, remote, other & 0xffff],
+      [4, IPPROTO_TCP, LOCAL, localPort, remote, remotePort],
+    ]
+  }
+  const sessions = table(4)
+  sessions.seen(...pair[0], 0)
+  t.notOk(sessions.has(...pair[1], 0))
+  sessions.seen(...pair[1], 0)
+  t.equal(sessions.size, 2)
+  t.ok(sessions.remove(...pair[0]))
+  t.ok(sessions.has(...pair[1], 0))
+})
+
 t.test('a session takes at most 64 bytes, at any capacity', async (t) => {
   for (const capacity of [1, 2, 3, 10, 1000, 65_537, 1_000_000]) {
     t.ok(table(capacity).byteLength / capacity <= 64, `${table(capacity).byteLength / capacity} bytes`)
