@@ -1,6 +1,6 @@
 /** The service: it builds all parts, and starts, reloads and stops them. */
 import type { Server } from 'node:http'
-import { Queue, sdNotify } from 'node-netfilter-queue'
+import { hasNetAdmin, Queue, sdNotify } from 'node-netfilter-queue'
 import { entriesBySource } from './allowlist.js'
 import { Canary } from './canary.js'
 import type { Config } from './config.js'
@@ -74,6 +74,10 @@ export class Daemon {
    * @throws Error (rejects) of the part that failed, with a message for the operator
    */
   static async start(config: Config, log: ServiceLog): Promise<Daemon> {
+    if (!hasNetAdmin())
+      throw new Error(
+        'CAP_NET_ADMIN is needed to judge packets: run as root, or by the systemd unit, which grants it',
+      )
     const form = await chooseForm(config.firewall.queue)
     const daemon = new Daemon(config, form, log)
     try {

@@ -164,5 +164,6 @@ try {
   process.exitCode = await main(process.argv.slice(2))
 } catch (error) {
   process.stderr.write(`checkvalve: ${(error as Error).message}\n`)
-  process.exitCode = 1
+  // Not exitCode: what was opened before the failure would keep the process.
+  process.exit(1)
 }

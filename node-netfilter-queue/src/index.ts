@@ -2,7 +2,7 @@
 export { NetlinkError, QueueOpenError, type QueueOpenReason } from './errors.js'
 export { NF_ACCEPT, NF_DROP, NF_REPEAT, QueuedPacket, type Verdict } from './nfqueue.js'
 export { sdNotify } from './notify.js'
-export { Queue, type QueueOptions, type QueueStats } from './queue.js'
+export { hasNetAdmin, Queue, type QueueOptions, type QueueStats } from './queue.js'
 export {
   NETLINK_NETFILTER,
   NETLINK_ROUTE,

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { type DestinationStream, pino } from 'pino'
 import { BlockKinds, type Kind } from '../core/kinds.js'
 import type { Packet } from '../core/packet.js'
@@ -11,6 +13,9 @@ const KINDS = 512
 export const WINDOW_MS = 30_000
 /** Bytes that may wait for a slow disk; lines beyond are dropped and counted. */
 const BUFFER = 4 * 1024 * 1024
+const CLOSE_MS = 2000
+/** -rw-r-----: addresses and users are nobody else's business. */
+const FILE_MODE = 0o640
 
 export interface BlockLogOptions {
   /** A path, or `stdout`. */
@@ -41,14 +46,15 @@ export class BlockLog {
   readonly #logger: pino.Logger
   #mode: Mode = 'enforce'
 
+  /** @throws Error when the file cannot be opened: better now than after the first block */
   constructor(options: BlockLogOptions) {
     this.#options = options
+    if (options.destination !== 'stdout') tryOpen(options.destination)
     this.#stream = pino.destination({
       dest: options.destination === 'stdout' ? 1 : options.destination,
       sync: false,
-      mkdir: true,
       append: true,
-      mode: 0o640,
+      mode: FILE_MODE,
       maxLength: BUFFER,
     })
     this.#stream.on('drop', () => this.stats.dropped++)
@@ -90,6 +96,8 @@ export class BlockLog {
     await new Promise<void>((resolve) => {
       this.#stream.once('close', resolve)
       this.#stream.once('error', () => resolve())
+      // A disk that takes nothing must not keep the service from ending.
+      setTimeout(resolve, CLOSE_MS).unref()
       this.#stream.end()
     })
   }
@@ -129,6 +137,17 @@ export class BlockLog {
     const times = count > 1 ? `, ${count} times` : ''
     const verb = this.#mode === 'observe' ? 'would have blocked' : 'blocked'
     return `${verb} ${who} -> ${transportOf(kind.protocol)} ${address}${port} (${REASONS[kind.reasonIndex]})${times}`
+  }
+}
+
+function tryOpen(path: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true })
+    closeSync(openSync(path, 'a', FILE_MODE))
+  } catch (error) {
+    throw new Error(
+      `the block log cannot be written (${(error as Error).message}): let this user write there, or set log.destination`,
+    )
   }
 }
 

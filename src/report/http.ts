@@ -30,10 +30,15 @@ export async function serveHttp(options: HttpOptions): Promise<Server> {
   })
   server.maxConnections = CONNECTIONS_AT_MOST
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
+    server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(options.listen, error)))
     server.listen(options.listen.port, options.listen.host, () => resolve())
   })
   return server
+}
+
+function listenError({ host, port }: Listen, error: NodeJS.ErrnoException): Error {
+  const advice = error.code === 'EADDRINUSE' ? 'another program listens there: stop it, or set' : 'set'
+  return new Error(`metrics cannot be served on ${host}:${port} (${error.code}): ${advice} metrics.listen`)
 }
 
 async function answer(

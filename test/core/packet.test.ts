@@ -126,7 +126,9 @@ t.test('encrypted payload and "no next header" end the chain as the protocol', a
     t.equal(malformed, undefined)
     t.match(packet, { protocol, destinationPort: 0, payloadOffset: 56, payloadEnd: 61 })
   }
-  t.equal(read(ipv6({ protocol: 59 }, new Uint8Array(0))).malformed, undefined)
+  const nothing = new Uint8Array(0)
+  t.equal(read(ipv6({ protocol: 59 }, nothing)).malformed, undefined)
+  t.equal(read(ipv6({ protocol: 59, extensions: [MOBILITY] }, nothing)).malformed, undefined)
 })
 
 t.test('a source route is refused: the packet would go on to an address that was not judged', async (t) => {
@@ -144,6 +146,7 @@ t.test('a source route is refused: the packet would go on to an address that was
 t.test('harmless IPv4 options pass, and nothing is read behind the end of the list', async (t) => {
   t.equal(read(ipv4({ options: [7, 7, 4, 0, 0, 0, 0] }, tcp())).malformed, undefined)
   t.equal(read(ipv4({ options: [148, 4, 0, 0, 1, 1, 1, 1] }, tcp())).malformed, undefined)
+  t.equal(read(ipv4({ options: [30, 2, 1, 30, 2] }, tcp())).malformed, undefined)
   t.equal(read(ipv4({ options: [0, 131, 255, 1] }, tcp())).malformed, undefined)
 })
 
