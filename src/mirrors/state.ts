@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseAddress } from '../addressing.js'
 import type { Host } from '../core/ruleset.js'
@@ -14,7 +14,7 @@ export function writeState(directory: string, known: Readonly<Record<string, rea
       hosts.map((host) => addressText(host.family, host.words)),
     ]),
   )
-  mkdirSync(directory, { recursive: true })
+  if (!existsSync(directory)) mkdirSync(directory)
   const path = join(directory, FILE)
   writeFileSync(`${path}.new`, `${JSON.stringify(written, null, 2)}\n`, { mode: 0o640 })
   renameSync(`${path}.new`, path)

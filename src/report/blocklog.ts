@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type DestinationStream, pino } from 'pino'
 import { BlockKinds, type Kind } from '../core/kinds.js'
@@ -142,7 +142,8 @@ export class BlockLog {
 
 function tryOpen(path: string): void {
   try {
-    mkdirSync(dirname(path), { recursive: true })
+    // Not recursive: that never returns where a file system refuses new folders with ENOENT, as /proc does.
+    if (!existsSync(dirname(path))) mkdirSync(dirname(path))
     closeSync(openSync(path, 'a', FILE_MODE))
   } catch (error) {
     throw new Error(

@@ -1,0 +1,330 @@
+import t from 'tap'
+import { parsePrefix } from '../../src/addressing.js'
+import { PrefixSet } from '../../src/core/addresses.js'
+import { decode, Packet, TCPHDR_ACK, TCPHDR_FIN, TCPHDR_RST, TCPHDR_SYN } from '../../src/core/packet.js'
+import {
+  CANARY,
+  compile,
+  type Decision,
+  decide,
+  type Inbound,
+  MALFORMED,
+  NOT_ALLOWLISTED,
+  type Policy,
+  REASONS,
+  type RuleSpec,
+  SESSION,
+  type Sender,
+  tightens,
+} from '../../src/core/policy.js'
+import { SessionTable } from '../../src/core/sessions.js'
+import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, type Prefix } from '../../src/core/types.js'
+import { icmp, ipv4, ipv6, tcp, udp, words } from './packets.js'
+
+/** Milliseconds since the epoch at which these tests are judged. */
+const NOW = 1_800_000_000_000
+const SOMEONE: Sender = { uid: 33, known: false }
+const NOBODY_KNOWN: Sender = { uid: -1, known: false }
+const NOBODY_APPROVED: Sender = { uid: -1, known: true }
+
+function prefix(text: string): Prefix {
+  const parsed = parsePrefix(text)
+  if (!parsed.ok) throw new Error(`${text} ${parsed.reason}`)
+  return parsed.value
+}
+
+/** A rule that lets everything to its prefixes pass, but for what is given. */
+function rule(given: Partial<RuleSpec> = {}) {
+  const base = { reason: 'rule', name: 'r', protocol: 'any', ports: [], names: [] } as const
+  return compile({ ...base, prefixes: [prefix('198.51.100.0/24'), prefix('2001:db8:2::/48')], ...given })
+}
+
+function policy(rules: Policy['rules'] = [], given: Partial<Policy> = {}): Policy {
+  return { mode: 'enforce', canary: undefined, rules, ...given }
+}
+
+function inbound(): Inbound {
+  const sessions = new SessionTable({
+    capacity: 16,
+    tcpTimeout: 100,
+    udpTimeout: 10,
+    seed: Uint32Array.of(1, 2),
+  })
+  return { sessions, services: { tcp: new Uint8Array(65536), udp: new Uint8Array(65536) }, now: 1000 }
+}
+
+function read(bytes: Uint8Array): Packet {
+  const packet = new Packet()
+  const malformed = decode(bytes, 0, bytes.length, bytes.length, packet)
+  if (malformed) throw new Error(malformed)
+  return packet
+}
+
+const tcp4 = (options: Parameters<typeof tcp>[0] = {}) => read(ipv4({}, tcp(options)))
+const udp4 = (options: Parameters<typeof udp>[0] = {}) => read(ipv4({ protocol: IPPROTO_UDP }, udp(options)))
+
+/** What becomes of a packet, where the host has no clients. */
+function judge(rules: Policy['rules'], packet: Packet, sender = SOMEONE, now = NOW): Decision {
+  return decide(policy(rules), packet, sender, inbound(), now)
+}
+
+t.test('what no rule allows is blocked, and the decision counts under its own reason', async (t) => {
+  t.equal(judge([], tcp4()), NOT_ALLOWLISTED)
+  t.equal(judge([rule({ prefixes: [prefix('203.0.113.0/24')] })], tcp4()), NOT_ALLOWLISTED)
+  for (const each of [MALFORMED, CANARY, SESSION, NOT_ALLOWLISTED])
+    t.equal(REASONS[each.reasonIndex], each.reason)
+})
+
+t.test('every reason of a rule is accepted under that reason and names its rule', async (t) => {
+  for (const reason of ['resolver', 'time', 'dhcp', 'mirror', 'rule'] as const) {
+    const one = rule({ reason, name: `the ${reason} rule` })
+    const decision = judge([one], tcp4())
+    t.match(decision, { verdict: 'accept', reason, reasonIndex: REASONS.indexOf(reason) })
+    t.equal(decision.rule, one)
+  }
+})
+
+t.test('the first rule that fits decides', async (t) => {
+  const elsewhere = rule({ name: 'elsewhere', prefixes: [prefix('203.0.113.0/24')] })
+  const first = rule({ name: 'first', reason: 'mirror' })
+  const second = rule({ name: 'second' })
+  t.equal(judge([elsewhere, first, second], tcp4()).rule, first)
+  t.equal(judge([elsewhere, second, first], tcp4()).rule, second)
+})
+
+t.test('the order of reasons: canary before session before any rule', async (t) => {
+  const clients = inbound()
+  clients.services.tcp[443] = 1
+  clients.sessions.seen(4, IPPROTO_TCP, words('192.0.2.1'), 443, words('198.51.100.2'), 9, clients.now)
+  const answer = tcp4({ sourcePort: 443, destinationPort: 9, flags: TCPHDR_ACK })
+  const canary = { family: 4, words: words('198.51.100.2'), port: 9 } as const
+  t.equal(decide(policy([rule()], { canary }), answer, SOMEONE, clients, NOW), CANARY)
+  t.equal(decide(policy([rule()]), answer, SOMEONE, clients, NOW), SESSION)
+  t.equal(decide(policy([rule()]), answer, SOMEONE, inbound(), NOW).reason, 'rule')
+})
+
+t.test(
+  'the canary is blocked by its address, port and protocol together; its neighbours are not',
+  async (t) => {
+    const everywhere = rule({ prefixes: [prefix('0.0.0.0/0'), prefix('::/0')] })
+    const judged = (canary: Policy['canary'], packet: Packet) =>
+      decide(policy([everywhere], { canary }), packet, SOMEONE, inbound(), NOW)
+    const four = { family: 4, words: words('192.0.2.9'), port: 9 } as const
+    const to4 = (destination: string, port: number) =>
+      read(ipv4({ destination }, tcp({ destinationPort: port })))
+    t.equal(judged(four, to4('192.0.2.9', 9)), CANARY)
+    t.equal(judged(four, to4('192.0.2.9', 10)).verdict, 'accept')
+    t.equal(judged(four, to4('192.0.2.8', 9)).verdict, 'accept')
+    const datagram = ipv4({ destination: '192.0.2.9', protocol: IPPROTO_UDP }, udp({ destinationPort: 9 }))
+    t.equal(judged(four, read(datagram)).verdict, 'accept')
+
+    const six = { family: 6, words: words('2001:db8:2::9'), port: 9 } as const
+    const to6 = (destination: string) => read(ipv6({ destination }, tcp({ destinationPort: 9 })))
+    t.equal(judged(six, to6('2001:db8:2::9')), CANARY)
+    for (const other of ['2001:db9:2::9', '2001:db8:3::9', '2001:db8:2:0:0:1::9', '2001:db8:2::8'])
+      t.equal(judged(six, to6(other)).verdict, 'accept', other)
+    const sameWords = { family: 6, words: words('192.0.2.9'), port: 9 } as const
+    t.equal(judged(sameWords, to4('192.0.2.9', 9)).verdict, 'accept', 'of the other family')
+  },
+)
+
+t.test('a rule with users lets just these users pass', async (t) => {
+  const rules = [rule({ users: [0, 42] })]
+  t.equal(judge(rules, tcp4(), { uid: 0, known: false }).reason, 'rule')
+  t.equal(judge(rules, tcp4(), { uid: 42, known: false }).reason, 'rule')
+  t.equal(judge(rules, tcp4(), { uid: 33, known: false }), NOT_ALLOWLISTED)
+  t.equal(
+    judge(rules, tcp4(), { uid: 33, known: true }),
+    NOT_ALLOWLISTED,
+    'a known connection changes no user',
+  )
+  t.equal(judge([rule({ users: [] })], tcp4()), NOT_ALLOWLISTED, 'an empty list is nobody')
+})
+
+t.test('a packet without a user fits a rule with users only on a connection approved before', async (t) => {
+  const rules = [rule({ users: [0] })]
+  t.equal(judge(rules, tcp4(), NOBODY_KNOWN), NOT_ALLOWLISTED)
+  t.equal(judge(rules, tcp4(), NOBODY_APPROVED).reason, 'rule')
+  t.equal(judge([rule()], tcp4(), NOBODY_KNOWN).reason, 'rule', 'a rule for everybody needs no user')
+})
+
+t.test('a rule with ports lets just these pass, both ends of a range included', async (t) => {
+  const rules = [
+    rule({
+      ports: [
+        { first: 80, last: 80 },
+        { first: 8000, last: 8010 },
+      ],
+    }),
+  ]
+  for (const port of [80, 8000, 8005, 8010])
+    t.equal(judge(rules, tcp4({ destinationPort: port })).reason, 'rule', `${port}`)
+  for (const port of [79, 81, 7999, 8011, 0, 65535])
+    t.equal(judge(rules, tcp4({ destinationPort: port })), NOT_ALLOWLISTED, `${port}`)
+  t.equal(judge(rules, udp4({ destinationPort: 8000 })).reason, 'rule')
+})
+
+t.test('a rule with ports never fits a protocol that has none', async (t) => {
+  const anyPort = [rule({ ports: [{ first: 0, last: 65535 }] })]
+  const ping = read(ipv4({ protocol: IPPROTO_ICMP }, icmp(8)))
+  const sctp = read(ipv4({ protocol: 132 }, tcp()))
+  t.equal(judge(anyPort, ping), NOT_ALLOWLISTED)
+  t.equal(judge(anyPort, sctp), NOT_ALLOWLISTED)
+  t.equal(judge([rule()], sctp).reason, 'rule', 'without ports, any protocol is any')
+})
+
+t.test('a rule lets just its protocol pass; icmp is the ICMP of the packet’s own family', async (t) => {
+  const packets = {
+    tcp: tcp4(),
+    udp: udp4(),
+    icmp: read(ipv4({ protocol: IPPROTO_ICMP }, icmp(8))),
+    icmpv6: read(ipv6({ protocol: IPPROTO_ICMPV6 }, icmp(128))),
+    'ICMPv6 in IPv4': read(ipv4({ protocol: IPPROTO_ICMPV6 }, icmp(128))),
+    'ICMP in IPv6': read(ipv6({ protocol: IPPROTO_ICMP }, icmp(8))),
+  }
+  const passing = (protocol: RuleSpec['protocol']) =>
+    Object.entries(packets)
+      .filter(([, packet]) => judge([rule({ protocol })], packet).verdict === 'accept')
+      .map(([name]) => name)
+  t.same(passing('tcp'), ['tcp'])
+  t.same(passing('udp'), ['udp'])
+  t.same(passing('icmp'), ['icmp', 'icmpv6'])
+  t.same(passing('any'), Object.keys(packets))
+})
+
+t.test('a rule with a source port lets just packets from it pass', async (t) => {
+  const rules = [rule({ protocol: 'udp', sourcePort: 68 })]
+  t.equal(judge(rules, udp4({ sourcePort: 68 })).reason, 'rule')
+  t.equal(judge(rules, udp4({ sourcePort: 69 })), NOT_ALLOWLISTED)
+})
+
+t.test('a rule is void from the millisecond of its expiry on', async (t) => {
+  const rules = [rule({ expires: NOW })]
+  t.equal(judge(rules, tcp4(), SOMEONE, NOW - 1).reason, 'rule')
+  t.equal(judge(rules, tcp4(), SOMEONE, NOW), NOT_ALLOWLISTED)
+  t.equal(judge(rules, tcp4(), SOMEONE, NOW + 1), NOT_ALLOWLISTED)
+})
+
+t.test('a rule of names allows nothing until their addresses are learned, then just these', async (t) => {
+  const named = rule({ prefixes: [], names: ['mirror.example.org'] })
+  t.equal(judge([named], tcp4()), NOT_ALLOWLISTED)
+  named.hosts = PrefixSet.of([prefix('198.51.100.2')])
+  t.equal(judge([named], tcp4()), named.accept)
+  t.equal(judge([named], read(ipv4({ destination: '198.51.100.3' }, tcp()))), NOT_ALLOWLISTED)
+  named.hosts = PrefixSet.empty
+  t.equal(judge([named], tcp4()), NOT_ALLOWLISTED, 'and no longer when they are forgotten')
+})
+
+t.test('a bare SYN is never a session, whatever session its port has; SYN-ACK and ACK are', async (t) => {
+  const clients = inbound()
+  clients.services.tcp[443] = 1
+  clients.sessions.seen(4, IPPROTO_TCP, words('192.0.2.1'), 443, words('198.51.100.2'), 51000, clients.now)
+  const judged = (flags: number) =>
+    decide(policy(), tcp4({ sourcePort: 443, destinationPort: 51000, flags }), SOMEONE, clients, NOW)
+  for (const flags of [TCPHDR_SYN, TCPHDR_SYN | TCPHDR_FIN, TCPHDR_SYN | TCPHDR_RST, TCPHDR_SYN | 0xc0])
+    t.equal(judged(flags), NOT_ALLOWLISTED, `flags ${flags}`)
+  for (const flags of [TCPHDR_SYN | TCPHDR_ACK, TCPHDR_ACK, TCPHDR_ACK | TCPHDR_FIN, TCPHDR_RST])
+    t.equal(judged(flags), SESSION, `flags ${flags}`)
+})
+
+t.test('a TCP answer needs a listening port and a client that is connected now', async (t) => {
+  const clients = inbound()
+  clients.sessions.seen(4, IPPROTO_TCP, words('192.0.2.1'), 443, words('198.51.100.2'), 51000, clients.now)
+  const answer = tcp4({ sourcePort: 443, destinationPort: 51000, flags: TCPHDR_ACK })
+  const judged = (packet = answer) => decide(policy(), packet, SOMEONE, clients, NOW)
+  t.equal(judged(), NOT_ALLOWLISTED, 'nobody listens there')
+  clients.services.udp[443] = 1
+  t.equal(judged(), NOT_ALLOWLISTED, 'a UDP service is none of TCP')
+  clients.services.tcp[443] = 1
+  t.equal(judged(), SESSION)
+  const toAnother = tcp4({ sourcePort: 443, destinationPort: 51001, flags: TCPHDR_ACK })
+  t.equal(judged(toAnother), NOT_ALLOWLISTED, 'not a client')
+  clients.now += 101
+  t.equal(judged(), NOT_ALLOWLISTED, 'the client is long gone')
+})
+
+t.test('a UDP answer needs a service port and a client seen within the timeout', async (t) => {
+  const clients = inbound()
+  clients.sessions.seen(4, IPPROTO_UDP, words('192.0.2.1'), 443, words('198.51.100.2'), 51000, clients.now)
+  const answer = udp4({ sourcePort: 443, destinationPort: 51000 })
+  const judged = () => decide(policy(), answer, SOMEONE, clients, NOW)
+  t.equal(judged(), NOT_ALLOWLISTED, 'no service has the port')
+  clients.services.tcp[443] = 1
+  t.equal(judged(), NOT_ALLOWLISTED, 'a TCP service is none of UDP')
+  clients.services.udp[443] = 1
+  t.equal(judged(), SESSION)
+  clients.now += 11
+  t.equal(judged(), NOT_ALLOWLISTED)
+})
+
+t.test('protocols without ports are never a session', async (t) => {
+  const clients = inbound()
+  clients.services.tcp.fill(1)
+  clients.services.udp.fill(1)
+  const ping = read(ipv4({ protocol: IPPROTO_ICMP }, icmp(8)))
+  t.equal(decide(policy(), ping, SOMEONE, clients, NOW), NOT_ALLOWLISTED)
+})
+
+t.test(
+  'only what no other user can inherit is remembered: UDP of certain users is approved once',
+  async (t) => {
+    const remembered = (protocol: RuleSpec['protocol'], users?: number[]) =>
+      rule({ protocol, users }).accept.remember
+    t.equal(remembered('tcp', [0]), true)
+    t.equal(remembered('tcp'), true)
+    t.equal(remembered('udp'), true)
+    t.equal(remembered('any'), true)
+    t.equal(remembered('udp', [0]), false)
+    t.equal(remembered('any', [0]), false, 'any may be UDP')
+    t.equal(remembered('icmp', [0]), false)
+    t.equal(SESSION.remember, true)
+    t.equal(NOT_ALLOWLISTED.remember, false)
+  },
+)
+
+t.test(
+  'a policy tightens when a rule is gone or changed, or when blocking begins; not otherwise',
+  async (t) => {
+    const origin = (line: number) => ({ origin: { file: 'main.yaml', line } })
+    const a = () => rule({ name: 'a', users: [0], ...origin(1) })
+    const b = () => rule({ name: 'b', names: ['example.org'] })
+    t.equal(tightens(policy([a(), b()]), policy([a(), b()])), false, 'the same')
+    t.equal(tightens(policy([a(), b()]), policy([b(), a()])), false, 'another order')
+    t.equal(tightens(policy([a()]), policy([a(), b()])), false, 'one more')
+    t.equal(tightens(policy([a(), b()]), policy([a()])), true, 'one less')
+    t.equal(tightens(policy([a()]), policy([rule({ name: 'a', users: [0], ...origin(9) })])), false, 'moved')
+
+    const changes: Partial<RuleSpec>[] = [
+      { users: [33] },
+      { prefixes: [prefix('198.51.100.0/25')] },
+      { prefixes: [prefix('198.51.100.0/24')] },
+      { ports: [{ first: 443, last: 443 }] },
+      { protocol: 'tcp' },
+      { expires: NOW },
+      { sourcePort: 68 },
+      { names: ['example.org'] },
+    ]
+    for (const change of changes)
+      t.equal(
+        tightens(policy([a()]), policy([rule({ name: 'a', users: [0], ...change })])),
+        true,
+        `${Object.keys(change)}`,
+      )
+
+    const learned = b()
+    learned.hosts = PrefixSet.of([prefix('198.51.100.9')])
+    t.equal(tightens(policy([learned]), policy([b()])), false, 'learned addresses do not count')
+
+    const observe = { mode: 'observe' } as const
+    t.equal(tightens(policy([a()], observe), policy([a()])), true, 'observe to enforce')
+    t.equal(tightens(policy([a()]), policy([a()], observe)), false, 'enforce to observe')
+    t.equal(tightens(policy([a()], observe), policy([a()], observe)), false)
+  },
+)
+
+t.test('IPv4 0.0.0.0/0 and IPv6 ::/0 are different rules', async (t) => {
+  const four = rule({ prefixes: [prefix('0.0.0.0/0')] })
+  const six = rule({ prefixes: [prefix('::/0')] })
+  t.equal(judge([four], read(ipv6({}, tcp()))), NOT_ALLOWLISTED)
+  t.equal(tightens(policy([four]), policy([six])), true)
+})
