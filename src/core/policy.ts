@@ -231,5 +231,5 @@ export function tightens(before: Policy, after: Policy): boolean {
 }
 
 function identity({ spec: { origin: _origin, prefixes, ...rest } }: Rule): string {
-  return JSON.stringify([rest, prefixes.map(({ words, length }) => [...words, length])])
+  return JSON.stringify([rest, prefixes.map(({ family, words, length }) => [family, ...words, length])])
 }

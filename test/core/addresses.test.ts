@@ -97,6 +97,8 @@ t.test(
     t.equal(intervals('2001:db8::/33', '2001:db8:8000::/33'), 1)
     t.equal(intervals('2001:db8::/64', '2001:db8:0:1::/64'), 1)
     t.equal(intervals('2001:db8::ffff:ffff/128', '2001:db8:0:0:0:1::/96'), 1)
+    t.equal(intervals('2001:db8::ffff:fffe/128', '2001:db8::ffff:ffff/128'), 1)
+    t.equal(intervals('2001:db8::/127', '2001:db8::1/128'), 1)
     t.equal(intervals('2001:db8::/128', '2001:db8::2/128'), 2)
     t.equal(intervals('2001:db8:1::/48', '2001:db8::/32', '2001:db8:2::5/128', '2001:dba::/32'), 2)
     t.equal(intervals('::/0', 'ffff::/16', '::/128'), 1)
@@ -114,6 +116,8 @@ t.test('the size counts every prefix once, however often it is given', async (t)
     '2001:db8::/32',
   ]
   t.match(setOf(...texts), { size: 4, intervals: 2 })
+  t.equal(setOf(...new Array<string>(5).fill('2001:db8::/32')).size, 1)
+  t.equal(setOf('2001:db8::/32', '2001:db8::/33', '2001:db8::/34').size, 3)
 })
 
 t.test('a set keeps what it was given, even if the prefix is changed afterwards', async (t) => {
@@ -139,6 +143,7 @@ function randomAddress(family: Family, random: (limit: number) => number): Words
   if (random(4) === 0) address[0]! ^= 0x80000000
   if (random(4) === 0) address[last] = 0xffffffff - random(4)
   if (family === 6 && random(3) === 0) address[2] = 0xffffffff
+  if (family === 6 && random(3) === 0) address[1]! ^= 1 << random(32)
   return address
 }
 

@@ -128,8 +128,8 @@ function flood(capacity: number, seed: number, blocks: number) {
   }
   let fresh = 0
   for (let i = 0; i < blocks; i++) {
-    const to = random(2) ? `198.51.100.${random(6)}` : `2001:db8::${random(6)}`
-    if (kinds.note(packet({ to, port: random(4) }), random(3) - 1, random(9)) === 'suppressed') sum.noted++
+    const to = random(2) ? `198.51.100.${random(3)}` : `2001:db8::${random(3)}`
+    if (kinds.note(packet({ to, port: random(2) }), random(2) - 1, random(2)) === 'suppressed') sum.noted++
     if (random(40) === 0) fresh += kinds.takeFresh().length
     if (random(100) !== 0) continue
     sum.firsts += fresh + kinds.takeFresh().length

@@ -241,6 +241,10 @@ t.test('a UDP length below 8 bytes or behind the end of the packet is refused', 
     const bytes = patched(whole, 24, length >> 8, 25, length & 0xff)
     t.equal(read(bytes).malformed, 'bad-udp-length', `${length} bytes`)
   }
+  t.match(read(patched(whole, 25, 8)), {
+    malformed: undefined,
+    packet: { payloadOffset: 28, payloadEnd: 28 },
+  })
   t.match(read(patched(whole, 25, 10)), {
     malformed: undefined,
     packet: { payloadOffset: 28, payloadEnd: 30 },

@@ -1,0 +1,110 @@
+/** The service in a namespace of the lab, with a configuration given as text. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Namespace } from '../lab/namespace.js'
+import type { Program } from '../lab/program.js'
+import { httpGet } from '../lab/traffic.js'
+
+const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
+const READY_MS = 20_000
+const LISTEN = 'http://127.0.0.1:17671'
+
+export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
+
+/** Asks again and again until the answer is yes. @throws Error after `ms` */
+export async function eventually(what: string, ask: () => Promise<boolean>, ms = 10_000): Promise<void> {
+  for (const end = Date.now() + ms; Date.now() < end; await pause(50)) if (await ask()) return
+  throw new Error(`not within ${ms} ms: ${what}`)
+}
+
+export class Service {
+  readonly folder = mkdtempSync(join(tmpdir(), 'checkvalve-test-'))
+  program!: Program
+
+  private constructor(readonly place: Namespace) {}
+
+  /** Starts it, and waits until it is ready. @param settings YAML, with log and state added */
+  static async start(place: Namespace, settings: string): Promise<Service> {
+    const service = new Service(place)
+    service.configure(settings)
+    await service.launch()
+    return service
+  }
+
+  get config(): string {
+    return join(this.folder, 'checkvalve.yaml')
+  }
+
+  configure(settings: string): void {
+    const own = `log: { destination: ${this.folder}/blocks.json }\nstate: { directory: ${this.folder}/state }\n`
+    writeFileSync(this.config, settings + own)
+  }
+
+  async launch(): Promise<void> {
+    this.program = this.place.spawn([
+      'env',
+      '-u',
+      'NODE_OPTIONS',
+      process.execPath,
+      MAIN,
+      'run',
+      '--config',
+      this.config,
+    ])
+    await eventually(
+      'checkvalve is ready',
+      async () => {
+        if (!this.program.running) throw new Error(`checkvalve ended: ${this.program.stderr}`)
+        return (await httpGet(this.place, `${LISTEN}/readyz`, { timeout: 1000 })).status === 200
+      },
+      READY_MS,
+    )
+  }
+
+  /** SIGHUP with new settings; settles when they were taken or refused. */
+  async reload(settings: string): Promise<void> {
+    this.configure(settings)
+    const before = this.answers()
+    this.program.kill('SIGHUP')
+    await eventually('the reload is answered', async () => this.answers() > before)
+  }
+
+  async kill(): Promise<void> {
+    this.program.kill('SIGKILL')
+    await this.program.exited
+  }
+
+  async stop(): Promise<number> {
+    this.program.kill('SIGTERM')
+    return this.program.exited
+  }
+
+  /** The sum of the samples of a metric whose labels contain all of `labels`. */
+  async metric(name: string, ...labels: string[]): Promise<number> {
+    const script = `fetch('${LISTEN}/metrics').then((r) => r.text()).then((t) => process.stdout.write(t))`
+    const { stdout } = await this.place.run(['env', '-u', 'NODE_OPTIONS', process.execPath, '-e', script])
+    return stdout
+      .split('\n')
+      .filter(
+        (line) =>
+          line.match(/^\w+/)?.[0] === `checkvalve_${name}` && labels.every((label) => line.includes(label)),
+      )
+      .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
+  }
+
+  /** The block log so far. */
+  log(): Record<string, unknown>[] {
+    const lines = readFileSync(join(this.folder, 'blocks.json'), 'utf8').split('\n').filter(Boolean)
+    return lines.map((line) => JSON.parse(line) as Record<string, unknown>)
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  private answers(): number {
+    return this.program.stderr.split(/configuration taken|reload refused/).length
+  }
+}
