@@ -1,5 +1,8 @@
 import { readFileSync } from 'node:fs'
 
+/** The map of the initial user namespace: all ids but (uid_t)-1, each its own. */
+const EVERY_USER = '0,0,4294967295'
+
 /**
  * The user ids of the initial user namespace, which the kernel puts into a queued packet, as ids of this
  * process's own namespace, which everything else speaks of. On an ordinary host both are the same.
@@ -15,8 +18,7 @@ export class UserMap {
       .trim()
       .split('\n')
       .map((line) => line.trim().split(/\s+/).map(Number) as [number, number, number])
-    const [inside, outside] = this.#ranges[0] ?? [0, 0]
-    this.#identity = this.#ranges.length === 1 && inside === outside
+    this.#identity = this.#ranges[0]!.join() === EVERY_USER
   }
 
   static ofProcess(): UserMap {

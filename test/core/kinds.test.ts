@@ -122,7 +122,7 @@ t.test('a capacity of one works', async (t) => {
 function flood(capacity: number, seed: number, blocks: number) {
   const random = seededRandom(seed)
   const kinds = new BlockKinds(capacity, SEED)
-  const sum = { firsts: 0, repeats: 0, suppressed: 0, noted: 0, mostKept: 0 }
+  const sum = { firsts: 0, repeats: 0, suppressed: 0, noted: 0 }
   const tell = (kind: Kind) => {
     sum.repeats += kind.repeats
   }

@@ -1,0 +1,117 @@
+/** Policies and options for tests of the ruleset: one of each kind that the text must get right. */
+import { compile, type Policy, type Rule, type RuleSpec } from '../../src/core/policy.js'
+import type { Host, RulesetOptions } from '../../src/core/ruleset.js'
+import type { Prefix } from '../../src/core/types.js'
+
+export const NOW = Date.UTC(2027, 0, 1)
+
+export const v4 = (a: number, b: number, c: number, d: number, length = 32): Prefix => ({
+  family: 4,
+  words: Uint32Array.of(((a << 24) | (b << 16) | (c << 8) | d) >>> 0, 0, 0, 0),
+  length,
+})
+/** 2001:db8::/32 and what is below it. */
+export const v6 = (second: number, last: number, length = 128): Prefix => ({
+  family: 6,
+  words: Uint32Array.of(0x20010db8, second, 0, last),
+  length,
+})
+const port = (first: number, last = first) => ({ first, last })
+const spec = (some: Partial<RuleSpec>): RuleSpec => ({
+  reason: 'rule',
+  name: 'api',
+  protocol: 'tcp',
+  ports: [],
+  prefixes: [],
+  names: [],
+  ...some,
+})
+
+const RESOLVER = spec({
+  reason: 'resolver',
+  name: 'resolver',
+  protocol: 'any',
+  ports: [port(53)],
+  prefixes: [v4(198, 51, 100, 53), v6(0, 0x53)],
+})
+const MIRRORS = spec({
+  reason: 'mirror',
+  name: 'mirrors',
+  ports: [port(80), port(443)],
+  users: [0, 42],
+  prefixes: [
+    v4(203, 0, 113, 0, 24),
+    v4(203, 0, 113, 7),
+    v4(203, 0, 112, 0, 24),
+    v6(0x10000, 0, 48),
+    v6(0x10000, 1),
+  ],
+  names: ['mirror.example.org'],
+})
+const DHCP = spec({
+  reason: 'dhcp',
+  name: 'dhcp4',
+  protocol: 'udp',
+  sourcePort: 68,
+  ports: [port(67)],
+  users: [0],
+  prefixes: [v4(0, 0, 0, 0, 0)],
+})
+const RULES = [
+  spec({
+    name: 'expires',
+    ports: [port(8000, 8080)],
+    prefixes: [v4(192, 0, 2, 0, 25)],
+    expires: NOW + 90_500,
+  }),
+  spec({ name: 'expired', prefixes: [v4(192, 0, 2, 200)], expires: NOW }),
+  spec({ name: 'ping', protocol: 'icmp', prefixes: [v4(192, 0, 2, 9), v6(0, 9)] }),
+  spec({ name: 'all', protocol: 'any', prefixes: [v4(192, 0, 2, 10)] }),
+  spec({ name: 'nobody', users: [], prefixes: [v4(192, 0, 2, 11)] }),
+]
+
+const policy = (mode: Policy['mode'], specs: readonly RuleSpec[]): Policy => ({
+  mode,
+  canary: undefined,
+  rules: specs.map(compile),
+})
+const OPTIONS: RulesetOptions = {
+  form: 'xtables',
+  queue: { first: 100, count: 1 },
+  mask: 0x3f000000,
+  generation: 1,
+  block: 'reject',
+  fallback: 'static',
+  hostTimeout: 86_400,
+}
+const HOSTS: readonly Host[] = [v4(198, 51, 100, 2), v6(0, 2)]
+
+export interface Case {
+  readonly name: string
+  readonly policy: Policy
+  readonly options: RulesetOptions
+  readonly hosts: ReadonlyMap<string, readonly Host[]>
+}
+
+const all = policy('enforce', [RESOLVER, MIRRORS, DHCP, ...RULES])
+const one = (name: string, options: Partial<RulesetOptions>, of = all): Case => ({
+  name,
+  policy: of,
+  options: { ...OPTIONS, ...options },
+  hosts: new Map([['mirrors', HOSTS]]),
+})
+
+/** `name` is the golden file's. */
+export const CASES: readonly Case[] = [
+  one('enforce', {}),
+  one('native', { form: 'native' }),
+  one('native-fanout', { form: 'native', queue: { first: 7, count: 4 } }),
+  one('closed', { fallback: 'closed', generation: 15 }),
+  one('open', { fallback: 'open' }),
+  one('observe', {}, policy('observe', [RESOLVER, MIRRORS])),
+  one('drop-low-mask', { block: 'drop', mask: 0x0000003f }),
+  { ...one('names-unknown', {}, policy('enforce', [MIRRORS])), hosts: new Map() },
+]
+
+export const mirrorsOf = (from: Policy): Rule => from.rules.find(({ spec }) => spec.name === 'mirrors')!
+export { HOSTS }
