@@ -119,11 +119,11 @@ function asList(value: unknown, example: string): string {
   return isWord && !example.startsWith('[{') ? `[${value}]` : example
 }
 
-/** The word `auto`, or a list that may not be empty. */
+/** The word `auto`, or a list; an empty one says none. */
 export function autoOr<T>(item: Format<T>, example: string): Format<'auto' | readonly T[]> {
   return (value, place) => {
     if (value === 'auto') return value
-    if (Array.isArray(value)) return listOf(item, example)(value, place)
+    if (Array.isArray(value)) return listOrNone(item, example)(value, place)
     return place.fail(`must be auto, or a list like ${asList(value, example)}`)
   }
 }

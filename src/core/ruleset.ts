@@ -97,7 +97,7 @@ const HOOKS: Record<string, string> = {
   verdict: 'type filter hook output priority filter + 10; policy accept;',
 }
 
-const indent = (line: string) => (line === '' ? '' : `  ${line}`)
+const indent = (line: string) => `  ${line}`
 const hex = (value: number) => `0x${value.toString(16).padStart(8, '0')}`
 const chain = (name: string, rules: string[]) => [
   `chain ${name} {`,

@@ -296,3 +296,7 @@ for (const [what, yaml, expected] of CASES) {
     for (const [index, line] of expected.entries()) t.equal(lines[index]?.slice(0, line.length), line)
   })
 }
+
+t.test('no resolver, no time server and no service can be asked for: an empty list says none', async (t) => {
+  t.strictSame(problemsOf(t, 'infrastructure: { dns: [], ntp: [] }\nsessions: { services: [] }'), [])
+})

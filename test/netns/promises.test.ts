@@ -6,7 +6,7 @@ import { canSwitchUsers } from '../lab/users.js'
 import { eventually, pause, Service } from './service.js'
 
 const ENFORCE = `mode: enforce
-infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
+infrastructure: { dns: [], ntp: [] }
 mirrors: { hosts: ["${MIRROR.v4}", "${MIRROR.v6}"], ports: [80] }
 `
 const PLAN = {

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Result } from '../lab/command.js'
 import type { Namespace } from '../lab/namespace.js'
 import type { Program } from '../lab/program.js'
 import { httpGet } from '../lab/traffic.js'
@@ -19,6 +20,24 @@ export async function eventually(what: string, ask: () => Promise<boolean>, ms =
   throw new Error(`not within ${ms} ms: ${what}`)
 }
 
+interface HttpAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+const FETCH = `const [url, method] = process.argv.slice(1)
+fetch(url, { method }).then(async (response) => console.log(JSON.stringify({
+  status: response.status, headers: Object.fromEntries(response.headers), body: await response.text() })))`
+
+/** How to start Node in a namespace: a test runner follows its children by NODE_OPTIONS, and slows them. */
+export const NODE = ['env', '-u', 'NODE_OPTIONS', process.execPath] as const
+
+/** All firewall rules of a namespace, those of xtables among them, without their counters. */
+export async function rulesOf(place: Namespace): Promise<string> {
+  return (await place.run(['nft', '-s', 'list', 'ruleset'])).stdout
+}
+
 export class Service {
   readonly folder = mkdtempSync(join(tmpdir(), 'checkvalve-test-'))
   program!: Program
@@ -27,9 +46,15 @@ export class Service {
 
   /** Starts it, and waits until it is ready. @param settings YAML, with log and state added */
   static async start(place: Namespace, settings: string): Promise<Service> {
+    const service = Service.prepare(place, settings)
+    await service.launch()
+    return service
+  }
+
+  /** Writes its files, and no more. */
+  static prepare(place: Namespace, settings: string): Service {
     const service = new Service(place)
     service.configure(settings)
-    await service.launch()
     return service
   }
 
@@ -42,17 +67,14 @@ export class Service {
     writeFileSync(this.config, settings + own)
   }
 
+  /** Starts it, and does not wait. */
+  begin(): Program {
+    this.program = this.place.spawn(this.#argv())
+    return this.program
+  }
+
   async launch(): Promise<void> {
-    this.program = this.place.spawn([
-      'env',
-      '-u',
-      'NODE_OPTIONS',
-      process.execPath,
-      MAIN,
-      'run',
-      '--config',
-      this.config,
-    ])
+    this.begin()
     await eventually(
       'checkvalve is ready',
       async () => {
@@ -61,6 +83,21 @@ export class Service {
       },
       READY_MS,
     )
+  }
+
+  /**
+   * Runs one that is expected to end by itself.
+   * @param through words in front of the command: `setpriv ...` @param set overrides, `key=value`
+   */
+  fail(through: readonly string[] = [], ...set: string[]): Promise<Result> {
+    const overrides = set.flatMap((each) => ['--set', each])
+    const argv = [...through, ...this.#argv(), ...overrides]
+    return this.place.run(argv, { allowFailure: true, timeout: READY_MS })
+  }
+
+  async http(path: string, method = 'GET'): Promise<HttpAnswer> {
+    const { stdout } = await this.place.run([...NODE, '-e', FETCH, `${LISTEN}${path}`, method])
+    return JSON.parse(stdout) as HttpAnswer
   }
 
   /** SIGHUP with new settings; settles when they were taken or refused. */
@@ -83,9 +120,8 @@ export class Service {
 
   /** The sum of the samples of a metric whose labels contain all of `labels`. */
   async metric(name: string, ...labels: string[]): Promise<number> {
-    const script = `fetch('${LISTEN}/metrics').then((r) => r.text()).then((t) => process.stdout.write(t))`
-    const { stdout } = await this.place.run(['env', '-u', 'NODE_OPTIONS', process.execPath, '-e', script])
-    return stdout
+    const { body } = await this.http('/metrics')
+    return body
       .split('\n')
       .filter(
         (line) =>
@@ -102,6 +138,10 @@ export class Service {
 
   remove(): void {
     rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  #argv(): string[] {
+    return [...NODE, MAIN, 'run', '--config', this.config]
   }
 
   private answers(): number {

@@ -1,0 +1,66 @@
+/** Time that only passes when a test says so: it takes the place of this process's setTimeout. */
+import type { Test } from 'tap'
+
+interface Waiting {
+  readonly due: number
+  readonly call: () => void
+  readonly unref: () => void
+}
+
+export class Clock {
+  /** Timers that would have kept the process alive. */
+  kept = 0
+  #now = 1_800_000_000_000
+  readonly #waiting = new Set<Waiting>()
+
+  /** Puts the clock in place of the real timers until the end of the test. */
+  static install(t: Test): Clock {
+    const clock = new Clock()
+    const { setTimeout, clearTimeout } = globalThis
+    const timers = {
+      setTimeout: (call: () => void, ms: number) => clock.#add(call, ms),
+      clearTimeout: (timer: Waiting) => clock.#waiting.delete(timer),
+    }
+    Object.assign(globalThis, timers)
+    t.teardown(() => Object.assign(globalThis, { setTimeout, clearTimeout }))
+    return clock
+  }
+
+  readonly now = (): number => this.#now
+
+  /** How many timers run now. */
+  get timers(): number {
+    return this.#waiting.size
+  }
+
+  /** Milliseconds until the next timer. */
+  get next(): number | undefined {
+    const due = [...this.#waiting].map((timer) => timer.due - this.#now)
+    return due.length === 0 ? undefined : Math.min(...due)
+  }
+
+  /** Lets time pass; timers fire in their order, and what they began is carried on as far as it can be. */
+  async pass(ms: number): Promise<void> {
+    const end = this.#now + ms
+    await settled()
+    while (this.next !== undefined && this.#now + this.next <= end) {
+      this.#now += this.next
+      for (const timer of [...this.#waiting].filter(({ due }) => due <= this.#now)) {
+        this.#waiting.delete(timer)
+        timer.call()
+      }
+      await settled()
+    }
+    this.#now = end
+  }
+
+  #add(call: () => void, ms: number): Waiting {
+    this.kept++
+    const timer = { due: this.#now + ms, call, unref: () => void this.kept-- }
+    this.#waiting.add(timer)
+    return timer
+  }
+}
+
+/** When all promises that can settle now have done so. */
+export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
