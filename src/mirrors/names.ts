@@ -93,15 +93,20 @@ export class NameWatcher {
   async #ask(name: string): Promise<void> {
     await this.#turn()
     try {
-      const answer = await this.#options.resolve(name)
-      if (answer.hosts.length === 0) throw new Error('it has no address')
-      this.#learn(name, answer)
+      // Not one that was given up while it waited for its turn.
+      if (this.#watched.has(name)) this.#learn(name, await this.#answer(name))
     } catch (error) {
       this.#fail(name, error)
     } finally {
       this.#asking--
       this.#waiting.shift()?.()
     }
+  }
+
+  async #answer(name: string): Promise<Answer> {
+    const answer = await this.#options.resolve(name)
+    if (answer.hosts.length === 0) throw new Error('it has no address')
+    return answer
   }
 
   async #turn(): Promise<void> {
@@ -124,10 +129,9 @@ export class NameWatcher {
   #merge(known: readonly Known[], { hosts, ttl }: Answer): Known[] {
     const now = this.#options.now()
     const expires = now + (Math.max(ttl, SHORTEST_S) + GRACE_S) * 1000
-    const fresh = hosts.map((host) => ({ host, key: `${host.family} ${host.words.join()}`, expires }))
-    const keys = new Set(fresh.map(({ key }) => key))
-    const older = known.filter(({ key, expires }) => !keys.has(key) && expires > now)
-    return [...fresh, ...older].slice(0, HOSTS_AT_MOST)
+    const fresh = new Map(hosts.map((host) => [keyOf(host), { host, key: keyOf(host), expires }]))
+    const older = known.filter(({ key, expires }) => !fresh.has(key) && expires > now)
+    return [...fresh.values(), ...older].slice(0, HOSTS_AT_MOST)
   }
 
   #fail(name: string, error: unknown): void {
@@ -146,6 +150,8 @@ export class NameWatcher {
     watched.timer.unref()
   }
 }
+
+const keyOf = ({ family, words }: Host): string => `${family} ${words.join()}`
 
 /** Answers rotate: their order says nothing. */
 const keysOf = (known: readonly Known[]) =>

@@ -244,7 +244,10 @@ t.test('a name that stays wanted is not asked anew and keeps its addresses', asy
 t.test('an answer that comes after its name was given up is left alone', async (t) => {
   const its = watching(t)
   let late = (_: Answer) => {}
-  its.reply = () => new Promise((resolve) => void (late = resolve))
+  its.reply = () =>
+    new Promise((resolve) => {
+      late = resolve
+    })
   const done = its.names.watch([NAME])
   await settled()
   its.names.stop()
@@ -256,7 +259,10 @@ t.test('an answer that comes after its name was given up is left alone', async (
 t.test('a failure that comes after its name was given up is not told', async (t) => {
   const its = watching(t)
   let late = (_: Error) => {}
-  its.reply = () => new Promise((_, reject) => void (late = reject))
+  its.reply = () =>
+    new Promise((_, reject) => {
+      late = reject
+    })
   const done = its.names.watch([NAME])
   await settled()
   its.names.stop()

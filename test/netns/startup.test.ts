@@ -6,14 +6,14 @@ import { NODE, rulesOf, Service } from './service.js'
 
 /** Takes a program out of a namespace's file system: its folder becomes one of links to all the others. */
 const HIDE = `set -e
-file=$(readlink -f "$(command -v "$1")")
-folder=\${file%/*}
+file=$(command -v "$1")
+folder=$(readlink -f "\${file%/*}")
 mkdir -p /run/lab/before
 mount --rbind "$folder" /run/lab/before
 PATH=$PATH:/run/lab/before
 mount -t tmpfs lab "$folder"
 for entry in /run/lab/before/*; do
-  [ "\${entry##*/}" = "\${file##*/}" ] || ln -s "$entry" "$folder/"
+  [ "\${entry##*/}" = "$1" ] || ln -s "$entry" "$folder/"
 done`
 
 const WITHOUT_NET_ADMIN = ['setpriv', '--bounding-set', '-net_admin', '--inh-caps', '-net_admin']
