@@ -140,7 +140,7 @@ function verdict(marks: Marks, block: RulesetOptions['block']): string[] {
     `meta mark & ${hex(marks.mask)} { ${hex(marks.approvedOnce)}, ${hex(marks.approvedNow)} } ${clear} accept`,
     `${is(marks.blocked)} ${clear} counter name "blocked" ${refuse}`,
     // Not judged, or judged by an earlier policy.
-    `meta mark & ${hex(marks.mask)} != 0x00000000 jump undecided`,
+    `meta mark & ${hex(marks.mask)} != 0x00000000 ${clear} jump undecided`,
   ]
 }
 

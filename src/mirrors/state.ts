@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseAddress } from '../addressing.js'
 import type { Host } from '../core/ruleset.js'
 import { addressText } from '../core/text.js'
+import { makeFolder } from '../folder.js'
 
 const FILE = 'addresses.json'
 
@@ -14,7 +15,7 @@ export function writeState(directory: string, known: Readonly<Record<string, rea
       hosts.map((host) => addressText(host.family, host.words)),
     ]),
   )
-  if (!existsSync(directory)) mkdirSync(directory)
+  makeFolder(directory)
   const path = join(directory, FILE)
   writeFileSync(`${path}.new`, `${JSON.stringify(written, null, 2)}\n`, { mode: 0o640 })
   renameSync(`${path}.new`, path)

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type DestinationStream, pino } from 'pino'
 import { BlockKinds, type Kind } from '../core/kinds.js'
@@ -7,6 +7,7 @@ import type { Packet } from '../core/packet.js'
 import { type Decision, REASONS } from '../core/policy.js'
 import { addressText } from '../core/text.js'
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../core/types.js'
+import { makeFolder } from '../folder.js'
 
 /** Kinds of blocks told of in one window; the rest is counted. With the window, this bounds the log's growth. */
 const KINDS = 512
@@ -142,8 +143,7 @@ export class BlockLog {
 
 function tryOpen(path: string): void {
   try {
-    // Not recursive: that never returns where a file system refuses new folders with ENOENT, as /proc does.
-    if (!existsSync(dirname(path))) mkdirSync(dirname(path))
+    makeFolder(dirname(path))
     closeSync(openSync(path, 'a', FILE_MODE))
   } catch (error) {
     throw new Error(

@@ -26,7 +26,7 @@ t.test('what is written is read again, and replaces what was there', async (t) =
 })
 
 t.test('a missing folder is made, and nothing is left beside the file', async (t) => {
-  const directory = join(t.testdir(), 'lib', 'checkvalve')
+  const directory = join(t.testdir(), 'checkvalve')
   writeState(directory, { 'a.example.org': [host('198.51.100.1')] })
   t.same(readdirSync(directory), [FILE])
   t.equal(statSync(join(directory, FILE)).mode & 0o007, 0, 'and it is nothing for everybody to read')
@@ -39,6 +39,10 @@ t.test('an operator can read the file', async (t) => {
     readFileSync(join(directory, FILE), 'utf8'),
     '{\n  "a.example.org": [\n    "198.51.100.1"\n  ]\n}\n',
   )
+})
+
+t.test('where no folder can be made, that is said at once', async (t) => {
+  t.throws(() => writeState('/proc/checkvalve', {}), { code: 'ENOENT' })
 })
 
 t.test('what was kept stays whole where the new state cannot be written', async (t) => {
@@ -71,7 +75,7 @@ t.test('a missing folder, a folder for a file, and garbage all count as nothing'
     '{"a.example.org": ["198.51.100.1"]',
   ]) {
     writeFileSync(join(directory, FILE), garbage)
-    t.same(kept(directory), {}, JSON.stringify(garbage))
+    t.same([...readState(directory).values()].flat(), [], JSON.stringify(garbage))
   }
   t.same(kept(t.testdir({ [FILE]: {} })), {})
 })

@@ -1,0 +1,154 @@
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import type { Namespace } from '../lab/namespace.js'
+import type { Program } from '../lab/program.js'
+import { CLIENT, createTopology, type Topology, VICTIM, WEB } from '../lab/topology.js'
+import { connect, serveHttp } from '../lab/traffic.js'
+import { eventually, NODE, pause, Service } from './service.js'
+
+const FORGET = fileURLToPath(new URL('./programs/forget-connections.js', import.meta.url))
+
+const SETTINGS = `mode: enforce
+infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
+`
+
+/** push-tcp PORT: says a number to each client every 200 ms. */
+const PUSH_TCP = `require('net').createServer((socket) => {
+  let said = 0
+  const timer = setInterval(() => socket.write(++said + '\\n'), 200)
+  socket.on('error', () => {}).on('close', () => clearInterval(timer))
+}).listen(+process.argv[1], () => console.log('listening'))`
+
+/** push-udp PORT: says a number every 200 ms to whoever has sent something; it hears of no error. */
+const PUSH_UDP = `const socket = require('dgram').createSocket('udp6')
+let said = 0
+socket.on('message', (_, from) => setInterval(() => socket.send(String(++said), from.port, from.address, () => {}), 200))
+socket.bind(+process.argv[1], () => console.log('listening'))`
+
+/** hear-tcp HOST PORT, hear-udp HOST PORT: writes each number that comes. */
+const HEAR_TCP = `require('net').connect(+process.argv[2], process.argv[1]).on('data', (data) => process.stdout.write(data))`
+const HEAR_UDP = `const [host, port] = process.argv.slice(1)
+const socket = require('dgram').createSocket(host.includes(':') ? 'udp6' : 'udp4')
+socket.on('message', (data) => console.log(String(data)))
+socket.send('hello', +port, host)`
+
+async function start(place: Namespace, script: string, ...args: (string | number)[]): Promise<Program> {
+  const program = place.spawn([...NODE, '-e', script, ...args.map(String)])
+  await program.until(() => program.stdout || undefined)
+  return program
+}
+
+const forget = (place: Namespace) => place.run([...NODE, FORGET])
+
+/** The last number that was heard. */
+const last = (program: Program) => Number(program.stdout.trim().split('\n').at(-1) || 0)
+
+/** Whether more is heard than until now, and much of it. */
+function goesOn(program: Program): Promise<void> {
+  const before = last(program)
+  return eventually('more is heard', async () => last(program) >= before + 5, 6000)
+}
+
+/** A rule of the host's own that makes the kernel follow connections: without any it does not. */
+const TRACK =
+  'table inet own { chain in { type filter hook input priority filter; ct state established accept; }; }'
+const track = (place: Namespace) => place.run(['nft', '-f', '-'], { input: TRACK })
+
+async function guarded(t: Test, settings = ''): Promise<[Topology, Service]> {
+  const lab = await createTopology()
+  t.teardown(() => lab.close())
+  const service = await Service.start(lab.web, SETTINGS + settings)
+  t.teardown(() => service.remove())
+  return [lab, service]
+}
+
+const sessions = (service: Service, ...labels: string[]) =>
+  service.metric('packets_total', 'verdict="accept"', 'reason="session"', ...labels)
+
+t.jobs = 2
+
+t.test('a client keeps its TCP connection when the kernel has forgotten it', async (t) => {
+  const [{ web, client }, service] = await guarded(t)
+  // The kernel shall not learn of the connection again: then every packet of it is judged.
+  await web.sysctl('net.netfilter.nf_conntrack_tcp_loose', 0)
+  await start(web, PUSH_TCP, 443)
+  const clients = await Promise.all(
+    [WEB.client.v4, WEB.client.v6].map((host) => start(client, HEAR_TCP, host, 443)),
+  )
+  t.equal(await sessions(service), 0, 'as long as the kernel knows it, nothing is judged')
+  await forget(web)
+  await Promise.all(clients.map(goesOn))
+  for (const family of ['ipv4', 'ipv6'])
+    t.ok((await sessions(service, 'protocol="tcp"', `family="${family}"`)) >= 5, `judged by ${family}`)
+  t.equal(await service.metric('packets_total', 'verdict="block"', 'not-allowlisted'), 0)
+})
+
+t.test('a client that was connected before the service started is known to it, too', async (t) => {
+  const lab = await createTopology()
+  t.teardown(() => lab.close())
+  await track(lab.web)
+  await start(lab.web, PUSH_TCP, 443)
+  const client = await start(lab.client, HEAR_TCP, WEB.client.v4, 443)
+  const service = await Service.start(lab.web, SETTINGS)
+  t.teardown(() => service.remove())
+  await lab.web.sysctl('net.netfilter.nf_conntrack_tcp_loose', 0)
+  await forget(lab.web)
+  await goesOn(client)
+  t.ok((await sessions(service)) >= 5)
+})
+
+t.test('a client of a privileged UDP port is answered when the kernel has forgotten it', async (t) => {
+  const [{ web, client }, service] = await guarded(t)
+  await start(web, PUSH_UDP, 443)
+  const heard = await start(client, HEAR_UDP, WEB.client.v4, 443)
+  await forget(web)
+  await goesOn(heard)
+  t.ok((await sessions(service, 'protocol="udp"')) >= 1)
+})
+
+t.test('an unprivileged UDP port is no service: without the kernel’s word nothing is answered', async (t) => {
+  const [{ web, client }, service] = await guarded(t)
+  await start(web, PUSH_UDP, 5000)
+  const heard = await start(client, HEAR_UDP, WEB.client.v4, 5000)
+  await forget(web)
+  await eventually('its answers are blocked', async () => {
+    return (
+      (await service.metric('packets_total', 'verdict="block"', 'not-allowlisted', 'protocol="udp"')) >= 5
+    )
+  })
+  const before = last(heard)
+  await eventually('its answers are blocked', async () => {
+    return (
+      (await service.metric('packets_total', 'verdict="block"', 'not-allowlisted', 'protocol="udp"')) >= 10
+    )
+  })
+  t.equal(last(heard), before)
+  t.equal(await sessions(service), 0)
+})
+
+t.test('having a client does not open a connection to it', async (t) => {
+  const [{ web, client }] = await guarded(t)
+  await start(web, PUSH_TCP, 443)
+  await serveHttp(client, 80)
+  await start(client, HEAR_TCP, WEB.client.v4, 443)
+  t.not((await connect(web, CLIENT.v4, 80)).outcome, 'ok')
+})
+
+t.test('a connection to the outside that was open before the service started is cut off', async (t) => {
+  const lab = await createTopology()
+  t.teardown(() => lab.close())
+  await track(lab.web)
+  await start(lab.victims, PUSH_TCP, 80)
+  const shell = await start(lab.web, HEAR_TCP, VICTIM.v4, 80)
+  await goesOn(shell)
+  const service = await Service.start(lab.web, SETTINGS)
+  t.teardown(() => service.remove())
+  await eventually(
+    'it is blocked',
+    async () => (await service.metric('packets_total', 'not-allowlisted')) > 0,
+  )
+  // Nothing is acknowledged any more: the other end sends what it said last again and again, ever more slowly.
+  const before = last(shell)
+  await pause(1500)
+  t.ok(last(shell) <= before + 1, 'the other end is not heard any more')
+})
