@@ -10,6 +10,8 @@ const TIMEOUT_MS = 2000
 export class Canary {
   /** Whether the last attempt was blocked by this service; undefined before the first. */
   proven: boolean | undefined
+  /** Whether the last attempt got through. */
+  reached = false
   readonly #blocks: () => number
   #dueAt = 0
 
@@ -26,8 +28,8 @@ export class Canary {
     if (now < this.#dueAt) return false
     this.#dueAt = now + interval * 1000
     const before = this.#blocks()
-    const reached = await reaches(target)
-    const proven = !reached && this.#blocks() > before
+    this.reached = await reaches(target)
+    const proven = !this.reached && this.#blocks() > before
     const changed = proven !== this.proven
     this.proven = proven
     return changed

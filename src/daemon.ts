@@ -235,9 +235,12 @@ export class Daemon {
     const { canary, mode } = this.#config
     const changed = await this.#canary.tick(canary.target, canary.interval, Date.now())
     if (!changed || this.#canary.proven || mode !== 'enforce') return
+    const { host } = canary.target
     this.#log.error(
-      `the canary connection to ${canary.target.host} was not blocked by this service: nothing proves that packets ` +
-        'are judged; see whether another firewall accepts or drops them first',
+      this.#canary.reached
+        ? `the canary connection to ${host} got through: something accepts packets before they are judged`
+        : `the canary connection to ${host} was not seen by this service, so nothing proves that it judges: ` +
+            'the queue was full, there is no route, or another firewall comes first',
     )
   }
 

@@ -129,16 +129,19 @@ async function run(given: Arguments): Promise<number> {
   const config = readOrComplain(given)
   if (!config) return 1
   const log = createServiceLog(config.log.level)
-  const daemon = await Daemon.start(config, log)
-  let reloading = Promise.resolve()
-  process.on('SIGHUP', () => {
-    reloading = reloading.then(() => reload(daemon, given, log))
-  })
-  process.on('SIGUSR2', () => daemon.reopenLog())
-  await new Promise<void>((resolve) => {
+  // Heard from the beginning: a signal while it starts must not kill it half-way, with its rules left behind.
+  const stop = new Promise<void>((resolve) => {
     process.once('SIGTERM', () => resolve())
     process.once('SIGINT', () => resolve())
   })
+  const started = Daemon.start(config, log)
+  let reloading = started.then(() => {})
+  process.on('SIGHUP', () => {
+    reloading = reloading.then(async () => reload(await started, given, log))
+  })
+  process.on('SIGUSR2', async () => (await started).reopenLog())
+  const daemon = await started
+  await stop
   await reloading
   await daemon.stop()
   return 0

@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { Result } from '../lab/command.js'
 import { Namespace } from '../lab/namespace.js'
-import { NODE, rulesOf, Service } from './service.js'
+import type { Program } from '../lab/program.js'
+import { eventually, NODE, rulesOf, Service } from './service.js'
 
 /** Takes a program out of a namespace's file system: its folder becomes one of links to all the others. */
 const HIDE = `set -e
@@ -121,13 +121,26 @@ t.test('a service that runs answers monitoring, and refuses all else', async (t)
   t.match(await service.http('/metrics', 'POST'), { status: 405, headers: { allow: 'GET, HEAD' } })
 })
 
-t.test('SIGTERM while it starts leaves no process and no rule behind', async (t) => {
+/** Starts a service, and waits until the first of its rules stands: it is not ready yet. */
+async function halfStarted(place: Namespace, service: Service): Promise<Program> {
+  const program = service.begin()
+  await eventually('its rules appear', async () => /queue|NFQUEUE/.test(await rulesOf(place)))
+  return program
+}
+
+t.test('SIGTERM while it starts leaves no rule behind', async (t) => {
   const { place, service, before } = await prepared(t)
-  for (const delay of [50, 150, 300, 450]) {
-    const starting = service.begin()
-    await sleep(delay)
-    await starting.stop(5000)
-    t.notMatch(await rulesOf(place), /checkvalve|queue/, `after ${delay} ms`)
-  }
+  const program = await halfStarted(place, service)
+  program.kill('SIGTERM')
+  t.equal(await program.exited, 0)
   t.equal(await rulesOf(place), before)
+})
+
+t.test('SIGHUP while it starts is heard when it has started', async (t) => {
+  const { place, service } = await prepared(t)
+  const program = await halfStarted(place, service)
+  service.configure('mode: observe\n')
+  program.kill('SIGHUP')
+  await program.until(() => program.stderr.includes('configuration taken: mode observe') || undefined)
+  t.equal(await service.metric('enforcing'), 0)
 })
