@@ -47,6 +47,21 @@ export class InboundWatch {
   async start(): Promise<void> {
     await this.refreshServices()
     await this.#conntrack.dump()
+    await this.#adoptConnections()
+  }
+
+  /**
+   * Where nothing asked for it until now, the kernel has followed no connection: whose server speaks next would be
+   * cut off. So clients that the sockets name count, on ports that an ordinary user could not have opened.
+   */
+  async #adoptConnections(): Promise<void> {
+    const { sessions, services, now } = this.inbound
+    const { services: declared } = this.#config
+    for (const { family, local, localPort, remote, remotePort } of await this.#listeners.connections()) {
+      const trusted = declared !== 'auto' || localPort < this.#firstUnprivileged
+      if (!trusted || services.tcp[localPort] !== 1 || this.#local.has(family, remote)) continue
+      sessions.seen(family, IPPROTO_TCP, local, localPort, remote, remotePort, now)
+    }
   }
 
   /** Looks which ports serve clients now. @throws NetlinkError (rejects) */

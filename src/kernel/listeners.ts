@@ -6,13 +6,15 @@ import {
   NLM_F_DUMP,
   NLM_F_REQUEST,
 } from 'node-netfilter-queue'
-import { IPPROTO_TCP, IPPROTO_UDP } from '../core/types.js'
+import { type Family, IPPROTO_TCP, IPPROTO_UDP, type Words } from '../core/types.js'
 
 // include/uapi/linux/sock_diag.h: #define SOCK_DIAG_BY_FAMILY 20
 const SOCK_DIAG_BY_FAMILY = 20
 // include/linux/socket.h
-const FAMILIES = [2, 10] as const
-// include/net/tcp_states.h: TCP_LISTEN = 10; an unconnected UDP socket counts as TCP_CLOSE = 7.
+const AF_INET6 = 10
+const FAMILIES = [2, AF_INET6] as const
+// include/net/tcp_states.h: TCP_ESTABLISHED = 1, TCP_LISTEN = 10; an unconnected UDP socket counts as TCP_CLOSE = 7.
+const TCP_ESTABLISHED = 1
 const TCP_LISTEN = 10
 const TCP_CLOSE = 7
 const DIAG_REQUEST_LENGTH = 56
@@ -34,6 +36,32 @@ export function localPort(view: DataView, payload: number, end: number): number 
   return payload + DIAG_MESSAGE_LENGTH <= end ? view.getUint16(payload + 4) : undefined
 }
 
+/** Both ends of a TCP connection of this host. */
+export interface Connection {
+  readonly family: Family
+  readonly local: Words
+  readonly localPort: number
+  readonly remote: Words
+  readonly remotePort: number
+}
+
+/** The ends in a struct inet_diag_msg; undefined where it is cut short. IPv4 on an IPv6 socket is told as IPv4. */
+export function connectionOf(view: DataView, payload: number, end: number): Connection | undefined {
+  // ... __be16 idiag_sport; __be16 idiag_dport; __be32 idiag_src[4]; __be32 idiag_dst[4]; ...
+  if (payload + DIAG_MESSAGE_LENGTH > end) return undefined
+  const words = (at: number) =>
+    Uint32Array.from([0, 4, 8, 12], (offset) => view.getUint32(payload + at + offset))
+  const [local, remote] = [words(8), words(24)]
+  const ports = { localPort: view.getUint16(payload + 4), remotePort: view.getUint16(payload + 6) }
+  const ipv4 = (word: number) => Uint32Array.of(word, 0, 0, 0)
+  if (view.getUint8(payload) !== AF_INET6)
+    return { family: 4, local: ipv4(local[0]!), remote: ipv4(remote[0]!), ...ports }
+  // RFC 4291, 2.5.5.2: ::ffff:0:0/96
+  const mapped = remote[0] === 0 && remote[1] === 0 && remote[2] === 0xffff
+  if (mapped) return { family: 4, local: ipv4(local[3]!), remote: ipv4(remote[3]!), ...ports }
+  return { family: 6, local, remote, ...ports }
+}
+
 /** Looks up which local ports have a socket that takes clients, by sock_diag(7). */
 export class Listeners {
   readonly #socket = new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG, slots: 4 })
@@ -46,6 +74,19 @@ export class Listeners {
     const tcp = await this.#ports(IPPROTO_TCP, TCP_LISTEN)
     const udp = await this.#ports(IPPROTO_UDP, TCP_CLOSE)
     return { tcp, udp }
+  }
+
+  /** All established TCP connections. @throws NetlinkError (rejects) */
+  async connections(): Promise<Connection[]> {
+    const found: Connection[] = []
+    for (const family of FAMILIES) {
+      const request = diagRequest(family, IPPROTO_TCP, TCP_ESTABLISHED)
+      await this.#socket.request(request, 'listing connections', ({ view, payload, end }) => {
+        const connection = connectionOf(view, payload, end)
+        if (connection) found.push(connection)
+      })
+    }
+    return found
   }
 
   close(): void {

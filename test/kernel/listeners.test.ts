@@ -1,7 +1,7 @@
 import { HOST_LE } from 'node-netfilter-queue'
 import t from 'tap'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/types.js'
-import { diagRequest, localPort } from '../../src/kernel/listeners.js'
+import { connectionOf, diagRequest, localPort } from '../../src/kernel/listeners.js'
 
 // include/linux/socket.h, include/net/tcp_states.h
 const AF_INET = 2
@@ -35,4 +35,35 @@ t.test('the local port is read in network order, wherever the message lies', asy
 t.test('a message cut short has no port, and reading it does not throw', async (t) => {
   for (let length = 0; length < DIAG_MESSAGE; length++)
     t.equal(localPort(new DataView(new ArrayBuffer(length)), 0, length), undefined)
+})
+
+/** struct inet_diag_msg with two ends; see listeners.ts for its fields. */
+function diagMessage(family: number, source: readonly number[], destination: readonly number[]): DataView {
+  const view = new DataView(new ArrayBuffer(72))
+  view.setUint8(0, family)
+  view.setUint16(4, 443)
+  view.setUint16(6, 50_000)
+  for (const [i, word] of source.entries()) view.setUint32(8 + i * 4, word)
+  for (const [i, word] of destination.entries()) view.setUint32(24 + i * 4, word)
+  return view
+}
+
+t.test('both ends of a connection are read, and IPv4 on an IPv6 socket is IPv4', async (t) => {
+  const [here, there] = [0xc6120001, 0xc6120002]
+  const ports = { localPort: 443, remotePort: 50_000 }
+  const ipv4 = {
+    family: 4,
+    local: Uint32Array.of(here, 0, 0, 0),
+    remote: Uint32Array.of(there, 0, 0, 0),
+    ...ports,
+  }
+  t.strictSame(connectionOf(diagMessage(2, [here], [there]), 0, 72), ipv4)
+  t.strictSame(connectionOf(diagMessage(10, [0, 0, 0xffff, here], [0, 0, 0xffff, there]), 0, 72), ipv4)
+  t.strictSame(connectionOf(diagMessage(10, [0x20010db8, 0, 0, 1], [0x20010db8, 0, 0, 2]), 0, 72), {
+    family: 6,
+    local: Uint32Array.of(0x20010db8, 0, 0, 1),
+    remote: Uint32Array.of(0x20010db8, 0, 0, 2),
+    ...ports,
+  })
+  for (let end = 0; end < 72; end++) t.equal(connectionOf(diagMessage(2, [here], [there]), 0, end), undefined)
 })

@@ -97,6 +97,19 @@ t.test('a client that was connected before the service started is known to it, t
   t.ok((await sessions(service)) >= 5)
 })
 
+t.test('the first start cuts no client off, on a host that followed no connections until then', async (t) => {
+  const lab = await createTopology()
+  t.teardown(() => lab.close())
+  await start(lab.web, PUSH_TCP, 443)
+  const hosts = [WEB.client.v4, WEB.client.v6]
+  const clients = await Promise.all(hosts.map((host) => start(lab.client, HEAR_TCP, host, 443)))
+  const service = await Service.start(lab.web, SETTINGS)
+  t.teardown(() => service.remove())
+  await Promise.all(clients.map(goesOn))
+  t.equal(await service.metric('packets_total', 'verdict="block"', 'not-allowlisted'), 0)
+  t.ok((await sessions(service)) >= 1)
+})
+
 t.test('a client of a privileged UDP port is answered when the kernel has forgotten it', async (t) => {
   const [{ web, client }, service] = await guarded(t)
   await start(web, PUSH_UDP, 443)
