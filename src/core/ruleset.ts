@@ -169,7 +169,7 @@ function fallbackRule(
   const { spec } = rule
   if (spec.expires !== undefined && spec.expires <= now) return { sets: [], fallback: [] }
   const lines: Lines = { sets: [], fallback: [] }
-  const left = spec.expires === undefined ? '' : ` timeout ${Math.ceil((spec.expires - now) / 1000)}s`
+  const left = spec.expires === undefined ? '' : ` timeout ${spec.expires - now}ms`
   for (const family of [4, 6] as const) {
     const matches = matchOf(rule, family)
     if (matches === undefined) continue
