@@ -1,10 +1,30 @@
 /** What the tests share: children in a network namespace of their own, traffic in it, a seeded generator. */
 import { execFileSync, spawn } from 'node:child_process'
 import { createSocket, type Socket } from 'node:dgram'
+import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
-export const isRoot = process.getuid?.() === 0
+/** Root of a user namespace with a single user counts as that user: it cannot become another one. */
+const userMap = idMap('uid')
+const severalUsers = userMap.length > 1 || userMap[0]![2]! > 1
+export const isRoot = process.getuid?.() === 0 && severalUsers
+/** The ids of this user in the user namespace around this one. */
+export const OUTER_UID = severalUsers ? process.getuid?.() : userMap[0]![1]
+export const OUTER_GID = severalUsers ? process.getgid?.() : idMap('gid')[0]![1]
+
+/** Lines of "inside outside count" (user_namespaces(7)). */
+function idMap(kind: 'uid' | 'gid'): number[][] {
+  const lines = readFileSync(`/proc/self/${kind}_map`, 'utf8').trim().split('\n')
+  return lines.map((line) => line.trim().split(/\s+/).map(Number))
+}
+
+/** Runs a program without any capability. */
+export const WITHOUT_CAPABILITIES = isRoot
+  ? ['unshare', '--net', 'setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups']
+  : process.getuid?.() === 0
+    ? ['setpriv', '--bounding-set=-all', '--inh-caps=-all']
+    : []
 export const SCENARIOS = fileURLToPath(new URL('scenarios.js', import.meta.url))
 
 /** An address of the namespace's loopback device. */

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { inNamespace, isRoot, run, SCENARIOS } from './helper.js'
+import { inNamespace, isRoot, OUTER_GID, OUTER_UID, run, SCENARIOS, WITHOUT_CAPABILITIES } from './helper.js'
 
 t.jobs = 4
 
@@ -40,7 +40,7 @@ t.test('of 1,000 packets with mixed verdicts exactly the intended ones arrive', 
 t.test('the owner of the sending socket is told', async (t) => {
   const { uids, self } = await report('owner')
   if (isRoot) t.same(uids, self)
-  else t.same(uids, [process.getuid?.(), process.getgid?.()], 'as the initial user namespace knows it')
+  else t.same(uids, [OUTER_UID, OUTER_GID], 'as the initial user namespace knows it')
   if (!isRoot) return t.comment('second user: left out, because only root can become another user')
   const other = await run(['unshare', '--net', process.execPath, SCENARIOS, 'owner', 'other'])
   t.same(other.report.uids, [65534, 65533], 'another user')
@@ -70,9 +70,7 @@ t.test('a queue that is taken, or not permitted, says so', async (t) => {
     message: isRoot ? /bound by another program \(netlink port \d+/ : /bound by another program/,
   })
   t.equal(afterwards, 'opened')
-  const unprivileged = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups']
-  const prefix = isRoot ? ['unshare', '--net', ...unprivileged] : []
-  const refused = await run([...prefix, process.execPath, SCENARIOS, 'permission'])
+  const refused = await run([...WITHOUT_CAPABILITIES, process.execPath, SCENARIOS, 'permission'])
   t.match(refused.report, { reason: 'no-permission', message: /CAP_NET_ADMIN is needed/ })
 })
 

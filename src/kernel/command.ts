@@ -46,7 +46,8 @@ function commandError(
   stderr: string,
 ): CommandError {
   const program = argv[0]!
-  if (error.code === 'ENOENT') {
+  // EACCES comes when a folder of PATH may not be looked into, and none of the others has the program.
+  if (error.code === 'ENOENT' || error.code === 'EACCES') {
     const advice = PACKAGES[program] ? `: install the package ${PACKAGES[program]}` : ''
     return new CommandError(`${program} is not installed${advice}`, true)
   }

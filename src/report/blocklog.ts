@@ -1,29 +1,22 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, openSync } from 'node:fs'
-import { dirname } from 'node:path'
-import { type DestinationStream, pino } from 'pino'
+import { pino } from 'pino'
 import { BlockKinds, type Kind } from '../core/kinds.js'
 import type { Packet } from '../core/packet.js'
 import { type Decision, REASONS } from '../core/policy.js'
 import { addressText } from '../core/text.js'
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../core/types.js'
-import { makeFolder } from '../folder.js'
+import { LineFile } from './line-file.js'
 
 /** Kinds of blocks told of in one window; the rest is counted. With the window, this bounds the log's growth. */
 const KINDS = 512
 export const WINDOW_MS = 30_000
-/** Bytes that may wait for a slow disk; lines beyond are dropped and counted. */
-const BUFFER = 4 * 1024 * 1024
-const CLOSE_MS = 2000
-/** -rw-r-----: addresses and users are nobody else's business. */
-const FILE_MODE = 0o640
 
 export interface BlockLogOptions {
   /** A path, or `stdout`. */
   readonly destination: string
   /** Name of a user, where it is known. */
   readonly userName: (uid: number) => string | undefined
-  /** The log cannot be written, or can be again. */
+  /** The log cannot be written; told once, until it can be. */
   readonly onTrouble: (error: Error) => void
 }
 
@@ -43,24 +36,17 @@ export class BlockLog {
   readonly stats: BlockLogStats = { events: 0, suppressed: 0, dropped: 0 }
   readonly #options: BlockLogOptions
   readonly #kinds = new BlockKinds(KINDS, new Uint32Array(new Uint8Array(randomBytes(8)).buffer))
-  readonly #stream: ReturnType<typeof pino.destination>
+  readonly #file: LineFile
   readonly #logger: pino.Logger
   #mode: Mode = 'enforce'
 
   /** @throws Error when the file cannot be opened: better now than after the first block */
   constructor(options: BlockLogOptions) {
     this.#options = options
-    if (options.destination !== 'stdout') tryOpen(options.destination)
-    this.#stream = pino.destination({
-      dest: options.destination === 'stdout' ? 1 : options.destination,
-      sync: false,
-      append: true,
-      mode: FILE_MODE,
-      maxLength: BUFFER,
+    this.#file = openLog(options, (lines) => {
+      this.stats.dropped += lines
     })
-    this.#stream.on('drop', () => this.stats.dropped++)
-    this.#stream.on('error', (error) => options.onTrouble(error))
-    this.#logger = pino(ECS, this.#stream as DestinationStream)
+    this.#logger = pino(ECS, { write: (line) => this.#file.write(line) })
   }
 
   /** Notes a block, or what would have been one. For the packet path: nothing is formatted here. */
@@ -88,19 +74,13 @@ export class BlockLog {
 
   /** Opens the file anew, after it was moved away. */
   reopen(): void {
-    if (this.#options.destination !== 'stdout') this.#stream.reopen()
+    this.#file.reopen()
   }
 
-  /** Writes what is left and closes. Settles when it is on its way to the disk. */
+  /** Writes what is left and closes, within two seconds. */
   async close(): Promise<void> {
     this.turn()
-    await new Promise<void>((resolve) => {
-      this.#stream.once('close', resolve)
-      this.#stream.once('error', () => resolve())
-      // A disk that takes nothing must not keep the service from ending.
-      setTimeout(resolve, CLOSE_MS).unref()
-      this.#stream.end()
-    })
+    await this.#file.close()
   }
 
   #write(kind: Kind, count: number): void {
@@ -141,10 +121,9 @@ export class BlockLog {
   }
 }
 
-function tryOpen(path: string): void {
+function openLog({ destination, onTrouble }: BlockLogOptions, onDrop: (lines: number) => void): LineFile {
   try {
-    makeFolder(dirname(path))
-    closeSync(openSync(path, 'a', FILE_MODE))
+    return new LineFile({ destination, onDrop, onTrouble })
   } catch (error) {
     throw new Error(
       `the block log cannot be written (${(error as Error).message}): let this user write there, or set log.destination`,

@@ -21,12 +21,9 @@ const CONNECTIONS_AT_MOST = 64
  */
 export async function serveHttp(options: HttpOptions): Promise<Server> {
   const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
-    answer(
-      options,
-      request.method ?? '',
-      new URL(request.url ?? '/', 'http://host').pathname,
-      response,
-    ).catch((error: Error) => reply(response, 500, `${error.message}\n`))
+    answer(options, request.method ?? '', pathOf(request.url ?? '/'), response).catch((error: Error) =>
+      reply(response, 500, `${error.message}\n`),
+    )
   })
   server.maxConnections = CONNECTIONS_AT_MOST
   await new Promise<void>((resolve, reject) => {
@@ -40,6 +37,9 @@ function listenError({ host, port }: Listen, error: NodeJS.ErrnoException): Erro
   const advice = error.code === 'EADDRINUSE' ? 'another program listens there: stop it, or set' : 'set'
   return new Error(`metrics cannot be served on ${host}:${port} (${error.code}): ${advice} metrics.listen`)
 }
+
+/** Not by `new URL`, which throws for what any client may send: `//`. */
+const pathOf = (target: string): string => target.split('?', 1)[0]!
 
 async function answer(
   options: HttpOptions,

@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs'
 import { pino } from 'pino'
 
 /** What the service says of itself, to standard error: journald keeps it, or a terminal shows it. */
@@ -5,7 +6,6 @@ export type ServiceLog = pino.Logger
 
 /** On a terminal one readable line each; elsewhere JSON, as the block log. */
 export function createServiceLog(level: string): ServiceLog {
-  const destination = pino.destination({ dest: 2, sync: true })
   if (!process.stderr.isTTY) {
     return pino(
       {
@@ -15,13 +15,19 @@ export function createServiceLog(level: string): ServiceLog {
         timestamp: () => `,"@timestamp":"${new Date().toISOString()}"`,
         formatters: { level: (label) => ({ 'log.level': label }) },
       },
-      destination,
+      { write: toStderr },
     )
   }
-  return pino(
-    { level, base: null, messageKey: 'message' },
-    { write: (line) => destination.write(plain(line)) },
-  )
+  return pino({ level, base: null, messageKey: 'message' }, { write: (line) => toStderr(plain(line)) })
+}
+
+/** A line that cannot be written (its reader is gone, a disk is full) is lost; the service goes on. */
+function toStderr(line: string): void {
+  try {
+    writeSync(2, line)
+  } catch {
+    // There is nowhere left to complain.
+  }
 }
 
 function plain(line: string): string {

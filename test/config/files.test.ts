@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, rmdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { canSwitchUsers } from '../lab/users.js'
 import { directoryOf, linesOf, loadFrom, problemsOf } from './files.js'
 
 const MIB = 1024 * 1024
@@ -35,6 +36,10 @@ t.test('a pipe does not hang the start', async (t) => {
 })
 
 t.test('a file that may not be read names the user who tried', async (t) => {
+  if (process.geteuid!() === 0 && !canSwitchUsers()) {
+    t.comment('left out: only one user exists in this user namespace, and it may read everything')
+    return
+  }
   const directory = directoryOf(t, { 'main.yaml': 'mode: observe' })
   chmodSync(directory, 0o755)
   chmodSync(join(directory, 'main.yaml'), 0)

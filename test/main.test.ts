@@ -1,0 +1,161 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { VERSION } from '../src/version.js'
+import { directoryOf } from './config/files.js'
+
+const MAIN = fileURLToPath(new URL('../src/main.js', import.meta.url))
+const SHIPPED = fileURLToPath(new URL('../../config/checkvalve.yaml', import.meta.url))
+
+interface Outcome {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs the command line with no variables but those given, after words such as `unshare --net`. */
+function run(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  before: readonly string[] = [],
+): Outcome {
+  // The test runner puts its own NODE_OPTIONS into every program; they have no place here.
+  const argv = ['env', '-i', `PATH=${process.env.PATH}`, ...Object.entries(env).map((pair) => pair.join('='))]
+  const [file = '', ...rest] = [...before, ...argv, process.execPath, MAIN, ...args]
+  const { status, stdout, stderr } = spawnSync(file, rest, { encoding: 'utf8', timeout: 30_000 })
+  return { status, stdout, stderr }
+}
+
+/** Runs a command on a configuration of these lines. */
+function runOn(t: Parameters<typeof directoryOf>[0], yaml: string, ...args: string[]) {
+  const file = `${directoryOf(t, { 'main.yaml': yaml })}/main.yaml`
+  return { file, ...run([...args, '--config', file]) }
+}
+
+t.test('version tells the version, and the Node it runs on', async (t) => {
+  const expected = { status: 0, stdout: `checkvalve ${VERSION} (node ${process.version})\n`, stderr: '' }
+  t.same(run(['version']), expected)
+  t.same(run(['--version']), expected)
+})
+
+t.test('help is an answer: it goes to standard output and names each command', async (t) => {
+  for (const args of [['--help'], ['-h'], ['help'], ['run', '--help']]) {
+    const { status, stdout, stderr } = run(args)
+    t.same({ status, stderr }, { status: 0, stderr: '' }, args.join(' '))
+    for (const command of ['run', 'check', 'show-config', 'ruleset', 'version'])
+      t.match(stdout, `\n  ${command} `)
+  }
+})
+
+t.test('wrong usage exits with 2, says what is wrong, and shows the usage', async (t) => {
+  const wrong: [string[], string][] = [
+    [[], 'no command'],
+    [['no-such'], 'no such command: no-such'],
+    [['toString'], 'no such command: toString'],
+    [['__proto__'], 'no such command: __proto__'],
+    [['check', 'more'], 'check takes no further word: more'],
+    [['check', '--no-such'], "Unknown option '--no-such'"],
+    [['check', '--config'], "Option '-c, --config <value>' argument missing"],
+  ]
+  for (const [args, reason] of wrong) {
+    const { status, stdout, stderr } = run(args)
+    t.same({ status, stdout }, { status: 2, stdout: '' }, args.join(' '))
+    t.equal(stderr.split('\n')[0], `checkvalve: ${reason}`)
+    t.match(stderr, '\nusage: checkvalve COMMAND')
+  }
+})
+
+t.test('the shipped configuration can be used', async (t) => {
+  const { status, stdout } = run(['check', '--config', SHIPPED])
+  t.same({ status, stdout }, { status: 0, stdout: 'configuration OK\n' })
+})
+
+t.test('a broken configuration exits with 1 and names file, line and key, and shows no stack', async (t) => {
+  const yaml = readFileSync(SHIPPED, 'utf8').replace(/^mode: observe$/m, 'mode: open')
+  const line = yaml.split('\n').indexOf('mode: open') + 1
+  for (const command of ['check', 'show-config', 'ruleset', 'run']) {
+    const { file, status, stdout, stderr } = runOn(t, yaml, command)
+    t.same({ status, stdout }, { status: 1, stdout: '' }, command)
+    t.ok(stderr.startsWith(`${file}:${line}: mode`), stderr)
+    t.notMatch(stderr, /\n {4}at |node:internal|\.js:/)
+  }
+})
+
+t.test('all that is wrong is told at once, a line each', async (t) => {
+  const { stderr, file } = runOn(t, 'mode: open\nblok: drop\nqueue: { first: -1 }\n', 'check')
+  const lines = stderr.trim().split('\n')
+  t.same(
+    lines.map((text) => text.slice(0, text.indexOf(':', file.length + 1))),
+    [`${file}:1`, `${file}:2`, `${file}:3`],
+  )
+})
+
+t.test('a configuration that is missing is named, and shows no stack', async (t) => {
+  const { status, stderr } = run(['check', '--config', '/nonexistent/checkvalve.yaml'])
+  t.equal(status, 1)
+  t.match(stderr, /^\/nonexistent\/checkvalve\.yaml: /)
+  t.notMatch(stderr, /\n {4}at /)
+})
+
+t.test('the configuration is named by option, by environment, or by default, in this order', async (t) => {
+  const file = `${directoryOf(t, { 'main.yaml': 'mode: enforce\n' })}/main.yaml`
+  const variable = { CHECKVALVE_CONFIG: file }
+  t.equal(run(['check'], variable).status, 0)
+  t.match(run(['check', '-c', '/nonexistent/a.yaml'], variable).stderr, '/nonexistent/a.yaml')
+})
+
+t.test('settings are overridden by environment and --set, --set last', async (t) => {
+  const file = `${directoryOf(t, { 'main.yaml': 'mode: observe\n' })}/main.yaml`
+  const show = (args: string[], env = {}) => run(['show-config', '-c', file, ...args], env).stdout
+  t.match(show([]), /^mode: observe$/m)
+  t.match(show([], { CHECKVALVE_MODE: 'enforce' }), /^mode: enforce$/m)
+  t.match(show(['--set', 'mode=enforce', '--set', 'block=drop']), /^mode: enforce$[\s\S]*^block: drop$/m)
+  t.match(show(['--set', 'mode=observe'], { CHECKVALVE_MODE: 'enforce' }), /^mode: observe$/m)
+  const { status, stderr } = run(['check', '-c', file, '--set', 'mode=open'])
+  t.equal(status, 1)
+  t.match(stderr, /--set.*mode/)
+})
+
+t.test('what show-config prints loads again, as the same configuration', async (t) => {
+  const yaml = `mode: enforce
+mirrors: { hosts: [mirror.example.org, 198.51.100.0/24, "*.example.org"], ports: [80, 8000-8010] }
+allow:
+  - { name: payments, to: [api.example.org, "2001:db8::/32"], ports: [443], protocol: tcp, users: [root], expires: 2099-01-01 }
+canary: { target: "[2001:db8::9]:9", interval: 1m }
+`
+  const first = runOn(t, yaml, 'show-config')
+  t.equal(first.status, 0, first.stderr)
+  const second = runOn(t, first.stdout, 'show-config')
+  t.equal(second.status, 0, second.stderr)
+  t.equal(second.stdout, first.stdout)
+  t.equal(runOn(t, first.stdout, 'check').stdout, 'configuration OK\n')
+})
+
+/** What makes a network namespace here, for root and for an ordinary user; undefined where nothing does. */
+const unshare = [
+  ['unshare', '--net'],
+  ['unshare', '--user', '--map-root-user', '--net'],
+].find(([file = '', ...words]) => spawnSync(file, [...words, 'nft', 'list', 'ruleset']).status === 0)
+
+t.test(
+  'ruleset prints the table that run would load',
+  { skip: !unshare && 'needs nft and a namespace' },
+  async (t) => {
+    const yaml = `mode: enforce
+infrastructure: { dns: [192.0.2.53], ntp: [time.example.org] }
+mirrors: { hosts: [198.51.100.7] }
+state: { directory: /nonexistent }
+`
+    const file = `${directoryOf(t, { 'main.yaml': yaml })}/main.yaml`
+    const { status, stdout, stderr } = run(['ruleset', '--config', file], {}, unshare)
+    t.equal(status, 0, stderr)
+    t.match(stdout, /table inet checkvalve/)
+    for (const address of ['192.0.2.53', '198.51.100.7']) t.match(stdout, address)
+    t.equal(stderr, 'note: not looked up here: time.example.org\n')
+    const checked = spawnSync(unshare![0]!, [...unshare!.slice(1), 'nft', '--check', '-f', '-'], {
+      input: stdout,
+    })
+    t.equal(checked.status, 0, String(checked.stderr))
+  },
+)
