@@ -15,7 +15,14 @@ export const TABLE = 'inet checkvalve'
 export type QueueForm = 'native' | 'xtables'
 
 /** The named counters of the table: the paths that the service does not see. */
-export const COUNTERS = ['reply', 'approved', 'blocked', 'fallback_accept', 'fallback_drop'] as const
+export const COUNTERS = [
+  'reply',
+  'approved',
+  'blocked',
+  'forged',
+  'fallback_accept',
+  'fallback_drop',
+] as const
 export type KernelCounter = (typeof COUNTERS)[number]
 
 export interface RulesetOptions {
@@ -111,6 +118,9 @@ const setMark = (what: 'meta' | 'ct', mask: number, value: number) =>
 
 function judge(marks: Marks): string[] {
   return [
+    // Any user may bind a foreign IPv6 address (IPV6_FREEBIND) and send from it to this host: conntrack would take
+    // that for a client that came in, and all that is sent to the real owner of the address for replies.
+    'oif "lo" meta nfproto ipv6 fib saddr type != local counter name "forged" drop',
     'oif "lo" accept',
     'ct state established,related ct direction reply counter name "reply" accept',
     `ct mark & ${hex(marks.mask)} == ${hex(marks.approvedNow)} counter name "approved" accept`,

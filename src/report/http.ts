@@ -12,7 +12,7 @@ export interface HttpOptions {
 }
 
 /** A scrape takes milliseconds; whoever is slower holds a socket for nothing. */
-const REQUEST_TIMEOUT_MS = 10_000
+const TIMEOUTS = { requestTimeout: 5000, headersTimeout: 2000, connectionsCheckingInterval: 500 }
 const CONNECTIONS_AT_MOST = 64
 
 /**
@@ -20,7 +20,7 @@ const CONNECTIONS_AT_MOST = 64
  * @throws Error (rejects) of node:net, e.g. EADDRINUSE
  */
 export async function serveHttp(options: HttpOptions): Promise<Server> {
-  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
+  const server = createServer(TIMEOUTS, (request, response) => {
     answer(options, request.method ?? '', pathOf(request.url ?? '/'), response).catch((error: Error) =>
       reply(response, 500, `${error.message}\n`),
     )
