@@ -5,7 +5,7 @@ import { entriesBySource } from './allowlist.js'
 import { Canary } from './canary.js'
 import type { Config } from './config.js'
 import { marksOf, nextGeneration } from './core/marks.js'
-import { CANARY, tightens } from './core/policy.js'
+import { CANARY, type Policy, tightens } from './core/policy.js'
 import type { QueueForm, RulesetOptions } from './core/ruleset.js'
 import { InboundWatch } from './inbound.js'
 import { chooseForm, Firewall } from './kernel/firewall.js'
@@ -35,6 +35,9 @@ const TICK_MS = 1000
 const VERIFY_DELAY_MS = 20
 /** Faults of judging are logged at most this often. */
 const FAULT_LOG_MS = 10_000
+
+/** Settings that are read at start only. */
+const AT_START = ['firewall', 'queue', 'sessions', 'log', 'metrics', 'control', 'state'] as const
 
 /** The options of the ruleset that follow from the configuration. */
 export function rulesetOptions(config: Config, form: QueueForm, generation: number): RulesetOptions {
@@ -81,7 +84,7 @@ export class Daemon {
     const form = await chooseForm(config.firewall.queue)
     const daemon = new Daemon(config, form, log)
     try {
-      await daemon.#start(form)
+      await daemon.#start()
       return daemon
     } catch (error) {
       await daemon.#abandon()
@@ -105,7 +108,11 @@ export class Daemon {
         log.error(`the block log ${config.log.destination} cannot be written: ${error.message}`),
     })
     this.#periodic = new Periodic((error) => log.error(error.message))
-    this.#valve = new Valve(this.#rulesFor(config), {
+    const rules = {
+      policy: policyOf(config, readInfrastructure()),
+      marks: marksOf(config.firewall.mark.mask, this.#generation),
+    }
+    this.#valve = new Valve(rules, {
       form,
       inbound: this.#inbound.inbound,
       users: UserMap.ofProcess(),
@@ -124,29 +131,27 @@ export class Daemon {
     })
   }
 
-  get config(): Config {
-    return this.#config
-  }
-
-  /** Takes a new configuration. Live connections are judged again where it allows less than the old one. */
-  async reload(config: Config): Promise<void> {
-    const fixed = changedButFixed(this.#config, config)
+  /**
+   * Takes a new configuration. Live connections are judged again where it allows less than the old one. Settings
+   * that are read at start only stay what they were.
+   */
+  async reload(wanted: Config): Promise<void> {
+    const fixed = AT_START.filter((key) => JSON.stringify(this.#config[key]) !== JSON.stringify(wanted[key]))
     if (fixed.length > 0) this.#log.warn(`needs a restart to take effect: ${fixed.join(', ')}`)
+    const config = { ...wanted, ...pick(this.#config, AT_START) }
     const before = this.#valve.rules.policy
-    const { policy } = this.#rulesFor(config)
+    const policy = policyOf(config, readInfrastructure())
     const generation = tightens(before, policy) ? nextGeneration(this.#generation) : this.#generation
     try {
       await this.#learned.follow(policy)
-      const { firewall, queue } = this.#config
-      const options = rulesetOptions({ ...config, firewall, queue }, this.form, generation)
-      await this.#firewall.apply({ policy, options, hosts: this.#learned.hosts(policy) })
+      await this.#load(config, policy, generation)
     } catch (error) {
       await this.#learned.follow(before)
       throw error
     }
     this.#config = config
     this.#generation = generation
-    this.#valve.rules = { policy, marks: marksOf(this.#config.firewall.mark.mask, generation) }
+    this.#valve.rules = { policy, marks: marksOf(config.firewall.mark.mask, generation) }
     this.#noteReload(true)
     this.#log.info(`configuration taken: mode ${config.mode}, ${policy.rules.length} rules`)
   }
@@ -177,11 +182,7 @@ export class Daemon {
     )
   }
 
-  get form(): QueueForm {
-    return this.#firewall.form
-  }
-
-  async #start(form: QueueForm): Promise<void> {
+  async #start(): Promise<void> {
     const { policy } = this.#valve.rules
     await this.#inbound.start().catch((error: Error) => {
       throw new Error(`the connections of this host cannot be read: ${error.message}`)
@@ -200,11 +201,15 @@ export class Daemon {
       onBatch: this.#valve.onBatch,
     })
     this.#http = await this.#serveHttp()
-    const options = rulesetOptions(this.#config, form, this.#generation)
-    await this.#firewall.apply({ policy, options, hosts: this.#learned.hosts(policy) })
+    await this.#load(this.#config, policy, this.#generation)
     this.#startTimers()
     this.#noteReload(true)
-    this.#announce(form)
+    this.#announce()
+  }
+
+  #load(config: Config, policy: Policy, generation: number): Promise<void> {
+    const options = rulesetOptions(config, this.#firewall.form, generation)
+    return this.#firewall.apply({ policy, options, hosts: this.#learned.hosts(policy) })
   }
 
   #startTimers(): void {
@@ -251,13 +256,6 @@ export class Daemon {
     return packets
   }
 
-  #rulesFor(config: Config) {
-    return {
-      policy: policyOf(config, readInfrastructure()),
-      marks: marksOf(config.firewall.mark.mask, this.#generation),
-    }
-  }
-
   #onFault(error: Error): void {
     this.#metrics.faults.inc()
     if (Date.now() - this.#lastFault < FAULT_LOG_MS) return
@@ -293,10 +291,10 @@ export class Daemon {
     })
   }
 
-  #announce(form: QueueForm): void {
+  #announce(): void {
     const { mode, queue, metrics, log } = this.#config
     this.#log.info(
-      `checkvalve ${VERSION}: mode ${mode}, queue ${queue.first} (${form} form), ` +
+      `checkvalve ${VERSION}: mode ${mode}, queue ${queue.first} (${this.#firewall.form} form), ` +
         `metrics http://${metrics.listen.host}:${metrics.listen.port}${metrics.path}, blocks in ${log.destination}`,
     )
     if (mode === 'observe')
@@ -333,8 +331,5 @@ export class Daemon {
   }
 }
 
-/** Settings that were changed and that are only read at start. */
-function changedButFixed(before: Config, after: Config): string[] {
-  const keys = ['firewall', 'queue', 'sessions', 'log', 'metrics', 'control', 'state'] as const
-  return keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]))
-}
+const pick = (config: Config, keys: typeof AT_START): Pick<Config, (typeof AT_START)[number]> =>
+  Object.fromEntries(keys.map((key) => [key, config[key]])) as Pick<Config, (typeof AT_START)[number]>

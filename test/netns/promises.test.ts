@@ -214,3 +214,19 @@ t.test('a ruleset that is flushed or changed by others is put back, and counted'
     t.equal((await connect(web, MIRROR.v4, 80)).outcome, 'ok')
   }
 })
+
+t.test(
+  'settings that are read at start only stay in force, however often a reload changes them',
+  async (t) => {
+    const [lab, service] = await guarded(t)
+    const other = `${ENFORCE}firewall: { mark: { mask: 0x003f0000 } }\nqueue: { first: 300 }\n`
+    for (const judged of [2, 4]) {
+      await service.reload(other)
+      await mirrorIsReached(t, lab)
+      t.equal(await service.metric('packets_total', 'reason="mirror"'), judged, 'the service judges')
+    }
+    t.equal(await service.metric('kernel_packets_total', 'path="fallback_accept"'), 0, 'not the fallback')
+    const told = service.program.stderr.match(/needs a restart to take effect: firewall, queue/g)
+    t.equal(told?.length, 2, 'it is told each time')
+  },
+)
