@@ -6,7 +6,7 @@ import { isIP } from 'node:net'
 import { domainToASCII } from 'node:url'
 import ipaddr from 'ipaddr.js'
 import { addressText as formatAddress, prefixText as formatPrefix } from './core/text.js'
-import type { Destination, Family, Prefix, Words } from './core/types.js'
+import { type Destination, type Family, familyBits, type Prefix, type Words } from './core/types.js'
 
 export { formatAddress, formatPrefix }
 
@@ -22,11 +22,6 @@ export interface Address {
 
 const good = <T>(value: T): Parsed<T> => ({ ok: true, value })
 const bad = (reason: string): { ok: false; reason: string } => ({ ok: false, reason })
-
-/** The number of bits of an address: 32 or 128. */
-export function familyBits(family: Family): number {
-  return family === 4 ? 32 : 128
-}
 
 /**
  * One address: four decimal parts, or IPv6 (RFC 4291). No zone (`%eth0`), no IPv4 inside IPv6 (`::ffff:192.0.2.1`):

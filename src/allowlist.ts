@@ -1,6 +1,7 @@
 import { PrefixSet } from './core/addresses.js'
 import type { Policy, Rule } from './core/policy.js'
 import type { Host, Hosts } from './core/ruleset.js'
+import { familyBits } from './core/types.js'
 import type { NameWatcher } from './mirrors/names.js'
 
 /** The addresses that the names of a rule have now. */
@@ -17,7 +18,7 @@ export const allHosts = (policy: Policy, names: Pick<NameWatcher, 'hosts'>): Hos
 
 /** Swaps the learned addresses of a rule. */
 export function learn(rule: Rule, hosts: readonly Host[]): void {
-  rule.hosts = PrefixSet.of(hosts.map((host) => ({ ...host, length: host.family === 4 ? 32 : 128 })))
+  rule.hosts = PrefixSet.of(hosts.map((host) => ({ ...host, length: familyBits(host.family) })))
 }
 
 /** Addresses and prefixes by the kind of rule that allows them: for the metrics. */

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
 import { parsePrefix } from './addressing.js'
 import type { Config } from './config.js'
@@ -32,7 +31,7 @@ export class InboundWatch {
   /** @throws NetlinkError when the kernel has no connection tracking events */
   constructor(config: Config['sessions']) {
     const { capacity, tcpTimeout, udpTimeout } = config
-    const seed = new Uint32Array(new Uint8Array(randomBytes(8)).buffer)
+    const seed = crypto.getRandomValues(new Uint32Array(2))
     this.#config = config
     this.inbound = {
       sessions: new SessionTable({ capacity, tcpTimeout, udpTimeout, seed }),

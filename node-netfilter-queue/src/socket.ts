@@ -72,7 +72,6 @@ export interface Reply {
 
 interface Pending {
   readonly doing: string
-  readonly dump: boolean
   readonly onReply: ((message: Message) => void) | undefined
   readonly resolve: (reply: Reply) => void
   readonly reject: (error: unknown) => void
@@ -152,7 +151,7 @@ export class NetlinkSocket {
     const sequence = this.#sequence
     setSequence(message, sequence)
     return new Promise((resolve, reject) => {
-      this.#pending.set(sequence, { doing, dump, onReply, resolve, reject, interrupted: false })
+      this.#pending.set(sequence, { doing, onReply, resolve, reject, interrupted: false })
       try {
         this.send(message)
       } catch (error) {

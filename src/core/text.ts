@@ -1,4 +1,4 @@
-import type { Family, Prefix, Words } from './types.js'
+import { type Family, familyBits, type Prefix, type Words } from './types.js'
 
 /** An address as people write it; IPv6 by RFC 5952. */
 export function addressText(family: Family, words: Words): string {
@@ -13,7 +13,7 @@ export function addressText(family: Family, words: Words): string {
 /** A prefix with its length, or the address alone where it is a single one. */
 export function prefixText({ family, words, length }: Prefix): string {
   const text = addressText(family, words)
-  return length === (family === 4 ? 32 : 128) ? text : `${text}/${length}`
+  return length === familyBits(family) ? text : `${text}/${length}`
 }
 
 /** Start and length of the first longest run of zero groups. */

@@ -1,7 +1,10 @@
-/** What the parts of the core say to each other. Plain values, no behaviour. */
+/** What the parts of the core say to each other. */
 
 /** IP version, as in the first nibble of the header. */
 export type Family = 4 | 6
+
+/** The number of bits of an address. */
+export const familyBits = (family: Family): 32 | 128 => (family === 4 ? 32 : 128)
 
 /**
  * An address as up to four 32-bit words in host order, most significant first.

@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseAddress, parseDestination } from '../addressing.js'
-import type { Destination, Prefix } from '../core/types.js'
+import { type Destination, familyBits, type Prefix } from '../core/types.js'
 import { createUsers, type UserLookup } from '../users.js'
 
 /** systemd-resolved answers on these; whom it asks stands in a file of its own (systemd-resolved(8)). */
@@ -30,7 +30,7 @@ export function parseResolvConf(text: string): Prefix[] {
   return [...text.matchAll(/^\s*nameserver\s+([^\s%#;]+)/gm)].flatMap(([, written]) => {
     const address = parseAddress(written!)
     if (!address.ok || isLoopback(written!)) return []
-    return [{ ...address.value, length: address.value.family === 4 ? 32 : 128 }]
+    return [{ ...address.value, length: familyBits(address.value.family) }]
   })
 }
 

@@ -1,14 +1,15 @@
-import { randomBytes } from 'node:crypto'
 import { pino } from 'pino'
 import { BlockKinds, type Kind } from '../core/kinds.js'
 import type { Packet } from '../core/packet.js'
 import { type Decision, REASONS } from '../core/policy.js'
 import { addressText } from '../core/text.js'
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../core/types.js'
+import { ECS } from './ecs.js'
 import { LineFile } from './line-file.js'
 
 /** Kinds of blocks told of in one window; the rest is counted. With the window, this bounds the log's growth. */
 const KINDS = 512
+const ECS_VERSION = '8.11.0'
 export const WINDOW_MS = 30_000
 
 export interface BlockLogOptions {
@@ -35,7 +36,7 @@ type Mode = 'observe' | 'enforce'
 export class BlockLog {
   readonly stats: BlockLogStats = { events: 0, suppressed: 0, dropped: 0 }
   readonly #options: BlockLogOptions
-  readonly #kinds = new BlockKinds(KINDS, new Uint32Array(new Uint8Array(randomBytes(8)).buffer))
+  readonly #kinds = new BlockKinds(KINDS, crypto.getRandomValues(new Uint32Array(2)))
   readonly #file: LineFile
   readonly #logger: pino.Logger
   #mode: Mode = 'enforce'
@@ -46,7 +47,10 @@ export class BlockLog {
     this.#file = openLog(options, (lines) => {
       this.stats.dropped += lines
     })
-    this.#logger = pino(ECS, { write: (line) => this.#file.write(line) })
+    this.#logger = pino(
+      { ...ECS, base: { 'ecs.version': ECS_VERSION, ...ECS.base } },
+      { write: (line) => this.#file.write(line) },
+    )
   }
 
   /** Notes a block, or what would have been one. For the packet path: nothing is formatted here. */
@@ -138,11 +142,4 @@ function transportOf(protocol: number): string {
   if (protocol === IPPROTO_UDP) return 'udp'
   if (protocol === IPPROTO_ICMP) return 'icmp'
   return protocol === IPPROTO_ICMPV6 ? 'ipv6-icmp' : String(protocol)
-}
-
-const ECS: pino.LoggerOptions = {
-  base: { 'ecs.version': '8.11.0', 'event.module': 'checkvalve' },
-  messageKey: 'message',
-  timestamp: () => `,"@timestamp":"${new Date().toISOString()}"`,
-  formatters: { level: (label) => ({ 'log.level': label }) },
 }

@@ -1,23 +1,13 @@
 import { writeSync } from 'node:fs'
 import { pino } from 'pino'
+import { ECS } from './ecs.js'
 
 /** What the service says of itself, to standard error: journald keeps it, or a terminal shows it. */
 export type ServiceLog = pino.Logger
 
 /** On a terminal one readable line each; elsewhere JSON, as the block log. */
 export function createServiceLog(level: string): ServiceLog {
-  if (!process.stderr.isTTY) {
-    return pino(
-      {
-        level,
-        base: { 'event.module': 'checkvalve' },
-        messageKey: 'message',
-        timestamp: () => `,"@timestamp":"${new Date().toISOString()}"`,
-        formatters: { level: (label) => ({ 'log.level': label }) },
-      },
-      { write: toStderr },
-    )
-  }
+  if (!process.stderr.isTTY) return pino({ ...ECS, level }, { write: toStderr })
   return pino({ level, base: null, messageKey: 'message' }, { write: (line) => toStderr(plain(line)) })
 }
 
