@@ -5,6 +5,7 @@
  *   open     a netlink socket, polled on the loop of the environment that opened it
  *   receive  recvmmsg(2) into one slab of memory that JavaScript owns, then one call to JavaScript a batch
  *   send     one buffer, as it is
+ *   exchange one buffer, and the answer that the kernel had ready before send(2) returned
  *   notify   one datagram to an AF_UNIX address, for sd_notify(3): Node has no such sockets
  *
  * Errors are returned as negative errno values; TypeScript gives them names and advice.
@@ -13,6 +14,7 @@
 #define _GNU_SOURCE
 #define NAPI_VERSION 8
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/netlink.h>
 #include <node_api.h>
 #include <stdbool.h>
@@ -240,6 +242,13 @@ static napi_value js_open(napi_env env, napi_callback_info info) {
   return result;
 }
 
+static ssize_t send_bytes(netlink_socket *s, const void *bytes, size_t length) {
+  ssize_t sent;
+  do sent = send(s->fd, bytes, length, 0);
+  while (sent < 0 && errno == EINTR);
+  return sent < 0 ? -errno : sent;
+}
+
 /* send(socket, bytes: Uint8Array, length): bytes sent, or a negative errno. */
 static napi_value js_send(napi_env env, napi_callback_info info) {
   size_t count = 3, size;
@@ -252,10 +261,51 @@ static napi_value js_send(napi_env env, napi_callback_info info) {
   if (napi_get_typedarray_info(env, argument[1], NULL, &size, &bytes, NULL, NULL) != napi_ok ||
       napi_get_value_int64(env, argument[2], &length) != napi_ok || length < 0 || (size_t)length > size)
     return number(env, -EINVAL);
-  ssize_t sent;
-  do sent = send(s->fd, bytes, (size_t)length, 0);
-  while (sent < 0 && errno == EINTR);
-  return number(env, sent < 0 ? -errno : sent);
+  return number(env, send_bytes(s, bytes, (size_t)length));
+}
+
+/* One datagram of the kernel, without waiting for it: its length, or a negative errno. */
+static ssize_t receive_answer(netlink_socket *s, void *answer, size_t size) {
+  struct sockaddr_nl sender = {0};
+  socklen_t sender_size = sizeof sender;
+  ssize_t length;
+  do length = recvfrom(s->fd, answer, size, MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&sender, &sender_size);
+  while ((length < 0 && errno == EINTR) || (length >= 0 && sender.nl_pid != 0));
+  if (length < 0) return -errno;
+  return (size_t)length > size ? -EMSGSIZE : length;
+}
+
+/* exchange(socket, request: Uint8Array, answer: Uint8Array): sends the request, and receives what the kernel has
+   answered by then: the length of the answer, or a negative errno (EAGAIN: there is none yet). Without a request
+   (empty) it only receives. */
+static napi_value js_exchange(napi_env env, napi_callback_info info) {
+  size_t count = 3, request_size, answer_size;
+  napi_value argument[3];
+  void *request, *answer;
+  napi_get_cb_info(env, info, &count, argument, NULL, NULL);
+  netlink_socket *s = socket_of(env, argument[0]);
+  if (!s || s->closed) return number(env, -EBADF);
+  if (napi_get_typedarray_info(env, argument[1], NULL, &request_size, &request, NULL, NULL) != napi_ok ||
+      napi_get_typedarray_info(env, argument[2], NULL, &answer_size, &answer, NULL, NULL) != napi_ok)
+    return number(env, -EINVAL);
+  ssize_t sent = request_size == 0 ? 0 : send_bytes(s, request, request_size);
+  return number(env, sent < 0 ? sent : receive_answer(s, answer, answer_size));
+}
+
+/* setFilter(socket, program: Uint8Array of struct sock_filter): 0 or a negative errno. */
+static napi_value js_set_filter(napi_env env, napi_callback_info info) {
+  size_t count = 2, size;
+  napi_value argument[2];
+  void *program;
+  napi_get_cb_info(env, info, &count, argument, NULL, NULL);
+  netlink_socket *s = socket_of(env, argument[0]);
+  if (!s || s->closed) return number(env, -EBADF);
+  if (napi_get_typedarray_info(env, argument[1], NULL, &size, &program, NULL, NULL) != napi_ok ||
+      size % sizeof(struct sock_filter) != 0 || size / sizeof(struct sock_filter) > BPF_MAXINSNS)
+    return number(env, -EINVAL);
+  struct sock_fprog filter = {.len = (unsigned short)(size / sizeof(struct sock_filter)), .filter = program};
+  int error = setsockopt(s->fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+  return number(env, error == 0 ? 0 : -errno);
 }
 
 /* setOption(socket, level, name, value: int): 0 or a negative errno. */
@@ -351,6 +401,8 @@ NAPI_MODULE_INIT() {
   const napi_property_descriptor functions[] = {
       {"open", NULL, js_open, NULL, NULL, NULL, napi_enumerable, NULL},
       {"send", NULL, js_send, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"exchange", NULL, js_exchange, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"setFilter", NULL, js_set_filter, NULL, NULL, NULL, napi_enumerable, NULL},
       {"setOption", NULL, js_set_option, NULL, NULL, NULL, napi_enumerable, NULL},
       {"getOption", NULL, js_get_option, NULL, NULL, NULL, napi_enumerable, NULL},
       {"portId", NULL, js_port_id, NULL, NULL, NULL, napi_enumerable, NULL},

@@ -9,12 +9,13 @@ import { CANARY, type Policy, tightens } from './core/policy.js'
 import type { QueueForm, RulesetOptions } from './core/ruleset.js'
 import { InboundWatch } from './inbound.js'
 import { chooseForm, Firewall } from './kernel/firewall.js'
-import { counters } from './kernel/nft.js'
+import { counters, presentOpened } from './kernel/nft.js'
 import { readQueueStatus } from './kernel/queue-status.js'
 import { UserMap } from './kernel/usermap.js'
 import { LearnedAddresses } from './learned.js'
 import { readInfrastructure } from './mirrors/infrastructure.js'
 import { Periodic } from './periodic.js'
+import { PolicyGeneration } from './policy-generation.js'
 import { BlockLog, WINDOW_MS } from './report/blocklog.js'
 import { serveHttp } from './report/http.js'
 import { createMetrics, type Metrics } from './report/metrics.js'
@@ -49,12 +50,12 @@ export function rulesetOptions(config: Config, form: QueueForm, generation: numb
     block: config.block,
     fallback: config.fallback,
     hostTimeout: HOST_TIMEOUT,
+    udpTimeout: config.sessions.udpTimeout,
   }
 }
 
 export class Daemon {
   #config: Config
-  #generation = 1
   #lastFault = 0
   #stopping = false
   #verifySoon: NodeJS.Timeout | undefined
@@ -64,6 +65,7 @@ export class Daemon {
   readonly #counts = new VerdictCounts()
   readonly #blockLog: BlockLog
   readonly #inbound: InboundWatch
+  readonly #generation: PolicyGeneration
   readonly #firewall: Firewall
   readonly #learned: LearnedAddresses
   readonly #canary = new Canary(() => this.#canaryBlocks())
@@ -96,6 +98,7 @@ export class Daemon {
     this.#config = config
     this.#log = log
     this.#inbound = new InboundWatch(config.sessions)
+    this.#generation = new PolicyGeneration(config.state.directory, Math.random)
     this.#firewall = new Firewall(
       { form, queue: config.queue, mask: config.firewall.mark.mask },
       Date.now,
@@ -110,7 +113,7 @@ export class Daemon {
     this.#periodic = new Periodic((error) => log.error(error.message))
     const rules = {
       policy: policyOf(config, readInfrastructure()),
-      marks: marksOf(config.firewall.mark.mask, this.#generation),
+      marks: marksOf(config.firewall.mark.mask, this.#generation.current),
     }
     this.#valve = new Valve(rules, {
       form,
@@ -141,16 +144,17 @@ export class Daemon {
     const config = { ...wanted, ...pick(this.#config, AT_START) }
     const before = this.#valve.rules.policy
     const policy = policyOf(config, readInfrastructure())
-    const generation = tightens(before, policy) ? nextGeneration(this.#generation) : this.#generation
+    const less = tightens(before, policy)
+    const generation = less ? nextGeneration(this.#generation.current) : this.#generation.current
     try {
       await this.#learned.follow(policy)
+      if (less) await this.#inbound.findOpened()
       await this.#load(config, policy, generation)
     } catch (error) {
       await this.#learned.follow(before)
       throw error
     }
     this.#config = config
-    this.#generation = generation
     this.#valve.rules = { policy, marks: marksOf(config.firewall.mark.mask, generation) }
     this.#noteReload(true)
     this.#log.info(`configuration taken: mode ${config.mode}, ${policy.rules.length} rules`)
@@ -184,7 +188,7 @@ export class Daemon {
 
   async #start(): Promise<void> {
     const { policy } = this.#valve.rules
-    await this.#inbound.start().catch((error: Error) => {
+    await this.#inbound.start(await presentOpened()).catch((error: Error) => {
       throw new Error(`the connections of this host cannot be read: ${error.message}`)
     })
     await this.#learned.start(policy)
@@ -201,24 +205,40 @@ export class Daemon {
       onBatch: this.#valve.onBatch,
     })
     this.#http = await this.#serveHttp()
-    await this.#load(this.#config, policy, this.#generation)
+    await this.#load(this.#config, policy, this.#generation.current)
+    // Those of the moment before the rules stood.
+    await this.#inbound.findOpened()
+    await this.#firewall.setFacts(this.#inbound.facts())
     this.#startTimers()
     this.#noteReload(true)
     this.#announce()
   }
 
-  #load(config: Config, policy: Policy, generation: number): Promise<void> {
+  async #load(config: Config, policy: Policy, generation: number): Promise<void> {
     const options = rulesetOptions(config, this.#firewall.form, generation)
-    return this.#firewall.apply({ policy, options, hosts: this.#learned.hosts(policy) })
+    const facts = this.#inbound.facts()
+    await this.#firewall.apply({ policy, options, hosts: this.#learned.hosts(policy), facts })
+    try {
+      this.#generation.take(generation)
+    } catch (error) {
+      this.#log.warn(
+        `the next start may leave connections unjudged that this one approved: ${(error as Error).message}`,
+      )
+    }
   }
 
   #startTimers(): void {
-    this.#periodic.every(TICK_MS, () => this.#inbound.tick())
+    this.#periodic.every(TICK_MS, () => this.#watchClients())
     this.#periodic.every(TICK_MS, () => this.#verifyRuleset())
     this.#periodic.every(TICK_MS, () => this.#prove())
     this.#periodic.every(WINDOW_MS, () => this.#blockLog.turn())
     const watchdog = Number(process.env.WATCHDOG_USEC ?? 0) / 1000
     if (watchdog > 0) this.#periodic.every(watchdog / 2, () => this.#notify('WATCHDOG=1'))
+  }
+
+  async #watchClients(): Promise<void> {
+    await this.#inbound.tick()
+    await this.#firewall.setFacts(this.#inbound.facts())
   }
 
   /** Changes come in bursts, ours among them. */
@@ -271,7 +291,7 @@ export class Daemon {
       log: this.#blockLog.stats,
       kernelCounters: () => counters().catch(() => undefined),
       queue: () => readQueueStatus(this.#config.queue.first),
-      sessions: () => this.#inbound.inbound.sessions,
+      inbound: () => this.#inbound.statistics(),
       allowlist: () => entriesBySource(this.#valve.rules.policy),
       enforcing: () => this.#valve.rules.policy.mode === 'enforce',
       proven: () => this.#canary.proven,

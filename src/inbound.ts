@@ -2,84 +2,142 @@ import { networkInterfaces } from 'node:os'
 import { parsePrefix } from './addressing.js'
 import type { Config } from './config.js'
 import { PrefixSet } from './core/addresses.js'
-import type { Inbound } from './core/policy.js'
+import type { Inbound } from './core/answers.js'
+import { Callbacks } from './core/callbacks.js'
+import type { SocketFacts } from './core/ruleset.js'
 import { SessionTable } from './core/sessions.js'
-import { IPPROTO_TCP, IPPROTO_UDP } from './core/types.js'
-import { Conntrack, type FlowEvent } from './kernel/conntrack.js'
+import { type Connection, IPPROTO_TCP, IPPROTO_UDP, type SocketState } from './core/types.js'
+import { Conntrack } from './kernel/conntrack.js'
 import {
   type Flow,
-  TCP_CONNTRACK_CLOSE,
+  IPS_SEEN_REPLY,
   TCP_CONNTRACK_ESTABLISHED,
   TCP_CONNTRACK_LAST_ACK,
 } from './kernel/conntrack-wire.js'
-import { Listeners } from './kernel/listeners.js'
-import { noServices, setServices, unprivilegedPortStart } from './kernel/services.js'
+import { noServices, setServices, trustedServices, unprivilegedPortStart } from './kernel/services.js'
+import { Sockets } from './kernel/sockets.js'
+import { Opened } from './opened.js'
 
 /** Sessions expired in one go: the rest waits for the next tick, so that no tick is long. */
 const EXPIRED_AT_ONCE = 10_000
+/** UDP clients are read anew so many times within their timeout. */
+const UDP_READS = 3
 
-/** Keeps what is known of this host's clients current: its sessions, from conntrack, and its services. */
+export interface InboundStatistics {
+  readonly sessions: Pick<SessionTable, 'sizeOf' | 'evicted'>
+  /** Times that connection tracking had lost news, and lists of connections that were made because of it. */
+  readonly overruns: number
+  readonly resyncs: number
+  /** Single connections that the kernel was asked for, by its answer. */
+  readonly lookups: Readonly<Record<SocketState, number>>
+  /** Connections that this host has opened before the policy was in force. */
+  readonly opened: number
+}
+
+/** Keeps what is known of this host's clients current: its sessions, its services, and who is no client. */
 export class InboundWatch {
   readonly inbound: Inbound
+  readonly sockets = new Sockets()
   readonly #config: Config['sessions']
   readonly #conntrack: Conntrack
-  readonly #listeners = new Listeners()
+  readonly #opened: Opened
   readonly #firstUnprivileged = unprivilegedPortStart()
+  #listening: ReadonlySet<number> = new Set()
   #local = PrefixSet.empty
   #localText = ''
+  #nextUdpRead = 0
 
   /** @throws NetlinkError when the kernel has no connection tracking events */
   constructor(config: Config['sessions']) {
     const { capacity, tcpTimeout, udpTimeout } = config
     const seed = crypto.getRandomValues(new Uint32Array(2))
     this.#config = config
+    const sessions = new SessionTable({ capacity, tcpTimeout, udpTimeout, seed })
+    const services = noServices()
+    this.#opened = new Opened({ seed, sessions })
     this.inbound = {
-      sessions: new SessionTable({ capacity, tcpTimeout, udpTimeout, seed }),
-      services: noServices(),
+      sessions,
+      services,
+      opened: this.#opened.table,
+      callbacks: new Callbacks(config.callbacks, udpTimeout),
+      lookUp: this.sockets.lookUp,
       now: monotonicSeconds(),
     }
     this.#readLocal()
-    this.#conntrack = new Conntrack((event, flow) => this.#onFlow(event, flow))
+    const onFlow = (flow: Flow) => this.#onFlow(flow)
+    this.#conntrack = new Conntrack({ living: config.callbacks.length > 0, onFlow })
   }
 
-  /** Learns all that the kernel knows now. @throws NetlinkError (rejects) */
-  async start(): Promise<void> {
-    await this.refreshServices()
-    await this.#conntrack.dump()
-    await this.#adoptConnections()
+  /** For the metrics. */
+  statistics(): InboundStatistics {
+    const { sessions } = this.inbound
+    const { resyncs, overruns } = this.#conntrack.stats
+    return {
+      sessions,
+      resyncs,
+      overruns,
+      lookups: this.sockets.lookups,
+      opened: this.#opened.connections.length,
+    }
   }
 
   /**
-   * Where nothing asked for it until now, the kernel has followed no connection: whose server speaks next would be
-   * cut off. So clients that the sockets name count, on ports that an ordinary user could not have opened.
+   * Learns all that the kernel knows now. @param before connections that an earlier run knew to be opened by this host
+   * @throws NetlinkError (rejects)
    */
-  async #adoptConnections(): Promise<void> {
-    const { sessions, services, now } = this.inbound
-    const { services: declared } = this.#config
-    for (const { family, local, localPort, remote, remotePort } of await this.#listeners.connections()) {
-      const trusted = declared !== 'auto' || localPort < this.#firstUnprivileged
-      if (!trusted || services.tcp[localPort] !== 1 || this.#local.has(family, remote)) continue
-      sessions.seen(family, IPPROTO_TCP, local, localPort, remote, remotePort, now)
-    }
+  async start(before: readonly Connection[]): Promise<void> {
+    await this.refreshServices()
+    this.#opened.remember(before, this.inbound.now)
+    await this.findOpened()
+  }
+
+  /** Finds the TCP connections that this host has opened and still has. @throws NetlinkError (rejects) */
+  async findOpened(): Promise<void> {
+    const called = this.#opened.newCalls()
+    await this.#conntrack.dump(undefined, (flow) => {
+      this.#onFlow(flow)
+      if (flow.protocol === IPPROTO_TCP && isOpen(flow) && this.#isOwnCall(flow)) called.note(flow)
+    })
+    const connections = await this.sockets.connections()
+    this.#opened.find(
+      connections.filter(({ family, remote }) => !this.#local.has(family, remote)),
+      this.#listening,
+      called,
+      this.inbound.now,
+    )
   }
 
   /** Looks which ports serve clients now. @throws NetlinkError (rejects) */
   async refreshServices(): Promise<void> {
-    const open = await this.#listeners.read()
+    const open = await this.sockets.listening()
+    this.#listening = open.tcp
     setServices(this.inbound.services, this.#config.services, open, this.#firstUnprivileged)
+  }
+
+  /** What the kernel's own rules are to know of it. */
+  facts(): SocketFacts {
+    const { services } = this.inbound
+    return {
+      services: trustedServices(services, this.#config.services, this.#firstUnprivileged),
+      opened: this.#opened.connections,
+    }
   }
 
   /** Once a second. A new local address means that flows were misjudged: they are read again. */
   async tick(): Promise<void> {
-    this.inbound.now = monotonicSeconds()
-    this.inbound.sessions.expire(this.inbound.now, EXPIRED_AT_ONCE)
+    const now = monotonicSeconds()
+    this.inbound.now = now
+    this.inbound.sessions.expire(now, EXPIRED_AT_ONCE)
     await this.refreshServices()
     if (this.#readLocal()) await this.#conntrack.dump()
+    if (now < this.#nextUdpRead) return
+    this.#nextUdpRead = now + this.#config.udpTimeout / UDP_READS
+    await this.#conntrack.dump(IPPROTO_UDP)
   }
 
   close(): void {
     this.#conntrack.close()
-    this.#listeners.close()
+    this.sockets.close()
   }
 
   /** @returns whether the addresses of this host have changed */
@@ -100,27 +158,34 @@ export class InboundWatch {
   }
 
   /** Inbound is what an address of this host answers to one that is not. */
-  #onFlow(event: FlowEvent, flow: Flow): void {
+  #onFlow(flow: Flow): void {
     const { family, protocol, source, sourcePort, destination, destinationPort } = flow
+    if (protocol === IPPROTO_UDP && this.#isOwnCall(flow)) this.#onLateAnswer(flow)
     if (protocol !== IPPROTO_TCP && protocol !== IPPROTO_UDP) return
+    if (protocol === IPPROTO_TCP && !isOpen(flow)) return
     if (!this.#local.has(family, source) || this.#local.has(family, destination)) return
-    const { sessions, now } = this.inbound
-    const fate = protocol === IPPROTO_TCP ? fateOfTcp(event, flow.tcpState) : 'keep'
-    if (fate === 'keep')
-      sessions.seen(family, protocol, source, sourcePort, destination, destinationPort, now)
-    else if (fate === 'forget')
-      sessions.remove(family, protocol, source, sourcePort, destination, destinationPort)
+    const { sessions, callbacks, now } = this.inbound
+    sessions.seen(family, protocol, source, sourcePort, destination, destinationPort, now)
+    callbacks.seen(family, protocol, source, sourcePort, destination, destinationPort, now)
+  }
+
+  /** A late answer began this flow, so that it looks like a call. Its client has spoken since: it is one still. */
+  #onLateAnswer({ family, source, sourcePort, destination, destinationPort, status }: Flow): void {
+    const { sessions, services, now } = this.inbound
+    if ((status & IPS_SEEN_REPLY) === 0 || services.udp[destinationPort] !== 1) return
+    const client = [family, IPPROTO_UDP, destination, destinationPort, source, sourcePort, now] as const
+    if (sessions.silence(...client) < Number.POSITIVE_INFINITY) sessions.seen(...client)
+  }
+
+  /** Whether this host has called the other end. */
+  #isOwnCall({ family, source, destination }: Flow): boolean {
+    return this.#local.has(family, destination) && !this.#local.has(family, source)
   }
 }
 
-/**
- * A TCP session is one once the handshake is done, until it is closed. That conntrack forgets it means nothing:
- * outliving conntrack is what the table is for.
- */
-function fateOfTcp(event: FlowEvent, state: number): 'keep' | 'forget' | 'nothing' {
-  if (state > TCP_CONNTRACK_LAST_ACK && state <= TCP_CONNTRACK_CLOSE) return 'forget'
-  if (event === 'ended' || state < TCP_CONNTRACK_ESTABLISHED) return 'nothing'
-  return 'keep'
+/** Whether the handshake is done and the connection not yet closed. */
+function isOpen({ tcpState }: Flow): boolean {
+  return tcpState >= TCP_CONNTRACK_ESTABLISHED && tcpState <= TCP_CONNTRACK_LAST_ACK
 }
 
 const monotonicSeconds = () => Math.floor(performance.now() / 1000)

@@ -1,7 +1,8 @@
 import { NF_ACCEPT, NF_REPEAT, type QueuedPacket, type Verdict } from 'node-netfilter-queue'
+import type { Inbound, Sender } from './core/answers.js'
 import type { Marks } from './core/marks.js'
 import { decode, Packet } from './core/packet.js'
-import { type Decision, decide, type Inbound, MALFORMED, type Policy, type Sender } from './core/policy.js'
+import { type Decision, decide, MALFORMED, type Policy } from './core/policy.js'
 import type { QueueForm } from './core/ruleset.js'
 import { IPPROTO_TCP } from './core/types.js'
 import type { UserMap } from './kernel/usermap.js'
@@ -36,7 +37,7 @@ export class Valve {
   /** How an approved packet leaves the queue. A rule of xtables would otherwise hide the host's own rules below it. */
   readonly #pass: Verdict
   readonly #packet = new Packet()
-  readonly #sender: Sender = { uid: -1, known: false }
+  readonly #sender: Sender = { uid: -1, known: false, device: 0 }
   #batchStart = 0
 
   constructor(rules: Rules, options: ValveOptions) {
@@ -56,6 +57,7 @@ export class Valve {
     const sender = this.#sender
     sender.uid = this.#options.users.inside(queued.uid)
     sender.known = (queued.mark & marks.known) !== 0
+    sender.device = queued.outDevice
     const malformed = decode(queued.bytes, queued.start, queued.end, queued.length, packet)
     const decision = malformed ? MALFORMED : decide(policy, packet, sender, this.#options.inbound, Date.now())
     this.#mark(queued, decision, packet)

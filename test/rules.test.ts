@@ -2,13 +2,13 @@ import t, { type Test } from 'tap'
 import { parseAddress } from '../src/addressing.js'
 import { Packet, TCPHDR_SYN } from '../src/core/packet.js'
 import { decide, type Policy, type Rule } from '../src/core/policy.js'
-import { SessionTable } from '../src/core/sessions.js'
 import { prefixText } from '../src/core/text.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../src/core/types.js'
 import type { Infrastructure } from '../src/mirrors/infrastructure.js'
 import { parseResolvConf, parseTimeServers } from '../src/mirrors/infrastructure.js'
 import { policyOf } from '../src/rules.js'
 import { configOf, loadText } from './config/files.js'
+import { clients } from './core/clients.js'
 
 const HOST: Infrastructure = {
   resolvers: parseResolvConf('nameserver 192.0.2.53\n'),
@@ -42,10 +42,8 @@ function judge(
     tcpFlags: given.udp ? 0 : TCPHDR_SYN,
   })
   packet.destination.set(address.value.words)
-  const sessions = new SessionTable({ capacity: 1, tcpTimeout: 1, udpTimeout: 1, seed: Uint32Array.of(1, 2) })
-  const services = { tcp: new Uint8Array(65536), udp: new Uint8Array(65536) }
-  const sender = { uid: given.uid ?? 0, known: false }
-  return decide(policy, packet, sender, { sessions, services, now: 0 }, Date.now()).reason
+  const sender = { uid: given.uid ?? 0, known: false, device: 0 }
+  return decide(policy, packet, sender, clients(), Date.now()).reason
 }
 
 t.test(

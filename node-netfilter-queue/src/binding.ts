@@ -12,6 +12,8 @@ interface Binding {
     onBatch: (count: number, errno: number) => void,
   ): Handle | number
   send(handle: Handle, bytes: Uint8Array, length: number): number
+  exchange(handle: Handle, request: Uint8Array, answer: Uint8Array): number
+  setFilter(handle: Handle, program: Uint8Array): number
   setOption(handle: Handle, level: number, name: number, value: number): number
   getOption(handle: Handle, level: number, name: number): number
   portId(handle: Handle): number

@@ -21,8 +21,10 @@ export {
   messages,
   NFGENMSG_LEN,
   NLA_F_NESTED,
+  NLA_HDRLEN,
   NLM_F_ACK,
   NLM_F_DUMP,
   NLM_F_REQUEST,
+  NLMSG_ERROR,
   NLMSG_HDRLEN,
 } from './wire.js'

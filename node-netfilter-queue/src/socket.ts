@@ -11,6 +11,7 @@ import {
   NLM_F_MULTI,
   NLMSG_DONE,
   NLMSG_ERROR,
+  NLMSG_HDRLEN,
   setSequence,
   statusOf,
 } from './wire.js'
@@ -28,6 +29,8 @@ export const NETLINK_ROUTE = 0
 export const NETLINK_SOCK_DIAG = 4
 export const NETLINK_NETFILTER = 12
 
+const NOTHING = new Uint8Array(0)
+
 const { ENOBUFS, ECANCELED, EFAULT } = constants.errno
 
 export interface NetlinkSocketOptions {
@@ -41,6 +44,11 @@ export interface NetlinkSocketOptions {
   readonly slotSize?: number
   /** Receive buffer in bytes; without CAP_NET_ADMIN the kernel caps it at net.core.rmem_max. */
   readonly receiveBuffer?: number
+  /**
+   * A classic BPF program (struct sock_filter, 8 bytes each): datagrams that it returns 0 for are not received and
+   * wake nobody. Attached before the groups are joined.
+   */
+  readonly filter?: Uint8Array
   /** A message that answers no request: an event. It lies in the slab: valid until the call returns. */
   readonly onMessage?: (message: Message) => void
   /**
@@ -147,8 +155,7 @@ export class NetlinkSocket {
     const flags = view.getUint16(6, HOST_LE)
     const dump = (flags & NLM_F_DUMP) === NLM_F_DUMP
     if (!dump) view.setUint16(6, flags | NLM_F_ACK, HOST_LE)
-    this.#sequence = (this.#sequence % 0xfffffff) + 1
-    const sequence = this.#sequence
+    const sequence = this.#nextSequence()
     setSequence(message, sequence)
     return new Promise((resolve, reject) => {
       this.#pending.set(sequence, { doing, onReply, resolve, reject, interrupted: false })
@@ -159,6 +166,26 @@ export class NetlinkSocket {
         reject(error)
       }
     })
+  }
+
+  /**
+   * Sends one request and returns with its answer. Only for what the kernel answers within send(2), as it does look-ups
+   * of one thing (sock_diag, conntrack): nothing is waited for.
+   * @param message a finished message, no dump; its sequence is set here
+   * @param answer takes the datagram that answers: a message, or NLMSG_ERROR
+   * @returns the length of the answer in bytes
+   * @throws NetlinkError EAGAIN: the kernel has not answered; EMSGSIZE: `answer` is too small; and those of send(2)
+   */
+  exchange(message: Uint8Array, answer: Uint8Array, doing: string): number {
+    const handle = this.#open()
+    const view = new DataView(answer.buffer, answer.byteOffset)
+    const sequence = this.#nextSequence()
+    setSequence(message, sequence)
+    let length = binding.exchange(handle, message, answer)
+    // An answer that came too late for its own request is passed over.
+    while (length >= NLMSG_HDRLEN && view.getUint32(8, HOST_LE) !== sequence)
+      length = binding.exchange(handle, NOTHING, answer)
+    return this.#check(length, doing)
   }
 
   /** Joins a multicast group, by number. @throws NetlinkError */
@@ -189,7 +216,14 @@ export class NetlinkSocket {
       const forced = binding.setOption(this.#open(), SOL_SOCKET, SO_RCVBUFFORCE, options.receiveBuffer)
       if (forced < 0) this.setOption(SOL_SOCKET, SO_RCVBUF, options.receiveBuffer)
     }
+    if (options.filter !== undefined)
+      this.#check(binding.setFilter(this.#open(), options.filter), 'attaching a socket filter')
     for (const group of options.groups ?? []) this.join(group)
+  }
+
+  #nextSequence(): number {
+    this.#sequence = (this.#sequence % 0xfffffff) + 1
+    return this.#sequence
   }
 
   #onBatch(count: number, errno: number): void {

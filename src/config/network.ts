@@ -10,7 +10,7 @@ import {
 } from '../addressing.js'
 import type { Destination, PortRange, Prefix } from '../core/types.js'
 import type { UserLookup } from '../users.js'
-import { choice, fieldsOf, listOf, text } from './formats.js'
+import { choice, count, fieldsOf, listOf, text } from './formats.js'
 import type { Format, Place } from './place.js'
 import { quote } from './problems.js'
 import type { Callback, Endpoint, Listen, Service } from './types.js'
@@ -71,13 +71,32 @@ export const service: Format<Service> = (value, place) => {
   return number === undefined ? undefined : { protocol: match[1] as Service['protocol'], port: number }
 }
 
-/** What this host may start towards a client of one of its services, such as the data connection of active FTP. */
+/** Enough for the files of an FTP session, and no scan of all ports. */
+const CALLBACKS_A_SESSION = 256
+
+/**
+ * What this host may start towards a client of one of its services, such as the data connection of active FTP. A service
+ * that is a bare port is one of the same protocol.
+ */
 export const callback: Format<Callback> = (value, place) => {
-  const fields = fieldsOf(value, place, ['service', 'protocol', 'ports'])
-  const from = fields?.required('service', service)
+  const fields = fieldsOf(value, place, ['service', 'protocol', 'ports', 'perSession'])
   const protocol = fields?.required('protocol', transport)
+  const from = fields?.required('service', serviceOf(protocol ?? 'tcp'))
   const to = fields?.required('ports', ports)
-  return from && protocol && to && { service: from, protocol, ports: to }
+  const limit = fields?.optional('perSession', count(1, 65535))
+  if (fields === undefined || from === undefined || protocol === undefined || to === undefined)
+    return undefined
+  const isLimited = typeof value === 'object' && value !== null && Object.hasOwn(value, 'perSession')
+  if (isLimited && limit === undefined) return undefined
+  return { service: from, protocol, ports: to, perSession: limit ?? CALLBACKS_A_SESSION }
+}
+
+function serviceOf(protocol: Service['protocol']): Format<Service> {
+  return (value, place) => {
+    if (typeof value !== 'number') return service(value, place)
+    const number = port(value, place)
+    return number === undefined ? undefined : { protocol, port: number }
+  }
 }
 
 /** The two halves of `host:port`; an IPv6 address is in brackets. */

@@ -110,9 +110,9 @@ function inboundSettings(): Settings<Pick<Values, 'sessions'>> {
         format: autoOr(service, '[tcp/80, udp/443]'),
       },
       callbacks: {
-        doc: 'Connections back to a client of a service: its service, protocol and ports',
+        doc: 'Connections back to a client of a service: its service, protocol and ports, how many for a session',
         default: [],
-        format: listOrNone(callback, '[{ service: tcp/21, protocol: tcp, ports: "1024-65535" }]'),
+        format: listOrNone(callback, '[{ service: 21, protocol: tcp, ports: "1024-65535" }]'),
       },
     },
   }

@@ -13,6 +13,8 @@ export interface Callback {
   readonly protocol: 'tcp' | 'udp'
   /** Destination ports. */
   readonly ports: readonly PortRange[]
+  /** Connections that one session may cause, ever. */
+  readonly perSession: number
 }
 
 /** One rule of the operator. */

@@ -1,8 +1,9 @@
 import { PrefixSet } from './addresses.js'
-import { type Packet, TCPHDR_ACK, TCPHDR_SYN } from './packet.js'
-import type { SessionTable } from './sessions.js'
+import { answersClient, type Inbound, type Sender } from './answers.js'
+import type { Packet } from './packet.js'
 import {
   type Family,
+  fitsPorts,
   IPPROTO_ICMP,
   IPPROTO_ICMPV6,
   IPPROTO_TCP,
@@ -17,7 +18,8 @@ import {
  * Why a packet got its verdict; the same word in log, metrics, status and tests:
  * - `malformed`: its headers cannot be read whole
  * - `canary`: the service's own proof that blocking works
- * - `session`: it answers an established-inbound session that conntrack no longer knows
+ * - `session`: it answers an established-inbound session that conntrack does not know
+ * - `callback`: it opens a connection back to the client of a service that has such callbacks
  * - `resolver`, `time`, `dhcp`: the host's own infrastructure
  * - `mirror`: an update mirror, its port, and a user who updates
  * - `rule`: an `allow` entry of the operator
@@ -27,6 +29,7 @@ export const REASONS = [
   'malformed',
   'canary',
   'session',
+  'callback',
   'resolver',
   'time',
   'dhcp',
@@ -90,28 +93,6 @@ export interface Endpoint {
   readonly port: number
 }
 
-/** Local ports that serve clients, as flags by port number. Kept current by whoever watches the sockets. */
-export interface Services {
-  readonly tcp: Uint8Array
-  readonly udp: Uint8Array
-}
-
-/** What the host knows of its clients. */
-export interface Inbound {
-  readonly sessions: SessionTable
-  readonly services: Services
-  /** Whole seconds of a monotonic clock, kept current by the owner. */
-  now: number
-}
-
-/** Who sent a packet. */
-export interface Sender {
-  /** User id, or -1 where the kernel names none (a socket already closed, or the kernel itself). */
-  uid: number
-  /** An earlier policy approved this connection. */
-  known: boolean
-}
-
 const decision = (
   verdict: Decision['verdict'],
   reason: Reason,
@@ -122,6 +103,7 @@ const decision = (
 export const MALFORMED = decision('block', 'malformed')
 export const CANARY = decision('block', 'canary')
 export const SESSION = decision('accept', 'session')
+export const CALLBACK = decision('accept', 'callback')
 export const NOT_ALLOWLISTED = decision('block', 'not-allowlisted')
 
 /** Makes a rule, which knows no address of its names yet. */
@@ -150,7 +132,8 @@ export function decide(
   now: number,
 ): Decision {
   if (policy.canary !== undefined && isFor(packet, policy.canary)) return CANARY
-  if (answersSession(packet, inbound)) return SESSION
+  if (answersClient(packet, sender, inbound)) return SESSION
+  if (inbound.callbacks.allow(packet, inbound.lookUp, inbound.now)) return CALLBACK
   const { rules } = policy
   for (let i = 0; i < rules.length; i++) {
     const candidate = rules[i]!
@@ -172,24 +155,6 @@ function isFor(packet: Packet, endpoint: Endpoint): boolean {
   )
 }
 
-/** Never a bare SYN: that starts a connection, whatever port it comes from. */
-function answersSession(packet: Packet, inbound: Inbound): boolean {
-  const { protocol, sourcePort } = packet
-  if (protocol === IPPROTO_TCP) {
-    if ((packet.tcpFlags & (TCPHDR_SYN | TCPHDR_ACK)) === TCPHDR_SYN) return false
-    if (inbound.services.tcp[sourcePort] !== 1) return false
-  } else if (protocol !== IPPROTO_UDP || inbound.services.udp[sourcePort] !== 1) return false
-  return inbound.sessions.has(
-    packet.family,
-    protocol,
-    packet.source,
-    sourcePort,
-    packet.destination,
-    packet.destinationPort,
-    inbound.now,
-  )
-}
-
 function fits({ spec, fixed, hosts }: Rule, packet: Packet, sender: Sender, now: number): boolean {
   const { family, destination } = packet
   if (!fitsProtocol(spec.protocol, packet)) return false
@@ -208,12 +173,7 @@ function fitsProtocol(wanted: Protocol, { protocol, family }: Packet): boolean {
 }
 
 function fitsPort(ports: readonly PortRange[], { protocol, destinationPort }: Packet): boolean {
-  if (protocol !== IPPROTO_TCP && protocol !== IPPROTO_UDP) return false
-  for (let i = 0; i < ports.length; i++) {
-    const range = ports[i]!
-    if (range.first <= destinationPort && destinationPort <= range.last) return true
-  }
-  return false
+  return (protocol === IPPROTO_TCP || protocol === IPPROTO_UDP) && fitsPorts(ports, destinationPort)
 }
 
 function fitsUser(users: readonly number[], sender: Sender): boolean {

@@ -7,7 +7,7 @@
 import { type Marks, marksOf } from './marks.js'
 import type { Policy, Rule } from './policy.js'
 import { addressText, prefixText } from './text.js'
-import type { Family, PortRange, Prefix, Words } from './types.js'
+import type { Connection, Family, PortRange, Prefix, Words } from './types.js'
 
 export const TABLE = 'inet checkvalve'
 
@@ -34,6 +34,22 @@ export interface RulesetOptions {
   readonly fallback: 'static' | 'closed' | 'open'
   /** Seconds that a learned address stays in the kernel when the service does not renew it. */
   readonly hostTimeout: number
+  /** Seconds after which an untracked UDP client that is silent is none any more. */
+  readonly udpTimeout: number
+}
+
+/** Ports of this host. */
+export interface ServicePorts {
+  readonly tcp: readonly number[]
+  readonly udp: readonly number[]
+}
+
+/** What the host's sockets tell the kernel's rules. */
+export interface SocketFacts {
+  /** Services whose port no ordinary user can have taken. */
+  readonly services: ServicePorts
+  /** TCP connections that this host has opened before the policy was in force: no answers come from them. */
+  readonly opened: readonly Connection[]
 }
 
 /** An address that a name of a rule has now. */
@@ -59,11 +75,15 @@ export function render(policy: Policy, options: RulesetOptions, hosts: Hosts, no
   const { sets, fallback } = fallbackOf(policy, options, hosts, now)
   const parts = [
     COUNTERS.map((name) => `counter ${name} { }`),
+    SOCKET_SETS,
     ...sets.map((set) => [set]),
+    chain('arrive', arrive(options.udpTimeout)),
     chain('judge', judge(marks)),
+    plainChain('untracked', UNTRACKED),
+    plainChain('to_be_judged', toBeJudged(marks)),
     ...(options.form === 'native' ? [chain('enqueue', enqueue(marks, options.queue))] : []),
     chain('verdict', verdict(marks, options.block)),
-    ['chain undecided {', ...fallback.map(indent), '}'],
+    plainChain('undecided', fallback),
   ]
   return `table ${TABLE} {\n${parts.map((lines) => lines.map(indent).join('\n')).join('\n\n')}\n}\n`
 }
@@ -74,17 +94,39 @@ export function render(policy: Policy, options: RulesetOptions, hosts: Hosts, no
  * @param present names of the sets that stand in the table now
  */
 export function renderUpdate(text: string, form: QueueForm, present: readonly string[]): string {
-  const chains = form === 'native' ? ['judge', 'enqueue', 'verdict'] : ['judge', 'verdict']
+  const chains =
+    form === 'native' ? ['arrive', 'judge', 'enqueue', 'verdict'] : ['arrive', 'judge', 'verdict']
   return [
     `table ${TABLE} {`,
     ...chains.map((name) => `  chain ${name} { ${HOOKS[name]} }`),
-    '  chain undecided { }',
+    ...PLAIN_CHAINS.map((name) => `  chain ${name} { }`),
     '}',
-    ...[...chains, 'undecided'].map((name) => `flush chain ${TABLE} ${name}`),
-    ...present.map((name) => `delete set ${TABLE} ${name}`),
+    ...[...chains, ...PLAIN_CHAINS].map((name) => `flush chain ${TABLE} ${name}`),
+    ...present.filter((name) => !isClients(name)).map((name) => `delete set ${TABLE} ${name}`),
     text,
   ].join('\n')
 }
+
+/** Whom the kernel itself has seen come in survives a change of the rules. */
+const isClients = (set: string) => set === 'clients4' || set === 'clients6'
+
+/** What the sockets tell, as the commands that put it in the place of what they told before. */
+export function renderSocketFacts({ services, opened }: SocketFacts): string {
+  const fill = (set: string, elements: readonly (string | number)[]) => [
+    `flush set ${TABLE} ${set}`,
+    ...(elements.length > 0 ? [`add element ${TABLE} ${set} { ${elements.join(', ')} }`] : []),
+  ]
+  const ends = (family: Family) => opened.filter((each) => each.family === family).map(endsText)
+  return [
+    ...fill('tcp_services', services.tcp),
+    ...fill('udp_services', services.udp),
+    ...fill('opened4', ends(4)),
+    ...fill('opened6', ends(6)),
+  ].join('\n')
+}
+
+const endsText = ({ family, local, localPort, remote, remotePort }: Connection) =>
+  `${addressText(family, local)} . ${localPort} . ${addressText(family, remote)} . ${remotePort}`
 
 /** New addresses of one rule's names: the commands that put them in the place of the old ones. */
 export function renderHosts(index: number, hosts: readonly Host[], timeout: number): string {
@@ -99,10 +141,14 @@ export function renderHosts(index: number, hosts: readonly Host[], timeout: numb
 }
 
 const HOOKS: Record<string, string> = {
+  arrive: 'type filter hook prerouting priority raw + 1; policy accept;',
   judge: 'type filter hook output priority filter - 1; policy accept;',
   enqueue: 'type filter hook output priority filter; policy accept;',
   verdict: 'type filter hook output priority filter + 10; policy accept;',
 }
+
+/** Chains that others jump to. */
+const PLAIN_CHAINS = ['untracked', 'to_be_judged', 'undecided']
 
 const indent = (line: string) => `  ${line}`
 const hex = (value: number) => `0x${value.toString(16).padStart(8, '0')}`
@@ -112,9 +158,60 @@ const chain = (name: string, rules: string[]) => [
   '}',
 ]
 
+const plainChain = (name: string, rules: readonly string[]) => [`chain ${name} {`, ...rules.map(indent), '}']
+
 /** Rewrites the bits of the mask and leaves the others. */
 const setMark = (what: 'meta' | 'ct', mask: number, value: number) =>
   `${what} mark set ${what} mark & ${hex(~mask >>> 0)} | ${hex(value)}`
+
+/** More untracked clients and connections than that are judged one by one. */
+const UNTRACKED_AT_MOST = 131_072
+/** Seconds until an untracked connection that the service has approved is judged again, if it is silent. */
+const UNTRACKED_TIMEOUT = 300
+
+const SOCKET_SETS = [
+  'set tcp_services { type inet_service; }',
+  'set udp_services { type inet_service; }',
+  ...(['4', '6'] as const).flatMap((v) => {
+    const ends = `ipv${v}_addr . inet_service . ipv${v}_addr . inet_service`
+    return [
+      `set opened${v} { type ${ends}; }`,
+      `set clients${v} { type ipv${v}_addr . inet_service . inet_service; size ${UNTRACKED_AT_MOST}; flags dynamic, timeout; }`,
+      `set approved${v} { type ${ends}; size ${UNTRACKED_AT_MOST}; flags dynamic, timeout; }`,
+    ]
+  }),
+]
+
+/** Never a bare SYN: that starts a connection. */
+const NOT_A_CALL = 'tcp flags & (syn | ack) != syn'
+
+/** Both ends of a packet that goes out, as the sets have them. */
+const ENDS = {
+  4: 'ip saddr . tcp sport . ip daddr . tcp dport',
+  6: 'ip6 saddr . tcp sport . ip6 daddr . tcp dport',
+} as const
+
+/** Whom connection tracking does not follow, the kernel itself must remember: UDP has no sockets to ask. */
+function arrive(udpTimeout: number): string[] {
+  const client = (ip: string) => `${ip} saddr . udp sport . udp dport timeout ${Math.ceil(udpTimeout)}s`
+  return [
+    `ct state untracked udp dport @udp_services update @clients4 { ${client('ip')} }`,
+    `ct state untracked udp dport @udp_services update @clients6 { ${client('ip6')} }`,
+  ]
+}
+
+const rememberApproved = (family: Family) =>
+  `update @approved${family} { ${ENDS[family]} timeout ${UNTRACKED_TIMEOUT}s }`
+
+/** What is not tracked has no mark: what was approved is in sets instead. */
+const UNTRACKED = [
+  'ip daddr . udp dport . udp sport @clients4 counter name "reply" accept',
+  'ip6 daddr . udp dport . udp sport @clients6 counter name "reply" accept',
+  ...([4, 6] as const).map(
+    (family) =>
+      `${NOT_A_CALL} ${ENDS[family]} @approved${family} ${rememberApproved(family)} counter name "approved" accept`,
+  ),
+]
 
 function judge(marks: Marks): string[] {
   return [
@@ -122,13 +219,23 @@ function judge(marks: Marks): string[] {
     // that for a client that came in, and all that is sent to the real owner of the address for replies.
     'oif "lo" meta nfproto ipv6 fib saddr type != local counter name "forged" drop',
     'oif "lo" accept',
-    'ct state established,related ct direction reply counter name "reply" accept',
     `ct mark & ${hex(marks.mask)} == ${hex(marks.approvedNow)} counter name "approved" accept`,
+    // Before the replies: connection tracking may know them by a packet of the other end only.
+    `${ENDS[4]} @opened4 goto to_be_judged`,
+    `${ENDS[6]} @opened6 goto to_be_judged`,
+    'ct state established,related ct direction reply counter name "reply" accept',
+    'ct state untracked jump untracked',
     'ct state related icmp type { destination-unreachable, time-exceeded, parameter-problem } accept',
     'ct state related icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept',
     'icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert } accept',
     'icmpv6 type { mld-listener-report, mld-listener-done, mld2-listener-report } accept',
     'ip protocol igmp accept',
+    'goto to_be_judged',
+  ]
+}
+
+function toBeJudged(marks: Marks): string[] {
+  return [
     setMark('meta', marks.mask, marks.judge),
     `ct mark & ${hex(marks.stateMask)} == ${hex(marks.approved)} meta mark set meta mark | ${hex(marks.known)}`,
   ]
@@ -147,6 +254,9 @@ function verdict(marks: Marks, block: RulesetOptions['block']): string[] {
   return [
     // Two rules: reading the mark of a connection that is not tracked ends a rule.
     `${is(marks.approvedNow)} ${setMark('ct', marks.mask, marks.approvedNow)}`,
+    ...([4, 6] as const).map(
+      (family) => `${is(marks.approvedNow)} ct state untracked ${rememberApproved(family)}`,
+    ),
     `meta mark & ${hex(marks.mask)} { ${hex(marks.approvedOnce)}, ${hex(marks.approvedNow)} } ${clear} accept`,
     `${is(marks.blocked)} ${clear} counter name "blocked" ${refuse}`,
     // Not judged, or judged by an earlier policy.
@@ -162,9 +272,17 @@ function fallbackOf(policy: Policy, options: RulesetOptions, hosts: Hosts, now: 
   const each = policy.rules.map((rule, index) =>
     fallbackRule(rule, index, hosts.get(rule.spec.name) ?? [], options.hostTimeout, now),
   )
+  const answers = [
+    ...([4, 6] as const).map((family) => `${ENDS[family]} @opened${family} ${drop}`),
+    `tcp sport @tcp_services ${NOT_A_CALL} ${accept}`,
+  ]
   return {
     sets: each.flatMap((lines) => lines.sets),
-    fallback: [...each.flatMap((lines) => lines.fallback.map((line) => `${line} ${accept}`)), drop],
+    fallback: [
+      ...answers,
+      ...each.flatMap((lines) => lines.fallback.map((line) => `${line} ${accept}`)),
+      drop,
+    ],
   }
 }
 

@@ -11,6 +11,10 @@ import { type Family, type IPPROTO_TCP, IPPROTO_UDP, type Words } from './types.
 
 export type SessionProtocol = typeof IPPROTO_TCP | typeof IPPROTO_UDP
 
+/** Who told of a session: the kernel's connection tracking, or its socket. */
+export const SOURCES = ['conntrack', 'socket'] as const
+export type Source = (typeof SOURCES)[number]
+
 export interface SessionTableOptions {
   /** Sessions at most; 1 to 100,000,000. */
   readonly capacity: number
@@ -29,6 +33,7 @@ const REMOTE_HIGH = 1
 const PORTS = 2
 const LOCAL_LOW = 3
 const REMOTE_LOW = 6
+/** Seconds, shifted by one: the lowest bit is the index of the source. */
 const SEEN = 9
 const OLDER = 10
 const NEWER = 11
@@ -58,6 +63,8 @@ export class SessionTable {
   readonly #oldest = new Uint32Array(2)
   readonly #newest = new Uint32Array(2)
   readonly #counts = new Uint32Array(2)
+  /** Those of them that a socket told of. */
+  readonly #fromSocket = new Uint32Array(2)
   /** Entries that were in use once; those behind have never been touched. */
   #used = 0
   /** The first of the entries given back, chained by NEWER. */
@@ -83,8 +90,10 @@ export class SessionTable {
     return this.#counts[0]! + this.#counts[1]!
   }
 
-  sizeOf(protocol: SessionProtocol): number {
-    return this.#counts[protocol === IPPROTO_UDP ? 1 : 0]!
+  sizeOf(protocol: SessionProtocol, source: Source): number {
+    const list = protocol === IPPROTO_UDP ? 1 : 0
+    const fromSocket = this.#fromSocket[list]!
+    return source === 'socket' ? fromSocket : this.#counts[list]! - fromSocket
   }
 
   /** How many living sessions had to make room for others, ever. */
@@ -109,13 +118,14 @@ export class SessionTable {
     remote: Words,
     remotePort: number,
     now: number,
+    source: Source = 'conntrack',
   ): void {
     if (now > this.#clock) this.#clock = now
     const hash = this.#setKey(family, protocol, local, localPort, remote, remotePort)
     let entry = this.#find(hash)
     if (entry === 0) entry = this.#insert(hash)
     else this.#unlink(entry)
-    this.#set(entry, SEEN, this.#clock)
+    this.#set(entry, SEEN, (this.#clock << 1) | (source === 'socket' ? 1 : 0))
     this.#append(entry)
   }
 
@@ -134,8 +144,11 @@ export class SessionTable {
     return true
   }
 
-  /** Whether there is such a session, within its timeout. Asking does not prolong it. */
-  has(
+  /**
+   * Seconds since a session was last seen; Infinity where there is none, or none within its timeout. Asking does not
+   * prolong it.
+   */
+  silence(
     family: Family,
     protocol: SessionProtocol,
     local: Words,
@@ -143,9 +156,11 @@ export class SessionTable {
     remote: Words,
     remotePort: number,
     now: number,
-  ): boolean {
+  ): number {
     const entry = this.#find(this.#setKey(family, protocol, local, localPort, remote, remotePort))
-    return entry !== 0 && !this.#timedOut(entry, Math.max(now, this.#clock))
+    if (entry === 0) return Number.POSITIVE_INFINITY
+    const silence = Math.max(now, this.#clock) - this.#seen(entry)
+    return silence < this.#timeouts[this.#listOf(entry)]! ? silence : Number.POSITIVE_INFINITY
   }
 
   /** Removes at most `limit` sessions past their timeout, UDP first. Returns how many. */
@@ -161,6 +176,7 @@ export class SessionTable {
     this.#oldest.fill(0)
     this.#newest.fill(0)
     this.#counts.fill(0)
+    this.#fromSocket.fill(0)
     this.#used = 0
     this.#free = 0
   }
@@ -173,18 +189,18 @@ export class SessionTable {
     this.#entries[(entry - 1) * ENTRY + word] = value
   }
 
-  #expireList(list: number, limit: number): number {
+  #expireList(list: 0 | 1, limit: number): number {
     let removed = 0
     for (; removed < limit; removed++) {
       const entry = this.#oldest[list]!
-      if (entry === 0 || !this.#timedOut(entry, this.#clock)) break
+      if (entry === 0 || this.#clock - this.#seen(entry) < this.#timeouts[list]!) break
       this.#drop(entry)
     }
     return removed
   }
 
-  #timedOut(entry: number, now: number): boolean {
-    return now - this.#get(entry, SEEN) >= this.#timeouts[this.#listOf(entry)]!
+  #seen(entry: number): number {
+    return this.#get(entry, SEEN) >>> 1
   }
 
   #listOf(entry: number): 0 | 1 {
@@ -267,7 +283,7 @@ export class SessionTable {
     if (this.expire(this.#clock, 1) === 1) return
     const tcp = this.#oldest[0]!
     const udp = this.#oldest[1]!
-    this.#drop(udp === 0 || (tcp !== 0 && this.#get(tcp, SEEN) < this.#get(udp, SEEN)) ? tcp : udp)
+    this.#drop(udp === 0 || (tcp !== 0 && this.#seen(tcp) < this.#seen(udp)) ? tcp : udp)
     this.#evicted++
   }
 
@@ -309,6 +325,7 @@ export class SessionTable {
     else this.#set(before, NEWER, entry)
     this.#newest[list] = entry
     this.#counts[list]!++
+    this.#fromSocket[list]! += this.#get(entry, SEEN) & 1
   }
 
   #unlink(entry: number): void {
@@ -320,6 +337,7 @@ export class SessionTable {
     if (newer === 0) this.#newest[list] = older
     else this.#set(newer, OLDER, older)
     this.#counts[list]!--
+    this.#fromSocket[list]! -= this.#get(entry, SEEN) & 1
   }
 }
 

@@ -25,6 +25,23 @@ export interface PortRange {
   readonly last: number
 }
 
+export function fitsPorts(ranges: readonly PortRange[], port: number): boolean {
+  for (let i = 0; i < ranges.length; i++) {
+    const { first, last } = ranges[i]!
+    if (first <= port && port <= last) return true
+  }
+  return false
+}
+
+/** Both ends of a TCP connection of this host. */
+export interface Connection {
+  readonly family: Family
+  readonly local: Words
+  readonly localPort: number
+  readonly remote: Words
+  readonly remotePort: number
+}
+
 /** Where a value of the configuration was written: for messages to the operator. */
 export interface Origin {
   readonly file: string
@@ -43,3 +60,12 @@ export const IPPROTO_ICMP = 1
 export const IPPROTO_TCP = 6
 export const IPPROTO_UDP = 17
 export const IPPROTO_ICMPV6 = 58
+
+/**
+ * What the kernel's socket says of a TCP connection:
+ * - `established`: its client is connected
+ * - `transient`: the handshake is not done, or the connection is being closed
+ * - `none`: no such connection, or one that this end is only calling
+ * - `unknown`: the kernel has not answered
+ */
+export type SocketState = 'established' | 'transient' | 'none' | 'unknown'

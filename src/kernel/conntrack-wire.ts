@@ -2,7 +2,16 @@
  * ctnetlink: the kernel's connections as messages (include/uapi/linux/netfilter/nfnetlink_conntrack.h).
  * Pure: bytes to values.
  */
-import { align, HOST_LE, MessageBuilder, NFGENMSG_LEN, NLM_F_DUMP, NLM_F_REQUEST } from 'node-netfilter-queue'
+import {
+  align,
+  HOST_LE,
+  MessageBuilder,
+  NFGENMSG_LEN,
+  NLA_F_NESTED,
+  NLA_HDRLEN,
+  NLM_F_DUMP,
+  NLM_F_REQUEST,
+} from 'node-netfilter-queue'
 import type { Family } from '../core/types.js'
 
 // include/uapi/linux/netfilter/nfnetlink.h: #define NFNL_SUBSYS_CTNETLINK 1
@@ -12,12 +21,20 @@ const IPCTNL_MSG_CT_GET = (1 << 8) | 1
 export const IPCTNL_MSG_CT_DELETE = (1 << 8) | 2
 
 // enum nfnetlink_groups { NFNLGRP_NONE, NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY }
-export const CONNTRACK_GROUPS = [1, 2, 3] as const
+export const NFNLGRP_CONNTRACK_NEW = 1
+export const NFNLGRP_CONNTRACK_UPDATE = 2
+export const NFNLGRP_CONNTRACK_DESTROY = 3
 
 // enum ctattr_type
+const CTA_TUPLE_ORIG = 1
 const CTA_TUPLE_REPLY = 2
 const CTA_STATUS = 3
-const CTA_PROTOINFO = 4
+export const CTA_PROTOINFO = 4
+const CTA_FILTER = 25
+// enum ctattr_filter; net/netfilter/nf_internals.h: the fields of a tuple to compare, as bits
+const CTA_FILTER_ORIG_FLAGS = 1
+const CTA_FILTER_REPLY_FLAGS = 2
+const CTA_FILTER_F_CTA_PROTO_NUM = 1 << 3
 // enum ctattr_tuple, ctattr_ip, ctattr_l4proto
 const CTA_TUPLE_IP = 1
 const CTA_TUPLE_PROTO = 2
@@ -27,13 +44,15 @@ const CTA_PROTO_NUM = 1
 const CTA_PROTO_SRC_PORT = 2
 const CTA_PROTO_DST_PORT = 3
 // enum ctattr_protoinfo, ctattr_protoinfo_tcp
-const CTA_PROTOINFO_TCP = 1
-const CTA_PROTOINFO_TCP_STATE = 1
+export const CTA_PROTOINFO_TCP = 1
+export const CTA_PROTOINFO_TCP_STATE = 1
 
 // enum tcp_conntrack (include/uapi/linux/netfilter/nf_conntrack_tcp.h)
 export const TCP_CONNTRACK_ESTABLISHED = 3
 export const TCP_CONNTRACK_LAST_ACK = 6
-export const TCP_CONNTRACK_CLOSE = 8
+
+// enum ip_conntrack_status (include/uapi/linux/netfilter/nf_conntrack_common.h)
+export const IPS_SEEN_REPLY = 1 << 1
 
 /**
  * A connection, seen as its replies: from the end that was called to the end that called. Address translation is
@@ -54,10 +73,39 @@ export class Flow {
   status = 0
 }
 
-/** A request for all connections of a family. @param family 2 AF_INET, 10 AF_INET6 */
-export function dumpRequest(family: number): Uint8Array {
-  return new MessageBuilder(IPCTNL_MSG_CT_GET, NLM_F_REQUEST | NLM_F_DUMP).nfgenmsg(family, 0).finish()
+/**
+ * A request for all connections of a family, or those of one protocol only. Kernels before 5.8 know no filter and list
+ * them all.
+ * @param family 2 AF_INET, 10 AF_INET6
+ */
+export function dumpRequest(family: number, protocol?: number): Uint8Array {
+  const message = new MessageBuilder(IPCTNL_MSG_CT_GET, NLM_F_REQUEST | NLM_F_DUMP).nfgenmsg(family, 0)
+  if (protocol === undefined) return message.finish()
+  const tuple = attribute(CTA_TUPLE_PROTO | NLA_F_NESTED, attribute(CTA_PROTO_NUM, Uint8Array.of(protocol)))
+  const flags = (type: number, value: number) => attribute(type, hostOrder(value))
+  return message
+    .attribute(CTA_TUPLE_ORIG | NLA_F_NESTED, tuple)
+    .attribute(
+      CTA_FILTER | NLA_F_NESTED,
+      Buffer.concat([
+        flags(CTA_FILTER_ORIG_FLAGS, CTA_FILTER_F_CTA_PROTO_NUM),
+        flags(CTA_FILTER_REPLY_FLAGS, 0),
+      ]),
+    )
+    .finish()
 }
+
+/** An attribute to stand inside of another. */
+function attribute(type: number, value: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(align(NLA_HDRLEN + value.length))
+  const view = new DataView(bytes.buffer)
+  view.setUint16(0, NLA_HDRLEN + value.length, HOST_LE)
+  view.setUint16(2, type, HOST_LE)
+  bytes.set(value, NLA_HDRLEN)
+  return bytes
+}
+
+const hostOrder = (value: number) => new Uint8Array(Uint32Array.of(value).buffer)
 
 // include/linux/socket.h: #define AF_INET6 10
 const AF_INET6 = 10

@@ -1,52 +1,70 @@
 import { type Message, NETLINK_NETFILTER, NetlinkError, NetlinkSocket } from 'node-netfilter-queue'
-import { CONNTRACK_GROUPS, dumpRequest, Flow, IPCTNL_MSG_CT_DELETE, readFlow } from './conntrack-wire.js'
+import { openConnectionsOnly } from './conntrack-filter.js'
+import {
+  dumpRequest,
+  Flow,
+  NFNLGRP_CONNTRACK_DESTROY,
+  NFNLGRP_CONNTRACK_NEW,
+  NFNLGRP_CONNTRACK_UPDATE,
+  readFlow,
+} from './conntrack-wire.js'
 
 // include/linux/socket.h: #define AF_INET 2, AF_INET6 10
 const FAMILIES = [2, 10] as const
 const DUMPS_AT_MOST = 3
 const RESYNC_DELAY_MS = 200
-const RECEIVE_BUFFER = 8 * 1024 * 1024
+/** Holds the news of some 40,000 connections forgotten at once (`conntrack -F`); memory that is taken only then. */
+const RECEIVE_BUFFER = 32 * 1024 * 1024
 
-/** `seen`: the connection exists, as told by an event or by a dump; `ended`: the kernel has forgotten it. */
-export type FlowEvent = 'seen' | 'ended'
+export interface ConntrackOptions {
+  /**
+   * Whether to hear of connections while they live, too. It costs the host a message for each change of each
+   * connection; without it, only of those that the kernel forgets.
+   */
+  readonly living: boolean
+  /** Sees each connection that is told of, open ones only; the flow is valid until it returns. */
+  readonly onFlow: (flow: Flow) => void
+}
 
-/** Called with each change; the flow is valid until it returns. */
-export type FlowListener = (event: FlowEvent, flow: Flow) => void
-
-/** Watches the connections of this network namespace: a dump, then events, and a new dump after lost events. */
+/**
+ * The connections of this network namespace as connection tracking knows them: listed when asked for, and told of when
+ * the kernel forgets them. After lost news all are listed again.
+ */
 export class Conntrack {
-  /** Dumps after lost events; times events were lost. */
+  /** Lists made because news was lost; times that it was. */
   readonly stats = { resyncs: 0, overruns: 0 }
   readonly #flow = new Flow()
-  readonly #listener: FlowListener
+  readonly #onFlow: ConntrackOptions['onFlow']
   readonly #events: NetlinkSocket
   readonly #dumps: NetlinkSocket
+  #last: Promise<unknown> = Promise.resolve()
   #resync: NodeJS.Timeout | undefined
 
   /** @throws NetlinkError when the kernel has no conntrack events, or the capability is missing */
-  constructor(listener: FlowListener) {
-    this.#listener = listener
+  constructor({ living, onFlow }: ConntrackOptions) {
+    this.#onFlow = onFlow
     this.#events = new NetlinkSocket({
       protocol: NETLINK_NETFILTER,
-      groups: CONNTRACK_GROUPS,
+      groups: living
+        ? [NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY]
+        : [NFNLGRP_CONNTRACK_DESTROY],
+      filter: openConnectionsOnly(),
       slotSize: 2048,
       receiveBuffer: RECEIVE_BUFFER,
-      onMessage: (message) => this.#onMessage(message),
+      onMessage: (message) => this.#onMessage(message, onFlow),
       onOverrun: () => this.#onOverrun(),
     })
     this.#dumps = new NetlinkSocket({ protocol: NETLINK_NETFILTER, slots: 8 })
   }
 
-  /** Tells the listener of every connection there is. @throws NetlinkError (rejects) */
-  async dump(): Promise<void> {
-    for (const family of FAMILIES) {
-      for (let tries = DUMPS_AT_MOST; tries > 0; tries--) {
-        const reply = await this.#dumps.request(dumpRequest(family), 'listing connections', (message) =>
-          this.#onMessage(message),
-        )
-        if (!reply.interrupted) break
-      }
-    }
+  /**
+   * Lists all connections, or those of one protocol: to the options' `onFlow`, unless told otherwise.
+   * @throws NetlinkError (rejects)
+   */
+  dump(protocol?: number, onFlow = this.#onFlow): Promise<void> {
+    const result = this.#last.then(() => this.#dump(protocol, onFlow))
+    this.#last = result.catch(() => {})
+    return result
   }
 
   close(): void {
@@ -55,12 +73,23 @@ export class Conntrack {
     this.#dumps.close()
   }
 
-  #onMessage({ view, type, payload, end }: Message): void {
-    if (!readFlow(view, payload, end, this.#flow)) return
-    this.#listener(type === IPCTNL_MSG_CT_DELETE ? 'ended' : 'seen', this.#flow)
+  async #dump(protocol: number | undefined, onFlow: ConntrackOptions['onFlow']): Promise<void> {
+    for (const family of FAMILIES) {
+      for (let tries = DUMPS_AT_MOST; tries > 0; tries--) {
+        const request = dumpRequest(family, protocol)
+        const reply = await this.#dumps.request(request, 'listing connections', (message) =>
+          this.#onMessage(message, onFlow),
+        )
+        if (!reply.interrupted) break
+      }
+    }
   }
 
-  /** Lost events come in bursts: one dump when the burst is over. */
+  #onMessage({ view, payload, end }: Message, onFlow: ConntrackOptions['onFlow']): void {
+    if (readFlow(view, payload, end, this.#flow)) onFlow(this.#flow)
+  }
+
+  /** Lost news comes in bursts: one list when the burst is over. */
   #onOverrun(): void {
     this.stats.overruns++
     this.#resync ??= setTimeout(async () => {

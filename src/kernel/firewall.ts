@@ -7,7 +7,9 @@ import {
   type RulesetOptions,
   render,
   renderHosts,
+  renderSocketFacts,
   renderUpdate,
+  type SocketFacts,
   TABLE,
 } from '../core/ruleset.js'
 import { command } from './command.js'
@@ -23,6 +25,7 @@ export interface Loaded {
   readonly policy: Policy
   readonly options: RulesetOptions
   readonly hosts: Hosts
+  readonly facts: SocketFacts
 }
 
 /** Every so many looks, the rule of xtables is looked for though no change of nftables was seen. */
@@ -61,9 +64,20 @@ export class Firewall {
       // A reload that came first has loaded them already.
       if (this.#loaded?.policy.rules[index] !== rule) return
       const { options, policy } = this.#loaded
-      this.#loaded = { policy, options, hosts: new Map(this.#loaded.hosts).set(rule.spec.name, hosts) }
+      this.#loaded = { ...this.#loaded, hosts: new Map(this.#loaded.hosts).set(rule.spec.name, hosts) }
       if (policy.mode === 'observe' || options.fallback !== 'static') return
       await load(renderHosts(index, hosts, options.hostTimeout))
+    })
+  }
+
+  /** What the sockets tell now; nothing is done where the kernel has it already. @throws CommandError (rejects) */
+  setFacts(facts: SocketFacts): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.#loaded) return
+      const text = renderSocketFacts(facts)
+      if (text === renderSocketFacts(this.#loaded.facts)) return
+      await load(text)
+      this.#loaded = { ...this.#loaded, facts }
     })
   }
 
@@ -103,8 +117,8 @@ export class Firewall {
   }
 
   async #apply(loaded: Loaded): Promise<void> {
-    const { policy, options, hosts } = loaded
-    const text = render(policy, options, hosts, this.#now())
+    const { policy, options, hosts, facts } = loaded
+    const text = `${render(policy, options, hosts, this.#now())}${renderSocketFacts(facts)}\n`
     const sets = await presentSets()
     // The queue rule first: until the table marks packets, it matches none.
     if (this.#queueRule) await addQueueRule(this.#queueRule)

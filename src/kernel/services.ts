@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { Service } from '../config.js'
-import type { Services } from '../core/policy.js'
+import type { Services } from '../core/answers.js'
+import type { ServicePorts } from '../core/ruleset.js'
 
 const PORTS = 65536
 const UNPRIVILEGED_START = '/proc/sys/net/ipv4/ip_unprivileged_port_start'
@@ -32,4 +33,22 @@ export function setServices(
     for (const port of open.tcp) services.tcp[port] = 1
     for (const port of open.udp) if (port < firstUnprivileged) services.udp[port] = 1
   } else for (const { protocol, port } of declared) services[protocol][port] = 1
+}
+
+/**
+ * The services that the kernel's own rules may rely on while this service is silent: no ordinary user can have taken such
+ * a port unless the operator said so.
+ */
+export function trustedServices(
+  { tcp, udp }: Services,
+  declared: 'auto' | readonly Service[],
+  firstUnprivileged: number,
+): ServicePorts {
+  const trusted = (port: number) => declared !== 'auto' || port < firstUnprivileged
+  const ports = (flags: Uint8Array) => {
+    const found: number[] = []
+    for (let port = flags.indexOf(1); port >= 0; port = flags.indexOf(1, port + 1)) found.push(port)
+    return found.filter(trusted)
+  }
+  return { tcp: ports(tcp), udp: ports(udp) }
 }

@@ -1,5 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { KernelCounter } from '../core/ruleset.js'
+import { SOURCES } from '../core/sessions.js'
+import { IPPROTO_TCP, IPPROTO_UDP } from '../core/types.js'
+import type { InboundStatistics } from '../inbound.js'
 import type { QueueStatus } from '../kernel/queue-status.js'
 import type { BlockLogStats } from './blocklog.js'
 import type { VerdictCounts } from './verdicts.js'
@@ -13,7 +16,7 @@ export interface MetricSources {
   /** Packets by the kernel's own paths; undefined where they cannot be read now. */
   readonly kernelCounters: () => Promise<ReadonlyMap<KernelCounter, number> | undefined>
   readonly queue: () => QueueStatus | undefined
-  readonly sessions: () => { readonly size: number; readonly evicted: number }
+  readonly inbound: () => InboundStatistics
   /** Addresses and prefixes by the kind of rule. */
   readonly allowlist: () => Iterable<readonly [source: string, entries: number]>
   readonly enforcing: () => boolean
@@ -30,6 +33,11 @@ const MISNAMED = [
   'nodejs_active_requests_total',
   'nodejs_active_resources_total',
 ]
+
+const PROTOCOLS = [
+  ['tcp', IPPROTO_TCP],
+  ['udp', IPPROTO_UDP],
+] as const
 
 export interface Metrics {
   readonly registry: Registry
@@ -52,6 +60,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   const named = (name: string, help: string) => ({ name: PREFIX + name, help, registers })
   verdictMetrics(sources, named)
   queueMetrics(sources, named)
+  sessionMetrics(sources, named)
   stateMetrics(sources, named)
   return {
     registry,
@@ -151,10 +160,47 @@ function queueMetrics({ queue }: MetricSources, named: Named): void {
   )
 }
 
+function sessionMetrics({ inbound }: MetricSources, named: Named): void {
+  new Gauge({
+    ...named('sessions', 'Clients remembered for the time when connection tracking does not know them'),
+    labelNames: ['source', 'protocol'] as const,
+    collect() {
+      const { sessions } = inbound()
+      for (const source of SOURCES)
+        for (const [protocol, number] of PROTOCOLS)
+          this.set({ source, protocol }, sessions.sizeOf(number, source))
+    },
+  })
+  const total = (name: string, help: string, value: () => number) =>
+    counter(named(name, help), (metric) => metric.inc(value()))
+  total('sessions_evicted_total', 'Sessions that had to make room', () => inbound().sessions.evicted)
+  total(
+    'conntrack_overruns_total',
+    'Times that news of connection tracking was lost',
+    () => inbound().overruns,
+  )
+  total(
+    'conntrack_resyncs_total',
+    'Lists of all connections that were read because of that',
+    () => inbound().resyncs,
+  )
+  counter(
+    {
+      ...named('socket_lookups_total', 'Connections that the kernel was asked for, by its answer'),
+      labelNames: ['state'] as const,
+    },
+    (metric) => {
+      for (const [state, lookups] of Object.entries(inbound().lookups)) metric.inc({ state }, lookups)
+    },
+  )
+  gauge(
+    named('opened_connections', 'Connections of this host itself from before the policy was in force'),
+    () => inbound().opened,
+  )
+}
+
 function stateMetrics(sources: MetricSources, named: Named): void {
-  const { log, sessions } = sources
-  gauge(named('sessions', 'Established-inbound sessions known'), () => sessions().size)
-  counter(named('sessions_evicted_total', 'Sessions that had to make room'), (m) => m.inc(sessions().evicted))
+  const { log } = sources
   counter(named('log_events_total', 'Lines written to the block log'), (m) => m.inc(log.events - log.dropped))
   counter(named('log_suppressed_total', 'Blocks counted but not listed'), (m) => m.inc(log.suppressed))
   counter(named('log_dropped_total', 'Lines of the block log that could not be written'), (m) =>

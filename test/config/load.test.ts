@@ -76,7 +76,9 @@ sessions:
   tcpTimeout: 90061.5
   udpTimeout: 1500ms
   services: [tcp/80, { port: 443, protocol: udp }]
-  callbacks: [{ service: tcp/21, protocol: tcp, ports: "1024-65535" }]
+  callbacks:
+    - { service: 21, protocol: tcp, ports: 1024-65535 }
+    - { service: udp/69, protocol: udp, ports: ["1024-65535", 900], perSession: 10 }
 infrastructure: { dns: [192.0.2.53, "2001:db8::53"], ntp: [ntp.example.org], dhcp: false }
 metrics: { listen: "[::1]:9100" }
 canary: { target: "[2001:db8::9]:9" }
@@ -208,12 +210,44 @@ t.test('nobody can change a configuration that is in use', async (t) => {
   t.equal(formatAddress(4, config.canary.target.words), '192.0.2.1')
 })
 
+t.test('a callback has the protocol of its service where only a port is named, and a limit', async (t) => {
+  const yaml = `
+sessions:
+  callbacks:
+    - { service: 21, protocol: tcp, ports: 1024-65535 }
+    - { service: 69, protocol: udp, ports: 7000, perSession: 3 }
+    - { service: udp/5060, protocol: tcp, ports: [5060, 6000-6001] }
+`
+  t.same(configOf(loadText(t, yaml)).sessions.callbacks, [
+    {
+      service: { protocol: 'tcp', port: 21 },
+      protocol: 'tcp',
+      ports: [{ first: 1024, last: 65535 }],
+      perSession: 256,
+    },
+    {
+      service: { protocol: 'udp', port: 69 },
+      protocol: 'udp',
+      ports: [{ first: 7000, last: 7000 }],
+      perSession: 3,
+    },
+    {
+      service: { protocol: 'udp', port: 5060 },
+      protocol: 'tcp',
+      ports: [
+        { first: 5060, last: 5060 },
+        { first: 6000, last: 6001 },
+      ],
+      perSession: 256,
+    },
+  ])
+})
+
 t.test('what has no effect in this version is said, and only that', async (t) => {
   const yaml = `
 dns: { enforceNames: true, holdAnswers: true }
 containment: { action: quarantine }
 mirrors: { discover: true, hosts: ["*.mirror.example.org"] }
-sessions: { callbacks: [{ service: tcp/21, protocol: tcp, ports: "1024-65535" }] }
 infrastructure: { ntp: ["*.ntp.example.org"] }
 allow: [{ name: a, to: [192.0.2.1, "*.api.example.org"], units: [nginx.service] }]
 `
@@ -224,7 +258,6 @@ allow: [{ name: a, to: [192.0.2.1, "*.api.example.org"], units: [nginx.service] 
     'dns.enforceNames',
     'mirrors.discover',
     'containment.action',
-    'sessions.callbacks',
     'allow "a"',
     'allow "a" *.api.example.org',
     'mirrors.hosts *.mirror.example.org',

@@ -200,6 +200,17 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     ],
   ],
   [
+    'a callback with impossible values',
+    'sessions: { callbacks: [{ service: 70000, protocol: icmp, ports: 0, perSession: 0, most: 3 }] }',
+    [
+      'main.yaml:1: sessions.callbacks[0].most: is not a setting; there are `service`, `protocol`, `ports` and `perSession`',
+      'main.yaml:1: sessions.callbacks[0].protocol: must be tcp or udp, not "icmp"',
+      'main.yaml:1: sessions.callbacks[0].service: must be a port from 1 to 65535, not 70000',
+      'main.yaml:1: sessions.callbacks[0].ports: must be a port from 1 to 65535, or a range like "1024-65535", not 0',
+      'main.yaml:1: sessions.callbacks[0].perSession: must be a whole number from 1 to 65535, not 0',
+    ],
+  ],
+  [
     'a duration with a unit of its own',
     'canary: { interval: 10min }',
     ['main.yaml:1: canary.interval: must be a duration like 500ms, 10s, 10m, 1h or 5d, not "10min"'],

@@ -85,6 +85,7 @@ const OPTIONS: RulesetOptions = {
   generation: 1,
   block: 'reject',
   fallback: 'static',
+  udpTimeout: 600,
   hostTimeout: 86_400,
 }
 const HOSTS: readonly Host[] = [v4(198, 51, 100, 2), v6(0, 2)]

@@ -1,31 +1,31 @@
 import t from 'tap'
 import { parsePrefix } from '../../src/addressing.js'
 import { PrefixSet } from '../../src/core/addresses.js'
-import { decode, Packet, TCPHDR_ACK, TCPHDR_FIN, TCPHDR_RST, TCPHDR_SYN } from '../../src/core/packet.js'
+import type { Sender } from '../../src/core/answers.js'
+import { decode, Packet, TCPHDR_ACK } from '../../src/core/packet.js'
 import {
+  CALLBACK,
   CANARY,
   compile,
   type Decision,
   decide,
-  type Inbound,
   MALFORMED,
   NOT_ALLOWLISTED,
   type Policy,
   REASONS,
   type RuleSpec,
   SESSION,
-  type Sender,
   tightens,
 } from '../../src/core/policy.js'
-import { SessionTable } from '../../src/core/sessions.js'
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, type Prefix } from '../../src/core/types.js'
+import { clients } from './clients.js'
 import { icmp, ipv4, ipv6, tcp, udp, words } from './packets.js'
 
 /** Milliseconds since the epoch at which these tests are judged. */
 const NOW = 1_800_000_000_000
-const SOMEONE: Sender = { uid: 33, known: false }
-const NOBODY_KNOWN: Sender = { uid: -1, known: false }
-const NOBODY_APPROVED: Sender = { uid: -1, known: true }
+const SOMEONE: Sender = { uid: 33, known: false, device: 0 }
+const NOBODY_KNOWN: Sender = { uid: -1, known: false, device: 0 }
+const NOBODY_APPROVED: Sender = { uid: -1, known: true, device: 0 }
 
 function prefix(text: string): Prefix {
   const parsed = parsePrefix(text)
@@ -43,16 +43,6 @@ function policy(rules: Policy['rules'] = [], given: Partial<Policy> = {}): Polic
   return { mode: 'enforce', canary: undefined, rules, ...given }
 }
 
-function inbound(): Inbound {
-  const sessions = new SessionTable({
-    capacity: 16,
-    tcpTimeout: 100,
-    udpTimeout: 10,
-    seed: Uint32Array.of(1, 2),
-  })
-  return { sessions, services: { tcp: new Uint8Array(65536), udp: new Uint8Array(65536) }, now: 1000 }
-}
-
 function read(bytes: Uint8Array): Packet {
   const packet = new Packet()
   const malformed = decode(bytes, 0, bytes.length, bytes.length, packet)
@@ -65,13 +55,13 @@ const udp4 = (options: Parameters<typeof udp>[0] = {}) => read(ipv4({ protocol: 
 
 /** What becomes of a packet, where the host has no clients. */
 function judge(rules: Policy['rules'], packet: Packet, sender = SOMEONE, now = NOW): Decision {
-  return decide(policy(rules), packet, sender, inbound(), now)
+  return decide(policy(rules), packet, sender, clients(), now)
 }
 
 t.test('what no rule allows is blocked, and the decision counts under its own reason', async (t) => {
   t.equal(judge([], tcp4()), NOT_ALLOWLISTED)
   t.equal(judge([rule({ prefixes: [prefix('203.0.113.0/24')] })], tcp4()), NOT_ALLOWLISTED)
-  for (const each of [MALFORMED, CANARY, SESSION, NOT_ALLOWLISTED])
+  for (const each of [MALFORMED, CANARY, SESSION, CALLBACK, NOT_ALLOWLISTED])
     t.equal(REASONS[each.reasonIndex], each.reason)
 })
 
@@ -93,14 +83,14 @@ t.test('the first rule that fits decides', async (t) => {
 })
 
 t.test('the order of reasons: canary before session before any rule', async (t) => {
-  const clients = inbound()
-  clients.services.tcp[443] = 1
-  clients.sessions.seen(4, IPPROTO_TCP, words('192.0.2.1'), 443, words('198.51.100.2'), 9, clients.now)
+  const host = clients()
+  host.services.tcp[443] = 1
+  host.sessions.seen(4, IPPROTO_TCP, words('192.0.2.1'), 443, words('198.51.100.2'), 9, host.now)
   const answer = tcp4({ sourcePort: 443, destinationPort: 9, flags: TCPHDR_ACK })
   const canary = { family: 4, words: words('198.51.100.2'), port: 9 } as const
-  t.equal(decide(policy([rule()], { canary }), answer, SOMEONE, clients, NOW), CANARY)
-  t.equal(decide(policy([rule()]), answer, SOMEONE, clients, NOW), SESSION)
-  t.equal(decide(policy([rule()]), answer, SOMEONE, inbound(), NOW).reason, 'rule')
+  t.equal(decide(policy([rule()], { canary }), answer, SOMEONE, host, NOW), CANARY)
+  t.equal(decide(policy([rule()]), answer, SOMEONE, host, NOW), SESSION)
+  t.equal(decide(policy([rule()]), answer, SOMEONE, clients(), NOW).reason, 'rule')
 })
 
 t.test(
@@ -108,7 +98,7 @@ t.test(
   async (t) => {
     const everywhere = rule({ prefixes: [prefix('0.0.0.0/0'), prefix('::/0')] })
     const judged = (canary: Policy['canary'], packet: Packet) =>
-      decide(policy([everywhere], { canary }), packet, SOMEONE, inbound(), NOW)
+      decide(policy([everywhere], { canary }), packet, SOMEONE, clients(), NOW)
     const four = { family: 4, words: words('192.0.2.9'), port: 9 } as const
     const to4 = (destination: string, port: number) =>
       read(ipv4({ destination }, tcp({ destinationPort: port })))
@@ -130,11 +120,11 @@ t.test(
 
 t.test('a rule with users lets just these users pass', async (t) => {
   const rules = [rule({ users: [0, 42] })]
-  t.equal(judge(rules, tcp4(), { uid: 0, known: false }).reason, 'rule')
-  t.equal(judge(rules, tcp4(), { uid: 42, known: false }).reason, 'rule')
-  t.equal(judge(rules, tcp4(), { uid: 33, known: false }), NOT_ALLOWLISTED)
+  t.equal(judge(rules, tcp4(), { uid: 0, known: false, device: 0 }).reason, 'rule')
+  t.equal(judge(rules, tcp4(), { uid: 42, known: false, device: 0 }).reason, 'rule')
+  t.equal(judge(rules, tcp4(), { uid: 33, known: false, device: 0 }), NOT_ALLOWLISTED)
   t.equal(
-    judge(rules, tcp4(), { uid: 33, known: true }),
+    judge(rules, tcp4(), { uid: 33, known: true, device: 0 }),
     NOT_ALLOWLISTED,
     'a known connection changes no user',
   )
@@ -215,54 +205,24 @@ t.test('a rule of names allows nothing until their addresses are learned, then j
   t.equal(judge([named], tcp4()), NOT_ALLOWLISTED, 'and no longer when they are forgotten')
 })
 
-t.test('a bare SYN is never a session, whatever session its port has; SYN-ACK and ACK are', async (t) => {
-  const clients = inbound()
-  clients.services.tcp[443] = 1
-  clients.sessions.seen(4, IPPROTO_TCP, words('192.0.2.1'), 443, words('198.51.100.2'), 51000, clients.now)
-  const judged = (flags: number) =>
-    decide(policy(), tcp4({ sourcePort: 443, destinationPort: 51000, flags }), SOMEONE, clients, NOW)
-  for (const flags of [TCPHDR_SYN, TCPHDR_SYN | TCPHDR_FIN, TCPHDR_SYN | TCPHDR_RST, TCPHDR_SYN | 0xc0])
-    t.equal(judged(flags), NOT_ALLOWLISTED, `flags ${flags}`)
-  for (const flags of [TCPHDR_SYN | TCPHDR_ACK, TCPHDR_ACK, TCPHDR_ACK | TCPHDR_FIN, TCPHDR_RST])
-    t.equal(judged(flags), SESSION, `flags ${flags}`)
-})
-
-t.test('a TCP answer needs a listening port and a client that is connected now', async (t) => {
-  const clients = inbound()
-  clients.sessions.seen(4, IPPROTO_TCP, words('192.0.2.1'), 443, words('198.51.100.2'), 51000, clients.now)
+t.test('what answers a client is accepted as such, and needs no rule', async (t) => {
+  const host = clients()
+  host.services.tcp[443] = 1
   const answer = tcp4({ sourcePort: 443, destinationPort: 51000, flags: TCPHDR_ACK })
-  const judged = (packet = answer) => decide(policy(), packet, SOMEONE, clients, NOW)
-  t.equal(judged(), NOT_ALLOWLISTED, 'nobody listens there')
-  clients.services.udp[443] = 1
-  t.equal(judged(), NOT_ALLOWLISTED, 'a UDP service is none of TCP')
-  clients.services.tcp[443] = 1
-  t.equal(judged(), SESSION)
-  const toAnother = tcp4({ sourcePort: 443, destinationPort: 51001, flags: TCPHDR_ACK })
-  t.equal(judged(toAnother), NOT_ALLOWLISTED, 'not a client')
-  clients.now += 101
-  t.equal(judged(), NOT_ALLOWLISTED, 'the client is long gone')
+  t.equal(decide(policy(), answer, SOMEONE, host, NOW), NOT_ALLOWLISTED)
+  host.socket = 'established'
+  t.equal(decide(policy(), answer, SOMEONE, host, NOW), SESSION)
 })
 
-t.test('a UDP answer needs a service port and a client seen within the timeout', async (t) => {
-  const clients = inbound()
-  clients.sessions.seen(4, IPPROTO_UDP, words('192.0.2.1'), 443, words('198.51.100.2'), 51000, clients.now)
-  const answer = udp4({ sourcePort: 443, destinationPort: 51000 })
-  const judged = () => decide(policy(), answer, SOMEONE, clients, NOW)
-  t.equal(judged(), NOT_ALLOWLISTED, 'no service has the port')
-  clients.services.tcp[443] = 1
-  t.equal(judged(), NOT_ALLOWLISTED, 'a TCP service is none of UDP')
-  clients.services.udp[443] = 1
-  t.equal(judged(), SESSION)
-  clients.now += 11
-  t.equal(judged(), NOT_ALLOWLISTED)
-})
-
-t.test('protocols without ports are never a session', async (t) => {
-  const clients = inbound()
-  clients.services.tcp.fill(1)
-  clients.services.udp.fill(1)
-  const ping = read(ipv4({ protocol: IPPROTO_ICMP }, icmp(8)))
-  t.equal(decide(policy(), ping, SOMEONE, clients, NOW), NOT_ALLOWLISTED)
+t.test('a callback comes after the sessions and before the rules', async (t) => {
+  const service = { protocol: 'tcp', port: 21 } as const
+  const host = clients([{ service, protocol: 'tcp', ports: [{ first: 1024, last: 65535 }], perSession: 1 }])
+  host.socket = 'established'
+  host.callbacks.seen(4, IPPROTO_TCP, words('192.0.2.1'), 21, words('198.51.100.2'), 50000, host.now)
+  const call = tcp4({ sourcePort: 20, destinationPort: 2000 })
+  t.equal(decide(policy([rule()]), call, SOMEONE, host, NOW), CALLBACK)
+  t.equal(decide(policy([rule()]), call, SOMEONE, host, NOW).reason, 'rule', 'one a session was allowed')
+  t.equal(decide(policy(), call, SOMEONE, host, NOW), NOT_ALLOWLISTED)
 })
 
 t.test(

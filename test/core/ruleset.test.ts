@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
-import { render, renderHosts, renderUpdate } from '../../src/core/ruleset.js'
-import { CASES, HOSTS, NOW } from './policies.js'
+import { render, renderHosts, renderSocketFacts, renderUpdate } from '../../src/core/ruleset.js'
+import { CASES, HOSTS, NOW, v4, v6 } from './policies.js'
 
 const golden = (name: string) => new URL(`../../../test/golden/${name}.nft`, import.meta.url)
 
@@ -24,6 +24,37 @@ t.test(
     }
   },
 )
+
+t.test('an update keeps whom the kernel has seen come in: nobody else knows these clients', async (t) => {
+  const update = renderUpdate('', 'xtables', ['clients4', 'clients6', 'approved4'])
+  t.notMatch(update, /clients/)
+  t.match(update, /delete set inet checkvalve approved4/)
+})
+
+t.test('what the sockets tell takes the place of what they told before', async (t) => {
+  const opened = [v4(198, 51, 100, 2), v6(0, 2)].map(({ family, words: remote }) => {
+    const local = family === 4 ? v4(192, 0, 2, 1).words : v6(0, 1).words
+    return { family, local, localPort: 40000, remote, remotePort: 80 }
+  })
+  t.equal(
+    renderSocketFacts({ services: { tcp: [22, 443], udp: [443] }, opened }),
+    [
+      'flush set inet checkvalve tcp_services',
+      'add element inet checkvalve tcp_services { 22, 443 }',
+      'flush set inet checkvalve udp_services',
+      'add element inet checkvalve udp_services { 443 }',
+      'flush set inet checkvalve opened4',
+      'add element inet checkvalve opened4 { 192.0.2.1 . 40000 . 198.51.100.2 . 80 }',
+      'flush set inet checkvalve opened6',
+      'add element inet checkvalve opened6 { 2001:db8::1 . 40000 . 2001:db8::2 . 80 }',
+    ].join('\n'),
+  )
+  const sets = ['tcp_services', 'udp_services', 'opened4', 'opened6']
+  t.equal(
+    renderSocketFacts({ services: { tcp: [], udp: [] }, opened: [] }),
+    sets.map((set) => `flush set inet checkvalve ${set}`).join('\n'),
+  )
+})
 
 t.test('new addresses take the place of the old ones in one transaction', async (t) => {
   t.equal(

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { type SessionProtocol, SessionTable } from '../../src/core/sessions.js'
+import { type SessionProtocol, SessionTable, SOURCES, type Source } from '../../src/core/sessions.js'
 import { halfSipHash } from '../../src/core/siphash.js'
 import { type Family, IPPROTO_TCP, IPPROTO_UDP, type Words } from '../../src/core/types.js'
 import { words } from './packets.js'
@@ -14,6 +14,16 @@ function table(capacity: number, tcpTimeout = 1000, udpTimeout = 100): SessionTa
 
 type Key = readonly [Family, SessionProtocol, Words, number, Words, number]
 
+/** Whether the table knows a session. */
+function has(sessions: SessionTable, ...session: readonly [...Key, now: number]): boolean {
+  return sessions.silence(...session) < Number.POSITIVE_INFINITY
+}
+
+/** All sessions of a protocol. */
+function sizeOf(sessions: SessionTable, protocol: SessionProtocol): number {
+  return SOURCES.reduce((sum, source) => sum + sessions.sizeOf(protocol, source), 0)
+}
+
 /** Client number `n` of a service. */
 function client(n: number, protocol: SessionProtocol = IPPROTO_TCP): Key {
   return [4, protocol, LOCAL, 443, words('203.0.113.7'), n]
@@ -24,11 +34,11 @@ const udpClient = (n: number) => client(n, IPPROTO_UDP)
 
 t.test('a session is known once it was seen, and no longer once it was removed', async (t) => {
   const sessions = table(10)
-  t.notOk(sessions.has(...tcpClient(1), 0))
+  t.notOk(has(sessions, ...tcpClient(1), 0))
   sessions.seen(...tcpClient(1), 0)
-  t.ok(sessions.has(...tcpClient(1), 0))
+  t.ok(has(sessions, ...tcpClient(1), 0))
   t.ok(sessions.remove(...tcpClient(1)))
-  t.notOk(sessions.has(...tcpClient(1), 0))
+  t.notOk(has(sessions, ...tcpClient(1), 0))
   t.notOk(sessions.remove(...tcpClient(1)))
 })
 
@@ -51,8 +61,8 @@ t.test('a session is only itself: each part of its key tells it from others', as
     others.push([6, IPPROTO_TCP, changed(local), 443, remote, 50000])
     others.push([6, IPPROTO_TCP, local, 443, changed(remote), 50000])
   }
-  for (const other of others) t.notOk(sessions.has(...other, 0), other.join(' '))
-  t.ok(sessions.has(...known, 0))
+  for (const other of others) t.notOk(has(sessions, ...other, 0), other.join(' '))
+  t.ok(has(sessions, ...known, 0))
 })
 
 t.test('the addresses are copied: the caller may reuse the arrays it looked up with', async (t) => {
@@ -60,24 +70,51 @@ t.test('the addresses are copied: the caller may reuse the arrays it looked up w
   const remote = words('203.0.113.9')
   sessions.seen(4, IPPROTO_TCP, LOCAL, 443, remote, 50000, 0)
   remote.fill(0)
-  t.ok(sessions.has(4, IPPROTO_TCP, LOCAL, 443, words('203.0.113.9'), 50000, 0))
+  t.ok(has(sessions, 4, IPPROTO_TCP, LOCAL, 443, words('203.0.113.9'), 50000, 0))
 })
 
 t.test('a session counts until its timeout has passed, and being asked does not prolong it', async (t) => {
   const sessions = table(10, 1000, 100)
   sessions.seen(...tcpClient(1), 50)
   sessions.seen(...udpClient(1), 50)
-  t.ok(sessions.has(...udpClient(1), 149))
-  t.notOk(sessions.has(...udpClient(1), 150))
-  t.ok(sessions.has(...tcpClient(1), 1049))
-  t.notOk(sessions.has(...tcpClient(1), 1050))
+  t.ok(has(sessions, ...udpClient(1), 149))
+  t.notOk(has(sessions, ...udpClient(1), 150))
+  t.ok(has(sessions, ...tcpClient(1), 1049))
+  t.notOk(has(sessions, ...tcpClient(1), 1050))
+})
+
+t.test('the silence of a session runs from its last packet', async (t) => {
+  const sessions = table(10, 1000, 100)
+  t.equal(sessions.silence(...tcpClient(1), 50), Number.POSITIVE_INFINITY)
+  sessions.seen(...tcpClient(1), 50)
+  t.equal(sessions.silence(...tcpClient(1), 50), 0)
+  t.equal(sessions.silence(...tcpClient(1), 1049), 999)
+  t.equal(sessions.silence(...tcpClient(1), 1050), Number.POSITIVE_INFINITY)
+})
+
+t.test('a session is counted under whoever told of it last', async (t) => {
+  const sessions = table(3)
+  const counts = () => SOURCES.map((source) => sessions.sizeOf(IPPROTO_TCP, source))
+  sessions.seen(...tcpClient(1), 0, 'conntrack')
+  sessions.seen(...tcpClient(2), 0, 'socket')
+  sessions.seen(...tcpClient(3), 0, 'socket')
+  t.same(counts(), [1, 2])
+  sessions.seen(...tcpClient(1), 1, 'socket')
+  sessions.seen(...tcpClient(2), 1, 'conntrack')
+  t.same(counts(), [1, 2])
+  sessions.remove(...tcpClient(1))
+  sessions.seen(...tcpClient(4), 2, 'socket')
+  sessions.seen(...tcpClient(5), 2, 'conntrack')
+  t.same(counts(), [2, 1], 'that of client 3 had to go')
+  sessions.clear()
+  t.same(counts(), [0, 0])
 })
 
 t.test('a packet refreshes its session', async (t) => {
   const sessions = table(10, 1000, 100)
   sessions.seen(...udpClient(1), 0)
   sessions.seen(...udpClient(1), 90)
-  t.ok(sessions.has(...udpClient(1), 189))
+  t.ok(has(sessions, ...udpClient(1), 189))
   t.equal(sessions.size, 1)
 })
 
@@ -87,11 +124,11 @@ t.test('expiry removes what is past its timeout, never more than the limit at on
   for (let n = 0; n < 5; n++) sessions.seen(...tcpClient(n), n + 5)
   t.equal(sessions.expire(99, 10), 0)
   t.equal(sessions.expire(102, 2), 2)
-  t.equal(sessions.sizeOf(IPPROTO_UDP), 3)
+  t.equal(sizeOf(sessions, IPPROTO_UDP), 3)
   t.equal(sessions.expire(102, 10), 1)
   t.equal(sessions.expire(1006, 3), 3)
   t.equal(sessions.expire(1006, 10), 1)
-  t.same([sessions.sizeOf(IPPROTO_UDP), sessions.sizeOf(IPPROTO_TCP), sessions.size], [0, 3, 3])
+  t.same([sizeOf(sessions, IPPROTO_UDP), sizeOf(sessions, IPPROTO_TCP), sessions.size], [0, 3, 3])
   t.equal(sessions.evicted, 0)
 })
 
@@ -102,10 +139,10 @@ t.test('a full table lets the session longest without a packet go, and counts it
   sessions.seen(...tcpClient(3), 3)
   sessions.seen(...tcpClient(1), 4)
   sessions.seen(...tcpClient(4), 5)
-  t.notOk(sessions.has(...udpClient(2), 5))
+  t.notOk(has(sessions, ...udpClient(2), 5))
   sessions.seen(...udpClient(5), 6)
-  t.notOk(sessions.has(...tcpClient(3), 6))
-  t.ok(sessions.has(...tcpClient(1), 6))
+  t.notOk(has(sessions, ...tcpClient(3), 6))
+  t.ok(has(sessions, ...tcpClient(1), 6))
   t.same([sessions.size, sessions.evicted], [3, 2])
 })
 
@@ -114,8 +151,8 @@ t.test('of a TCP and a UDP session of the same second, the UDP session goes', as
   sessions.seen(...tcpClient(1), 1)
   sessions.seen(...udpClient(2), 1)
   sessions.seen(...tcpClient(3), 1)
-  t.ok(sessions.has(...tcpClient(1), 1))
-  t.notOk(sessions.has(...udpClient(2), 1))
+  t.ok(has(sessions, ...tcpClient(1), 1))
+  t.notOk(has(sessions, ...udpClient(2), 1))
 })
 
 t.test('no living session goes while one past its timeout holds a place', async (t) => {
@@ -123,7 +160,7 @@ t.test('no living session goes while one past its timeout holds a place', async 
   sessions.seen(...tcpClient(1), 1)
   sessions.seen(...udpClient(2), 2)
   sessions.seen(...tcpClient(3), 200)
-  t.ok(sessions.has(...tcpClient(1), 200))
+  t.ok(has(sessions, ...tcpClient(1), 200))
   t.same([sessions.size, sessions.evicted], [2, 0])
 })
 
@@ -132,7 +169,7 @@ t.test('a table of one session holds the newest one', async (t) => {
   for (let n = 1; n <= 100; n++) {
     sessions.seen(...client(n, n % 2 === 0 ? IPPROTO_TCP : IPPROTO_UDP), 1)
     t.equal(sessions.size, 1)
-    t.ok(sessions.has(...client(n, n % 2 === 0 ? IPPROTO_TCP : IPPROTO_UDP), 1))
+    t.ok(has(sessions, ...client(n, n % 2 === 0 ? IPPROTO_TCP : IPPROTO_UDP), 1))
   }
   t.equal(sessions.evicted, 99)
 })
@@ -141,12 +178,12 @@ t.test('a clock that steps back neither revives nor loses sessions', async (t) =
   const sessions = table(3, 1000, 100)
   sessions.seen(...udpClient(1), 500)
   sessions.seen(...udpClient(2), 3)
-  t.ok(sessions.has(...udpClient(1), 0))
-  t.ok(sessions.has(...udpClient(2), 599))
+  t.ok(has(sessions, ...udpClient(1), 0))
+  t.ok(has(sessions, ...udpClient(2), 599))
   t.equal(sessions.expire(0, 10), 0)
   t.equal(sessions.expire(600, 10), 2)
   sessions.seen(...udpClient(3), 0)
-  t.ok(sessions.has(...udpClient(3), 699))
+  t.ok(has(sessions, ...udpClient(3), 699))
 })
 
 t.test('a cleared table is empty and works on', async (t) => {
@@ -154,9 +191,9 @@ t.test('a cleared table is empty and works on', async (t) => {
   for (let n = 0; n < 6; n++) sessions.seen(...tcpClient(n), 0)
   sessions.clear()
   t.same([sessions.size, sessions.evicted], [0, 2])
-  for (let n = 0; n < 6; n++) t.notOk(sessions.has(...tcpClient(n), 0))
+  for (let n = 0; n < 6; n++) t.notOk(has(sessions, ...tcpClient(n), 0))
   for (let n = 0; n < 4; n++) sessions.seen(...udpClient(n), 0)
-  for (let n = 0; n < 4; n++) t.ok(sessions.has(...udpClient(n), 0))
+  for (let n = 0; n < 4; n++) t.ok(has(sessions, ...udpClient(n), 0))
 })
 
 t.test('sessions that all fall on the last slot are found, and the others stay when some go', async (t) => {
@@ -169,9 +206,9 @@ t.test('sessions that all fall on the last slot are found, and the others stay w
   }
   const sessions = table(capacity)
   for (const key of colliding) sessions.seen(...key, 0)
-  t.ok(colliding.every((key) => sessions.has(...key, 0)))
+  t.ok(colliding.every((key) => has(sessions, ...key, 0)))
   for (const [i, key] of colliding.entries()) if (i % 3 === 0) sessions.remove(...key)
-  t.ok(colliding.every((key, i) => sessions.has(...key, 0) === (i % 3 !== 0)))
+  t.ok(colliding.every((key, i) => has(sessions, ...key, 0) === (i % 3 !== 0)))
 })
 
 /** Two values for one word of an IPv4 key (local, remote, ports) that give the same hash as the table keeps it. */
@@ -196,11 +233,11 @@ t.test('two sessions whose hashes are equal to the last bit are still told apart
     }) as [Key, Key]
     const sessions = table(4)
     sessions.seen(...one, 0)
-    t.notOk(sessions.has(...other, 0))
+    t.notOk(has(sessions, ...other, 0))
     sessions.seen(...other, 0)
     t.equal(sessions.size, 2)
     t.ok(sessions.remove(...one))
-    t.ok(sessions.has(...other, 0))
+    t.ok(has(sessions, ...other, 0))
   }
 })
 
@@ -224,7 +261,7 @@ t.test('a capacity that cannot be used is refused at the start', async (t) => {
 
 /** What the table should do, with a Map whose order is that of the last packets. */
 class Model {
-  readonly sessions = new Map<string, { protocol: SessionProtocol; seen: number }>()
+  readonly sessions = new Map<string, { protocol: SessionProtocol; seen: number; source: Source }>()
   clock = 0
   evicted = 0
 
@@ -233,21 +270,24 @@ class Model {
     readonly timeouts: Record<SessionProtocol, number>,
   ) {}
 
-  seen(name: string, protocol: SessionProtocol, now: number): void {
+  seen(name: string, protocol: SessionProtocol, now: number, source: Source): void {
     this.clock = Math.max(this.clock, now)
     if (!this.sessions.delete(name) && this.sessions.size === this.capacity) this.makeRoom()
-    this.sessions.set(name, { protocol, seen: this.clock })
+    this.sessions.set(name, { protocol, seen: this.clock, source })
   }
 
-  has(name: string, now: number): boolean {
+  silence(name: string, now: number): number {
     const session = this.sessions.get(name)
-    if (session === undefined) return false
-    return Math.max(this.clock, now) - session.seen < this.timeouts[session.protocol]
+    if (session === undefined) return Number.POSITIVE_INFINITY
+    const silence = Math.max(this.clock, now) - session.seen
+    return silence < this.timeouts[session.protocol] ? silence : Number.POSITIVE_INFINITY
   }
 
   expire(now: number, limit: number): number {
     this.clock = Math.max(this.clock, now)
-    const names = [...this.sessions.keys()].filter((name) => !this.has(name, this.clock))
+    const names = [...this.sessions.keys()].filter(
+      (name) => this.silence(name, this.clock) === Number.POSITIVE_INFINITY,
+    )
     const isUdp = (name: string) => this.sessions.get(name)!.protocol === IPPROTO_UDP
     const ordered = [...names.filter(isUdp), ...names.filter((name) => !isUdp(name))].slice(0, limit)
     for (const name of ordered) this.sessions.delete(name)
@@ -264,8 +304,9 @@ class Model {
     this.evicted++
   }
 
-  sizeOf(protocol: SessionProtocol): number {
-    return [...this.sessions.values()].filter((session) => session.protocol === protocol).length
+  sizeOf(protocol: SessionProtocol, source: Source): number {
+    return [...this.sessions.values()].filter((one) => one.protocol === protocol && one.source === source)
+      .length
   }
 }
 
@@ -300,10 +341,11 @@ function differences(capacity: number, operations: number, seed: number): string
     }
     const action = random(20)
     if (action < 9) {
-      sessions.seen(...key, now)
-      model.seen(name, key[1], now)
+      const source = SOURCES[random(2)]!
+      sessions.seen(...key, now, source)
+      model.seen(name, key[1], now, source)
     } else if (action < 16) {
-      check('has', sessions.has(...key, now), model.has(name, now))
+      check('silence', sessions.silence(...key, now), model.silence(name, now))
     } else if (action < 18) {
       check('remove', sessions.remove(...key), model.sessions.delete(name))
     } else if (action < 19) {
@@ -316,9 +358,11 @@ function differences(capacity: number, operations: number, seed: number): string
     check('size', sessions.size, model.sessions.size)
     check('evicted', sessions.evicted, model.evicted)
     if (step % 16 !== 0) continue
-    check('UDP', sessions.sizeOf(IPPROTO_UDP), model.sizeOf(IPPROTO_UDP))
+    for (const protocol of [IPPROTO_TCP, IPPROTO_UDP] as const)
+      for (const source of SOURCES)
+        check(source, sessions.sizeOf(protocol, source), model.sizeOf(protocol, source))
     for (const [n, each] of keys.entries())
-      check('has', sessions.has(...each, now), model.has(String(n), now))
+      check('silence', sessions.silence(...each, now), model.silence(String(n), now))
   }
   return wrong
 }

@@ -1,7 +1,7 @@
 import { HOST_LE } from 'node-netfilter-queue'
 import t from 'tap'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/types.js'
-import { connectionOf, diagRequest, localPort } from '../../src/kernel/listeners.js'
+import { connectionOf, diagRequest, localPort } from '../../src/kernel/sock-diag-wire.js'
 
 // include/linux/socket.h, include/net/tcp_states.h
 const AF_INET = 2
@@ -37,7 +37,7 @@ t.test('a message cut short has no port, and reading it does not throw', async (
     t.equal(localPort(new DataView(new ArrayBuffer(length)), 0, length), undefined)
 })
 
-/** struct inet_diag_msg with two ends; see listeners.ts for its fields. */
+/** struct inet_diag_msg with two ends; see sock-diag-wire.ts for its fields. */
 function diagMessage(family: number, source: readonly number[], destination: readonly number[]): DataView {
   const view = new DataView(new ArrayBuffer(72))
   view.setUint8(0, family)

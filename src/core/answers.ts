@@ -1,0 +1,100 @@
+/** Whether a packet answers a client: for what the kernel's connection tracking does not know, or not any more. */
+import type { Callbacks } from './callbacks.js'
+import { type Packet, TCPHDR_ACK, TCPHDR_SYN } from './packet.js'
+import type { SessionTable } from './sessions.js'
+import { type Family, IPPROTO_TCP, IPPROTO_UDP, type SocketState, type Words } from './types.js'
+
+/** Local ports that serve clients, as flags by port number. Kept current by whoever watches the sockets. */
+export interface Services {
+  readonly tcp: Uint8Array
+  readonly udp: Uint8Array
+}
+
+/**
+ * Asks the kernel for the TCP socket with these two ends.
+ * @param device index of the device that the packet leaves by, 0 for any
+ */
+export type SocketLookUp = (
+  family: Family,
+  local: Words,
+  localPort: number,
+  remote: Words,
+  remotePort: number,
+  device: number,
+) => SocketState
+
+/** What the host knows of its clients. */
+export interface Inbound {
+  readonly sessions: SessionTable
+  /** TCP connections that this host itself has opened: whatever their socket looks like, nobody there is a client. */
+  readonly opened: SessionTable
+  readonly services: Services
+  readonly callbacks: Callbacks
+  readonly lookUp: SocketLookUp
+  /** Whole seconds of a monotonic clock, kept current by the owner. */
+  now: number
+}
+
+/** Who sent a packet. */
+export interface Sender {
+  /** User id, or -1 where the kernel names none (a socket already closed, or the kernel itself). */
+  uid: number
+  /** An earlier policy approved this connection. */
+  known: boolean
+  /** Index of the device that the packet leaves by. */
+  device: number
+}
+
+/** For so many seconds a TCP session is believed without asking the kernel again. */
+const BELIEVED_S = 60
+
+/** The first rule of all: the packet comes from a port that serves clients, and goes to one who came in. */
+export function answersClient(packet: Packet, sender: Sender, inbound: Inbound): boolean {
+  const { protocol, sourcePort } = packet
+  if (protocol === IPPROTO_TCP)
+    return inbound.services.tcp[sourcePort] === 1 && answersTcp(packet, sender, inbound)
+  if (protocol !== IPPROTO_UDP || inbound.services.udp[sourcePort] !== 1) return false
+  return silenceOf(packet, IPPROTO_UDP, inbound) < Number.POSITIVE_INFINITY
+}
+
+/**
+ * Never a bare SYN: that starts a connection, whatever port it comes from. A SYN with ACK that no user has sent is the
+ * kernel's own answer to a client that has no socket yet (under a flood of SYNs it keeps none); a program that forges
+ * one has a user.
+ */
+function answersTcp(packet: Packet, sender: Sender, inbound: Inbound): boolean {
+  const handshake = packet.tcpFlags & (TCPHDR_SYN | TCPHDR_ACK)
+  if (handshake === TCPHDR_SYN || isOpened(packet, inbound)) return false
+  if (handshake === (TCPHDR_SYN | TCPHDR_ACK) && sender.uid === -1) return true
+  const silence = silenceOf(packet, IPPROTO_TCP, inbound)
+  return silence < BELIEVED_S || witnessed(packet, sender, inbound, silence)
+}
+
+/** The socket is the better witness: the table remembers clients that may have left. */
+function witnessed(packet: Packet, sender: Sender, inbound: Inbound, silence: number): boolean {
+  const { family, source, sourcePort, destination, destinationPort } = packet
+  const { sessions, callbacks, now } = inbound
+  const state = inbound.lookUp(family, source, sourcePort, destination, destinationPort, sender.device)
+  if (state === 'unknown') return silence < Number.POSITIVE_INFINITY
+  if (state !== 'none') {
+    sessions.seen(family, IPPROTO_TCP, source, sourcePort, destination, destinationPort, now, 'socket')
+    callbacks.seen(family, IPPROTO_TCP, source, sourcePort, destination, destinationPort, now)
+  } else sessions.remove(family, IPPROTO_TCP, source, sourcePort, destination, destinationPort)
+  return state !== 'none'
+}
+
+function silenceOf(
+  packet: Packet,
+  protocol: typeof IPPROTO_TCP | typeof IPPROTO_UDP,
+  { sessions, now }: Inbound,
+): number {
+  const { family, source, sourcePort, destination, destinationPort } = packet
+  return sessions.silence(family, protocol, source, sourcePort, destination, destinationPort, now)
+}
+
+function isOpened(packet: Packet, { opened, now }: Inbound): boolean {
+  const { family, source, sourcePort, destination, destinationPort } = packet
+  if (opened.size === 0) return false
+  const silence = opened.silence(family, IPPROTO_TCP, source, sourcePort, destination, destinationPort, now)
+  return silence < Number.POSITIVE_INFINITY
+}

@@ -1,0 +1,117 @@
+import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket } from 'node-netfilter-queue'
+import {
+  type Connection,
+  type Family,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  type SocketState,
+  type Words,
+} from '../core/types.js'
+import {
+  AF_INET,
+  AF_INET6,
+  connectionOf,
+  diagRequest,
+  LookUp,
+  localPort,
+  socketState,
+  TCP_CLOSE,
+  TCP_ESTABLISHED,
+  TCP_LISTEN,
+} from './sock-diag-wire.js'
+
+const FAMILIES = [AF_INET, AF_INET6] as const
+/** The answer to one look-up, attributes that nobody asked for included. */
+const ANSWER_LENGTH = 1024
+
+/** Asks the kernel for the sockets of this network namespace, by sock_diag(7). */
+export class Sockets {
+  /** Look-ups of single connections, by what came of them. */
+  readonly lookups: Record<SocketState, number> = { established: 0, transient: 0, none: 0, unknown: 0 }
+  readonly #dumps = new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG, slots: 4 })
+  readonly #asked = new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG, slots: 1, slotSize: ANSWER_LENGTH })
+  readonly #question = new LookUp()
+  readonly #answer = new Uint8Array(ANSWER_LENGTH)
+  readonly #answerView = new DataView(this.#answer.buffer)
+  #last: Promise<unknown> = Promise.resolve()
+
+  /**
+   * The ports of listening TCP sockets and of unconnected UDP sockets, as sets of port numbers.
+   * @throws NetlinkError (rejects) where the kernel lacks inet_diag
+   */
+  listening(): Promise<{ tcp: Set<number>; udp: Set<number> }> {
+    return this.#inTurn(async () => {
+      const tcp = await this.#ports(IPPROTO_TCP, TCP_LISTEN)
+      const udp = await this.#ports(IPPROTO_UDP, TCP_CLOSE)
+      return { tcp, udp }
+    })
+  }
+
+  /** All established TCP connections. @throws NetlinkError (rejects) */
+  connections(): Promise<Connection[]> {
+    return this.#inTurn(async () => {
+      const found: Connection[] = []
+      for (const family of FAMILIES) {
+        const request = diagRequest(family, IPPROTO_TCP, TCP_ESTABLISHED)
+        await this.#dumps.request(request, 'listing connections', ({ view, payload, end }) => {
+          const connection = connectionOf(view, payload, end)
+          if (connection) found.push(connection)
+        })
+      }
+      return found
+    })
+  }
+
+  /**
+   * Whether a TCP socket of this host has these two ends and a client behind it. The kernel answers at once: this waits
+   * for nothing, and allocates nothing.
+   * @param device index of the device that the packet leaves by, 0 for any
+   */
+  readonly lookUp = (
+    family: Family,
+    local: Words,
+    localPort: number,
+    remote: Words,
+    remotePort: number,
+    device: number,
+  ): SocketState => {
+    this.#question.set(family, local, localPort, remote, remotePort, device)
+    const state = this.#ask()
+    this.lookups[state]++
+    return state
+  }
+
+  close(): void {
+    this.#dumps.close()
+    this.#asked.close()
+  }
+
+  #ask(): SocketState {
+    try {
+      const length = this.#asked.exchange(this.#question.message, this.#answer, 'looking up a connection')
+      return socketState(this.#answerView, length)
+    } catch (error) {
+      if (error instanceof NetlinkError) return 'unknown'
+      throw error
+    }
+  }
+
+  /** The kernel runs one dump a socket at a time. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work)
+    this.#last = result.catch(() => {})
+    return result
+  }
+
+  async #ports(protocol: number, state: number): Promise<Set<number>> {
+    const ports = new Set<number>()
+    for (const family of FAMILIES) {
+      const request = diagRequest(family, protocol, state)
+      await this.#dumps.request(request, 'listing sockets', ({ view, payload, end }) => {
+        const port = localPort(view, payload, end)
+        if (port !== undefined) ports.add(port)
+      })
+    }
+    return ports
+  }
+}

@@ -1,0 +1,35 @@
+/** What a host knows of its clients, for tests: nobody, at first, and no socket. */
+import type { Inbound } from '../../src/core/answers.js'
+import { type CallbackSpec, Callbacks } from '../../src/core/callbacks.js'
+import { SessionTable } from '../../src/core/sessions.js'
+import type { SocketState } from '../../src/core/types.js'
+
+export const TCP_TIMEOUT = 1000
+export const UDP_TIMEOUT = 10
+
+export interface Clients extends Inbound {
+  /** What the kernel says of any socket. */
+  socket: SocketState
+  /** The look-ups so far: local port, remote port, device. */
+  readonly asked: (readonly [localPort: number, remotePort: number, device: number])[]
+}
+
+export function clients(callbacks: readonly CallbackSpec[] = []): Clients {
+  const seed = Uint32Array.of(1, 2)
+  const table = (tcpTimeout: number) =>
+    new SessionTable({ capacity: 16, tcpTimeout, udpTimeout: UDP_TIMEOUT, seed })
+  const made: Clients = {
+    sessions: table(TCP_TIMEOUT),
+    opened: table(0x7fffffff),
+    services: { tcp: new Uint8Array(65536), udp: new Uint8Array(65536) },
+    callbacks: new Callbacks(callbacks, UDP_TIMEOUT),
+    lookUp: (_family, _local, localPort, _remote, remotePort, device) => {
+      made.asked.push([localPort, remotePort, device])
+      return made.socket
+    },
+    now: 1000,
+    socket: 'none',
+    asked: [],
+  }
+  return made
+}
