@@ -16,7 +16,7 @@ import {
 } from './kernel/conntrack-wire.js'
 import { noServices, setServices, trustedServices, unprivilegedPortStart } from './kernel/services.js'
 import { Sockets } from './kernel/sockets.js'
-import { Opened } from './opened.js'
+import { Connections, Opened, type Witnesses } from './opened.js'
 
 /** Sessions expired in one go: the rest waits for the next tick, so that no tick is long. */
 const EXPIRED_AT_ONCE = 10_000
@@ -41,6 +41,7 @@ export class InboundWatch {
   readonly #config: Config['sessions']
   readonly #conntrack: Conntrack
   readonly #opened: Opened
+  readonly #seed = crypto.getRandomValues(new Uint32Array(2))
   readonly #firstUnprivileged = unprivilegedPortStart()
   #listening: ReadonlySet<number> = new Set()
   #local = PrefixSet.empty
@@ -50,15 +51,15 @@ export class InboundWatch {
   /** @throws NetlinkError when the kernel has no connection tracking events */
   constructor(config: Config['sessions']) {
     const { capacity, tcpTimeout, udpTimeout } = config
-    const seed = crypto.getRandomValues(new Uint32Array(2))
+    const seed = this.#seed
     this.#config = config
     const sessions = new SessionTable({ capacity, tcpTimeout, udpTimeout, seed })
     const services = noServices()
-    this.#opened = new Opened({ seed, sessions })
+    this.#opened = new Opened(seed)
     this.inbound = {
       sessions,
       services,
-      opened: this.#opened.table,
+      opened: this.#opened.set.table,
       callbacks: new Callbacks(config.callbacks, udpTimeout),
       lookUp: this.sockets.lookUp,
       now: monotonicSeconds(),
@@ -87,24 +88,36 @@ export class InboundWatch {
    */
   async start(before: readonly Connection[]): Promise<void> {
     await this.refreshServices()
-    this.#opened.remember(before, this.inbound.now)
+    this.#opened.remember(before)
     await this.findOpened()
   }
 
   /** Finds the TCP connections that this host has opened and still has. @throws NetlinkError (rejects) */
   async findOpened(): Promise<void> {
-    const called = this.#opened.newCalls()
+    const witnesses = {
+      listening: this.#listening,
+      called: new Connections(this.#seed),
+      came: new Connections(this.#seed),
+    }
     await this.#conntrack.dump(undefined, (flow) => {
       this.#onFlow(flow)
-      if (flow.protocol === IPPROTO_TCP && isOpen(flow) && this.#isOwnCall(flow)) called.note(flow)
+      this.#testify(flow, witnesses)
     })
     const connections = await this.sockets.connections()
     this.#opened.find(
       connections.filter(({ family, remote }) => !this.#local.has(family, remote)),
-      this.#listening,
-      called,
-      this.inbound.now,
+      witnesses,
     )
+  }
+
+  /** Whether the kernel has seen who called whom. Of clients, only those matter whose port nobody listens on. */
+  #testify(flow: Flow, { listening, called, came }: Witnesses): void {
+    const { family, protocol, source, sourcePort, destination, destinationPort } = flow
+    if (protocol !== IPPROTO_TCP || !isOpen(flow) || flow.pickedUp) return
+    const remoteEnd = { family, remote: source, remotePort: sourcePort }
+    if (this.#isOwnCall(flow)) called.add({ ...remoteEnd, local: destination, localPort: destinationPort })
+    else if (!listening.has(sourcePort))
+      came.add({ family, local: source, localPort: sourcePort, remote: destination, remotePort: destinationPort })
   }
 
   /** Looks which ports serve clients now. @throws NetlinkError (rejects) */

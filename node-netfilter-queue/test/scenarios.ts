@@ -1,10 +1,11 @@
-/** The children of lifecycle.test.ts and kernel.test.ts: `node scenarios.js NAME`, in a namespace of their own. */
+/** The children of lifecycle.test.ts, kernel.test.ts and netlink.test.ts: `node scenarios.js NAME`, in a namespace of their own. */
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'
 import { kernelScenarios } from './scenarios-kernel.js'
 import { lifecycleScenarios, workerScenarios } from './scenarios-lifecycle.js'
+import { netlinkScenarios } from './scenarios-netlink.js'
 
 const scenarios: Record<string, () => Promise<unknown>> = isMainThread
-  ? { ...lifecycleScenarios, ...kernelScenarios }
+  ? { ...lifecycleScenarios, ...kernelScenarios, ...netlinkScenarios }
   : workerScenarios
 const name = isMainThread ? process.argv[2] : workerData
 const report = await scenarios[name]!()

@@ -203,7 +203,7 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     'a callback with impossible values',
     'sessions: { callbacks: [{ service: 70000, protocol: icmp, ports: 0, perSession: 0, most: 3 }] }',
     [
-      'main.yaml:1: sessions.callbacks[0].most: is not a setting; there are `service`, `protocol`, `ports` and `perSession`',
+      'main.yaml:1: sessions.callbacks[0].most: unknown key; known here: service, protocol, ports, perSession',
       'main.yaml:1: sessions.callbacks[0].protocol: must be tcp or udp, not "icmp"',
       'main.yaml:1: sessions.callbacks[0].service: must be a port from 1 to 65535, not 70000',
       'main.yaml:1: sessions.callbacks[0].ports: must be a port from 1 to 65535, or a range like "1024-65535", not 0',

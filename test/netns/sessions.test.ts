@@ -4,6 +4,7 @@ import type { Namespace } from '../lab/namespace.js'
 import type { Program } from '../lab/program.js'
 import { CLIENT, createTopology, type Topology, VICTIM, WEB } from '../lab/topology.js'
 import { connect, serveHttp } from '../lab/traffic.js'
+import { HEAR_TCP, HEAR_UDP, last, PUSH_TCP, PUSH_UDP, start } from './scripts.js'
 import { eventually, NODE, pause, Service } from './service.js'
 
 const FORGET = fileURLToPath(new URL('./programs/forget-connections.js', import.meta.url))
@@ -12,36 +13,7 @@ const SETTINGS = `mode: enforce
 infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
 `
 
-/** push-tcp PORT: says a number to each client every 200 ms. */
-const PUSH_TCP = `require('net').createServer((socket) => {
-  let said = 0
-  const timer = setInterval(() => socket.write(++said + '\\n'), 200)
-  socket.on('error', () => {}).on('close', () => clearInterval(timer))
-}).listen(+process.argv[1], () => console.log('listening'))`
-
-/** push-udp PORT: says a number every 200 ms to whoever has sent something; it hears of no error. */
-const PUSH_UDP = `const socket = require('dgram').createSocket('udp6')
-let said = 0
-socket.on('message', (_, from) => setInterval(() => socket.send(String(++said), from.port, from.address, () => {}), 200))
-socket.bind(+process.argv[1], () => console.log('listening'))`
-
-/** hear-tcp HOST PORT, hear-udp HOST PORT: writes each number that comes. */
-const HEAR_TCP = `require('net').connect(+process.argv[2], process.argv[1]).on('data', (data) => process.stdout.write(data))`
-const HEAR_UDP = `const [host, port] = process.argv.slice(1)
-const socket = require('dgram').createSocket(host.includes(':') ? 'udp6' : 'udp4')
-socket.on('message', (data) => console.log(String(data)))
-socket.send('hello', +port, host)`
-
-async function start(place: Namespace, script: string, ...args: (string | number)[]): Promise<Program> {
-  const program = place.spawn([...NODE, '-e', script, ...args.map(String)])
-  await program.until(() => program.stdout || undefined)
-  return program
-}
-
 const forget = (place: Namespace) => place.run([...NODE, FORGET])
-
-/** The last number that was heard. */
-const last = (program: Program) => Number(program.stdout.trim().split('\n').at(-1) || 0)
 
 /** Whether more is heard than until now, and much of it. */
 function goesOn(program: Program): Promise<void> {

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { Packet } from '../../src/core/packet.js'
 import {
+  CALLBACK,
   CANARY,
   compile,
   MALFORMED,
@@ -36,7 +37,7 @@ t.test('a verdict is counted under its own labels, and nothing else is', async (
 t.test('each verdict, reason, protocol and family has a counter of its own', async (t) => {
   const counts = new VerdictCounts()
   const rules = ['resolver', 'time', 'dhcp', 'mirror', 'rule'] as const
-  const decisions = [MALFORMED, CANARY, SESSION, ...rules.map(accept), NOT_ALLOWLISTED]
+  const decisions = [MALFORMED, CANARY, SESSION, CALLBACK, ...rules.map(accept), NOT_ALLOWLISTED]
   t.same(
     decisions.map(({ reason }) => reason),
     REASONS,

@@ -1,0 +1,78 @@
+import t, { type Test } from 'tap'
+import { countArrivals } from '../lab/arrivals.js'
+import { CLIENT, createTopology, MIRROR, type Topology, VICTIM, WEB } from '../lab/topology.js'
+import { connect, httpGet, sendUdp, serveHttp, serveUdpEcho } from '../lab/traffic.js'
+import { begin, HEAR_TCP, last, PUSH_TCP, start } from './scripts.js'
+import { eventually, Service } from './service.js'
+
+const SETTINGS = `mode: enforce
+infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
+mirrors: { hosts: ["${MIRROR.v4}", "${MIRROR.v6}"], ports: [80] }
+`
+/** As operators of busy servers write it: nothing on this host is tracked. */
+const NOTRACK = `table inet own {
+  chain in { type filter hook prerouting priority raw; notrack; }
+  chain out { type filter hook output priority raw; notrack; }
+}`
+const HOSTS = [WEB.client.v4, WEB.client.v6]
+
+async function untracked(t: Test): Promise<[Topology, Service]> {
+  const lab = await createTopology()
+  t.teardown(() => lab.close())
+  await lab.web.run(['nft', '-f', '-'], { input: NOTRACK })
+  const service = await Service.start(lab.web, SETTINGS)
+  t.teardown(() => service.remove())
+  return [lab, service]
+}
+
+const url = (host: string, port: number, path = '/') =>
+  `http://${host.includes(':') ? `[${host}]` : host}:${port}${path}`
+
+t.jobs = 4
+
+t.test('clients are served by TCP, on privileged and other ports, though nothing is tracked', async (t) => {
+  const [{ web, client }, service] = await untracked(t)
+  await Promise.all([serveHttp(web, 80), serveHttp(web, 8080)])
+  await eventually('the ports are known', async () => (await httpGet(client, url(HOSTS[0]!, 8080))).status === 200)
+  for (const host of HOSTS)
+    for (const port of [80, 8080]) {
+      t.equal((await httpGet(client, url(host, port))).status, 200, url(host, port))
+      const large = await httpGet(client, url(host, port, '/large?bytes=20000000'), { timeout: 20_000 })
+      t.equal(large.bytes, 20_000_000)
+    }
+  const judged = await service.metric('packets_total', 'reason="session"')
+  const approved = await service.metric('kernel_packets_total', 'path="approved"')
+  t.ok(approved > judged, `the kernel remembers them: ${judged} packets judged, ${approved} approved`)
+})
+
+t.test('clients are served by UDP from privileged ports, and others get nothing from them', async (t) => {
+  const [{ web, client }] = await untracked(t)
+  await Promise.all([serveUdpEcho(web, 443), serveUdpEcho(web, 5000)])
+  await eventually('the port is known', async () => (await sendUdp(client, HOSTS[0]!, 443, 1)).answers === 1)
+  for (const host of HOSTS) {
+    t.equal((await sendUdp(client, host, 443, 5)).answers, 5, host)
+    t.equal((await sendUdp(client, host, 5000, 5)).answers, 0, `${host}: an unprivileged port is no service`)
+  }
+})
+
+t.test('nothing gets out, patching goes on, and a dead service does not disturb who is connected', async (t) => {
+  const [{ web, client, mirror, victims }, service] = await untracked(t)
+  const arrivals = await countArrivals(victims, 'to-web')
+  await Promise.all([serveHttp(mirror, 80), serveHttp(victims, 80)])
+  await start(web, PUSH_TCP, 443)
+  const clients = HOSTS.map((host) => begin(client, HEAR_TCP, host, 443))
+  await eventually('both hear', async () => clients.every((each) => last(each) > 2))
+  const stillClosed = async (when: string) => {
+    for (const host of [MIRROR.v4, MIRROR.v6])
+      t.equal((await httpGet(web, url(host, 80))).status, 200, `the mirror ${when}`)
+    for (const host of [VICTIM.v4, VICTIM.v6, CLIENT.v4])
+      t.not((await connect(web, host, 80, { timeout: 500 })).outcome, 'ok', `${host} ${when}`)
+    t.same((await sendUdp(web, VICTIM.v4, 443, 3)).answers, 0)
+  }
+  await stillClosed('while it lives')
+  await service.kill()
+  const before = clients.map(last)
+  await stillClosed('when it is dead')
+  await eventually('both hear on', async () => clients.every((each, i) => last(each) > before[i]! + 5))
+  t.equal((await arrivals()).total, 0)
+})

@@ -1,0 +1,127 @@
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import type { Namespace } from '../lab/namespace.js'
+import type { Program } from '../lab/program.js'
+import { createTopology, MIRROR, type Topology, VICTIM, WEB } from '../lab/topology.js'
+import { HEAR_TCP, last, PUSH_TCP, start } from './scripts.js'
+import { eventually, NODE, pause, Service } from './service.js'
+
+const FORGET = fileURLToPath(new URL('./programs/forget-connections.js', import.meta.url))
+const CLOSED = `mode: enforce
+infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
+`
+const RULE = `allow: [{ name: neighbours, to: ["${VICTIM.v4}", "${VICTIM.v6}"] }]\n`
+const OUTSIDE = [VICTIM.v4, VICTIM.v6]
+/** A rule of the host's own that makes the kernel follow connections: without any it does not. */
+const TRACK =
+  'table inet own { chain in { type filter hook input priority filter; ct state established accept; }; }'
+
+async function lab(t: Test, tracked: boolean): Promise<Topology> {
+  const made = await createTopology()
+  t.teardown(() => made.close())
+  if (tracked) await made.web.run(['nft', '-f', '-'], { input: TRACK })
+  return made
+}
+
+async function guard(t: Test, web: Namespace, settings = CLOSED): Promise<Service> {
+  const service = await Service.start(web, settings)
+  t.teardown(() => service.remove())
+  return service
+}
+
+/** The shells of an attacker: connections to the outside, over which the other end speaks all the time. */
+async function shells({ web, victims }: Topology): Promise<Program[]> {
+  await start(victims, PUSH_TCP, 80)
+  return Promise.all(OUTSIDE.map((host) => start(web, HEAR_TCP, host, 80)))
+}
+
+const forget = (web: Namespace) => web.run([...NODE, FORGET])
+
+/** The other end sends what it said last again and again, ever more slowly, when nothing is acknowledged. */
+async function areCutOff(t: Test, programs: readonly Program[], when: string): Promise<void> {
+  await pause(700)
+  const before = programs.map(last)
+  await pause(1500)
+  for (const [i, each] of programs.entries()) t.ok(last(each) <= before[i]! + 1, `${OUTSIDE[i]} ${when}`)
+}
+
+function goOn(programs: readonly Program[]): Promise<void> {
+  const before = programs.map(last)
+  return eventually('more is heard', async () => programs.every((each, i) => last(each) >= before[i]! + 5))
+}
+
+t.jobs = 3
+
+for (const tracked of [true, false]) {
+  const host = tracked ? 'a host that follows connections' : 'a host that followed none until then'
+  t.test(`what was opened before the start is cut off on ${host}, and inbound sessions are not`, async (t) => {
+    const made = await lab(t, tracked)
+    const outgoing = await shells(made)
+    await Promise.all([22, 2222].map((port) => start(made.web, PUSH_TCP, port)))
+    const incoming = await Promise.all(
+      [WEB.client.v4, WEB.client.v6].flatMap((host) =>
+        [22, 2222].map((port) => start(made.client, HEAR_TCP, host, port)),
+      ),
+    )
+    await goOn(outgoing)
+    const service = await guard(t, made.web)
+    await areCutOff(t, outgoing, 'after the start')
+    await goOn(incoming)
+    await forget(made.web)
+    await areCutOff(t, outgoing, 'when the kernel has forgotten it, so that the other end comes first')
+    await goOn(incoming)
+    await service.kill()
+    await areCutOff(t, outgoing, 'while the service is dead')
+    await service.launch()
+    await areCutOff(t, outgoing, 'after another start')
+    await goOn(incoming)
+    t.equal(await service.metric('opened_connections'), 2)
+  })
+}
+
+t.test('what was opened to an allowed place before the start goes on', async (t) => {
+  const { web, mirror } = await lab(t, false)
+  await start(mirror, PUSH_TCP, 80)
+  const fetches = await Promise.all([MIRROR.v4, MIRROR.v6].map((host) => start(web, HEAR_TCP, host, 80)))
+  await guard(t, web, `${CLOSED}mirrors: { hosts: ["${MIRROR.v4}", "${MIRROR.v6}"] }\n`)
+  await goOn(fetches)
+})
+
+t.test('a connection whose listener has gone is a client still, over a restart too', async (t) => {
+  const { web, client } = await lab(t, true)
+  // As FTP does for passive data: one client, and the listener closes.
+  const ONE = `const server = require('net').createServer((socket) => {
+  server.close()
+  let said = 0
+  setInterval(() => socket.write(++said + '\\n'), 200)
+}).listen(+process.argv[1], () => console.log('listening'))`
+  await start(web, ONE, 40000)
+  const data = await start(client, HEAR_TCP, WEB.client.v4, 40000)
+  const service = await guard(t, web)
+  await goOn([data])
+  await service.kill()
+  await service.launch()
+  await goOn([data])
+})
+
+t.test('a rule taken away cuts its connections off for good', async (t) => {
+  const made = await lab(t, false)
+  const service = await guard(t, made.web, CLOSED + RULE)
+  const outgoing = await shells(made)
+  await goOn(outgoing)
+  await service.reload(CLOSED)
+  await areCutOff(t, outgoing, 'after the reload')
+  await forget(made.web)
+  await areCutOff(t, outgoing, 'when the kernel has forgotten it')
+})
+
+t.test('a rule taken away while the service was dead does not leave its connections approved', async (t) => {
+  const made = await lab(t, false)
+  const service = await guard(t, made.web, CLOSED + RULE)
+  const outgoing = await shells(made)
+  await goOn(outgoing)
+  await service.kill()
+  service.configure(CLOSED)
+  await service.launch()
+  await areCutOff(t, outgoing, 'after the start')
+})

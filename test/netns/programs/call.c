@@ -1,0 +1,54 @@
+/*
+ * Packets that pass for the answers of a service.
+ *
+ *   call raw LOCAL PORT REMOTE PORT FLAGS   one TCP header by a raw socket, FLAGS as in its byte 13
+ *   call reuse LOCAL PORT REMOTE PORT       listens on PORT, and calls from the same port (SO_REUSEPORT)
+ *
+ * Exit status 0: sent, or connected. 1: refused.
+ */
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+static struct addrinfo *address(const char *host, const char *port) {
+  struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM}, *found = NULL;
+  return getaddrinfo(host, port, &hints, &found) == 0 ? found : NULL;
+}
+
+static int raw(struct addrinfo *local, struct addrinfo *remote, int from, int to, int flags) {
+  unsigned char header[20] = {from >> 8, from, to >> 8, to, 0, 0, 0, 1, 0, 0, 0, 1, 5 << 4, flags, 0xff, 0xff};
+  int fd = socket(remote->ai_family, SOCK_RAW, IPPROTO_TCP);
+  if (remote->ai_family == AF_INET6) ((struct sockaddr_in6 *)remote->ai_addr)->sin6_port = 0;
+  if (local->ai_family == AF_INET6) ((struct sockaddr_in6 *)local->ai_addr)->sin6_port = 0;
+  if (fd < 0 || bind(fd, local->ai_addr, local->ai_addrlen) != 0) return 1;
+  return sendto(fd, header, sizeof header, 0, remote->ai_addr, remote->ai_addrlen) == sizeof header ? 0 : 1;
+}
+
+static int bound(struct addrinfo *local) {
+  int yes = 1, fd = socket(local->ai_family, SOCK_STREAM, 0);
+  struct timeval patience = {.tv_usec = 500000};
+  setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  return bind(fd, local->ai_addr, local->ai_addrlen) == 0 ? fd : -1;
+}
+
+static int reuse(struct addrinfo *local, struct addrinfo *remote) {
+  int service = bound(local), caller = bound(local);
+  if (service < 0 || caller < 0 || listen(service, 8) != 0) exit(2);
+  struct timeval known = {.tv_sec = 1, .tv_usec = 500000};
+  select(0, NULL, NULL, NULL, &known); /* until the guard has seen that the port serves clients */
+  return connect(caller, remote->ai_addr, remote->ai_addrlen) == 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv) {
+  if (argc < 6) return 2;
+  struct addrinfo *local = address(argv[2], argv[3]), *remote = address(argv[4], argv[5]);
+  if (!local || !remote) return 2;
+  if (strcmp(argv[1], "reuse") == 0) return reuse(local, remote);
+  return argc == 7 ? raw(local, remote, atoi(argv[3]), atoi(argv[5]), (int)strtol(argv[6], NULL, 0)) : 2;
+}

@@ -1,0 +1,50 @@
+/** Small servers and clients for tests of sessions, as scripts for `node -e`. */
+import type { Namespace } from '../lab/namespace.js'
+import type { Program } from '../lab/program.js'
+import { NODE } from './service.js'
+
+/** PUSH_TCP PORT: says a number to each client every 200 ms. */
+export const PUSH_TCP = `require('net').createServer((socket) => {
+  let said = 0
+  const timer = setInterval(() => socket.write(++said + '\\n'), 200)
+  socket.on('error', () => {}).on('close', () => clearInterval(timer))
+}).listen(+process.argv[1], () => console.log('listening'))`
+
+/** PUSH_UDP PORT: says a number every 200 ms to whoever has sent something; it hears of no error. */
+export const PUSH_UDP = `const socket = require('dgram').createSocket('udp6')
+let said = 0
+socket.on('message', (_, from) => setInterval(() => socket.send(String(++said), from.port, from.address, () => {}), 200))
+socket.bind(+process.argv[1], () => console.log('listening'))`
+
+/** LATE_UDP PORT MS: answers each datagram after MS milliseconds. */
+export const LATE_UDP = `const socket = require('dgram').createSocket('udp6')
+socket.on('message', (_, from) =>
+  setTimeout(() => socket.send('1', from.port, from.address, () => console.log('answered')), +process.argv[2]))
+socket.bind(+process.argv[1], () => console.log('listening'))`
+
+/** HEAR_TCP HOST PORT, HEAR_UDP HOST PORT: writes each number that comes. */
+export const HEAR_TCP = `require('net').connect(+process.argv[2], process.argv[1])
+  .on('data', (data) => process.stdout.write(data)).on('error', () => {})`
+export const HEAR_UDP = `const [host, port] = process.argv.slice(1)
+const socket = require('dgram').createSocket(host.includes(':') ? 'udp6' : 'udp4')
+socket.on('message', (data) => console.log(String(data)))
+socket.send('hello', +port, host)`
+
+/** Starts a script, and waits for its first word. */
+export async function start(
+  place: Namespace,
+  script: string,
+  ...args: (string | number)[]
+): Promise<Program> {
+  const program = begin(place, script, ...args)
+  await program.until(() => program.stdout || undefined)
+  return program
+}
+
+/** Starts a script, and does not wait. */
+export function begin(place: Namespace, script: string, ...args: (string | number)[]): Program {
+  return place.spawn([...NODE, '-e', script, ...args.map(String)])
+}
+
+/** The last number that was heard. */
+export const last = (program: Program) => Number(program.stdout.trim().split('\n').at(-1) || 0)

@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import type { Program } from '../lab/program.js'
+import { createTopology, type Topology, VICTIM, WEB } from '../lab/topology.js'
+import { connect, serveHttp } from '../lab/traffic.js'
+import { NODE, Service } from './service.js'
+
+const program = (name: string) => fileURLToPath(new URL(`./programs/${name}.js`, import.meta.url))
+const SETTINGS = `mode: enforce
+infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
+`
+const SECONDS = 5
+const CLIENTS = 200
+
+interface Busy extends Topology {
+  readonly service: Service
+  /** What runs over IPv4, and what over IPv6. */
+  readonly transfers: readonly Program[]
+}
+
+/** A guarded server in the middle of a large download, 200 keep-alive clients and a slow upload, twice. */
+async function busy(t: Test): Promise<Busy> {
+  const lab = await createTopology()
+  t.teardown(() => lab.close())
+  await Promise.all([serveHttp(lab.web, 80), serveHttp(lab.victims, 80)])
+  // What the kernel has forgotten it shall not learn again from the next packet: then every one is judged.
+  await lab.web.sysctl('net.netfilter.nf_conntrack_tcp_loose', 0)
+  const service = await Service.start(lab.web, SETTINGS)
+  t.teardown(() => service.remove())
+  const transfers = [WEB.client.v4, WEB.client.v6].map((host) =>
+    lab.client.spawn([...NODE, program('transfers'), host, '80', `${SECONDS}`, `${CLIENTS / 2}`]),
+  )
+  await Promise.all(transfers.map((each) => each.result('under way', 30_000)))
+  return { ...lab, service, transfers }
+}
+
+const forget = ({ web }: Topology) => web.run([...NODE, program('forget-connections')])
+
+async function nothingBroke(t: Test, { transfers, web }: Busy): Promise<void> {
+  for (const [index, each] of transfers.entries()) {
+    const { downloaded, uploaded, pages } = await each.result('pages', 60_000)
+    const over = index === 0 ? 'over IPv4' : 'over IPv6'
+    t.same({ downloaded, uploaded }, { downloaded: 'whole', uploaded: 'whole' }, over)
+    t.match(pages, { failed: 0, connections: CLIENTS / 2 }, `each client ${over} keeps its connection`)
+  }
+  t.not((await connect(web, VICTIM.v4, 80, { timeout: 500 })).outcome, 'ok', 'and nothing else gets out')
+}
+
+t.jobs = 2
+
+t.test('the kernel forgets all connections, twice: no transfer breaks', async (t) => {
+  const lab = await busy(t)
+  await forget(lab)
+  await sleep(1000)
+  await forget(lab)
+  await nothingBroke(t, lab)
+  t.ok((await lab.service.metric('packets_total', 'reason="session"', 'family="ipv4"')) > 0, 'judged by IPv4')
+  t.ok((await lab.service.metric('packets_total', 'reason="session"', 'family="ipv6"')) > 0, 'judged by IPv6')
+})
+
+t.test('the service is killed and started again: no transfer breaks', async (t) => {
+  const lab = await busy(t)
+  await lab.service.kill()
+  await sleep(500)
+  await lab.service.launch()
+  await forget(lab)
+  await nothingBroke(t, lab)
+})
+
+t.test('the service is stopped and started again: no transfer breaks', async (t) => {
+  const lab = await busy(t)
+  await lab.service.stop()
+  await lab.service.launch()
+  await nothingBroke(t, lab)
+})
+
+t.test('the kernel forgets all connections while nobody is there to judge: no transfer breaks', async (t) => {
+  const lab = await busy(t)
+  await lab.service.kill()
+  await forget(lab)
+  await sleep(1000)
+  await forget(lab)
+  await nothingBroke(t, lab)
+})
