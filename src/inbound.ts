@@ -103,11 +103,18 @@ export class InboundWatch {
       this.#onFlow(flow)
       this.#testify(flow, witnesses)
     })
-    const connections = await this.sockets.connections()
-    this.#opened.find(
-      connections.filter(({ family, remote }) => !this.#local.has(family, remote)),
-      witnesses,
+    const connections = (await this.sockets.connections()).filter(
+      ({ family, remote }) => !this.#local.has(family, remote),
     )
+    this.#opened.find(connections, witnesses)
+    for (const each of connections) if (!this.#opened.set.has(each)) this.#noteForCallbacks(each)
+  }
+
+  /** A session that the kernel's connection tracking has forgotten may still have callbacks. */
+  #noteForCallbacks({ family, local, localPort, remote, remotePort }: Connection): void {
+    const { callbacks, services, now } = this.inbound
+    if (services.tcp[localPort] === 1)
+      callbacks.seen(family, IPPROTO_TCP, local, localPort, remote, remotePort, now)
   }
 
   /** Whether the kernel has seen who called whom. Of clients, only those matter whose port nobody listens on. */
@@ -117,7 +124,13 @@ export class InboundWatch {
     const remoteEnd = { family, remote: source, remotePort: sourcePort }
     if (this.#isOwnCall(flow)) called.add({ ...remoteEnd, local: destination, localPort: destinationPort })
     else if (!listening.has(sourcePort))
-      came.add({ family, local: source, localPort: sourcePort, remote: destination, remotePort: destinationPort })
+      came.add({
+        family,
+        local: source,
+        localPort: sourcePort,
+        remote: destination,
+        remotePort: destinationPort,
+      })
   }
 
   /** Looks which ports serve clients now. @throws NetlinkError (rejects) */

@@ -142,3 +142,25 @@ t.test('the request for a dump is what the kernel answered', { skip }, async (t)
   t.equal(hex(dumpRequest(2)), '140000000101010300000000000000000200 0000'.replaceAll(' ', ''))
   t.equal(hex(dumpRequest(10)), '140000000101010300000000000000000a00 0000'.replaceAll(' ', ''))
 })
+
+t.test(
+  'a dump of one protocol asks for its number, and for nothing else of the flows',
+  { skip },
+  async (t) => {
+    const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
+    const expected = (family: string, protocol: string) =>
+      [
+        // struct nlmsghdr: length 56, IPCTNL_MSG_CT_GET, REQUEST|DUMP; struct nfgenmsg
+        `38000000 0101 0103 00000000 00000000 ${family}000000`,
+        // CTA_TUPLE_ORIG { CTA_TUPLE_PROTO { CTA_PROTO_NUM } }
+        `1000 0180 0c00 0280 0500 0100 ${protocol}000000`,
+        // CTA_FILTER { CTA_FILTER_ORIG_FLAGS: CTA_FILTER_FLAG(CTA_PROTO_NUM), CTA_FILTER_REPLY_FLAGS: none }
+        '1400 1980 0800 0100 08000000 0800 0200 00000000',
+      ]
+        .join('')
+        .replaceAll(' ', '')
+    t.equal(hex(dumpRequest(2, IPPROTO_UDP)), expected('02', '11'))
+    t.equal(hex(dumpRequest(10, IPPROTO_TCP)), expected('0a', '06'))
+    t.equal(hex(dumpRequest(2, undefined)), hex(dumpRequest(2)))
+  },
+)

@@ -1,7 +1,9 @@
-import { HOST_LE } from 'node-netfilter-queue'
+import { constants } from 'node:os'
+import { HOST_LE, NLMSG_ERROR, NLMSG_HDRLEN } from 'node-netfilter-queue'
 import t from 'tap'
-import { IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/types.js'
-import { connectionOf, diagRequest, localPort } from '../../src/kernel/sock-diag-wire.js'
+import { type Family, IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/types.js'
+import { connectionOf, diagRequest, LookUp, localPort, socketState } from '../../src/kernel/sock-diag-wire.js'
+import { words } from '../core/packets.js'
 
 // include/linux/socket.h, include/net/tcp_states.h
 const AF_INET = 2
@@ -11,8 +13,9 @@ const TCP_LISTEN = 10
 /** sizeof(struct inet_diag_msg). */
 const DIAG_MESSAGE = 72
 
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
+
 t.test('a request names family, protocol and one state, and no socket', { skip: !HOST_LE }, async (t) => {
-  const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
   // struct nlmsghdr: length 72, type 20, flags REQUEST|DUMP; then struct inet_diag_req_v2 with an empty id.
   const head = '48000000 1400 0103 00000000 00000000'
   const empty = '00'.repeat(48)
@@ -66,4 +69,105 @@ t.test('both ends of a connection are read, and IPv4 on an IPv6 socket is IPv4',
     ...ports,
   })
   for (let end = 0; end < 72; end++) t.equal(connectionOf(diagMessage(2, [here], [there]), 0, end), undefined)
+})
+
+/** A question by addresses as texts. */
+function set(question: LookUp, family: Family, local: string, remote: string, device = 0): Uint8Array {
+  question.set(family, words(local), 443, words(remote), 50_000, device)
+  return question.message
+}
+
+t.test('a look-up asks for exactly the socket with these two ends', { skip: !HOST_LE }, async (t) => {
+  // struct nlmsghdr: length 72, type 20, flags REQUEST: no dump; seq and pid are set by others.
+  const head = '48000000 1400 0100 00000000 00000000'
+  // Ports 443 and 50,000 in network order; INET_DIAG_NOCOOKIE.
+  const [ports, cookie] = ['01bbc350', 'ffffffff ffffffff']
+  const rest = '00'.repeat(12)
+  const ipv4 = `${head} 02060000 00000000 ${ports} c6120001${rest} c6120002${rest} 00000000 ${cookie}`
+  t.equal(hex(set(new LookUp(), 4, '198.18.0.1', '198.18.0.2')), ipv4.replaceAll(' ', ''))
+  const [local, remote] = ['20010db8000000010000000200000003', '20010db8000000040000000500000006']
+  const ipv6 = `${head} 0a060000 00000000 ${ports} ${local} ${remote} 04030201 ${cookie}`
+  t.equal(
+    hex(set(new LookUp(), 6, '2001:db8:0:1:0:2:0:3', '2001:db8:0:4:0:5:0:6', 0x01020304)),
+    ipv6.replaceAll(' ', ''),
+  )
+})
+
+t.test('a look-up that is set anew holds nothing of the question before', async (t) => {
+  const reused = new LookUp()
+  const { message } = reused
+  set(
+    reused,
+    6,
+    'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff',
+    'ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe',
+    0xffffffff,
+  )
+  set(reused, 4, '198.18.0.1', '198.18.0.2')
+  t.same(message, set(new LookUp(), 4, '198.18.0.1', '198.18.0.2'))
+  set(reused, 6, '2001:db8::1', '2001:db8::2', 7)
+  t.same(message, set(new LookUp(), 6, '2001:db8::1', '2001:db8::2', 7))
+  t.equal(reused.message, message, 'the message is the same memory')
+})
+
+/** An answer of the kernel: a socket in this state. */
+function socketIn(state: number): DataView {
+  const view = new DataView(new ArrayBuffer(NLMSG_HDRLEN + DIAG_MESSAGE))
+  // SOCK_DIAG_BY_FAMILY
+  view.setUint16(4, 20, HOST_LE)
+  view.setUint8(NLMSG_HDRLEN, AF_INET)
+  view.setUint8(NLMSG_HDRLEN + 1, state)
+  return view
+}
+
+/** An answer of the kernel: NLMSG_ERROR, with the request behind it. */
+function refusal(errno: number): DataView {
+  const view = new DataView(new ArrayBuffer(NLMSG_HDRLEN + 4 + 72))
+  view.setUint16(4, NLMSG_ERROR, HOST_LE)
+  view.setInt32(NLMSG_HDRLEN, -errno, HOST_LE)
+  return view
+}
+
+const whole = (view: DataView) => socketState(view, view.byteLength)
+
+t.test('only a connected client is established; who listens or calls has none', async (t) => {
+  // include/net/tcp_states.h, from TCP_ESTABLISHED = 1
+  const states = {
+    ESTABLISHED: 'established',
+    SYN_SENT: 'none',
+    SYN_RECV: 'transient',
+    FIN_WAIT1: 'transient',
+    FIN_WAIT2: 'transient',
+    TIME_WAIT: 'transient',
+    CLOSE: 'none',
+    CLOSE_WAIT: 'established',
+    LAST_ACK: 'transient',
+    LISTEN: 'none',
+    CLOSING: 'transient',
+    NEW_SYN_RECV: 'transient',
+  }
+  for (const [index, [name, expected]] of Object.entries(states).entries())
+    t.equal(whole(socketIn(index + 1)), expected, name)
+})
+
+t.test('no such socket is an answer, any other refusal is none', async (t) => {
+  const { ENOENT, EPERM, EINVAL, EBUSY, EOPNOTSUPP, ENOMEM } = constants.errno
+  t.equal(whole(refusal(ENOENT)), 'none')
+  t.equal(whole(refusal(-ENOENT)), 'unknown', 'errno stands there as a negative number')
+  for (const errno of [0, EPERM, EINVAL, EBUSY, EOPNOTSUPP, ENOMEM])
+    t.equal(whole(refusal(errno)), 'unknown', `${errno}`)
+})
+
+t.test('an answer cut short tells nothing, and reading it does not throw', async (t) => {
+  const answers: [DataView, needed: number][] = [
+    [socketIn(1), NLMSG_HDRLEN + DIAG_MESSAGE],
+    [refusal(constants.errno.ENOENT), NLMSG_HDRLEN + 4],
+  ]
+  for (const [answer, needed] of answers)
+    for (let length = 0; length <= answer.byteLength; length++) {
+      // A copy: reading behind the cut would throw. And the rest of the buffer, as it is used, must not count.
+      const cut = new DataView(answer.buffer.slice(0, length))
+      t.equal(socketState(cut, length) === 'unknown', length < needed, `${length}`)
+      t.equal(socketState(answer, length) === 'unknown', length < needed, `${length} of a longer buffer`)
+    }
 })

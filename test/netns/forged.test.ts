@@ -28,32 +28,42 @@ const ENDS = [
 ] as const
 
 // include/net/tcp.h: #define TCPHDR_FIN BIT(0), _SYN BIT(1), _RST BIT(2), _PSH BIT(3), _ACK BIT(4)
-const FLAGS = { ACK: '0x10', 'PSH-ACK': '0x18', 'FIN-ACK': '0x11', RST: '0x04', 'SYN-ACK': '0x12', SYN: '0x02' }
+const FLAGS = {
+  ACK: '0x10',
+  'PSH-ACK': '0x18',
+  'FIN-ACK': '0x11',
+  RST: '0x04',
+  'SYN-ACK': '0x12',
+  SYN: '0x02',
+}
 
 t.jobs = 3
 
-t.test('a segment forged from a service port goes to nobody who is no client, nor from a closed port', async (t) => {
-  const call = compile(t, 'call')
-  const lab = await createTopology()
-  t.teardown(() => lab.close())
-  await serveHttp(lab.web, 80)
-  const arrivals = await countArrivals(lab.victims, 'to-web')
-  const forgeAll = async () => {
-    for (const [local, remote] of ENDS)
-      for (const port of ['80', '81'])
-        for (const flags of Object.values(FLAGS))
-          await lab.web.run([call, 'raw', local, port, remote, '9999', flags], { allowFailure: true })
-  }
-  await forgeAll()
-  const sent = ENDS.length * 2 * Object.keys(FLAGS).length
-  // Each SYN is answered by a RST, which the victims' end of the cable does not see.
-  t.equal((await arrivals()).tcp, sent, 'without a guard they arrive')
-  const service = await Service.start(lab.web, 'mode: enforce\n')
-  t.teardown(() => service.remove())
-  await forgeAll()
-  t.equal((await arrivals()).tcp, sent, 'with one, no more do')
-  t.equal(await service.metric('packets_total', 'verdict="accept"', 'reason="session"'), 0)
-})
+t.test(
+  'a segment forged from a service port goes to nobody who is no client, nor from a closed port',
+  async (t) => {
+    const call = compile(t, 'call')
+    const lab = await createTopology()
+    t.teardown(() => lab.close())
+    await serveHttp(lab.web, 80)
+    const arrivals = await countArrivals(lab.victims, 'to-web')
+    const forgeAll = async () => {
+      for (const [local, remote] of ENDS)
+        for (const port of ['80', '81'])
+          for (const flags of Object.values(FLAGS))
+            await lab.web.run([call, 'raw', local, port, remote, '9999', flags], { allowFailure: true })
+    }
+    await forgeAll()
+    const sent = ENDS.length * 2 * Object.keys(FLAGS).length
+    // Each SYN is answered by a RST, which the victims' end of the cable does not see.
+    t.equal((await arrivals()).tcp, sent, 'without a guard they arrive')
+    const service = await Service.start(lab.web, 'mode: enforce\n')
+    t.teardown(() => service.remove())
+    await forgeAll()
+    t.equal((await arrivals()).tcp, sent, 'with one, no more do')
+    t.equal(await service.metric('packets_total', 'verdict="accept"', 'reason="session"'), 0)
+  },
+)
 
 t.test('whoever shares the port of a service still calls nobody from it', async (t) => {
   const call = compile(t, 'call')
@@ -67,7 +77,11 @@ t.test('whoever shares the port of a service still calls nobody from it', async 
         lab.web.run([call, 'reuse', local, '8080', remote, '80'], { allowFailure: true, ...ATTACKER }),
       ),
     )
-  t.same((await callAll()).map(({ status }) => status), [0, 0], 'without a guard the call is answered')
+  t.same(
+    (await callAll()).map(({ status }) => status),
+    [0, 0],
+    'without a guard the call is answered',
+  )
   const service = await Service.start(lab.web, 'mode: enforce\n')
   t.teardown(() => service.remove())
   await eventually('all is quiet', async () => {
@@ -76,7 +90,11 @@ t.test('whoever shares the port of a service still calls nobody from it', async 
     return (await arrivals()).tcp === before
   })
   const before = (await arrivals()).tcp
-  t.same((await callAll()).map(({ status }) => status), [1, 1], 'with one it is refused')
+  t.same(
+    (await callAll()).map(({ status }) => status),
+    [1, 1],
+    'with one it is refused',
+  )
   t.equal((await arrivals()).tcp, before)
 })
 
@@ -85,8 +103,7 @@ t.test('nobody gets out by passing for a client: a foreign address bound on this
   const lab = await createTopology()
   t.teardown(() => lab.close())
   const arrivals = await countArrivals(lab.victims, 'to-web')
-  const attack = () =>
-    lab.web.run([forge, WEB.victims.v6, VICTIM.v6], { allowFailure: true, ...ATTACKER })
+  const attack = () => lab.web.run([forge, WEB.victims.v6, VICTIM.v6], { allowFailure: true, ...ATTACKER })
   t.match(await attack(), { status: 0, stdout: '3\n' })
   t.equal((await arrivals()).udp, 3, 'without a guard the datagrams arrive')
   const service = await Service.start(lab.web, 'mode: enforce\n')

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { createTopology, type Topology, WEB } from '../lab/topology.js'
-import { begin, HEAR_UDP, last, LATE_UDP, start } from './scripts.js'
+import { begin, HEAR_UDP, LATE_UDP, last, start } from './scripts.js'
 import { eventually, pause, Service } from './service.js'
 
 const SETTINGS = `mode: enforce
@@ -37,7 +37,8 @@ t.jobs = 4
 t.test('a service on a privileged port answers after the kernel has forgotten its client', async (t) => {
   const [lab, service] = await guarded(t)
   t.same(await asked(lab, 443), [true, true])
-  for (const family of ['ipv4', 'ipv6']) t.equal(await judged(service, 'accept', 'session', family), 1, family)
+  for (const family of ['ipv4', 'ipv6'])
+    t.equal(await judged(service, 'accept', 'session', family), 1, family)
 })
 
 t.test('from an unprivileged port that nobody has declared the late answer is blocked', async (t) => {

@@ -33,7 +33,10 @@ t.jobs = 4
 t.test('clients are served by TCP, on privileged and other ports, though nothing is tracked', async (t) => {
   const [{ web, client }, service] = await untracked(t)
   await Promise.all([serveHttp(web, 80), serveHttp(web, 8080)])
-  await eventually('the ports are known', async () => (await httpGet(client, url(HOSTS[0]!, 8080))).status === 200)
+  await eventually(
+    'the ports are known',
+    async () => (await httpGet(client, url(HOSTS[0]!, 8080))).status === 200,
+  )
   for (const host of HOSTS)
     for (const port of [80, 8080]) {
       t.equal((await httpGet(client, url(host, port))).status, 200, url(host, port))
@@ -55,24 +58,27 @@ t.test('clients are served by UDP from privileged ports, and others get nothing 
   }
 })
 
-t.test('nothing gets out, patching goes on, and a dead service does not disturb who is connected', async (t) => {
-  const [{ web, client, mirror, victims }, service] = await untracked(t)
-  const arrivals = await countArrivals(victims, 'to-web')
-  await Promise.all([serveHttp(mirror, 80), serveHttp(victims, 80)])
-  await start(web, PUSH_TCP, 443)
-  const clients = HOSTS.map((host) => begin(client, HEAR_TCP, host, 443))
-  await eventually('both hear', async () => clients.every((each) => last(each) > 2))
-  const stillClosed = async (when: string) => {
-    for (const host of [MIRROR.v4, MIRROR.v6])
-      t.equal((await httpGet(web, url(host, 80))).status, 200, `the mirror ${when}`)
-    for (const host of [VICTIM.v4, VICTIM.v6, CLIENT.v4])
-      t.not((await connect(web, host, 80, { timeout: 500 })).outcome, 'ok', `${host} ${when}`)
-    t.same((await sendUdp(web, VICTIM.v4, 443, 3)).answers, 0)
-  }
-  await stillClosed('while it lives')
-  await service.kill()
-  const before = clients.map(last)
-  await stillClosed('when it is dead')
-  await eventually('both hear on', async () => clients.every((each, i) => last(each) > before[i]! + 5))
-  t.equal((await arrivals()).total, 0)
-})
+t.test(
+  'nothing gets out, patching goes on, and a dead service does not disturb who is connected',
+  async (t) => {
+    const [{ web, client, mirror, victims }, service] = await untracked(t)
+    const arrivals = await countArrivals(victims, 'to-web')
+    await Promise.all([serveHttp(mirror, 80), serveHttp(victims, 80)])
+    await start(web, PUSH_TCP, 443)
+    const clients = HOSTS.map((host) => begin(client, HEAR_TCP, host, 443))
+    await eventually('both hear', async () => clients.every((each) => last(each) > 2))
+    const stillClosed = async (when: string) => {
+      for (const host of [MIRROR.v4, MIRROR.v6])
+        t.equal((await httpGet(web, url(host, 80))).status, 200, `the mirror ${when}`)
+      for (const host of [VICTIM.v4, VICTIM.v6, CLIENT.v4])
+        t.not((await connect(web, host, 80, { timeout: 500 })).outcome, 'ok', `${host} ${when}`)
+      t.same((await sendUdp(web, VICTIM.v4, 443, 3)).answers, 0)
+    }
+    await stillClosed('while it lives')
+    await service.kill()
+    const before = clients.map(last)
+    await stillClosed('when it is dead')
+    await eventually('both hear on', async () => clients.every((each, i) => last(each) > before[i]! + 5))
+    t.equal((await arrivals()).total, 0)
+  },
+)

@@ -54,29 +54,32 @@ t.jobs = 3
 
 for (const tracked of [true, false]) {
   const host = tracked ? 'a host that follows connections' : 'a host that followed none until then'
-  t.test(`what was opened before the start is cut off on ${host}, and inbound sessions are not`, async (t) => {
-    const made = await lab(t, tracked)
-    const outgoing = await shells(made)
-    await Promise.all([22, 2222].map((port) => start(made.web, PUSH_TCP, port)))
-    const incoming = await Promise.all(
-      [WEB.client.v4, WEB.client.v6].flatMap((host) =>
-        [22, 2222].map((port) => start(made.client, HEAR_TCP, host, port)),
-      ),
-    )
-    await goOn(outgoing)
-    const service = await guard(t, made.web)
-    await areCutOff(t, outgoing, 'after the start')
-    await goOn(incoming)
-    await forget(made.web)
-    await areCutOff(t, outgoing, 'when the kernel has forgotten it, so that the other end comes first')
-    await goOn(incoming)
-    await service.kill()
-    await areCutOff(t, outgoing, 'while the service is dead')
-    await service.launch()
-    await areCutOff(t, outgoing, 'after another start')
-    await goOn(incoming)
-    t.equal(await service.metric('opened_connections'), 2)
-  })
+  t.test(
+    `what was opened before the start is cut off on ${host}, and inbound sessions are not`,
+    async (t) => {
+      const made = await lab(t, tracked)
+      const outgoing = await shells(made)
+      await Promise.all([22, 2222].map((port) => start(made.web, PUSH_TCP, port)))
+      const incoming = await Promise.all(
+        [WEB.client.v4, WEB.client.v6].flatMap((host) =>
+          [22, 2222].map((port) => start(made.client, HEAR_TCP, host, port)),
+        ),
+      )
+      await goOn(outgoing)
+      const service = await guard(t, made.web)
+      await areCutOff(t, outgoing, 'after the start')
+      await goOn(incoming)
+      await forget(made.web)
+      await areCutOff(t, outgoing, 'when the kernel has forgotten it, so that the other end comes first')
+      await goOn(incoming)
+      await service.kill()
+      await areCutOff(t, outgoing, 'while the service is dead')
+      await service.launch()
+      await areCutOff(t, outgoing, 'after another start')
+      await goOn(incoming)
+      t.equal(await service.metric('opened_connections'), 2)
+    },
+  )
 }
 
 t.test('what was opened to an allowed place before the start goes on', async (t) => {

@@ -70,7 +70,9 @@ async function download(begun: () => void): Promise<string> {
 
 async function upload(begun: () => void): Promise<string> {
   const sent = request({ host, port, path: '/upload', method: 'POST' })
-  const answer = new Promise<IncomingMessage>((resolve, reject) => sent.on('response', resolve).on('error', reject))
+  const answer = new Promise<IncomingMessage>((resolve, reject) =>
+    sent.on('response', resolve).on('error', reject),
+  )
   answer.catch(() => {})
   for (let step = 0; step < steps; step++) {
     sent.write(Buffer.alloc(UPLOAD_STEP, 'x'))

@@ -1,0 +1,129 @@
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import type { Program } from '../lab/program.js'
+import { CLIENT, createTopology, type Topology, VICTIM, WEB } from '../lab/topology.js'
+import { connect, serveHttp } from '../lab/traffic.js'
+import { begin, start } from './scripts.js'
+import { eventually, NODE, Service } from './service.js'
+
+const FORGET = fileURLToPath(new URL('./programs/forget-connections.js', import.meta.url))
+const settings = (callback: string) => `mode: enforce
+infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
+sessions: { callbacks: [${callback}] }
+`
+const FTP = '{ service: 21, protocol: tcp, ports: 1024-65535, perSession: 3 }'
+const HOSTS = [
+  [WEB.client.v4, CLIENT.v4],
+  [WEB.client.v6, CLIENT.v6],
+] as const
+
+/** GREET PORT: greets its clients; the host's data connections are opened by the test, as an FTP server's child would. */
+const GREET = `require('net').createServer((socket) => socket.on('error', () => {}).write('220 ready\\n'))
+  .listen(+process.argv[1], () => console.log('listening'))`
+/** CONTROL HOST PORT: stays connected until it is ended. */
+const CONTROL = `require('net').connect(+process.argv[2], process.argv[1]).on('data', (data) => process.stdout.write(data))`
+
+interface Lab extends Topology {
+  readonly service: Service
+}
+
+async function guarded(t: Test, callback: string): Promise<Lab> {
+  const lab = await createTopology()
+  t.teardown(() => lab.close())
+  await Promise.all([
+    start(lab.web, GREET, 21),
+    serveHttp(lab.client, 5000),
+    serveHttp(lab.client, 80),
+    serveHttp(lab.victims, 5000),
+  ])
+  const service = await Service.start(lab.web, settings(callback))
+  t.teardown(() => service.remove())
+  return { ...lab, service }
+}
+
+/** Opens the control connections of a client, over IPv4 and IPv6. */
+const controls = ({ client }: Lab): Promise<Program[]> =>
+  Promise.all(HOSTS.map(([web]) => start(client, CONTROL, web, 21)))
+
+/** What becomes of data connections to the client's port, over IPv4 and IPv6. */
+async function called(lab: Lab, port = 5000): Promise<boolean[]> {
+  const results = await Promise.all(
+    HOSTS.map(([, client]) => connect(lab.web, client, port, { timeout: 500 })),
+  )
+  return results.map(({ outcome }) => outcome === 'ok')
+}
+
+t.jobs = 3
+
+t.test('active data connections pass during the session, and are blocked after it', async (t) => {
+  const lab = await guarded(t, FTP)
+  t.same(await called(lab), [false, false], 'before the session')
+  const sessions = await controls(lab)
+  t.same(await called(lab), [true, true], 'during it')
+  t.same(await called(lab, 80), [false, false], 'but not to other ports')
+  for (const host of [VICTIM.v4, VICTIM.v6])
+    t.not((await connect(lab.web, host, 5000, { timeout: 500 })).outcome, 'ok', 'and not to others')
+  await Promise.all(sessions.map((each) => each.stop()))
+  t.same(await called(lab), [false, false], 'after it')
+  for (const family of ['ipv4', 'ipv6'])
+    t.equal(await lab.service.metric('packets_total', 'reason="callback"', `family="${family}"`), 1)
+})
+
+t.test(
+  'a session causes as many connections as the operator allows, and a new one as many again',
+  async (t) => {
+    const lab = await guarded(t, FTP)
+    const first = await controls(lab)
+    const calls = async () => [await called(lab), await called(lab), await called(lab), await called(lab)]
+    const threeOfFour = [
+      [true, true],
+      [true, true],
+      [true, true],
+      [false, false],
+    ]
+    t.same(await calls(), threeOfFour)
+    await controls(lab)
+    t.same(await calls(), threeOfFour, 'while both live')
+    await Promise.all(first.map((each) => each.stop()))
+    t.same(await called(lab), [false, false])
+  },
+)
+
+t.test(
+  'the session counts when the kernel has forgotten it, and after a restart of the service',
+  async (t) => {
+    const lab = await guarded(t, FTP)
+    await controls(lab)
+    await lab.web.run([...NODE, FORGET])
+    t.same(await called(lab), [true, true], 'forgotten')
+    await lab.service.kill()
+    t.same(await called(lab), [false, false], 'a dead service calls nobody')
+    await lab.service.launch()
+    t.same(await called(lab), [true, true], 'after the restart')
+  },
+)
+
+t.test('a session on another service opens nothing', async (t) => {
+  const lab = await guarded(t, FTP)
+  await start(lab.web, GREET, 22)
+  await Promise.all(HOSTS.map(([web]) => start(lab.client, CONTROL, web, 22)))
+  t.same(await called(lab), [false, false])
+})
+
+t.test('a UDP service calls back from a port of its own, as TFTP does', async (t) => {
+  const lab = await guarded(t, '{ service: 69, protocol: udp, ports: 1024-65535 }')
+  const SERVE = `const { createSocket } = require('dgram')
+const socket = createSocket('udp6')
+socket.on('message', (_, from) => createSocket('udp6').send('block 1', from.port, from.address))
+socket.bind(69, () => console.log('listening'))`
+  const ASK = `const [host] = process.argv.slice(1)
+const socket = require('dgram').createSocket(host.includes(':') ? 'udp6' : 'udp4')
+socket.on('message', (data) => console.log(String(data))).send('read', 69, host)`
+  await start(lab.web, SERVE)
+  const answers = HOSTS.map(([web]) => begin(lab.client, ASK, web))
+  await eventually('both are answered', async () => answers.every(({ stdout }) => stdout === 'block 1\n'))
+  t.equal(await lab.service.metric('packets_total', 'reason="callback"', 'udp'), 2)
+  const SPEAK = `require('dgram').createSocket('udp4').send('unasked', 9000, '${VICTIM.v4}', () => console.log('sent'))`
+  await start(lab.web, SPEAK)
+  t.equal(await lab.service.metric('packets_total', 'not-allowlisted', 'udp'), 1, 'nobody else is called')
+})
