@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { cpuSeconds, median } from './lib.js'
 
 interface Contender {
   readonly name: string
@@ -87,13 +88,6 @@ function verdictsSoFar(): number {
   return Number(/packets (\d+)/.exec(shell('nft list counter inet checkvalve blocked'))?.[1])
 }
 
-/** proc_pid_stat(5): utime and stime are fields 14 and 15, in ticks of 10 ms. The name before may hold spaces. */
-function cpuSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / 100
-}
-
 async function flood(duration: number): Promise<void> {
   const child = spawn(C('flood'), ['198.18.0.0', '16', '9', '100000000', `${duration}`], { stdio: 'ignore' })
   const [code] = await once(child, 'exit')
@@ -127,11 +121,6 @@ async function measure(contender: Contender): Promise<Figures> {
 async function stop(child: ChildProcess): Promise<void> {
   child.kill('SIGTERM')
   if (child.exitCode === null) await once(child, 'exit')
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2
 }
 
 function report(figures: readonly Figures[][]): void {

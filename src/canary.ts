@@ -20,6 +20,14 @@ export class Canary {
     this.#blocks = blocks
   }
 
+  /** What it means that the last attempt was no proof, for the operator. */
+  disproof(host: string): string {
+    return this.reached
+      ? `the canary connection to ${host} got through: something accepts packets before they are judged`
+      : `the canary connection to ${host} was not seen by this service, so nothing proves that it judges: ` +
+          'the queue was full, there is no route, or another firewall comes first'
+  }
+
   /**
    * Tries when it is time. @param interval seconds @param now milliseconds since the epoch
    * @returns whether what is known has changed

@@ -6,8 +6,10 @@ import { Canary } from './canary.js'
 import type { Config } from './config.js'
 import { marksOf, nextGeneration } from './core/marks.js'
 import { CANARY, type Policy, tightens } from './core/policy.js'
+import type { Pressure } from './core/pressure.js'
 import type { QueueForm, RulesetOptions } from './core/ruleset.js'
 import { InboundWatch } from './inbound.js'
+import { readConntrackRoom } from './kernel/conntrack-room.js'
 import { chooseForm, Firewall } from './kernel/firewall.js'
 import { counters, presentOpened } from './kernel/nft.js'
 import { readQueueStatus } from './kernel/queue-status.js'
@@ -21,6 +23,7 @@ import { serveHttp } from './report/http.js'
 import { createMetrics, type Metrics } from './report/metrics.js'
 import type { ServiceLog } from './report/service-log.js'
 import { VerdictCounts } from './report/verdicts.js'
+import { Room } from './room.js'
 import { policyOf } from './rules.js'
 import { createUsers } from './users.js'
 import { Valve } from './valve.js'
@@ -41,7 +44,12 @@ const FAULT_LOG_MS = 10_000
 const AT_START = ['firewall', 'queue', 'sessions', 'log', 'metrics', 'control', 'state'] as const
 
 /** The options of the ruleset that follow from the configuration. */
-export function rulesetOptions(config: Config, form: QueueForm, generation: number): RulesetOptions {
+export function rulesetOptions(
+  config: Config,
+  form: QueueForm,
+  generation: number,
+  pressure: Pressure = 'none',
+): RulesetOptions {
   return {
     form,
     queue: config.queue,
@@ -51,6 +59,7 @@ export function rulesetOptions(config: Config, form: QueueForm, generation: numb
     fallback: config.fallback,
     hostTimeout: HOST_TIMEOUT,
     udpTimeout: config.sessions.udpTimeout,
+    pressure,
   }
 }
 
@@ -59,6 +68,7 @@ export class Daemon {
   #lastFault = 0
   #stopping = false
   #verifySoon: NodeJS.Timeout | undefined
+  readonly #room = new Room()
   readonly #periodic: Periodic
   readonly #log: ServiceLog
   readonly #users = createUsers()
@@ -215,7 +225,7 @@ export class Daemon {
   }
 
   async #load(config: Config, policy: Policy, generation: number): Promise<void> {
-    const options = rulesetOptions(config, this.#firewall.form, generation)
+    const options = rulesetOptions(config, this.#firewall.form, generation, this.#room.pressure)
     const facts = this.#inbound.facts()
     await this.#firewall.apply({ policy, options, hosts: this.#learned.hosts(policy), facts })
     try {
@@ -229,6 +239,7 @@ export class Daemon {
 
   #startTimers(): void {
     this.#periodic.every(TICK_MS, () => this.#watchClients())
+    this.#periodic.every(TICK_MS, () => this.#watchRoom())
     this.#periodic.every(TICK_MS, () => this.#verifyRuleset())
     this.#periodic.every(TICK_MS, () => this.#prove())
     this.#periodic.every(WINDOW_MS, () => this.#blockLog.turn())
@@ -239,6 +250,14 @@ export class Daemon {
   async #watchClients(): Promise<void> {
     await this.#inbound.tick()
     await this.#firewall.setFacts(this.#inbound.facts())
+  }
+
+  /** Connection tracking that has no room cuts clients and updates off: the rules then do without it. */
+  async #watchRoom(): Promise<void> {
+    const news = this.#room.look()
+    if (news === undefined || this.#stopping) return
+    await this.#load(this.#config, this.#valve.rules.policy, this.#generation.current)
+    this.#log.warn(news)
   }
 
   /** Changes come in bursts, ours among them. */
@@ -259,14 +278,8 @@ export class Daemon {
   async #prove(): Promise<void> {
     const { canary, mode } = this.#config
     const changed = await this.#canary.tick(canary.target, canary.interval, Date.now())
-    if (!changed || this.#canary.proven || mode !== 'enforce') return
-    const { host } = canary.target
-    this.#log.error(
-      this.#canary.reached
-        ? `the canary connection to ${host} got through: something accepts packets before they are judged`
-        : `the canary connection to ${host} was not seen by this service, so nothing proves that it judges: ` +
-            'the queue was full, there is no route, or another firewall comes first',
-    )
+    if (changed && !this.#canary.proven && mode === 'enforce')
+      this.#log.error(this.#canary.disproof(canary.target.host))
   }
 
   #canaryBlocks(): number {
@@ -292,6 +305,7 @@ export class Daemon {
       kernelCounters: () => counters().catch(() => undefined),
       queue: () => readQueueStatus(this.#config.queue.first),
       inbound: () => this.#inbound.statistics(),
+      conntrack: readConntrackRoom,
       allowlist: () => entriesBySource(this.#valve.rules.policy),
       enforcing: () => this.#valve.rules.policy.mode === 'enforce',
       proven: () => this.#canary.proven,

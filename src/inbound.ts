@@ -7,21 +7,27 @@ import { Callbacks } from './core/callbacks.js'
 import type { SocketFacts } from './core/ruleset.js'
 import { SessionTable } from './core/sessions.js'
 import { type Connection, IPPROTO_TCP, IPPROTO_UDP, type SocketState } from './core/types.js'
-import { Conntrack } from './kernel/conntrack.js'
+import { Conntrack, type News } from './kernel/conntrack.js'
 import {
   type Flow,
   IPS_SEEN_REPLY,
   TCP_CONNTRACK_ESTABLISHED,
   TCP_CONNTRACK_LAST_ACK,
 } from './kernel/conntrack-wire.js'
-import { noServices, setServices, trustedServices, unprivilegedPortStart } from './kernel/services.js'
+import {
+  firstEphemeralPort,
+  noServices,
+  servicePorts,
+  setServices,
+  unprivilegedPortStart,
+} from './kernel/services.js'
 import { Sockets } from './kernel/sockets.js'
 import { Connections, Opened, type Witnesses } from './opened.js'
 
 /** Sessions expired in one go: the rest waits for the next tick, so that no tick is long. */
 const EXPIRED_AT_ONCE = 10_000
-/** UDP clients are read anew so many times within their timeout. */
-const UDP_READS = 3
+/** UDP clients are read anew at least that often: the kernel tells nothing of those that came before it was asked to. */
+const UDP_READ_S = 60
 
 export interface InboundStatistics {
   readonly sessions: Pick<SessionTable, 'sizeOf' | 'evicted'>
@@ -43,6 +49,7 @@ export class InboundWatch {
   readonly #opened: Opened
   readonly #seed = crypto.getRandomValues(new Uint32Array(2))
   readonly #firstUnprivileged = unprivilegedPortStart()
+  readonly #firstEphemeral = firstEphemeralPort()
   #listening: ReadonlySet<number> = new Set()
   #local = PrefixSet.empty
   #localText = ''
@@ -65,8 +72,7 @@ export class InboundWatch {
       now: monotonicSeconds(),
     }
     this.#readLocal()
-    const onFlow = (flow: Flow) => this.#onFlow(flow)
-    this.#conntrack = new Conntrack({ living: config.callbacks.length > 0, onFlow })
+    this.#conntrack = new Conntrack((flow) => this.#onFlow(flow))
   }
 
   /** For the metrics. */
@@ -88,6 +94,7 @@ export class InboundWatch {
    */
   async start(before: readonly Connection[]): Promise<void> {
     await this.refreshServices()
+    this.#conntrack.want(this.#news())
     this.#opened.remember(before)
     await this.findOpened()
   }
@@ -144,7 +151,7 @@ export class InboundWatch {
   facts(): SocketFacts {
     const { services } = this.inbound
     return {
-      services: trustedServices(services, this.#config.services, this.#firstUnprivileged),
+      services: servicePorts(services, this.#config.services, this.#firstEphemeral),
       opened: this.#opened.connections,
     }
   }
@@ -156,9 +163,23 @@ export class InboundWatch {
     this.inbound.sessions.expire(now, EXPIRED_AT_ONCE)
     await this.refreshServices()
     if (this.#readLocal()) await this.#conntrack.dump()
-    if (now < this.#nextUdpRead) return
-    this.#nextUdpRead = now + this.#config.udpTimeout / UDP_READS
-    await this.#conntrack.dump(IPPROTO_UDP)
+    const isNew = this.#conntrack.want(this.#news())
+    if (!isNew && now < this.#nextUdpRead) return
+    this.#nextUdpRead = now + Math.min(UDP_READ_S, this.#config.udpTimeout / 3)
+    if (this.#hasUdpServices()) await this.#conntrack.dump(IPPROTO_UDP)
+  }
+
+  /**
+   * Only of UDP clients does nobody know when the kernel has forgotten them: for those of TCP their sockets speak. Who may
+   * be called back must be known while connected.
+   */
+  #news(): News {
+    if (this.#config.callbacks.length > 0) return 'all'
+    return this.#hasUdpServices() ? 'forgotten' : 'nothing'
+  }
+
+  #hasUdpServices(): boolean {
+    return this.inbound.services.udp.includes(1)
   }
 
   close(): void {

@@ -20,9 +20,11 @@ import {
 const SOL_SOCKET = 1
 const SO_RCVBUF = 8
 const SO_RCVBUFFORCE = 33
-// include/linux/socket.h: #define SOL_NETLINK 270; include/uapi/linux/netlink.h: #define NETLINK_ADD_MEMBERSHIP 1
+// include/linux/socket.h: #define SOL_NETLINK 270; include/uapi/linux/netlink.h: #define NETLINK_ADD_MEMBERSHIP 1,
+// NETLINK_DROP_MEMBERSHIP 2
 const SOL_NETLINK = 270
 const NETLINK_ADD_MEMBERSHIP = 1
+const NETLINK_DROP_MEMBERSHIP = 2
 
 // include/uapi/linux/netlink.h
 export const NETLINK_ROUTE = 0
@@ -170,7 +172,8 @@ export class NetlinkSocket {
 
   /**
    * Sends one request and returns with its answer. Only for what the kernel answers within send(2), as it does look-ups
-   * of one thing (sock_diag, conntrack): nothing is waited for.
+   * of one thing (sock_diag, conntrack): nothing is waited for. On a socket of its own: what else arrives in it, an event
+   * or the answer to a `request`, is passed over.
    * @param message a finished message, no dump; its sequence is set here
    * @param answer takes the datagram that answers: a message, or NLMSG_ERROR
    * @returns the length of the answer in bytes
@@ -191,6 +194,11 @@ export class NetlinkSocket {
   /** Joins a multicast group, by number. @throws NetlinkError */
   join(group: number): void {
     this.setOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group, `joining netlink group ${group}`)
+  }
+
+  /** Leaves a multicast group, by number. @throws NetlinkError */
+  leave(group: number): void {
+    this.setOption(SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, group, `leaving netlink group ${group}`)
   }
 
   /** setsockopt(2) with an int. @throws NetlinkError */

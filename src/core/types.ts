@@ -2,6 +2,7 @@
 
 /** IP version, as in the first nibble of the header. */
 export type Family = 4 | 6
+export const FAMILIES = [4, 6] as const
 
 /** The number of bits of an address. */
 export const familyBits = (family: Family): 32 | 128 => (family === 4 ? 32 : 128)

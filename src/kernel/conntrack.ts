@@ -13,41 +13,47 @@ import {
 const FAMILIES = [2, 10] as const
 const DUMPS_AT_MOST = 3
 const RESYNC_DELAY_MS = 200
+/** Sees a connection, which is valid until it returns. */
+export type FlowListener = (flow: Flow) => void
+
 /** Holds the news of some 40,000 connections forgotten at once (`conntrack -F`); memory that is taken only then. */
 const RECEIVE_BUFFER = 32 * 1024 * 1024
 
-export interface ConntrackOptions {
-  /**
-   * Whether to hear of connections while they live, too. It costs the host a message for each change of each
-   * connection; without it, only of those that the kernel forgets.
-   */
-  readonly living: boolean
-  /** Sees each connection that is told of, open ones only; the flow is valid until it returns. */
-  readonly onFlow: (flow: Flow) => void
+/**
+ * What to be told of besides the lists. The kernel writes a message for each connection, on the time of whoever uses it:
+ *
+ * - `nothing`
+ * - `forgotten`: connections that the kernel forgets
+ * - `all`: those that come and change as well
+ */
+export type News = 'nothing' | 'forgotten' | 'all'
+
+const GROUPS: Record<News, readonly number[]> = {
+  nothing: [],
+  forgotten: [NFNLGRP_CONNTRACK_DESTROY],
+  all: [NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY],
 }
 
 /**
- * The connections of this network namespace as connection tracking knows them: listed when asked for, and told of when
- * the kernel forgets them. After lost news all are listed again.
+ * The connections of this network namespace as connection tracking knows them, open ones only: listed when asked for,
+ * and news of them where that is wanted. After lost news all are listed again.
  */
 export class Conntrack {
   /** Lists made because news was lost; times that it was. */
   readonly stats = { resyncs: 0, overruns: 0 }
   readonly #flow = new Flow()
-  readonly #onFlow: ConntrackOptions['onFlow']
+  readonly #onFlow: FlowListener
   readonly #events: NetlinkSocket
   readonly #dumps: NetlinkSocket
   #last: Promise<unknown> = Promise.resolve()
+  #news: News = 'nothing'
   #resync: NodeJS.Timeout | undefined
 
-  /** @throws NetlinkError when the kernel has no conntrack events, or the capability is missing */
-  constructor({ living, onFlow }: ConntrackOptions) {
+  /** @throws NetlinkError when the kernel has no netfilter sockets */
+  constructor(onFlow: FlowListener) {
     this.#onFlow = onFlow
     this.#events = new NetlinkSocket({
       protocol: NETLINK_NETFILTER,
-      groups: living
-        ? [NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY]
-        : [NFNLGRP_CONNTRACK_DESTROY],
       filter: openConnectionsOnly(),
       slotSize: 2048,
       receiveBuffer: RECEIVE_BUFFER,
@@ -57,8 +63,17 @@ export class Conntrack {
     this.#dumps = new NetlinkSocket({ protocol: NETLINK_NETFILTER, slots: 8 })
   }
 
+  /** @returns whether that changes anything @throws NetlinkError when the kernel has no conntrack events */
+  want(news: News): boolean {
+    if (news === this.#news) return false
+    for (const group of GROUPS[this.#news]) this.#events.leave(group)
+    for (const group of GROUPS[news]) this.#events.join(group)
+    this.#news = news
+    return true
+  }
+
   /**
-   * Lists all connections, or those of one protocol: to the options' `onFlow`, unless told otherwise.
+   * Lists all connections, or those of one protocol: to the listener of the news, unless told otherwise.
    * @throws NetlinkError (rejects)
    */
   dump(protocol?: number, onFlow = this.#onFlow): Promise<void> {
@@ -73,7 +88,7 @@ export class Conntrack {
     this.#dumps.close()
   }
 
-  async #dump(protocol: number | undefined, onFlow: ConntrackOptions['onFlow']): Promise<void> {
+  async #dump(protocol: number | undefined, onFlow: FlowListener): Promise<void> {
     for (const family of FAMILIES) {
       for (let tries = DUMPS_AT_MOST; tries > 0; tries--) {
         const request = dumpRequest(family, protocol)
@@ -85,7 +100,7 @@ export class Conntrack {
     }
   }
 
-  #onMessage({ view, payload, end }: Message, onFlow: ConntrackOptions['onFlow']): void {
+  #onMessage({ view, payload, end }: Message, onFlow: FlowListener): void {
     if (readFlow(view, payload, end, this.#flow)) onFlow(this.#flow)
   }
 

@@ -17,6 +17,9 @@ export function unprivilegedPortStart(): number {
 
 export const noServices = (): Services => ({ tcp: new Uint8Array(PORTS), udp: new Uint8Array(PORTS) })
 
+/** A DHCP client (RFC 2131, RFC 8415) has a privileged port and serves nobody. */
+const DHCP_CLIENTS = [68, 546]
+
 /**
  * Sets the flags of the ports that serve clients. By themselves: every listening TCP port, and UDP ports that only
  * a privileged process can have bound; an ordinary user's UDP socket is no service unless it is declared.
@@ -32,23 +35,39 @@ export function setServices(
   if (declared === 'auto') {
     for (const port of open.tcp) services.tcp[port] = 1
     for (const port of open.udp) if (port < firstUnprivileged) services.udp[port] = 1
+    for (const port of DHCP_CLIENTS) services.udp[port] = 0
   } else for (const { protocol, port } of declared) services[protocol][port] = 1
 }
 
-/**
- * The services that the kernel's own rules may rely on while this service is silent: no ordinary user can have taken such
- * a port unless the operator said so.
- */
-export function trustedServices(
+const PORT_RANGE = '/proc/sys/net/ipv4/ip_local_port_range'
+/** Any user can make ports listen: so many and no more are passed on. */
+const KERNEL_PORTS = 1024
+
+/** The first of the ports that the kernel hands out to whoever asks for any (ip-sysctl). */
+export function firstEphemeralPort(): number {
+  try {
+    return Number.parseInt(readFileSync(PORT_RANGE, 'utf8'), 10)
+  } catch {
+    return 32768
+  }
+}
+
+/** The services that the kernel's own rules are to know: without ports that were handed out and soon change again. */
+export function servicePorts(
   { tcp, udp }: Services,
   declared: 'auto' | readonly Service[],
-  firstUnprivileged: number,
+  firstEphemeral: number,
 ): ServicePorts {
-  const trusted = (port: number) => declared !== 'auto' || port < firstUnprivileged
-  const ports = (flags: Uint8Array) => {
-    const found: number[] = []
-    for (let port = flags.indexOf(1); port >= 0; port = flags.indexOf(1, port + 1)) found.push(port)
-    return found.filter(trusted)
+  const isLasting = (port: number) => declared !== 'auto' || port < firstEphemeral
+  return {
+    tcp: portsOf(tcp).filter(isLasting).slice(0, KERNEL_PORTS),
+    udp: portsOf(udp).filter(isLasting).slice(0, KERNEL_PORTS),
   }
-  return { tcp: ports(tcp), udp: ports(udp) }
+}
+
+/** The ports whose flag is set, in order. */
+function portsOf(flags: Uint8Array): number[] {
+  const found: number[] = []
+  for (let port = flags.indexOf(1); port >= 0; port = flags.indexOf(1, port + 1)) found.push(port)
+  return found
 }

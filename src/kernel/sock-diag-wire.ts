@@ -40,9 +40,21 @@ export function diagRequest(family: number, protocol: number, state: number): Ui
   return new MessageBuilder(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP).raw(body).finish()
 }
 
-/** The local port of a struct inet_diag_msg; undefined where it is cut short. */
-export function localPort(view: DataView, payload: number, end: number): number | undefined {
-  return payload + DIAG_MESSAGE_LENGTH <= end ? view.getUint16(payload + 4) : undefined
+/**
+ * The local port of a struct inet_diag_msg to which others can send; undefined where it is cut short, or the socket is
+ * bound to a loopback address.
+ */
+export function openPort(view: DataView, payload: number, end: number): number | undefined {
+  if (payload + DIAG_MESSAGE_LENGTH > end || isLoopback(view, payload)) return undefined
+  return view.getUint16(payload + 4)
+}
+
+/** RFC 1122, 3.2.1.3: 127.0.0.0/8; RFC 4291, 2.5.3: ::1, and 2.5.5.2: IPv4 in IPv6. */
+function isLoopback(view: DataView, payload: number): boolean {
+  const word = (index: number) => view.getUint32(payload + 8 + index * 4)
+  if (view.getUint8(payload) !== AF_INET6) return word(0) >>> 24 === 127
+  if (word(0) !== 0 || word(1) !== 0) return false
+  return (word(2) === 0 && word(3) === 1) || (word(2) === 0xffff && word(3) >>> 24 === 127)
 }
 
 /** The ends in a struct inet_diag_msg; undefined where it is cut short. IPv4 on an IPv6 socket is told as IPv4. */

@@ -13,7 +13,7 @@ import {
   connectionOf,
   diagRequest,
   LookUp,
-  localPort,
+  openPort,
   socketState,
   TCP_CLOSE,
   TCP_ESTABLISHED,
@@ -36,7 +36,7 @@ export class Sockets {
   #last: Promise<unknown> = Promise.resolve()
 
   /**
-   * The ports of listening TCP sockets and of unconnected UDP sockets, as sets of port numbers.
+   * The ports of listening TCP sockets and of unconnected UDP sockets that others than this host can reach.
    * @throws NetlinkError (rejects) where the kernel lacks inet_diag
    */
   listening(): Promise<{ tcp: Set<number>; udp: Set<number> }> {
@@ -108,7 +108,7 @@ export class Sockets {
     for (const family of FAMILIES) {
       const request = diagRequest(family, protocol, state)
       await this.#dumps.request(request, 'listing sockets', ({ view, payload, end }) => {
-        const port = localPort(view, payload, end)
+        const port = openPort(view, payload, end)
         if (port !== undefined) ports.add(port)
       })
     }

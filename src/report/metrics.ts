@@ -3,6 +3,7 @@ import type { KernelCounter } from '../core/ruleset.js'
 import { SOURCES } from '../core/sessions.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../core/types.js'
 import type { InboundStatistics } from '../inbound.js'
+import type { ConntrackRoom } from '../kernel/conntrack-room.js'
 import type { QueueStatus } from '../kernel/queue-status.js'
 import type { BlockLogStats } from './blocklog.js'
 import type { VerdictCounts } from './verdicts.js'
@@ -17,6 +18,7 @@ export interface MetricSources {
   readonly kernelCounters: () => Promise<ReadonlyMap<KernelCounter, number> | undefined>
   readonly queue: () => QueueStatus | undefined
   readonly inbound: () => InboundStatistics
+  readonly conntrack: () => ConntrackRoom | undefined
   /** Addresses and prefixes by the kind of rule. */
   readonly allowlist: () => Iterable<readonly [source: string, entries: number]>
   readonly enforcing: () => boolean
@@ -160,7 +162,7 @@ function queueMetrics({ queue }: MetricSources, named: Named): void {
   )
 }
 
-function sessionMetrics({ inbound }: MetricSources, named: Named): void {
+function sessionMetrics({ inbound, conntrack }: MetricSources, named: Named): void {
   new Gauge({
     ...named('sessions', 'Clients remembered for the time when connection tracking does not know them'),
     labelNames: ['source', 'protocol'] as const,
@@ -171,6 +173,8 @@ function sessionMetrics({ inbound }: MetricSources, named: Named): void {
           this.set({ source, protocol }, sessions.sizeOf(number, source))
     },
   })
+  gauge(named('conntrack_entries', 'Connections that the kernel tracks'), () => conntrack()?.entries)
+  gauge(named('conntrack_limit', 'Connections that the kernel can track'), () => conntrack()?.limit)
   const total = (name: string, help: string, value: () => number) =>
     counter(named(name, help), (metric) => metric.inc(value()))
   total('sessions_evicted_total', 'Sessions that had to make room', () => inbound().sessions.evicted)

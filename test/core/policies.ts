@@ -86,6 +86,7 @@ const OPTIONS: RulesetOptions = {
   block: 'reject',
   fallback: 'static',
   udpTimeout: 600,
+  pressure: 'none',
   hostTimeout: 86_400,
 }
 const HOSTS: readonly Host[] = [v4(198, 51, 100, 2), v6(0, 2)]
@@ -113,6 +114,8 @@ export const CASES: readonly Case[] = [
   one('closed', { fallback: 'closed', generation: 15 }),
   one('open', { fallback: 'open' }),
   one('observe', {}, policy('observe', [RESOLVER, MIRRORS])),
+  one('pressure-high', { pressure: 'high' }),
+  one('pressure-full', { pressure: 'full' }),
   one('drop-low-mask', { block: 'drop', mask: 0x0000003f }),
   { ...one('names-unknown', {}, policy('enforce', [MIRRORS])), hosts: new Map() },
 ]

@@ -1,0 +1,60 @@
+/** The rules of the three chains that a packet passes on its way out, and of what lies between them. */
+import type { Marks } from './marks.js'
+import type { RulesetOptions } from './ruleset-options.js'
+import { FAMILIES } from './types.js'
+import { ENDS, rememberApproved } from './untracked.js'
+
+const hex = (value: number) => `0x${value.toString(16).padStart(8, '0')}`
+
+/** Rewrites the bits of the mask and leaves the others. */
+const setMark = (what: 'meta' | 'ct', mask: number, value: number) =>
+  `${what} mark set ${what} mark & ${hex(~mask >>> 0)} | ${hex(value)}`
+
+export function judge(marks: Marks): string[] {
+  return [
+    // Any user may bind a foreign IPv6 address (IPV6_FREEBIND) and send from it to this host: conntrack would take
+    // that for a client that came in, and all that is sent to the real owner of the address for replies.
+    'oif "lo" meta nfproto ipv6 fib saddr type != local counter name "forged" drop',
+    'oif "lo" accept',
+    `ct mark & ${hex(marks.mask)} == ${hex(marks.approvedNow)} counter name "approved" accept`,
+    // Before the replies: connection tracking may know them by a packet of the other end only.
+    `${ENDS[4]} @opened4 goto to_be_judged`,
+    `${ENDS[6]} @opened6 goto to_be_judged`,
+    'ct state established,related ct direction reply counter name "reply" accept',
+    'ct state untracked jump untracked',
+    'ct state related icmp type { destination-unreachable, time-exceeded, parameter-problem } accept',
+    'ct state related icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept',
+    'icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert } accept',
+    'icmpv6 type { mld-listener-report, mld-listener-done, mld2-listener-report } accept',
+    'ip protocol igmp accept',
+    'goto to_be_judged',
+  ]
+}
+
+export function toBeJudged(marks: Marks): string[] {
+  return [
+    setMark('meta', marks.mask, marks.judge),
+    `ct mark & ${hex(marks.stateMask)} == ${hex(marks.approved)} meta mark set meta mark | ${hex(marks.known)}`,
+  ]
+}
+
+export function enqueue(marks: Marks, { first, count }: RulesetOptions['queue']): string[] {
+  const target =
+    count === 1 ? `flags bypass to ${first}` : `flags bypass,fanout to ${first}-${first + count - 1}`
+  return [`meta mark & ${hex(marks.stateMask)} == ${hex(marks.judge)} queue ${target}`]
+}
+
+export function verdict(marks: Marks, block: RulesetOptions['block']): string[] {
+  const clear = `meta mark set meta mark & ${hex(~marks.mask >>> 0)}`
+  const is = (value: number) => `meta mark & ${hex(marks.mask)} == ${hex(value)}`
+  const refuse = block === 'reject' ? 'reject with icmpx admin-prohibited' : 'drop'
+  return [
+    // Two rules: reading the mark of a connection that is not tracked ends a rule.
+    `${is(marks.approvedNow)} ${setMark('ct', marks.mask, marks.approvedNow)}`,
+    ...FAMILIES.map((family) => `${is(marks.approvedNow)} ct state untracked ${rememberApproved(family)}`),
+    `meta mark & ${hex(marks.mask)} { ${hex(marks.approvedOnce)}, ${hex(marks.approvedNow)} } ${clear} accept`,
+    `${is(marks.blocked)} ${clear} counter name "blocked" ${refuse}`,
+    // Not judged, or judged by an earlier policy.
+    `meta mark & ${hex(marks.mask)} != 0x00000000 ${clear} jump undecided`,
+  ]
+}

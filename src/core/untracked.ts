@@ -1,0 +1,97 @@
+/**
+ * The kernel's rules for what connection tracking does not follow: because the operator does not want it to (NOTRACK), or
+ * because there is no room. What is not tracked has no mark, so what must be remembered of it is in sets.
+ */
+import type { Pressure } from './pressure.js'
+import type { RulesetOptions } from './ruleset-options.js'
+import { FAMILIES, type Family } from './types.js'
+
+/** More untracked clients and connections than that are judged one by one. */
+const UNTRACKED_AT_MOST = 131_072
+/** Seconds until an untracked connection that the service has approved is judged again, if it is silent. */
+const UNTRACKED_TIMEOUT = 300
+
+export const SOCKET_SETS = [
+  'set tcp_services { type inet_service; }',
+  'set udp_services { type inet_service; }',
+  ...(['4', '6'] as const).flatMap((v) => {
+    const ends = `ipv${v}_addr . inet_service . ipv${v}_addr . inet_service`
+    return [
+      `set opened${v} { type ${ends}; }`,
+      `set clients${v} { type inet_proto . ipv${v}_addr . inet_service . inet_service; size ${UNTRACKED_AT_MOST}; flags dynamic, timeout; }`,
+      `set approved${v} { type ${ends}; size ${UNTRACKED_AT_MOST}; flags dynamic, timeout; }`,
+    ]
+  }),
+]
+
+/** Never a bare SYN: that starts a connection. */
+export const NOT_A_CALL = 'tcp flags & (syn | ack) != syn'
+
+/** Both ends of a packet that goes out, as the sets have them. */
+export const ENDS = {
+  4: 'ip saddr . tcp sport . ip daddr . tcp dport',
+  6: 'ip6 saddr . tcp sport . ip6 daddr . tcp dport',
+} as const
+
+/** A client as the sets have it, seen from its own packets and from those that go to it. */
+const FROM_CLIENT = {
+  4: 'meta l4proto . ip saddr . th sport . th dport',
+  6: 'meta l4proto . ip6 saddr . th sport . th dport',
+} as const
+const TO_CLIENT = {
+  4: 'meta l4proto . ip daddr . th dport . th sport',
+  6: 'meta l4proto . ip6 daddr . th dport . th sport',
+} as const
+
+/** Whom connection tracking does not follow, the kernel itself must remember: UDP has no sockets to ask. */
+export function arrive({ udpTimeout, pressure }: RulesetOptions): string[] {
+  const timeout = Math.ceil(udpTimeout)
+  const note = (family: Family, seconds: number) =>
+    `update @clients${family} { ${FROM_CLIENT[family]} timeout ${seconds}s }`
+  return [
+    ...(pressure === 'none' ? [] : ['iif "lo" notrack accept']),
+    ...(pressure === 'full'
+      ? FAMILIES.flatMap((family) => unfollowed((s) => note(family, s), family, timeout))
+      : []),
+    ...FAMILIES.map((family) => `ct state untracked udp dport @udp_services ${note(family, timeout)}`),
+  ]
+}
+
+/** Seconds that a client is remembered which connection tracking has no room for: until it has answered, and after. */
+const UNFOLLOWED_CALL = 60
+const UNFOLLOWED = 3600
+
+/** New clients that connection tracking must not see, for it would drop them. Those that it knows it keeps. */
+function unfollowed(note: (seconds: number) => string, family: Family, udpTimeout: number): string[] {
+  return [
+    `fib daddr type local udp dport @udp_services ${note(udpTimeout)} notrack accept`,
+    `fib daddr type local tcp dport @tcp_services tcp flags & (syn | ack) == syn ${note(UNFOLLOWED_CALL)} notrack accept`,
+    `tcp dport @tcp_services ${FROM_CLIENT[family]} @clients${family} ${note(UNFOLLOWED)} notrack accept`,
+  ]
+}
+
+/** The same for what goes to them. */
+export function leave(pressure: Pressure): string[] {
+  return [
+    ...(pressure === 'none' ? [] : ['oif "lo" notrack accept']),
+    ...(pressure === 'full'
+      ? FAMILIES.map((family) => `${TO_CLIENT[family]} @clients${family} notrack accept`)
+      : []),
+  ]
+}
+
+export const rememberApproved = (family: Family) =>
+  `update @approved${family} { ${ENDS[family]} timeout ${UNTRACKED_TIMEOUT}s }`
+
+/** What is not tracked has no mark: what was approved is in sets instead. */
+export const UNTRACKED = [
+  ...FAMILIES.flatMap((family) =>
+    ['meta l4proto udp', NOT_A_CALL].map(
+      (what) => `${what} ${TO_CLIENT[family]} @clients${family} counter name "reply" accept`,
+    ),
+  ),
+  ...FAMILIES.map(
+    (family) =>
+      `${NOT_A_CALL} ${ENDS[family]} @approved${family} ${rememberApproved(family)} counter name "approved" accept`,
+  ),
+]

@@ -1,0 +1,19 @@
+import { readFileSync } from 'node:fs'
+
+export interface ConntrackRoom {
+  /** Connections that are tracked in this network namespace now. */
+  readonly entries: number
+  /** So many there may be; 0 is no limit. */
+  readonly limit: number
+}
+
+/** How full connection tracking is; nothing where the kernel has not loaded it. */
+export function readConntrackRoom(): ConntrackRoom | undefined {
+  try {
+    return { entries: read('nf_conntrack_count'), limit: read('nf_conntrack_max') }
+  } catch {
+    return undefined
+  }
+}
+
+const read = (name: string) => Number(readFileSync(`/proc/sys/net/netfilter/${name}`, 'utf8'))

@@ -1,0 +1,110 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { countArrivals } from '../lab/arrivals.js'
+import type { Program } from '../lab/program.js'
+import { createTopology, MIRROR, type Topology, VICTIM, WEB } from '../lab/topology.js'
+import { connect, httpGet, sendUdp, serveHttp } from '../lab/traffic.js'
+import { canSwitchUsers } from '../lab/users.js'
+import { begin, HEAR_TCP, last, PUSH_TCP, start } from './scripts.js'
+import { eventually, Service } from './service.js'
+
+const SETTINGS = `mode: enforce
+infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
+mirrors: { hosts: ["${MIRROR.v4}", "${MIRROR.v6}"], ports: [80] }
+`
+/** More than a kernel tracks by itself (nf_conntrack_max, which only the first network namespace may change). */
+const TOO_MANY = '300000'
+
+function compile(t: Test): string {
+  const folder = mkdtempSync(join(tmpdir(), 'checkvalve-fill-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  chmodSync(folder, 0o755)
+  const fill = join(folder, 'fill')
+  const source = fileURLToPath(new URL('../../../test/netns/programs/fill.c', import.meta.url))
+  execFileSync('cc', ['-O2', '-Wall', '-o', fill, source])
+  return fill
+}
+
+interface Lab extends Topology {
+  readonly service: Service
+  /** Connected before there is any pressure. */
+  readonly clients: readonly Program[]
+}
+
+async function guarded(t: Test): Promise<Lab> {
+  const lab = await createTopology()
+  t.teardown(() => lab.close())
+  await Promise.all([serveHttp(lab.web, 80), serveHttp(lab.mirror, 80), serveHttp(lab.victims, 80)])
+  const service = await Service.start(lab.web, SETTINGS)
+  t.teardown(() => service.remove())
+  await start(lab.web, PUSH_TCP, 443)
+  const clients = [WEB.client.v4, WEB.client.v6].map((host) => begin(lab.client, HEAR_TCP, host, 443))
+  return { ...lab, service, clients }
+}
+
+const url = (host: string) => `http://${host.includes(':') ? `[${host}]` : host}/`
+
+/** What is fetched in eight tries, each of them by IPv4 and IPv6. */
+async function fetched(from: Topology['web'], hosts: readonly string[]): Promise<number[]> {
+  const counts = hosts.map(() => 0)
+  for (let attempt = 0; attempt < 8; attempt++) {
+    const results = await Promise.all(hosts.map((host) => httpGet(from, url(host), { timeout: 2000 })))
+    for (const [i, { status }] of results.entries()) if (status === 200) counts[i]!++
+    await sleep(250)
+  }
+  return counts
+}
+
+async function allGoesOn(t: Test, lab: Lab, when: string): Promise<void> {
+  const { web, client, clients } = lab
+  const before = clients.map(last)
+  t.same(await fetched(client, [WEB.client.v4, WEB.client.v6]), [8, 8], `new clients are served ${when}`)
+  t.ok(
+    clients.every((each, i) => last(each) > before[i]! + 5),
+    `those who were connected hear on ${when}`,
+  )
+  for (const host of [VICTIM.v4, VICTIM.v6])
+    t.not((await connect(web, host, 80, { timeout: 300 })).outcome, 'ok', `${host} is not reached ${when}`)
+}
+
+t.jobs = 2
+
+t.test('nobody on this host fills connection tracking: clients and updates go on', async (t) => {
+  const lab = await guarded(t)
+  const arrivals = await countArrivals(lab.victims, 'to-web')
+  const attack = lab.web.spawn([compile(t), 'lo', TOO_MANY], canSwitchUsers() ? { user: 'www-data' } : {})
+  await eventually(
+    'it is noticed',
+    async () => /loopback is not tracked/.test(lab.service.program.stderr),
+    30_000,
+  )
+  await allGoesOn(t, lab, 'during the attack')
+  t.same(await fetched(lab.web, [MIRROR.v4, MIRROR.v6]), [8, 8], 'updates go on')
+  t.ok(Number((await attack.result('sent', 60_000)).sent) > 600_000, 'it was one')
+  t.equal((await arrivals()).total, 0, 'nothing gets out')
+  const entries = await lab.service.metric('conntrack_entries')
+  t.ok(entries < (await lab.service.metric('conntrack_limit')), `${entries} are tracked`)
+})
+
+t.test('when clients have filled it, new ones are served all the same', async (t) => {
+  const lab = await guarded(t)
+  const fill = compile(t)
+  // 300,000 clients: 64 ports of each of these addresses.
+  await lab.client.ip('route add local 198.18.32.0/19 dev lo')
+  await lab.web.ip('route add 198.18.32.0/19 via 198.18.0.2')
+  const echo = lab.web.spawn([fill, 'echo', '443'])
+  await echo.until(() => echo.stdout || undefined)
+  const arrivals = await countArrivals(lab.victims, 'to-web')
+  lab.client.spawn([fill, 'out', WEB.client.v4, '443', TOO_MANY])
+  await eventually('it is full', async () => /without being tracked/.test(lab.service.program.stderr), 60_000)
+  await allGoesOn(t, lab, 'when it is full')
+  t.equal((await sendUdp(lab.client, WEB.client.v4, 443, 5)).answers, 5, 'by UDP, too')
+  await lab.service.kill()
+  await allGoesOn(t, lab, 'with a dead service')
+  t.equal((await arrivals()).total, 0, 'nothing gets out')
+})
