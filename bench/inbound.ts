@@ -7,7 +7,7 @@
  * contender shows how much of the cost that is. Server, client and guard share the cores of this machine, so
  * what the guard uses is missing elsewhere. `node dist/bench/inbound.js [ROUNDS [SECONDS]]`
  */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { link, Namespace } from '../test/lab/namespace.js'
@@ -39,6 +39,8 @@ const WARM_UP = 1
 const WEB = '198.18.0.1'
 const CLIENT = '198.18.0.2'
 const folder = mkdtempSync(join(tmpdir(), 'checkvalve-bench-'))
+// nginx's workers are another user.
+chmodSync(folder, 0o755)
 
 const MODES: readonly Mode[] = [
   { name: 'keep-alive', mark: 0.98, words: [] },
@@ -63,13 +65,16 @@ allow:
   - { name: backup, to: [198.51.100.7], ports: [22], users: [root] }
 `
 
+/** What a web server does for a request in Debian's own configuration: it reads a file, and writes a line to its log. */
 const NGINX = `daemon off;
-worker_processes 1;
+worker_processes auto;
 pid ${folder}/nginx.pid;
 error_log stderr;
 events { worker_connections 1024; }
 http {
-  access_log off;
+  sendfile on;
+  tcp_nopush on;
+  access_log ${folder}/access.log;
   keepalive_requests 1000000000;
   client_body_temp_path ${folder}/body;
   proxy_temp_path ${folder}/proxy;
@@ -78,10 +83,12 @@ http {
   scgi_temp_path ${folder}/scgi;
   server {
     listen 80;
-    return 200 "It works.";
+    root ${folder}/html;
   }
 }
 `
+/** Bytes of the page: a small one, so that connections count for much. */
+const PAGE = 8 * 1024
 
 async function followConnections(web: Namespace): Promise<undefined> {
   await web.run(['nft', '--file', '-'], { input: RULES })
@@ -101,6 +108,8 @@ async function connect(web: Namespace, client: Namespace): Promise<void> {
 async function serve(web: Namespace): Promise<void> {
   const config = join(folder, 'nginx.conf')
   writeFileSync(config, NGINX)
+  mkdirSync(join(folder, 'html'), { recursive: true })
+  writeFileSync(join(folder, 'html', 'index.html'), 'It works. '.repeat(PAGE / 10))
   const nginx = web.spawn(['nginx', '-c', config])
   await eventually('nginx serves', async () => {
     if (!nginx.running) throw new Error(`nginx ended: ${nginx.stderr}`)

@@ -49,7 +49,7 @@ export function rulesetOptions(
   form: QueueForm,
   generation: number,
   pressure: Pressure = 'none',
-): RulesetOptions {
+): Omit<RulesetOptions, 'hasOpened'> {
   return {
     form,
     queue: config.queue,

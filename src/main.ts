@@ -122,7 +122,9 @@ async function ruleset(given: Arguments): Promise<number> {
   const hosts = allHosts(policy, { hosts: (name) => known.get(name) ?? [] })
   const missing = [...namesOf(policy)].filter((name) => !known.has(name))
   if (missing.length > 0) process.stderr.write(`note: not looked up here: ${missing.join(', ')}\n`)
-  return say(render(policy, rulesetOptions(config, form, 1), hosts, Date.now()).trimEnd())
+  return say(
+    render(policy, { ...rulesetOptions(config, form, 1), hasOpened: true }, hosts, Date.now()).trimEnd(),
+  )
 }
 
 async function run(given: Arguments): Promise<number> {

@@ -10,17 +10,15 @@ const hex = (value: number) => `0x${value.toString(16).padStart(8, '0')}`
 const setMark = (what: 'meta' | 'ct', mask: number, value: number) =>
   `${what} mark set ${what} mark & ${hex(~mask >>> 0)} | ${hex(value)}`
 
-export function judge(marks: Marks): string[] {
+/** Nearly all that a web server sends are replies: their rule comes as early as can be. */
+export function judge(marks: Marks, hasOpened: boolean): string[] {
+  const reply = 'ct state established,related ct direction reply counter name "reply" accept'
+  const approved = `ct mark & ${hex(marks.mask)} == ${hex(marks.approvedNow)} counter name "approved" accept`
+  // Connection tracking may know what this host has opened by a packet of the other end only, and call it a reply.
+  const opened = FAMILIES.map((family) => `${ENDS[family]} @opened${family} goto to_be_judged`)
   return [
-    // Any user may bind a foreign IPv6 address (IPV6_FREEBIND) and send from it to this host: conntrack would take
-    // that for a client that came in, and all that is sent to the real owner of the address for replies.
-    'oif "lo" meta nfproto ipv6 fib saddr type != local counter name "forged" drop',
-    'oif "lo" accept',
-    `ct mark & ${hex(marks.mask)} == ${hex(marks.approvedNow)} counter name "approved" accept`,
-    // Before the replies: connection tracking may know them by a packet of the other end only.
-    `${ENDS[4]} @opened4 goto to_be_judged`,
-    `${ENDS[6]} @opened6 goto to_be_judged`,
-    'ct state established,related ct direction reply counter name "reply" accept',
+    'oif "lo" goto loopback',
+    ...(hasOpened ? [approved, ...opened, reply] : [reply, approved]),
     'ct state untracked jump untracked',
     'ct state related icmp type { destination-unreachable, time-exceeded, parameter-problem } accept',
     'ct state related icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept',
@@ -30,6 +28,12 @@ export function judge(marks: Marks): string[] {
     'goto to_be_judged',
   ]
 }
+
+/**
+ * Any user may bind a foreign IPv6 address (IPV6_FREEBIND) and send from it to this host: conntrack would take that for a
+ * client that came in, and all that is sent to the real owner of the address for replies.
+ */
+export const LOOPBACK = ['meta nfproto ipv6 fib saddr type != local counter name "forged" drop', 'accept']
 
 export function toBeJudged(marks: Marks): string[] {
   return [
@@ -49,12 +53,13 @@ export function verdict(marks: Marks, block: RulesetOptions['block']): string[] 
   const is = (value: number) => `meta mark & ${hex(marks.mask)} == ${hex(value)}`
   const refuse = block === 'reject' ? 'reject with icmpx admin-prohibited' : 'drop'
   return [
+    `meta mark & ${hex(marks.mask)} == 0x00000000 accept`,
     // Two rules: reading the mark of a connection that is not tracked ends a rule.
     `${is(marks.approvedNow)} ${setMark('ct', marks.mask, marks.approvedNow)}`,
     ...FAMILIES.map((family) => `${is(marks.approvedNow)} ct state untracked ${rememberApproved(family)}`),
     `meta mark & ${hex(marks.mask)} { ${hex(marks.approvedOnce)}, ${hex(marks.approvedNow)} } ${clear} accept`,
     `${is(marks.blocked)} ${clear} counter name "blocked" ${refuse}`,
     // Not judged, or judged by an earlier policy.
-    `meta mark & ${hex(marks.mask)} != 0x00000000 ${clear} jump undecided`,
+    `${clear} jump undecided`,
   ]
 }

@@ -17,6 +17,8 @@ export interface RulesetOptions {
   /** Seconds after which an untracked UDP client that is silent is none any more. */
   readonly udpTimeout: number
   readonly pressure: Pressure
+  /** Whether there are connections that this host has opened before the policy was in force. */
+  readonly hasOpened: boolean
 }
 
 /** Ports of this host. */

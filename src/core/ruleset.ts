@@ -4,14 +4,14 @@
  * the service, `verdict` does what the service said. What comes out of it unjudged, because the service is
  * dead or its queue full, meets `undecided`: the kernel's own copy of the allowlist.
  */
-import { enqueue, judge, toBeJudged, verdict } from './chains.js'
+import { enqueue, judge, LOOPBACK, toBeJudged, verdict } from './chains.js'
 import { fallbackOf, hostElements, setName } from './fallback.js'
 import { marksOf } from './marks.js'
 import type { Policy } from './policy.js'
 import type { Host, Hosts, QueueForm, RulesetOptions, SocketFacts } from './ruleset-options.js'
 import { addressText } from './text.js'
 import { type Connection, FAMILIES, type Family } from './types.js'
-import { arrive, leave, SOCKET_SETS, UNTRACKED } from './untracked.js'
+import { arrive, leave, noteClient, SOCKET_SETS, UNTRACKED } from './untracked.js'
 
 export type { Host, Hosts, QueueForm, RulesetOptions, ServicePorts, SocketFacts } from './ruleset-options.js'
 
@@ -41,7 +41,9 @@ export function render(policy: Policy, options: RulesetOptions, hosts: Hosts, no
     ...sets.map((set) => [set]),
     chain('arrive', arrive(options)),
     chain('leave', leave(options.pressure)),
-    chain('judge', judge(marks)),
+    chain('judge', judge(marks, options.hasOpened)),
+    plainChain('loopback', LOOPBACK),
+    plainChain('note_client', noteClient(options.udpTimeout)),
     plainChain('untracked', UNTRACKED),
     plainChain('to_be_judged', toBeJudged(marks)),
     ...(options.form === 'native' ? [chain('enqueue', enqueue(marks, options.queue))] : []),
@@ -109,7 +111,7 @@ const HOOKS: Record<string, string> = {
 }
 
 /** Chains that others jump to. */
-const PLAIN_CHAINS = ['untracked', 'to_be_judged', 'undecided']
+const PLAIN_CHAINS = ['note_client', 'loopback', 'untracked', 'to_be_judged', 'undecided']
 
 const indent = (line: string) => `  ${line}`
 const chain = (name: string, rules: string[]) => [

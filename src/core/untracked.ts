@@ -43,30 +43,31 @@ const TO_CLIENT = {
   6: 'meta l4proto . ip6 daddr . th dport . th sport',
 } as const
 
-/** Whom connection tracking does not follow, the kernel itself must remember: UDP has no sockets to ask. */
+const update = (family: Family, seconds: number) =>
+  `update @clients${family} { ${FROM_CLIENT[family]} timeout ${Math.ceil(seconds)}s }`
+
 export function arrive({ udpTimeout, pressure }: RulesetOptions): string[] {
-  const timeout = Math.ceil(udpTimeout)
-  const note = (family: Family, seconds: number) =>
-    `update @clients${family} { ${FROM_CLIENT[family]} timeout ${seconds}s }`
   return [
     ...(pressure === 'none' ? [] : ['iif "lo" notrack accept']),
-    ...(pressure === 'full'
-      ? FAMILIES.flatMap((family) => unfollowed((s) => note(family, s), family, timeout))
-      : []),
-    ...FAMILIES.map((family) => `ct state untracked udp dport @udp_services ${note(family, timeout)}`),
+    ...(pressure === 'full' ? FAMILIES.flatMap((family) => unfollowed(family, udpTimeout)) : []),
+    'ct state untracked jump note_client',
   ]
 }
+
+/** Whom connection tracking does not follow, the kernel itself must remember: UDP has no sockets to ask. */
+export const noteClient = (udpTimeout: number) =>
+  FAMILIES.map((family) => `udp dport @udp_services ${update(family, udpTimeout)}`)
 
 /** Seconds that a client is remembered which connection tracking has no room for: until it has answered, and after. */
 const UNFOLLOWED_CALL = 60
 const UNFOLLOWED = 3600
 
 /** New clients that connection tracking must not see, for it would drop them. Those that it knows it keeps. */
-function unfollowed(note: (seconds: number) => string, family: Family, udpTimeout: number): string[] {
+function unfollowed(family: Family, udpTimeout: number): string[] {
   return [
-    `fib daddr type local udp dport @udp_services ${note(udpTimeout)} notrack accept`,
-    `fib daddr type local tcp dport @tcp_services tcp flags & (syn | ack) == syn ${note(UNFOLLOWED_CALL)} notrack accept`,
-    `tcp dport @tcp_services ${FROM_CLIENT[family]} @clients${family} ${note(UNFOLLOWED)} notrack accept`,
+    `fib daddr type local udp dport @udp_services ${update(family, udpTimeout)} notrack accept`,
+    `fib daddr type local tcp dport @tcp_services tcp flags & (syn | ack) == syn ${update(family, UNFOLLOWED_CALL)} notrack accept`,
+    `tcp dport @tcp_services ${FROM_CLIENT[family]} @clients${family} ${update(family, UNFOLLOWED)} notrack accept`,
   ]
 }
 

@@ -23,10 +23,12 @@ export type FirewallOptions = Pick<RulesetOptions, 'form' | 'queue' | 'mask'>
 /** A ruleset as it was loaded, to be put back if someone takes it away. */
 export interface Loaded {
   readonly policy: Policy
-  readonly options: RulesetOptions
+  readonly options: Omit<RulesetOptions, 'hasOpened'>
   readonly hosts: Hosts
   readonly facts: SocketFacts
 }
+
+const hasOpened = ({ opened }: SocketFacts) => opened.length > 0
 
 /** Every so many looks, the rule of xtables is looked for though no change of nftables was seen. */
 const LOOKS_BETWEEN_CHECKS = 10
@@ -75,9 +77,12 @@ export class Firewall {
     return this.#inTurn(async () => {
       if (!this.#loaded) return
       const text = renderSocketFacts(facts)
-      if (text === renderSocketFacts(this.#loaded.facts)) return
-      await load(text)
-      this.#loaded = { ...this.#loaded, facts }
+      const { facts: before } = this.#loaded
+      if (text === renderSocketFacts(before)) return
+      const loaded = { ...this.#loaded, facts }
+      if (hasOpened(facts) !== hasOpened(before)) await this.#apply(loaded)
+      else await load(text)
+      this.#loaded = loaded
     })
   }
 
@@ -118,7 +123,8 @@ export class Firewall {
 
   async #apply(loaded: Loaded): Promise<void> {
     const { policy, options, hosts, facts } = loaded
-    const text = `${render(policy, options, hosts, this.#now())}${renderSocketFacts(facts)}\n`
+    const rules = render(policy, { ...options, hasOpened: hasOpened(facts) }, hosts, this.#now())
+    const text = `${rules}${renderSocketFacts(facts)}\n`
     const sets = await presentSets()
     // The queue rule first: until the table marks packets, it matches none.
     if (this.#queueRule) await addQueueRule(this.#queueRule)

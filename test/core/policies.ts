@@ -87,6 +87,7 @@ const OPTIONS: RulesetOptions = {
   fallback: 'static',
   udpTimeout: 600,
   pressure: 'none',
+  hasOpened: false,
   hostTimeout: 86_400,
 }
 const HOSTS: readonly Host[] = [v4(198, 51, 100, 2), v6(0, 2)]
@@ -114,6 +115,7 @@ export const CASES: readonly Case[] = [
   one('closed', { fallback: 'closed', generation: 15 }),
   one('open', { fallback: 'open' }),
   one('observe', {}, policy('observe', [RESOLVER, MIRRORS])),
+  one('opened', { hasOpened: true }),
   one('pressure-high', { pressure: 'high' }),
   one('pressure-full', { pressure: 'full' }),
   one('drop-low-mask', { block: 'drop', mask: 0x0000003f }),
