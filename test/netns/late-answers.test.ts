@@ -58,6 +58,27 @@ t.test('a client that is silent for longer than the session timeout is none any 
   t.same(await asked(lab, 443), [false, false])
 })
 
+t.test(
+  'a client that has spoken since the late answer is one still, though that answer looked like a call',
+  async (t) => {
+    const [{ web, client }] = await guarded(t, 'sessions: { udpTimeout: 5s }\n')
+    const server = await start(web, LATE_UDP, 443, LATE_MS)
+    // Asks, hears the late answer, and asks again at once: the second answer comes seven seconds after the first question.
+    const ASK_TWICE = `const [host] = process.argv.slice(1)
+const socket = require('dgram').createSocket(host.includes(':') ? 'udp6' : 'udp4')
+let heard = 0
+socket.on('message', () => { console.log(++heard); if (heard === 1) socket.send('again', 443, host) })
+socket.send('hello', 443, host)`
+    const clients = HOSTS.map((host) => begin(client, ASK_TWICE, host))
+    await server.until(
+      () => (server.stdout.match(/answered/g)?.length === 2 * HOSTS.length ? true : undefined),
+      20_000,
+    )
+    await pause(200)
+    t.same(clients.map(last), [2, 2])
+  },
+)
+
 t.test('whoever never came in gets nothing from a service port', async (t) => {
   const [{ web, client }, service] = await guarded(t)
   const LISTEN = `require('dgram').createSocket('udp6').on('message', () => console.log('heard'))

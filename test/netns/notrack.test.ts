@@ -48,6 +48,14 @@ t.test('clients are served by TCP, on privileged and other ports, though nothing
   t.ok(approved > judged, `the kernel remembers them: ${judged} packets judged, ${approved} approved`)
 })
 
+t.test('under a flood of SYNs the kernel answers without a socket, and its answers pass', async (t) => {
+  const [{ web, client }] = await untracked(t)
+  // 2: as if there were a flood all the time (ip-sysctl).
+  await web.sysctl('net.ipv4.tcp_syncookies', 2)
+  await serveHttp(web, 80)
+  for (const host of HOSTS) t.equal((await httpGet(client, url(host, 80))).status, 200, host)
+})
+
 t.test('clients are served by UDP from privileged ports, and others get nothing from them', async (t) => {
   const [{ web, client }] = await untracked(t)
   await Promise.all([serveUdpEcho(web, 443), serveUdpEcho(web, 5000)])
