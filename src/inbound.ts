@@ -211,9 +211,11 @@ export class InboundWatch {
     if (protocol !== IPPROTO_TCP && protocol !== IPPROTO_UDP) return
     if (protocol === IPPROTO_TCP && !isOpen(flow)) return
     if (!this.#local.has(family, source) || this.#local.has(family, destination)) return
-    const { sessions, callbacks, now } = this.inbound
-    sessions.seen(family, protocol, source, sourcePort, destination, destinationPort, now)
+    const { sessions, services, callbacks, now } = this.inbound
     callbacks.seen(family, protocol, source, sourcePort, destination, destinationPort, now)
+    // Others could fill the table, and are never asked for.
+    if (services[protocol === IPPROTO_TCP ? 'tcp' : 'udp'][sourcePort] === 1)
+      sessions.seen(family, protocol, source, sourcePort, destination, destinationPort, now)
   }
 
   /** A late answer began this flow, so that it looks like a call. Its client has spoken since: it is one still. */

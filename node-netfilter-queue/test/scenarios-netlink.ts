@@ -125,11 +125,12 @@ const REMOVALS = program(
 )
 const BAD = {
   empty: new Uint8Array(0),
-  odd: ALL.subarray(0, 7),
+  odd: program([0x06, 0, 0, 0], [0x06, 0, 0, 0]).subarray(0, 12),
   endless: program([0x00, 0, 0, 0]),
   jumpsOut: program([0x15, 5, 5, 0], [0x06, 0, 0, 0]),
   unknown: program([0xffff, 0, 0, 0], [0x06, 0, 0, 0]),
-  long: program(...Array<[number, number, number, number]>(4097).fill([0x06, 0, 0, 0])),
+  // Its count of instructions does not fit into 16 bits: the lower ones say one.
+  long: program(...Array<[number, number, number, number]>(65_537).fill([0x06, 0, 0, 0])),
 }
 
 async function sendDatagram(from: number, to: number): Promise<void> {

@@ -1,5 +1,11 @@
 import t from 'tap'
-import { noServices, setServices, trustedServices, unprivilegedPortStart } from '../../src/kernel/services.js'
+import {
+  firstEphemeralPort,
+  noServices,
+  servicePorts,
+  setServices,
+  unprivilegedPortStart,
+} from '../../src/kernel/services.js'
 
 const OPEN = { tcp: new Set([22, 443, 8080]), udp: new Set([443, 5353, 40000]) }
 
@@ -57,38 +63,58 @@ t.test('the first unprivileged port of this host is a port', async (t) => {
   t.ok(Number.isInteger(first) && first >= 0 && first <= 65536, `${first}`)
 })
 
-/** What the kernel's own rules may rely on, of services that were found or declared. */
-function trusted(declared: Parameters<typeof setServices>[1], firstUnprivileged: number) {
-  const services = noServices()
-  setServices(services, declared, OPEN, firstUnprivileged)
-  return trustedServices(services, declared, firstUnprivileged)
-}
-
-t.test(
-  'without the service, the kernel trusts no port by itself that an ordinary user could have taken',
-  async (t) => {
-    t.same(trusted('auto', 1024), { tcp: [22, 443], udp: [443] })
-    t.same(trusted('auto', 443), { tcp: [22], udp: [] }, 'the first unprivileged port is no privileged one')
-    t.same(trusted('auto', 444), { tcp: [22, 443], udp: [443] })
-    t.same(trusted('auto', 0), { tcp: [], udp: [] })
-  },
-)
-
-t.test('a port that the operator declares is trusted, whoever could take it', async (t) => {
-  const declared = [
-    { protocol: 'tcp', port: 8080 },
-    { protocol: 'tcp', port: 443 },
-    { protocol: 'udp', port: 65535 },
-    { protocol: 'udp', port: 1 },
-  ] as const
-  for (const firstUnprivileged of [0, 1024])
-    t.same(trusted(declared, firstUnprivileged), { tcp: [443, 8080], udp: [1, 65535] })
-  t.same(trusted([], 1024), { tcp: [], udp: [] })
+t.test('the first port that is handed out is a port behind those that are not', async (t) => {
+  const first = firstEphemeralPort()
+  t.ok(Number.isInteger(first) && first > 0 && first <= 65535, `${first}`)
 })
 
-t.test('of a thousand services all are trusted, each once and in order', async (t) => {
+t.test('a DHCP client has a privileged port and serves nobody, unless it is declared', async (t) => {
   const services = noServices()
-  const all = Array.from({ length: 1000 }, (_, i) => i)
-  setServices(services, 'auto', { tcp: new Set(all.toReversed()), udp: new Set() }, 1024)
-  t.same(trustedServices(services, 'auto', 1024).tcp, all)
+  setServices(services, 'auto', { tcp: new Set([68, 546]), udp: new Set([67, 68, 546, 547]) }, 1024)
+  t.same(ports(services.udp), [67, 547])
+  t.same(ports(services.tcp), [68, 546], 'which is of UDP')
+  setServices(services, [{ protocol: 'udp', port: 68 }], OPEN, 1024)
+  t.same(ports(services.udp), [68])
+})
+
+/** What the kernel's own rules are to know of services that were found or declared. */
+function known(declared: Parameters<typeof setServices>[1], firstEphemeral: number, open = OPEN) {
+  const services = noServices()
+  setServices(services, declared, open, 65536)
+  return servicePorts(services, declared, firstEphemeral)
+}
+
+t.test('the kernel is told of the services on ports that last, in order', async (t) => {
+  t.same(known('auto', 32768), { tcp: [22, 443, 8080], udp: [443, 5353] })
+  t.same(known('auto', 8081), { tcp: [22, 443, 8080], udp: [443, 5353] })
+  t.same(
+    known('auto', 8080),
+    { tcp: [22, 443], udp: [443, 5353] },
+    'the first one that is handed out is none',
+  )
+  t.same(known('auto', 65536), { tcp: [22, 443, 8080], udp: [443, 5353, 40000] })
+  t.same(known('auto', 0), { tcp: [], udp: [] })
+})
+
+t.test('a declared service lasts, whatever its port', async (t) => {
+  const declared = [
+    { protocol: 'tcp', port: 65535 },
+    { protocol: 'tcp', port: 443 },
+    { protocol: 'udp', port: 40000 },
+    { protocol: 'udp', port: 1 },
+  ] as const
+  for (const firstEphemeral of [0, 32768])
+    t.same(known(declared, firstEphemeral), { tcp: [443, 65535], udp: [1, 40000] })
+  t.same(known([], 32768), { tcp: [], udp: [] })
+})
+
+t.test('whoever makes thousands of ports listen does not fill the kernel with them', async (t) => {
+  const many = new Set(Array.from({ length: 30_000 }, (_, i) => 30_000 - i))
+  const { tcp, udp } = known('auto', 32768, { tcp: many, udp: many })
+  const lowest = Array.from({ length: 1024 }, (_, i) => i + 1)
+  t.same(tcp, lowest)
+  t.same(
+    udp,
+    Array.from({ length: 1026 }, (_, i) => i + 1).filter((port) => port !== 68 && port !== 546),
+  )
 })

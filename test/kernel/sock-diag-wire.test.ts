@@ -2,7 +2,7 @@ import { constants } from 'node:os'
 import { HOST_LE, NLMSG_ERROR, NLMSG_HDRLEN } from 'node-netfilter-queue'
 import t from 'tap'
 import { type Family, IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/types.js'
-import { connectionOf, diagRequest, LookUp, localPort, socketState } from '../../src/kernel/sock-diag-wire.js'
+import { connectionOf, diagRequest, LookUp, openPort, socketState } from '../../src/kernel/sock-diag-wire.js'
 import { words } from '../core/packets.js'
 
 // include/linux/socket.h, include/net/tcp_states.h
@@ -32,12 +32,12 @@ t.test('a request names family, protocol and one state, and no socket', { skip: 
 t.test('the local port is read in network order, wherever the message lies', async (t) => {
   const bytes = new Uint8Array(100 + DIAG_MESSAGE)
   bytes.set([AF_INET, TCP_LISTEN, 0, 0, 0x01, 0xbb, 0xff, 0xff], 100)
-  t.equal(localPort(new DataView(bytes.buffer), 100, bytes.length), 443)
+  t.equal(openPort(new DataView(bytes.buffer), 100, bytes.length), 443)
 })
 
 t.test('a message cut short has no port, and reading it does not throw', async (t) => {
   for (let length = 0; length < DIAG_MESSAGE; length++)
-    t.equal(localPort(new DataView(new ArrayBuffer(length)), 0, length), undefined)
+    t.equal(openPort(new DataView(new ArrayBuffer(length)), 0, length), undefined)
 })
 
 /** struct inet_diag_msg with two ends; see sock-diag-wire.ts for its fields. */
@@ -50,6 +50,31 @@ function diagMessage(family: number, source: readonly number[], destination: rea
   for (const [i, word] of destination.entries()) view.setUint32(24 + i * 4, word)
   return view
 }
+
+t.test('a socket bound to a loopback address has no port for others', async (t) => {
+  const port = (family: number, ...words: number[]) =>
+    openPort(diagMessage(family, words, [0]), 0, DIAG_MESSAGE)
+  t.equal(port(AF_INET, 0x7f000001), undefined)
+  t.equal(port(AF_INET, 0x7fffffff), undefined)
+  t.equal(port(AF_INET6, 0, 0, 0, 1), undefined)
+  t.equal(port(AF_INET6, 0, 0, 0xffff, 0x7f000035), undefined)
+  const open = [
+    [AF_INET, 0],
+    [AF_INET, 0x7e000001],
+    [AF_INET, 0x80000001],
+    [AF_INET, 0xff000001],
+    [AF_INET6, 0, 0, 0, 0],
+    [AF_INET6, 0, 0, 0, 2],
+    [AF_INET6, 0, 0, 1, 1],
+    [AF_INET6, 0, 1, 0, 1],
+    [AF_INET6, 1, 0, 0, 1],
+    [AF_INET6, 0x7f000001, 0, 0, 0],
+    [AF_INET6, 0, 0, 0xffff, 0xc6120001],
+    [AF_INET6, 0, 1, 0xffff, 0x7f000001],
+    [AF_INET6, 0, 0, 0, 0x7f000001],
+  ] as const
+  for (const [family, ...words] of open) t.equal(port(family, ...words), 443, words.join())
+})
 
 t.test('both ends of a connection are read, and IPv4 on an IPv6 socket is IPv4', async (t) => {
   const [here, there] = [0xc6120001, 0xc6120002]

@@ -1,25 +1,10 @@
-import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { countArrivals } from '../lab/arrivals.js'
 import { createTopology, VICTIM, WEB } from '../lab/topology.js'
 import { serveHttp } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
+import { compile } from './programs.js'
 import { eventually, Service } from './service.js'
-
-/** Makes an attacker's program, for whichever user runs it. @returns its path */
-function compile(t: Test, name: string): string {
-  const folder = mkdtempSync(join(tmpdir(), 'checkvalve-forge-'))
-  t.teardown(() => rmSync(folder, { recursive: true }))
-  chmodSync(folder, 0o755)
-  const program = join(folder, name)
-  const source = fileURLToPath(new URL(`../../../test/netns/programs/${name}.c`, import.meta.url))
-  execFileSync('cc', ['-Wall', '-o', program, source])
-  return program
-}
 
 const ATTACKER = canSwitchUsers() ? { user: 'www-data' } : {}
 const ENDS = [

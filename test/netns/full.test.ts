@@ -1,15 +1,11 @@
-import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { countArrivals } from '../lab/arrivals.js'
 import type { Program } from '../lab/program.js'
 import { createTopology, MIRROR, type Topology, VICTIM, WEB } from '../lab/topology.js'
 import { connect, httpGet, sendUdp, serveHttp } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
+import { compile } from './programs.js'
 import { begin, HEAR_TCP, last, PUSH_TCP, start } from './scripts.js'
 import { eventually, Service } from './service.js'
 
@@ -19,16 +15,6 @@ mirrors: { hosts: ["${MIRROR.v4}", "${MIRROR.v6}"], ports: [80] }
 `
 /** More than a kernel tracks by itself (nf_conntrack_max, which only the first network namespace may change). */
 const TOO_MANY = '300000'
-
-function compile(t: Test): string {
-  const folder = mkdtempSync(join(tmpdir(), 'checkvalve-fill-'))
-  t.teardown(() => rmSync(folder, { recursive: true }))
-  chmodSync(folder, 0o755)
-  const fill = join(folder, 'fill')
-  const source = fileURLToPath(new URL('../../../test/netns/programs/fill.c', import.meta.url))
-  execFileSync('cc', ['-O2', '-Wall', '-o', fill, source])
-  return fill
-}
 
 interface Lab extends Topology {
   readonly service: Service
@@ -77,7 +63,10 @@ t.jobs = 2
 t.test('nobody on this host fills connection tracking: clients and updates go on', async (t) => {
   const lab = await guarded(t)
   const arrivals = await countArrivals(lab.victims, 'to-web')
-  const attack = lab.web.spawn([compile(t), 'lo', TOO_MANY], canSwitchUsers() ? { user: 'www-data' } : {})
+  const attack = lab.web.spawn(
+    [compile(t, 'fill'), 'lo', TOO_MANY],
+    canSwitchUsers() ? { user: 'www-data' } : {},
+  )
   await eventually(
     'it is noticed',
     async () => /loopback is not tracked/.test(lab.service.program.stderr),
@@ -93,7 +82,7 @@ t.test('nobody on this host fills connection tracking: clients and updates go on
 
 t.test('when clients have filled it, new ones are served all the same', async (t) => {
   const lab = await guarded(t)
-  const fill = compile(t)
+  const fill = compile(t, 'fill')
   // 300,000 clients: 64 ports of each of these addresses.
   await lab.client.ip('route add local 198.18.32.0/19 dev lo')
   await lab.web.ip('route add 198.18.32.0/19 via 198.18.0.2')

@@ -43,6 +43,8 @@ t.test('a service on a privileged port answers after the kernel has forgotten it
 
 t.test('from an unprivileged port that nobody has declared the late answer is blocked', async (t) => {
   const [lab, service] = await guarded(t)
+  // There is a real service beside it, whose clients are watched.
+  await start(lab.web, LATE_UDP, 443, 0)
   t.same(await asked(lab, 5000), [false, false])
   for (const family of ['ipv4', 'ipv6'])
     t.equal(await judged(service, 'block', 'not-allowlisted', family), 1, family)

@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import type { Namespace } from '../lab/namespace.js'
 import type { Program } from '../lab/program.js'
 import { createTopology, MIRROR, type Topology, VICTIM, WEB } from '../lab/topology.js'
+import { compile } from './programs.js'
 import { HEAR_TCP, last, PUSH_TCP, start } from './scripts.js'
 import { eventually, NODE, pause, Service } from './service.js'
 
@@ -81,6 +82,24 @@ for (const tracked of [true, false]) {
     },
   )
 }
+
+t.test(
+  'listening on the port of such a connection later does not make a client of the other end',
+  async (t) => {
+    const { web, victims } = await lab(t, false)
+    await start(victims, PUSH_TCP, 80)
+    const call = compile(t, 'call')
+    const shell = web.spawn([call, 'later', WEB.victims.v4, '8080', VICTIM.v4, '80'])
+    await goOn([shell])
+    const service = await guard(t, web)
+    await areCutOff(t, [shell], 'after the start')
+    shell.kill('SIGUSR1')
+    await service.kill()
+    await service.launch()
+    await areCutOff(t, [shell], 'after another start')
+    t.ok(shell.running)
+  },
+)
 
 t.test('what was opened to an allowed place before the start goes on', async (t) => {
   const { web, mirror } = await lab(t, false)

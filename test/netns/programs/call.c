@@ -3,17 +3,19 @@
  *
  *   call raw LOCAL PORT REMOTE PORT FLAGS   one TCP header by a raw socket, FLAGS as in its byte 13
  *   call reuse LOCAL PORT REMOTE PORT       listens on PORT, and calls from the same port (SO_REUSEPORT)
+ *   call later LOCAL PORT REMOTE PORT       calls, prints what is said to it, and listens on PORT once it is told to (SIGUSR1)
  *
  * Exit status 0: sent, or connected. 1: refused.
  */
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 static struct addrinfo *address(const char *host, const char *port) {
   struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM}, *found = NULL;
@@ -45,10 +47,30 @@ static int reuse(struct addrinfo *local, struct addrinfo *remote) {
   return connect(caller, remote->ai_addr, remote->ai_addrlen) == 0 ? 0 : 1;
 }
 
+static struct addrinfo *own;
+
+static void listen_too(int signal) {
+  (void)signal;
+  int service = bound(own);
+  if (service < 0 || listen(service, 8) != 0) _exit(2);
+}
+
+static int later(struct addrinfo *local, struct addrinfo *remote) {
+  struct sigaction action = {.sa_handler = listen_too, .sa_flags = SA_RESTART};
+  char said[256];
+  int caller = bound(local);
+  own = local;
+  sigaction(SIGUSR1, &action, NULL);
+  if (caller < 0 || connect(caller, remote->ai_addr, remote->ai_addrlen) != 0) return 1;
+  for (ssize_t length; (length = read(caller, said, sizeof said)) > 0;) write(1, said, (size_t)length);
+  return 0;
+}
+
 int main(int argc, char **argv) {
   if (argc < 6) return 2;
   struct addrinfo *local = address(argv[2], argv[3]), *remote = address(argv[4], argv[5]);
   if (!local || !remote) return 2;
   if (strcmp(argv[1], "reuse") == 0) return reuse(local, remote);
+  if (strcmp(argv[1], "later") == 0) return later(local, remote);
   return argc == 7 ? raw(local, remote, atoi(argv[3]), atoi(argv[5]), (int)strtol(argv[6], NULL, 0)) : 2;
 }

@@ -1,0 +1,188 @@
+/** conntrack SCENARIO: makes connections in this network namespace, and says which of them Conntrack tells of. */
+import { execFileSync } from 'node:child_process'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { connect, createServer, isIPv6, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { NETLINK_NETFILTER, NetlinkSocket } from 'node-netfilter-queue'
+import { IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/types.js'
+import { Conntrack, type News } from '../../../src/kernel/conntrack.js'
+import {
+  Flow,
+  IPCTNL_MSG_CT_DELETE,
+  NFNLGRP_CONNTRACK_DESTROY,
+  NFNLGRP_CONNTRACK_NEW,
+  NFNLGRP_CONNTRACK_UPDATE,
+  readFlow,
+} from '../../../src/kernel/conntrack-wire.js'
+import { say } from '../../lab/programs/say.js'
+
+const FORGET = fileURLToPath(new URL('../../netns/programs/forget-connections.js', import.meta.url))
+const HOSTS = ['198.51.100.1', '2001:db8::1'] as const
+
+/** A port for each state that a connection is left in, with the state's number (enum tcp_conntrack). */
+const PORTS = { established: 443, closeWait: 444, lastAck: 445, timeWait: 446, closed: 447, synReceived: 448 }
+const STATES = { established: 3, closeWait: 5, lastAck: 6, timeWait: 7, closed: 8, synReceived: 2 }
+type State = keyof typeof PORTS
+const DNS = 53
+
+/** `family protocol port state`, of the end that was called. */
+const text = ({ family, protocol, sourcePort, tcpState }: Flow) =>
+  `${family} ${protocol} ${sourcePort} ${tcpState}`
+
+/** What is told of by Conntrack, and what the kernel tells whoever has no filter. */
+function listen(news: News) {
+  const [filtered, all]: [string[], string[]] = [[], []]
+  const conntrack = new Conntrack((flow) => filtered.push(text(flow)))
+  conntrack.want(news)
+  const flow = new Flow()
+  new NetlinkSocket({
+    protocol: NETLINK_NETFILTER,
+    groups: [NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY],
+    onMessage: ({ view, type, payload, end }) => {
+      const isWanted = news === 'all' || type === IPCTNL_MSG_CT_DELETE
+      if (isWanted && readFlow(view, payload, end, flow)) all.push(text(flow))
+    },
+  })
+  return { conntrack, filtered, all }
+}
+
+async function dumped(conntrack: Conntrack, protocol?: number): Promise<string[]> {
+  const flows: string[] = []
+  await conntrack.dump(protocol, (flow) => flows.push(text(flow)))
+  return flows.sort()
+}
+
+/** Waits until the kernel has so many connections in a state on its port. */
+async function have(conntrack: Conntrack, state: State, count: number): Promise<void> {
+  const end = ` ${PORTS[state]} ${STATES[state]}`
+  for (let waited = 0; ; waited += 5) {
+    const flows = await dumped(conntrack, IPPROTO_TCP)
+    if (flows.filter((each) => each.endsWith(end)).length === count) return
+    if (waited > 5000) throw new Error(`${count} connections${end}, but ${flows.join()}`)
+    await sleep(5)
+  }
+}
+
+async function open(host: string, port: number): Promise<[client: Socket, accepted: Socket]> {
+  const server = createServer({ allowHalfOpen: true }).listen(port, host)
+  await once(server, 'listening')
+  const client = connect({ host, port, allowHalfOpen: true })
+  const [accepted] = (await once(server, 'connection')) as [Socket]
+  // Some are reset on purpose.
+  for (const socket of [client, accepted]) socket.on('error', () => {})
+  return [client, accepted]
+}
+
+/** Leaves a connection of each host in the state that its port stands for. */
+async function leave(conntrack: Conntrack, state: State, end: (pair: [Socket, Socket]) => void) {
+  const pairs = await Promise.all(HOSTS.map((host) => open(host, PORTS[state])))
+  for (const pair of pairs) end(pair)
+  await have(conntrack, state, HOSTS.length)
+}
+
+async function leaveInEachState(conntrack: Conntrack): Promise<void> {
+  await leave(conntrack, 'established', () => {})
+  await leave(conntrack, 'closeWait', ([client]) => client.end())
+  await leave(conntrack, 'closed', ([client]) => client.resetAndDestroy())
+  await leave(conntrack, 'timeWait', (pair) => pair.map((socket) => socket.end()))
+  const ended: Socket[] = []
+  await leave(conntrack, 'lastAck', ([client, accepted]) => {
+    client.end()
+    accepted.resume().once('end', () => {
+      // The words of all clients must have come before none is heard any more.
+      if (ended.push(accepted) < HOSTS.length) return
+      execFileSync('nft', [`add element inet own deaf { ${PORTS.lastAck} }`])
+      for (const socket of ended) socket.end()
+    })
+  })
+  for (const host of HOSTS) {
+    await once(createServer().listen(PORTS.synReceived, host), 'listening')
+    connect({ host, port: PORTS.synReceived })
+  }
+  await have(conntrack, 'synReceived', HOSTS.length)
+}
+
+async function sendDatagrams(): Promise<void> {
+  for (const host of HOSTS) {
+    const type = isIPv6(host) ? 'udp6' : 'udp4'
+    const [server, client] = [createSocket(type).bind(DNS, host), createSocket(type)]
+    await once(server, 'listening')
+    client.send('question', DNS, host)
+    await once(server, 'message')
+    for (const socket of [server, client]) socket.close()
+  }
+}
+
+/** Lets the kernel forget, and waits until it has told of so many. */
+async function forget(all: readonly string[], count: number): Promise<void> {
+  execFileSync(process.execPath, [FORGET])
+  for (let waited = 0; all.length < count && waited < 5000; waited += 5) await sleep(5)
+  await sleep(50)
+}
+
+const scenarios: Record<string, () => Promise<object>> = {
+  async forgotten() {
+    const { conntrack, filtered, all } = listen('forgotten')
+    await leaveInEachState(conntrack)
+    await sendDatagrams()
+    const before = { filtered: filtered.length, known: await dumped(conntrack) }
+    await forget(all, before.known.length)
+    return { before, filtered: filtered.sort(), all: all.sort() }
+  },
+
+  async living() {
+    const { conntrack, filtered, all } = listen('all')
+    await leave(conntrack, 'established', () => {})
+    await leave(conntrack, 'timeWait', (pair) => pair.map((socket) => socket.end()))
+    await sendDatagrams()
+    await sleep(50)
+    return { filtered: [...new Set(filtered)].sort(), all: [...new Set(all)].sort() }
+  },
+
+  async wanted() {
+    const { conntrack, filtered, all } = listen('forgotten')
+    await sendDatagrams()
+    const changes = [conntrack.want('forgotten'), conntrack.want('nothing'), conntrack.want('nothing')]
+    await forget(all, HOSTS.length)
+    const nothing = filtered.length
+    changes.push(conntrack.want('forgotten'))
+    await sendDatagrams()
+    await forget(all, 2 * HOSTS.length)
+    return { changes, nothing, forgotten: filtered.sort() }
+  },
+
+  /** Connections that the kernel had to learn of anew, by a packet of either end. */
+  async pickedUp() {
+    const { conntrack } = listen('nothing')
+    const told = async () => {
+      const flows: string[] = []
+      await conntrack.dump(IPPROTO_TCP, (flow) => flows.push(`${flow.family} ${flow.pickedUp}`))
+      return flows.sort()
+    }
+    const pairs = await Promise.all(HOSTS.map((host) => open(host, PORTS.established)))
+    const before = await told()
+    const after: string[][] = []
+    for (const end of [0, 1] as const) {
+      execFileSync(process.execPath, [FORGET])
+      for (const pair of pairs) pair[end].write('word')
+      for (const pair of pairs) await once(pair[1 - end]!, 'data')
+      after.push(await told())
+    }
+    return { before, after }
+  },
+
+  async dumps() {
+    const { conntrack } = listen('nothing')
+    await leave(conntrack, 'established', () => {})
+    await sendDatagrams()
+    const [tcp, udp, both] = await Promise.all(
+      [IPPROTO_TCP, IPPROTO_UDP, undefined].map((protocol) => dumped(conntrack, protocol)),
+    )
+    return { tcp, udp, both }
+  },
+}
+
+say(await scenarios[process.argv[2]!]!())
+process.exit()

@@ -1,0 +1,182 @@
+/** sockets SCENARIO: makes connections in this network namespace, and says what Sockets knows of them. */
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { type AddressInfo, connect, createServer, isIPv6, type Server, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { addressText } from '../../../src/core/text.js'
+import type { Connection, SocketState } from '../../../src/core/types.js'
+import { Sockets } from '../../../src/kernel/sockets.js'
+import { words } from '../../core/packets.js'
+import { say } from '../../lab/programs/say.js'
+
+const [V4, V6] = ['198.51.100.1', '2001:db8::1'] as const
+/** Index of the device lo, in any namespace. */
+const LO = 1
+
+/** Both ends of one connection, as programs hold them; a socket that has ended knows its ports no more. */
+interface Pair {
+  readonly host: string
+  readonly serverPort: number
+  readonly clientPort: number
+  readonly client: Socket
+  readonly accepted: Socket
+}
+
+const sockets = new Sockets()
+
+const portOf = (server: Server) => (server.address() as AddressInfo).port
+
+async function listen(host: string, port = 0): Promise<Server> {
+  const server = createServer({ allowHalfOpen: true }).listen(port, host)
+  await once(server, 'listening')
+  return server
+}
+
+/** A connection to `host`, by a server that listens at `at`. */
+async function open(host: string, at = host): Promise<Pair> {
+  const server = await listen(at)
+  const client = connect({ host, port: portOf(server), localAddress: host, allowHalfOpen: true })
+  const [accepted] = (await once(server, 'connection')) as [Socket]
+  if (client.connecting) await once(client, 'connect')
+  const ports = { serverPort: portOf(server), clientPort: client.localPort! }
+  return { host: host.split('%')[0]!, ...ports, client, accepted }
+}
+
+/** What the kernel says of a connection by these two ports. */
+function ask(host: string, localPort: number, remotePort: number, device = 0): SocketState {
+  const address = words(host)
+  return sockets.lookUp(isIPv6(host) ? 6 : 4, address, localPort, address, remotePort, device)
+}
+
+const ofServer = ({ host, serverPort, clientPort }: Pair, device?: number) =>
+  ask(host, serverPort, clientPort, device)
+const ofClient = ({ host, serverPort, clientPort }: Pair, device?: number) =>
+  ask(host, clientPort, serverPort, device)
+
+type Ports = Pick<Pair, 'serverPort' | 'clientPort'>
+
+/** Waits until /proc/net/tcp shows the server's socket of a connection in a state, as the kernel writes it there. */
+async function shows(state: string, { serverPort, clientPort }: Ports): Promise<void> {
+  const hex = (port: number) => port.toString(16).toUpperCase().padStart(4, '0')
+  const line = new RegExp(`:${hex(serverPort)} \\w+:${hex(clientPort)} ${state} `)
+  for (let waited = 0; !line.test(readFileSync('/proc/net/tcp', 'utf8')); waited += 5) {
+    if (waited > 5000) throw new Error(`no socket ${serverPort} to ${clientPort} came to state ${state}`)
+    await sleep(5)
+  }
+}
+
+const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
+  /** IPv4, IPv4 on an IPv6 socket, IPv6, and IPv6 that listens on every address. */
+  async connected() {
+    const pairs = [await open(V4), await open(V4, '::'), await open(V6), await open(V6, '::')]
+    return {
+      server: pairs.map((pair) => ofServer(pair)),
+      client: pairs.map((pair) => ofClient(pair)),
+      onDevice: pairs.map((pair) => ofServer(pair, LO)),
+      onOtherDevice: pairs.map((pair) => ofServer(pair, 99)),
+      lookups: sockets.lookups,
+    }
+  },
+
+  /** Ports that listen, and ports of nobody: whoever asks for one of their connections finds none. */
+  async none() {
+    const pairs = [await open(V4), await open(V4, '::'), await open(V6)]
+    const asked = pairs.flatMap(({ host, serverPort, clientPort }) => [
+      ask(host, serverPort, clientPort ^ 1),
+      ask(host, serverPort, 0),
+      ask(host, serverPort, serverPort),
+      ask(host, 9, clientPort),
+      ask(host, clientPort, clientPort),
+      ask(isIPv6(host) ? '2001:db8::2' : '198.51.100.2', serverPort, clientPort),
+    ])
+    for (const { client, accepted } of pairs) for (const each of [client, accepted]) each.resetAndDestroy()
+    await Promise.all(pairs.map(({ client }) => client.closed || once(client, 'close')))
+    return { asked, reset: pairs.flatMap((pair) => [ofServer(pair), ofClient(pair)]) }
+  },
+
+  /** From the end of one side to the end of both. */
+  async closing() {
+    const [left, leaving] = [await open(V4), await open(V4)]
+    left.accepted.end()
+    await shows('05', left)
+    const finWait2 = [ofServer(left), ofClient(left)]
+    left.client.end()
+    await shows('06', left)
+    const timeWait = [ofServer(left), ofClient(left)]
+    leaving.client.end()
+    await shows('08', leaving)
+    return { finWait2, timeWait, closeWait: [ofServer(leaving), ofClient(leaving)] }
+  },
+
+  /** A handshake that ends with the second packet: the namespace drops that. */
+  async handshake() {
+    await listen(V4, 443)
+    connect({ host: V4, port: 443, localAddress: V4, localPort: 40_000 })
+    await shows('02', { serverPort: 40_000, clientPort: 443 })
+    await shows('03', { serverPort: 443, clientPort: 40_000 })
+    return { server: ask(V4, 443, 40_000), client: ask(V4, 40_000, 443) }
+  },
+
+  /** Link-local addresses bind both sockets to their device. */
+  async bound() {
+    const pair = await open('fe80::1%lo')
+    return {
+      onDevice: [ofServer(pair, LO), ofClient(pair, LO)],
+      onOtherDevice: [ofServer(pair, 99), ofClient(pair, 99)],
+      onAny: [ofServer(pair, 0), ofClient(pair, 0)],
+    }
+  },
+
+  async lists() {
+    const pairs = [await open(V4), await open(V4, '::'), await open(V6)]
+    const [unconnected, connected] = [createSocket('udp4').bind(53), createSocket('udp6').bind(54)]
+    await Promise.all([once(unconnected, 'listening'), once(connected, 'listening')])
+    // Nobody else can reach these.
+    for (const host of ['127.0.0.1', '127.1.2.3', '::1', '::ffff:127.0.0.1']) await listen(host)
+    await once(createSocket('udp4').bind(5353, '127.0.0.53'), 'listening')
+    connected.connect(9, V6)
+    await once(connected, 'connect')
+    const asked = Array.from({ length: 50 }, (_, i) => (i % 2 ? sockets.listening() : sockets.connections()))
+    const answers = await Promise.all(asked)
+    const [connections, listening] = answers as [Connection[], { tcp: Set<number>; udp: Set<number> }]
+    const end = ({ family, local, localPort, remotePort }: Connection) =>
+      `${addressText(family, local)} ${localPort} ${remotePort}`
+    const text = (answer: unknown) =>
+      JSON.stringify(answer, (_, value) => (value instanceof Set ? [...value] : value))
+    return {
+      listening: [...listening.tcp].sort(),
+      udp: [...listening.udp],
+      servers: pairs.map(({ serverPort }) => serverPort).sort(),
+      connections: connections.map(end).sort(),
+      ends: pairs
+        .flatMap(({ host, serverPort, clientPort }) => [
+          `${host} ${serverPort} ${clientPort}`,
+          `${host} ${clientPort} ${serverPort}`,
+        ])
+        .sort(),
+      different: new Set(answers.map(text)).size,
+    }
+  },
+
+  /** What is asked in the midst of a list, and after the end. */
+  async between() {
+    const pair = await open(V4)
+    const lists = [sockets.listening(), sockets.connections()]
+    const during = Array.from({ length: 1000 }, () => ofServer(pair))
+    await Promise.all(lists)
+    const under = [sockets.connections(), sockets.listening()]
+    // By then the first of the two is under way.
+    await Promise.resolve()
+    sockets.close()
+    const settled = await Promise.allSettled(under)
+    return {
+      during: [...new Set(during)],
+      closed: [ofServer(pair), ...settled.map((each) => 'reason' in each && each.reason.code)],
+      lookups: sockets.lookups,
+    }
+  },
+}
+
+say(await scenarios[process.argv[2]!]!())
+process.exit()
