@@ -227,9 +227,14 @@ export class Daemon {
   async #load(config: Config, policy: Policy, generation: number): Promise<void> {
     const options = rulesetOptions(config, this.#firewall.form, generation, this.#room.pressure)
     const facts = this.#inbound.facts()
+    this.#keep(generation)
     await this.#firewall.apply({ policy, options, hosts: this.#learned.hosts(policy), facts })
+    this.#generation.take(generation)
+  }
+
+  #keep(generation: number): void {
     try {
-      this.#generation.take(generation)
+      this.#generation.keep(generation)
     } catch (error) {
       this.#log.warn(
         `the next start may leave connections unjudged that this one approved: ${(error as Error).message}`,

@@ -6,7 +6,14 @@ import type { Inbound } from './core/answers.js'
 import { Callbacks } from './core/callbacks.js'
 import type { SocketFacts } from './core/ruleset.js'
 import { SessionTable } from './core/sessions.js'
-import { type Connection, IPPROTO_TCP, IPPROTO_UDP, type SocketState } from './core/types.js'
+import {
+  type Connection,
+  type Family,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  type SocketState,
+  type Words,
+} from './core/types.js'
 import { Conntrack, type News } from './kernel/conntrack.js'
 import {
   type Flow,
@@ -69,6 +76,7 @@ export class InboundWatch {
       opened: this.#opened.set.table,
       callbacks: new Callbacks(config.callbacks, udpTimeout),
       lookUp: this.sockets.lookUp,
+      listens: (...port) => this.#listens(...port),
       now: monotonicSeconds(),
     }
     this.#readLocal()
@@ -145,6 +153,14 @@ export class InboundWatch {
     const open = await this.sockets.listening()
     this.#listening = open.tcp
     setServices(this.inbound.services, this.#config.services, open, this.#firstUnprivileged)
+  }
+
+  /** A service that has just come is one at once, not only when the services are read the next time. */
+  #listens(family: Family, local: Words, localPort: number, device: number): boolean {
+    if (this.#config.services !== 'auto' || !this.sockets.listens(family, local, localPort, device))
+      return false
+    this.inbound.services.tcp[localPort] = 1
+    return true
   }
 
   /** What the kernel's own rules are to know of it. */

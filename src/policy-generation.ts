@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { GENERATIONS, nextGeneration } from './core/marks.js'
 import { makeFolder } from './folder.js'
@@ -23,11 +23,19 @@ export class PolicyGeneration {
     return this.#current
   }
 
-  /** The rules of this generation stand. @throws Error if that cannot be kept for the next run */
+  /**
+   * Keeps a generation for the next run. Before its rules stand: should this run end in between, a number was skipped, no
+   * more. @throws Error of node:fs
+   */
+  keep(generation: number): void {
+    makeFolder(this.#directory)
+    writeFileSync(`${this.#file}.new`, `${generation}\n`)
+    renameSync(`${this.#file}.new`, this.#file)
+  }
+
+  /** The rules of this generation stand. */
   take(generation: number): void {
     this.#current = generation
-    makeFolder(this.#directory)
-    writeFileSync(this.#file, `${generation}\n`)
   }
 
   get #file(): string {

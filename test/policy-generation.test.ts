@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { GENERATIONS } from '../src/core/marks.js'
 import { PolicyGeneration } from '../src/policy-generation.js'
@@ -21,9 +21,11 @@ t.test('a start goes on from the generation before, so that what it approved is 
   const directory = t.testdir()
   const first = new PolicyGeneration(directory, () => 0)
   t.equal(first.current, 1)
-  first.take(first.current)
+  first.keep(first.current)
   const second = new PolicyGeneration(directory, never)
   t.equal(second.current, 2)
+  second.keep(7)
+  t.equal(second.current, 2, 'until the rules stand')
   second.take(7)
   t.equal(second.current, 7)
   t.equal(new PolicyGeneration(directory, never).current, 8)
@@ -67,24 +69,17 @@ t.test('what is kept is one number, in a folder that is made where it is missing
   const directory = `${t.testdir()}/var/lib/checkvalve`
   const generation = new PolicyGeneration(directory, () => 0)
   for (const taken of [10, 9]) {
-    generation.take(taken)
-    t.equal(
-      readFileSync(`${directory}/generation`, 'utf8'),
-      `${taken}\n`,
-      'nothing is left of the one before',
-    )
+    generation.keep(taken)
+    t.same(readdirSync(directory), ['generation'])
+    t.equal(readFileSync(`${directory}/generation`, 'utf8'), `${taken}\n`)
   }
 })
 
-t.test('a generation that cannot be kept is in force all the same, and that is told', async (t) => {
+t.test('that a generation cannot be kept is told', async (t) => {
   const directory = `${t.testdir({ file: '' })}/file`
-  const generation = new PolicyGeneration(directory, () => 0)
-  t.throws(() => generation.take(3), { code: 'ENOTDIR' })
-  t.equal(generation.current, 3)
+  t.throws(() => new PolicyGeneration(directory, () => 0).keep(3), { code: 'ENOTDIR' })
   const blocked = t.testdir({ generation: {} })
-  const second = new PolicyGeneration(blocked, () => 0)
-  t.throws(() => second.take(4), { code: 'EISDIR' })
-  t.equal(second.current, 4)
+  t.throws(() => new PolicyGeneration(blocked, () => 0).keep(4), { code: 'EISDIR' })
 })
 
 t.test('a folder that comes later is used', async (t) => {
@@ -92,6 +87,6 @@ t.test('a folder that comes later is used', async (t) => {
   const generation = new PolicyGeneration(directory, () => 0)
   mkdirSync(directory)
   writeFileSync(`${directory}/generation`, '5\n')
-  generation.take(6)
+  generation.keep(6)
   t.equal(new PolicyGeneration(directory, never).current, 7)
 })

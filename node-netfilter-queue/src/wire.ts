@@ -159,5 +159,5 @@ export class MessageBuilder {
 
 /** Writes the sequence number into a finished message. */
 export function setSequence(message: Uint8Array, sequence: number): void {
-  new DataView(message.buffer, message.byteOffset).setUint32(8, sequence, HOST_LE)
+  new DataView(message.buffer, message.byteOffset, message.length).setUint32(8, sequence, HOST_LE)
 }

@@ -12,7 +12,7 @@ export interface Services {
 
 /**
  * Asks the kernel for the TCP socket with these two ends.
- * @param device index of the device that the packet leaves by, 0 for any
+ * @param device index of the device that the packet leaves by; 0 finds no socket that is bound to one
  */
 export type SocketLookUp = (
   family: Family,
@@ -31,6 +31,8 @@ export interface Inbound {
   readonly services: Services
   readonly callbacks: Callbacks
   readonly lookUp: SocketLookUp
+  /** Whether a TCP port that is no service yet has become one. */
+  readonly listens: (family: Family, local: Words, localPort: number, device: number) => boolean
   /** Whole seconds of a monotonic clock, kept current by the owner. */
   now: number
 }
@@ -51,8 +53,7 @@ const BELIEVED_S = 60
 /** The first rule of all: the packet comes from a port that serves clients, and goes to one who came in. */
 export function answersClient(packet: Packet, sender: Sender, inbound: Inbound): boolean {
   const { protocol, sourcePort } = packet
-  if (protocol === IPPROTO_TCP)
-    return inbound.services.tcp[sourcePort] === 1 && answersTcp(packet, sender, inbound)
+  if (protocol === IPPROTO_TCP) return answersTcp(packet, sender, inbound)
   if (protocol !== IPPROTO_UDP || inbound.services.udp[sourcePort] !== 1) return false
   return silenceOf(packet, IPPROTO_UDP, inbound) < Number.POSITIVE_INFINITY
 }
@@ -64,10 +65,16 @@ export function answersClient(packet: Packet, sender: Sender, inbound: Inbound):
  */
 function answersTcp(packet: Packet, sender: Sender, inbound: Inbound): boolean {
   const handshake = packet.tcpFlags & (TCPHDR_SYN | TCPHDR_ACK)
-  if (handshake === TCPHDR_SYN || isOpened(packet, inbound)) return false
+  if (handshake === TCPHDR_SYN || !isService(packet, sender, inbound) || isOpened(packet, inbound))
+    return false
   if (handshake === (TCPHDR_SYN | TCPHDR_ACK) && sender.uid === -1) return true
   const silence = silenceOf(packet, IPPROTO_TCP, inbound)
   return silence < BELIEVED_S || witnessed(packet, sender, inbound, silence)
+}
+
+function isService(packet: Packet, sender: Sender, { services, listens }: Inbound): boolean {
+  const { family, source, sourcePort } = packet
+  return services.tcp[sourcePort] === 1 || listens(family, source, sourcePort, sender.device)
 }
 
 /** The socket is the better witness: the table remembers clients that may have left. */

@@ -2,7 +2,7 @@
  * Connections that this host may open back to a client of one of its services: the data connection of active FTP, an
  * ident query. Only the operator can name such a service.
  */
-import type { SocketLookUp } from './answers.js'
+import type { Sender, SocketLookUp } from './answers.js'
 import type { Packet } from './packet.js'
 import type { SessionProtocol } from './sessions.js'
 import { type Family, fitsPorts, IPPROTO_TCP, IPPROTO_UDP, type PortRange, type Words } from './types.js'
@@ -79,7 +79,7 @@ export class Callbacks {
    * Whether the packet may open a connection to a client, because of a session that it has now. Says yes at most as
    * often as the operator allows for that session: the kernel remembers the connection from then on.
    */
-  allow(packet: Packet, lookUp: SocketLookUp, now: number): boolean {
+  allow(packet: Packet, sender: Pick<Sender, 'device'>, lookUp: SocketLookUp, now: number): boolean {
     if (this.#clients.size === 0) return false
     const { family, destination } = packet
     const specs = this.#specs.filter((spec) => fits(spec, packet))
@@ -88,7 +88,7 @@ export class Callbacks {
       const session = sessions![i]!
       if (!specs.some((spec) => isOn(session, spec) && session.used < spec.perSession)) continue
       asked++
-      if (this.#lives(session, packet, lookUp, now)) {
+      if (this.#lives(session, packet, sender.device, lookUp, now)) {
         session.used++
         return true
       }
@@ -97,10 +97,16 @@ export class Callbacks {
     return false
   }
 
-  #lives(session: Session, { family, destination }: Packet, lookUp: SocketLookUp, now: number): boolean {
+  #lives(
+    session: Session,
+    { family, destination }: Packet,
+    device: number,
+    lookUp: SocketLookUp,
+    now: number,
+  ): boolean {
     const { protocol, local, localPort, remotePort, seen } = session
     if (protocol === IPPROTO_UDP) return now - seen < this.#udpTimeout
-    return lookUp(family, local, localPort, destination, remotePort, 0) === 'established'
+    return lookUp(family, local, localPort, destination, remotePort, device) === 'established'
   }
 }
 

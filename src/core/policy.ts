@@ -133,7 +133,7 @@ export function decide(
 ): Decision {
   if (policy.canary !== undefined && isFor(packet, policy.canary)) return CANARY
   if (answersClient(packet, sender, inbound)) return SESSION
-  if (inbound.callbacks.allow(packet, inbound.lookUp, inbound.now)) return CALLBACK
+  if (inbound.callbacks.allow(packet, sender, inbound.lookUp, inbound.now)) return CALLBACK
   const { rules } = policy
   for (let i = 0; i < rules.length; i++) {
     const candidate = rules[i]!

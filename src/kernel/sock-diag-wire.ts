@@ -15,11 +15,26 @@ const SOCK_DIAG_BY_FAMILY = 20
 export const AF_INET = 2
 export const AF_INET6 = 10
 // include/net/tcp_states.h; an unconnected UDP socket counts as TCP_CLOSE.
-export const TCP_ESTABLISHED = 1
+const TCP_ESTABLISHED = 1
 const TCP_SYN_SENT = 2
+const TCP_FIN_WAIT1 = 4
+const TCP_FIN_WAIT2 = 5
 export const TCP_CLOSE = 7
 const TCP_CLOSE_WAIT = 8
+const TCP_LAST_ACK = 9
 export const TCP_LISTEN = 10
+const TCP_CLOSING = 11
+
+/** States in which data may still pass, or will: one end, or both, may have closed. */
+export const OPEN_STATES = [
+  TCP_ESTABLISHED,
+  TCP_SYN_SENT,
+  TCP_FIN_WAIT1,
+  TCP_FIN_WAIT2,
+  TCP_CLOSE_WAIT,
+  TCP_LAST_ACK,
+  TCP_CLOSING,
+] as const
 // #define INET_DIAG_NOCOOKIE (~0U)
 const INET_DIAG_NOCOOKIE = 0xffffffff
 
@@ -31,12 +46,13 @@ const REQUEST_LENGTH = 56
 //   __u32 idiag_expires, idiag_rqueue, idiag_wqueue, idiag_uid, idiag_inode; };
 export const DIAG_MESSAGE_LENGTH = 72
 
-/** A request for all sockets of a family and protocol in one state. */
-export function diagRequest(family: number, protocol: number, state: number): Uint8Array {
+/** A request for all sockets of a family and protocol in one of these states. */
+export function diagRequest(family: number, protocol: number, states: readonly number[]): Uint8Array {
   const body = new Uint8Array(REQUEST_LENGTH)
   body[0] = family
   body[1] = protocol
-  new DataView(body.buffer).setUint32(4, 1 << state, HOST_LE)
+  const mask = states.reduce((bits, state) => bits | (1 << state), 0)
+  new DataView(body.buffer).setUint32(4, mask, HOST_LE)
   return new MessageBuilder(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP).raw(body).finish()
 }
 
@@ -87,7 +103,7 @@ export class LookUp {
     this.#view.setUint32(52, INET_DIAG_NOCOOKIE, HOST_LE)
   }
 
-  /** @param device index of the device that the packet leaves by: a socket may be bound to it (SO_BINDTODEVICE) */
+  /** @param device index of the device that the packet leaves by: 0 finds no socket that is bound to one */
   set(
     family: Family,
     local: Words,
@@ -122,4 +138,10 @@ export function socketState(view: DataView, length: number): SocketState {
   const state = view.getUint8(NLMSG_HDRLEN + 1)
   if (state === TCP_ESTABLISHED || state === TCP_CLOSE_WAIT) return 'established'
   return state === TCP_LISTEN || state === TCP_CLOSE || state === TCP_SYN_SENT ? 'none' : 'transient'
+}
+
+/** Whether the answer to a LookUp names a socket that listens. */
+export function isListening(view: DataView, length: number): boolean {
+  if (length < NLMSG_HDRLEN + DIAG_MESSAGE_LENGTH || view.getUint16(4, HOST_LE) === NLMSG_ERROR) return false
+  return view.getUint8(NLMSG_HDRLEN + 1) === TCP_LISTEN
 }

@@ -12,17 +12,19 @@ import {
   AF_INET6,
   connectionOf,
   diagRequest,
+  isListening,
   LookUp,
+  OPEN_STATES,
   openPort,
   socketState,
   TCP_CLOSE,
-  TCP_ESTABLISHED,
   TCP_LISTEN,
 } from './sock-diag-wire.js'
 
 const FAMILIES = [AF_INET, AF_INET6] as const
 /** The answer to one look-up, attributes that nobody asked for included. */
 const ANSWER_LENGTH = 1024
+const NO_ADDRESS = new Uint32Array(4)
 
 /** Asks the kernel for the sockets of this network namespace, by sock_diag(7). */
 export class Sockets {
@@ -47,12 +49,12 @@ export class Sockets {
     })
   }
 
-  /** All established TCP connections. @throws NetlinkError (rejects) */
+  /** All TCP connections that are not closed; those of clients once their handshake is done. @throws NetlinkError (rejects) */
   connections(): Promise<Connection[]> {
     return this.#inTurn(async () => {
       const found: Connection[] = []
       for (const family of FAMILIES) {
-        const request = diagRequest(family, IPPROTO_TCP, TCP_ESTABLISHED)
+        const request = diagRequest(family, IPPROTO_TCP, OPEN_STATES)
         await this.#dumps.request(request, 'listing connections', ({ view, payload, end }) => {
           const connection = connectionOf(view, payload, end)
           if (connection) found.push(connection)
@@ -65,7 +67,7 @@ export class Sockets {
   /**
    * Whether a TCP socket of this host has these two ends and a client behind it. The kernel answers at once: this waits
    * for nothing, and allocates nothing.
-   * @param device index of the device that the packet leaves by, 0 for any
+   * @param device index of the device that the packet leaves by; 0 finds no socket that is bound to one
    */
   readonly lookUp = (
     family: Family,
@@ -76,9 +78,15 @@ export class Sockets {
     device: number,
   ): SocketState => {
     this.#question.set(family, local, localPort, remote, remotePort, device)
-    const state = this.#ask()
+    const state = socketState(this.#answerView, this.#ask())
     this.lookups[state]++
     return state
+  }
+
+  /** Whether somebody listens on a TCP port of an address now; answered at once, as `lookUp` is. */
+  listens(family: Family, local: Words, localPort: number, device: number): boolean {
+    this.#question.set(family, local, localPort, NO_ADDRESS, 0, device)
+    return isListening(this.#answerView, this.#ask())
   }
 
   close(): void {
@@ -86,12 +94,12 @@ export class Sockets {
     this.#asked.close()
   }
 
-  #ask(): SocketState {
+  /** @returns bytes of the answer, 0 where there is none */
+  #ask(): number {
     try {
-      const length = this.#asked.exchange(this.#question.message, this.#answer, 'looking up a connection')
-      return socketState(this.#answerView, length)
+      return this.#asked.exchange(this.#question.message, this.#answer, 'looking up a connection')
     } catch (error) {
-      if (error instanceof NetlinkError) return 'unknown'
+      if (error instanceof NetlinkError) return 0
       throw error
     }
   }
@@ -106,7 +114,7 @@ export class Sockets {
   async #ports(protocol: number, state: number): Promise<Set<number>> {
     const ports = new Set<number>()
     for (const family of FAMILIES) {
-      const request = diagRequest(family, protocol, state)
+      const request = diagRequest(family, protocol, [state])
       await this.#dumps.request(request, 'listing sockets', ({ view, payload, end }) => {
         const port = openPort(view, payload, end)
         if (port !== undefined) ports.add(port)

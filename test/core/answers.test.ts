@@ -89,14 +89,20 @@ t.test('where the kernel cannot be asked the table is believed until its timeout
   t.notOk(answersClient(ack(), WORKER, host))
 })
 
-t.test('a port that nobody listens on answers nobody, and the kernel is not asked', async (t) => {
+t.test('a port that nobody listens on answers nobody', async (t) => {
   const host = clients()
   host.services.udp[443] = 1
   host.socket = 'established'
   host.sessions.seen(...ends(IPPROTO_TCP), host.now)
   t.notOk(answersClient(ack(), WORKER, host))
   t.notOk(answersClient(ack(TCPHDR_SYN | TCPHDR_ACK), KERNEL, host))
-  t.same(host.asked, [])
+  t.same(host.asked, [
+    [443, 0, 7],
+    [443, 0, 7],
+  ])
+  host.listening = true
+  t.ok(answersClient(ack(), WORKER, host), 'somebody has begun to')
+  t.notOk(answersClient(ack(TCPHDR_SYN), WORKER, host))
 })
 
 t.test('the kernel’s own SYN-ACK needs no socket: under a flood of SYNs there is none', async (t) => {
@@ -160,7 +166,7 @@ t.test('a client found by its socket counts for the callbacks of its service', a
   host.services.tcp[443] = 1
   host.socket = 'established'
   const call = ack(TCPHDR_SYN, { sourcePort: 20, destinationPort: 2000 })
-  t.notOk(host.callbacks.allow(call, host.lookUp, host.now))
+  t.notOk(host.callbacks.allow(call, KERNEL, host.lookUp, host.now))
   answersClient(ack(), WORKER, host)
-  t.ok(host.callbacks.allow(call, host.lookUp, host.now))
+  t.ok(host.callbacks.allow(call, KERNEL, host.lookUp, host.now))
 })

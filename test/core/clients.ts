@@ -10,6 +10,8 @@ export const UDP_TIMEOUT = 10
 export interface Clients extends Inbound {
   /** What the kernel says of any socket. */
   socket: SocketState
+  /** What it says of any listening socket. */
+  listening: boolean
   /** The look-ups so far: local port, remote port, device. */
   readonly asked: (readonly [localPort: number, remotePort: number, device: number])[]
 }
@@ -27,8 +29,13 @@ export function clients(callbacks: readonly CallbackSpec[] = []): Clients {
       made.asked.push([localPort, remotePort, device])
       return made.socket
     },
+    listens: (_family, _local, localPort, device) => {
+      made.asked.push([localPort, 0, device])
+      return made.listening
+    },
     now: 1000,
     socket: 'none',
+    listening: false,
     asked: [],
   }
   return made

@@ -20,11 +20,11 @@ t.test('a request names family, protocol and one state, and no socket', { skip: 
   const head = '48000000 1400 0103 00000000 00000000'
   const empty = '00'.repeat(48)
   t.equal(
-    hex(diagRequest(AF_INET, IPPROTO_TCP, TCP_LISTEN)),
+    hex(diagRequest(AF_INET, IPPROTO_TCP, [TCP_LISTEN])),
     `${head}02060000 00040000${empty}`.replaceAll(' ', ''),
   )
   t.equal(
-    hex(diagRequest(AF_INET6, IPPROTO_UDP, TCP_CLOSE)),
+    hex(diagRequest(AF_INET6, IPPROTO_UDP, [TCP_CLOSE])),
     `${head}0a110000 80000000${empty}`.replaceAll(' ', ''),
   )
 })

@@ -59,6 +59,10 @@ t.test(
   },
 )
 
+t.test('whoever listens on a port of an address is told from who does not', async (t) => {
+  t.same(await report('listening'), { yes: Array(4).fill(true), no: Array(4).fill(false) })
+})
+
 t.test('a socket that is bound to a device is found by that device, and by no other', async (t) => {
   t.same(await report('bound'), {
     onDevice: ['established', 'established'],

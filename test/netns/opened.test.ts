@@ -1,10 +1,11 @@
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { countArrivals } from '../lab/arrivals.js'
 import type { Namespace } from '../lab/namespace.js'
 import type { Program } from '../lab/program.js'
 import { createTopology, MIRROR, type Topology, VICTIM, WEB } from '../lab/topology.js'
 import { compile } from './programs.js'
-import { HEAR_TCP, last, PUSH_TCP, start } from './scripts.js'
+import { HEAR_ONLY, HEAR_TCP, last, PUSH_TCP, start } from './scripts.js'
 import { eventually, NODE, pause, Service } from './service.js'
 
 const FORGET = fileURLToPath(new URL('./programs/forget-connections.js', import.meta.url))
@@ -82,6 +83,38 @@ for (const tracked of [true, false]) {
     },
   )
 }
+
+t.test('a connection that is closed in one direction is cut off as well', async (t) => {
+  const { web, victims } = await lab(t, false)
+  await start(victims, PUSH_TCP, 80)
+  const outgoing = await Promise.all(OUTSIDE.map((host) => start(web, HEAR_ONLY, host, 80)))
+  await goOn(outgoing)
+  await guard(t, web)
+  await areCutOff(t, outgoing, 'after the start')
+})
+
+t.test('a call that is not answered before the start is answered by nobody after it', async (t) => {
+  const { web, victims } = await lab(t, false)
+  // The other end keeps silent until the guard stands, and then speaks in the midst of a connection: the kernel of this
+  // host would say that there is none (RST), as a reply.
+  const SILENT = 'table inet own { chain in { type filter hook input priority filter; tcp dport 80 drop; }; }'
+  await victims.run(['nft', '-f', '-'], { input: SILENT })
+  const call = compile(t, 'call')
+  const ends = [
+    [WEB.victims.v4, VICTIM.v4],
+    [WEB.victims.v6, VICTIM.v6],
+  ] as const
+  for (const [here, there] of ends) web.spawn([call, 'later', here, '40000', there, '80'])
+  await pause(500)
+  const service = await guard(t, web, `${CLOSED}block: drop\n`)
+  t.equal(await service.metric('opened_connections'), 2)
+  const arrivals = await countArrivals(victims, 'to-web')
+  for (const [here, there] of ends) await victims.run([call, 'raw', there, '80', here, '40000', '0x10'])
+  await eventually('both answers are blocked', async () => {
+    return (await service.metric('packets_total', 'not-allowlisted', 'tcp')) >= 2
+  })
+  t.equal((await arrivals()).tcp, 0)
+})
 
 t.test(
   'listening on the port of such a connection later does not make a client of the other end',

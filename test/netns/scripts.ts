@@ -3,8 +3,8 @@ import type { Namespace } from '../lab/namespace.js'
 import type { Program } from '../lab/program.js'
 import { NODE } from './service.js'
 
-/** PUSH_TCP PORT: says a number to each client every 200 ms. */
-export const PUSH_TCP = `require('net').createServer((socket) => {
+/** PUSH_TCP PORT: says a number to each client every 200 ms, also to one that has said its last word. */
+export const PUSH_TCP = `require('net').createServer({ allowHalfOpen: true }, (socket) => {
   let said = 0
   const timer = setInterval(() => socket.write(++said + '\\n'), 200)
   socket.on('error', () => {}).on('close', () => clearInterval(timer))
@@ -29,6 +29,10 @@ export const HEAR_UDP = `const [host, port] = process.argv.slice(1)
 const socket = require('dgram').createSocket(host.includes(':') ? 'udp6' : 'udp4')
 socket.on('message', (data) => console.log(String(data)))
 socket.send('hello', +port, host)`
+
+/** HEAR_ONLY HOST PORT: the same, and closes its own half of the connection at once. */
+export const HEAR_ONLY = `require('net').connect({ port: +process.argv[2], host: process.argv[1], allowHalfOpen: true })
+  .on('data', (data) => process.stdout.write(data)).on('error', () => {}).end()`
 
 /** Starts a script, and waits for its first word. */
 export async function start(

@@ -85,6 +85,8 @@ t.test('the first start cuts no client off, on a host that followed no connectio
 t.test('a client of a privileged UDP port is answered when the kernel has forgotten it', async (t) => {
   const [{ web, client }, service] = await guarded(t)
   await start(web, PUSH_UDP, 443)
+  // Services are read once a second.
+  await pause(1500)
   const heard = await start(client, HEAR_UDP, WEB.client.v4, 443)
   await forget(web)
   await goesOn(heard)

@@ -95,6 +95,22 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     return { asked, reset: pairs.flatMap((pair) => [ofServer(pair), ofClient(pair)]) }
   },
 
+  /** Who listens: by IPv4, on an IPv6 socket for both, by IPv6; and who does not. */
+  async listening() {
+    const [four, both, six] = [await listen(V4), await listen('::'), await listen(V6)]
+    const pair = await open(V4)
+    const asks = (host: string, port: number) => sockets.listens(isIPv6(host) ? 6 : 4, words(host), port, LO)
+    return {
+      yes: [asks(V4, portOf(four)), asks(V4, portOf(both)), asks(V6, portOf(both)), asks(V6, portOf(six))],
+      no: [
+        asks(V6, portOf(four)),
+        asks(V4, portOf(six)),
+        asks(V4, pair.clientPort),
+        asks('198.51.100.2', portOf(four)),
+      ],
+    }
+  },
+
   /** From the end of one side to the end of both. */
   async closing() {
     const [left, leaving] = [await open(V4), await open(V4)]

@@ -33,9 +33,7 @@ static int raw(struct addrinfo *local, struct addrinfo *remote, int from, int to
 
 static int bound(struct addrinfo *local) {
   int yes = 1, fd = socket(local->ai_family, SOCK_STREAM, 0);
-  struct timeval patience = {.tv_usec = 500000};
   setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes);
-  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   return bind(fd, local->ai_addr, local->ai_addrlen) == 0 ? fd : -1;
 }
 
@@ -43,6 +41,8 @@ static int reuse(struct addrinfo *local, struct addrinfo *remote) {
   int service = bound(local), caller = bound(local);
   if (service < 0 || caller < 0 || listen(service, 8) != 0) exit(2);
   struct timeval known = {.tv_sec = 1, .tv_usec = 500000};
+  struct timeval patience = {.tv_usec = 500000};
+  setsockopt(caller, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   select(0, NULL, NULL, NULL, &known); /* until the guard has seen that the port serves clients */
   return connect(caller, remote->ai_addr, remote->ai_addrlen) == 0 ? 0 : 1;
 }
