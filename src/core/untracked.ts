@@ -84,6 +84,17 @@ export function leave(pressure: Pressure): string[] {
 export const rememberApproved = (family: Family) =>
   `update @approved${family} { ${ENDS[family]} timeout ${UNTRACKED_TIMEOUT}s }`
 
+/**
+ * What the kernel itself answers, tracked or not: no ordinary user can send such ICMP, and a RST that a user's socket
+ * sends is judged.
+ */
+const OF_THE_KERNEL = [
+  'icmp type { echo-reply, destination-unreachable, time-exceeded, parameter-problem, timestamp-reply } accept',
+  'icmpv6 type { echo-reply, destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept',
+  'tcp flags & rst == rst meta skuid 0-4294967295 return',
+  'tcp flags & rst == rst counter name "reply" accept',
+]
+
 /** What is not tracked has no mark: what was approved is in sets instead. */
 export const UNTRACKED = [
   ...FAMILIES.flatMap((family) =>
@@ -95,4 +106,5 @@ export const UNTRACKED = [
     (family) =>
       `${NOT_A_CALL} ${ENDS[family]} @approved${family} ${rememberApproved(family)} counter name "approved" accept`,
   ),
+  ...OF_THE_KERNEL,
 ]

@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { countArrivals } from '../lab/arrivals.js'
 import { CLIENT, createTopology, MIRROR, type Topology, VICTIM, WEB } from '../lab/topology.js'
 import { connect, httpGet, sendUdp, serveHttp, serveUdpEcho } from '../lab/traffic.js'
+import { compile } from './programs.js'
 import { begin, HEAR_TCP, last, PUSH_TCP, start } from './scripts.js'
 import { eventually, Service } from './service.js'
 
@@ -46,6 +47,33 @@ t.test('clients are served by TCP, on privileged and other ports, though nothing
   const judged = await service.metric('packets_total', 'reason="session"')
   const approved = await service.metric('kernel_packets_total', 'path="approved"')
   t.ok(approved > judged, `the kernel remembers them: ${judged} packets judged, ${approved} approved`)
+})
+
+t.test('the kernel answers pings, and says where nobody listens', async (t) => {
+  const [{ web, client, victims }, service] = await untracked(t)
+  const call = compile(t, 'call')
+  for (const [host, peer] of [
+    [WEB.client.v4, CLIENT.v4],
+    [WEB.client.v6, CLIENT.v6],
+  ] as const) {
+    t.equal(
+      (await client.run([call, 'ping', peer, '0', host, '0'], { allowFailure: true })).status,
+      0,
+      `ping ${host}`,
+    )
+    t.equal((await connect(client, host, 81)).outcome, 'ECONNREFUSED', `TCP ${host}`)
+    t.match((await sendUdp(client, host, 81, 1)).errors, { ECONNREFUSED: 1 }, `UDP ${host}`)
+  }
+  t.equal(await service.metric('packets_total', 'verdict="block"', 'not-allowlisted'), 0, 'nobody is blamed')
+  const arrivals = await countArrivals(victims, 'to-web')
+  for (const [local, remote] of [
+    [WEB.victims.v4, VICTIM.v4],
+    [WEB.victims.v6, VICTIM.v6],
+  ] as const) {
+    await web.run([call, 'ping', local, '0', remote, '0'], { allowFailure: true })
+    await web.run([call, 'raw', local, '81', remote, '9999', '0x04'], { allowFailure: true })
+  }
+  t.equal((await arrivals()).total, 0, 'but a user’s ping, or a RST that a user has made, goes nowhere')
 })
 
 t.test('under a flood of SYNs the kernel answers without a socket, and its answers pass', async (t) => {

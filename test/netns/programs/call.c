@@ -4,8 +4,9 @@
  *   call raw LOCAL PORT REMOTE PORT FLAGS   one TCP header by a raw socket, FLAGS as in its byte 13
  *   call reuse LOCAL PORT REMOTE PORT       listens on PORT, and calls from the same port (SO_REUSEPORT)
  *   call later LOCAL PORT REMOTE PORT       calls, prints what is said to it, and listens on PORT once it is told to (SIGUSR1)
+ *   call ping LOCAL 0 REMOTE 0              asks for an echo, and waits for it for a second
  *
- * Exit status 0: sent, or connected. 1: refused.
+ * Exit status 0: sent, or connected, or answered. 1: not.
  */
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -66,11 +67,27 @@ static int later(struct addrinfo *local, struct addrinfo *remote) {
   return 0;
 }
 
+/* include/uapi/linux/icmp.h: ICMP_ECHO 8, ICMP_ECHOREPLY 0; icmpv6.h: ICMPV6_ECHO_REQUEST 128, ICMPV6_ECHO_REPLY 129 */
+static int ping(struct addrinfo *remote) {
+  int six = remote->ai_family == AF_INET6;
+  unsigned char request[8] = {six ? 128 : 8, 0, six ? 0 : 0xf7, six ? 0 : 0xff}, answer[256];
+  int fd = socket(remote->ai_family, SOCK_RAW, six ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+  struct timeval patience = {.tv_sec = 1};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  sendto(fd, request, sizeof request, 0, remote->ai_addr, remote->ai_addrlen);
+  for (int tries = 0; tries < 16; tries++) {
+    if (recv(fd, answer, sizeof answer, 0) < 8) return 1;
+    if (answer[six ? 0 : (answer[0] & 15) * 4] == (six ? 129 : 0)) return 0;
+  }
+  return 1;
+}
+
 int main(int argc, char **argv) {
   if (argc < 6) return 2;
   struct addrinfo *local = address(argv[2], argv[3]), *remote = address(argv[4], argv[5]);
   if (!local || !remote) return 2;
   if (strcmp(argv[1], "reuse") == 0) return reuse(local, remote);
+  if (strcmp(argv[1], "ping") == 0) return ping(remote);
   if (strcmp(argv[1], "later") == 0) return later(local, remote);
   return argc == 7 ? raw(local, remote, atoi(argv[3]), atoi(argv[5]), (int)strtol(argv[6], NULL, 0)) : 2;
 }
