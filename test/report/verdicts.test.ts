@@ -50,10 +50,10 @@ t.test('each verdict, reason, protocol and family has a counter of its own', asy
         for (const observing of [true, false]) counts.add(packet(protocol, family), 33, decision, observing)
   const found = [...counts.counts()]
   // What is accepted is accepted in both modes; what is blocked has a verdict for each.
-  t.equal(found.length, (6 + 3 * 2) * 4 * 2)
+  t.equal(found.length, (7 + 3 * 2) * 4 * 2)
   t.equal(
     found.reduce((sum, { packets }) => sum + packets, 0),
-    9 * 4 * 2 * 2,
+    10 * 4 * 2 * 2,
   )
   for (const { verdict, packets } of found) t.equal(packets, verdict === 'accept' ? 2 : 1)
 })
