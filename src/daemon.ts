@@ -23,7 +23,7 @@ import { serveHttp } from './report/http.js'
 import { createMetrics, type Metrics } from './report/metrics.js'
 import type { ServiceLog } from './report/service-log.js'
 import { VerdictCounts } from './report/verdicts.js'
-import { Room } from './room.js'
+import { lookForRoom } from './room.js'
 import { policyOf } from './rules.js'
 import { createUsers } from './users.js'
 import { Valve } from './valve.js'
@@ -65,10 +65,10 @@ export function rulesetOptions(
 
 export class Daemon {
   #config: Config
+  #pressure: Pressure = 'none'
   #lastFault = 0
   #stopping = false
   #verifySoon: NodeJS.Timeout | undefined
-  readonly #room = new Room()
   readonly #periodic: Periodic
   readonly #log: ServiceLog
   readonly #users = createUsers()
@@ -224,8 +224,8 @@ export class Daemon {
     this.#announce()
   }
 
-  async #load(config: Config, policy: Policy, generation: number): Promise<void> {
-    const options = rulesetOptions(config, this.#firewall.form, generation, this.#room.pressure)
+  async #load(config: Config, policy: Policy, generation: number, pressure = this.#pressure): Promise<void> {
+    const options = rulesetOptions(config, this.#firewall.form, generation, pressure)
     const facts = this.#inbound.facts()
     this.#keep(generation)
     await this.#firewall.apply({ policy, options, hosts: this.#learned.hosts(policy), facts })
@@ -259,10 +259,11 @@ export class Daemon {
 
   /** Connection tracking that has no room cuts clients and updates off: the rules then do without it. */
   async #watchRoom(): Promise<void> {
-    const news = this.#room.look()
+    const news = lookForRoom(this.#pressure)
     if (news === undefined || this.#stopping) return
-    await this.#load(this.#config, this.#valve.rules.policy, this.#generation.current)
-    this.#log.warn(news)
+    await this.#load(this.#config, this.#valve.rules.policy, this.#generation.current, news.pressure)
+    this.#pressure = news.pressure
+    this.#log.warn(news.text)
   }
 
   /** Changes come in bursts, ours among them. */

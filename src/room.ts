@@ -1,26 +1,29 @@
 import { type Pressure, pressureOf } from './core/pressure.js'
 import { type ConntrackRoom, readConntrackRoom } from './kernel/conntrack-room.js'
 
-/** Watches how much room connection tracking has. */
-export class Room {
-  /** As it was at the last look. */
-  pressure: Pressure = 'none'
-
-  /** @returns what there is to say, if the pressure is another now */
-  look(room: ConntrackRoom | undefined = readConntrackRoom()): string | undefined {
-    const pressure = room ? pressureOf(room.entries, room.limit, this.pressure) : 'none'
-    if (pressure === this.pressure) return undefined
-    this.pressure = pressure
-    return room === undefined ? 'nothing is tracked any more' : textOf(pressure, room)
-  }
+/** What is new about the room of connection tracking. */
+export interface RoomNews {
+  readonly pressure: Pressure
+  /** For the operator. */
+  readonly text: string
 }
 
-function textOf(pressure: Pressure, { entries, limit }: ConntrackRoom): string {
+/** Looks how much room connection tracking has. @returns nothing where the pressure is what it was */
+export function lookForRoom(
+  before: Pressure,
+  room: ConntrackRoom | undefined = readConntrackRoom(),
+): RoomNews | undefined {
+  const pressure = room ? pressureOf(room.entries, room.limit, before) : 'none'
+  return pressure === before ? undefined : { pressure, text: textOf(pressure, room) }
+}
+
+function textOf(pressure: Pressure, room: ConntrackRoom | undefined): string {
+  if (room === undefined) return 'connection tracking is gone: nothing is tracked any more'
   const what = {
     none: 'there is room again, and all is tracked as before',
     high: 'loopback is not tracked any more, so that no user of this host can fill the rest',
-    full: 'new clients are served without being tracked',
+    full: 'loopback is not tracked any more, and new clients are served without being tracked',
   }[pressure]
   const advice = pressure === 'none' ? '' : '; `conntrack -L` shows whose they are'
-  return `connection tracking holds ${entries} of ${limit} connections: ${what}${advice}`
+  return `connection tracking holds ${room.entries} of ${room.limit} connections: ${what}${advice}`
 }

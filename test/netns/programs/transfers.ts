@@ -17,28 +17,30 @@ const steps = (seconds * 1000) / STEP_MS
 const DOWNLOAD_STEP = 256 * 1024
 const UPLOAD_STEP = 4 * 1024
 
-const pages = { answered: 0, failed: 0, connections: 0 }
+const pages = { answered: 0, failed: [] as string[], connections: 0 }
+
+/** Fetches the page. @returns 'whole', or what went wrong */
+function page(agent: Agent): Promise<string> {
+  return new Promise((done) => {
+    const asked = get({ host, port, path: '/', agent, timeout: 20_000 }, (response) => {
+      response.on('error', (error) => done(error.message)).resume()
+      response.on('close', () => done(response.complete ? 'whole' : 'cut off'))
+    })
+    asked.on('socket', () => {
+      if (!asked.reusedSocket) pages.connections++
+    })
+    asked.on('timeout', () => asked.destroy(new Error('no answer')))
+    asked.on('error', (error) => done(error.message))
+  })
+}
 
 /** One client that holds on to its connection: a second one would be counted. */
 async function visit(until: number, begun: () => void): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   while (Date.now() < until) {
-    await new Promise<void>((done) => {
-      const asked = get({ host, port, path: '/', agent, timeout: 20_000 }, (response) => {
-        response.resume().on('end', () => {
-          pages.answered++
-          done()
-        })
-      })
-      asked.on('socket', () => {
-        if (!asked.reusedSocket) pages.connections++
-      })
-      asked.on('timeout', () => asked.destroy(new Error('no answer')))
-      asked.on('error', () => {
-        pages.failed++
-        done()
-      })
-    })
+    const outcome = await page(agent)
+    if (outcome === 'whole') pages.answered++
+    else pages.failed.push(outcome)
     begun()
     await sleep(200)
   }
