@@ -11,8 +11,9 @@ import type { QueueForm, RulesetOptions } from './core/ruleset.js'
 import { InboundWatch } from './inbound.js'
 import { readConntrackRoom } from './kernel/conntrack-room.js'
 import { chooseForm, Firewall } from './kernel/firewall.js'
-import { counters, presentOpened } from './kernel/nft.js'
+import { counters, presentOpened, presentUntracksLoopback } from './kernel/nft.js'
 import { readQueueStatus } from './kernel/queue-status.js'
+import { Turns } from './kernel/turns.js'
 import { UserMap } from './kernel/usermap.js'
 import { LearnedAddresses } from './learned.js'
 import { readInfrastructure } from './mirrors/infrastructure.js'
@@ -65,6 +66,8 @@ export function rulesetOptions(
 
 export class Daemon {
   #config: Config
+  /** What changes the rules as a whole. */
+  readonly #changes = new Turns()
   #pressure: Pressure = 'none'
   #lastFault = 0
   #stopping = false
@@ -148,7 +151,12 @@ export class Daemon {
    * Takes a new configuration. Live connections are judged again where it allows less than the old one. Settings
    * that are read at start only stay what they were.
    */
-  async reload(wanted: Config): Promise<void> {
+  reload(wanted: Config): Promise<void> {
+    return this.#changes.take(() => this.#reload(wanted))
+  }
+
+  async #reload(wanted: Config): Promise<void> {
+    if (this.#stopping) return
     const fixed = AT_START.filter((key) => JSON.stringify(this.#config[key]) !== JSON.stringify(wanted[key]))
     if (fixed.length > 0) this.#log.warn(`needs a restart to take effect: ${fixed.join(', ')}`)
     const config = { ...wanted, ...pick(this.#config, AT_START) }
@@ -187,13 +195,18 @@ export class Daemon {
     this.#periodic.stop()
     clearTimeout(this.#verifySoon)
     // The table first: while it stands, the kernel's fallback judges what the queue no longer takes.
-    if (this.#config.onStop === 'remove') await this.#firewall.remove()
+    if (this.#config.onStop === 'remove') await this.#changes.take(() => this.#removeRules())
     await this.#abandon()
     this.#log.info(
       this.#config.onStop === 'remove'
         ? 'stopped; the firewall rules were removed'
         : 'stopped; the kernel keeps the last allowlist',
     )
+  }
+
+  async #removeRules(): Promise<void> {
+    await this.#firewall.remove()
+    if (this.#pressure !== 'none') await this.#inbound.forgetLoopback()
   }
 
   async #start(): Promise<void> {
@@ -215,7 +228,10 @@ export class Daemon {
       onBatch: this.#valve.onBatch,
     })
     this.#http = await this.#serveHttp()
+    const untracked = await presentUntracksLoopback()
+    this.#pressure = lookForRoom('none')?.pressure ?? 'none'
     await this.#load(this.#config, policy, this.#generation.current)
+    if (untracked && this.#pressure === 'none') await this.#inbound.forgetLoopback()
     // Those of the moment before the rules stood.
     await this.#inbound.findOpened()
     await this.#firewall.setFacts(this.#inbound.facts())
@@ -257,13 +273,18 @@ export class Daemon {
     await this.#firewall.setFacts(this.#inbound.facts())
   }
 
+  #watchRoom(): Promise<void> {
+    return this.#changes.take(() => this.#followRoom())
+  }
+
   /** Connection tracking that has no room cuts clients and updates off: the rules then do without it. */
-  async #watchRoom(): Promise<void> {
+  async #followRoom(): Promise<void> {
     const news = lookForRoom(this.#pressure)
     if (news === undefined || this.#stopping) return
     await this.#load(this.#config, this.#valve.rules.policy, this.#generation.current, news.pressure)
     this.#pressure = news.pressure
     this.#log.warn(news.text)
+    if (news.pressure === 'none') await this.#inbound.forgetLoopback()
   }
 
   /** Changes come in bursts, ours among them. */

@@ -23,8 +23,8 @@ import {
 } from './kernel/conntrack-wire.js'
 import {
   firstEphemeralPort,
+  KernelPorts,
   noServices,
-  servicePorts,
   setServices,
   unprivilegedPortStart,
 } from './kernel/services.js'
@@ -35,6 +35,9 @@ import { Connections, Opened, type Witnesses } from './opened.js'
 const EXPIRED_AT_ONCE = 10_000
 /** UDP clients are read anew at least that often: the kernel tells nothing of those that came before it was asked to. */
 const UDP_READ_S = 60
+
+/** All of it is this host, though only one address is on the device (RFC 1122, 3.2.1.3). */
+const LOOPBACK = '127.0.0.0/8'
 
 export interface InboundStatistics {
   readonly sessions: Pick<SessionTable, 'sizeOf' | 'evicted'>
@@ -56,7 +59,7 @@ export class InboundWatch {
   readonly #opened: Opened
   readonly #seed = crypto.getRandomValues(new Uint32Array(2))
   readonly #firstUnprivileged = unprivilegedPortStart()
-  readonly #firstEphemeral = firstEphemeralPort()
+  readonly #kernelPorts = new KernelPorts(firstEphemeralPort())
   #listening: ReadonlySet<number> = new Set()
   #local = PrefixSet.empty
   #localText = ''
@@ -167,9 +170,20 @@ export class InboundWatch {
   facts(): SocketFacts {
     const { services } = this.inbound
     return {
-      services: servicePorts(services, this.#config.services, this.#firstEphemeral),
+      services: this.#kernelPorts.of(services, this.#config.services),
       opened: this.#opened.connections,
     }
+  }
+
+  /**
+   * Connections over loopback that were not tracked for a while: what the kernel still knows of them is out of date, and
+   * it would call their packets invalid. @throws NetlinkError (rejects)
+   */
+  forgetLoopback(): Promise<void> {
+    return this.#conntrack.forget(
+      ({ family, source, destination }) =>
+        this.#local.has(family, source) && this.#local.has(family, destination),
+    )
   }
 
   /** Once a second. A new local address means that flows were misjudged: they are read again. */
@@ -212,7 +226,7 @@ export class InboundWatch {
     if (text === this.#localText) return false
     this.#localText = text
     this.#local = PrefixSet.of(
-      addresses.flatMap((address) => {
+      [...addresses, LOOPBACK].flatMap((address) => {
         const prefix = parsePrefix(address)
         return prefix.ok ? [prefix.value] : []
       }),

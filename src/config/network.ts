@@ -71,8 +71,8 @@ export const service: Format<Service> = (value, place) => {
   return number === undefined ? undefined : { protocol: match[1] as Service['protocol'], port: number }
 }
 
-/** Enough for the files of an FTP session, and no scan of all ports. */
-const CALLBACKS_A_SESSION = 256
+/** Enough for the files of an FTP session, and no scan of all ports. A client of a UDP service may be forged. */
+const CALLBACKS_A_SESSION = { tcp: 256, udp: 4 } as const
 
 /**
  * What this host may start towards a client of one of its services, such as the data connection of active FTP. A service
@@ -88,7 +88,7 @@ export const callback: Format<Callback> = (value, place) => {
     return undefined
   const isLimited = typeof value === 'object' && value !== null && Object.hasOwn(value, 'perSession')
   if (isLimited && limit === undefined) return undefined
-  return { service: from, protocol, ports: to, perSession: limit ?? CALLBACKS_A_SESSION }
+  return { service: from, protocol, ports: to, perSession: limit ?? CALLBACKS_A_SESSION[from.protocol] }
 }
 
 function serviceOf(protocol: Service['protocol']): Format<Service> {

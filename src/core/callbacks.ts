@@ -26,9 +26,9 @@ interface Session {
   used: number
 }
 
-/** Sessions remembered for one client, and clients remembered; the oldest make room. */
+/** Sessions remembered for one client, and for all; the oldest make room. */
 const SESSIONS_A_CLIENT = 64
-const CLIENTS = 16_384
+const SESSIONS = 16_384
 /** Sessions asked after for one packet, so that no packet costs much. */
 const ASKED_AT_MOST = 8
 
@@ -39,6 +39,7 @@ export class Callbacks {
   readonly #udpTimeout: number
   /** By address, in the order of their last sessions. */
   readonly #clients = new Map<string, Session[]>()
+  #sessions = 0
 
   /** @param udpTimeout seconds after which a silent UDP session is over */
   constructor(specs: readonly CallbackSpec[], udpTimeout: number) {
@@ -67,12 +68,26 @@ export class Callbacks {
     const key = keyOf(family, remote)
     const sessions = this.#clients.get(key) ?? []
     const known = sessions.find((one) => isSame(one, protocol, local, localPort, remotePort))
-    if (known) known.seen = now
-    else sessions.push({ protocol, local: local.slice(), localPort, remotePort, seen: now, used: 0 })
-    if (sessions.length > SESSIONS_A_CLIENT) sessions.shift()
     this.#clients.delete(key)
     this.#clients.set(key, sessions)
-    if (this.#clients.size > CLIENTS) this.#clients.delete(this.#clients.keys().next().value!)
+    if (known) known.seen = now
+    else this.#add(sessions, { protocol, local: local.slice(), localPort, remotePort, seen: now, used: 0 })
+  }
+
+  /** Anyone who can forge datagrams makes sessions of a UDP service: they are bounded all together. */
+  #add(sessions: Session[], session: Session): void {
+    sessions.push(session)
+    this.#sessions++
+    if (sessions.length > SESSIONS_A_CLIENT) this.#remove(sessions, 0)
+    if (this.#sessions <= SESSIONS) return
+    const [oldest, theirs] = this.#clients.entries().next().value!
+    this.#remove(theirs, 0)
+    if (theirs.length === 0) this.#clients.delete(oldest)
+  }
+
+  #remove(sessions: Session[], index: number): void {
+    sessions.splice(index, 1)
+    this.#sessions--
   }
 
   /**
@@ -92,7 +107,7 @@ export class Callbacks {
         session.used++
         return true
       }
-      sessions!.splice(i, 1)
+      this.#remove(sessions!, i)
     }
     return false
   }

@@ -4,6 +4,7 @@
  */
 import {
   align,
+  eachAttribute,
   HOST_LE,
   MessageBuilder,
   NFGENMSG_LEN,
@@ -30,6 +31,8 @@ const CTA_TUPLE_ORIG = 1
 const CTA_TUPLE_REPLY = 2
 const CTA_STATUS = 3
 export const CTA_PROTOINFO = 4
+const CTA_ID = 12
+const CTA_ZONE = 18
 const CTA_FILTER = 25
 // enum ctattr_filter; net/netfilter/nf_internals.h: the fields of a tuple to compare, as bits
 const CTA_FILTER_ORIG_FLAGS = 1
@@ -98,6 +101,17 @@ export function dumpRequest(family: number, protocol?: number): Uint8Array {
       ]),
     )
     .finish()
+}
+
+/** A request to forget the connection that a listed message tells of, and no other in its place. */
+export function deleteRequest(view: DataView, payload: number, end: number): Uint8Array {
+  const request = new MessageBuilder(IPCTNL_MSG_CT_DELETE, NLM_F_REQUEST).nfgenmsg(view.getUint8(payload), 0)
+  eachAttribute(view, payload + NFGENMSG_LEN, end, (type, start, stop) => {
+    const value = new Uint8Array(view.buffer, view.byteOffset + start, stop - start)
+    if (type === CTA_TUPLE_ORIG) request.attribute(type | NLA_F_NESTED, value)
+    else if (type === CTA_ZONE || type === CTA_ID) request.attribute(type, value)
+  })
+  return request.finish()
 }
 
 /** An attribute to stand inside of another. */

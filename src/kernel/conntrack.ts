@@ -1,6 +1,7 @@
 import { type Message, NETLINK_NETFILTER, NetlinkError, NetlinkSocket } from 'node-netfilter-queue'
 import { openConnectionsOnly } from './conntrack-filter.js'
 import {
+  deleteRequest,
   dumpRequest,
   Flow,
   NFNLGRP_CONNTRACK_DESTROY,
@@ -8,6 +9,7 @@ import {
   NFNLGRP_CONNTRACK_UPDATE,
   readFlow,
 } from './conntrack-wire.js'
+import { Turns } from './turns.js'
 
 // include/linux/socket.h: #define AF_INET 2, AF_INET6 10
 const FAMILIES = [2, 10] as const
@@ -45,7 +47,7 @@ export class Conntrack {
   readonly #onFlow: FlowListener
   readonly #events: NetlinkSocket
   readonly #dumps: NetlinkSocket
-  #last: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns()
   #news: News = 'nothing'
   #resync: NodeJS.Timeout | undefined
 
@@ -77,9 +79,21 @@ export class Conntrack {
    * @throws NetlinkError (rejects)
    */
   dump(protocol?: number, onFlow = this.#onFlow): Promise<void> {
-    const result = this.#last.then(() => this.#dump(protocol, onFlow))
-    this.#last = result.catch(() => {})
-    return result
+    return this.#turns.take(() => this.#dump(protocol, (message) => this.#onMessage(message, onFlow)))
+  }
+
+  /**
+   * Makes the kernel forget connections. @param isUnwanted asked of each; the flow is valid until it returns
+   * @throws NetlinkError (rejects)
+   */
+  forget(isUnwanted: (flow: Flow) => boolean): Promise<void> {
+    return this.#turns.take(() =>
+      this.#dump(undefined, ({ view, payload, end }) => {
+        if (!readFlow(view, payload, end, this.#flow) || !isUnwanted(this.#flow)) return
+        // No answer is asked for: one that is gone by now is as good as forgotten.
+        this.#events.send(deleteRequest(view, payload, end))
+      }),
+    )
   }
 
   close(): void {
@@ -88,13 +102,11 @@ export class Conntrack {
     this.#dumps.close()
   }
 
-  async #dump(protocol: number | undefined, onFlow: FlowListener): Promise<void> {
+  async #dump(protocol: number | undefined, onMessage: (message: Message) => void): Promise<void> {
     for (const family of FAMILIES) {
       for (let tries = DUMPS_AT_MOST; tries > 0; tries--) {
         const request = dumpRequest(family, protocol)
-        const reply = await this.#dumps.request(request, 'listing connections', (message) =>
-          this.#onMessage(message, onFlow),
-        )
+        const reply = await this.#dumps.request(request, 'listing connections', onMessage)
         if (!reply.interrupted) break
       }
     }

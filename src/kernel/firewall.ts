@@ -15,6 +15,7 @@ import {
 import { command } from './command.js'
 import { RulesetGeneration } from './generation.js'
 import { accepts, load, presentSets, removeTable } from './nft.js'
+import { Turns } from './turns.js'
 import { addQueueRule, hasQueueRule, queueRule, removeQueueRule } from './xtables.js'
 
 /** What of the ruleset does not change while the service runs. */
@@ -39,7 +40,7 @@ export class Firewall {
   readonly #queueRule: readonly string[] | undefined
   readonly #generation: RulesetGeneration
   readonly #now: () => number
-  #last: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns()
   #loaded: Loaded | undefined
   #listed = ''
   #verifiedGeneration = -1
@@ -57,12 +58,12 @@ export class Firewall {
 
   /** Loads a policy in the place of the one before, in one transaction. @throws CommandError (rejects) */
   apply(loaded: Loaded): Promise<void> {
-    return this.#inTurn(() => this.#apply(loaded))
+    return this.#turns.take(() => this.#apply(loaded))
   }
 
   /** New addresses of the names of the rule at `index`. @throws CommandError (rejects) */
   setHosts(index: number, rule: Rule, hosts: readonly Host[]): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       // A reload that came first has loaded them already.
       if (this.#loaded?.policy.rules[index] !== rule) return
       const { options, policy } = this.#loaded
@@ -74,7 +75,7 @@ export class Firewall {
 
   /** What the sockets tell now; nothing is done where the kernel has it already. @throws CommandError (rejects) */
   setFacts(facts: SocketFacts): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       if (!this.#loaded) return
       const text = renderSocketFacts(facts)
       const { facts: before } = this.#loaded
@@ -91,7 +92,7 @@ export class Firewall {
    * @returns what was done @throws CommandError, NetlinkError (rejects)
    */
   verify(): Promise<'intact' | 'restored'> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       const generation = await this.#generation.read()
       this.#looks++
       const due = this.#queueRule !== undefined && this.#looks % LOOKS_BETWEEN_CHECKS === 0
@@ -110,7 +111,7 @@ export class Firewall {
 
   /** Takes everything away that `apply` has put there. @throws CommandError (rejects) */
   remove(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       this.#loaded = undefined
       await removeTable()
       if (this.#queueRule) await removeQueueRule(this.#queueRule)
@@ -150,12 +151,6 @@ export class Firewall {
 
   async #hasQueueRule(): Promise<boolean> {
     return this.#queueRule === undefined || (await hasQueueRule(this.#queueRule))
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(work)
-    this.#last = result.catch(() => {})
-    return result
   }
 }
 

@@ -56,6 +56,13 @@ export async function presentOpened(): Promise<Connection[]> {
     })
 }
 
+/** Whether the rules of an earlier run keep loopback from being tracked. @throws CommandError (rejects) */
+export async function presentUntracksLoopback(): Promise<boolean> {
+  if ((await presentSets()) === undefined) return false
+  const text = await command(['nft', '-s', '-t', 'list', 'table', ...(TABLE.split(' ') as [string, string])])
+  return /oif "lo" notrack/.test(text)
+}
+
 interface OpenedElement {
   readonly concat: readonly [local: string, localPort: number, remote: string, remotePort: number]
 }

@@ -41,7 +41,7 @@ export function setServices(
 
 const PORT_RANGE = '/proc/sys/net/ipv4/ip_local_port_range'
 /** Any user can make ports listen: so many and no more are passed on. */
-const KERNEL_PORTS = 1024
+const KERNEL_PORTS = 2048
 
 /** The first of the ports that the kernel hands out to whoever asks for any (ip-sysctl). */
 export function firstEphemeralPort(): number {
@@ -52,16 +52,29 @@ export function firstEphemeralPort(): number {
   }
 }
 
-/** The services that the kernel's own rules are to know: without ports that were handed out and soon change again. */
-export function servicePorts(
-  { tcp, udp }: Services,
-  declared: 'auto' | readonly Service[],
-  firstEphemeral: number,
-): ServicePorts {
-  const isLasting = (port: number) => declared !== 'auto' || port < firstEphemeral
-  return {
-    tcp: portsOf(tcp).filter(isLasting).slice(0, KERNEL_PORTS),
-    udp: portsOf(udp).filter(isLasting).slice(0, KERNEL_PORTS),
+/**
+ * The services that the kernel's own rules are to know: without ports that were handed out and soon change again. Whoever
+ * was there first stays: a user who opens thousands of ports pushes nobody out.
+ */
+export class KernelPorts {
+  readonly #firstEphemeral: number
+  readonly #known = { tcp: new Set<number>(), udp: new Set<number>() }
+
+  constructor(firstEphemeral: number) {
+    this.#firstEphemeral = firstEphemeral
+  }
+
+  /** Those of these services, as sorted lists. */
+  of(services: Services, declared: 'auto' | readonly Service[]): ServicePorts {
+    const isLasting = (port: number) => declared !== 'auto' || port < this.#firstEphemeral
+    const ports = (protocol: keyof Services) => {
+      const known = this.#known[protocol]
+      const flags = services[protocol]
+      for (const port of known) if (flags[port] !== 1) known.delete(port)
+      for (const port of portsOf(flags)) if (known.size < KERNEL_PORTS && isLasting(port)) known.add(port)
+      return [...known].sort((a, b) => a - b)
+    }
+    return { tcp: ports('tcp'), udp: ports('udp') }
   }
 }
 

@@ -20,6 +20,7 @@ import {
   TCP_CLOSE,
   TCP_LISTEN,
 } from './sock-diag-wire.js'
+import { Turns } from './turns.js'
 
 const FAMILIES = [AF_INET, AF_INET6] as const
 /** The answer to one look-up, attributes that nobody asked for included. */
@@ -35,14 +36,15 @@ export class Sockets {
   readonly #question = new LookUp()
   readonly #answer = new Uint8Array(ANSWER_LENGTH)
   readonly #answerView = new DataView(this.#answer.buffer)
-  #last: Promise<unknown> = Promise.resolve()
+  /** The kernel runs one dump a socket at a time. */
+  readonly #turns = new Turns()
 
   /**
    * The ports of listening TCP sockets and of unconnected UDP sockets that others than this host can reach.
    * @throws NetlinkError (rejects) where the kernel lacks inet_diag
    */
   listening(): Promise<{ tcp: Set<number>; udp: Set<number> }> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       const tcp = await this.#ports(IPPROTO_TCP, TCP_LISTEN)
       const udp = await this.#ports(IPPROTO_UDP, TCP_CLOSE)
       return { tcp, udp }
@@ -51,7 +53,7 @@ export class Sockets {
 
   /** All TCP connections that are not closed; those of clients once their handshake is done. @throws NetlinkError (rejects) */
   connections(): Promise<Connection[]> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       const found: Connection[] = []
       for (const family of FAMILIES) {
         const request = diagRequest(family, IPPROTO_TCP, OPEN_STATES)
@@ -102,13 +104,6 @@ export class Sockets {
       if (error instanceof NetlinkError) return 0
       throw error
     }
-  }
-
-  /** The kernel runs one dump a socket at a time. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(work)
-    this.#last = result.catch(() => {})
-    return result
   }
 
   async #ports(protocol: number, state: number): Promise<Set<number>> {

@@ -238,7 +238,7 @@ sessions:
         { first: 5060, last: 5060 },
         { first: 6000, last: 6001 },
       ],
-      perSession: 256,
+      perSession: 4,
     },
   ])
 })

@@ -128,10 +128,14 @@ t.test('what is remembered of one client and of all is bounded, the oldest goes'
   let allowed = 0
   while (allowed < 1000 && callbacks.allow(call(2000), SENDER, CONNECTED, 0)) allowed++
   t.equal(allowed, 64)
-  for (let n = 0; n < 17_000; n++)
-    callbacks.seen(4, IPPROTO_TCP, LOCAL, 21, Uint32Array.of(0xc6120000 + n, 0, 0, 0), 50000, 0)
+  const remote = (n: number) => Uint32Array.of(0xc6120000 + n, 0, 0, 0)
+  for (let n = 0; n < 17_000; n++) callbacks.seen(4, IPPROTO_TCP, LOCAL, 21, remote(n), 50000, 0)
   t.notOk(callbacks.allow(call(2000, '198.18.0.0'), SENDER, CONNECTED, 0), 'the first client had to go')
   t.ok(callbacks.allow(call(2000, '198.18.66.103'), SENDER, CONNECTED, 0), 'the last is there')
+  const before = process.memoryUsage().heapUsed
+  for (let n = 0; n < 300_000; n++) callbacks.seen(4, IPPROTO_TCP, LOCAL, 21, remote(n % 4096), n >> 12, 0)
+  const grown = process.memoryUsage().heapUsed - before
+  t.ok(grown < 40_000_000, `${grown} bytes`)
 })
 
 t.test('one packet has the kernel asked for a few sessions only', async (t) => {
