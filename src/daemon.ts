@@ -11,7 +11,7 @@ import type { QueueForm, RulesetOptions } from './core/ruleset.js'
 import { InboundWatch } from './inbound.js'
 import { readConntrackRoom } from './kernel/conntrack-room.js'
 import { chooseForm, Firewall } from './kernel/firewall.js'
-import { counters, presentOpened, presentUntracksLoopback } from './kernel/nft.js'
+import { counters, presentUntracksLoopback } from './kernel/nft.js'
 import { readQueueStatus } from './kernel/queue-status.js'
 import { Turns } from './kernel/turns.js'
 import { UserMap } from './kernel/usermap.js'
@@ -211,7 +211,7 @@ export class Daemon {
 
   async #start(): Promise<void> {
     const { policy } = this.#valve.rules
-    await this.#inbound.start(await presentOpened()).catch((error: Error) => {
+    await this.#inbound.start().catch((error: Error) => {
       throw new Error(`the connections of this host cannot be read: ${error.message}`)
     })
     await this.#learned.start(policy)

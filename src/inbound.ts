@@ -29,7 +29,7 @@ import {
   unprivilegedPortStart,
 } from './kernel/services.js'
 import { Sockets } from './kernel/sockets.js'
-import { Connections, Opened, type Witnesses } from './opened.js'
+import { Opened } from './opened.js'
 
 /** Sessions expired in one go: the rest waits for the next tick, so that no tick is long. */
 const EXPIRED_AT_ONCE = 10_000
@@ -57,7 +57,6 @@ export class InboundWatch {
   readonly #config: Config['sessions']
   readonly #conntrack: Conntrack
   readonly #opened: Opened
-  readonly #seed = crypto.getRandomValues(new Uint32Array(2))
   readonly #firstUnprivileged = unprivilegedPortStart()
   readonly #kernelPorts = new KernelPorts(firstEphemeralPort())
   #listening: ReadonlySet<number> = new Set()
@@ -68,7 +67,7 @@ export class InboundWatch {
   /** @throws NetlinkError when the kernel has no connection tracking events */
   constructor(config: Config['sessions']) {
     const { capacity, tcpTimeout, udpTimeout } = config
-    const seed = this.#seed
+    const seed = crypto.getRandomValues(new Uint32Array(2))
     this.#config = config
     const sessions = new SessionTable({ capacity, tcpTimeout, udpTimeout, seed })
     const services = noServices()
@@ -76,7 +75,7 @@ export class InboundWatch {
     this.inbound = {
       sessions,
       services,
-      opened: this.#opened.set.table,
+      opened: this.#opened.table,
       callbacks: new Callbacks(config.callbacks, udpTimeout),
       lookUp: this.sockets.lookUp,
       listens: (...port) => this.#listens(...port),
@@ -99,33 +98,21 @@ export class InboundWatch {
     }
   }
 
-  /**
-   * Learns all that the kernel knows now. @param before connections that an earlier run knew to be opened by this host
-   * @throws NetlinkError (rejects)
-   */
-  async start(before: readonly Connection[]): Promise<void> {
+  /** Learns all that the kernel knows now. @throws NetlinkError (rejects) */
+  async start(): Promise<void> {
     await this.refreshServices()
     this.#conntrack.want(this.#news())
-    this.#opened.remember(before)
+    await this.#conntrack.dump()
     await this.findOpened()
   }
 
   /** Finds the TCP connections that this host has opened and still has. @throws NetlinkError (rejects) */
   async findOpened(): Promise<void> {
-    const witnesses = {
-      listening: this.#listening,
-      called: new Connections(this.#seed),
-      came: new Connections(this.#seed),
-    }
-    await this.#conntrack.dump(undefined, (flow) => {
-      this.#onFlow(flow)
-      this.#testify(flow, witnesses)
-    })
     const connections = (await this.sockets.connections()).filter(
       ({ family, remote }) => !this.#local.has(family, remote),
     )
-    this.#opened.find(connections, witnesses)
-    for (const each of connections) if (!this.#opened.set.has(each)) this.#noteForCallbacks(each)
+    this.#opened.find(connections, this.#listening)
+    for (const each of connections) if (each.caller !== 'this-host') this.#noteForCallbacks(each)
   }
 
   /** A session that the kernel's connection tracking has forgotten may still have callbacks. */
@@ -133,22 +120,6 @@ export class InboundWatch {
     const { callbacks, services, now } = this.inbound
     if (services.tcp[localPort] === 1)
       callbacks.seen(family, IPPROTO_TCP, local, localPort, remote, remotePort, now)
-  }
-
-  /** Whether the kernel has seen who called whom. Of clients, only those matter whose port nobody listens on. */
-  #testify(flow: Flow, { listening, called, came }: Witnesses): void {
-    const { family, protocol, source, sourcePort, destination, destinationPort } = flow
-    if (protocol !== IPPROTO_TCP || !isOpen(flow) || flow.pickedUp) return
-    const remoteEnd = { family, remote: source, remotePort: sourcePort }
-    if (this.#isOwnCall(flow)) called.add({ ...remoteEnd, local: destination, localPort: destinationPort })
-    else if (!listening.has(sourcePort))
-      came.add({
-        family,
-        local: source,
-        localPort: sourcePort,
-        remote: destination,
-        remotePort: destinationPort,
-      })
   }
 
   /** Looks which ports serve clients now. @throws NetlinkError (rejects) */

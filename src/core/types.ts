@@ -43,6 +43,9 @@ export interface Connection {
   readonly remotePort: number
 }
 
+/** Which end has opened a TCP connection, as far as its socket shows. */
+export type Caller = 'this-host' | 'other-end' | 'unknown'
+
 /** Where a value of the configuration was written: for messages to the operator. */
 export interface Origin {
   readonly file: string
@@ -66,7 +69,7 @@ export const IPPROTO_ICMPV6 = 58
  * What the kernel's socket says of a TCP connection:
  * - `established`: its client is connected
  * - `transient`: the handshake is not done, or the connection is being closed
- * - `none`: no such connection, or one that this end is only calling
+ * - `none`: no such connection, or one that this host has called
  * - `unknown`: the kernel has not answered
  */
 export type SocketState = 'established' | 'transient' | 'none' | 'unknown'

@@ -49,9 +49,6 @@ const CTA_PROTO_DST_PORT = 3
 // enum ctattr_protoinfo, ctattr_protoinfo_tcp
 export const CTA_PROTOINFO_TCP = 1
 export const CTA_PROTOINFO_TCP_STATE = 1
-const CTA_PROTOINFO_TCP_FLAGS_ORIGINAL = 4
-// struct nf_ct_tcp_flags { __u8 flags; __u8 mask; }; #define IP_CT_TCP_FLAG_BE_LIBERAL 0x08
-const IP_CT_TCP_FLAG_BE_LIBERAL = 0x08
 
 // enum tcp_conntrack (include/uapi/linux/netfilter/nf_conntrack_tcp.h)
 export const TCP_CONNTRACK_ESTABLISHED = 3
@@ -77,8 +74,6 @@ export class Flow {
   tcpState = 0
   /** enum ip_conntrack_status. */
   status = 0
-  /** The kernel has not seen how this TCP connection began: which end called whom is a guess of its. */
-  pickedUp = false
 }
 
 /**
@@ -139,7 +134,6 @@ export function readFlow(view: DataView, payload: number, end: number, flow: Flo
   flow.protocol = 0
   flow.tcpState = 0
   flow.status = 0
-  flow.pickedUp = false
   flow.source.fill(0)
   flow.destination.fill(0)
   flow.sourcePort = 0
@@ -198,9 +192,6 @@ function readProtoinfo(view: DataView, type: number, start: number, end: number,
 }
 
 function readTcp(view: DataView, type: number, start: number, end: number, flow: Flow): boolean {
-  if (start >= end) return true
-  if (type === CTA_PROTOINFO_TCP_STATE) flow.tcpState = view.getUint8(start)
-  if (type === CTA_PROTOINFO_TCP_FLAGS_ORIGINAL)
-    flow.pickedUp = (view.getUint8(start) & IP_CT_TCP_FLAG_BE_LIBERAL) !== 0
+  if (type === CTA_PROTOINFO_TCP_STATE && start < end) flow.tcpState = view.getUint8(start)
   return true
 }

@@ -1,7 +1,5 @@
 /** The `nft` program: text in, text or JSON out. */
-import { parseAddress } from '../addressing.js'
 import { type KernelCounter, TABLE } from '../core/ruleset.js'
-import type { Connection } from '../core/types.js'
 import { CommandError, command } from './command.js'
 
 /** Loads commands in one transaction: all or nothing. @throws CommandError (rejects) */
@@ -38,33 +36,11 @@ export async function presentSets(): Promise<string[] | undefined> {
   return sets.flatMap(({ set }) => (set && `${set.family} ${set.table}` === TABLE ? [String(set.name)] : []))
 }
 
-/**
- * The connections that an earlier run has put into the sets of what this host has opened; none where there is no table.
- * @throws CommandError (rejects)
- */
-export async function presentOpened(): Promise<Connection[]> {
-  const sets = (await presentSets())?.filter((name) => name === 'opened4' || name === 'opened6') ?? []
-  const listed = await Promise.all(sets.map((name) => list(`set ${TABLE} ${name}`)))
-  return listed
-    .flat()
-    .flatMap(({ set }) => (set?.elem as readonly OpenedElement[] | undefined) ?? [])
-    .flatMap(({ concat: [local, localPort, remote, remotePort] }) => {
-      const [here, there] = [parseAddress(local), parseAddress(remote)]
-      if (!here.ok || !there.ok) return []
-      const { family, words } = here.value
-      return [{ family, local: words, localPort, remote: there.value.words, remotePort }]
-    })
-}
-
 /** Whether the rules of an earlier run keep loopback from being tracked. @throws CommandError (rejects) */
 export async function presentUntracksLoopback(): Promise<boolean> {
   if ((await presentSets()) === undefined) return false
   const text = await command(['nft', '-s', '-t', 'list', 'table', ...(TABLE.split(' ') as [string, string])])
   return /oif "lo" notrack/.test(text)
-}
-
-interface OpenedElement {
-  readonly concat: readonly [local: string, localPort: number, remote: string, remotePort: number]
 }
 
 /** The packets of each named counter. @throws CommandError (rejects), also where there is no table */

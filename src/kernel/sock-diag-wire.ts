@@ -1,13 +1,22 @@
 /** sock_diag(7): this host's sockets as messages (include/uapi/linux/inet_diag.h). Pure: bytes to values. */
 import {
+  align,
   HOST_LE,
   MessageBuilder,
+  NLA_HDRLEN,
   NLM_F_DUMP,
   NLM_F_REQUEST,
   NLMSG_ERROR,
   NLMSG_HDRLEN,
 } from 'node-netfilter-queue'
-import { type Connection, type Family, IPPROTO_TCP, type SocketState, type Words } from '../core/types.js'
+import {
+  type Caller,
+  type Connection,
+  type Family,
+  IPPROTO_TCP,
+  type SocketState,
+  type Words,
+} from '../core/types.js'
 
 // include/uapi/linux/sock_diag.h: #define SOCK_DIAG_BY_FAMILY 20
 const SOCK_DIAG_BY_FAMILY = 20
@@ -38,6 +47,10 @@ export const OPEN_STATES = [
 // #define INET_DIAG_NOCOOKIE (~0U)
 const INET_DIAG_NOCOOKIE = 0xffffffff
 
+// enum INET_DIAG_NONE, INET_DIAG_MEMINFO, INET_DIAG_INFO: the attribute, and its bit in idiag_ext plus one
+const INET_DIAG_INFO = 2
+const EXTENSION_INFO = 1 << (INET_DIAG_INFO - 1)
+
 // struct inet_diag_req_v2 { __u8 sdiag_family, sdiag_protocol, idiag_ext, pad; __u32 idiag_states;
 //   struct inet_diag_sockid { __be16 idiag_sport, idiag_dport; __be32 idiag_src[4], idiag_dst[4];
 //     __u32 idiag_if, idiag_cookie[2]; } id; };
@@ -51,6 +64,7 @@ export function diagRequest(family: number, protocol: number, states: readonly n
   const body = new Uint8Array(REQUEST_LENGTH)
   body[0] = family
   body[1] = protocol
+  if (protocol === IPPROTO_TCP) body[2] = EXTENSION_INFO
   const mask = states.reduce((bits, state) => bits | (1 << state), 0)
   new DataView(body.buffer).setUint32(4, mask, HOST_LE)
   return new MessageBuilder(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP).raw(body).finish()
@@ -73,13 +87,20 @@ function isLoopback(view: DataView, payload: number): boolean {
   return (word(2) === 0 && word(3) === 1) || (word(2) === 0xffff && word(3) >>> 24 === 127)
 }
 
-/** The ends in a struct inet_diag_msg; undefined where it is cut short. IPv4 on an IPv6 socket is told as IPv4. */
-export function connectionOf(view: DataView, payload: number, end: number): Connection | undefined {
+/** A connection, and who has opened it. */
+export type SocketConnection = Connection & { readonly caller: Caller }
+
+/** What a struct inet_diag_msg tells; undefined where it is cut short. IPv4 on an IPv6 socket is told as IPv4. */
+export function connectionOf(view: DataView, payload: number, end: number): SocketConnection | undefined {
   if (payload + DIAG_MESSAGE_LENGTH > end) return undefined
   const words = (at: number) =>
     Uint32Array.from([0, 4, 8, 12], (offset) => view.getUint32(payload + at + offset))
   const [local, remote] = [words(8), words(24)]
-  const ports = { localPort: view.getUint16(payload + 4), remotePort: view.getUint16(payload + 6) }
+  const ports = {
+    localPort: view.getUint16(payload + 4),
+    remotePort: view.getUint16(payload + 6),
+    caller: callerOf(view, payload, end),
+  }
   const ipv4 = (word: number) => Uint32Array.of(word, 0, 0, 0)
   if (view.getUint8(payload) !== AF_INET6)
     return { family: 4, local: ipv4(local[0]!), remote: ipv4(remote[0]!), ...ports }
@@ -87,6 +108,57 @@ export function connectionOf(view: DataView, payload: number, end: number): Conn
   const mapped = remote[0] === 0 && remote[1] === 0 && remote[2] === 0xffff
   if (mapped) return { family: 4, local: ipv4(local[3]!), remote: ipv4(remote[3]!), ...ports }
   return { family: 6, local, remote, ...ports }
+}
+
+// struct tcp_info (include/uapi/linux/tcp.h): __u64 tcpi_bytes_acked at 120, __u32 tcpi_notsent_bytes at 144,
+// __u64 tcpi_bytes_sent at 200, tcpi_bytes_retrans at 208 (these two since Linux 4.19)
+const TCPI_BYTES_ACKED = 120
+const TCPI_NOTSENT_BYTES = 144
+const TCPI_BYTES_SENT = 200
+const TCPI_BYTES_RETRANS = 208
+const TCP_INFO_LENGTH = 216
+// struct inet_diag_msg: idiag_wqueue is write_seq - snd_una (net/ipv4/tcp_diag.c)
+const IDIAG_WQUEUE = 60
+
+/**
+ * Which end has opened the connection of a struct inet_diag_msg. The kernel counts the caller's SYN among the bytes that
+ * were acknowledged, and not among those that were sent: what was acknowledged or is on its way is one more than what
+ * was sent for the end that called, and just as much for the other. A FIN counts like a SYN. The two figures are not taken
+ * at the same instant: on a busy connection they may not fit.
+ */
+export function callerOf(view: DataView, payload: number, end: number): Caller {
+  const state = view.getUint8(payload + 1)
+  if (state === TCP_SYN_SENT) return 'this-host'
+  const info = infoOf(view, payload + DIAG_MESSAGE_LENGTH, end)
+  if (info === undefined) return 'unknown'
+  const onItsWay =
+    view.getUint32(payload + IDIAG_WQUEUE, HOST_LE) - view.getUint32(info + TCPI_NOTSENT_BYTES, HOST_LE)
+  const sent = u64(view, info + TCPI_BYTES_SENT) - u64(view, info + TCPI_BYTES_RETRANS)
+  const ahead = u64(view, info + TCPI_BYTES_ACKED) + onItsWay - sent
+  const hasFin = state === TCP_FIN_WAIT2 ? 1 : 0
+  if (state === TCP_ESTABLISHED || state === TCP_CLOSE_WAIT || hasFin === 1)
+    return ahead === hasFin + 1 ? 'this-host' : ahead === hasFin ? 'other-end' : 'unknown'
+  // Whether the FIN has been sent is not told.
+  return ahead === 2 ? 'this-host' : ahead === 0 ? 'other-end' : 'unknown'
+}
+
+/** Where the struct tcp_info among the attributes is, if it is whole. */
+function infoOf(view: DataView, start: number, end: number): number | undefined {
+  let at = start
+  while (at + NLA_HDRLEN <= end) {
+    const length = view.getUint16(at, HOST_LE)
+    if (length < NLA_HDRLEN || at + length > end) return undefined
+    if (view.getUint16(at + 2, HOST_LE) === INET_DIAG_INFO)
+      return length >= NLA_HDRLEN + TCP_INFO_LENGTH ? at + NLA_HDRLEN : undefined
+    at += align(length)
+  }
+  return undefined
+}
+
+/** Exact up to 2^53, which no connection reaches. */
+function u64(view: DataView, at: number): number {
+  const [low, high] = HOST_LE ? [0, 4] : [4, 0]
+  return view.getUint32(at + low, HOST_LE) + view.getUint32(at + high, HOST_LE) * 0x100000000
 }
 
 /** A question for the one TCP socket with these two ends; made once, and set anew for each question. */
@@ -97,6 +169,7 @@ export class LookUp {
   constructor() {
     const body = new Uint8Array(REQUEST_LENGTH)
     body[1] = IPPROTO_TCP
+    body[2] = EXTENSION_INFO
     this.message = new MessageBuilder(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST).raw(body).finish()
     this.#view = new DataView(this.message.buffer, this.message.byteOffset + NLMSG_HDRLEN)
     this.#view.setUint32(48, INET_DIAG_NOCOOKIE, HOST_LE)
@@ -128,7 +201,7 @@ const ENOENT = 2
 
 /**
  * Reads the answer to a LookUp. Where no socket has these two ends the kernel names the one that listens there, or none
- * (ENOENT). A socket that is still calling (SYN_SENT) has no client.
+ * (ENOENT). A socket that has called itself has no client.
  */
 export function socketState(view: DataView, length: number): SocketState {
   if (length < NLMSG_HDRLEN + 4) return 'unknown'
@@ -136,8 +209,9 @@ export function socketState(view: DataView, length: number): SocketState {
     return view.getInt32(NLMSG_HDRLEN, HOST_LE) === -ENOENT ? 'none' : 'unknown'
   if (length < NLMSG_HDRLEN + DIAG_MESSAGE_LENGTH) return 'unknown'
   const state = view.getUint8(NLMSG_HDRLEN + 1)
-  if (state === TCP_ESTABLISHED || state === TCP_CLOSE_WAIT) return 'established'
-  return state === TCP_LISTEN || state === TCP_CLOSE || state === TCP_SYN_SENT ? 'none' : 'transient'
+  if (state === TCP_LISTEN || state === TCP_CLOSE) return 'none'
+  if (callerOf(view, NLMSG_HDRLEN, length) === 'this-host') return 'none'
+  return state === TCP_ESTABLISHED || state === TCP_CLOSE_WAIT ? 'established' : 'transient'
 }
 
 /** Whether the answer to a LookUp names a socket that listens. */

@@ -1,12 +1,5 @@
 import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket } from 'node-netfilter-queue'
-import {
-  type Connection,
-  type Family,
-  IPPROTO_TCP,
-  IPPROTO_UDP,
-  type SocketState,
-  type Words,
-} from '../core/types.js'
+import { type Family, IPPROTO_TCP, IPPROTO_UDP, type SocketState, type Words } from '../core/types.js'
 import {
   AF_INET,
   AF_INET6,
@@ -16,6 +9,7 @@ import {
   LookUp,
   OPEN_STATES,
   openPort,
+  type SocketConnection,
   socketState,
   TCP_CLOSE,
   TCP_LISTEN,
@@ -52,9 +46,9 @@ export class Sockets {
   }
 
   /** All TCP connections that are not closed; those of clients once their handshake is done. @throws NetlinkError (rejects) */
-  connections(): Promise<Connection[]> {
+  connections(): Promise<SocketConnection[]> {
     return this.#turns.take(async () => {
-      const found: Connection[] = []
+      const found: SocketConnection[] = []
       for (const family of FAMILIES) {
         const request = diagRequest(family, IPPROTO_TCP, OPEN_STATES)
         await this.#dumps.request(request, 'listing connections', ({ view, payload, end }) => {

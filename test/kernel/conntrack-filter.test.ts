@@ -76,11 +76,6 @@ t.test('what is not wanted is not told, and what is wanted again is', async (t) 
   })
 })
 
-t.test('a connection whose beginning the kernel has not seen is told as picked up', async (t) => {
-  const [seen, pickedUp] = [false, true].map((is) => [`4 ${is}`, `6 ${is}`])
-  t.same(await report('pickedUp'), { before: seen, after: [pickedUp, pickedUp] })
-})
-
 t.test('a list of one protocol holds all of its flows, and no others', async (t) => {
   t.same(await report('dumps'), {
     tcp: flows(ESTABLISHED),

@@ -71,22 +71,6 @@ t.test('the state of TCP and the status of the connection are told', { skip }, a
   t.match(read(vectors.tcp4Destroyed), { tcpState: TCP_CONNTRACK_TIME_WAIT })
 })
 
-t.test('a connection is picked up where the kernel says so, and not by other flags', { skip }, async (t) => {
-  // CTA_PROTOINFO_TCP_FLAGS_ORIGINAL and _REPLY are the last attributes, of 8 bytes each.
-  const flagged = (ofCaller: number, ofCalled = 0) => {
-    const bytes = vectors.tcp4Dumped.slice()
-    bytes[bytes.length - 12] = ofCaller
-    bytes[bytes.length - 4] = ofCalled
-    return bytes
-  }
-  for (const flags of [0x08, 0x2b, 0xff]) t.match(read(flagged(flags)), { pickedUp: true }, `${flags}`)
-  for (const flags of [0, 0x23, 0xf7]) t.match(read(flagged(flags, 0x08)), { pickedUp: false }, `${flags}`)
-  const reused = new Flow()
-  read(flagged(0x08), reused)
-  for (const next of [vectors.tcp4Destroyed, vectors.udp4])
-    t.match(read(next, reused), { pickedUp: false }, 'nothing is left of it')
-})
-
 t.test('the message types of the kernel are those this program knows', { skip }, async (t) => {
   t.equal(typeOf(vectors.tcp4New), IPCTNL_MSG_CT_NEW)
   t.equal(typeOf(vectors.tcp4Dumped), IPCTNL_MSG_CT_NEW)

@@ -2,7 +2,14 @@ import { constants } from 'node:os'
 import { HOST_LE, NLMSG_ERROR, NLMSG_HDRLEN } from 'node-netfilter-queue'
 import t from 'tap'
 import { type Family, IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/types.js'
-import { connectionOf, diagRequest, LookUp, openPort, socketState } from '../../src/kernel/sock-diag-wire.js'
+import {
+  callerOf,
+  connectionOf,
+  diagRequest,
+  LookUp,
+  openPort,
+  socketState,
+} from '../../src/kernel/sock-diag-wire.js'
 import { words } from '../core/packets.js'
 
 // include/linux/socket.h, include/net/tcp_states.h
@@ -21,7 +28,7 @@ t.test('a request names family, protocol and one state, and no socket', { skip: 
   const empty = '00'.repeat(48)
   t.equal(
     hex(diagRequest(AF_INET, IPPROTO_TCP, [TCP_LISTEN])),
-    `${head}02060000 00040000${empty}`.replaceAll(' ', ''),
+    `${head}02060200 00040000${empty}`.replaceAll(' ', ''),
   )
   t.equal(
     hex(diagRequest(AF_INET6, IPPROTO_UDP, [TCP_CLOSE])),
@@ -78,7 +85,7 @@ t.test('a socket bound to a loopback address has no port for others', async (t) 
 
 t.test('both ends of a connection are read, and IPv4 on an IPv6 socket is IPv4', async (t) => {
   const [here, there] = [0xc6120001, 0xc6120002]
-  const ports = { localPort: 443, remotePort: 50_000 }
+  const ports = { localPort: 443, remotePort: 50_000, caller: 'unknown' }
   const ipv4 = {
     family: 4,
     local: Uint32Array.of(here, 0, 0, 0),
@@ -108,10 +115,10 @@ t.test('a look-up asks for exactly the socket with these two ends', { skip: !HOS
   // Ports 443 and 50,000 in network order; INET_DIAG_NOCOOKIE.
   const [ports, cookie] = ['01bbc350', 'ffffffff ffffffff']
   const rest = '00'.repeat(12)
-  const ipv4 = `${head} 02060000 00000000 ${ports} c6120001${rest} c6120002${rest} 00000000 ${cookie}`
+  const ipv4 = `${head} 02060200 00000000 ${ports} c6120001${rest} c6120002${rest} 00000000 ${cookie}`
   t.equal(hex(set(new LookUp(), 4, '198.18.0.1', '198.18.0.2')), ipv4.replaceAll(' ', ''))
   const [local, remote] = ['20010db8000000010000000200000003', '20010db8000000040000000500000006']
-  const ipv6 = `${head} 0a060000 00000000 ${ports} ${local} ${remote} 04030201 ${cookie}`
+  const ipv6 = `${head} 0a060200 00000000 ${ports} ${local} ${remote} 04030201 ${cookie}`
   t.equal(
     hex(set(new LookUp(), 6, '2001:db8:0:1:0:2:0:3', '2001:db8:0:4:0:5:0:6', 0x01020304)),
     ipv6.replaceAll(' ', ''),
@@ -144,6 +151,91 @@ function socketIn(state: number): DataView {
   view.setUint8(NLMSG_HDRLEN + 1, state)
   return view
 }
+
+interface Figures {
+  readonly state: number
+  readonly wqueue?: number
+  readonly notsent?: number
+  readonly acked?: number
+  readonly sent?: number
+  readonly retrans?: number
+}
+
+/** struct inet_diag_msg, an attribute of no interest, and INET_DIAG_INFO with `length` bytes of struct tcp_info. */
+function socketWith(figures: Figures, length = 240): DataView {
+  const view = new DataView(new ArrayBuffer(DIAG_MESSAGE + 8 + 4 + length))
+  view.setUint8(0, AF_INET)
+  view.setUint8(1, figures.state)
+  view.setUint32(60, figures.wqueue ?? 0, HOST_LE)
+  view.setUint16(72, 5, HOST_LE)
+  view.setUint16(74, 8, HOST_LE)
+  view.setUint16(80, 4 + length, HOST_LE)
+  view.setUint16(82, 2, HOST_LE)
+  const put = (at: number, value = 0) => {
+    if (at + 8 <= length) view.setBigUint64(84 + at, BigInt(value), HOST_LE)
+  }
+  put(120, figures.acked)
+  put(200, figures.sent)
+  put(208, figures.retrans)
+  if (length >= 148) view.setUint32(84 + 144, figures.notsent ?? 0, HOST_LE)
+  return view
+}
+
+const caller = (view: DataView) => callerOf(view, 0, view.byteLength)
+
+t.test('the end that called has one byte more acknowledged than it has sent: its SYN', async (t) => {
+  const GB = 5_000_000_000
+  // ESTABLISHED and CLOSE_WAIT: idle, in the midst of sending, after losses, after more than 32 bits tell.
+  for (const state of [1, 8]) {
+    for (const figures of [
+      { acked: 0, sent: 0 },
+      { acked: 100, sent: 400, wqueue: 700, notsent: 400 },
+      { acked: 100, sent: 150, retrans: 50 },
+      { acked: GB, sent: GB + 1448, wqueue: 1448 },
+    ]) {
+      t.equal(caller(socketWith({ state, ...figures })), 'other-end', JSON.stringify(figures))
+      t.equal(caller(socketWith({ state, ...figures, acked: figures.acked + 1 })), 'this-host')
+      for (const off of [2, 1448])
+        t.equal(caller(socketWith({ state, ...figures, acked: figures.acked + off })), 'unknown', `${off}`)
+    }
+  }
+})
+
+t.test('a FIN counts like a SYN: what it hides is not guessed', async (t) => {
+  // FIN_WAIT2: the FIN was acknowledged.
+  t.equal(caller(socketWith({ state: 5, acked: 101, sent: 100 })), 'other-end')
+  t.equal(caller(socketWith({ state: 5, acked: 102, sent: 100 })), 'this-host')
+  t.equal(caller(socketWith({ state: 5, acked: 100, sent: 100 })), 'unknown')
+  // FIN_WAIT1, LAST_ACK, CLOSING: it may have been sent or not.
+  for (const state of [4, 9, 11]) {
+    t.equal(caller(socketWith({ state, acked: 100, sent: 100 })), 'other-end')
+    t.equal(caller(socketWith({ state, acked: 101, sent: 100 })), 'unknown')
+    t.equal(caller(socketWith({ state, acked: 102, sent: 100 })), 'this-host')
+  }
+})
+
+t.test('who still calls has called; without figures nothing is known', async (t) => {
+  t.equal(caller(new DataView(socketWith({ state: 2 }).buffer, 0, DIAG_MESSAGE)), 'this-host')
+  t.equal(caller(new DataView(socketWith({ state: 1 }).buffer, 0, DIAG_MESSAGE)), 'unknown')
+  // Before Linux 4.19 the structure ends behind tcpi_delivered_ce.
+  t.equal(caller(socketWith({ state: 1, acked: 1 }, 200)), 'unknown')
+  const whole = socketWith({ state: 1, acked: 1 })
+  for (let end = DIAG_MESSAGE; end < whole.byteLength; end++)
+    t.equal(callerOf(whole, 0, end), 'unknown', `${end}`)
+})
+
+t.test('a socket that has called itself has no client', async (t) => {
+  const answer = (acked: number) => {
+    const socket = socketWith({ state: 1, acked })
+    const view = new DataView(new ArrayBuffer(NLMSG_HDRLEN + socket.byteLength))
+    new Uint8Array(view.buffer).set(new Uint8Array(socket.buffer), NLMSG_HDRLEN)
+    view.setUint16(4, 20, HOST_LE)
+    return socketState(view, view.byteLength)
+  }
+  t.equal(answer(0), 'established')
+  t.equal(answer(1), 'none')
+  t.equal(answer(2), 'established', 'what does not fit is not held against a client')
+})
 
 /** An answer of the kernel: NLMSG_ERROR, with the request behind it. */
 function refusal(errno: number): DataView {

@@ -116,21 +116,45 @@ t.test('a call that is not answered before the start is answered by nobody after
   t.equal((await arrivals()).tcp, 0)
 })
 
+for (const [when, early] of [
+  ['before the start', true],
+  ['later', false],
+] as const)
+  t.test(
+    `listening on the port of such a connection ${when} does not make a client of the other end`,
+    async (t) => {
+      const { web, victims } = await lab(t, false)
+      await start(victims, PUSH_TCP, 80)
+      const shell = web.spawn([compile(t, 'call'), 'later', WEB.victims.v4, '8080', VICTIM.v4, '80'])
+      await goOn([shell])
+      if (early) shell.kill('SIGUSR1')
+      const service = await guard(t, web)
+      await areCutOff(t, [shell], 'after the start')
+      if (!early) shell.kill('SIGUSR1')
+      await service.kill()
+      await service.launch()
+      await areCutOff(t, [shell], 'after another start')
+      t.ok(shell.running)
+    },
+  )
+
 t.test(
-  'listening on the port of such a connection later does not make a client of the other end',
+  'a rule taken away ends its connections where nothing is tracked, whoever listens on their port',
   async (t) => {
     const { web, victims } = await lab(t, false)
+    const NOTRACK = `table inet own {
+    chain in { type filter hook prerouting priority raw; notrack; }
+    chain out { type filter hook output priority raw; notrack; }
+  }`
+    await web.run(['nft', '-f', '-'], { input: NOTRACK })
     await start(victims, PUSH_TCP, 80)
-    const call = compile(t, 'call')
-    const shell = web.spawn([call, 'later', WEB.victims.v4, '8080', VICTIM.v4, '80'])
+    const service = await guard(t, web, CLOSED + RULE)
+    const shell = web.spawn([compile(t, 'call'), 'later', WEB.victims.v4, '8080', VICTIM.v4, '80'])
     await goOn([shell])
-    const service = await guard(t, web)
-    await areCutOff(t, [shell], 'after the start')
     shell.kill('SIGUSR1')
-    await service.kill()
-    await service.launch()
-    await areCutOff(t, [shell], 'after another start')
-    t.ok(shell.running)
+    await pause(1500)
+    await service.reload(CLOSED)
+    await areCutOff(t, [shell], 'after the reload')
   },
 )
 

@@ -153,26 +153,6 @@ const scenarios: Record<string, () => Promise<object>> = {
     return { changes, nothing, forgotten: filtered.sort() }
   },
 
-  /** Connections that the kernel had to learn of anew, by a packet of either end. */
-  async pickedUp() {
-    const { conntrack } = listen('nothing')
-    const told = async () => {
-      const flows: string[] = []
-      await conntrack.dump(IPPROTO_TCP, (flow) => flows.push(`${flow.family} ${flow.pickedUp}`))
-      return flows.sort()
-    }
-    const pairs = await Promise.all(HOSTS.map((host) => open(host, PORTS.established)))
-    const before = await told()
-    const after: string[][] = []
-    for (const end of [0, 1] as const) {
-      execFileSync(process.execPath, [FORGET])
-      for (const pair of pairs) pair[end].write('word')
-      for (const pair of pairs) await once(pair[1 - end]!, 'data')
-      after.push(await told())
-    }
-    return { before, after }
-  },
-
   async dumps() {
     const { conntrack } = listen('nothing')
     await leave(conntrack, 'established', () => {})

@@ -6,6 +6,7 @@ import { type AddressInfo, connect, createServer, isIPv6, type Server, type Sock
 import { setTimeout as sleep } from 'node:timers/promises'
 import { addressText } from '../../../src/core/text.js'
 import type { Connection, SocketState } from '../../../src/core/types.js'
+import type { SocketConnection } from '../../../src/kernel/sock-diag-wire.js'
 import { Sockets } from '../../../src/kernel/sockets.js'
 import { words } from '../../core/packets.js'
 import { say } from '../../lab/programs/say.js'
@@ -95,6 +96,34 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     return { asked, reset: pairs.flatMap((pair) => [ofServer(pair), ofClient(pair)]) }
   },
 
+  /** Who called whom, after some words and with one half closed. */
+  async callers() {
+    const pairs = [await open(V4), await open(V4, '::'), await open(V6)]
+    const found = async () => {
+      const connections = await sockets.connections()
+      const of = (local: number, remote: number) =>
+        connections.find(({ localPort, remotePort }) => localPort === local && remotePort === remote)?.caller
+      return pairs.map(({ serverPort, clientPort }) => [
+        of(serverPort, clientPort),
+        of(clientPort, serverPort),
+      ])
+    }
+    const idle = await found()
+    for (const { client, accepted } of pairs) {
+      client.write('x'.repeat(100_000))
+      accepted.write('y'.repeat(300_000))
+    }
+    await sleep(100)
+    const busy = await found()
+    for (const { client, accepted } of pairs) {
+      accepted.resume()
+      client.resume().end()
+    }
+    await shows('08', pairs[0]!)
+    await sleep(100)
+    return { idle, busy, halfClosed: await found() }
+  },
+
   /** Who listens: by IPv4, on an IPv6 socket for both, by IPv6; and who does not. */
   async listening() {
     const [four, both, six] = [await listen(V4), await listen('::'), await listen(V6)]
@@ -155,7 +184,7 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     await once(connected, 'connect')
     const asked = Array.from({ length: 50 }, (_, i) => (i % 2 ? sockets.listening() : sockets.connections()))
     const answers = await Promise.all(asked)
-    const [connections, listening] = answers as [Connection[], { tcp: Set<number>; udp: Set<number> }]
+    const [connections, listening] = answers as [SocketConnection[], { tcp: Set<number>; udp: Set<number> }]
     const end = ({ family, local, localPort, remotePort }: Connection) =>
       `${addressText(family, local)} ${localPort} ${remotePort}`
     const text = (answer: unknown) =>
