@@ -50,26 +50,34 @@ export interface Sender {
 /** For so many seconds a TCP session is believed without asking the kernel again. */
 const BELIEVED_S = 60
 
+/**
+ * What a packet is to a client:
+ * - `answer`: it goes to one who came in
+ * - `handshake`: the kernel's first word to one who may be coming in
+ * - `nothing`
+ */
+export type Answer = 'answer' | 'handshake' | 'nothing'
+
 /** The first rule of all: the packet comes from a port that serves clients, and goes to one who came in. */
-export function answersClient(packet: Packet, sender: Sender, inbound: Inbound): boolean {
+export function answersClient(packet: Packet, sender: Sender, inbound: Inbound): Answer {
   const { protocol, sourcePort } = packet
   if (protocol === IPPROTO_TCP) return answersTcp(packet, sender, inbound)
-  if (protocol !== IPPROTO_UDP || inbound.services.udp[sourcePort] !== 1) return false
-  return silenceOf(packet, IPPROTO_UDP, inbound) < Number.POSITIVE_INFINITY
+  if (protocol !== IPPROTO_UDP || inbound.services.udp[sourcePort] !== 1) return 'nothing'
+  return silenceOf(packet, IPPROTO_UDP, inbound) < Number.POSITIVE_INFINITY ? 'answer' : 'nothing'
 }
 
 /**
  * Never a bare SYN: that starts a connection, whatever port it comes from. A SYN with ACK that no user has sent is the
- * kernel's own answer to a client that has no socket yet (under a flood of SYNs it keeps none); a program that forges
- * one has a user.
+ * kernel's own word to a client that has no socket yet (under a flood of SYNs it keeps none), and nobody has proved to be
+ * there; a program that forges one has a user.
  */
-function answersTcp(packet: Packet, sender: Sender, inbound: Inbound): boolean {
+function answersTcp(packet: Packet, sender: Sender, inbound: Inbound): Answer {
   const handshake = packet.tcpFlags & (TCPHDR_SYN | TCPHDR_ACK)
   if (handshake === TCPHDR_SYN || !isService(packet, sender, inbound) || isOpened(packet, inbound))
-    return false
-  if (handshake === (TCPHDR_SYN | TCPHDR_ACK) && sender.uid === -1) return true
+    return 'nothing'
+  if (handshake === (TCPHDR_SYN | TCPHDR_ACK) && sender.uid === -1) return 'handshake'
   const silence = silenceOf(packet, IPPROTO_TCP, inbound)
-  return silence < BELIEVED_S || witnessed(packet, sender, inbound, silence)
+  return silence < BELIEVED_S || witnessed(packet, sender, inbound, silence) ? 'answer' : 'nothing'
 }
 
 function isService(packet: Packet, sender: Sender, { services, listens }: Inbound): boolean {

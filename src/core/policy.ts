@@ -103,6 +103,8 @@ const decision = (
 export const MALFORMED = decision('block', 'malformed')
 export const CANARY = decision('block', 'canary')
 export const SESSION = decision('accept', 'session')
+/** Accepted, and not remembered: whoever forges SYNs must not fill what remembers. */
+export const HANDSHAKE = decision('accept', 'session', undefined, false)
 export const CALLBACK = decision('accept', 'callback')
 export const NOT_ALLOWLISTED = decision('block', 'not-allowlisted')
 
@@ -132,7 +134,8 @@ export function decide(
   now: number,
 ): Decision {
   if (policy.canary !== undefined && isFor(packet, policy.canary)) return CANARY
-  if (answersClient(packet, sender, inbound)) return SESSION
+  const answer = answersClient(packet, sender, inbound)
+  if (answer !== 'nothing') return answer === 'answer' ? SESSION : HANDSHAKE
   if (inbound.callbacks.allow(packet, sender, inbound.lookUp, inbound.now)) return CALLBACK
   const { rules } = policy
   for (let i = 0; i < rules.length; i++) {

@@ -12,9 +12,8 @@ import {
   type SocketFacts,
   TABLE,
 } from '../core/ruleset.js'
-import { command } from './command.js'
 import { RulesetGeneration } from './generation.js'
-import { accepts, load, presentSets, removeTable } from './nft.js'
+import { accepts, listTable, load, presentSets, removeTable } from './nft.js'
 import { Turns } from './turns.js'
 import { addQueueRule, hasQueueRule, queueRule, removeQueueRule } from './xtables.js'
 
@@ -97,7 +96,7 @@ export class Firewall {
       this.#looks++
       const due = this.#queueRule !== undefined && this.#looks % LOOKS_BETWEEN_CHECKS === 0
       if (!this.#loaded || (generation === this.#verifiedGeneration && !due)) return 'intact'
-      const intact = (await this.#list()) === this.#listed && (await this.#hasQueueRule())
+      const intact = (await listTable()) === this.#listed && (await this.#hasQueueRule())
       if (!intact) await this.#apply(this.#loaded)
       this.#verifiedGeneration = intact ? generation : -1
       return intact ? 'intact' : 'restored'
@@ -137,16 +136,7 @@ export class Firewall {
       throw error
     }
     this.#loaded = loaded
-    this.#listed = await this.#list()
-  }
-
-  /** The table without counters and elements, as nft prints it; empty where there is none. */
-  async #list(): Promise<string> {
-    try {
-      return await command(['nft', '-s', '-t', 'list', 'table', ...(TABLE.split(' ') as [string, string])])
-    } catch {
-      return ''
-    }
+    this.#listed = await listTable()
   }
 
   async #hasQueueRule(): Promise<boolean> {

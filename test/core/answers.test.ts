@@ -1,5 +1,5 @@
 import t from 'tap'
-import { answersClient, type Sender } from '../../src/core/answers.js'
+import { answersClient as answer, type Inbound, type Sender } from '../../src/core/answers.js'
 import { decode, Packet, TCPHDR_ACK, TCPHDR_FIN, TCPHDR_RST, TCPHDR_SYN } from '../../src/core/packet.js'
 import { type Family, IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/types.js'
 import { type Clients, clients, TCP_TIMEOUT, UDP_TIMEOUT } from './clients.js'
@@ -7,6 +7,10 @@ import { icmp, ipv4, ipv6, tcp, udp, words } from './packets.js'
 
 const WORKER: Sender = { uid: 33, known: false, device: 7 }
 const KERNEL: Sender = { uid: -1, known: false, device: 7 }
+
+/** Whether a packet is taken for an answer to a client. */
+const answersClient = (packet: Packet, sender: Sender, inbound: Inbound) =>
+  answer(packet, sender, inbound) !== 'nothing'
 
 function read(bytes: Uint8Array): Packet {
   const packet = new Packet()
@@ -107,7 +111,7 @@ t.test('a port that nobody listens on answers nobody', async (t) => {
 
 t.test('the kernel’s own SYN-ACK needs no socket: under a flood of SYNs there is none', async (t) => {
   const host = server()
-  t.ok(answersClient(ack(TCPHDR_SYN | TCPHDR_ACK), KERNEL, host))
+  t.equal(answer(ack(TCPHDR_SYN | TCPHDR_ACK), KERNEL, host), 'handshake')
   t.notOk(answersClient(ack(TCPHDR_SYN | TCPHDR_ACK), WORKER, host), 'a program has forged it')
   t.notOk(answersClient(ack(TCPHDR_ACK), KERNEL, host), 'nor does it cover what comes after')
 })

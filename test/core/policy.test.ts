@@ -2,7 +2,7 @@ import t from 'tap'
 import { parsePrefix } from '../../src/addressing.js'
 import { PrefixSet } from '../../src/core/addresses.js'
 import type { Sender } from '../../src/core/answers.js'
-import { decode, Packet, TCPHDR_ACK } from '../../src/core/packet.js'
+import { decode, Packet, TCPHDR_ACK, TCPHDR_SYN } from '../../src/core/packet.js'
 import {
   CALLBACK,
   CANARY,
@@ -213,6 +213,18 @@ t.test('what answers a client is accepted as such, and needs no rule', async (t)
   host.socket = 'established'
   t.equal(decide(policy(), answer, SOMEONE, host, NOW), SESSION)
 })
+
+t.test(
+  'the kernel’s own SYN-ACK is let go and not remembered: its client has yet to prove that it is there',
+  async (t) => {
+    const host = clients()
+    host.services.tcp[443] = 1
+    const handshake = tcp4({ sourcePort: 443, destinationPort: 51000, flags: TCPHDR_SYN | TCPHDR_ACK })
+    const decision = decide(policy(), handshake, NOBODY_KNOWN, host, NOW)
+    t.match(decision, { verdict: 'accept', reason: 'session', remember: false })
+    t.equal(SESSION.remember, true)
+  },
+)
 
 t.test('a callback comes after the sessions and before the rules', async (t) => {
   const service = { protocol: 'tcp', port: 21 } as const

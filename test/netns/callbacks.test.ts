@@ -103,6 +103,20 @@ t.test(
   },
 )
 
+t.test('where nothing is tracked, sessions have callbacks as well', async (t) => {
+  const lab = await guarded(t, FTP)
+  const NOTRACK = `table inet own {
+    chain in { type filter hook prerouting priority raw; notrack; }
+    chain out { type filter hook output priority raw; notrack; }
+  }`
+  await lab.web.run(['nft', '-f', '-'], { input: NOTRACK })
+  t.same(await called(lab), [false, false], 'before the session')
+  const sessions = await controls(lab)
+  t.same(await called(lab), [true, true], 'during it')
+  await Promise.all(sessions.map((each) => each.stop()))
+  t.same(await called(lab), [false, false], 'after it')
+})
+
 t.test('a session on another service opens nothing', async (t) => {
   const lab = await guarded(t, FTP)
   await start(lab.web, GREET, 22)
