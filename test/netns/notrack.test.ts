@@ -95,6 +95,35 @@ t.test('clients are served by UDP from privileged ports, and others get nothing 
 })
 
 t.test(
+  'whoever fills the sets by forged packets keeps neither a reload nor the metrics from being done',
+  async (t) => {
+    const [{ web, client }, service] = await untracked(t)
+    await serveHttp(web, 80)
+    const four = (i: number) => `198.18.${(i >> 8) & 255}.${i & 255}`
+    const six = (i: number) => `2001:db8::${(i >> 16) + 1}:${(i & 0xffff).toString(16)}`
+    const port = (i: number) => 1024 + (i >> 16)
+    const fill = (set: string, element: (i: number) => string) => {
+      const line = (first: number) =>
+        Array.from({ length: 1024 }, (_, i) => `${element(first + i)} timeout 1h`).join(', ')
+      const lines = Array.from(
+        { length: 128 },
+        (_, i) => `add element inet checkvalve ${set} { ${line(i * 1024)} }`,
+      )
+      return web.run(['nft', '-f', '-'], { input: `${lines.join('\n')}\n`, timeout: 60_000 })
+    }
+    await fill('clients4', (i) => `17 . ${four(i)} . ${port(i)} . 443`)
+    await fill('clients6', (i) => `17 . ${six(i)} . ${port(i)} . 443`)
+    await fill('approved4', (i) => `198.18.0.1 . 80 . ${four(i)} . ${port(i)}`)
+    await fill('approved6', (i) => `2001:db8:18::1 . 80 . ${six(i)} . ${port(i)}`)
+    for (const host of HOSTS) t.equal((await httpGet(client, url(host, 80))).status, 200, host)
+    await service.reload(SETTINGS)
+    t.equal(await service.metric('config_last_reload_successful'), 1)
+    t.equal(await service.metric('ruleset_restored_total'), 0)
+    for (const host of HOSTS) t.equal((await httpGet(client, url(host, 80))).status, 200, `${host} after it`)
+  },
+)
+
+t.test(
   'nothing gets out, patching goes on, and a dead service does not disturb who is connected',
   async (t) => {
     const [{ web, client, mirror, victims }, service] = await untracked(t)
