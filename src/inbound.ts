@@ -53,7 +53,7 @@ export interface InboundStatistics {
 /** Keeps what is known of this host's clients current: its sessions, its services, and who is no client. */
 export class InboundWatch {
   readonly inbound: Inbound
-  readonly sockets = new Sockets()
+  readonly #sockets = new Sockets()
   readonly #config: Config['sessions']
   readonly #conntrack: Conntrack
   readonly #opened: Opened
@@ -77,7 +77,7 @@ export class InboundWatch {
       services,
       opened: this.#opened.table,
       callbacks: new Callbacks(config.callbacks, udpTimeout),
-      lookUp: this.sockets.lookUp,
+      lookUp: this.#sockets.lookUp,
       listens: (...port) => this.#listens(...port),
       now: monotonicSeconds(),
     }
@@ -93,7 +93,7 @@ export class InboundWatch {
       sessions,
       resyncs,
       overruns,
-      lookups: this.sockets.lookups,
+      lookups: this.#sockets.lookups,
       opened: this.#opened.connections.length,
     }
   }
@@ -108,7 +108,7 @@ export class InboundWatch {
 
   /** Finds the TCP connections that this host has opened and still has. @throws NetlinkError (rejects) */
   async findOpened(): Promise<void> {
-    const connections = (await this.sockets.connections()).filter(
+    const connections = (await this.#sockets.connections()).filter(
       ({ family, remote }) => !this.#local.has(family, remote),
     )
     this.#opened.find(connections, this.#listening)
@@ -124,14 +124,14 @@ export class InboundWatch {
 
   /** Looks which ports serve clients now. @throws NetlinkError (rejects) */
   async refreshServices(): Promise<void> {
-    const open = await this.sockets.listening()
+    const open = await this.#sockets.listening()
     this.#listening = open.tcp
     setServices(this.inbound.services, this.#config.services, open, this.#firstUnprivileged)
   }
 
   /** A service that has just come is one at once, not only when the services are read the next time. */
   #listens(family: Family, local: Words, localPort: number, device: number): boolean {
-    if (this.#config.services !== 'auto' || !this.sockets.listens(family, local, localPort, device))
+    if (this.#config.services !== 'auto' || !this.#sockets.listens(family, local, localPort, device))
       return false
     this.inbound.services.tcp[localPort] = 1
     return true
@@ -185,7 +185,7 @@ export class InboundWatch {
 
   close(): void {
     this.#conntrack.close()
-    this.sockets.close()
+    this.#sockets.close()
   }
 
   /** @returns whether the addresses of this host have changed */

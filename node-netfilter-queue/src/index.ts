@@ -14,6 +14,7 @@ export {
 } from './socket.js'
 export {
   align,
+  attribute,
   eachAttribute,
   HOST_LE,
   type Message,

@@ -96,6 +96,16 @@ export function statusOf(message: Message): number {
   return message.type === NLMSG_DONE ? 0 : -22
 }
 
+/** One attribute with its padding: for a message, or as a part of the value of another (NLA_F_NESTED). */
+export function attribute(type: number, value: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(align(NLA_HDRLEN + value.length))
+  const view = new DataView(bytes.buffer)
+  view.setUint16(0, NLA_HDRLEN + value.length, HOST_LE)
+  view.setUint16(2, type, HOST_LE)
+  bytes.set(value, NLA_HDRLEN)
+  return bytes
+}
+
 /** Builds one netlink message. `finish()` returns the bytes; the builder is then spent. */
 export class MessageBuilder {
   #bytes = new Uint8Array(256)
@@ -120,11 +130,7 @@ export class MessageBuilder {
   }
 
   attribute(type: number, value: Uint8Array): this {
-    const at = this.#reserve(align(NLA_HDRLEN + value.length))
-    this.#view.setUint16(at, NLA_HDRLEN + value.length, HOST_LE)
-    this.#view.setUint16(at + 2, type, HOST_LE)
-    this.#bytes.set(value, at + NLA_HDRLEN)
-    return this
+    return this.raw(attribute(type, value))
   }
 
   /** A 32-bit attribute in network order, as netfilter wants them. */

@@ -84,10 +84,7 @@ export const callback: Format<Callback> = (value, place) => {
   const from = fields?.required('service', serviceOf(protocol ?? 'tcp'))
   const to = fields?.required('ports', ports)
   const limit = fields?.optional('perSession', count(1, 65535))
-  if (fields === undefined || from === undefined || protocol === undefined || to === undefined)
-    return undefined
-  const isLimited = typeof value === 'object' && value !== null && Object.hasOwn(value, 'perSession')
-  if (isLimited && limit === undefined) return undefined
+  if (from === undefined || protocol === undefined || to === undefined) return undefined
   return { service: from, protocol, ports: to, perSession: limit ?? CALLBACKS_A_SESSION[from.protocol] }
 }
 

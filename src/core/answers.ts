@@ -1,7 +1,7 @@
 /** Whether a packet answers a client: for what the kernel's connection tracking does not know, or not any more. */
 import type { Callbacks } from './callbacks.js'
 import { type Packet, TCPHDR_ACK, TCPHDR_SYN } from './packet.js'
-import type { SessionTable } from './sessions.js'
+import type { SessionProtocol, SessionTable } from './sessions.js'
 import { type Family, IPPROTO_TCP, IPPROTO_UDP, type SocketState, type Words } from './types.js'
 
 /** Local ports that serve clients, as flags by port number. Kept current by whoever watches the sockets. */
@@ -63,7 +63,9 @@ export function answersClient(packet: Packet, sender: Sender, inbound: Inbound):
   const { protocol, sourcePort } = packet
   if (protocol === IPPROTO_TCP) return answersTcp(packet, sender, inbound)
   if (protocol !== IPPROTO_UDP || inbound.services.udp[sourcePort] !== 1) return 'nothing'
-  return silenceOf(packet, IPPROTO_UDP, inbound) < Number.POSITIVE_INFINITY ? 'answer' : 'nothing'
+  return silenceOf(packet, IPPROTO_UDP, inbound.sessions, inbound.now) < Number.POSITIVE_INFINITY
+    ? 'answer'
+    : 'nothing'
 }
 
 /**
@@ -76,7 +78,7 @@ function answersTcp(packet: Packet, sender: Sender, inbound: Inbound): Answer {
   if (handshake === TCPHDR_SYN || !isService(packet, sender, inbound) || isOpened(packet, inbound))
     return 'nothing'
   if (handshake === (TCPHDR_SYN | TCPHDR_ACK) && sender.uid === -1) return 'handshake'
-  const silence = silenceOf(packet, IPPROTO_TCP, inbound)
+  const silence = silenceOf(packet, IPPROTO_TCP, inbound.sessions, inbound.now)
   return silence < BELIEVED_S || witnessed(packet, sender, inbound, silence) ? 'answer' : 'nothing'
 }
 
@@ -98,18 +100,12 @@ function witnessed(packet: Packet, sender: Sender, inbound: Inbound, silence: nu
   return state !== 'none'
 }
 
-function silenceOf(
-  packet: Packet,
-  protocol: typeof IPPROTO_TCP | typeof IPPROTO_UDP,
-  { sessions, now }: Inbound,
-): number {
+/** Seconds since a table has seen the session that a packet belongs to; Infinity where it knows none. */
+function silenceOf(packet: Packet, protocol: SessionProtocol, table: SessionTable, now: number): number {
   const { family, source, sourcePort, destination, destinationPort } = packet
-  return sessions.silence(family, protocol, source, sourcePort, destination, destinationPort, now)
+  return table.silence(family, protocol, source, sourcePort, destination, destinationPort, now)
 }
 
 function isOpened(packet: Packet, { opened, now }: Inbound): boolean {
-  const { family, source, sourcePort, destination, destinationPort } = packet
-  if (opened.size === 0) return false
-  const silence = opened.silence(family, IPPROTO_TCP, source, sourcePort, destination, destinationPort, now)
-  return silence < Number.POSITIVE_INFINITY
+  return opened.size > 0 && silenceOf(packet, IPPROTO_TCP, opened, now) < Number.POSITIVE_INFINITY
 }

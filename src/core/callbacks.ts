@@ -47,13 +47,6 @@ export class Callbacks {
     this.#udpTimeout = udpTimeout
   }
 
-  /** Whether a service has callbacks at all: others need not be told of. */
-  concerns(protocol: SessionProtocol, port: number): boolean {
-    return this.#specs.some(
-      ({ service }) => service.port === port && protocolNumber[service.protocol] === protocol,
-    )
-  }
-
   /** Notes a packet of a client's session; sessions of other services are passed over. */
   seen(
     family: Family,
@@ -64,7 +57,7 @@ export class Callbacks {
     remotePort: number,
     now: number,
   ): void {
-    if (!this.concerns(protocol, localPort)) return
+    if (!this.#specs.some((spec) => isOn({ protocol, localPort }, spec))) return
     const key = keyOf(family, remote)
     const sessions = this.#clients.get(key) ?? []
     const known = sessions.find((one) => isSame(one, protocol, local, localPort, remotePort))
@@ -143,7 +136,7 @@ function isSame(
   )
 }
 
-const isOn = ({ protocol, localPort }: Session, { service }: CallbackSpec) =>
+const isOn = ({ protocol, localPort }: Pick<Session, 'protocol' | 'localPort'>, { service }: CallbackSpec) =>
   localPort === service.port && protocol === protocolNumber[service.protocol]
 
 const fits = (spec: CallbackSpec, { protocol, destinationPort }: Packet) =>

@@ -6,8 +6,7 @@
  * - `high`: loopback is not tracked any more, so that nobody on this host can fill the rest
  * - `full`: new clients are not tracked either, but served all the same
  */
-export const PRESSURES = ['none', 'high', 'full'] as const
-export type Pressure = (typeof PRESSURES)[number]
+export type Pressure = 'none' | 'high' | 'full'
 
 const HIGH = 0.75
 const FULL = 0.95

@@ -74,18 +74,19 @@ export function renderUpdate(text: string, form: QueueForm, present: readonly st
 /** Whom the kernel itself has seen come in survives a change of the rules. */
 const isClients = (set: string) => set === 'clients4' || set === 'clients6'
 
+/** The commands that put elements in the place of those that a set has. */
+const refill = (set: string, elements: readonly (string | number)[]) => [
+  `flush set ${TABLE} ${set}`,
+  ...(elements.length > 0 ? [`add element ${TABLE} ${set} { ${elements.join(', ')} }`] : []),
+]
+
 /** What the sockets tell, as the commands that put it in the place of what they told before. */
 export function renderSocketFacts({ services, opened }: SocketFacts): string {
-  const fill = (set: string, elements: readonly (string | number)[]) => [
-    `flush set ${TABLE} ${set}`,
-    ...(elements.length > 0 ? [`add element ${TABLE} ${set} { ${elements.join(', ')} }`] : []),
-  ]
   const ends = (family: Family) => opened.filter((each) => each.family === family).map(endsText)
   return [
-    ...fill('tcp_services', services.tcp),
-    ...fill('udp_services', services.udp),
-    ...fill('opened4', ends(4)),
-    ...fill('opened6', ends(6)),
+    ...refill('tcp_services', services.tcp),
+    ...refill('udp_services', services.udp),
+    ...FAMILIES.flatMap((family) => refill(`opened${family}`, ends(family))),
   ].join('\n')
 }
 
@@ -94,12 +95,9 @@ const endsText = ({ family, local, localPort, remote, remotePort }: Connection) 
 
 /** New addresses of one rule's names: the commands that put them in the place of the old ones. */
 export function renderHosts(index: number, hosts: readonly Host[], timeout: number): string {
-  return FAMILIES.flatMap((family) => {
-    const name = `${setName(index)}_hosts${family}`
-    const elements = hostElements(hosts, family, timeout)
-    const add = elements.length > 0 ? [`add element ${TABLE} ${name} { ${elements.join(', ')} }`] : []
-    return [`flush set ${TABLE} ${name}`, ...add]
-  }).join('\n')
+  return FAMILIES.flatMap((family) =>
+    refill(`${setName(index)}_hosts${family}`, hostElements(hosts, family, timeout)),
+  ).join('\n')
 }
 
 const HOOKS: Record<string, string> = {

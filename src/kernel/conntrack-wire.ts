@@ -4,12 +4,12 @@
  */
 import {
   align,
+  attribute,
   eachAttribute,
   HOST_LE,
   MessageBuilder,
   NFGENMSG_LEN,
   NLA_F_NESTED,
-  NLA_HDRLEN,
   NLM_F_DUMP,
   NLM_F_REQUEST,
 } from 'node-netfilter-queue'
@@ -107,16 +107,6 @@ export function deleteRequest(view: DataView, payload: number, end: number): Uin
     else if (type === CTA_ZONE || type === CTA_ID) request.attribute(type, value)
   })
   return request.finish()
-}
-
-/** An attribute to stand inside of another. */
-function attribute(type: number, value: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(align(NLA_HDRLEN + value.length))
-  const view = new DataView(bytes.buffer)
-  view.setUint16(0, NLA_HDRLEN + value.length, HOST_LE)
-  view.setUint16(2, type, HOST_LE)
-  bytes.set(value, NLA_HDRLEN)
-  return bytes
 }
 
 const hostOrder = (value: number) => new Uint8Array(Uint32Array.of(value).buffer)

@@ -41,6 +41,8 @@ export class Firewall {
   readonly #now: () => number
   readonly #turns = new Turns()
   #loaded: Loaded | undefined
+  /** What the sockets told when it was loaded last. */
+  #factsText = ''
   #listed = ''
   #verifiedGeneration = -1
   #looks = 0
@@ -77,12 +79,12 @@ export class Firewall {
     return this.#turns.take(async () => {
       if (!this.#loaded) return
       const text = renderSocketFacts(facts)
-      const { facts: before } = this.#loaded
-      if (text === renderSocketFacts(before)) return
+      if (text === this.#factsText) return
       const loaded = { ...this.#loaded, facts }
-      if (hasOpened(facts) !== hasOpened(before)) await this.#apply(loaded)
-      else await load(text)
+      if (hasOpened(facts) !== hasOpened(this.#loaded.facts)) return this.#apply(loaded)
+      await load(text)
       this.#loaded = loaded
+      this.#factsText = text
     })
   }
 
@@ -124,7 +126,8 @@ export class Firewall {
   async #apply(loaded: Loaded): Promise<void> {
     const { policy, options, hosts, facts } = loaded
     const rules = render(policy, { ...options, hasOpened: hasOpened(facts) }, hosts, this.#now())
-    const text = `${rules}${renderSocketFacts(facts)}\n`
+    const factsText = renderSocketFacts(facts)
+    const text = `${rules}${factsText}\n`
     const sets = await presentSets()
     // The queue rule first: until the table marks packets, it matches none.
     if (this.#queueRule) await addQueueRule(this.#queueRule)
@@ -136,6 +139,7 @@ export class Firewall {
       throw error
     }
     this.#loaded = loaded
+    this.#factsText = factsText
     this.#listed = await listTable()
   }
 

@@ -1,9 +1,8 @@
 /** sock_diag(7): this host's sockets as messages (include/uapi/linux/inet_diag.h). Pure: bytes to values. */
 import {
-  align,
+  eachAttribute,
   HOST_LE,
   MessageBuilder,
-  NLA_HDRLEN,
   NLM_F_DUMP,
   NLM_F_REQUEST,
   NLMSG_ERROR,
@@ -57,7 +56,7 @@ const EXTENSION_INFO = 1 << (INET_DIAG_INFO - 1)
 const REQUEST_LENGTH = 56
 // struct inet_diag_msg { __u8 idiag_family, idiag_state, idiag_timer, idiag_retrans; struct inet_diag_sockid id;
 //   __u32 idiag_expires, idiag_rqueue, idiag_wqueue, idiag_uid, idiag_inode; };
-export const DIAG_MESSAGE_LENGTH = 72
+const DIAG_MESSAGE_LENGTH = 72
 
 /** A request for all sockets of a family and protocol in one of these states. */
 export function diagRequest(family: number, protocol: number, states: readonly number[]): Uint8Array {
@@ -144,15 +143,11 @@ export function callerOf(view: DataView, payload: number, end: number): Caller {
 
 /** Where the struct tcp_info among the attributes is, if it is whole. */
 function infoOf(view: DataView, start: number, end: number): number | undefined {
-  let at = start
-  while (at + NLA_HDRLEN <= end) {
-    const length = view.getUint16(at, HOST_LE)
-    if (length < NLA_HDRLEN || at + length > end) return undefined
-    if (view.getUint16(at + 2, HOST_LE) === INET_DIAG_INFO)
-      return length >= NLA_HDRLEN + TCP_INFO_LENGTH ? at + NLA_HDRLEN : undefined
-    at += align(length)
-  }
-  return undefined
+  let found: number | undefined
+  eachAttribute(view, start, end, (type, value, stop) => {
+    if (type === INET_DIAG_INFO && stop - value >= TCP_INFO_LENGTH) found = value
+  })
+  return found
 }
 
 /** Exact up to 2^53, which no connection reaches. */

@@ -1,4 +1,5 @@
 import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket } from 'node-netfilter-queue'
+import type { SocketLookUp } from '../core/answers.js'
 import { type Family, IPPROTO_TCP, IPPROTO_UDP, type SocketState, type Words } from '../core/types.js'
 import {
   AF_INET,
@@ -62,17 +63,10 @@ export class Sockets {
 
   /**
    * Whether a TCP socket of this host has these two ends and a client behind it. The kernel answers at once: this waits
-   * for nothing, and allocates nothing.
+   * for nothing.
    * @param device index of the device that the packet leaves by; 0 finds no socket that is bound to one
    */
-  readonly lookUp = (
-    family: Family,
-    local: Words,
-    localPort: number,
-    remote: Words,
-    remotePort: number,
-    device: number,
-  ): SocketState => {
+  readonly lookUp: SocketLookUp = (family, local, localPort, remote, remotePort, device) => {
     this.#question.set(family, local, localPort, remote, remotePort, device)
     const state = socketState(this.#answerView, this.#ask())
     this.lookups[state]++

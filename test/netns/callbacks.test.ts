@@ -1,12 +1,11 @@
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import type { Program } from '../lab/program.js'
 import { CLIENT, createTopology, type Topology, VICTIM, WEB } from '../lab/topology.js'
 import { connect, serveHttp } from '../lab/traffic.js'
 import { begin, start } from './scripts.js'
-import { eventually, NODE, Service } from './service.js'
+import { eventually, Service } from './service.js'
+import { forget, untrack } from './tracking.js'
 
-const FORGET = fileURLToPath(new URL('./programs/forget-connections.js', import.meta.url))
 const settings = (callback: string) => `mode: enforce
 infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
 sessions: { callbacks: [${callback}] }
@@ -94,7 +93,7 @@ t.test(
   async (t) => {
     const lab = await guarded(t, FTP)
     await controls(lab)
-    await lab.web.run([...NODE, FORGET])
+    await forget(lab.web)
     t.same(await called(lab), [true, true], 'forgotten')
     await lab.service.kill()
     t.same(await called(lab), [false, false], 'a dead service calls nobody')
@@ -105,11 +104,7 @@ t.test(
 
 t.test('where nothing is tracked, sessions have callbacks as well', async (t) => {
   const lab = await guarded(t, FTP)
-  const NOTRACK = `table inet own {
-    chain in { type filter hook prerouting priority raw; notrack; }
-    chain out { type filter hook output priority raw; notrack; }
-  }`
-  await lab.web.run(['nft', '-f', '-'], { input: NOTRACK })
+  await untrack(lab.web)
   t.same(await called(lab), [false, false], 'before the session')
   const sessions = await controls(lab)
   t.same(await called(lab), [true, true], 'during it')

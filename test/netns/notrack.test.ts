@@ -5,22 +5,18 @@ import { connect, httpGet, sendUdp, serveHttp, serveUdpEcho } from '../lab/traff
 import { compile } from './programs.js'
 import { begin, HEAR_TCP, last, PUSH_TCP, start } from './scripts.js'
 import { eventually, Service } from './service.js'
+import { untrack } from './tracking.js'
 
 const SETTINGS = `mode: enforce
 infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
 mirrors: { hosts: ["${MIRROR.v4}", "${MIRROR.v6}"], ports: [80] }
 `
-/** As operators of busy servers write it: nothing on this host is tracked. */
-const NOTRACK = `table inet own {
-  chain in { type filter hook prerouting priority raw; notrack; }
-  chain out { type filter hook output priority raw; notrack; }
-}`
 const HOSTS = [WEB.client.v4, WEB.client.v6]
 
 async function untracked(t: Test): Promise<[Topology, Service]> {
   const lab = await createTopology()
   t.teardown(() => lab.close())
-  await lab.web.run(['nft', '-f', '-'], { input: NOTRACK })
+  await untrack(lab.web)
   const service = await Service.start(lab.web, SETTINGS)
   t.teardown(() => service.remove())
   return [lab, service]

@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { countArrivals } from '../lab/arrivals.js'
 import type { Namespace } from '../lab/namespace.js'
@@ -6,22 +5,19 @@ import type { Program } from '../lab/program.js'
 import { createTopology, MIRROR, type Topology, VICTIM, WEB } from '../lab/topology.js'
 import { compile } from './programs.js'
 import { HEAR_ONLY, HEAR_TCP, last, PUSH_TCP, start } from './scripts.js'
-import { eventually, NODE, pause, Service } from './service.js'
+import { eventually, pause, Service } from './service.js'
+import { forget, track, untrack } from './tracking.js'
 
-const FORGET = fileURLToPath(new URL('./programs/forget-connections.js', import.meta.url))
 const CLOSED = `mode: enforce
 infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
 `
 const RULE = `allow: [{ name: neighbours, to: ["${VICTIM.v4}", "${VICTIM.v6}"] }]\n`
 const OUTSIDE = [VICTIM.v4, VICTIM.v6]
-/** A rule of the host's own that makes the kernel follow connections: without any it does not. */
-const TRACK =
-  'table inet own { chain in { type filter hook input priority filter; ct state established accept; }; }'
 
 async function lab(t: Test, tracked: boolean): Promise<Topology> {
   const made = await createTopology()
   t.teardown(() => made.close())
-  if (tracked) await made.web.run(['nft', '-f', '-'], { input: TRACK })
+  if (tracked) await track(made.web)
   return made
 }
 
@@ -36,8 +32,6 @@ async function shells({ web, victims }: Topology): Promise<Program[]> {
   await start(victims, PUSH_TCP, 80)
   return Promise.all(OUTSIDE.map((host) => start(web, HEAR_TCP, host, 80)))
 }
-
-const forget = (web: Namespace) => web.run([...NODE, FORGET])
 
 /** The other end sends what it said last again and again, ever more slowly, when nothing is acknowledged. */
 async function areCutOff(t: Test, programs: readonly Program[], when: string): Promise<void> {
@@ -142,11 +136,7 @@ t.test(
   'a rule taken away ends its connections where nothing is tracked, whoever listens on their port',
   async (t) => {
     const { web, victims } = await lab(t, false)
-    const NOTRACK = `table inet own {
-    chain in { type filter hook prerouting priority raw; notrack; }
-    chain out { type filter hook output priority raw; notrack; }
-  }`
-    await web.run(['nft', '-f', '-'], { input: NOTRACK })
+    await untrack(web)
     await start(victims, PUSH_TCP, 80)
     const service = await guard(t, web, CLOSED + RULE)
     const shell = web.spawn([compile(t, 'call'), 'later', WEB.victims.v4, '8080', VICTIM.v4, '80'])

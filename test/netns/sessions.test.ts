@@ -1,30 +1,20 @@
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import type { Namespace } from '../lab/namespace.js'
 import type { Program } from '../lab/program.js'
 import { CLIENT, createTopology, type Topology, VICTIM, WEB } from '../lab/topology.js'
 import { connect, serveHttp } from '../lab/traffic.js'
 import { HEAR_TCP, HEAR_UDP, last, PUSH_TCP, PUSH_UDP, start } from './scripts.js'
-import { eventually, NODE, pause, Service } from './service.js'
-
-const FORGET = fileURLToPath(new URL('./programs/forget-connections.js', import.meta.url))
+import { eventually, pause, Service } from './service.js'
+import { forget, track } from './tracking.js'
 
 const SETTINGS = `mode: enforce
 infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
 `
-
-const forget = (place: Namespace) => place.run([...NODE, FORGET])
 
 /** Whether more is heard than until now, and much of it. */
 function goesOn(program: Program): Promise<void> {
   const before = last(program)
   return eventually('more is heard', async () => last(program) >= before + 5, 6000)
 }
-
-/** A rule of the host's own that makes the kernel follow connections: without any it does not. */
-const TRACK =
-  'table inet own { chain in { type filter hook input priority filter; ct state established accept; }; }'
-const track = (place: Namespace) => place.run(['nft', '-f', '-'], { input: TRACK })
 
 async function guarded(t: Test, settings = ''): Promise<[Topology, Service]> {
   const lab = await createTopology()

@@ -5,6 +5,7 @@ import type { Program } from '../lab/program.js'
 import { createTopology, type Topology, VICTIM, WEB } from '../lab/topology.js'
 import { connect, serveHttp } from '../lab/traffic.js'
 import { NODE, Service } from './service.js'
+import { forget } from './tracking.js'
 
 const program = (name: string) => fileURLToPath(new URL(`./programs/${name}.js`, import.meta.url))
 const SETTINGS = `mode: enforce
@@ -35,8 +36,6 @@ async function busy(t: Test): Promise<Busy> {
   return { ...lab, service, transfers }
 }
 
-const forget = ({ web }: Topology) => web.run([...NODE, program('forget-connections')])
-
 async function nothingBroke(t: Test, { transfers, web }: Busy): Promise<void> {
   for (const [index, each] of transfers.entries()) {
     const { downloaded, uploaded, pages } = await each.result('pages', 60_000)
@@ -51,9 +50,9 @@ t.jobs = 2
 
 t.test('the kernel forgets all connections, twice: no transfer breaks', async (t) => {
   const lab = await busy(t)
-  await forget(lab)
+  await forget(lab.web)
   await sleep(1000)
-  await forget(lab)
+  await forget(lab.web)
   await nothingBroke(t, lab)
   t.ok((await lab.service.metric('packets_total', 'reason="session"', 'family="ipv4"')) > 0, 'judged by IPv4')
   t.ok((await lab.service.metric('packets_total', 'reason="session"', 'family="ipv6"')) > 0, 'judged by IPv6')
@@ -64,7 +63,7 @@ t.test('the service is killed and started again: no transfer breaks', async (t) 
   await lab.service.kill()
   await sleep(500)
   await lab.service.launch()
-  await forget(lab)
+  await forget(lab.web)
   await nothingBroke(t, lab)
 })
 
@@ -78,8 +77,8 @@ t.test('the service is stopped and started again: no transfer breaks', async (t)
 t.test('the kernel forgets all connections while nobody is there to judge: no transfer breaks', async (t) => {
   const lab = await busy(t)
   await lab.service.kill()
-  await forget(lab)
+  await forget(lab.web)
   await sleep(1000)
-  await forget(lab)
+  await forget(lab.web)
   await nothingBroke(t, lab)
 })
