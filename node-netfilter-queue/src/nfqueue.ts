@@ -54,6 +54,9 @@ export const NF_REPEAT = 4
 
 export type Verdict = typeof NF_DROP | typeof NF_ACCEPT | typeof NF_REPEAT
 
+/** Not of the kernel: no verdict yet. The packet waits until `Queue.release` gives it one. */
+export const HELD = -1
+
 /**
  * One packet as the queue shows it. The object and the bytes are reused: both are valid until the handler
  * returns.

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { NetlinkError, QueueOpenError } from './errors.js'
 import {
   bindRequest,
+  HELD,
   NF_ACCEPT,
   NF_DROP,
   NF_REPEAT,
@@ -32,8 +33,11 @@ export interface QueueOptions {
   readonly receiveBuffer?: number
   /** Packets received and judged in one go. Default 64. */
   readonly batch?: number
-  /** Decides one packet: what it returns is the verdict. The packet is valid until it returns. */
-  readonly onPacket: (packet: QueuedPacket) => Verdict
+  /**
+   * Decides one packet: what it returns is the verdict, or HELD, and then `release` must decide it later. The packet
+   * is valid until it returns.
+   */
+  readonly onPacket: (packet: QueuedPacket) => Verdict | typeof HELD
   /**
    * Decides a packet whose handler threw, or returned no verdict. It sees the packet's own mark again.
    * There is no default: if this throws too, the packet is dropped, and once the verdicts of the batch were
@@ -59,8 +63,8 @@ export interface QueueStats {
 const MESSAGE_OVERHEAD = 512
 
 /**
- * A netfilter queue (NFQUEUE). Each packet gets exactly one verdict: the one its handler returns. All verdicts
- * of a batch are sent at once, in the same turn of the loop that received it.
+ * A netfilter queue (NFQUEUE). Each packet gets exactly one verdict: the one its handler returns, or, where that holds
+ * it back, the one of `release`. All verdicts of a batch are sent at once, in the same turn of the loop that received it.
  */
 export class Queue {
   readonly stats: QueueStats = { packets: 0, unreadable: 0, overruns: 0, sendFailures: 0 }
@@ -69,7 +73,10 @@ export class Queue {
   readonly #socket: NetlinkSocket
   readonly #packet = new QueuedPacket()
   readonly #verdicts: VerdictWriter
-  #decided = 0
+  readonly #late: VerdictWriter
+  /** Numbers of the packets that wait for `release`. */
+  readonly #held = new Set<number>()
+  #received = 0
   #failure: { readonly error: unknown } | undefined
 
   /**
@@ -101,6 +108,7 @@ export class Queue {
     this.number = number
     this.#options = options
     this.#verdicts = new VerdictWriter(number, batch)
+    this.#late = new VerdictWriter(number, 1)
     this.#socket = new NetlinkSocket({
       protocol: NETLINK_NETFILTER,
       slots: batch,
@@ -122,6 +130,23 @@ export class Queue {
   /** The netlink address of the queue's socket, as /proc/net/netfilter/nfnetlink_queue shows it. */
   get portId(): number {
     return this.#socket.portId
+  }
+
+  /** Packets that wait for `release`. */
+  get held(): number {
+    return this.#held.size
+  }
+
+  /**
+   * Decides a packet that was held.
+   * @param id the number it had @param mark its new mark, or undefined to leave it as it is
+   * @returns whether it was still waiting; a second verdict is none
+   */
+  release(id: number, verdict: Verdict, mark?: number): boolean {
+    if (!this.#held.delete(id) || this.closed) return false
+    this.#late.add(id, checkVerdict(verdict, 'release'), mark === undefined ? -1 : mark >>> 0)
+    this.#send(this.#late)
+    return true
   }
 
   /** Whether the open queue keeps the process running. It does, unless told otherwise. */
@@ -154,9 +179,15 @@ export class Queue {
     }
     const { id, mark } = packet
     const verdict = this.#decide(packet, mark)
-    this.#verdicts.add(id, verdict, packet.mark === mark ? -1 : packet.mark >>> 0)
-    this.#decided++
+    this.#received++
+    if (verdict === HELD) this.#hold(id)
+    else this.#verdicts.add(id, verdict, packet.mark === mark ? -1 : packet.mark >>> 0)
     return true
+  }
+
+  #hold(id: number): void {
+    this.#held.add(id)
+    this.#verdicts.stopRuns()
   }
 
   #onUnreadable(): void {
@@ -164,9 +195,10 @@ export class Queue {
     this.#verdicts.stopRuns()
   }
 
-  #decide(packet: QueuedPacket, mark: number): Verdict {
+  #decide(packet: QueuedPacket, mark: number): Verdict | typeof HELD {
     try {
-      return checkVerdict(this.#options.onPacket(packet), 'onPacket')
+      const verdict = this.#options.onPacket(packet)
+      return verdict === HELD ? HELD : checkVerdict(verdict, 'onPacket')
     } catch (error) {
       packet.mark = mark
       return this.#decideFailed(error, packet, mark)
@@ -184,25 +216,25 @@ export class Queue {
   }
 
   #finishBatch(): void {
-    const decided = this.#decided
-    if (decided === 0) return
-    this.#decided = 0
-    this.stats.packets += decided
-    this.#sendVerdicts()
+    const received = this.#received
+    if (received === 0) return
+    this.#received = 0
+    this.stats.packets += received
+    this.#send(this.#verdicts)
     const failure = this.#failure
     this.#failure = undefined
-    this.#options.onBatch?.(decided)
+    this.#options.onBatch?.(received)
     if (failure) throw failure.error
   }
 
-  #sendVerdicts(): void {
+  #send(verdicts: VerdictWriter): void {
     try {
-      if (!this.closed) this.#socket.send(this.#verdicts.bytes, this.#verdicts.length)
+      if (!this.closed && verdicts.length > 0) this.#socket.send(verdicts.bytes, verdicts.length)
     } catch {
       this.stats.sendFailures++
       this.#verdicts.stopRuns()
     }
-    this.#verdicts.clear()
+    verdicts.clear()
   }
 }
 

@@ -31,6 +31,16 @@ t.test(
   },
 )
 
+t.test('a packet that is held gets its verdict later, once, and no other verdict decides it', async (t) => {
+  const { before, after, first, again, stats, closed } = await report('hold')
+  t.same(before, { arrived: range(30).filter((i) => i % 3 === 1), held: 10 })
+  t.same(after, { arrived: [27, 21, 15, 9, 3], held: 0 })
+  t.same(first, Array(10).fill(true))
+  t.same(again, Array(10).fill(false))
+  t.match(stats, { packets: 30, sendFailures: 0 })
+  t.equal(closed, false)
+})
+
 t.test('of 1,000 packets with mixed verdicts exactly the intended ones arrive', async (t) => {
   const { wanted, arrived, largestBatch } = await report('mixture')
   t.same(arrived, wanted)

@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
+  HELD,
   HOST_LE,
   MessageBuilder,
   NETLINK_NETFILTER,
@@ -21,7 +22,7 @@ import {
 } from '../src/index.js'
 import { HOST, seeded, settle, setUp, shell, Traffic, until } from './helper.js'
 
-const open = (onPacket: (packet: QueuedPacket) => Verdict, options: Partial<QueueOptions> = {}) =>
+const open = (onPacket: QueueOptions['onPacket'], options: Partial<QueueOptions> = {}) =>
   Queue.open({ number: 5, onPacket, onError: () => NF_DROP, ...options })
 
 /** The number that Traffic put into the packet: behind 20 bytes of IPv4 and 8 of UDP. */
@@ -102,6 +103,31 @@ export const kernelScenarios = {
       return NF_REPEAT
     })
     return { ...result, counters: counters('POSTROUTING') }
+  },
+
+  /** Every third packet is held back, and decided when the others have arrived: the youngest first. */
+  async hold() {
+    setUp()
+    const traffic = await Traffic.open()
+    const held: number[] = []
+    const queue = await open((packet) => {
+      const number = numberOf(packet)
+      if (number % 3 > 0) return number % 3 === 1 ? NF_ACCEPT : NF_DROP
+      held.push(packet.id)
+      return HELD
+    })
+    traffic.send(0, 10)
+    await settle()
+    traffic.send(10, 20)
+    await settle()
+    const before = { arrived: [...traffic.arrived], held: queue.held }
+    const first = held.reverse().map((id, index) => queue.release(id, index % 2 ? NF_DROP : NF_ACCEPT))
+    const again = held.map((id) => queue.release(id, NF_ACCEPT))
+    await settle()
+    traffic.close()
+    const after = { arrived: traffic.arrived.slice(before.arrived.length), held: queue.held }
+    queue.close()
+    return { before, after, first, again, stats: queue.stats, closed: queue.release(1, NF_ACCEPT) }
   },
 
   /** Verdicts in random runs, so that most of them are sent as batch verdicts. */
