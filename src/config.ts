@@ -40,7 +40,7 @@ export function load(options: LoadOptions): Loaded {
   const problems = [read, ...files, ...overrides, judged].flatMap((part) => part.problems)
   if (problems.length > 0) return { ok: false, problems: inOrder(problems, options.path) }
   const values = judged.values as unknown as Values
-  const notes = [...read.notes, ...notesOn(values, new Set(leaves.keys()))]
+  const notes = [...read.notes, ...notesOn(values)]
   return { ok: true, config: freeze({ ...values, notes }) }
 }
 

@@ -7,7 +7,8 @@ import type { Config } from './config.js'
 import { marksOf, nextGeneration } from './core/marks.js'
 import { CANARY, type Policy, tightens } from './core/policy.js'
 import type { Pressure } from './core/pressure.js'
-import type { QueueForm, RulesetOptions } from './core/ruleset.js'
+import { namesQueue, type QueueForm, type RulesetOptions } from './core/ruleset.js'
+import { hostFingerprint, readHost } from './host.js'
 import { InboundWatch } from './inbound.js'
 import { readConntrackRoom } from './kernel/conntrack-room.js'
 import { chooseForm, Firewall } from './kernel/firewall.js'
@@ -16,7 +17,6 @@ import { readQueueStatus } from './kernel/queue-status.js'
 import { Turns } from './kernel/turns.js'
 import { UserMap } from './kernel/usermap.js'
 import { LearnedAddresses } from './learned.js'
-import { readInfrastructure } from './mirrors/infrastructure.js'
 import { Periodic } from './periodic.js'
 import { PolicyGeneration } from './policy-generation.js'
 import { BlockLog, WINDOW_MS } from './report/blocklog.js'
@@ -24,6 +24,7 @@ import { serveHttp } from './report/http.js'
 import { createMetrics, type Metrics } from './report/metrics.js'
 import type { ServiceLog } from './report/service-log.js'
 import { VerdictCounts } from './report/verdicts.js'
+import { ResolverWatch } from './resolver-watch.js'
 import { lookForRoom } from './room.js'
 import { policyOf } from './rules.js'
 import { createUsers } from './users.js'
@@ -33,6 +34,9 @@ import { VERSION } from './version.js'
 /** All headers fit: IPv4 with options and TCP, or IPv6 with a chain of extension headers. */
 const COPY_RANGE = 512
 const RECEIVE_BUFFER = 8 * 1024 * 1024
+/** Packets to and from resolvers that may wait; more go on unread. */
+const NAMES_QUEUE_LENGTH = 4096
+const NAMES_RECEIVE_BUFFER = 1024 * 1024
 /** Seconds that a learned address outlives the service in the kernel. */
 const HOST_TIMEOUT = 24 * 3600
 const TICK_MS = 1000
@@ -60,12 +64,23 @@ export function rulesetOptions(
     fallback: config.fallback,
     hostTimeout: HOST_TIMEOUT,
     udpTimeout: config.sessions.udpTimeout,
+    watchNames: config.dns.holdAnswers || config.dns.enforceNames,
     pressure,
   }
 }
 
+interface Change {
+  /** New names are looked up before a policy comes into force. */
+  readonly patience?: boolean
+  readonly onForce?: () => void
+}
+
+const OWN_UID = process.geteuid!()
+
 export class Daemon {
   #config: Config
+  #host: ReturnType<typeof readHost>
+  #hostFingerprint: string
   /** What changes the rules as a whole. */
   readonly #changes = new Turns()
   #pressure: Pressure = 'none'
@@ -84,7 +99,10 @@ export class Daemon {
   readonly #canary = new Canary(() => this.#canaryBlocks())
   readonly #metrics: Metrics
   readonly #valve: Valve
+  readonly #answers = { learned: 0, held: 0, missed: 0 }
+  readonly #resolvers: ResolverWatch
   #queue: Queue | undefined
+  #namesQueue: Queue | undefined
   #http: Server | undefined
 
   /**
@@ -109,6 +127,8 @@ export class Daemon {
 
   private constructor(config: Config, form: QueueForm, log: ServiceLog) {
     this.#config = config
+    this.#hostFingerprint = hostFingerprint(config)
+    this.#host = readHost(config)
     this.#log = log
     this.#inbound = new InboundWatch(config.sessions)
     this.#generation = new PolicyGeneration(config.state.directory, Math.random)
@@ -125,7 +145,7 @@ export class Daemon {
     })
     this.#periodic = new Periodic((error) => log.error(error.message))
     const rules = {
-      policy: policyOf(config, readInfrastructure()),
+      policy: this.#policyOf(config),
       marks: marksOf(config.firewall.mark.mask, this.#generation.current),
     }
     this.#valve = new Valve(rules, {
@@ -143,8 +163,38 @@ export class Daemon {
       firewall: this.#firewall,
       metrics: this.#metrics,
       log,
-      policy: () => this.#valve.rules.policy,
+      isBusy: () => (readQueueStatus(config.queue.first)?.waiting ?? 0) * 2 > config.queue.maxLength,
+      onTargets: () => this.#onTargets(),
+      hostTimeout: HOST_TIMEOUT,
     })
+    this.#resolvers = new ResolverWatch({
+      form,
+      mask: config.firewall.mark.mask,
+      valve: this.#valve,
+      learned: this.#learned,
+      isTrusted: (uid) => this.#isTrusted(uid),
+      budget: () => (this.#config.dns.holdAnswers ? this.#config.dns.holdTime * 1000 : 0),
+      stats: this.#answers,
+      onFault: (error) => this.#onFault(error as Error),
+    })
+  }
+
+  /** The policy of a configuration on this host, as far as it is known now. */
+  #policyOf(config: Config): Policy {
+    return policyOf(config, this.#host, {
+      targets: (service) => this.#learned?.targets(service) ?? [],
+      isWayTo: (name) => this.#learned.isWayTo(name),
+    })
+  }
+
+  /** Those who update, and those who ask for others: nobody else who may run on this host unwanted. */
+  #isTrusted(uid: number): boolean {
+    return (
+      uid === 0 ||
+      uid === OWN_UID ||
+      this.#config.mirrors.users.includes(uid) ||
+      this.#host.resolverUsers.includes(uid)
+    )
   }
 
   /**
@@ -160,22 +210,88 @@ export class Daemon {
     const fixed = AT_START.filter((key) => JSON.stringify(this.#config[key]) !== JSON.stringify(wanted[key]))
     if (fixed.length > 0) this.#log.warn(`needs a restart to take effect: ${fixed.join(', ')}`)
     const config = { ...wanted, ...pick(this.#config, AT_START) }
-    const before = this.#valve.rules.policy
-    const policy = policyOf(config, readInfrastructure())
-    const less = tightens(before, policy)
-    const generation = less ? nextGeneration(this.#generation.current) : this.#generation.current
-    try {
-      await this.#learned.follow(policy)
-      if (less) await this.#inbound.findOpened()
-      await this.#load(config, policy, generation)
-    } catch (error) {
-      await this.#learned.follow(before)
-      throw error
-    }
-    this.#config = config
-    this.#valve.rules = { policy, marks: marksOf(config.firewall.mark.mask, generation) }
+    this.#readHost(config)
+    const policy = await this.#change(config, { patience: true })
     this.#noteReload(true)
     this.#log.info(`configuration taken: mode ${config.mode}, ${policy.rules.length} rules`)
+  }
+
+  #readHost(config: Config): void {
+    this.#hostFingerprint = hostFingerprint(config)
+    this.#host = readHost(config)
+    for (const note of this.#host.notes) this.#log.warn(note)
+  }
+
+  /**
+   * Puts the policy of a configuration in the place of the one in force, whole or not at all. One that allows more does so
+   * here before it does in the kernel: a program may be waiting for it.
+   * @param onForce it is in force here
+   */
+  async #change(config: Config, { patience, onForce }: Change = {}): Promise<Policy> {
+    const [before, rulesBefore] = [this.#config, this.#valve.rules]
+    const policy = this.#policyOf(config)
+    const less = tightens(rulesBefore.policy, policy)
+    const generation = less ? nextGeneration(this.#generation.current) : this.#generation.current
+    const force = () => {
+      this.#config = config
+      this.#valve.rules = { policy, marks: marksOf(config.firewall.mark.mask, generation) }
+      onForce?.()
+    }
+    try {
+      const known = this.#learned.follow(policy, this.#services(), config.dns)
+      if (patience) await known
+      if (!less) force()
+      else await this.#inbound.findOpened()
+      await this.#load(config, policy, generation)
+      if (less) force()
+    } catch (error) {
+      this.#config = before
+      this.#valve.rules = rulesBefore
+      this.#learned.follow(rulesBefore.policy, this.#services(), before.dns)
+      this.#learned.settle(rulesBefore.policy)
+      throw error
+    }
+    this.#learned.settle(policy)
+    return policy
+  }
+
+  /** The SRV names of this host's mirrors. */
+  #services(): string[] {
+    return this.#host.mirrors.flatMap(({ service }) => service ?? [])
+  }
+
+  /** The same configuration, by what this host's files and the resolvers say now. @throws CommandError (rejects) */
+  #refresh(change?: Change): Promise<void> {
+    return this.#changes.take(async () => {
+      if (!this.#stopping && this.#queue) await this.#change(this.#config, change)
+    })
+  }
+
+  /** A service was found to be elsewhere. Settles when packets are judged by that. */
+  #onTargets(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#refresh({ onForce: resolve })
+        .catch((error: Error) => this.#log.error(`the old rules stay: ${error.message}`))
+        .finally(resolve)
+    })
+  }
+
+  /** Package sources and resolvers change while the service runs: a lease is renewed, a repository added. */
+  async #followHost(): Promise<void> {
+    if (hostFingerprint(this.#config) === this.#hostFingerprint) return
+    this.#readHost(this.#config)
+    this.#log.info(this.#findings())
+    try {
+      await this.#refresh()
+    } catch (error) {
+      this.#hostFingerprint = 'to be tried again'
+      throw error
+    }
+  }
+
+  #findings(): string {
+    const { mirrors, resolvers } = this.#host
+    return `found on this host: ${mirrors.length} mirrors, ${resolvers.length} resolvers`
   }
 
   /** A reload was refused: the metrics say so. */
@@ -196,6 +312,7 @@ export class Daemon {
     clearTimeout(this.#verifySoon)
     // The table first: while it stands, the kernel's fallback judges what the queue no longer takes.
     if (this.#config.onStop === 'remove') await this.#changes.take(() => this.#removeRules())
+    this.#resolvers.release()
     await this.#abandon()
     this.#log.info(
       this.#config.onStop === 'remove'
@@ -214,7 +331,7 @@ export class Daemon {
     await this.#inbound.start().catch((error: Error) => {
       throw new Error(`the connections of this host cannot be read: ${error.message}`)
     })
-    await this.#learned.start(policy)
+    await this.#learned.start(policy, this.#services(), this.#config.dns)
     this.#queue = await Queue.open({
       number: this.#config.queue.first,
       copyRange: COPY_RANGE,
@@ -227,6 +344,8 @@ export class Daemon {
       onError: this.#valve.onError,
       onBatch: this.#valve.onBatch,
     })
+    this.#namesQueue = await this.#openNamesQueue()
+    this.#resolvers.attach(this.#namesQueue)
     this.#http = await this.#serveHttp()
     const untracked = await presentUntracksLoopback()
     this.#pressure = lookForRoom('none')?.pressure ?? 'none'
@@ -235,16 +354,34 @@ export class Daemon {
     // Those of the moment before the rules stood.
     await this.#inbound.findOpened()
     await this.#firewall.setFacts(this.#inbound.facts())
+    // Where an earlier run has found services to be.
+    if (this.#services().some((service) => this.#learned.targets(service).length > 0))
+      await this.#refresh({ patience: true })
     this.#startTimers()
     this.#noteReload(true)
     this.#announce()
+  }
+
+  /** Large packets are shown as those that they will be cut into: each is a message of its own to a resolver. */
+  #openNamesQueue(): Promise<Queue> {
+    return Queue.open({
+      number: namesQueue(this.#config.queue),
+      maxLength: NAMES_QUEUE_LENGTH,
+      failOpen: true,
+      uidGid: true,
+      batch: 16,
+      receiveBuffer: NAMES_RECEIVE_BUFFER,
+      onPacket: this.#resolvers.onPacket,
+      onError: this.#resolvers.onError,
+      onBatch: this.#valve.onBatch,
+    })
   }
 
   async #load(config: Config, policy: Policy, generation: number, pressure = this.#pressure): Promise<void> {
     const options = rulesetOptions(config, this.#firewall.form, generation, pressure)
     const facts = this.#inbound.facts()
     this.#keep(generation)
-    await this.#firewall.apply({ policy, options, hosts: this.#learned.hosts(policy), facts })
+    await this.#firewall.apply({ policy, options, facts })
     this.#generation.take(generation)
   }
 
@@ -261,6 +398,8 @@ export class Daemon {
   #startTimers(): void {
     this.#periodic.every(TICK_MS, () => this.#watchClients())
     this.#periodic.every(TICK_MS, () => this.#watchRoom())
+    this.#periodic.every(TICK_MS, () => this.#watchNames())
+    this.#periodic.every(TICK_MS, () => this.#followHost())
     this.#periodic.every(TICK_MS, () => this.#verifyRuleset())
     this.#periodic.every(TICK_MS, () => this.#prove())
     this.#periodic.every(WINDOW_MS, () => this.#blockLog.turn())
@@ -271,6 +410,11 @@ export class Daemon {
   async #watchClients(): Promise<void> {
     await this.#inbound.tick()
     await this.#firewall.setFacts(this.#inbound.facts())
+  }
+
+  async #watchNames(): Promise<void> {
+    this.#resolvers.expire(Date.now())
+    await this.#learned.tick()
   }
 
   #watchRoom(): Promise<void> {
@@ -333,6 +477,7 @@ export class Daemon {
       queue: () => readQueueStatus(this.#config.queue.first),
       inbound: () => this.#inbound.statistics(),
       conntrack: readConntrackRoom,
+      answers: this.#answers,
       allowlist: () => entriesBySource(this.#valve.rules.policy),
       enforcing: () => this.#valve.rules.policy.mode === 'enforce',
       proven: () => this.#canary.proven,
@@ -347,6 +492,7 @@ export class Daemon {
       version: VERSION,
       unready: () => [
         ...(this.#queue && !this.#queue.closed ? [] : ['the queue is not bound']),
+        ...(this.#namesQueue && !this.#namesQueue.closed ? [] : ['the queue for names is not bound']),
         ...(this.#firewall.present ? [] : ['the firewall rules are not loaded']),
       ],
     })
@@ -362,7 +508,8 @@ export class Daemon {
       this.#log.warn(
         'mode is observe: nothing is blocked, only recorded; set `mode: enforce` to close the valve',
       )
-    for (const note of this.#config.notes) this.#log.warn(note)
+    this.#log.info(this.#findings())
+    for (const note of [...this.#config.notes, ...this.#host.notes]) this.#log.warn(note)
     this.#notify(`READY=1\nSTATUS=mode ${mode}`)
   }
 
@@ -384,6 +531,7 @@ export class Daemon {
     this.#periodic.stop()
     this.#learned.stop()
     this.#queue?.close()
+    this.#namesQueue?.close()
     this.#inbound.close()
     this.#firewall.close()
     this.#http?.close()

@@ -1,91 +1,310 @@
-import { allHosts, hostsOf, learn, namesOf } from './allowlist.js'
-import type { Policy } from './core/policy.js'
-import type { Hosts } from './core/ruleset.js'
+import { namesOf } from './allowlist.js'
+import type { Policy, Rule } from './core/policy.js'
+import type { Question } from './core/question.js'
+import type { Host } from './core/types.js'
 import type { Firewall } from './kernel/firewall.js'
-import { lookup } from './mirrors/lookup.js'
+import { HostChangeQueue } from './kernel/host-changes.js'
+import { AddressBook, type Entry, type Standing } from './mirrors/book.js'
+import { type Addresses, lookup, lookupService, type ServiceTargets } from './mirrors/lookup.js'
+import type { Reading, Target } from './mirrors/message.js'
 import { NameWatcher } from './mirrors/names.js'
+import { ServiceTable } from './mirrors/services.js'
 import { readState, writeState } from './mirrors/state.js'
 import type { Metrics } from './report/metrics.js'
 import type { ServiceLog } from './report/service-log.js'
 
-/** New names are waited for only this long: until then the kernel keeps its old rules. */
+/** New names are waited for only this long. */
 const FIRST_ANSWERS_MS = 3000
+/** Confirmations of answers to users who are not trusted, at the same time. */
+const CONFIRMATIONS_AT_ONCE = 32
+const ALIASES_AT_MOST = 4096
+const TELLING_MS = 10_000
+
+/** What of the configuration may change by a reload. */
+export interface LearnedSettings {
+  /** Whether allowed names are looked up before anybody asks. */
+  readonly resolve: boolean
+  /** Seconds. */
+  readonly grace: number
+}
 
 export interface LearnedOptions {
   readonly directory: string
-  readonly firewall: Firewall
+  readonly firewall: Pick<Firewall, 'changeHosts'>
   readonly metrics: Pick<Metrics, 'mirrorSuccess' | 'resolveFailures'>
-  readonly log: ServiceLog
-  /** The policy in force. */
-  readonly policy: () => Policy
+  readonly log: Pick<ServiceLog, 'warn' | 'error'>
+  /** Whether packets may soon meet the kernel's fallback, because the service does not keep up. */
+  readonly isBusy: () => boolean
+  /** There are new targets of services: the policy must be made anew. */
+  readonly onTargets: () => Promise<void>
+  /** Seconds that an address stays in the kernel by itself. */
+  readonly hostTimeout: number
 }
 
-/** The addresses of allowed names: learned, put into policy and kernel, and kept for the next start. */
+interface Alias {
+  readonly names: Set<string>
+  /** Milliseconds since the epoch. */
+  expires: number
+}
+
+/** The addresses of allowed names: learned, put into policies and kernel, and kept for the next start. */
 export class LearnedAddresses {
   readonly #options: LearnedOptions
-  readonly #names: NameWatcher
+  readonly #book: AddressBook
+  readonly #names: NameWatcher<Addresses>
+  readonly #serviceNames: NameWatcher<ServiceTargets>
+  readonly #services: ServiceTable
+  readonly #kernel: HostChangeQueue
+  readonly #aliases = new Map<string, Alias>()
+  readonly #confirming = new Map<string, Promise<void>>()
+  /** The policy in force, and one that is about to be. */
+  #policies: readonly Policy[] = []
+  #settings: LearnedSettings = { resolve: true, grace: 0 }
+  #changed = false
+  #nextRenewal = 0
+  /** Names that could not be looked up since that was told last, with the reason. */
+  readonly #failed = new Map<string, string>()
+  #nextTelling = 0
 
   constructor(options: LearnedOptions) {
+    const { firewall, log, metrics } = options
     this.#options = options
+    this.#book = new AddressBook({
+      onChange: (...change) => this.#onChange(...change),
+      grace: () => this.#settings.grace,
+      isWatched: (name) => this.#names.has(name),
+    })
     this.#names = new NameWatcher({
       resolve: lookup,
-      now: Date.now,
       random: Math.random,
-      onChange: (name) => this.#onChange(name),
-      onSuccess: () => options.metrics.mirrorSuccess.setToCurrentTime(),
+      ttlOf: ({ ttl }) => ttl,
+      onAnswer: (name, answer) => {
+        metrics.mirrorSuccess.setToCurrentTime()
+        this.#learnFor(name, answer)
+      },
       onFailure: (name, error) => this.#onFailure(name, error as Error),
     })
+    this.#services = new ServiceTable(() => this.#settings.grace)
+    this.#serviceNames = new NameWatcher({
+      resolve: lookupService,
+      random: Math.random,
+      ttlOf: ({ ttl }) => ttl,
+      onAnswer: (service, answer) => this.#learnTargets(service, answer),
+      onFailure: (service, error) => this.#onFailure(service, error as Error),
+    })
+    this.#kernel = new HostChangeQueue(
+      (changes) => firewall.changeHosts(changes),
+      (error) => log.error(`the kernel has not taken new addresses of mirrors: ${error.message}`),
+    )
   }
 
   /** At start: what an earlier run knew counts until the first answers. */
-  async start(policy: Policy): Promise<void> {
-    const first = this.#names.watch(namesOf(policy))
-    for (const [name, hosts] of readState(this.#options.directory)) this.#names.restore(name, hosts)
-    const known = [...namesOf(policy)].every((name) => this.#names.hosts(name).length > 0)
-    if (!known) await Promise.race([first, pause(FIRST_ANSWERS_MS)])
-    this.#fill(policy)
+  async start(policy: Policy, services: readonly string[], settings: LearnedSettings): Promise<void> {
+    this.#settings = settings
+    this.#serve([policy])
+    this.#services.keep(services)
+    const now = Date.now()
+    const known = readState(this.#options.directory)
+    for (const [name, entries] of known.names)
+      if (policy.names.has(name)) this.#book.restore(name, entries, now)
+    for (const [service, targets] of known.services) this.#services.learn(service, { targets, ttl: 0 }, now)
+    const first = this.#watch(policy, services)
+    const missing = [...namesOf(policy)].some((name) => this.#book.entries(name).length === 0)
+    if (missing) await Promise.race([first, pause(FIRST_ANSWERS_MS)])
   }
 
-  /** Watches the names of a new policy from now on, and gives it the addresses that are known of them. */
-  async follow(policy: Policy): Promise<void> {
-    await Promise.race([this.#names.watch(namesOf(policy)), pause(FIRST_ANSWERS_MS)])
-    this.#fill(policy)
+  /**
+   * Serves a policy that is about to be in force, besides the one that is, and looks its names up.
+   * `settle` must come after it, with the one that came into force.
+   * @returns settles when new names were looked up, or have taken too long
+   */
+  follow(policy: Policy, services: readonly string[], settings: LearnedSettings): Promise<void> {
+    this.#settings = settings
+    this.#serve([...new Set([...this.#policies, policy])])
+    this.#services.keep(services)
+    return Promise.race([this.#watch(policy, services), pause(FIRST_ANSWERS_MS)])
   }
 
-  hosts(policy: Policy): Hosts {
-    return allHosts(policy, this.#names)
+  settle(policy: Policy): void {
+    this.#policies = [policy]
+    this.#book.keep((name) => policy.names.has(name))
+    const names = namesOf(policy)
+    for (const [alias, { names: origins }] of this.#aliases)
+      if (![...origins].some((name) => names.has(name) || policy.names.has(name))) this.#aliases.delete(alias)
+  }
+
+  /** Where a service was found to be. */
+  targets(service: string): Target[] {
+    return this.#services.targets(service)
+  }
+
+  /** All that is known of a name. */
+  entries(name: string): Entry[] {
+    return this.#book.entries(name)
+  }
+
+  /** Names for which there are addresses. */
+  get known(): string[] {
+    return [...this.#book.names]
+  }
+
+  /** Whether a name may be asked for though no rule has it: it leads to one that a rule has. */
+  isWayTo(name: string): boolean {
+    return this.#services.has(name) || this.#aliases.has(name)
+  }
+
+  /** Whether an answer to this question could teach anything. */
+  isOfInterest({ name }: Question): boolean {
+    return this.#policies.some((policy) => policy.names.has(name)) || this.isWayTo(name)
+  }
+
+  /**
+   * Takes an answer of a resolver that is on its way to the program that has asked.
+   * @param trusted whether that program cannot be an accomplice of whoever forges answers
+   * @returns what the answer should wait for, if for anything
+   */
+  learn({ name }: Question, reading: Reading, trusted: boolean): Promise<void> | undefined {
+    if (reading.targets.length > 0) return trusted ? this.#learnTargets(name, reading) : undefined
+    if (!trusted) return this.#confirm(name, reading)
+    for (const each of [name, ...(this.#aliases.get(name)?.names ?? [])]) this.#learnFor(each, reading)
+    return this.#kernel.pending && this.#options.isBusy() ? this.#kernel.flush() : undefined
+  }
+
+  /** What has to be done each second. */
+  async tick(): Promise<void> {
+    const now = Date.now()
+    this.#book.expire(now)
+    for (const [alias, { expires }] of this.#aliases) if (expires <= now) this.#aliases.delete(alias)
+    if (now >= this.#nextRenewal) this.#renew(now)
+    this.#keep()
+    this.#tellFailures(now)
+    if (this.#services.expire(now)) await this.#options.onTargets()
   }
 
   stop(): void {
     this.#names.stop()
+    this.#serviceNames.stop()
+    this.#kernel.stop()
+    this.#keep()
   }
 
-  #fill(policy: Policy): void {
-    for (const rule of policy.rules) learn(rule, hostsOf(rule, this.#names))
+  /** Gives all policies the addresses that are known of their names. */
+  #serve(policies: readonly Policy[]): void {
+    const fresh = policies.filter((policy) => !this.#policies.includes(policy))
+    this.#policies = policies
+    for (const name of this.#book.names)
+      for (const policy of fresh)
+        for (const rule of policy.names.find(name))
+          for (const { host, standing } of this.#book.entries(name)) rule[setOf(standing)].add(host)
   }
 
-  #onChange(name: string): void {
-    const { firewall, log, directory } = this.#options
-    this.#options.policy().rules.forEach((rule, index) => {
-      if (!rule.spec.names.includes(name)) return
-      const hosts = hostsOf(rule, this.#names)
-      learn(rule, hosts)
-      firewall.setHosts(index, rule, hosts).catch((error: Error) => log.error(error.message))
-    })
+  async #watch(policy: Policy, services: readonly string[]): Promise<void> {
+    const { resolve } = this.#settings
+    const names = resolve ? namesOf(policy) : []
+    await Promise.all([this.#names.watch(names), this.#serviceNames.watch(resolve ? services : [])])
+  }
+
+  #learnFor(name: string, answer: Addresses & Partial<Reading>): void {
+    if (!this.#policies.some((policy) => policy.names.has(name))) return
+    const now = Date.now()
+    this.#book.learn(name, answer, now)
+    for (const alias of answer.aliases ?? []) this.#noteAlias(alias, name, now + this.#lifetime(answer.ttl))
+  }
+
+  #lifetime = (ttl: number) => (ttl + this.#settings.grace) * 1000
+
+  #noteAlias(alias: string, name: string, expires: number): void {
+    const known = this.#aliases.get(alias) ?? { names: new Set(), expires: 0 }
+    known.names.add(name)
+    known.expires = Math.max(known.expires, expires)
+    this.#aliases.delete(alias)
+    this.#aliases.set(alias, known)
+    if (this.#aliases.size > ALIASES_AT_MOST) this.#aliases.delete(this.#aliases.keys().next().value!)
+  }
+
+  /** @returns what a program that hears of new targets has to wait for */
+  #learnTargets(service: string, found: ServiceTargets): Promise<void> | undefined {
+    if (!this.#services.learn(service, found, Date.now())) return undefined
+    this.#changed = true
+    return this.#options.onTargets()
+  }
+
+  /**
+   * Whoever has asked may tell an accomplice outside the port and the number of the question, and that one forges an
+   * answer. So the service asks as well, by a port and a number that nobody knows, and believes what it hears itself.
+   */
+  #confirm(name: string, { hosts }: Reading): Promise<void> | undefined {
+    const names = this.#aliases.get(name)?.names ?? [name]
+    const unknown = [...names].filter((each) => !this.#book.knows(each, hosts))
+    if (unknown.length === 0) return undefined
+    return Promise.all(unknown.map((each) => this.#askOnce(each))).then(() => {})
+  }
+
+  #askOnce(name: string): Promise<void> {
+    const asking = this.#confirming.get(name)
+    if (asking !== undefined) return asking
+    if (this.#confirming.size >= CONFIRMATIONS_AT_ONCE) return Promise.resolve()
+    const asked = this.#names.ask(name).finally(() => this.#confirming.delete(name))
+    this.#confirming.set(name, asked)
+    return asked
+  }
+
+  #onChange(name: string, host: Host, was: Standing | undefined, is: Standing | undefined): void {
+    this.#changed = true
+    for (const policy of this.#policies)
+      for (const rule of policy.names.find(name)) this.#move(rule, host, was, is)
+  }
+
+  #move(rule: Rule, host: Host, was: Standing | undefined, is: Standing | undefined): void {
+    const before = rule.hosts.has(host.family, host.words)
+    if (is !== undefined) rule[setOf(is)].add(host)
+    if (was !== undefined) rule[setOf(was)].remove(host)
+    const after = rule.hosts.has(host.family, host.words)
+    if (before !== after) this.#kernel.note(rule, host, after)
+  }
+
+  /** The time of an address in the kernel runs out, unless it is told anew in good time. */
+  #renew(now: number): void {
+    if (this.#nextRenewal > 0)
+      for (const policy of this.#policies)
+        for (const rule of policy.rules) for (const host of rule.hosts) this.#kernel.note(rule, host, true)
+    this.#nextRenewal = now + (this.#options.hostTimeout * 1000) / 4
+  }
+
+  #keep(): void {
+    if (!this.#changed) return
+    this.#changed = false
+    const { directory, log } = this.#options
     try {
-      writeState(directory, this.#names.snapshot())
+      writeState(directory, { names: this.#namesToKeep(), services: this.#services.all() })
     } catch (error) {
-      log.warn(`the addresses of ${name} cannot be kept for the next start: ${(error as Error).message}`)
+      log.warn(`the addresses of mirrors cannot be kept for the next start: ${(error as Error).message}`)
     }
+  }
+
+  #namesToKeep(): Map<string, Entry[]> {
+    const current = (name: string) =>
+      this.#book.entries(name).filter(({ standing }) => standing === 'current')
+    return new Map([...this.#book.names].map((name) => [name, current(name)]))
   }
 
   #onFailure(name: string, error: Error): void {
     this.#options.metrics.resolveFailures.inc()
-    const kept = this.#names.hosts(name).length
+    this.#failed.set(name, error.message)
+  }
+
+  /** A resolver that is down fails for all names at once: that is one line. */
+  #tellFailures(now: number): void {
+    if (this.#failed.size === 0 || now < this.#nextTelling) return
+    const [[name, reason] = ['', '']] = this.#failed
+    const others = this.#failed.size === 1 ? '' : ` and ${this.#failed.size - 1} other names`
+    this.#failed.clear()
+    this.#nextTelling = now + TELLING_MS
     this.#options.log.warn(
-      `${name} cannot be looked up (${error.message}); its ${kept} known addresses stay allowed`,
+      `${name}${others} cannot be looked up (${reason}); the addresses known of them stay allowed`,
     )
   }
 }
 
+const setOf = (standing: Standing) => (standing === 'current' ? 'hosts' : 'former')
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref())

@@ -1,12 +1,12 @@
 #!/usr/bin/env node
 /** The command line. Exit status: 0 good, 1 the answer is no or the configuration is bad, 2 wrong usage. */
 import { parseArgs } from 'node:util'
-import { allHosts, namesOf } from './allowlist.js'
+import { namesOf } from './allowlist.js'
 import { type Config, formatProblem, load, showConfig } from './config.js'
-import { render } from './core/ruleset.js'
+import { render, renderHosts } from './core/ruleset.js'
 import { Daemon, rulesetOptions } from './daemon.js'
+import { readHost } from './host.js'
 import { chooseForm } from './kernel/firewall.js'
-import { readInfrastructure } from './mirrors/infrastructure.js'
 import { readState } from './mirrors/state.js'
 import { createServiceLog } from './report/service-log.js'
 import { policyOf } from './rules.js'
@@ -117,14 +117,18 @@ async function ruleset(given: Arguments): Promise<number> {
   const config = readOrComplain(given)
   if (!config) return 1
   const form = await chooseForm(config.firewall.queue)
-  const policy = policyOf(config, readInfrastructure())
   const known = readState(config.state.directory)
-  const hosts = allHosts(policy, { hosts: (name) => known.get(name) ?? [] })
-  const missing = [...namesOf(policy)].filter((name) => !known.has(name))
+  const policy = policyOf(config, readHost(config), {
+    targets: (service) => known.services.get(service) ?? [],
+    isWayTo: () => false,
+  })
+  for (const [name, kept] of known.names)
+    for (const rule of policy.names.find(name)) for (const { host } of kept) rule.hosts.add(host)
+  const missing = [...namesOf(policy)].filter((name) => !known.names.has(name))
   if (missing.length > 0) process.stderr.write(`note: not looked up here: ${missing.join(', ')}\n`)
-  return say(
-    render(policy, { ...rulesetOptions(config, form, 1), hasOpened: true }, hosts, Date.now()).trimEnd(),
-  )
+  const options = { ...rulesetOptions(config, form, 1), hasOpened: true }
+  const now = Date.now()
+  return say([render(policy, options, now).trimEnd(), ...renderHosts(policy, options, now)].join('\n'))
 }
 
 async function run(given: Arguments): Promise<number> {

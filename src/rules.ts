@@ -1,8 +1,12 @@
 /** The configuration and the host's own facts as rules of the policy, in the order in which they are tried. */
+import { parseDestination } from './addressing.js'
 import type { Config } from './config.js'
-import { compile, type Policy, type RuleSpec } from './core/policy.js'
+import type { Asking } from './core/asking.js'
+import { assemble, compile, type Policy, type RuleSpec } from './core/policy.js'
 import type { Destination, PortRange, Prefix } from './core/types.js'
+import type { FoundMirror } from './mirrors/discovery/found.js'
 import type { Infrastructure } from './mirrors/infrastructure.js'
+import type { Target } from './mirrors/message.js'
 
 const port = (number: number): PortRange[] => [{ first: number, last: number }]
 const everywhere: readonly Prefix[] = [
@@ -10,14 +14,40 @@ const everywhere: readonly Prefix[] = [
   { family: 6, words: new Uint32Array(4), length: 0 },
 ]
 
+/** What is known of this host. */
+export interface Host extends Infrastructure {
+  readonly name: string
+  readonly mirrors: readonly FoundMirror[]
+}
+
+/** What has been learned on the way from names to addresses. */
+export interface Ways {
+  /** Where a service is. */
+  readonly targets: (service: string) => readonly Target[]
+  readonly isWayTo: (name: string) => boolean
+}
+
 /** @param host what the host's files say, for settings that are `auto` */
-export function policyOf(config: Config, host: Infrastructure): Policy {
-  return {
+export function policyOf(config: Config, host: Host, ways: Ways): Policy {
+  return assemble({
     mode: config.mode,
     canary: config.canary.target,
-    rules: [...infrastructureRules(config, host), ...mirrorRules(config), ...allowRules(config)].map(compile),
-  }
+    rules: [
+      ...infrastructureRules(config, host),
+      ...mirrorRules(config),
+      ...foundRules(config, host.mirrors, ways),
+      ...allowRules(config),
+    ].map(compile),
+    asking: config.dns.enforceNames ? asking(config, host, ways) : undefined,
+  })
 }
+
+const asking = ({ dns, mirrors }: Config, host: Host, { isWayTo }: Ways): Asking => ({
+  isAllowed: (name) => name === host.name || isWayTo(name),
+  reverse: dns.reverse,
+  search: dns.searchDomains ? host.searchDomains : [],
+  users: [...mirrors.users, ...host.resolverUsers],
+})
 
 function infrastructureRules({ infrastructure }: Config, host: Infrastructure): RuleSpec[] {
   const resolvers = infrastructure.dns === 'auto' ? host.resolvers : infrastructure.dns
@@ -31,6 +61,7 @@ function infrastructureRules({ infrastructure }: Config, host: Infrastructure): 
       ports: port(53),
       prefixes: resolvers,
       names: [],
+      domains: [],
     })
   if (servers.length > 0)
     rules.push({ reason: 'time', name: 'time', protocol: 'udp', ports: port(123), ...split(servers) })
@@ -51,6 +82,7 @@ function dhcp(name: string, from: number, to: number, family: 4 | 6, users: read
     ports: port(to),
     prefixes,
     names: [],
+    domains: [],
   }
 }
 
@@ -58,6 +90,26 @@ function mirrorRules({ mirrors }: Config): RuleSpec[] {
   if (mirrors.hosts.length === 0) return []
   const { ports, users, hosts } = mirrors
   return [{ reason: 'mirror', name: 'mirrors', protocol: 'tcp', ports, users, ...split(hosts) }]
+}
+
+/** One rule a port: a mirror is reached at the port that its file names, and at no other. */
+function foundRules(
+  { mirrors: { users } }: Config,
+  found: readonly FoundMirror[],
+  { targets }: Ways,
+): RuleSpec[] {
+  const moved = found.flatMap(({ service }) => (service === undefined ? [] : targets(service)))
+  const places = [...found, ...moved.map(({ name, port }) => ({ host: name, port }))]
+  const ports = [...new Set(places.map(({ port }) => port))].sort((a, b) => a - b)
+  return ports.map((number) => {
+    const hosts = new Set(places.filter(({ port }) => port === number).map(({ host }) => host))
+    const destinations = [...hosts].flatMap((host) => {
+      const destination = parseDestination(host)
+      return destination.ok ? [destination.value] : []
+    })
+    const name = `mirrors:${number}`
+    return { reason: 'mirror', name, protocol: 'tcp', ports: port(number), users, ...split(destinations) }
+  })
 }
 
 /** Entries bound to units are left out: which unit a packet comes from is not known yet. */
@@ -76,9 +128,10 @@ function allowRules({ allow }: Config): RuleSpec[] {
     }))
 }
 
-function split(destinations: readonly Destination[]): Pick<RuleSpec, 'prefixes' | 'names'> {
+function split(destinations: readonly Destination[]): Pick<RuleSpec, 'prefixes' | 'names' | 'domains'> {
   return {
     prefixes: destinations.flatMap((place) => (place.kind === 'prefix' ? [place.prefix] : [])),
     names: destinations.flatMap((place) => (place.kind === 'name' ? [place.name] : [])),
+    domains: destinations.flatMap((place) => (place.kind === 'wildcard' ? [place.domain] : [])),
   }
 }

@@ -34,16 +34,17 @@ export interface ValveOptions {
 export class Valve {
   rules: Rules
   readonly #options: ValveOptions
-  /** How an approved packet leaves the queue. A rule of xtables would otherwise hide the host's own rules below it. */
-  readonly #pass: Verdict
-  readonly #packet = new Packet()
-  readonly #sender: Sender = { uid: -1, known: false, device: 0 }
+  /** How a judged packet leaves the queue. A rule of xtables would otherwise hide the host's own rules below it. */
+  readonly pass: Verdict
+  /** The packet that was judged last, and who has sent it. */
+  readonly packet = new Packet()
+  readonly sender: Sender = { uid: -1, known: false, device: 0 }
   #batchStart = 0
 
   constructor(rules: Rules, options: ValveOptions) {
     this.rules = rules
     this.#options = options
-    this.#pass = options.form === 'xtables' ? NF_REPEAT : NF_ACCEPT
+    this.pass = options.form === 'xtables' ? NF_REPEAT : NF_ACCEPT
   }
 
   /**
@@ -51,10 +52,16 @@ export class Valve {
    * so that a refusal comes from the kernel, with an ICMP error for the program that asked.
    */
   readonly onPacket = (queued: QueuedPacket): Verdict => {
+    this.judge(queued, false)
+    return this.pass
+  }
+
+  /** The same, for a queue of another kind. @param single whether it shows large packets as the ones they will be cut into */
+  judge(queued: QueuedPacket, single: boolean): Decision {
     if (this.#batchStart === 0) this.#batchStart = performance.now()
     const { policy, marks } = this.rules
-    const packet = this.#packet
-    const sender = this.#sender
+    const { packet, sender } = this
+    packet.single = single
     sender.uid = this.#options.users.inside(queued.uid)
     sender.known = (queued.mark & marks.known) !== 0
     sender.device = queued.outDevice
@@ -62,20 +69,21 @@ export class Valve {
     const decision = malformed ? MALFORMED : decide(policy, packet, sender, this.#options.inbound, Date.now())
     this.#mark(queued, decision, packet)
     this.#record(packet, sender.uid, decision)
-    return this.#pass
+    return decision
   }
 
   /** Blocks a packet that could not be judged. */
   readonly onError = (error: unknown, queued: QueuedPacket): Verdict => {
     const { marks } = this.rules
     queued.mark = ((queued.mark & ~marks.mask) | marks.blocked) >>> 0
-    this.#record(this.#packet, this.#sender.uid, MALFORMED)
+    this.#record(this.packet, this.sender.uid, MALFORMED)
     this.#options.onFault(error)
-    return this.#pass
+    return this.pass
   }
 
   /** After the verdicts of a batch were sent: the time for what may cost some. */
   readonly onBatch = (): void => {
+    if (this.#batchStart === 0) return
     const seconds = (performance.now() - this.#batchStart) / 1000
     this.#batchStart = 0
     this.#options.onBatch(seconds)

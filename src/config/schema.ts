@@ -139,7 +139,28 @@ function nameSettings(): Settings<Pick<Values, 'infrastructure' | 'dns'>> {
         default: true,
         format: flag,
       },
+      holdTime: {
+        doc: 'How long an answer is held at most; then it goes on, and is counted',
+        default: '100ms',
+        format: duration('1ms', '5s'),
+      },
+      resolve: { doc: 'Look allowed names up before anybody asks for them', default: true, format: flag },
+      grace: {
+        doc: 'How long an address stays allowed after its time, for programs that keep it',
+        default: '5m',
+        format: duration('0s', '1d'),
+      },
       enforceNames: { doc: 'Block questions for names outside the allowlist', default: false, format: flag },
+      searchDomains: {
+        doc: "With enforceNames: allowed names may be asked for with the host's search domains behind them",
+        default: true,
+        format: flag,
+      },
+      reverse: {
+        doc: 'With enforceNames: the names of addresses may be asked for',
+        default: false,
+        format: flag,
+      },
     },
   }
 }

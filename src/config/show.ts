@@ -31,6 +31,11 @@ function writtenForm(config: Config, user: NameUser): Record<string, unknown> {
   return {
     ...config,
     notes: undefined,
+    dns: {
+      ...config.dns,
+      holdTime: formatDuration(config.dns.holdTime),
+      grace: formatDuration(config.dns.grace),
+    },
     sessions: {
       ...sessions,
       tcpTimeout: formatDuration(sessions.tcpTimeout),

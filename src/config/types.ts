@@ -73,7 +73,15 @@ export interface Config {
     readonly ntp: 'auto' | readonly Destination[]
     readonly dhcp: boolean
   }
-  readonly dns: { readonly holdAnswers: boolean; readonly enforceNames: boolean }
+  readonly dns: {
+    readonly holdAnswers: boolean
+    readonly holdTime: number
+    readonly resolve: boolean
+    readonly grace: number
+    readonly enforceNames: boolean
+    readonly searchDomains: boolean
+    readonly reverse: boolean
+  }
   readonly mirrors: {
     readonly discover: boolean
     readonly root: string

@@ -11,13 +11,15 @@ const setMark = (what: 'meta' | 'ct', mask: number, value: number) =>
   `${what} mark set ${what} mark & ${hex(~mask >>> 0)} | ${hex(value)}`
 
 /** Nearly all that a web server sends are replies: their rule comes as early as can be. */
-export function judge(marks: Marks, hasOpened: boolean): string[] {
+export function judge(marks: Marks, { hasOpened, watchNames }: RulesetOptions): string[] {
   const reply = 'ct state established,related ct direction reply counter name "reply" accept'
   const approved = `ct mark & ${hex(marks.mask)} == ${hex(marks.approvedNow)} counter name "approved" accept`
   // Connection tracking may know what this host has opened by a packet of the other end only, and call it a reply.
   const opened = FAMILIES.map((family) => `${ENDS[family]} @opened${family} goto to_be_judged`)
   return [
     'oif "lo" goto loopback',
+    // Each question, also of a connection that is approved.
+    ...(watchNames ? ['meta l4proto { tcp, udp } th dport 53 jump question'] : []),
     ...(hasOpened ? [approved, ...opened, reply] : [reply, approved]),
     'ct state untracked jump untracked',
     'ct state related icmp type { destination-unreachable, time-exceeded, parameter-problem } accept',
@@ -42,10 +44,37 @@ export function toBeJudged(marks: Marks): string[] {
   ]
 }
 
-export function enqueue(marks: Marks, { first, count }: RulesetOptions['queue']): string[] {
+/** The queue for what is said to and by resolvers: the one behind those for everything else. */
+export const namesQueue = ({ first, count }: RulesetOptions['queue']): number => first + count
+
+/** What goes to a resolver. */
+export const question = (marks: Marks): string[] =>
+  FAMILIES.map(
+    (family) => `${IP[family]} daddr @resolvers${family} ${setMark('meta', marks.mask, asked(marks))} accept`,
+  )
+
+/** What comes from one; the program that has asked gets it when it has been read. */
+export const answer = (marks: Marks, { form, queue }: RulesetOptions): string[] =>
+  FAMILIES.map((family) => {
+    const hold =
+      form === 'native'
+        ? `queue flags bypass to ${namesQueue(queue)}`
+        : setMark('meta', marks.mask, asked(marks))
+    return `${IP[family]} saddr @resolvers${family} ${hold}`
+  })
+
+const IP = { 4: 'ip', 6: 'ip6' } as const
+const asked = ({ judge, names }: Marks) => (judge | names) >>> 0
+
+export function enqueue(marks: Marks, { queue, watchNames }: RulesetOptions): string[] {
+  const { first, count } = queue
   const target =
     count === 1 ? `flags bypass to ${first}` : `flags bypass,fanout to ${first}-${first + count - 1}`
-  return [`meta mark & ${hex(marks.stateMask)} == ${hex(marks.judge)} queue ${target}`]
+  const is = (mark: number) => `meta mark & ${hex((marks.stateMask | marks.names) >>> 0)} == ${hex(mark)}`
+  return [
+    ...(watchNames ? [`${is(asked(marks))} queue flags bypass to ${namesQueue(queue)}`] : []),
+    `${is(marks.judge)} queue ${target}`,
+  ]
 }
 
 export function verdict(marks: Marks, block: RulesetOptions['block']): string[] {

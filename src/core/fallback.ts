@@ -2,10 +2,10 @@
  * The kernel's own copy of the allowlist, for what comes out of the queue unjudged: the service is dead, or its queue is
  * full.
  */
-import type { Policy, Rule } from './policy.js'
-import type { Host, Hosts, RulesetOptions } from './ruleset-options.js'
+import type { Policy, RuleSpec } from './policy.js'
+import type { RulesetOptions } from './ruleset-options.js'
 import { addressText, prefixText } from './text.js'
-import { FAMILIES, type Family, type PortRange, type Prefix } from './types.js'
+import { FAMILIES, type Family, type Host, type PortRange, type Prefix } from './types.js'
 import { ENDS, NOT_A_CALL } from './untracked.js'
 
 interface Lines {
@@ -13,14 +13,12 @@ interface Lines {
   readonly fallback: string[]
 }
 
-export function fallbackOf(policy: Policy, options: RulesetOptions, hosts: Hosts, now: number): Lines {
+export function fallbackOf(policy: Policy, options: RulesetOptions, now: number): Lines {
   const accept = 'counter name "fallback_accept" accept'
   const drop = 'counter name "fallback_drop" drop'
   if (policy.mode === 'observe' || options.fallback === 'open') return { sets: [], fallback: [accept] }
   if (options.fallback === 'closed') return { sets: [], fallback: [drop] }
-  const each = policy.rules.map((rule, index) =>
-    fallbackRule(rule, index, hosts.get(rule.spec.name) ?? [], options.hostTimeout, now),
-  )
+  const each = policy.rules.map(({ spec }, index) => fallbackRule(byKernel(spec, policy), index, now))
   const answers = [
     ...FAMILIES.map((family) => `${ENDS[family]} @opened${family} ${drop}`),
     `tcp sport @tcp_services ${NOT_A_CALL} ${accept}`,
@@ -35,54 +33,79 @@ export function fallbackOf(policy: Policy, options: RulesetOptions, hosts: Hosts
   }
 }
 
+/** The kernel cannot read names: where they are enforced, it lets only those ask who look for mirrors. */
+const byKernel = (spec: RuleSpec, { asking }: Policy): RuleSpec =>
+  spec.reason === 'resolver' && asking !== undefined ? { ...spec, users: asking.users } : spec
+
 /** One rule of the policy: its address sets, and a match for each of them. */
-function fallbackRule(
-  rule: Rule,
-  index: number,
-  hosts: readonly Host[],
-  timeout: number,
-  now: number,
-): Lines {
-  const { spec } = rule
-  if (spec.expires !== undefined && spec.expires <= now) return { sets: [], fallback: [] }
+function fallbackRule(spec: RuleSpec, index: number, now: number): Lines {
+  if (isVoid(spec, now)) return { sets: [], fallback: [] }
   const lines: Lines = { sets: [], fallback: [] }
   const left = spec.expires === undefined ? '' : ` timeout ${spec.expires - now}ms`
   for (const family of FAMILIES) {
-    const matches = matchOf(rule, family)
-    if (matches === undefined) continue
-    const add = (kind: string, flags: string, elements: string[]) => {
-      const name = `${setName(index)}_${kind}${family}`
-      lines.sets.push(setText(name, family, flags, spec.name, elements))
+    const matches = matchOf(spec, family)
+    const add = (name: string, set: string) => {
+      lines.sets.push(set)
       lines.fallback.push(`${matches} ${family === 4 ? 'ip' : 'ip6'} daddr @${name}`.trim())
     }
-    const prefixes = withoutCovered(spec.prefixes.filter((prefix) => prefix.family === family))
-    if (prefixes.length > 0)
-      add(
-        'prefixes',
-        left === '' ? 'interval' : 'interval, timeout',
-        prefixes.map((p) => prefixText(p) + left),
-      )
-    if (spec.names.length > 0) add('hosts', 'timeout', hostElements(hosts, family, timeout))
+    const name = `rule${index}_prefixes${family}`
+    if (spec.prefixes.some((prefix) => prefix.family === family))
+      add(name, prefixSet(name, family, spec.prefixes, spec.name, left))
+    const hosts = hostSetName(index, family)
+    if (hasHostSets(spec, now)) add(hosts, setText(hosts, family, 'timeout', spec.name, []))
   }
   return lines
 }
 
-export const setName = (index: number) => `rule${index}`
+/** Nobody can match it, or not any more. */
+const isVoid = ({ users, expires }: RuleSpec, now: number) =>
+  users?.length === 0 || (expires !== undefined && expires <= now)
 
-function setText(name: string, family: Family, flags: string, comment: string, elements: string[]): string {
-  const type = family === 4 ? 'ipv4_addr' : 'ipv6_addr'
-  const filled = elements.length === 0 ? '' : ` elements = { ${elements.join(', ')} };`
-  return `set ${name} { type ${type}; flags ${flags}; comment "${comment}";${filled} }`
+/** Whether the kernel has sets for the addresses of a rule's names. */
+export const hasHostSets = (spec: RuleSpec, now: number) =>
+  spec.names.length + spec.domains.length > 0 && !isVoid(spec, now)
+
+export const hostSetName = (index: number, family: Family) => `rule${index}_hosts${family}`
+
+/** The set of those prefixes that are of this family. */
+export function prefixSet(
+  name: string,
+  family: Family,
+  prefixes: readonly Prefix[],
+  comment?: string,
+  timeout = '',
+): string {
+  const own = withoutCovered(prefixes.filter((prefix) => prefix.family === family))
+  const flags = timeout === '' ? 'interval' : 'interval, timeout'
+  const elements = own.map((prefix) => prefixText(prefix) + timeout)
+  return setText(name, family, flags, comment, elements)
 }
 
-export const hostElements = (hosts: readonly Host[], family: Family, timeout: number) =>
-  hosts
-    .filter((host) => host.family === family)
-    .map((host) => `${addressText(family, host.words)} timeout ${timeout}s`)
+function setText(
+  name: string,
+  family: Family,
+  flags: string,
+  comment: string | undefined,
+  elements: string[],
+): string {
+  const type = family === 4 ? 'ipv4_addr' : 'ipv6_addr'
+  const said = comment === undefined ? '' : ` comment "${comment}";`
+  const filled = elements.length === 0 ? '' : ` elements = { ${elements.join(', ')} };`
+  return `set ${name} { type ${type}; flags ${flags};${said}${filled} }`
+}
 
-/** Everything of a rule but its addresses; undefined where nobody could match it. */
-function matchOf({ spec }: Rule, family: Family): string | undefined {
-  if (spec.users?.length === 0) return undefined
+/** @param timeout seconds that they stay in the kernel; undefined: as long as the set has them */
+export const hostsText = (hosts: readonly Host[], timeout?: number) =>
+  hosts.map(
+    ({ family, words }) => addressText(family, words) + (timeout === undefined ? '' : ` timeout ${timeout}s`),
+  )
+
+/** Seconds that a learned address of a rule stays in the kernel by itself. */
+export const hostTimeoutOf = ({ expires }: RuleSpec, timeout: number, now: number) =>
+  expires === undefined ? timeout : Math.max(1, Math.min(timeout, Math.ceil((expires - now) / 1000)))
+
+/** Everything of a rule but its addresses. */
+function matchOf(spec: RuleSpec, family: Family): string {
   const matches: string[] = []
   if (spec.users !== undefined) matches.push(`meta skuid { ${spec.users.join(', ')} }`)
   const ported = spec.ports.length > 0 || spec.sourcePort !== undefined

@@ -11,6 +11,8 @@ const BLOCKED = 3
 
 /** In a judged packet's generation bits: its connection was approved by an earlier policy. */
 const KNOWN = 1
+/** The same bits: it speaks with a resolver. */
+const NAMES = 2
 
 /** Generations run from 1 to 15 and start over; 0 stands for an approval that is not remembered. */
 export const GENERATIONS = 15
@@ -24,6 +26,8 @@ export interface Marks {
   readonly judge: number
   /** Set beside `judge` on a packet whose connection an earlier policy approved. */
   readonly known: number
+  /** Set beside `judge` on a packet to or from a resolver, which has a queue of its own. */
+  readonly names: number
   readonly blocked: number
   /** Approved, in any generation: compare under `stateMask`. */
   readonly approved: number
@@ -42,6 +46,7 @@ export function marksOf(mask: number, generation: number): Marks {
     stateMask: at(3, 0),
     judge: at(JUDGE, 0),
     known: at(0, KNOWN),
+    names: at(0, NAMES),
     blocked: at(BLOCKED, 0),
     approved: at(APPROVED, 0),
     approvedOnce: at(APPROVED, ONCE),

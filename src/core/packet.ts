@@ -92,7 +92,13 @@ export class Packet {
   /** 0 unless ICMP in IPv4 or ICMPv6 in IPv6. */
   icmpType = 0
   icmpCode = 0
-  /** Index, in the bytes given to `decode`, of the first byte behind the transport header. */
+  /** What was given to `decode`. */
+  bytes: Uint8Array = new Uint8Array()
+  /** Whether the kernel will not cut it into several packets any more: its owner says so. */
+  single = false
+  /** Index, in `bytes`, of the transport header. */
+  transportOffset = 0
+  /** Index, in `bytes`, of the first byte behind the transport header. */
   payloadOffset = 0
   /** Index behind the last captured byte of the payload. */
   payloadEnd = 0
@@ -114,6 +120,7 @@ export function decode(
   packet: Packet,
 ): Malformed | undefined {
   reset(packet)
+  packet.bytes = bytes
   if (start >= end) return 'truncated'
   const version = bytes[start]! >> 4
   if (version === 4) return decodeIpv4(bytes, start, end, fullLength, packet)
@@ -129,6 +136,7 @@ function reset(packet: Packet): void {
   packet.tcpFlags = 0
   packet.icmpType = 0
   packet.icmpCode = 0
+  packet.transportOffset = 0
   packet.payloadOffset = 0
   packet.payloadEnd = 0
   for (let i = 0; i < 4; i++) {
@@ -266,6 +274,7 @@ function skipExtensionHeader(bytes: Uint8Array, packet: Packet): Malformed | und
 /** `realEnd` is where the packet ends, captured or not. */
 function decodeTransport(bytes: Uint8Array, realEnd: number, packet: Packet): Malformed | undefined {
   const protocol = packet.protocol
+  packet.transportOffset = packet.payloadOffset
   if (protocol === IPPROTO_TCP) return decodeTcp(bytes, realEnd, packet)
   if (protocol === IPPROTO_UDP) return decodeUdp(bytes, realEnd, packet)
   // Each only means anything in its own family; in the other one it is a protocol like any other.

@@ -1,5 +1,8 @@
 import { PrefixSet } from './addresses.js'
 import { answersClient, type Inbound, type Sender } from './answers.js'
+import { type Asking, mayAsk } from './asking.js'
+import { HostSet } from './host-set.js'
+import { NameTable } from './name-table.js'
 import type { Packet } from './packet.js'
 import {
   type Family,
@@ -21,6 +24,7 @@ import {
  * - `session`: it answers an established-inbound session that conntrack does not know
  * - `callback`: it opens a connection back to the client of a service that has such callbacks
  * - `resolver`, `time`, `dhcp`: the host's own infrastructure
+ * - `name-not-allowed`: it asks a resolver for a name outside the allowlist, and names are enforced
  * - `mirror`: an update mirror, its port, and a user who updates
  * - `rule`: an `allow` entry of the operator
  * - `not-allowlisted`: nothing allows it
@@ -33,6 +37,7 @@ export const REASONS = [
   'resolver',
   'time',
   'dhcp',
+  'name-not-allowed',
   'mirror',
   'rule',
   'not-allowlisted',
@@ -56,6 +61,8 @@ export interface RuleSpec {
   readonly prefixes: readonly Prefix[]
   /** Host names whose addresses are added as they are learned. */
   readonly names: readonly string[]
+  /** The same for all names below these domains: `example.org` stands for `*.example.org`. */
+  readonly domains: readonly string[]
   /** Milliseconds since the epoch: from then on the rule is void. */
   readonly expires?: number | undefined
   readonly origin?: Origin | undefined
@@ -66,8 +73,10 @@ export interface Rule {
   readonly spec: RuleSpec
   /** The fixed prefixes of the rule. */
   readonly fixed: PrefixSet
-  /** The addresses that its names have now. Swapped whole when they change. */
-  hosts: PrefixSet
+  /** The addresses that its names have now. */
+  readonly hosts: HostSet
+  /** Those that they had: a connection from that time goes on, and no new one begins. */
+  readonly former: HostSet
   readonly accept: Decision
 }
 
@@ -85,6 +94,10 @@ export interface Policy {
   readonly mode: 'observe' | 'enforce'
   readonly canary: Endpoint | undefined
   readonly rules: readonly Rule[]
+  /** The rules by their names and domains. */
+  readonly names: NameTable<Rule>
+  /** undefined: any name may be asked for. */
+  readonly asking: Asking | undefined
 }
 
 export interface Endpoint {
@@ -106,11 +119,25 @@ export const SESSION = decision('accept', 'session')
 /** Accepted, and not remembered: whoever forges SYNs must not fill what remembers. */
 export const HANDSHAKE = decision('accept', 'session', undefined, false)
 export const CALLBACK = decision('accept', 'callback')
+export const NAME_NOT_ALLOWED = decision('block', 'name-not-allowed')
 export const NOT_ALLOWLISTED = decision('block', 'not-allowlisted')
+
+/** Makes a policy of rules. `asking` says what may be asked for besides the names of the rules. */
+export function assemble({ asking, ...rest }: Omit<Policy, 'names'>): Policy {
+  const names = new NameTable<Rule>()
+  for (const rule of rest.rules) names.add(rule.spec.names, rule.spec.domains, rule)
+  const own = asking && { ...asking, isAllowed: (name: string) => names.has(name) || asking.isAllowed(name) }
+  return { ...rest, names, asking: own }
+}
 
 /** Makes a rule, which knows no address of its names yet. */
 export function compile(spec: RuleSpec): Rule {
-  const rule = { spec, fixed: PrefixSet.of(spec.prefixes), hosts: PrefixSet.empty } as Rule
+  const rule = {
+    spec,
+    fixed: PrefixSet.of(spec.prefixes),
+    hosts: new HostSet(),
+    former: new HostSet(),
+  } as Rule
   return Object.assign(rule, { accept: decision('accept', spec.reason, rule, remembers(spec)) })
 }
 
@@ -140,9 +167,14 @@ export function decide(
   const { rules } = policy
   for (let i = 0; i < rules.length; i++) {
     const candidate = rules[i]!
-    if (fits(candidate, packet, sender, now)) return candidate.accept
+    if (fits(candidate, packet, sender, now)) return asked(candidate, packet, policy.asking)
   }
   return NOT_ALLOWLISTED
+}
+
+function asked({ spec, accept }: Rule, packet: Packet, asking: Asking | undefined): Decision {
+  if (spec.reason !== 'resolver' || asking === undefined) return accept
+  return mayAsk(packet, asking) ? accept : NAME_NOT_ALLOWED
 }
 
 function isFor(packet: Packet, endpoint: Endpoint): boolean {
@@ -158,14 +190,15 @@ function isFor(packet: Packet, endpoint: Endpoint): boolean {
   )
 }
 
-function fits({ spec, fixed, hosts }: Rule, packet: Packet, sender: Sender, now: number): boolean {
+function fits({ spec, fixed, hosts, former }: Rule, packet: Packet, sender: Sender, now: number): boolean {
   const { family, destination } = packet
   if (!fitsProtocol(spec.protocol, packet)) return false
   if (spec.ports.length > 0 && !fitsPort(spec.ports, packet)) return false
   if (spec.sourcePort !== undefined && spec.sourcePort !== packet.sourcePort) return false
   if (spec.users !== undefined && !fitsUser(spec.users, sender)) return false
   if (spec.expires !== undefined && spec.expires <= now) return false
-  return fixed.has(family, destination) || hosts.has(family, destination)
+  if (fixed.has(family, destination) || hosts.has(family, destination)) return true
+  return sender.known && former.has(family, destination)
 }
 
 function fitsProtocol(wanted: Protocol, { protocol, family }: Packet): boolean {
@@ -189,10 +222,26 @@ function fitsUser(users: readonly number[], sender: Sender): boolean {
  */
 export function tightens(before: Policy, after: Policy): boolean {
   if (before.mode === 'observe' && after.mode === 'enforce') return true
-  const kept = new Set(after.rules.map(identity))
-  return before.rules.some((rule) => !kept.has(identity(rule)))
+  const kept = new Map(after.rules.map(({ spec }) => [conditions(spec), new Set(places(spec))]))
+  return before.rules.some(({ spec }) => {
+    const left = kept.get(conditions(spec))
+    return left === undefined || places(spec).some((place) => !left.has(place))
+  })
 }
 
-function identity({ spec: { origin: _origin, prefixes, ...rest } }: Rule): string {
-  return JSON.stringify([rest, prefixes.map(({ family, words, length }) => [family, ...words, length])])
+/** All of a rule but where it leads, and where it was written. */
+function conditions({
+  origin: _origin,
+  prefixes: _prefixes,
+  names: _names,
+  domains: _domains,
+  ...rest
+}: RuleSpec) {
+  return JSON.stringify(rest)
 }
+
+const places = ({ prefixes, names, domains }: RuleSpec): string[] => [
+  ...prefixes.map(({ family, words, length }) => `${family} ${words.join()} ${length}`),
+  ...names,
+  ...domains.map((domain) => `*.${domain}`),
+]

@@ -1,6 +1,6 @@
 /** What the kernel's rules are made from, besides the policy. */
 import type { Pressure } from './pressure.js'
-import type { Connection, Family, Words } from './types.js'
+import type { Connection } from './types.js'
 
 /** How packets get from the kernel to the service: by nftables itself, or by a rule of xtables beside it. */
 export type QueueForm = 'native' | 'xtables'
@@ -17,6 +17,8 @@ export interface RulesetOptions {
   /** Seconds after which an untracked UDP client that is silent is none any more. */
   readonly udpTimeout: number
   readonly pressure: Pressure
+  /** Whether the service sees the questions to resolvers and their answers, in a queue of their own. */
+  readonly watchNames: boolean
   /** Whether there are connections that this host has opened before the policy was in force. */
   readonly hasOpened: boolean
 }
@@ -34,12 +36,3 @@ export interface SocketFacts {
   /** TCP connections that this host has opened before the policy was in force: no answers come from them. */
   readonly opened: readonly Connection[]
 }
-
-/** An address that a name of a rule has now. */
-export interface Host {
-  readonly family: Family
-  readonly words: Words
-}
-
-/** The addresses that each rule's names have now, by the rule's name. */
-export type Hosts = ReadonlyMap<string, readonly Host[]>

@@ -4,16 +4,17 @@
  * the service, `verdict` does what the service said. What comes out of it unjudged, because the service is
  * dead or its queue full, meets `undecided`: the kernel's own copy of the allowlist.
  */
-import { enqueue, judge, LOOPBACK, toBeJudged, verdict } from './chains.js'
-import { fallbackOf, hostElements, setName } from './fallback.js'
+import { answer, enqueue, judge, LOOPBACK, question, toBeJudged, verdict } from './chains.js'
+import { fallbackOf, hasHostSets, hostSetName, hostsText, hostTimeoutOf, prefixSet } from './fallback.js'
 import { marksOf } from './marks.js'
 import type { Policy } from './policy.js'
-import type { Host, Hosts, QueueForm, RulesetOptions, SocketFacts } from './ruleset-options.js'
+import type { QueueForm, RulesetOptions, SocketFacts } from './ruleset-options.js'
 import { addressText } from './text.js'
-import { type Connection, FAMILIES, type Family } from './types.js'
+import { type Connection, FAMILIES, type Family, type Host } from './types.js'
 import { arrive, leave, noteClient, SOCKET_SETS, UNTRACKED } from './untracked.js'
 
-export type { Host, Hosts, QueueForm, RulesetOptions, ServicePorts, SocketFacts } from './ruleset-options.js'
+export { namesQueue } from './chains.js'
+export type { QueueForm, RulesetOptions, ServicePorts, SocketFacts } from './ruleset-options.js'
 
 export const TABLE = 'inet checkvalve'
 
@@ -32,21 +33,24 @@ export type KernelCounter = (typeof COUNTERS)[number]
  * The whole table, for `nft -f -` on a host that has none.
  * @param now milliseconds since the epoch: a rule that expires gets what is left as its timeout
  */
-export function render(policy: Policy, options: RulesetOptions, hosts: Hosts, now: number): string {
+export function render(policy: Policy, options: RulesetOptions, now: number): string {
   const marks = marksOf(options.mask, options.generation)
-  const { sets, fallback } = fallbackOf(policy, options, hosts, now)
+  const { sets, fallback } = fallbackOf(policy, options, now)
   const parts = [
     COUNTERS.map((name) => `counter ${name} { }`),
     SOCKET_SETS,
+    resolverSets(policy),
     ...sets.map((set) => [set]),
     chain('arrive', arrive(options)),
     chain('leave', leave(options.pressure)),
-    chain('judge', judge(marks, options.hasOpened)),
+    chain('judge', judge(marks, options)),
+    plainChain('question', question(marks)),
+    plainChain('answer', answer(marks, options)),
     plainChain('loopback', LOOPBACK),
     plainChain('note_client', noteClient(options.udpTimeout)),
     plainChain('untracked', UNTRACKED),
     plainChain('to_be_judged', toBeJudged(marks)),
-    ...(options.form === 'native' ? [chain('enqueue', enqueue(marks, options.queue))] : []),
+    ...(options.form === 'native' ? [chain('enqueue', enqueue(marks, options))] : []),
     chain('verdict', verdict(marks, options.block)),
     plainChain('undecided', fallback),
   ]
@@ -93,11 +97,78 @@ export function renderSocketFacts({ services, opened }: SocketFacts): string {
 const endsText = ({ family, local, localPort, remote, remotePort }: Connection) =>
   `${addressText(family, local)} . ${localPort} . ${addressText(family, remote)} . ${remotePort}`
 
-/** New addresses of one rule's names: the commands that put them in the place of the old ones. */
-export function renderHosts(index: number, hosts: readonly Host[], timeout: number): string {
-  return FAMILIES.flatMap((family) =>
-    refill(`${setName(index)}_hosts${family}`, hostElements(hosts, family, timeout)),
-  ).join('\n')
+/** What has changed of the addresses of a rule's names, since the kernel was told last. */
+export interface HostChanges {
+  /** New ones, and those whose time in the kernel must begin anew. */
+  readonly added: readonly Host[]
+  readonly removed: readonly Host[]
+}
+
+/** nft takes elements in the thousands: what is more goes into further commands. */
+const ELEMENTS_AT_ONCE = 2000
+
+/**
+ * The commands that bring changes into the sets of the rule at `index`. To delete what a timeout has taken away would be
+ * an error, and to add what is there would not renew its timeout: so all is added, deleted, added.
+ * @param now milliseconds since the epoch
+ */
+export function renderHostChanges(
+  { rules }: Policy,
+  index: number,
+  changes: HostChanges,
+  { hostTimeout }: Pick<RulesetOptions, 'hostTimeout'>,
+  now: number,
+): string[] {
+  const { spec } = rules[index]!
+  if (!hasHostSets(spec, now)) return []
+  return FAMILIES.flatMap((family) => {
+    const fresh = changes.added.filter((host) => host.family === family)
+    const all = [...changes.removed.filter((host) => host.family === family), ...fresh]
+    return [
+      ...elements('add', index, family, all),
+      ...elements('delete', index, family, all),
+      ...elements('add', index, family, fresh, hostTimeoutOf(spec, hostTimeout, now)),
+    ]
+  })
+}
+
+/** All addresses of all rules, for a table that has none of them. */
+export function renderHosts({ rules }: Policy, { hostTimeout }: RulesetOptions, now: number): string[] {
+  return rules.flatMap(({ spec, hosts }, index) => {
+    if (!hasHostSets(spec, now)) return []
+    const all = [...hosts]
+    const timeout = hostTimeoutOf(spec, hostTimeout, now)
+    return FAMILIES.flatMap((family) =>
+      elements(
+        'add',
+        index,
+        family,
+        all.filter((host) => host.family === family),
+        timeout,
+      ),
+    )
+  })
+}
+
+function elements(
+  verb: 'add' | 'delete',
+  index: number,
+  family: Family,
+  hosts: readonly Host[],
+  timeout?: number,
+): string[] {
+  const lines: string[] = []
+  for (let at = 0; at < hosts.length; at += ELEMENTS_AT_ONCE) {
+    const texts = hostsText(hosts.slice(at, at + ELEMENTS_AT_ONCE), timeout)
+    lines.push(`${verb} element ${TABLE} ${hostSetName(index, family)} { ${texts.join(', ')} }`)
+  }
+  return lines
+}
+
+/** Whom the rules take for a resolver of this host. */
+const resolverSets = ({ rules }: Policy): string[] => {
+  const prefixes = rules.flatMap(({ spec }) => (spec.reason === 'resolver' ? spec.prefixes : []))
+  return FAMILIES.map((family) => prefixSet(`resolvers${family}`, family, prefixes))
 }
 
 const HOOKS: Record<string, string> = {
@@ -109,7 +180,15 @@ const HOOKS: Record<string, string> = {
 }
 
 /** Chains that others jump to. */
-const PLAIN_CHAINS = ['note_client', 'loopback', 'untracked', 'to_be_judged', 'undecided']
+const PLAIN_CHAINS = [
+  'note_client',
+  'question',
+  'answer',
+  'loopback',
+  'untracked',
+  'to_be_judged',
+  'undecided',
+]
 
 const indent = (line: string) => `  ${line}`
 const chain = (name: string, rules: string[]) => [

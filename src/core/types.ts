@@ -13,6 +13,12 @@ export const familyBits = (family: Family): 32 | 128 => (family === 4 ? 32 : 128
  */
 export type Words = Uint32Array
 
+/** A single address. */
+export interface Host {
+  readonly family: Family
+  readonly words: Words
+}
+
 /** A network prefix: `length` is in bits, 0 to 32 or 0 to 128. Bits behind the length are 0. */
 export interface Prefix {
   readonly family: Family

@@ -46,8 +46,9 @@ const TO_CLIENT = {
 const update = (family: Family, seconds: number) =>
   `update @clients${family} { ${FROM_CLIENT[family]} timeout ${Math.ceil(seconds)}s }`
 
-export function arrive({ udpTimeout, pressure }: RulesetOptions): string[] {
+export function arrive({ udpTimeout, pressure, watchNames }: RulesetOptions): string[] {
   return [
+    ...(watchNames ? ['iif != "lo" meta l4proto { tcp, udp } th sport 53 jump answer'] : []),
     ...(pressure === 'none' ? [] : ['iif "lo" notrack accept']),
     ...(pressure === 'full' ? FAMILIES.flatMap((family) => unfollowed(family, udpTimeout)) : []),
     'ct state untracked jump note_client',

@@ -1,11 +1,11 @@
 import { marksOf } from '../core/marks.js'
 import type { Policy, Rule } from '../core/policy.js'
 import {
-  type Host,
-  type Hosts,
+  type HostChanges,
   type QueueForm,
   type RulesetOptions,
   render,
+  renderHostChanges,
   renderHosts,
   renderSocketFacts,
   renderUpdate,
@@ -15,7 +15,7 @@ import {
 import { RulesetGeneration } from './generation.js'
 import { accepts, listTable, load, presentSets, removeTable } from './nft.js'
 import { Turns } from './turns.js'
-import { addQueueRule, hasQueueRule, queueRule, removeQueueRule } from './xtables.js'
+import { addQueueRule, hasQueueRule, type QueueRule, queueRules, removeQueueRule } from './xtables.js'
 
 /** What of the ruleset does not change while the service runs. */
 export type FirewallOptions = Pick<RulesetOptions, 'form' | 'queue' | 'mask'>
@@ -24,9 +24,12 @@ export type FirewallOptions = Pick<RulesetOptions, 'form' | 'queue' | 'mask'>
 export interface Loaded {
   readonly policy: Policy
   readonly options: Omit<RulesetOptions, 'hasOpened'>
-  readonly hosts: Hosts
   readonly facts: SocketFacts
 }
+
+/** Whether the kernel has a copy of the allowlist at all. */
+const hasFallbackSets = ({ policy, options }: Loaded) =>
+  policy.mode === 'enforce' && options.fallback === 'static'
 
 const hasOpened = ({ opened }: SocketFacts) => opened.length > 0
 
@@ -36,7 +39,7 @@ const LOOKS_BETWEEN_CHECKS = 10
 /** The kernel's half of the valve in this network namespace. Its changes happen one after the other. */
 export class Firewall {
   readonly form: QueueForm
-  readonly #queueRule: readonly string[] | undefined
+  readonly #queueRules: readonly QueueRule[]
   readonly #generation: RulesetGeneration
   readonly #now: () => number
   readonly #turns = new Turns()
@@ -51,8 +54,8 @@ export class Firewall {
   constructor(options: FirewallOptions, now: () => number, onChange: () => void) {
     const { form, queue, mask } = options
     this.form = form
-    // The rule does not depend on the generation of the policy.
-    this.#queueRule = form === 'xtables' ? queueRule(marksOf(mask, 1), queue) : undefined
+    // The rules do not depend on the generation of the policy.
+    this.#queueRules = form === 'xtables' ? queueRules(marksOf(mask, 1), queue) : []
     this.#now = now
     this.#generation = new RulesetGeneration(onChange)
   }
@@ -62,15 +65,17 @@ export class Firewall {
     return this.#turns.take(() => this.#apply(loaded))
   }
 
-  /** New addresses of the names of the rule at `index`. @throws CommandError (rejects) */
-  setHosts(index: number, rule: Rule, hosts: readonly Host[]): Promise<void> {
+  /** What has changed of the addresses of rules' names. Rules of another policy are passed over. @throws CommandError (rejects) */
+  changeHosts(changes: ReadonlyMap<Rule, HostChanges>): Promise<void> {
     return this.#turns.take(async () => {
-      // A reload that came first has loaded them already.
-      if (this.#loaded?.policy.rules[index] !== rule) return
+      if (!this.#loaded || !hasFallbackSets(this.#loaded)) return
       const { options, policy } = this.#loaded
-      this.#loaded = { ...this.#loaded, hosts: new Map(this.#loaded.hosts).set(rule.spec.name, hosts) }
-      if (policy.mode === 'observe' || options.fallback !== 'static') return
-      await load(renderHosts(index, hosts, options.hostTimeout))
+      const now = this.#now()
+      const commands = policy.rules.flatMap((rule, index) => {
+        const change = changes.get(rule)
+        return change ? renderHostChanges(policy, index, change, options, now) : []
+      })
+      if (commands.length > 0) await load(commands.join('\n'))
     })
   }
 
@@ -96,9 +101,9 @@ export class Firewall {
     return this.#turns.take(async () => {
       const generation = await this.#generation.read()
       this.#looks++
-      const due = this.#queueRule !== undefined && this.#looks % LOOKS_BETWEEN_CHECKS === 0
+      const due = this.#queueRules.length > 0 && this.#looks % LOOKS_BETWEEN_CHECKS === 0
       if (!this.#loaded || (generation === this.#verifiedGeneration && !due)) return 'intact'
-      const intact = (await listTable()) === this.#listed && (await this.#hasQueueRule())
+      const intact = (await listTable()) === this.#listed && (await this.#hasQueueRules())
       if (!intact) await this.#apply(this.#loaded)
       this.#verifiedGeneration = intact ? generation : -1
       return intact ? 'intact' : 'restored'
@@ -115,7 +120,7 @@ export class Firewall {
     return this.#turns.take(async () => {
       this.#loaded = undefined
       await removeTable()
-      if (this.#queueRule) await removeQueueRule(this.#queueRule)
+      await this.#removeQueueRules()
     })
   }
 
@@ -124,18 +129,20 @@ export class Firewall {
   }
 
   async #apply(loaded: Loaded): Promise<void> {
-    const { policy, options, hosts, facts } = loaded
-    const rules = render(policy, { ...options, hasOpened: hasOpened(facts) }, hosts, this.#now())
+    const { policy, facts } = loaded
+    const options = { ...loaded.options, hasOpened: hasOpened(facts) }
+    const now = this.#now()
     const factsText = renderSocketFacts(facts)
-    const text = `${rules}${factsText}\n`
+    const hosts = hasFallbackSets(loaded) ? renderHosts(policy, options, now) : []
+    const text = [render(policy, options, now), factsText, ...hosts, ''].join('\n')
     const sets = await presentSets()
-    // The queue rule first: until the table marks packets, it matches none.
-    if (this.#queueRule) await addQueueRule(this.#queueRule)
+    // The queue rules first: until the table marks packets, they match none.
+    for (const rule of this.#queueRules) await addQueueRule(rule)
     try {
       await load(sets === undefined ? text : renderUpdate(text, options.form, sets))
     } catch (error) {
       // Nothing of ours was there before, and nothing of ours stays.
-      if (sets === undefined && this.#queueRule) await removeQueueRule(this.#queueRule)
+      if (sets === undefined) await this.#removeQueueRules()
       throw error
     }
     this.#loaded = loaded
@@ -143,8 +150,13 @@ export class Firewall {
     this.#listed = await listTable()
   }
 
-  async #hasQueueRule(): Promise<boolean> {
-    return this.#queueRule === undefined || (await hasQueueRule(this.#queueRule))
+  async #hasQueueRules(): Promise<boolean> {
+    for (const rule of this.#queueRules) if (!(await hasQueueRule(rule))) return false
+    return true
+  }
+
+  async #removeQueueRules(): Promise<void> {
+    for (const rule of this.#queueRules) await removeQueueRule(rule)
   }
 }
 

@@ -2,9 +2,9 @@
  * What every host needs beside its mirrors: its resolvers and its time servers, as the host's own files name
  * them. Pure parsers, and one function that reads the files.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseAddress, parseDestination } from '../addressing.js'
+import { parseAddress, parseDestination, parseHostName } from '../addressing.js'
 import { type Destination, familyBits, type Prefix } from '../core/types.js'
 import { createUsers, type UserLookup } from '../users.js'
 
@@ -38,6 +38,16 @@ export function parseResolvConf(text: string): Prefix[] {
 export const usesStub = (text: string): boolean =>
   [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].some(([, address]) => STUBS.has(address!))
 
+/** The domains that a resolver appends to names: those of the last `search` or `domain` line. */
+export function parseSearchDomains(text: string): string[] {
+  const lines = [...text.matchAll(/^\s*(?:search|domain)\s+([^#;\n]*)/gm)]
+  const written = lines.at(-1)?.[1]?.trim().split(/\s+/) ?? []
+  return written.flatMap((domain) => {
+    const name = parseHostName(domain.replace(/\.$/, ''))
+    return name.ok ? [name.value] : []
+  })
+}
+
 /** Time servers of `NTP=`, `FallbackNTP=`, `server`, `pool` and `peer` lines. */
 export function parseTimeServers(text: string): Destination[] {
   const written = text.split('\n').flatMap((line) => {
@@ -55,8 +65,14 @@ export function parseTimeServers(text: string): Destination[] {
 /** Those who may speak DHCP: root, and the users that clients drop to. A low port alone proves nothing everywhere. */
 const DHCP_USERS = ['root', 'systemd-network', 'dhcpcd', '_dhcp', 'dhcp']
 
+/** The users of resolvers that run on the host itself, and ask others. */
+const RESOLVER_USERS = ['systemd-resolve', 'unbound', 'dnsmasq', 'bind', 'named', 'pdns', 'knot-resolver']
+
 export interface Infrastructure {
   readonly resolvers: readonly Prefix[]
+  readonly searchDomains: readonly string[]
+  /** Ids of the users of the host's own resolvers. */
+  readonly resolverUsers: readonly number[]
   /** Ids of the users under which this host's DHCP client may run. */
   readonly dhcpUsers: readonly number[]
   readonly timeServers: readonly Destination[]
@@ -68,12 +84,32 @@ export interface Infrastructure {
  */
 export function readInfrastructure(root = '/', idOf: UserLookup = knownUsers()): Infrastructure {
   const resolvConf = read(join(root, RESOLV_CONF))
-  const upstream = usesStub(resolvConf) ? parseResolvConf(read(join(root, RESOLVED_UPSTREAM))) : []
+  const upstream = usesStub(resolvConf) ? read(join(root, RESOLVED_UPSTREAM)) : ''
   const timeTexts = TIME_FILES.flatMap((path) => textsOf(join(root, path)))
   return {
-    resolvers: [...parseResolvConf(resolvConf), ...upstream],
+    resolvers: [...parseResolvConf(resolvConf), ...parseResolvConf(upstream)],
+    searchDomains: [...new Set([...parseSearchDomains(resolvConf), ...parseSearchDomains(upstream)])],
+    resolverUsers: RESOLVER_USERS.flatMap((name) => idOf(name) ?? []),
     dhcpUsers: DHCP_USERS.flatMap((name) => idOf(name) ?? []),
     timeServers: timeTexts.flatMap(parseTimeServers),
+  }
+}
+
+/** Changes when one of the files that `readInfrastructure` reads does. */
+export function infrastructureFingerprint(root = '/'): string {
+  return [RESOLV_CONF, RESOLVED_UPSTREAM, ...TIME_FILES].flatMap((path) => stamps(join(root, path))).join()
+}
+
+/** The identity, length and time of a file, or those of all files of a folder. */
+function stamps(path: string): string[] {
+  try {
+    const { ino, size, mtimeMs } = statSync(path)
+    const own = `${ino} ${size} ${mtimeMs}`
+    return path.endsWith('/')
+      ? [own, ...readdirSync(path).flatMap((name) => stamps(join(path, name)))]
+      : [own]
+  } catch {
+    return ['none']
   }
 }
 

@@ -1,84 +1,61 @@
-import type { Host } from '../core/ruleset.js'
+/** Asks for names again and again, so that their addresses are known before anybody needs them. */
 
-/** What a resolver says of a name: its addresses, and for how many seconds they may be kept. */
-export interface Answer {
-  readonly hosts: readonly Host[]
-  readonly ttl: number
-}
-
-export interface NameWatcherOptions {
-  /** Asks once. Rejects, or finds no address, where it fails. */
+export interface WatcherOptions<Answer> {
+  /** Asks once. Rejects where nobody answers, or where the answer is none. */
   readonly resolve: (name: string) => Promise<Answer>
-  /** The addresses of a name have changed. */
-  readonly onChange: (name: string) => void
+  readonly onAnswer: (name: string, answer: Answer) => void
   readonly onFailure: (name: string, error: unknown) => void
-  readonly onSuccess?: (name: string) => void
-  /** Milliseconds since the epoch. */
-  readonly now: () => number
+  /** Seconds for which an answer may be kept. */
+  readonly ttlOf: (answer: Answer) => number
   /** 0 to 1. */
   readonly random: () => number
 }
 
-interface Known {
-  readonly host: Host
-  readonly key: string
-  /** Milliseconds since the epoch; the newest answer of a name never expires. */
-  expires: number
-}
-
 interface Watched {
-  known: Known[]
   failures: number
   timer: NodeJS.Timeout | undefined
 }
 
-/** Addresses of one name at most, the newest kept: rotating answers must not grow without end. */
-const HOSTS_AT_MOST = 64
 /** Seconds between two questions: an answer's TTL, but within these. */
 const SHORTEST_S = 5
 const LONGEST_S = 3600
-/** An address that is no longer answered stays this long: programs keep answers, too. */
-const GRACE_S = 300
 const BACKOFF_S = [1, 2, 5, 10, 30, 60] as const
 const QUESTIONS_AT_ONCE = 16
 
 /**
- * Keeps the addresses of host names current. Each name is asked again when its answer's time is up (with some
- * jitter, so that many hosts do not ask at once). A failure changes nothing: the last good addresses stay.
+ * Each name is asked for again when its answer's time is up (with some jitter, so that many hosts do not ask at once), and
+ * after a failure sooner.
  */
-export class NameWatcher {
-  readonly #options: NameWatcherOptions
+export class NameWatcher<Answer> {
+  readonly #options: WatcherOptions<Answer>
   readonly #watched = new Map<string, Watched>()
   #asking = 0
   readonly #waiting: (() => void)[] = []
 
-  constructor(options: NameWatcherOptions) {
+  constructor(options: WatcherOptions<Answer>) {
     this.#options = options
   }
 
-  /** Watches just these names from now on. Settles when each new one was asked once, well or not. */
+  /** Watches just these names from now on. Settles when each new one was asked for once, well or not. */
   async watch(names: Iterable<string>): Promise<void> {
     const wanted = new Set(names)
     for (const name of this.#watched.keys()) if (!wanted.has(name)) this.#forget(name)
     const fresh = [...wanted].filter((name) => !this.#watched.has(name))
-    for (const name of fresh) this.#watched.set(name, { known: [], failures: 0, timer: undefined })
+    for (const name of fresh) this.#watched.set(name, { failures: 0, timer: undefined })
     await Promise.all(fresh.map((name) => this.#ask(name)))
   }
 
-  /** The addresses of a name now; none where it is not watched or was never answered. */
-  hosts(name: string): readonly Host[] {
-    return this.#watched.get(name)?.known.map(({ host }) => host) ?? []
+  /** Whether a name is watched. */
+  has(name: string): boolean {
+    return this.#watched.has(name)
   }
 
-  /** All that is known, to be kept across a restart. */
-  snapshot(): Record<string, readonly Host[]> {
-    return Object.fromEntries([...this.#watched.keys()].map((name) => [name, this.hosts(name)]))
-  }
-
-  /** Takes over what an earlier run knew, before the first answers. */
-  restore(name: string, hosts: readonly Host[]): void {
-    const watched = this.#watched.get(name)
-    if (watched && watched.known.length === 0) watched.known = this.#merge([], { hosts, ttl: 0 })
+  /** Asks for a name once, now, watched or not. Settles when it was answered, well or not; a failure is nobody's news. */
+  ask(name: string): Promise<void> {
+    return this.#options.resolve(name).then(
+      (answer) => this.#options.onAnswer(name, answer),
+      () => {},
+    )
   }
 
   stop(): void {
@@ -94,19 +71,13 @@ export class NameWatcher {
     await this.#turn()
     try {
       // Not one that was given up while it waited for its turn.
-      if (this.#watched.has(name)) this.#learn(name, await this.#answer(name))
+      if (this.#watched.has(name)) this.#learn(name, await this.#options.resolve(name))
     } catch (error) {
       this.#fail(name, error)
     } finally {
       this.#asking--
       this.#waiting.shift()?.()
     }
-  }
-
-  async #answer(name: string): Promise<Answer> {
-    const answer = await this.#options.resolve(name)
-    if (answer.hosts.length === 0) throw new Error('it has no address')
-    return answer
   }
 
   async #turn(): Promise<void> {
@@ -118,28 +89,17 @@ export class NameWatcher {
   #learn(name: string, answer: Answer): void {
     const watched = this.#watched.get(name)
     if (!watched) return
-    const before = keysOf(watched.known)
-    watched.known = this.#merge(watched.known, answer)
     watched.failures = 0
-    this.#options.onSuccess?.(name)
-    if (keysOf(watched.known) !== before) this.#options.onChange(name)
-    this.#again(name, watched, Math.min(LONGEST_S, Math.max(SHORTEST_S, answer.ttl)))
-  }
-
-  #merge(known: readonly Known[], { hosts, ttl }: Answer): Known[] {
-    const now = this.#options.now()
-    const expires = now + (Math.max(ttl, SHORTEST_S) + GRACE_S) * 1000
-    const fresh = new Map(hosts.map((host) => [keyOf(host), { host, key: keyOf(host), expires }]))
-    const older = known.filter(({ key, expires }) => !fresh.has(key) && expires > now)
-    return [...fresh.values(), ...older].slice(0, HOSTS_AT_MOST)
+    this.#again(name, watched, Math.min(LONGEST_S, Math.max(SHORTEST_S, this.#options.ttlOf(answer))))
+    this.#options.onAnswer(name, answer)
   }
 
   #fail(name: string, error: unknown): void {
     const watched = this.#watched.get(name)
     if (!watched) return
     const seconds = BACKOFF_S[Math.min(watched.failures++, BACKOFF_S.length - 1)]!
-    this.#options.onFailure(name, error)
     this.#again(name, watched, seconds)
+    this.#options.onFailure(name, error)
   }
 
   /** Up to a tenth earlier or later. */
@@ -150,12 +110,3 @@ export class NameWatcher {
     watched.timer.unref()
   }
 }
-
-const keyOf = ({ family, words }: Host): string => `${family} ${words.join()}`
-
-/** Answers rotate: their order says nothing. */
-const keysOf = (known: readonly Known[]) =>
-  known
-    .map(({ key }) => key)
-    .sort()
-    .join()

@@ -1,40 +1,91 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+/** What is known of mirrors, kept for the next start. */
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseAddress } from '../addressing.js'
-import type { Host } from '../core/ruleset.js'
 import { addressText } from '../core/text.js'
+import type { Host } from '../core/types.js'
 import { makeFolder } from '../folder.js'
+import type { Target } from './message.js'
 
 const FILE = 'addresses.json'
 
-/** Keeps the addresses of names for the next start, whole or not at all. @throws Error of node:fs */
-export function writeState(directory: string, known: Readonly<Record<string, readonly Host[]>>): void {
-  const written = Object.fromEntries(
-    Object.entries(known).map(([name, hosts]) => [
-      name,
-      hosts.map((host) => addressText(host.family, host.words)),
-    ]),
-  )
+/** An address, and until when it counts: milliseconds since the epoch. */
+export interface Kept {
+  readonly host: Host
+  readonly expires: number
+}
+
+export interface State {
+  readonly names: ReadonlyMap<string, readonly Kept[]>
+  /** Targets of SRV names. */
+  readonly services: ReadonlyMap<string, readonly Target[]>
+}
+
+/** Keeps it, whole or not at all. @throws Error of node:fs */
+export function writeState(directory: string, { names, services }: State): void {
+  const written = {
+    names: Object.fromEntries([...names].map(writtenName)),
+    services: Object.fromEntries(services),
+  }
   makeFolder(directory)
   const path = join(directory, FILE)
-  writeFileSync(`${path}.new`, `${JSON.stringify(written, null, 2)}\n`, { mode: 0o640 })
+  const file = openSync(`${path}.new`, 'w', 0o640)
+  try {
+    writeFileSync(file, `${JSON.stringify(written, null, 1)}\n`)
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
   renameSync(`${path}.new`, path)
 }
 
+const writtenName = ([name, entries]: readonly [string, readonly Kept[]]) =>
+  [
+    name,
+    entries.map(({ host, expires }) => ({
+      address: addressText(host.family, host.words),
+      expires: new Date(expires).toISOString(),
+    })),
+  ] as const
+
 /** What was kept; what cannot be read counts as nothing. */
-export function readState(directory: string): Map<string, Host[]> {
-  try {
-    const written = JSON.parse(readFileSync(join(directory, FILE), 'utf8')) as Record<string, unknown>
-    return new Map(Object.entries(written).map(([name, texts]) => [name, hostsOf(texts)]))
-  } catch {
-    return new Map()
+export function readState(directory: string): State {
+  const written = read(join(directory, FILE))
+  return {
+    names: new Map(
+      entriesOf(written.names).map(([name, entries]) => [name, listOf(entries).flatMap(keptOf)]),
+    ),
+    services: new Map(
+      entriesOf(written.services).map(([name, targets]) => [name, listOf(targets).flatMap(targetOf)]),
+    ),
   }
 }
 
-function hostsOf(texts: unknown): Host[] {
-  if (!Array.isArray(texts)) return []
-  return texts.flatMap((text) => {
-    const address = parseAddress(String(text))
-    return address.ok ? [address.value] : []
-  })
+type Fields = Readonly<Record<string, unknown>>
+
+function read(path: string): Fields {
+  try {
+    return fieldsOf(JSON.parse(readFileSync(path, 'utf8')))
+  } catch {
+    return {}
+  }
 }
+
+function keptOf(written: unknown): Kept[] {
+  const { address, expires } = fieldsOf(written)
+  const host = parseAddress(String(address))
+  const until = Date.parse(String(expires))
+  return host.ok && !Number.isNaN(until) ? [{ host: host.value, expires: until }] : []
+}
+
+function targetOf(written: unknown): Target[] {
+  const { name, port } = fieldsOf(written)
+  return typeof name === 'string' && typeof port === 'number' && port > 0 && port < 65536
+    ? [{ name, port }]
+    : []
+}
+
+const fieldsOf = (value: unknown): Fields =>
+  typeof value === 'object' && value !== null ? (value as Fields) : {}
+const entriesOf = (value: unknown) => Object.entries(fieldsOf(value))
+const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : [])

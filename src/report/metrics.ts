@@ -5,6 +5,7 @@ import { IPPROTO_TCP, IPPROTO_UDP } from '../core/types.js'
 import type { InboundStatistics } from '../inbound.js'
 import type { ConntrackRoom } from '../kernel/conntrack-room.js'
 import type { QueueStatus } from '../kernel/queue-status.js'
+import type { AnswerStats } from '../resolver-watch.js'
 import type { BlockLogStats } from './blocklog.js'
 import type { VerdictCounts } from './verdicts.js'
 
@@ -18,6 +19,7 @@ export interface MetricSources {
   readonly kernelCounters: () => Promise<ReadonlyMap<KernelCounter, number> | undefined>
   readonly queue: () => QueueStatus | undefined
   readonly inbound: () => InboundStatistics
+  readonly answers: AnswerStats
   readonly conntrack: () => ConntrackRoom | undefined
   /** Addresses and prefixes by the kind of rule. */
   readonly allowlist: () => Iterable<readonly [source: string, entries: number]>
@@ -63,6 +65,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   verdictMetrics(sources, named)
   queueMetrics(sources, named)
   sessionMetrics(sources, named)
+  answerMetrics(sources, named)
   stateMetrics(sources, named)
   return {
     registry,
@@ -158,6 +161,21 @@ function queueMetrics({ queue }: MetricSources, named: Named): void {
     named('queue_user_dropped_total', 'Packets the kernel could not hand over: the receive buffer was full'),
     (metric) => {
       metric.inc(queue()?.userDropped ?? 0)
+    },
+  )
+}
+
+function answerMetrics({ answers }: MetricSources, named: Named): void {
+  counter(
+    {
+      ...named(
+        'answers_total',
+        'Answers of resolvers for allowed names: learned, of them held, of those gone on too early (missed)',
+      ),
+      labelNames: ['outcome'] as const,
+    },
+    (metric) => {
+      for (const [outcome, count] of Object.entries(answers)) metric.inc({ outcome }, count)
     },
   )
 }

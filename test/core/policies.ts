@@ -1,7 +1,7 @@
 /** Policies and options for tests of the ruleset: one of each kind that the text must get right. */
 import { compile, type Policy, type Rule, type RuleSpec } from '../../src/core/policy.js'
-import type { Host, RulesetOptions } from '../../src/core/ruleset.js'
-import type { Prefix } from '../../src/core/types.js'
+import type { RulesetOptions } from '../../src/core/ruleset.js'
+import type { Host, Prefix } from '../../src/core/types.js'
 
 export const NOW = Date.UTC(2027, 0, 1)
 
@@ -24,6 +24,7 @@ const spec = (some: Partial<RuleSpec>): RuleSpec => ({
   ports: [],
   prefixes: [],
   names: [],
+  domains: [],
   ...some,
 })
 

@@ -46,7 +46,9 @@ t.test('a mirror that is known by name', async (t) => {
       async () => (await service.metric('mirror_resolve_failures_total')) > 0,
     )
     t.equal(await status(MOVED), 200)
-    t.match(service.program.stderr, `${NAME} cannot be looked up`)
+    await eventually('the failure is told', async () =>
+      service.program.stderr.includes(`${NAME} cannot be looked up`),
+    )
   })
 
   await t.test('stays reachable by the kernel alone', async (t) => {

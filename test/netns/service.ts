@@ -140,8 +140,13 @@ export class Service {
     rmSync(this.folder, { recursive: true, force: true })
   }
 
+  /** Where it looks for the files of package managers. */
+  get root(): string {
+    return join(this.folder, 'root')
+  }
+
   #argv(): string[] {
-    return [...NODE, MAIN, 'run', '--config', this.config]
+    return [...NODE, MAIN, 'run', '--config', this.config, '--set', `mirrors.root=${this.root}`]
   }
 
   private answers(): number {

@@ -1,0 +1,37 @@
+/** Which names may be asked for, where names are enforced: a question carries data out as well as a connection does. */
+import type { Packet } from './packet.js'
+import { type Question, readQueries, readQuery } from './question.js'
+import { IPPROTO_TCP } from './types.js'
+
+export interface Asking {
+  /** In a policy: the names of its rules, and what those lead to. */
+  readonly isAllowed: (name: string) => boolean
+  /** Whether names of addresses (in-addr.arpa, ip6.arpa) may be asked for. */
+  readonly reverse: boolean
+  /** Domains that the host's own resolver appends to a name. */
+  readonly search: readonly string[]
+  /** Ids of those who may ask a resolver while the service is silent, for the kernel cannot read names. */
+  readonly users: readonly number[]
+}
+
+const REVERSE = /(?:^|\.)(?:in-addr|ip6)\.arpa$/
+
+/** The questions to a resolver that a packet carries; undefined where it carries something else. */
+export function questionsOf(packet: Packet): readonly Question[] | undefined {
+  const { bytes, payloadOffset, payloadEnd } = packet
+  if (packet.protocol === IPPROTO_TCP) return readQueries(bytes, payloadOffset, payloadEnd)
+  const question = readQuery(bytes, payloadOffset, payloadEnd)
+  return question && [question]
+}
+
+/** Whether all that a packet to a resolver asks may be asked. */
+export function mayAsk(packet: Packet, asking: Asking): boolean {
+  // What the kernel would still cut into pieces may be several messages in one.
+  if (!packet.single) return false
+  return questionsOf(packet)?.every(({ name }) => isNameAllowed(name, asking)) ?? false
+}
+
+function isNameAllowed(name: string, { isAllowed, reverse, search }: Asking): boolean {
+  if (isAllowed(name) || (reverse && REVERSE.test(name))) return true
+  return search.some((domain) => name.endsWith(`.${domain}`) && isAllowed(name.slice(0, -domain.length - 1)))
+}

@@ -1,0 +1,104 @@
+/**
+ * Reads the question of a DNS message. Strict on purpose, as a resolver must not see another question in the same bytes: one
+ * question in class IN, letters that host names and service names have, no compression, and nothing behind it but one
+ * OPT record (RFC 1035, RFC 6891).
+ */
+
+/** What a client asks, or what an answer says that it was asked. */
+export interface Question {
+  readonly id: number
+  /** In lower case, without the last dot; '' for the root. */
+  readonly name: string
+  /** The record type: 1 A, 28 AAAA, 33 SRV. */
+  readonly type: number
+}
+
+const HEADER = 12
+/** Bits of the second word (RFC 1035, section 4.1.1): a response; the kind of query, 0 for a standard one. */
+const QR = 0x8000
+const OPCODE = 0x7800
+const CLASS_IN = 1
+const TYPE_OPT = 41
+/** Root name, type, class, TTL, length of data. */
+const OPT_HEADER = 11
+const NAME_AT_MOST = 255
+
+/** A query that lies in `bytes` from `start` up to, without, `end`; undefined where it is anything else. */
+export function readQuery(bytes: Uint8Array, start: number, end: number): Question | undefined {
+  if (end - start < HEADER || (word(bytes, start + 2) & (QR | OPCODE)) !== 0) return undefined
+  const noRecords = word(bytes, start + 6) === 0 && word(bytes, start + 8) === 0
+  const additional = word(bytes, start + 10)
+  if (!noRecords || additional > 1) return undefined
+  const question = readQuestion(bytes, start, end)
+  if (question === undefined) return undefined
+  const { after, ...rest } = question
+  const whole = additional === 0 ? after === end : isOpt(bytes, after, end)
+  return whole ? rest : undefined
+}
+
+/** The question that a response repeats; undefined where there is none. */
+export function readAnswered(bytes: Uint8Array, start: number, end: number): Question | undefined {
+  if (end - start < HEADER || (word(bytes, start + 2) & (QR | OPCODE)) !== QR) return undefined
+  return readQuestion(bytes, start, end)
+}
+
+/**
+ * The queries of a TCP segment: whole ones, each behind its length (RFC 1035, section 4.2.2); undefined where it is anything
+ * else. A client that cuts its query in pieces has no use here but to hide it.
+ */
+export function readQueries(bytes: Uint8Array, start: number, end: number): Question[] | undefined {
+  const questions: Question[] = []
+  for (let at = start; at < end; ) {
+    if (at + 2 > end) return undefined
+    const next = at + 2 + word(bytes, at)
+    const question = next <= end ? readQuery(bytes, at + 2, next) : undefined
+    if (question === undefined) return undefined
+    questions.push(question)
+    at = next
+  }
+  return questions
+}
+
+function readQuestion(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): (Question & { after: number }) | undefined {
+  if (word(bytes, start + 4) !== 1) return undefined
+  let name = ''
+  let at = start + HEADER
+  for (;;) {
+    if (at >= end) return undefined
+    const length = bytes[at++]!
+    if (length === 0) break
+    if (length > 63 || at + length > end) return undefined
+    const label = readLabel(bytes, at, length)
+    if (label === undefined) return undefined
+    name += name === '' ? label : `.${label}`
+    at += length
+    if (at - start - HEADER > NAME_AT_MOST) return undefined
+  }
+  if (at + 4 > end || word(bytes, at + 2) !== CLASS_IN) return undefined
+  return { id: word(bytes, start), name, type: word(bytes, at), after: at + 4 }
+}
+
+function readLabel(bytes: Uint8Array, at: number, length: number): string | undefined {
+  let label = ''
+  for (let i = at; i < at + length; i++) {
+    const byte = bytes[i]!
+    const isUpper = byte >= 0x41 && byte <= 0x5a
+    const isLower = byte >= 0x61 && byte <= 0x7a
+    const isDigit = byte >= 0x30 && byte <= 0x39
+    if (!isUpper && !isLower && !isDigit && byte !== 0x2d && byte !== 0x5f) return undefined
+    label += String.fromCharCode(isUpper ? byte + 32 : byte)
+  }
+  return label
+}
+
+const isOpt = (bytes: Uint8Array, at: number, end: number) =>
+  at + OPT_HEADER <= end &&
+  bytes[at] === 0 &&
+  word(bytes, at + 1) === TYPE_OPT &&
+  at + OPT_HEADER + word(bytes, at + 9) === end
+
+const word = (bytes: Uint8Array, at: number) => (bytes[at]! << 8) | bytes[at + 1]!

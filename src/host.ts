@@ -1,0 +1,22 @@
+/** What this host's own files say: its resolvers, time servers and mirrors. They are read anew when one has changed. */
+import { hostname } from 'node:os'
+import type { Config } from './config.js'
+import { discover, fingerprint } from './mirrors/discovery/discover.js'
+import type { Discovery } from './mirrors/discovery/found.js'
+import { infrastructureFingerprint, readInfrastructure } from './mirrors/infrastructure.js'
+import type { Host } from './rules.js'
+
+const NO_MIRRORS: Discovery = { mirrors: [], notes: [] }
+
+/** What of the configuration it depends on. */
+type Wanted = Pick<Config, 'mirrors'>
+
+/** `notes` are for the operator. */
+export function readHost({ mirrors: { discover: wanted, root } }: Wanted): Host & Discovery {
+  const found = wanted ? discover(root) : NO_MIRRORS
+  return { ...readInfrastructure(), ...found, name: hostname().toLowerCase() }
+}
+
+/** Changes when something that `readHost` reads does. */
+export const hostFingerprint = ({ mirrors: { discover: wanted, root } }: Wanted): string =>
+  `${infrastructureFingerprint()} ${wanted ? fingerprint(root) : ''}`

@@ -1,0 +1,33 @@
+import { machine } from 'node:os'
+
+/** What a variable stands for; undefined for one that is not known. */
+export type Variables = (name: string) => string | undefined
+
+/** Variables within the words of others (`${a:-${b}}`) are done from the inside, so many times at most. */
+const DEPTH = 8
+
+const VARIABLE = /\$\{(\w+)(?::([-+])([^{}$]*))?\}|\$(\w+)/g
+
+/**
+ * A text with its variables in place: `$name`, `${name}`, `${name:-word}` and `${name:+word}`, as dnf.conf(5),
+ * zypper(8) and apk-repositories(5) write them. Unknown ones stay as they are.
+ */
+export function expand(text: string, variables: Variables): string {
+  let result = text
+  for (let round = 0; round < DEPTH; round++) {
+    const next = result.replace(VARIABLE, (all, braced, kind, word, bare) => {
+      const value = variables(braced ?? bare)
+      if (kind === '-') return value || word
+      return kind === '+' ? value && word : (value ?? all)
+    })
+    if (next === result || next.length > 65_536) return result
+    result = next
+  }
+  return result
+}
+
+/** Machines whose name (uname -m) is also the base architecture of packages. Others have names of their own. */
+const PLAIN = new Set(['x86_64', 'aarch64', 'ppc64le', 's390x', 'riscv64'])
+
+/** `$arch` and `$basearch` of this host. */
+export const architecture = (name = machine()): string | undefined => (PLAIN.has(name) ? name : undefined)

@@ -1,0 +1,106 @@
+/** What an answer of a resolver says of the name that was asked for. The format is read by dns-packet (RFC 1035, RFC 2782). */
+import { decode, type Answer as Resource, TRUNCATED_RESPONSE } from 'dns-packet'
+import { parseAddress } from '../addressing.js'
+import type { Question } from '../core/question.js'
+import { type Family, familyBits, type Host } from '../core/types.js'
+
+/** Where a service is (RFC 2782). */
+export interface Target {
+  readonly name: string
+  readonly port: number
+}
+
+export interface Reading {
+  readonly hosts: readonly Host[]
+  readonly targets: readonly Target[]
+  /** Other names of the same host, on the way from the name that was asked for (CNAME). */
+  readonly aliases: readonly string[]
+  /** Seconds for which all of it may be kept. */
+  readonly ttl: number
+}
+
+/** More of anything for one name is nobody's honest answer. */
+export const HOSTS_AT_MOST = 64
+const TARGETS_AT_MOST = 16
+const CHAIN_AT_MOST = 16
+
+/**
+ * Follows the answer from the name that was asked for. undefined: it says nothing that counts, be it a failure, cut off,
+ * malformed, a loop, or far too much.
+ */
+export function readAnswer(bytes: Uint8Array, question: Question): Reading | undefined {
+  const resources = resourcesOf(bytes)
+  const names = chain(resources, question.name)
+  if (names === undefined) return undefined
+  const own = resources.filter(({ name }) => names.has(lower(name)))
+  const hosts = own.flatMap(hostOf)
+  const targets = own.flatMap(targetOf)
+  if (hosts.length + targets.length === 0 && names.size === 1) return undefined
+  if (hosts.length > HOSTS_AT_MOST || targets.length > TARGETS_AT_MOST) return undefined
+  // A part of a chain counts as well: some clients ask for the rest themselves.
+  const ttl = Math.min(...own.map((each) => ('ttl' in each ? (each.ttl ?? 0) : 0)))
+  return { hosts, targets, aliases: [...names].slice(1), ttl }
+}
+
+function resourcesOf(bytes: Uint8Array): readonly Resource[] {
+  try {
+    const { answers = [], flags = 0, ...message } = decode(Buffer.from(bytes))
+    const isGood = (message as { rcode?: string }).rcode === 'NOERROR' && (flags & TRUNCATED_RESPONSE) === 0
+    return isGood ? answers : []
+  } catch {
+    return []
+  }
+}
+
+/** The name and, one after the other, those that it is an alias of; undefined where that has no end. */
+function chain(resources: readonly Resource[], name: string): Set<string> | undefined {
+  const next = new Map(
+    resources.flatMap((each) => (each.type === 'CNAME' ? [[lower(each.name), lower(each.data)]] : [])),
+  )
+  const names = new Set([name])
+  for (let at = next.get(name); at !== undefined; at = next.get(at)) {
+    if (names.has(at) || names.size > CHAIN_AT_MOST) return undefined
+    names.add(at)
+  }
+  return names
+}
+
+function hostOf(resource: Resource): Host[] {
+  if (resource.type !== 'A' && resource.type !== 'AAAA') return []
+  const address = parseAddress(resource.data)
+  return address.ok && isElsewhere(address.value) ? [address.value] : []
+}
+
+function targetOf(resource: Resource): Target[] {
+  if (resource.type !== 'SRV') return []
+  const { target, port } = resource.data
+  const name = lower(target)
+  // RFC 2782: a target of "." says that there is no such service.
+  return name === '' || name === '.' || !port ? [] : [{ name, port }]
+}
+
+/** A name in the form of `Question.name`. */
+const lower = (name: string) => name.toLowerCase().replace(/\.$/, '')
+
+type Range = readonly [family: Family, first: number, bits: number]
+/** 0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/3; ::/32, fe80::/10, ff00::/8. */
+const NOWHERE: readonly Range[] = [
+  [4, 0x00000000, 8],
+  [4, 0x7f000000, 8],
+  [4, 0xa9fe0000, 16],
+  [4, 0xe0000000, 3],
+  [6, 0x00000000, 32],
+  [6, 0xfe800000, 10],
+  [6, 0xff000000, 8],
+]
+
+/**
+ * Whether an address may be that of a mirror. This host, its own link (where clouds keep their metadata), multicast and
+ * other families in disguise are not: whoever answers for a name must not be able to open those.
+ */
+export function isElsewhere({ family, words }: Host): boolean {
+  return !NOWHERE.some(
+    ([which, first, bits]) =>
+      which === family && (words[0]! ^ first) >>> (32 - Math.min(bits, familyBits(family))) === 0,
+  )
+}

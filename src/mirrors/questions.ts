@@ -1,0 +1,50 @@
+/** The questions to resolvers that wait for their answers: only an answer to one of them is believed. */
+import type { Packet } from '../core/packet.js'
+import type { Question } from '../core/question.js'
+import { PerUser } from './per-user.js'
+
+/** A question and who has asked it: a user id, or -1 where the kernel names none. */
+export interface Asked {
+  readonly question: Question
+  readonly uid: number
+}
+
+const ROOM_A_USER = 512
+/** Resolvers give up earlier. */
+const LIFETIME_MS = 30_000
+
+export class Questions {
+  readonly #asked = new PerUser<Asked>(ROOM_A_USER, LIFETIME_MS)
+
+  get size(): number {
+    return this.#asked.size
+  }
+
+  /** @param packet the one that carries the question to the resolver */
+  note(packet: Packet, question: Question, uid: number, now: number): void {
+    const { family, protocol, destination, sourcePort } = packet
+    this.#asked.put(uid, keyOf(family, protocol, destination, sourcePort, question), { question, uid }, now)
+  }
+
+  /** Who has asked for what a packet answers; that question is answered now. @param packet comes from the resolver */
+  take(packet: Packet, answered: Question, now: number): Asked | undefined {
+    const { family, protocol, source, destinationPort } = packet
+    const key = keyOf(family, protocol, source, destinationPort, answered)
+    const asked = this.#asked.get(key, now)
+    if (asked !== undefined) this.#asked.delete(key)
+    return asked
+  }
+
+  expire(now: number): void {
+    this.#asked.expire(now)
+  }
+}
+
+/** Resolver, protocol, local port, number and question: RFC 5452, section 9.1. */
+const keyOf = (
+  family: number,
+  protocol: number,
+  resolver: Uint32Array,
+  localPort: number,
+  { id, type, name }: Question,
+) => `${family} ${resolver.join()} ${protocol} ${localPort} ${id} ${type} ${name}`

@@ -1,0 +1,70 @@
+/** Where the services of mirrors are: the targets of their SRV names (RFC 2782). */
+import type { Target } from './message.js'
+
+interface Known {
+  readonly target: Target
+  /** Milliseconds since the epoch. */
+  readonly expires: number
+  readonly seen: number
+}
+
+/** As `Learned` of an address book: without a target it says nothing. */
+interface LearnedTargets {
+  readonly targets: readonly Target[]
+  /** Seconds. */
+  readonly ttl: number
+}
+
+export class ServiceTable {
+  readonly #services = new Map<string, Map<string, Known>>()
+  readonly #grace: () => number
+
+  /** @param grace seconds that a target outlives its TTL */
+  constructor(grace: () => number) {
+    this.#grace = grace
+  }
+
+  /** Knows just these services from now on. */
+  keep(services: Iterable<string>): void {
+    const wanted = new Set(services)
+    for (const service of this.#services.keys()) if (!wanted.has(service)) this.#services.delete(service)
+    for (const service of wanted) if (!this.has(service)) this.#services.set(service, new Map())
+  }
+
+  has(service: string): boolean {
+    return this.#services.has(service)
+  }
+
+  /** All of them, for the next start. */
+  all(): Map<string, Target[]> {
+    return new Map([...this.#services.keys()].map((service) => [service, this.targets(service)]))
+  }
+
+  targets(service: string): Target[] {
+    return [...(this.#services.get(service)?.values() ?? [])].map(({ target }) => target)
+  }
+
+  /** @returns whether there is a new target */
+  learn(service: string, { targets, ttl }: LearnedTargets, now: number): boolean {
+    const known = this.#services.get(service)
+    if (known === undefined) return false
+    const before = known.size
+    const expires = now + (ttl + this.#grace()) * 1000
+    for (const target of targets) known.set(`${target.name}:${target.port}`, { target, expires, seen: now })
+    return known.size > before
+  }
+
+  /** Lets go the targets that are old and no longer answered. @returns whether there were any */
+  expire(now: number): boolean {
+    let changed = false
+    for (const known of this.#services.values()) {
+      const newest = Math.max(...[...known.values()].map(({ seen }) => seen))
+      for (const [key, { expires, seen }] of known) {
+        if (expires > now || seen === newest) continue
+        known.delete(key)
+        changed = true
+      }
+    }
+    return changed
+  }
+}

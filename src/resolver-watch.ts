@@ -1,0 +1,150 @@
+import { HELD, NF_ACCEPT, NF_REPEAT, type Queue, type QueuedPacket, type Verdict } from 'node-netfilter-queue'
+import { questionsOf } from './core/asking.js'
+import { decode, Packet } from './core/packet.js'
+import { readAnswered } from './core/question.js'
+import type { QueueForm } from './core/ruleset.js'
+import { IPPROTO_TCP, IPPROTO_UDP } from './core/types.js'
+import type { LearnedAddresses } from './learned.js'
+import { readAnswer } from './mirrors/message.js'
+import { Questions } from './mirrors/questions.js'
+import { Streams } from './mirrors/streams.js'
+import type { Valve } from './valve.js'
+
+// include/uapi/linux/netfilter.h: enum nf_inet_hooks { NF_INET_PRE_ROUTING, _LOCAL_IN, _FORWARD, _LOCAL_OUT, ... }
+const NF_INET_LOCAL_OUT = 3
+
+/** Answers that wait at the same time; each holds room in the queue. */
+const HELD_AT_MOST = 1024
+
+export interface ResolverWatchOptions {
+  readonly form: QueueForm
+  readonly mask: number
+  readonly valve: Pick<Valve, 'judge' | 'onError' | 'pass' | 'packet' | 'sender'>
+  readonly learned: Pick<LearnedAddresses, 'isOfInterest' | 'learn'>
+  /** Whether a user can be no accomplice of whoever forges answers: those who update, and the host's own resolvers. */
+  readonly isTrusted: (uid: number) => boolean
+  /** Milliseconds that an answer may be held; 0: none is, and nothing is learned from any. */
+  readonly budget: () => number
+  readonly stats: AnswerStats
+  /** An answer could not be read because of a fault in the program; it has gone on. */
+  readonly onFault: (error: unknown) => void
+}
+
+/** Answers of resolvers to questions for allowed names. */
+export interface AnswerStats {
+  /** Those that taught something, or confirmed it. */
+  learned: number
+  /** Of them, those that had to wait. */
+  held: number
+  /** Of those, the ones that went on before the wait had its end. */
+  missed: number
+}
+
+/**
+ * The queue of what is said to and by the host's resolvers. A question is judged like every packet, and remembered. Its
+ * answer is read, and goes on when the addresses in it are allowed: at once, for most. Nothing that comes in is ever lost here.
+ */
+export class ResolverWatch {
+  readonly #options: ResolverWatchOptions
+  readonly #packet = new Packet()
+  readonly #questions = new Questions()
+  readonly #streams = new Streams()
+  readonly #held = new Map<number, () => void>()
+  /** How an answer leaves the queue: see Valve. */
+  readonly #pass: Verdict
+  #queue: Queue | undefined
+
+  constructor(options: ResolverWatchOptions) {
+    this.#options = options
+    this.#pass = options.form === 'xtables' ? NF_REPEAT : NF_ACCEPT
+  }
+
+  /** The queue that it is the handler of. */
+  attach(queue: Queue): void {
+    this.#queue = queue
+  }
+
+  readonly onPacket = (queued: QueuedPacket): Verdict | typeof HELD =>
+    queued.hook === NF_INET_LOCAL_OUT ? this.#onQuestion(queued) : this.#onAnswer(queued)
+
+  /** A question that cannot be judged is blocked, as any packet; an answer goes on. */
+  readonly onError = (error: unknown, queued: QueuedPacket): Verdict => {
+    if (queued.hook === NF_INET_LOCAL_OUT) return this.#options.valve.onError(error, queued)
+    this.#options.onFault(error)
+    queued.mark = this.#unmarked(queued)
+    return this.#pass
+  }
+
+  expire(now: number): void {
+    this.#questions.expire(now)
+    this.#streams.expire(now)
+  }
+
+  /** Lets everything go on that waits. */
+  release(): void {
+    for (const release of [...this.#held.values()]) release()
+  }
+
+  #onQuestion(queued: QueuedPacket): Verdict {
+    const { valve } = this.#options
+    const decision = valve.judge(queued, true)
+    if (decision.verdict === 'accept') this.#note(valve.packet, valve.sender.uid, Date.now())
+    return valve.pass
+  }
+
+  #note(packet: Packet, uid: number, now: number): void {
+    if (this.#options.budget() === 0) return
+    const questions =
+      questionsOf(packet)?.filter((question) => this.#options.learned.isOfInterest(question)) ?? []
+    for (const question of questions) this.#questions.note(packet, question, uid, now)
+    if (questions.length > 0 && packet.protocol === IPPROTO_TCP) this.#streams.follow(packet, uid, now)
+  }
+
+  #onAnswer(queued: QueuedPacket): Verdict | typeof HELD {
+    const packet = this.#packet
+    const { id } = queued
+    const mark = this.#unmarked(queued)
+    queued.mark = mark
+    if (decode(queued.bytes, queued.start, queued.end, queued.length, packet) !== undefined) return this.#pass
+    const waits = this.#messages(packet).flatMap((message) => this.#learn(message, packet) ?? [])
+    if (waits.length === 0 || this.#held.size >= HELD_AT_MOST) return this.#pass
+    this.#hold(id, mark, Promise.all(waits))
+    return HELD
+  }
+
+  #messages(packet: Packet): Uint8Array[] {
+    const { bytes, payloadOffset, payloadEnd, protocol } = packet
+    if (protocol === IPPROTO_UDP) return [bytes.subarray(payloadOffset, payloadEnd)]
+    return protocol === IPPROTO_TCP ? this.#streams.messages(packet, Date.now()) : []
+  }
+
+  /** @returns what the program that has asked should wait for */
+  #learn(message: Uint8Array, packet: Packet): Promise<void> | undefined {
+    const answered = readAnswered(message, 0, message.length)
+    const asked = answered && this.#questions.take(packet, answered, Date.now())
+    const reading = asked && readAnswer(message, asked.question)
+    if (reading === undefined) return undefined
+    const { learned, isTrusted, stats } = this.#options
+    stats.learned++
+    return learned.learn(asked!.question, reading, isTrusted(asked!.uid))
+  }
+
+  #hold(id: number, mark: number, wait: Promise<unknown>): void {
+    const { stats, budget } = this.#options
+    stats.held++
+    const end = () => {
+      clearTimeout(timer)
+      if (this.#held.delete(id)) this.#queue?.release(id, this.#pass, mark)
+    }
+    const timer = setTimeout(() => {
+      stats.missed++
+      end()
+    }, budget())
+    this.#held.set(id, end)
+    wait.then(end, end)
+  }
+
+  #unmarked({ mark }: QueuedPacket): number {
+    return (mark & ~this.#options.mask) >>> 0
+  }
+}

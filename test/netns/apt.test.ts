@@ -1,0 +1,98 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { aptGet, serveFiles } from '../lab/apt.js'
+import { serveDnsmasq } from '../lab/dnsmasq.js'
+import { MIRROR, type Topology } from '../lab/topology.js'
+import { connect, httpGet } from '../lab/traffic.js'
+import { canSwitchUsers } from '../lab/users.js'
+import { createLab, guard, NAME, PROBE, repository, sourcesOf } from './resolving.js'
+import { eventually, type Service } from './service.js'
+
+const PORT = 8080
+const SOURCES = sourcesOf(`${NAME}:${PORT}`)
+
+t.jobs = 2
+
+/** A guarded host whose apt has one source, and nothing else names a mirror. */
+async function aptLab(t: Test, settings: string, resolver: Partial<Parameters<typeof serveDnsmasq>[1]> = {}) {
+  const lab = await createLab(t)
+  const dns = await serveDnsmasq(lab.mirror, {
+    records: { [NAME]: [MIRROR.v4, MIRROR.v6] },
+    ttl: 1,
+    ...resolver,
+  })
+  await serveFiles(lab.mirror, await repository(t), { port: PORT })
+  const service = await guard(t, lab, settings)
+  mkdirSync(join(service.root, 'etc/apt'), { recursive: true })
+  writeFileSync(join(service.root, 'etc/apt/sources.list'), SOURCES)
+  await service.launch()
+  return { lab, dns, service }
+}
+
+async function patches(t: Test, { web }: Topology, service: Service, what: string): Promise<void> {
+  const options = { sources: SOURCES, root: service.root }
+  const update = await aptGet(web, ['update'], options)
+  t.equal(update.status, 0, `${what}: apt-get update`, { output: update.stdout + update.stderr })
+  const install = await aptGet(web, ['install', '--reinstall', PROBE.name], options)
+  t.equal(install.status, 0, `${what}: apt-get install`, { output: install.stdout + install.stderr })
+}
+
+for (const [what, settings] of [
+  ['by held answers alone', 'dns: { resolve: false }\n'],
+  ['by own look-ups alone', 'dns: { holdAnswers: false }\n'],
+  ['with names enforced', 'dns: { enforceNames: true }\n'],
+] as const)
+  t.test(`apt works the first time after the start ${what}`, async (t) => {
+    const { lab, service } = await aptLab(t, settings)
+    await patches(t, lab, service, what)
+    t.ok((await service.metric('packets_total', 'reason="mirror"')) > 0)
+    t.not((await connect(lab.web, MIRROR.v4, 80)).outcome, 'ok', 'no other port of the mirror')
+    if (!canSwitchUsers()) return void t.comment('left out: a second user at the mirror')
+    const other = await connect(lab.web, MIRROR.v4, PORT, { user: 'www-data' })
+    t.equal(other.outcome, 'EHOSTUNREACH', 'no other user')
+  })
+
+t.test('apt works while the resolver is down, the service is dead, and after its restart', async (t) => {
+  const { lab, dns, service } = await aptLab(t, '')
+  await patches(t, lab, service, 'at first')
+  const kept = join(service.folder, 'state/addresses.json')
+  await eventually(
+    'the addresses are kept',
+    async () => existsSync(kept) && readFileSync(kept, 'utf8').includes(MIRROR.v6),
+  )
+  await service.kill()
+  await patches(t, lab, service, 'by the kernel alone')
+  await dns.stop()
+  await service.launch()
+  t.equal((await httpGet(lab.web, `http://${MIRROR.v4}:${PORT}/dists/stable/Release`)).status, 200)
+  t.equal((await httpGet(lab.web, `http://[${MIRROR.v6}]:${PORT}/dists/stable/Release`)).status, 200)
+  await serveDnsmasq(lab.mirror, { records: { [NAME]: [MIRROR.v4] }, ttl: 1 })
+  await patches(t, lab, service, 'after the restart')
+})
+
+t.test('apt follows the service that stands before a mirror, to another host and port', async (t) => {
+  for (const settings of ['dns: { resolve: false }\n', 'dns: { holdAnswers: false }\n']) {
+    const one = 'one.example.net'
+    const { lab, service } = await aptLab(t, settings, {
+      records: { [one]: [MIRROR.v4] },
+      srv: { [`_http._tcp.${NAME}`]: { target: one, port: PORT } },
+    })
+    await patches(t, lab, service, settings.trim())
+  }
+})
+
+t.test('a source that is added while the service runs is found', async (t) => {
+  const { lab, service } = await aptLab(t, '', {
+    records: { [NAME]: [MIRROR.v4], 'new.example.org': [MIRROR.v6] },
+  })
+  t.not((await connect(lab.web, MIRROR.v6, 8081)).outcome, 'ok')
+  await serveFiles(lab.mirror, service.root, { port: 8081 })
+  mkdirSync(join(service.root, 'etc/apt/sources.list.d'))
+  const text = 'Types: deb\nURIs: http://new.example.org:8081/\nSuites: stable\nComponents: main\n'
+  writeFileSync(join(service.root, 'etc/apt/sources.list.d/new.sources'), text)
+  await eventually(
+    'the new mirror is reached',
+    async () => (await connect(lab.web, MIRROR.v6, 8081)).outcome === 'ok',
+  )
+})

@@ -1,0 +1,111 @@
+import t from 'tap'
+import { type LookupPlan, lookUp, serveDnsmasq, serveFreshDns } from '../lab/dnsmasq.js'
+import { MIRROR } from '../lab/topology.js'
+import { connect } from '../lab/traffic.js'
+import { canSwitchUsers } from '../lab/users.js'
+import { createLab, ELSEWHERE, guard, NAME } from './resolving.js'
+
+/** Only what is on the wire teaches anything here. */
+const HELD = `dns: { resolve: false }
+mirrors: { hosts: ['*.example.org'], ports: [80] }
+`
+const all = (count: number) => ({ asked: count, answered: count, connected: count, failures: [] })
+const plan = (count: number, given: Partial<LookupPlan> = {}): LookupPlan => ({
+  name: 'mirror*.example.org',
+  count,
+  port: 80,
+  way: 'getaddrinfo',
+  ...given,
+})
+
+t.jobs = 2
+
+t.test('of 1,000 addresses that were never seen before, each is reached at once', async (t) => {
+  const lab = await createLab(t)
+  await serveFreshDns(lab.mirror, 'example.org')
+  const service = await guard(t, lab, HELD)
+  await service.launch()
+  t.same(await lookUp(lab.web, plan(1000)), all(1000))
+  t.equal(await service.metric('answers_total', 'outcome="missed"'), 0)
+  t.ok((await service.metric('answers_total', 'outcome="learned"')) >= 1000)
+})
+
+t.test('one name that has another address each time is reached each time', async (t) => {
+  const lab = await createLab(t)
+  await serveFreshDns(lab.mirror, 'example.org', { ttl: 0 })
+  const service = await guard(t, lab, HELD)
+  await service.launch()
+  t.same(await lookUp(lab.web, plan(300, { name: NAME, way: 'resolver', concurrency: 8 })), all(300))
+  t.ok((await service.metric('allowlist_entries', 'source="mirror"')) <= 64, 'and they are bounded')
+})
+
+t.test('answers over TCP, by an alias, and from a resolver with an IPv6 address', async (t) => {
+  const lab = await createLab(t)
+  await lab.web.file('/etc/resolv.conf', `nameserver ${MIRROR.v6}\noptions use-vc timeout:1 attempts:1\n`)
+  const dns = await serveFreshDns(lab.mirror, 'example.org', { cname: 'cdn.example.net' })
+  const service = await guard(t, lab, HELD)
+  await service.launch()
+  t.same(await lookUp(lab.web, plan(100)), all(100))
+  t.ok(dns.results.some(({ transport }) => transport === 'tcp'))
+})
+
+t.test('an answer too large for a datagram', async (t) => {
+  const lab = await createLab(t)
+  const addresses = Array.from({ length: 60 }, (_, i) => `203.0.113.${i + 100}`)
+  const dns = await serveDnsmasq(lab.mirror, { records: { [NAME]: addresses }, ttl: 5 })
+  const service = await guard(t, lab, HELD)
+  await service.launch()
+  t.same(await lookUp(lab.web, plan(20, { name: NAME })), all(20))
+  t.ok(dns.questions().some(({ transport }) => transport === 'tcp'))
+})
+
+t.test('the answers of a flooded host are in the kernel before the program has them', async (t) => {
+  const lab = await createLab(t)
+  await serveFreshDns(lab.mirror, 'example.org')
+  const service = await guard(t, lab, `${HELD}queue: { maxLength: 64 }\n`)
+  await service.launch()
+  const flood = lab.web.spawn(['node', '-e', FLOOD])
+  await flood.until(() => flood.stdout || undefined)
+  t.same(await lookUp(lab.web, plan(200)), all(200))
+  t.ok(
+    (await service.metric('kernel_packets_total', 'path="fallback_accept"')) > 0,
+    'the kernel let some pass',
+  )
+  await flood.stop()
+})
+
+/** Sends datagrams as fast as it can to where nothing may go, for 20 seconds at most. */
+const FLOOD = `const socket = require('dgram').createSocket('udp4')
+const end = Date.now() + 20000
+const data = Buffer.alloc(1)
+function burst() {
+  if (Date.now() > end) return socket.close()
+  for (let i = 0; i < 200; i++) socket.send(data, 9, '203.0.113.' + (i % 200 + 1), () => {})
+  setImmediate(burst)
+}
+socket.on('error', () => {})
+burst()
+console.log('flooding')`
+
+t.test('what a user of the web server asks', async (t) => {
+  if (!canSwitchUsers()) {
+    t.comment('left out: a second user (only one user exists in this namespace)')
+    return
+  }
+  const user = 'www-data'
+  const lab = await createLab(t)
+  const dns = await serveDnsmasq(lab.mirror, { records: { [NAME]: [ELSEWHERE] }, ttl: 30 })
+  const service = await guard(
+    t,
+    lab,
+    `${HELD}allow: [{ name: api, to: ['*.example.com'], ports: [80], users: [${user}] }]\n`,
+  )
+  await service.launch()
+  const report = await lookUp(lab.web, plan(3, { name: NAME, timeout: 500 }), user)
+  t.match(report, { answered: 3, connected: 0 }, 'opens no mirror for it')
+  await dns.stop()
+  await serveDnsmasq(lab.mirror, { records: { 'api.example.com': [ELSEWHERE] }, ttl: 30 })
+  const own = await lookUp(lab.web, plan(3, { name: 'api.example.com' }), user)
+  t.same(own, all(3), 'its own rule is served as well')
+  t.not((await connect(lab.web, ELSEWHERE, 81, { user })).outcome, 'ok', 'at no other port')
+})

@@ -1,0 +1,43 @@
+/** A web server that asks a resolver in the mirror's place, for tests of names. */
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { createRepository } from '../lab/apt.js'
+import { createTopology, MIRROR, type Topology } from '../lab/topology.js'
+import { serveHttp } from '../lab/traffic.js'
+import { Service } from './service.js'
+
+export const NAME = 'mirror.example.org'
+export const SUITE = 'stable'
+export const PROBE = { name: 'checkvalve-probe', version: '1.0' }
+/** Some address of those that the victims answer for. */
+export const ELSEWHERE = '203.0.113.66'
+
+/** Web asks the mirror's name server. The mirror and every other address have a web server. */
+export async function createLab(t: Test, options = 'timeout:1 attempts:1'): Promise<Topology> {
+  const lab = await createTopology()
+  t.teardown(() => lab.close())
+  await lab.web.file('/etc/resolv.conf', `nameserver ${MIRROR.v4}\noptions ${options}\n`)
+  await serveHttp(lab.victims, 80)
+  return lab
+}
+
+/** The service, at whose root apt's files may be; a folder that every user may enter. */
+export async function guard(t: Test, { web }: Topology, settings: string): Promise<Service> {
+  const service = Service.prepare(web, `mode: enforce\n${settings}`)
+  t.teardown(() => service.remove())
+  chmodSync(service.folder, 0o755)
+  mkdirSync(service.root)
+  return service
+}
+
+/** A repository with one small package. */
+export async function repository(t: Test): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'checkvalve-repository-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  await createRepository(folder, { suite: SUITE, packages: [PROBE] })
+  return folder
+}
+
+export const sourcesOf = (host: string) => `deb [trusted=yes] http://${host}/ ${SUITE} main\n`
