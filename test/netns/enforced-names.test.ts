@@ -1,0 +1,140 @@
+import { encode, RECURSION_DESIRED } from 'dns-packet'
+import t from 'tap'
+import { lookUp, serveDnsmasq } from '../lab/dnsmasq.js'
+import { MIRROR, VICTIM } from '../lab/topology.js'
+import { connect, sendUdp } from '../lab/traffic.js'
+import { compile } from './programs.js'
+import { createLab, ELSEWHERE, guard, NAME } from './resolving.js'
+import { eventually, NODE, pause } from './service.js'
+
+/** Everything below it is in the hands of the attacker. */
+const TUNNEL = 'tunnel.example.net'
+const SETTINGS = `dns: { enforceNames: true }
+mirrors: { hosts: [${NAME}], ports: [80] }
+`
+const RECORDS = { records: { [NAME]: [ELSEWHERE] }, wildcards: { [TUNNEL]: [VICTIM.v4] }, ttl: 1 }
+
+const query = (name: string, id = 1) =>
+  encode({ type: 'query', id, flags: RECURSION_DESIRED, questions: [{ type: 'A', name }] })
+const framed = (...messages: Buffer[]) =>
+  Buffer.concat(
+    messages.flatMap((message) => [Buffer.from([message.length >> 8, message.length & 255]), message]),
+  )
+
+/** SPEAK HOST CHUNK...: sends each chunk (hexadecimal) in a segment of its own on one connection to port 53. */
+const SPEAK = `const [host, ...chunks] = process.argv.slice(1)
+const socket = require('net').connect({ host, port: 53, noDelay: true }, async () => {
+  console.log('connected')
+  for (const chunk of chunks) {
+    socket.write(Buffer.from(chunk, 'hex'))
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+})
+socket.on('error', () => {})
+setTimeout(() => process.exit(), 1500)`
+
+t.jobs = 2
+
+t.test('no question for a name outside the allowlist arrives at the resolver', async (t) => {
+  const lab = await createLab(t)
+  const dns = await serveDnsmasq(lab.mirror, RECORDS)
+  const service = await guard(t, lab, SETTINGS)
+  await service.launch()
+  const tunnelled = () => dns.queries().filter((name) => name.endsWith('.example.net'))
+  const speak = (...chunks: Buffer[]) =>
+    lab.web.run([...NODE, '-e', SPEAK, MIRROR.v4, ...chunks.map((chunk) => chunk.toString('hex'))])
+
+  const plan = { count: 5, port: 80, way: 'getaddrinfo', timeout: 1000 } as const
+  t.match(await lookUp(lab.web, { ...plan, name: `*.${TUNNEL}` }), { answered: 0 }, 'by the C library')
+  t.match(
+    await lookUp(lab.web, { ...plan, name: `*.${TUNNEL}`, way: 'resolver' }),
+    { answered: 0 },
+    'by another',
+  )
+
+  const [good, evil] = [query(NAME), query(`secret.${TUNNEL}`)]
+  const { stdout } = await speak(framed(evil))
+  t.match(stdout, 'connected', 'TCP to the resolver is possible')
+  await speak(framed(good, evil))
+  await speak(framed(good), framed(evil))
+  for (const at of [1, 2, 3, 20]) await speak(framed(evil).subarray(0, at), framed(evil).subarray(at))
+  const gso = compile(t, 'gso')
+  await lab.web.run([gso, MIRROR.v4, '53', swallowing(good, evil).toString('hex'), String(good.length + 11)])
+  await pause(300)
+  t.same(tunnelled(), [], 'nothing has arrived')
+
+  const before = dns.queries().length
+  await speak(framed(good))
+  await lab.web.run([gso, MIRROR.v4, '53', good.toString('hex'), String(good.length)])
+  await eventually(
+    'the same ways are open to an allowed name',
+    async () => dns.queries().length >= before + 2,
+  )
+  t.match(await lookUp(lab.web, { ...plan, name: NAME }), { connected: 5 }, 'and its addresses are reached')
+
+  t.ok((await service.metric('packets_total', 'reason="name-not-allowed"')) >= 10)
+  t.match(service.log()[0], { 'event.reason': 'name-not-allowed', 'destination.port': 53 })
+})
+
+/** A good query whose OPT record has the rest of the datagram for its data: the kernel may cut it off as a datagram of its own. */
+function swallowing(good: Buffer, evil: Buffer): Buffer {
+  const whole = Buffer.concat([good, Buffer.from([0, 0, 41, 4, 0, 0, 0, 0, 0, 0, 0]), evil])
+  whole.writeUInt16BE(1, 10)
+  whole.writeUInt16BE(evil.length, good.length + 9)
+  return whole
+}
+
+t.test('other ways to ask are closed: another server, DNS over TLS and HTTPS', async (t) => {
+  const lab = await createLab(t)
+  await serveDnsmasq(lab.mirror, RECORDS)
+  const dns = await serveDnsmasq(lab.victims, RECORDS)
+  const service = await guard(t, lab, SETTINGS)
+  await service.launch()
+  await sendUdp(lab.web, VICTIM.v4, 53, 3)
+  for (const [host, port] of [
+    [VICTIM.v4, 53],
+    [MIRROR.v4, 853],
+    [MIRROR.v4, 443],
+    [VICTIM.v4, 853],
+  ] as const)
+    t.equal((await connect(lab.web, host, port)).outcome, 'EHOSTUNREACH', `${host}:${port}`)
+  t.same(dns.queries(), [])
+})
+
+t.test('search domains and names of addresses may be asked for as the configuration says', async (t) => {
+  const lab = await createLab(t)
+  await lab.web.file(
+    '/etc/resolv.conf',
+    `nameserver ${MIRROR.v4}\nsearch corp.example.org\noptions timeout:1 attempts:1\n`,
+  )
+  const dns = await serveDnsmasq(lab.mirror, RECORDS)
+  const service = await guard(t, lab, SETTINGS)
+  await service.launch()
+  const reverse = '9.113.0.203.in-addr.arpa'
+  const ask = async (...names: string[]) => {
+    const before = dns.queries().length
+    for (const name of names) await lab.web.run([...NODE, '-e', ASK, MIRROR.v4, query(name).toString('hex')])
+    return new Set(dns.queries().slice(before))
+  }
+  const all = [reverse, `${NAME}.corp.example.org`, 'other.corp.example.org', 'corp.example.org']
+  t.same(await ask(...all), new Set([`${NAME}.corp.example.org`]))
+  await service.reload(
+    `mode: enforce\ndns: { enforceNames: true, searchDomains: false, reverse: true }\nmirrors: { hosts: [${NAME}] }\n`,
+  )
+  t.same(await ask(...all), new Set([reverse]))
+})
+
+/** ASK HOST QUERY: sends a datagram, and waits a little for the answer. */
+const ASK = `const socket = require('dgram').createSocket('udp4')
+socket.on('message', () => socket.close())
+socket.send(Buffer.from(process.argv[2], 'hex'), 53, process.argv[1], () => setTimeout(() => process.exit(), 300))`
+
+t.test('while the service is silent only those who update may ask', async (t) => {
+  const lab = await createLab(t)
+  const dns = await serveDnsmasq(lab.mirror, RECORDS)
+  const service = await guard(t, lab, SETTINGS)
+  await service.launch()
+  await service.kill()
+  await lookUp(lab.web, { name: NAME, count: 1, port: 80, way: 'resolver' })
+  t.ok(dns.queries().includes(NAME), 'root asks')
+})

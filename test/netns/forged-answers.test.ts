@@ -1,0 +1,119 @@
+import { type Answer, encode, RECURSION_DESIRED } from 'dns-packet'
+import t, { type Test } from 'tap'
+import { node } from '../lab/dnsmasq.js'
+import type { Namespace } from '../lab/namespace.js'
+import { MIRROR, type Topology, WEB } from '../lab/topology.js'
+import { connect } from '../lab/traffic.js'
+import { canSwitchUsers } from '../lab/users.js'
+import type { DatagramPlan } from './programs/datagrams.js'
+import { createLab, ELSEWHERE, guard, NAME } from './resolving.js'
+import { pause, type Service } from './service.js'
+
+const PORT = 40053
+const ID = 4711
+const STRANGER = '203.0.113.53'
+const SETTINGS = `dns: { resolve: false }
+mirrors: { hosts: ['*.example.org', ${NAME}], ports: [80] }
+`
+
+const question = { type: 'A', name: NAME } as const
+const query = encode({ type: 'query', id: ID, flags: RECURSION_DESIRED, questions: [question] })
+const address = (data: string, name = NAME): Answer => ({ type: 'A', name, ttl: 60, data })
+
+function response(answers: Answer[], { id = ID, name = NAME } = {}): Buffer {
+  return encode({ type: 'response', id, flags: 0x180, questions: [{ type: 'A', name }], answers })
+}
+
+/** A datagram program that ends by itself. */
+function datagrams(place: Namespace, plan: DatagramPlan, user?: string) {
+  const program = new URL('./programs/datagrams.js', import.meta.url).pathname
+  const argv = [...node('lookups').slice(0, -1), program, JSON.stringify(plan)]
+  return place.spawn(argv, user === undefined ? {} : { user })
+}
+
+async function send(
+  place: Namespace,
+  from: string,
+  messages: readonly Buffer[],
+  toPort = PORT,
+): Promise<void> {
+  const hex = messages.map((message) => message.toString('hex'))
+  const plan = { from, port: 53, to: WEB.mirror.v4, toPort, messages: hex, wait: 0 }
+  await datagrams(place, plan).exited
+}
+
+/** A guarded host that asks the resolver, which keeps silent. */
+async function asking(t: Test, user?: string, more = ''): Promise<[Topology, Service, () => number]> {
+  const lab = await createLab(t)
+  const service = await guard(t, lab, SETTINGS + more)
+  await service.launch()
+  // So that the resolver's host does not refuse the question.
+  const silent = datagrams(lab.mirror, {
+    ...{ from: MIRROR.v4, port: 53, to: '127.0.0.1', toPort: 9, messages: [], wait: 1 },
+  })
+  await silent.exited
+  const plan = {
+    from: WEB.mirror.v4,
+    port: PORT,
+    to: MIRROR.v4,
+    toPort: 53,
+    messages: [query.toString('hex')],
+    wait: 15_000,
+  }
+  const asked = datagrams(lab.web, plan, user)
+  await asked.result('sent')
+  return [lab, service, () => asked.results.filter((each) => 'data' in each).length]
+}
+
+const opened = async (lab: Topology, user?: string) =>
+  (await connect(lab.web, ELSEWHERE, 80, { timeout: 1000, ...(user ? { user } : {}) })).outcome
+
+t.jobs = 2
+
+t.test(
+  'an answer that is none to the question teaches nothing, and what comes in is not disturbed',
+  async (t) => {
+    const [lab, service, received] = await asking(t)
+    const good = response([address(ELSEWHERE)])
+    const chain = (...names: string[]): Answer[] =>
+      names.slice(1).map((data, i) => ({ type: 'CNAME', name: names[i]!, ttl: 60, data }))
+    const thousand = Array.from({ length: 1000 }, (_, i) => address(`203.0.113.${i % 256}`))
+    const bad = [
+      response([address(ELSEWHERE)], { id: ID + 1 }),
+      response([address(ELSEWHERE, 'other.example.org')], { name: 'other.example.org' }),
+      response([address(ELSEWHERE, 'evil.example.net')]),
+      query,
+      Buffer.from('garbage'),
+      Buffer.alloc(0),
+      Buffer.alloc(600, 0xff),
+      ...Array.from({ length: good.length - 1 }, (_, end) => good.subarray(0, end)),
+    ]
+    await send(lab.victims, STRANGER, [good])
+    await send(lab.mirror, MIRROR.v4, bad)
+    await send(lab.mirror, MIRROR.v4, [good], PORT + 1)
+    t.equal(await opened(lab), 'EHOSTUNREACH', 'nothing was learned')
+    t.ok(received() >= bad.length, 'all of it has come to the program')
+
+    for (const answers of [chain(NAME, 'a.example.net', NAME), thousand]) {
+      const [lab] = await asking(t)
+      await send(lab.mirror, MIRROR.v4, [response([...answers, address(ELSEWHERE, 'a.example.net')])])
+      t.equal(await opened(lab), 'EHOSTUNREACH', `not by ${answers.length} records`)
+    }
+
+    const [other] = await asking(t)
+    await send(other.mirror, MIRROR.v4, [good])
+    t.equal(await opened(other), 'ok', 'the good one is believed')
+    t.equal(await service.metric('faults_total'), 0)
+  },
+)
+
+t.test('whoever asks here, and has an accomplice who forges the answer, opens nothing', async (t) => {
+  if (!canSwitchUsers())
+    return void t.comment('left out: a second user (only one user exists in this namespace)')
+  const user = 'www-data'
+  const [lab] = await asking(t, user, `allow: [{ name: api, to: ['*.example.org'], ports: [80] }]\n`)
+  await send(lab.victims, MIRROR.v4, [response([address(ELSEWHERE)])])
+  await pause(300)
+  t.equal(await opened(lab, user), 'EHOSTUNREACH')
+  t.equal(await opened(lab), 'EHOSTUNREACH', 'not for root either')
+})
