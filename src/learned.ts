@@ -19,6 +19,8 @@ const FIRST_ANSWERS_MS = 3000
 const CONFIRMATIONS_AT_ONCE = 32
 const ALIASES_AT_MOST = 4096
 const TELLING_MS = 10_000
+/** The state is written when it changes; and at least this often, for times go on. */
+const KEEPING_MS = 3600 * 1000
 
 /** What of the configuration may change by a reload. */
 export interface LearnedSettings {
@@ -62,6 +64,7 @@ export class LearnedAddresses {
   #settings: LearnedSettings = { resolve: true, grace: 0 }
   #changed = false
   #nextRenewal = 0
+  #nextKeeping = 0
   /** Names that could not be looked up since that was told last, with the reason. */
   readonly #failed = new Map<string, string>()
   #nextTelling = 0
@@ -80,7 +83,7 @@ export class LearnedAddresses {
       ttlOf: ({ ttl }) => ttl,
       onAnswer: (name, answer) => {
         metrics.mirrorSuccess.setToCurrentTime()
-        this.#learnFor(name, answer)
+        for (const each of this.#namesFor(name)) this.#learnFor(each, answer)
       },
       onFailure: (name, error) => this.#onFailure(name, error as Error),
     })
@@ -104,11 +107,12 @@ export class LearnedAddresses {
     this.#serve([policy])
     this.#services.keep(services)
     const now = Date.now()
+    // Watched first: the last good answers of names that are watched count longer.
+    const first = this.#watch(policy, services)
     const known = readState(this.#options.directory)
     for (const [name, entries] of known.names)
       if (policy.names.has(name)) this.#book.restore(name, entries, now)
     for (const [service, targets] of known.services) this.#services.learn(service, { targets, ttl: 0 }, now)
-    const first = this.#watch(policy, services)
     const missing = [...namesOf(policy)].some((name) => this.#book.entries(name).length === 0)
     if (missing) await Promise.race([first, pause(FIRST_ANSWERS_MS)])
   }
@@ -166,7 +170,7 @@ export class LearnedAddresses {
   learn({ name }: Question, reading: Reading, trusted: boolean): Promise<void> | undefined {
     if (reading.targets.length > 0) return trusted ? this.#learnTargets(name, reading) : undefined
     if (!trusted) return this.#confirm(name, reading)
-    for (const each of [name, ...(this.#aliases.get(name)?.names ?? [])]) this.#learnFor(each, reading)
+    for (const each of this.#namesFor(name)) this.#learnFor(each, reading)
     return this.#kernel.pending && this.#options.isBusy() ? this.#kernel.flush() : undefined
   }
 
@@ -176,6 +180,7 @@ export class LearnedAddresses {
     this.#book.expire(now)
     for (const [alias, { expires }] of this.#aliases) if (expires <= now) this.#aliases.delete(alias)
     if (now >= this.#nextRenewal) this.#renew(now)
+    if (now >= this.#nextKeeping) this.#changed = true
     this.#keep()
     this.#tellFailures(now)
     if (this.#services.expire(now)) await this.#options.onTargets()
@@ -204,8 +209,13 @@ export class LearnedAddresses {
     await Promise.all([this.#names.watch(names), this.#serviceNames.watch(resolve ? services : [])])
   }
 
+  /** The allowed names whose addresses an answer for this name tells: itself, and those that it is an alias of. */
+  #namesFor(name: string): string[] {
+    const all = new Set([name, ...(this.#aliases.get(name)?.names ?? [])])
+    return [...all].filter((each) => this.#policies.some((policy) => policy.names.has(each)))
+  }
+
   #learnFor(name: string, answer: Addresses & Partial<Reading>): void {
-    if (!this.#policies.some((policy) => policy.names.has(name))) return
     const now = Date.now()
     this.#book.learn(name, answer, now)
     for (const alias of answer.aliases ?? []) this.#noteAlias(alias, name, now + this.#lifetime(answer.ttl))
@@ -233,9 +243,9 @@ export class LearnedAddresses {
    * Whoever has asked may tell an accomplice outside the port and the number of the question, and that one forges an
    * answer. So the service asks as well, by a port and a number that nobody knows, and believes what it hears itself.
    */
-  #confirm(name: string, { hosts }: Reading): Promise<void> | undefined {
-    const names = this.#aliases.get(name)?.names ?? [name]
-    const unknown = [...names].filter((each) => !this.#book.knows(each, hosts))
+  #confirm(name: string, reading: Reading): Promise<void> | undefined {
+    const now = Date.now()
+    const unknown = this.#namesFor(name).filter((each) => !this.#book.knows(each, reading, now))
     if (unknown.length === 0) return undefined
     return Promise.all(unknown.map((each) => this.#askOnce(each))).then(() => {})
   }
@@ -274,6 +284,7 @@ export class LearnedAddresses {
   #keep(): void {
     if (!this.#changed) return
     this.#changed = false
+    this.#nextKeeping = Date.now() + KEEPING_MS
     const { directory, log } = this.#options
     try {
       writeState(directory, { names: this.#namesToKeep(), services: this.#services.all() })

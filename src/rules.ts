@@ -1,5 +1,5 @@
 /** The configuration and the host's own facts as rules of the policy, in the order in which they are tried. */
-import { parseDestination } from './addressing.js'
+import { type Parsed, parseDestination, parseHostName } from './addressing.js'
 import type { Config } from './config.js'
 import type { Asking } from './core/asking.js'
 import { assemble, compile, type Policy, type RuleSpec } from './core/policy.js'
@@ -99,17 +99,23 @@ function foundRules(
   { targets }: Ways,
 ): RuleSpec[] {
   const moved = found.flatMap(({ service }) => (service === undefined ? [] : targets(service)))
-  const places = [...found, ...moved.map(({ name, port }) => ({ host: name, port }))]
+  const written = found.map(({ host, port }) => ({ port, place: parseDestination(host) }))
+  // What a resolver says is a name, whatever it looks like.
+  const told = moved.map(({ name, port }) => ({ port, place: namePlace(name) }))
+  const places = [...written, ...told].flatMap(({ port, place }) =>
+    place.ok ? { port, place: place.value } : [],
+  )
   const ports = [...new Set(places.map(({ port }) => port))].sort((a, b) => a - b)
   return ports.map((number) => {
-    const hosts = new Set(places.filter(({ port }) => port === number).map(({ host }) => host))
-    const destinations = [...hosts].flatMap((host) => {
-      const destination = parseDestination(host)
-      return destination.ok ? [destination.value] : []
-    })
+    const own = places.filter(({ port }) => port === number).map(({ place }) => place)
     const name = `mirrors:${number}`
-    return { reason: 'mirror', name, protocol: 'tcp', ports: port(number), users, ...split(destinations) }
+    return { reason: 'mirror', name, protocol: 'tcp', ports: port(number), users, ...split(own) }
   })
+}
+
+function namePlace(text: string): Parsed<Destination> {
+  const name = parseHostName(text)
+  return name.ok ? { ok: true, value: { kind: 'name', name: name.value } } : name
 }
 
 /** Entries bound to units are left out: which unit a packet comes from is not known yet. */
@@ -131,7 +137,7 @@ function allowRules({ allow }: Config): RuleSpec[] {
 function split(destinations: readonly Destination[]): Pick<RuleSpec, 'prefixes' | 'names' | 'domains'> {
   return {
     prefixes: destinations.flatMap((place) => (place.kind === 'prefix' ? [place.prefix] : [])),
-    names: destinations.flatMap((place) => (place.kind === 'name' ? [place.name] : [])),
-    domains: destinations.flatMap((place) => (place.kind === 'wildcard' ? [place.domain] : [])),
+    names: [...new Set(destinations.flatMap((place) => (place.kind === 'name' ? [place.name] : [])))],
+    domains: [...new Set(destinations.flatMap((place) => (place.kind === 'wildcard' ? [place.domain] : [])))],
   }
 }

@@ -32,7 +32,7 @@ export interface ValveOptions {
  * Nothing here waits for anything.
  */
 export class Valve {
-  rules: Rules
+  readonly #inForce: { readonly rules: Rules }
   readonly #options: ValveOptions
   /** How a judged packet leaves the queue. A rule of xtables would otherwise hide the host's own rules below it. */
   readonly pass: Verdict
@@ -41,8 +41,9 @@ export class Valve {
   readonly sender: Sender = { uid: -1, known: false, device: 0 }
   #batchStart = 0
 
-  constructor(rules: Rules, options: ValveOptions) {
-    this.rules = rules
+  /** @param inForce the rules that are in force at the moment */
+  constructor(inForce: { readonly rules: Rules }, options: ValveOptions) {
+    this.#inForce = inForce
     this.#options = options
     this.pass = options.form === 'xtables' ? NF_REPEAT : NF_ACCEPT
   }
@@ -59,7 +60,7 @@ export class Valve {
   /** The same, for a queue of another kind. @param single whether it shows large packets as the ones they will be cut into */
   judge(queued: QueuedPacket, single: boolean): Decision {
     if (this.#batchStart === 0) this.#batchStart = performance.now()
-    const { policy, marks } = this.rules
+    const { policy, marks } = this.#inForce.rules
     const { packet, sender } = this
     packet.single = single
     sender.uid = this.#options.users.inside(queued.uid)
@@ -74,7 +75,7 @@ export class Valve {
 
   /** Blocks a packet that could not be judged. */
   readonly onError = (error: unknown, queued: QueuedPacket): Verdict => {
-    const { marks } = this.rules
+    const { marks } = this.#inForce.rules
     queued.mark = ((queued.mark & ~marks.mask) | marks.blocked) >>> 0
     this.#record(this.packet, this.sender.uid, MALFORMED)
     this.#options.onFault(error)
@@ -91,7 +92,7 @@ export class Valve {
   }
 
   #mark(queued: QueuedPacket, decision: Decision, packet: Packet): void {
-    const { policy, marks } = this.rules
+    const { policy, marks } = this.#inForce.rules
     let state: number
     if (decision.verdict === 'accept') state = decision.remember ? marks.approvedNow : marks.approvedOnce
     else if (policy.mode === 'enforce') state = marks.blocked
@@ -101,7 +102,7 @@ export class Valve {
   }
 
   #record(packet: Packet, uid: number, decision: Decision): void {
-    const { mode } = this.rules.policy
+    const { mode } = this.#inForce.rules.policy
     this.#options.counts.add(packet, uid, decision, mode === 'observe')
     if (decision.verdict === 'block' && decision.reason !== 'canary')
       this.#options.log.note(packet, uid, decision, mode)

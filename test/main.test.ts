@@ -144,7 +144,7 @@ t.test(
   async (t) => {
     const yaml = `mode: enforce
 infrastructure: { dns: [192.0.2.53], ntp: [time.example.org] }
-mirrors: { hosts: [198.51.100.7] }
+mirrors: { hosts: [198.51.100.7], discover: false }
 state: { directory: /nonexistent }
 `
     const file = `${directoryOf(t, { 'main.yaml': yaml })}/main.yaml`

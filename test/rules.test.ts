@@ -4,21 +4,33 @@ import { Packet, TCPHDR_SYN } from '../src/core/packet.js'
 import { decide, type Policy, type Rule } from '../src/core/policy.js'
 import { prefixText } from '../src/core/text.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../src/core/types.js'
-import type { Infrastructure } from '../src/mirrors/infrastructure.js'
+import type { FoundMirror } from '../src/mirrors/discovery/found.js'
 import { parseResolvConf, parseTimeServers } from '../src/mirrors/infrastructure.js'
-import { policyOf } from '../src/rules.js'
+import { type Host, policyOf, type Ways } from '../src/rules.js'
 import { configOf, loadText } from './config/files.js'
 import { clients } from './core/clients.js'
 
-const HOST: Infrastructure = {
+const NOTHING: Host = {
+  name: 'web1',
+  resolvers: [],
+  searchDomains: [],
+  resolverUsers: [],
+  timeServers: [],
+  dhcpUsers: [],
+  mirrors: [],
+}
+const HOST: Host = {
+  ...NOTHING,
   resolvers: parseResolvConf('nameserver 192.0.2.53\n'),
   timeServers: parseTimeServers('server time.example.org\nserver 192.0.2.123\n'),
   dhcpUsers: [0, 998],
 }
-const NOTHING: Infrastructure = { resolvers: [], timeServers: [], dhcpUsers: [] }
+/** Nothing has been learned. */
+const NO_WAYS: Ways = { targets: () => [], isWayTo: () => false }
 
 /** The policy of a configuration of these lines. */
-const policy = (t: Test, yaml: string, host = HOST): Policy => policyOf(configOf(loadText(t, yaml)), host)
+const policy = (t: Test, yaml: string, host = HOST, ways = NO_WAYS): Policy =>
+  policyOf(configOf(loadText(t, yaml)), host, ways)
 
 const find = ({ rules }: Policy, name: string): Rule['spec'] | undefined =>
   rules.find((rule) => rule.spec.name === name)?.spec
@@ -165,7 +177,112 @@ t.test('an entry bound to a unit allows nothing as long as units are not known',
   t.equal(find(made, 'worker'), undefined)
 })
 
-t.test('a wildcard allows no address by itself', async (t) => {
+t.test('a wildcard allows no address by itself, but all that names below it lead to', async (t) => {
   const made = policy(t, 'allow: [{ name: wild, to: ["*.example.org"] }]\n')
-  t.match(find(made, 'wild'), { names: [], prefixes: [] })
+  const spec = find(made, 'wild')!
+  t.match(spec, { domains: ['example.org'] })
+  t.same([...spec.names, ...spec.prefixes], [])
+  t.equal(made.names.find('a.b.example.org')[0]?.spec, spec)
+  t.equal(made.names.has('example.org'), false)
+})
+
+t.test('wildcards of mirrors and time servers stand for names, too', async (t) => {
+  const made = policy(
+    t,
+    'mirrors: { hosts: ["*.m.example.org"] }\ninfrastructure: { ntp: ["*.n.example.org"] }\n',
+  )
+  t.match(find(made, 'mirrors'), { domains: ['m.example.org'] })
+  t.match(find(made, 'time'), { domains: ['n.example.org'] })
+})
+
+const found = (host: string, port: number, service?: string): FoundMirror => ({
+  host,
+  port,
+  ...(service === undefined ? {} : { service }),
+  manager: 'apt',
+  origin: { file: '/etc/apt/sources.list', line: 1 },
+})
+const withMirrors = (...mirrors: FoundMirror[]): Host => ({ ...HOST, mirrors })
+
+t.test('a mirror that was found is reached at its own port, and at no other mirror’s', async (t) => {
+  const mirrors = [found('a.example.org', 443), found('198.51.100.7', 80), found('2001:db8::7', 443)]
+  const made = policy(t, 'mode: enforce\n', withMirrors(...mirrors, found('b.example.org', 80)))
+  t.same(names(made), ['resolver', 'time', 'dhcp4', 'dhcp6', 'mirrors:80', 'mirrors:443'])
+  t.same(find(made, 'mirrors:80')!.names, ['b.example.org'])
+  t.same(find(made, 'mirrors:443')!.names, ['a.example.org'])
+  t.equal(judge(made, '198.51.100.7', 80), 'mirror')
+  t.equal(judge(made, '2001:db8::7', 443, { uid: 42 }), 'mirror')
+  t.equal(judge(made, '198.51.100.7', 443), 'not-allowlisted')
+  t.equal(judge(made, '198.51.100.7', 80, { udp: true }), 'not-allowlisted')
+  t.equal(judge(made, '198.51.100.7', 80, { uid: 33 }), 'not-allowlisted', 'a user who does not update')
+})
+
+t.test('a mirror that several files name stands in its rule once', async (t) => {
+  const mirrors = [found('a.example.org', 80), found('a.example.org', 80, '_http._tcp.a.example.org')]
+  t.same(find(policy(t, 'mode: enforce\n', withMirrors(...mirrors)), 'mirrors:80')!.names, ['a.example.org'])
+})
+
+t.test('where a service was found to be is a mirror, too, at the port that the answer names', async (t) => {
+  const asked: string[] = []
+  const targets = (service: string) => {
+    asked.push(service)
+    return [
+      { name: 'cdn.example.net', port: 8080 },
+      { name: 'cdn2.example.net', port: 80 },
+    ]
+  }
+  const mirrors = [found('a.example.org', 80, '_http._tcp.a.example.org'), found('b.example.org', 80)]
+  const made = policy(t, 'mode: enforce\n', withMirrors(...mirrors), { ...NO_WAYS, targets })
+  t.same(asked, ['_http._tcp.a.example.org'])
+  t.same(find(made, 'mirrors:80')!.names, ['a.example.org', 'b.example.org', 'cdn2.example.net'])
+  t.same(find(made, 'mirrors:8080')!.names, ['cdn.example.net'])
+})
+
+t.test('an answer of a resolver opens hosts by their names, and nothing wider', async (t) => {
+  for (const name of ['0.0.0.0/0', '169.254.169.254', '*.example.net', '::/0', '127.0.0.1', '']) {
+    const ways: Ways = { ...NO_WAYS, targets: () => [{ name, port: 8080 }] }
+    const host = withMirrors(found('a.example.org', 80, '_http._tcp.a.example.org'))
+    const spec = find(policy(t, 'mode: enforce\n', host, ways), 'mirrors:8080')
+    const wider = [...(spec?.prefixes ?? []).map(prefixText), ...(spec?.domains ?? [])]
+    t.same(wider, [], `the target "${name}"`)
+  }
+})
+
+/** Which of these names may be asked for. */
+const mayBeAsked = ({ asking }: Policy, ...names: string[]) =>
+  names.filter((name) => asking === undefined || asking.isAllowed(name))
+
+t.test('names are not enforced unless that is wanted', async (t) => {
+  t.equal(policy(t, 'mode: enforce\n').asking, undefined)
+  t.not(policy(t, 'dns: { enforceNames: true }\n').asking, undefined)
+})
+
+t.test('names of all rules may be asked for, what they lead to, and the host’s own', async (t) => {
+  const yaml = `dns: { enforceNames: true }
+mirrors: { hosts: [mirror.example.org] }
+allow:
+  - { name: wild, to: ["*.api.example.org"] }
+  - { name: bound, to: [bound.example.org], units: [nginx.service] }
+`
+  const ways: Ways = { ...NO_WAYS, isWayTo: (name) => name === 'alias.example.net' }
+  const made = policy(t, yaml, withMirrors(found('a.example.org', 80)), ways)
+  const allowed = [
+    ...['mirror.example.org', 'x.api.example.org', 'time.example.org', 'a.example.org'],
+    ...['alias.example.net', 'web1'],
+  ]
+  const others = ['example.org', 'api.example.org', 'x.mirror.example.org', 'bound.example.org', 'web2', '']
+  t.same(mayBeAsked(made, ...allowed, ...others), allowed)
+})
+
+t.test('search domains of the host and reverse names are as the configuration says', async (t) => {
+  const host = { ...HOST, searchDomains: ['corp.example'] }
+  const asking = (settings: string) => policy(t, `dns: { enforceNames: true${settings} }\n`, host).asking
+  t.match(asking(''), { search: ['corp.example'], reverse: false })
+  t.match(asking(', reverse: true'), { search: ['corp.example'], reverse: true })
+  t.same(asking(', searchDomains: false')?.search, [])
+})
+
+t.test('without the service, those may ask who update, and the host’s own resolvers', async (t) => {
+  const host = { ...HOST, resolverUsers: [101, 102] }
+  t.same(policy(t, 'dns: { enforceNames: true }\n', host).asking?.users, [0, 42, 101, 102])
 })

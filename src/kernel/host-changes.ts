@@ -21,6 +21,7 @@ export class HostChangeQueue {
   readonly #onError: (error: Error) => void
   #waiting = new Map<Rule, Map<string, Change>>()
   #timer: NodeJS.Timeout | undefined
+  #isSending = false
   #last: Promise<void> = Promise.resolve()
 
   constructor(send: Send, onError: (error: Error) => void) {
@@ -28,9 +29,9 @@ export class HostChangeQueue {
     this.#onError = onError
   }
 
-  /** Whether there is something that the kernel does not know. */
+  /** Whether there is something that the kernel does not know, as far as is known. */
   get pending(): boolean {
-    return this.#waiting.size > 0
+    return this.#waiting.size > 0 || this.#isSending
   }
 
   /** @param isIn whether the rule has the address now; to say so again renews its time in the kernel */
@@ -55,12 +56,15 @@ export class HostChangeQueue {
     if (this.#waiting.size === 0) return
     const taken = this.#waiting
     this.#waiting = new Map()
+    this.#isSending = true
     try {
       await this.#send(new Map([...taken].map(([rule, changes]) => [rule, split(changes.values())])))
     } catch (error) {
       this.#onError(error as Error)
       this.#takeBack(taken)
       this.#schedule(RETRY_MS)
+    } finally {
+      this.#isSending = false
     }
   }
 

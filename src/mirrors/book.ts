@@ -1,6 +1,6 @@
 /** The addresses of names: learned from answers, kept as long as they count, forgotten when they do not. */
 import type { Family, Host } from '../core/types.js'
-import { HOSTS_AT_MOST } from './message.js'
+import { HOSTS_AT_MOST, TTL_AT_MOST } from './message.js'
 
 /**
  * - `current`: connections to it may begin
@@ -46,9 +46,8 @@ interface Page {
 /** Names under wildcards are chosen by whoever asks. */
 const NAMES_AT_MOST = 16_384
 const FORMER_AT_MOST = 256
-/** Seconds: an answer whose TTL is absurd counts no longer than a day. */
+/** Seconds. */
 const TTL_AT_LEAST = 1
-const TTL_AT_MOST = 86_400
 const FORMER_MS = 24 * 3600 * 1000
 /** For so long the last good answer stands in for a resolver that does not answer. */
 const LAST_GOOD_MS = 7 * 24 * 3600 * 1000
@@ -70,19 +69,26 @@ export class AddressBook {
     return [...(this.#pages.get(name)?.entries.values() ?? [])]
   }
 
-  /** Whether all these are current already. */
-  knows(name: string, hosts: readonly Host[]): boolean {
+  /** Whether an answer says nothing new: all of it is current, for as long as the answer may be kept. */
+  knows(name: string, { hosts, ttl }: Learned, now: number): boolean {
     const entries = this.#pages.get(name)?.entries
-    return hosts.every((host) => entries?.get(keyOf(host))?.standing === 'current')
+    return hosts.every((host) => {
+      const entry = entries?.get(keyOf(host))
+      return entry?.standing === 'current' && entry.expires >= now + ttl * 1000
+    })
   }
 
   /** Takes an answer. One without an address says nothing: the last good one stays. @param now milliseconds since the epoch */
   learn(name: string, { hosts, ttl }: Learned, now: number): void {
     if (hosts.length === 0) return
     const page = this.#page(name)
-    const expires = now + (Math.min(Math.max(ttl, TTL_AT_LEAST), TTL_AT_MOST) + this.#options.grace()) * 1000
+    if (page === undefined) return
+    const until = now + (Math.max(ttl, TTL_AT_LEAST) + this.#options.grace()) * 1000
     for (const host of hosts) {
       page.answered[host.family] = now
+      // Some program may hold an earlier answer, which was for longer.
+      const before = page.entries.get(keyOf(host))
+      const expires = before?.standing === 'current' ? Math.max(before.expires, until) : until
       this.#put(name, page, { host, expires, seen: now, standing: 'current' })
     }
     this.#bound(name, page)
@@ -93,9 +99,13 @@ export class AddressBook {
   /** Takes over what an earlier run knew: it counts until the first answers, and no longer than it would have. */
   restore(name: string, known: readonly Pick<Entry, 'host' | 'expires'>[], now: number): void {
     const page = this.#page(name)
-    for (const { host, expires } of known)
+    if (page === undefined) return
+    const latest = now + (TTL_AT_MOST + this.#options.grace()) * 1000
+    for (const { host, expires: written } of known) {
+      const expires = Math.min(written, latest)
       if (!page.entries.has(keyOf(host)))
         this.#put(name, page, { host, expires, seen: 0, standing: 'current' })
+    }
     this.#bound(name, page)
     this.expire(now)
   }
@@ -110,7 +120,9 @@ export class AddressBook {
     for (const [name, page] of this.#pages) if (page.due <= now) this.#expirePage(name, page, now)
   }
 
-  #page(name: string): Page {
+  /** undefined: there is no room for one more. */
+  #page(name: string): Page | undefined {
+    if (!this.#pages.has(name) && this.#pages.size >= NAMES_AT_MOST && !this.#makeRoom(name)) return undefined
     const page = this.#pages.get(name) ?? {
       entries: new Map(),
       answered: { 4: 0, 6: 0 },
@@ -119,17 +131,17 @@ export class AddressBook {
     // The last that was spoken of is the last to go.
     this.#pages.delete(name)
     this.#pages.set(name, page)
-    if (this.#pages.size > NAMES_AT_MOST) this.#forgetOldest()
     return page
   }
 
-  /** A name that is in the allowlist itself stays. */
-  #forgetOldest(): void {
+  /** Names that are in the allowlist themselves stay, and come, always. */
+  #makeRoom(wanted: string): boolean {
     for (const name of this.#pages.keys()) {
       if (this.#options.isWatched(name)) continue
       this.#forget(name)
-      return
+      return true
     }
+    return this.#options.isWatched(wanted)
   }
 
   #forget(name: string): void {

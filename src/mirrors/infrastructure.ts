@@ -27,7 +27,7 @@ const TIME_FILES = [
 
 /** The addresses of `nameserver` lines (resolv.conf(5)); zones (`%eth0`) are dropped, loopback is left out. */
 export function parseResolvConf(text: string): Prefix[] {
-  return [...text.matchAll(/^\s*nameserver\s+([^\s%#;]+)/gm)].flatMap(([, written]) => {
+  return [...text.matchAll(/^[ \t]*nameserver[ \t]+([^\s%#;]+)/gm)].flatMap(([, written]) => {
     const address = parseAddress(written!)
     if (!address.ok || isLoopback(written!)) return []
     return [{ ...address.value, length: familyBits(address.value.family) }]
@@ -36,11 +36,11 @@ export function parseResolvConf(text: string): Prefix[] {
 
 /** Whether resolv.conf leads to systemd-resolved's own listener. */
 export const usesStub = (text: string): boolean =>
-  [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].some(([, address]) => STUBS.has(address!))
+  [...text.matchAll(/^[ \t]*nameserver[ \t]+(\S+)/gm)].some(([, address]) => STUBS.has(address!))
 
 /** The domains that a resolver appends to names: those of the last `search` or `domain` line. */
 export function parseSearchDomains(text: string): string[] {
-  const lines = [...text.matchAll(/^\s*(?:search|domain)\s+([^#;\n]*)/gm)]
+  const lines = [...text.matchAll(/^[ \t]*(?:search|domain)[ \t]+([^#;\n]*)/gm)]
   const written = lines.at(-1)?.[1]?.trim().split(/\s+/) ?? []
   return written.flatMap((domain) => {
     const name = parseHostName(domain.replace(/\.$/, ''))

@@ -3,7 +3,14 @@ import { Resolver } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
 import { parseAddress } from '../addressing.js'
 import type { Host } from '../core/types.js'
-import { HOSTS_AT_MOST, isElsewhere, type Target } from './message.js'
+import {
+  HOSTS_AT_MOST,
+  isElsewhere,
+  TARGETS_AT_MOST,
+  type Target,
+  TTL_AT_MOST,
+  targetsOf,
+} from './message.js'
 
 /** The addresses of a name, and for how many seconds they may be kept. */
 export interface Addresses {
@@ -52,7 +59,7 @@ export async function lookup(name: string): Promise<Addresses> {
     return parsed.ok && isElsewhere(parsed.value) ? [parsed.value] : []
   })
   if (hosts.length === 0) throw new Error('it has no address of another host')
-  return { hosts, ttl: Math.min(...records.map(({ ttl }) => ttl)) }
+  return { hosts, ttl: Math.min(TTL_AT_MOST, ...records.map(({ ttl }) => ttl)) }
 }
 
 /** Where a service is, and for how many seconds that may be kept. */
@@ -65,10 +72,8 @@ export interface ServiceTargets {
 export async function lookupService(service: string): Promise<ServiceTargets> {
   try {
     const records = await resolver().resolveSrv(service)
-    const targets = records
-      .map(({ name, port }) => ({ name: name.toLowerCase().replace(/\.$/, ''), port }))
-      .filter(({ name, port }) => name !== '' && port > 0)
-    return { targets, ttl: SERVICE_TTL }
+    const targets = records.flatMap(({ name, port }) => targetsOf(name, port))
+    return { targets: targets.length > TARGETS_AT_MOST ? [] : targets, ttl: SERVICE_TTL }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code !== 'ENOTFOUND' && code !== 'ENODATA') throw error

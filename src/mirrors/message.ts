@@ -1,6 +1,6 @@
 /** What an answer of a resolver says of the name that was asked for. The format is read by dns-packet (RFC 1035, RFC 2782). */
 import { decode, type Answer as Resource, TRUNCATED_RESPONSE } from 'dns-packet'
-import { parseAddress } from '../addressing.js'
+import { parseAddress, parseHostName } from '../addressing.js'
 import type { Question } from '../core/question.js'
 import { type Family, familyBits, type Host } from '../core/types.js'
 
@@ -21,8 +21,10 @@ export interface Reading {
 
 /** More of anything for one name is nobody's honest answer. */
 export const HOSTS_AT_MOST = 64
-const TARGETS_AT_MOST = 16
+export const TARGETS_AT_MOST = 16
 const CHAIN_AT_MOST = 16
+/** Seconds: an answer whose TTL is absurd counts no longer than a day. */
+export const TTL_AT_MOST = 86_400
 
 /**
  * Follows the answer from the name that was asked for. undefined: it says nothing that counts, be it a failure, cut off,
@@ -32,20 +34,24 @@ export function readAnswer(bytes: Uint8Array, question: Question): Reading | und
   const resources = resourcesOf(bytes)
   const names = chain(resources, question.name)
   if (names === undefined) return undefined
-  const own = resources.filter(({ name }) => names.has(lower(name)))
+  const own = resources.filter(
+    (each) => names.has(lower(each.name)) && 'class' in each && each.class === 'IN',
+  )
   const hosts = own.flatMap(hostOf)
   const targets = own.flatMap(targetOf)
   if (hosts.length + targets.length === 0 && names.size === 1) return undefined
   if (hosts.length > HOSTS_AT_MOST || targets.length > TARGETS_AT_MOST) return undefined
   // A part of a chain counts as well: some clients ask for the rest themselves.
-  const ttl = Math.min(...own.map((each) => ('ttl' in each ? (each.ttl ?? 0) : 0)))
+  const ttl = Math.min(TTL_AT_MOST, ...own.map((each) => ('ttl' in each ? (each.ttl ?? 0) : 0)))
   return { hosts, targets, aliases: [...names].slice(1), ttl }
 }
 
 function resourcesOf(bytes: Uint8Array): readonly Resource[] {
   try {
     const { answers = [], flags = 0, ...message } = decode(Buffer.from(bytes))
-    const isGood = (message as { rcode?: string }).rcode === 'NOERROR' && (flags & TRUNCATED_RESPONSE) === 0
+    // It reads past the end of what is cut short, and makes something up.
+    const isWhole = decode.bytes <= bytes.length && (flags & TRUNCATED_RESPONSE) === 0
+    const isGood = isWhole && (message as { rcode?: string }).rcode === 'NOERROR'
     return isGood ? answers : []
   } catch {
     return []
@@ -73,10 +79,17 @@ function hostOf(resource: Resource): Host[] {
 
 function targetOf(resource: Resource): Target[] {
   if (resource.type !== 'SRV') return []
-  const { target, port } = resource.data
-  const name = lower(target)
-  // RFC 2782: a target of "." says that there is no such service.
-  return name === '' || name === '.' || !port ? [] : [{ name, port }]
+  return targetsOf(resource.data.target, resource.data.port ?? 0)
+}
+
+/**
+ * The target that an SRV record names. Any bytes may stand in it: what is no host name, be it an address or a pattern,
+ * is none, and "." says that there is no such service (RFC 2782).
+ */
+export function targetsOf(written: string, port: number): Target[] {
+  const name = parseHostName(lower(written))
+  const isPort = Number.isInteger(port) && port > 0 && port < 65536
+  return name.ok && isPort ? [{ name: name.value, port }] : []
 }
 
 /** A name in the form of `Question.name`. */

@@ -1,5 +1,5 @@
 /** Where the services of mirrors are: the targets of their SRV names (RFC 2782). */
-import type { Target } from './message.js'
+import { TARGETS_AT_MOST, type Target } from './message.js'
 
 interface Known {
   readonly target: Target
@@ -48,10 +48,16 @@ export class ServiceTable {
   learn(service: string, { targets, ttl }: LearnedTargets, now: number): boolean {
     const known = this.#services.get(service)
     if (known === undefined) return false
-    const before = known.size
     const expires = now + (ttl + this.#grace()) * 1000
-    for (const target of targets) known.set(`${target.name}:${target.port}`, { target, expires, seen: now })
-    return known.size > before
+    const before = new Set(known.keys())
+    for (const target of targets) {
+      const key = `${target.name}:${target.port}`
+      // The last that was named is the last to go.
+      known.delete(key)
+      known.set(key, { target, expires, seen: now })
+      if (known.size > TARGETS_AT_MOST) known.delete(known.keys().next().value!)
+    }
+    return [...known.keys()].some((key) => !before.has(key))
   }
 
   /** Lets go the targets that are old and no longer answered. @returns whether there were any */

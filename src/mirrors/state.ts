@@ -5,7 +5,7 @@ import { parseAddress } from '../addressing.js'
 import { addressText } from '../core/text.js'
 import type { Host } from '../core/types.js'
 import { makeFolder } from '../folder.js'
-import type { Target } from './message.js'
+import { type Target, targetsOf } from './message.js'
 
 const FILE = 'addresses.json'
 
@@ -80,9 +80,7 @@ function keptOf(written: unknown): Kept[] {
 
 function targetOf(written: unknown): Target[] {
   const { name, port } = fieldsOf(written)
-  return typeof name === 'string' && typeof port === 'number' && port > 0 && port < 65536
-    ? [{ name, port }]
-    : []
+  return typeof name === 'string' && typeof port === 'number' ? targetsOf(name, port) : []
 }
 
 const fieldsOf = (value: unknown): Fields =>

@@ -23,9 +23,8 @@ export class Streams {
   follow(packet: Packet, uid: number, now: number): void {
     if ((packet.tcpFlags & TCPHDR_ACK) === 0) return
     const key = keyOf(packet.family, packet.destination, packet.sourcePort)
-    if (this.#streams.get(key, now) !== undefined) return
-    const next = word(packet, ACKNOWLEDGED)
-    this.#streams.put(uid, key, { next, rest: Buffer.alloc(0) }, now)
+    const known = this.#streams.get(key, now)
+    this.#streams.put(uid, key, known ?? { next: word(packet, ACKNOWLEDGED), rest: Buffer.alloc(0) }, now)
   }
 
   /** The messages that a segment from a resolver makes whole. They are the caller's. */

@@ -12,7 +12,7 @@ firewall: { queue: auto, mark: { mask: 0x3f000000 } }
 queue: { first: 100, count: 1, maxLength: 16384 }
 sessions: { capacity: 1000000, tcpTimeout: 5d, udpTimeout: 10m, services: auto, callbacks: [] }
 infrastructure: { dns: auto, ntp: auto, dhcp: true }
-dns: { holdAnswers: true, enforceNames: false }
+dns: { holdAnswers: true, holdTime: 100ms, resolve: true, grace: 5m, enforceNames: false, searchDomains: true, reverse: false }
 mirrors: { discover: true, root: /, hosts: [mirror.example.org], ports: [80, 443], users: [root, _apt] }
 allow:
   - { name: payments, to: [api.example.com, 203.0.113.0/24], ports: [443], protocol: tcp, users: [www-data] }
@@ -72,6 +72,7 @@ t.test('the shipped file passes, and changes nothing but what it says', async (t
 
 t.test('what is shown can be loaded again, and means the same', async (t) => {
   const rich = `
+dns: { holdTime: 1.5s, resolve: false, grace: 0s, enforceNames: true, searchDomains: false, reverse: true }
 sessions:
   tcpTimeout: 90061.5
   udpTimeout: 1500ms
@@ -249,20 +250,15 @@ dns: { enforceNames: true, holdAnswers: true }
 containment: { action: quarantine }
 mirrors: { discover: true, hosts: ["*.mirror.example.org"] }
 infrastructure: { ntp: ["*.ntp.example.org"] }
-allow: [{ name: a, to: [192.0.2.1, "*.api.example.org"], units: [nginx.service] }]
+allow:
+  - { name: a, to: [192.0.2.1, "*.api.example.org"], units: [nginx.service] }
+  - { name: b, to: ["*.api.example.org"] }
 `
   const { notes } = configOf(loadText(t, yaml))
-  const subjects = notes.map((note) => `${note.split(':')[0]} ${/\*\.[a-z.]+/.exec(note) ?? ''}`.trim())
-  t.same(subjects, [
-    'dns.holdAnswers',
-    'dns.enforceNames',
-    'mirrors.discover',
-    'containment.action',
-    'allow "a"',
-    'allow "a" *.api.example.org',
-    'mirrors.hosts *.mirror.example.org',
-    'infrastructure.ntp *.ntp.example.org',
-  ])
+  t.same(
+    notes.map((note) => note.split(':')[0]),
+    ['allow "a"', 'containment.action'],
+  )
   t.same(configOf(loadText(t, 'mode: enforce\nmirrors: { discover: false }')).notes, [])
 })
 

@@ -17,6 +17,16 @@ t.test('every setting has its own environment variable, spelled by one rule', as
   }
 })
 
+const FLAGS = [
+  ...['infrastructure.dhcp', 'mirrors.discover'],
+  ...['holdAnswers', 'resolve', 'enforceNames', 'searchDomains', 'reverse'].map((name) => `dns.${name}`),
+]
+/** They may be written in seconds. */
+const DURATIONS = [
+  ...['sessions.tcpTimeout', 'sessions.udpTimeout', 'dns.holdTime', 'dns.grace'],
+  ...['containment.window', 'containment.duration', 'canary.interval'],
+]
+
 /** Values as YAML, one of each type; a setting may accept some of them. */
 const VALUES = [
   '~',
@@ -38,11 +48,8 @@ const VALUES = [
 t.test('a value of a wrong type is a problem that names its setting, wherever it was written', async (t) => {
   for (const key of settings.keys()) {
     for (const value of VALUES) {
-      if (key === 'infrastructure.dhcp' || key === 'mirrors.discover' || key.startsWith('dns.')) {
-        if (value === 'true') continue
-      }
-      if (/Timeout$/.test(key) && value === '1.5') continue
-      if (/^(containment\.(window|duration)|canary\.interval)$/.test(key) && value === '1.5') continue
+      if (value === 'true' && FLAGS.includes(key)) continue
+      if (value === '1.5' && DURATIONS.includes(key)) continue
       const nested = key.split('.').reduceRight((inner, name) => `{ ${name}: ${inner} }`, value)
       const expected = new RegExp(`: ${key.replaceAll('.', '\\.')}(\\[0\\](\\[0\\])?)?: `)
       t.match(problemsOf(t, nested)[0], expected, `${key}: ${value}`)

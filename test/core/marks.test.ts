@@ -10,6 +10,7 @@ t.test('the default mask gives the marks that the documentation shows', async (t
     stateMask: 0x30000000,
     judge: 0x20000000,
     known: 0x01000000,
+    names: 0x02000000,
     blocked: 0x30000000,
     approved: 0x10000000,
     approvedOnce: 0x10000000,
@@ -34,7 +35,8 @@ t.test('the states can be told apart under the state mask, in every mask and gen
       if (
         states.size < 4 ||
         state(marks.approvedNow) !== marks.approved ||
-        state(marks.judge | marks.known) !== marks.judge
+        state(marks.judge | marks.known | marks.names) !== marks.judge ||
+        (marks.known & marks.names) !== 0
       )
         confused.push(`mask ${mask.toString(16)}, generation ${generation}`)
     }

@@ -5,6 +5,7 @@ import { checksum, type Extension, icmp, ipv4, ipv6, join, tcp, udp, words } fro
 import { seededRandom } from './random.js'
 
 const PAYLOAD = Uint8Array.from([1, 2, 3, 4, 5])
+const NOTHING = new Uint8Array()
 const HOP_BY_HOP = { kind: 0, body: [0, 0, 1, 4, 0, 0, 0, 0] }
 const DESTINATION_OPTIONS = { kind: 60, body: [0, 1, 1, 12, ...new Array<number>(12).fill(0)] }
 const ROUTED_ALREADY = { kind: 43, body: [0, 2, 4, 0, ...new Array<number>(20).fill(7)] }
@@ -279,8 +280,15 @@ t.test('after a malformed packet nothing of the packet before it is left', async
   for (const { bytes } of VECTORS) {
     decode(bytes, 0, bytes.length, bytes.length, packet)
     decode(bytes, 0, 1, bytes.length, packet)
-    t.same({ ...packet, family: 4 }, { ...new Packet() })
+    t.same({ ...packet, family: 4, bytes: NOTHING }, { ...new Packet(), bytes: NOTHING })
   }
+})
+
+t.test('a packet tells where its bytes are, also a malformed one', async (t) => {
+  const good = ipv4({}, tcp())
+  t.equal(read(good).packet.bytes, good)
+  const bad = good.slice(0, 10)
+  t.equal(read(bad).packet.bytes, bad)
 })
 
 t.test('a malformed packet still says where it was going, as far as that could be read', async (t) => {
@@ -332,8 +340,9 @@ function mutated(bytes: Uint8Array, random: (limit: number) => number): Uint8Arr
   return copy
 }
 
-function fingerprint(packet: Packet): string {
-  return Object.values(packet).join(' ')
+/** All that was read. */
+function fingerprint({ bytes: _, ...read }: Packet): string {
+  return Object.values(read).join(' ')
 }
 
 /** What must hold for every accepted packet: the headers lie within the captured bytes, in order. */

@@ -1,6 +1,6 @@
 /** Policies and options for tests of the ruleset: one of each kind that the text must get right. */
-import { compile, type Policy, type Rule, type RuleSpec } from '../../src/core/policy.js'
-import type { RulesetOptions } from '../../src/core/ruleset.js'
+import { assemble, compile, type Policy, type Rule, type RuleSpec } from '../../src/core/policy.js'
+import { type RulesetOptions, render, renderHosts } from '../../src/core/ruleset.js'
 import type { Host, Prefix } from '../../src/core/types.js'
 
 export const NOW = Date.UTC(2027, 0, 1)
@@ -27,6 +27,9 @@ const spec = (some: Partial<RuleSpec>): RuleSpec => ({
   domains: [],
   ...some,
 })
+
+/** Where the names of rules lead. */
+export const HOSTS: readonly Host[] = [v4(198, 51, 100, 2), v6(0, 2)]
 
 const RESOLVER = spec({
   reason: 'resolver',
@@ -74,11 +77,19 @@ const RULES = [
   spec({ name: 'nobody', users: [], prefixes: [v4(192, 0, 2, 11)] }),
 ]
 
-const policy = (mode: Policy['mode'], specs: readonly RuleSpec[]): Policy => ({
-  mode,
-  canary: undefined,
-  rules: specs.map(compile),
-})
+/** @param hosts what is known of the names of each rule that has any */
+function policy(
+  mode: Policy['mode'],
+  specs: readonly RuleSpec[],
+  { hosts = HOSTS, users }: { hosts?: readonly Host[]; users?: readonly number[] } = {},
+): Policy {
+  const rules = specs.map(compile)
+  for (const rule of rules)
+    if (rule.spec.names.length + rule.spec.domains.length > 0) for (const host of hosts) rule.hosts.add(host)
+  const asking = users && { isAllowed: () => false, reverse: false, search: [], users }
+  return assemble({ mode, canary: undefined, rules, asking })
+}
+
 const OPTIONS: RulesetOptions = {
   form: 'xtables',
   queue: { first: 100, count: 1 },
@@ -88,24 +99,25 @@ const OPTIONS: RulesetOptions = {
   fallback: 'static',
   udpTimeout: 600,
   pressure: 'none',
+  watchNames: false,
   hasOpened: false,
   hostTimeout: 86_400,
 }
-const HOSTS: readonly Host[] = [v4(198, 51, 100, 2), v6(0, 2)]
 
 export interface Case {
   readonly name: string
   readonly policy: Policy
   readonly options: RulesetOptions
-  readonly hosts: ReadonlyMap<string, readonly Host[]>
 }
 
 const all = policy('enforce', [RESOLVER, MIRRORS, DHCP, ...RULES])
+/** A wildcard, of a rule that expires before its addresses would. */
+const WILD = spec({ name: 'wild', ports: [port(443)], domains: ['example.net'], expires: NOW + 3_600_001 })
+const enforced = (users: readonly number[]) => policy('enforce', [RESOLVER, MIRRORS, WILD], { users })
 const one = (name: string, options: Partial<RulesetOptions>, of = all): Case => ({
   name,
   policy: of,
   options: { ...OPTIONS, ...options },
-  hosts: new Map([['mirrors', HOSTS]]),
 })
 
 /** `name` is the golden file's. */
@@ -120,8 +132,17 @@ export const CASES: readonly Case[] = [
   one('pressure-high', { pressure: 'high' }),
   one('pressure-full', { pressure: 'full' }),
   one('drop-low-mask', { block: 'drop', mask: 0x0000003f }),
-  { ...one('names-unknown', {}, policy('enforce', [MIRRORS])), hosts: new Map() },
+  one('names-unknown', {}, policy('enforce', [MIRRORS], { hosts: [] })),
+  one('watch-names', { watchNames: true, hasOpened: true, pressure: 'full' }),
+  one('native-watch-names', { form: 'native', queue: { first: 7, count: 4 }, watchNames: true }),
+  one('names-enforced', { watchNames: true }, enforced([0, 42, 101])),
+  one('names-enforced-for-all', { watchNames: true }, enforced([])),
 ]
 
+/** All that the service loads for a policy. */
+export function textOf({ policy, options }: Case): string {
+  const hasCopy = policy.mode === 'enforce' && options.fallback === 'static'
+  return [render(policy, options, NOW), ...(hasCopy ? renderHosts(policy, options, NOW) : []), ''].join('\n')
+}
+
 export const mirrorsOf = (from: Policy): Rule => from.rules.find(({ spec }) => spec.name === 'mirrors')!
-export { HOSTS }

@@ -1,15 +1,17 @@
 import t from 'tap'
 import { parsePrefix } from '../../src/addressing.js'
-import { PrefixSet } from '../../src/core/addresses.js'
 import type { Sender } from '../../src/core/answers.js'
+import type { Asking } from '../../src/core/asking.js'
 import { decode, Packet, TCPHDR_ACK, TCPHDR_SYN } from '../../src/core/packet.js'
 import {
+  assemble,
   CALLBACK,
   CANARY,
   compile,
   type Decision,
   decide,
   MALFORMED,
+  NAME_NOT_ALLOWED,
   NOT_ALLOWLISTED,
   type Policy,
   REASONS,
@@ -20,6 +22,7 @@ import {
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, type Prefix } from '../../src/core/types.js'
 import { clients } from './clients.js'
 import { icmp, ipv4, ipv6, tcp, udp, words } from './packets.js'
+import { framed, query } from './queries.js'
 
 /** Milliseconds since the epoch at which these tests are judged. */
 const NOW = 1_800_000_000_000
@@ -35,12 +38,12 @@ function prefix(text: string): Prefix {
 
 /** A rule that lets everything to its prefixes pass, but for what is given. */
 function rule(given: Partial<RuleSpec> = {}) {
-  const base = { reason: 'rule', name: 'r', protocol: 'any', ports: [], names: [] } as const
+  const base = { reason: 'rule', name: 'r', protocol: 'any', ports: [], names: [], domains: [] } as const
   return compile({ ...base, prefixes: [prefix('198.51.100.0/24'), prefix('2001:db8:2::/48')], ...given })
 }
 
 function policy(rules: Policy['rules'] = [], given: Partial<Policy> = {}): Policy {
-  return { mode: 'enforce', canary: undefined, rules, ...given }
+  return assemble({ mode: 'enforce', canary: undefined, rules, asking: undefined, ...given })
 }
 
 function read(bytes: Uint8Array): Packet {
@@ -61,7 +64,7 @@ function judge(rules: Policy['rules'], packet: Packet, sender = SOMEONE, now = N
 t.test('what no rule allows is blocked, and the decision counts under its own reason', async (t) => {
   t.equal(judge([], tcp4()), NOT_ALLOWLISTED)
   t.equal(judge([rule({ prefixes: [prefix('203.0.113.0/24')] })], tcp4()), NOT_ALLOWLISTED)
-  for (const each of [MALFORMED, CANARY, SESSION, CALLBACK, NOT_ALLOWLISTED])
+  for (const each of [MALFORMED, CANARY, SESSION, CALLBACK, NAME_NOT_ALLOWED, NOT_ALLOWLISTED])
     t.equal(REASONS[each.reasonIndex], each.reason)
 })
 
@@ -198,10 +201,10 @@ t.test('a rule is void from the millisecond of its expiry on', async (t) => {
 t.test('a rule of names allows nothing until their addresses are learned, then just these', async (t) => {
   const named = rule({ prefixes: [], names: ['mirror.example.org'] })
   t.equal(judge([named], tcp4()), NOT_ALLOWLISTED)
-  named.hosts = PrefixSet.of([prefix('198.51.100.2')])
+  named.hosts.add(prefix('198.51.100.2'))
   t.equal(judge([named], tcp4()), named.accept)
   t.equal(judge([named], read(ipv4({ destination: '198.51.100.3' }, tcp()))), NOT_ALLOWLISTED)
-  named.hosts = PrefixSet.empty
+  named.hosts.remove(prefix('198.51.100.2'))
   t.equal(judge([named], tcp4()), NOT_ALLOWLISTED, 'and no longer when they are forgotten')
 })
 
@@ -268,29 +271,149 @@ t.test(
 
     const changes: Partial<RuleSpec>[] = [
       { users: [33] },
-      { prefixes: [prefix('198.51.100.0/25')] },
-      { prefixes: [prefix('198.51.100.0/24')] },
+      { users: [0, 33] },
+      { users: undefined },
       { ports: [{ first: 443, last: 443 }] },
       { protocol: 'tcp' },
       { expires: NOW },
       { sourcePort: 68 },
-      { names: ['example.org'] },
+      { reason: 'mirror' },
+      { name: 'c' },
     ]
     for (const change of changes)
       t.equal(
         tightens(policy([a()]), policy([rule({ name: 'a', users: [0], ...change })])),
         true,
-        `${Object.keys(change)}`,
+        JSON.stringify(change),
       )
 
     const learned = b()
-    learned.hosts = PrefixSet.of([prefix('198.51.100.9')])
+    learned.hosts.add(prefix('198.51.100.9'))
+    learned.former.add(prefix('198.51.100.8'))
     t.equal(tightens(policy([learned]), policy([b()])), false, 'learned addresses do not count')
 
     const observe = { mode: 'observe' } as const
     t.equal(tightens(policy([a()], observe), policy([a()])), true, 'observe to enforce')
     t.equal(tightens(policy([a()]), policy([a()], observe)), false, 'enforce to observe')
     t.equal(tightens(policy([a()], observe), policy([a()], observe)), false)
+  },
+)
+
+t.test('a rule that leads to more places than before tightens nothing; one place fewer does', async (t) => {
+  const few: Partial<RuleSpec> = {
+    prefixes: [prefix('198.51.100.0/24')],
+    names: ['a.example.org'],
+    domains: ['example.net'],
+  }
+  const wider: Partial<RuleSpec>[] = [
+    { ...few, prefixes: [prefix('2001:db8::/32'), ...few.prefixes!] },
+    { ...few, names: ['b.example.org', 'a.example.org'] },
+    { ...few, domains: ['example.com', 'example.net'] },
+  ]
+  const isTighter = (before: Partial<RuleSpec>, after: Partial<RuleSpec>) =>
+    tightens(policy([rule(before)]), policy([rule(after)]))
+  for (const wide of wider) {
+    t.equal(isTighter(few, wide), false)
+    t.equal(isTighter(wide, few), true)
+  }
+  const other: Partial<RuleSpec>[] = [
+    { ...few, prefixes: [prefix('198.51.100.0/25')] },
+    { ...few, prefixes: [prefix('198.51.101.0/24')] },
+    { ...few, names: ['b.example.org'] },
+    { ...few, domains: ['example.com'] },
+    { ...few, names: ['a.example.org', 'example.net'], domains: [] },
+    { ...few, names: [], domains: ['example.net', 'a.example.org'] },
+  ]
+  for (const after of other) t.equal(isTighter(few, after), true, JSON.stringify(after))
+})
+
+t.test('a place that another rule still allows is gone from this one: that tightens', async (t) => {
+  const one = rule({ name: 'one', users: [0], names: ['a.example.org'] })
+  const less = rule({ name: 'one', users: [0], names: [] })
+  const other = rule({ name: 'other', users: [33], names: ['a.example.org'] })
+  t.equal(tightens(policy([one, other]), policy([less, other])), true)
+})
+
+t.test('a former address of a name fits only a connection that was approved before', async (t) => {
+  const named = rule({ prefixes: [], names: ['mirror.example.org'], users: [33] })
+  named.former.add(prefix('198.51.100.2'))
+  const known = { ...SOMEONE, known: true }
+  t.equal(judge([named], tcp4(), SOMEONE), NOT_ALLOWLISTED, 'no new connection begins')
+  t.equal(judge([named], tcp4(), known), named.accept)
+  t.equal(judge([named], tcp4(), NOBODY_APPROVED), named.accept)
+  t.equal(judge([named], tcp4(), { ...known, uid: 34 }), NOT_ALLOWLISTED, 'the rest must fit as ever')
+  t.equal(judge([named], read(ipv4({ destination: '198.51.100.3' }, tcp())), known), NOT_ALLOWLISTED)
+  named.hosts.add(prefix('198.51.100.2'))
+  t.equal(judge([named], tcp4(), SOMEONE), named.accept, 'until it is an address of the name again')
+})
+
+t.test('each rule has addresses of its own', async (t) => {
+  const one = rule({ prefixes: [], names: ['a.example.org'] })
+  const other = rule({ prefixes: [], names: ['b.example.org'], name: 'other' })
+  other.hosts.add(prefix('198.51.100.2'))
+  t.equal(judge([one, other], tcp4()), other.accept)
+  t.equal(one.hosts.size + one.former.size, 0)
+})
+
+t.test('a policy finds its rules by their names and by the domains that those lie below', async (t) => {
+  const exact = rule({ name: 'exact', names: ['a.example.org'] })
+  const wild = rule({ name: 'wild', domains: ['example.org'] })
+  const { names } = policy([exact, wild, rule({ name: 'addresses' })])
+  t.same(names.find('a.example.org'), [exact, wild])
+  t.same(names.find('b.example.org'), [wild])
+  t.same(names.find('example.org'), [])
+})
+
+/** Names of rules may be asked for, and this one besides. */
+const ASKING: Asking = { isAllowed: (name) => name === 'host.example', reverse: false, search: [], users: [] }
+const RESOLVER = { reason: 'resolver', name: 'resolver', ports: [{ first: 53, last: 53 }] } as const
+
+function ask(
+  name: string,
+  rules: Policy['rules'] = [],
+  given: Partial<Policy> = { asking: ASKING },
+): Decision {
+  const packet = udp4({ destinationPort: 53, payload: query(name) })
+  packet.single = true
+  return decide(policy([rule(RESOLVER), ...rules], given), packet, SOMEONE, clients(), NOW)
+}
+
+t.test('where names are enforced, only allowed names may be asked for', async (t) => {
+  const rules = [rule({ names: ['a.example.org'], domains: ['example.net'] })]
+  for (const name of ['a.example.org', 'x.y.example.net', 'host.example', 'A.Example.ORG'])
+    t.match(ask(name, rules), { verdict: 'accept', reason: 'resolver' }, name)
+  for (const name of ['example.org', 'b.example.org', 'x.a.example.org', 'example.net', ''])
+    t.equal(ask(name, rules), NAME_NOT_ALLOWED, name)
+  t.equal(ask('b.example.org', rules, {}).reason, 'resolver', 'not enforced')
+})
+
+t.test('a question that is not allowed is blocked, though a later rule allows its address', async (t) => {
+  const everywhere = rule({ name: 'everywhere' })
+  t.equal(ask('b.example.org', [everywhere]), NAME_NOT_ALLOWED)
+  t.match(NAME_NOT_ALLOWED, { verdict: 'block', rule: undefined, remember: false })
+  t.equal(REASONS[NAME_NOT_ALLOWED.reasonIndex], 'name-not-allowed')
+})
+
+t.test('what other rules allow is not read as a question', async (t) => {
+  for (const reason of ['time', 'dhcp', 'mirror', 'rule'] as const) {
+    const one = rule({ ...RESOLVER, reason })
+    const packet = udp4({ destinationPort: 53, payload: query('b.example.org') })
+    t.equal(decide(policy([one], { asking: ASKING }), packet, SOMEONE, clients(), NOW), one.accept, reason)
+  }
+})
+
+t.test(
+  'what a resolver gets is allowed before and after its handshake, and nothing but questions',
+  async (t) => {
+    const judged = (payload?: Uint8Array) => {
+      const packet = tcp4({ destinationPort: 53, flags: TCPHDR_ACK, ...(payload && { payload }) })
+      packet.single = true
+      return decide(policy([rule(RESOLVER)], { asking: ASKING }), packet, SOMEONE, clients(), NOW).reason
+    }
+    t.equal(judged(), 'resolver')
+    t.equal(judged(framed(query('host.example'))), 'resolver')
+    t.equal(judged(framed(query('b.example.org'))), 'name-not-allowed')
+    t.equal(judged(Uint8Array.of(0)), 'name-not-allowed')
   },
 )
 

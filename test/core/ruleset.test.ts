@@ -1,15 +1,22 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
-import { render, renderHosts, renderSocketFacts, renderUpdate } from '../../src/core/ruleset.js'
-import { CASES, HOSTS, NOW, v4, v6 } from './policies.js'
+import {
+  type HostChanges,
+  namesQueue,
+  renderHostChanges,
+  renderHosts,
+  renderSocketFacts,
+  renderUpdate,
+} from '../../src/core/ruleset.js'
+import { CASES, HOSTS, mirrorsOf, NOW, textOf, v4, v6 } from './policies.js'
 
 const golden = (name: string) => new URL(`../../../test/golden/${name}.nft`, import.meta.url)
 
-for (const { name, policy, options, hosts } of CASES)
-  t.test(`the ruleset of the policy "${name}" is the golden one, to the letter`, async (t) => {
-    const text = render(policy, options, hosts, NOW)
-    if (process.env.UPDATE_GOLDEN) writeFileSync(golden(name), text)
-    t.equal(text, readFileSync(golden(name), 'utf8'))
+for (const one of CASES)
+  t.test(`the ruleset of the policy "${one.name}" is the golden one, to the letter`, async (t) => {
+    const text = textOf(one)
+    if (process.env.UPDATE_GOLDEN) writeFileSync(golden(one.name), text)
+    t.equal(text, readFileSync(golden(one.name), 'utf8'))
   })
 
 t.test(
@@ -56,18 +63,80 @@ t.test('what the sockets tell takes the place of what they told before', async (
   )
 })
 
-t.test('new addresses take the place of the old ones in one transaction', async (t) => {
-  t.equal(
-    renderHosts(3, HOSTS, 60),
-    [
-      'flush set inet checkvalve rule3_hosts4',
-      'add element inet checkvalve rule3_hosts4 { 198.51.100.2 timeout 60s }',
-      'flush set inet checkvalve rule3_hosts6',
-      'add element inet checkvalve rule3_hosts6 { 2001:db8::2 timeout 60s }',
-    ].join('\n'),
+const find = (name: string) => CASES.find((each) => each.name === name)!
+
+/** What is said of the sets of one rule of a policy. */
+function changed(name: string, rule: string, changes: HostChanges, now = NOW): string[] {
+  const { policy, options } = find(name)
+  const index = policy.rules.findIndex(({ spec }) => spec.name === rule)
+  return renderHostChanges(policy, index, changes, options, now)
+}
+
+t.test(
+  'changed addresses are added, deleted and added: no state of the kernel makes that fail',
+  async (t) => {
+    const four = 'element inet checkvalve rule1_hosts4'
+    const six = 'element inet checkvalve rule1_hosts6'
+    t.same(changed('enforce', 'mirrors', { added: HOSTS, removed: [v4(198, 51, 100, 3)] }), [
+      `add ${four} { 198.51.100.3, 198.51.100.2 }`,
+      `delete ${four} { 198.51.100.3, 198.51.100.2 }`,
+      `add ${four} { 198.51.100.2 timeout 86400s }`,
+      `add ${six} { 2001:db8::2 }`,
+      `delete ${six} { 2001:db8::2 }`,
+      `add ${six} { 2001:db8::2 timeout 86400s }`,
+    ])
+    t.same(changed('enforce', 'mirrors', { added: [], removed: [v6(0, 3)] }), [
+      `add ${six} { 2001:db8::3 }`,
+      `delete ${six} { 2001:db8::3 }`,
+    ])
+    t.same(changed('enforce', 'mirrors', { added: [], removed: [] }), [])
+  },
+)
+
+t.test('a rule that has no sets in the kernel has no changes there', async (t) => {
+  const changes = { added: HOSTS, removed: [v4(198, 51, 100, 3)] }
+  t.same(changed('enforce', 'resolver', changes), [], 'it has no names')
+  t.same(changed('names-enforced', 'wild', changes, NOW + 3_600_001), [], 'it has expired')
+  t.equal(changed('names-enforced', 'wild', changes, NOW + 3_600_000).length, 6)
+})
+
+t.test('an address does not outlive its rule in the kernel', async (t) => {
+  const timeout = (now: number) =>
+    /timeout (\d+)s/.exec(changed('names-enforced', 'wild', { added: HOSTS, removed: [] }, now).join())?.[1]
+  t.equal(timeout(NOW), '3601')
+  t.equal(timeout(NOW + 3_600_000), '1', 'never 0, which is for ever')
+  t.equal(timeout(NOW - 86_400_000), '86400')
+})
+
+t.test('many addresses are told in pieces that nft takes', async (t) => {
+  const added = Array.from({ length: 4001 }, (_, i) => v4(198, 18, i >> 8, i & 0xff))
+  const lines = changed('enforce', 'mirrors', { added, removed: [] })
+  const counts = lines.map((line) => `${line.split(' ')[0]} ${line.split(',').length}`)
+  const pieces = (verb: string) => [`${verb} 2000`, `${verb} 2000`, `${verb} 1`]
+  t.same(counts, [...pieces('add'), ...pieces('delete'), ...pieces('add')])
+})
+
+t.test('all that is known of names is loaded with a policy, for the rules that have sets', async (t) => {
+  const { policy, options } = find('names-enforced')
+  const lines = renderHosts(policy, options, NOW)
+  t.same(
+    lines.map((line) => /rule\d_hosts\d/.exec(line)?.[0]),
+    ['rule1_hosts4', 'rule1_hosts6', 'rule2_hosts4', 'rule2_hosts6'],
   )
-  t.equal(
-    renderHosts(0, [], 60),
-    'flush set inet checkvalve rule0_hosts4\nflush set inet checkvalve rule0_hosts6',
-  )
+  t.equal(lines[3], 'add element inet checkvalve rule2_hosts6 { 2001:db8::2 timeout 3601s }')
+  t.same(renderHosts(policy, options, NOW + 3_600_001).length, 2, 'one has expired')
+  t.same(renderHosts(find('names-unknown').policy, options, NOW), [])
+})
+
+t.test('the queue for names lies behind the others', async (t) => {
+  t.equal(namesQueue({ first: 100, count: 1 }), 101)
+  t.equal(namesQueue({ first: 7, count: 4 }), 11)
+})
+
+t.test('each address is in the kernel once, however many names lead to it', async (t) => {
+  const { policy, options } = find('opened')
+  const { hosts } = mirrorsOf(policy)
+  hosts.add(HOSTS[0]!)
+  t.teardown(() => hosts.remove(HOSTS[0]!))
+  t.equal(renderHosts(policy, options, NOW)[0]!.split('198.51.100.2 ').length, 2)
 })

@@ -1,10 +1,10 @@
-/** Time that only passes when a test says so: it takes the place of this process's setTimeout. */
+/** Time that only passes when a test says so: it takes the place of this process's setTimeout and Date.now. */
 import type { Test } from 'tap'
 
 interface Waiting {
   readonly due: number
   readonly call: () => void
-  readonly unref: () => void
+  readonly unref: () => Waiting
 }
 
 export class Clock {
@@ -17,12 +17,17 @@ export class Clock {
   static install(t: Test): Clock {
     const clock = new Clock()
     const { setTimeout, clearTimeout } = globalThis
+    const { now } = Date
     const timers = {
       setTimeout: (call: () => void, ms: number) => clock.#add(call, ms),
       clearTimeout: (timer: Waiting) => clock.#waiting.delete(timer),
     }
     Object.assign(globalThis, timers)
-    t.teardown(() => Object.assign(globalThis, { setTimeout, clearTimeout }))
+    Date.now = clock.now
+    t.teardown(() => {
+      Object.assign(globalThis, { setTimeout, clearTimeout })
+      Date.now = now
+    })
     return clock
   }
 
@@ -56,7 +61,14 @@ export class Clock {
 
   #add(call: () => void, ms: number): Waiting {
     this.kept++
-    const timer = { due: this.#now + ms, call, unref: () => void this.kept-- }
+    const timer: Waiting = {
+      due: this.#now + ms,
+      call,
+      unref: () => {
+        this.kept--
+        return timer
+      },
+    }
     this.#waiting.add(timer)
     return timer
   }

@@ -4,7 +4,7 @@ import { type Arrivals, countArrivals } from '../lab/arrivals.js'
 import { createTopology, MIRROR, NEIGHBOURS, type Topology, VICTIM, WEB } from '../lab/topology.js'
 import { connect, httpGet, serveHttp, worm } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
-import { rulesOf, Service } from './service.js'
+import { giveOwnRules, rulesOf, Service } from './service.js'
 
 const SETTINGS = `mode: enforce
 infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
@@ -80,8 +80,7 @@ t.test('a rule that expires does so while the service is dead, too', async (t) =
 
 t.test('a stop leaves the firewall of the host as it was before', async (t) => {
   const hosts = async ({ web }: Topology) => {
-    for (const program of ['iptables', 'ip6tables'])
-      await web.run([program, '-A', 'OUTPUT', '-p', 'tcp', '--dport', '25', '-j', 'DROP'])
+    await giveOwnRules(web)
     await web.run(['nft', 'add', 'table', 'inet', 'own'])
     before = await rulesOf(web)
   }

@@ -38,6 +38,15 @@ export async function rulesOf(place: Namespace): Promise<string> {
   return (await place.run(['nft', '-s', 'list', 'ruleset'])).stdout
 }
 
+/** The host's own rules of xtables, in all the chains where the service may have rules of its own. */
+export async function giveOwnRules(place: Namespace): Promise<void> {
+  for (const program of ['iptables', 'ip6tables'])
+    for (const chain of ['filter OUTPUT', 'mangle PREROUTING']) {
+      const [table, name] = chain.split(' ') as [string, string]
+      await place.run([program, '-t', table, '-A', name, '-p', 'tcp', '--dport', '25', '-j', 'DROP'])
+    }
+}
+
 export class Service {
   readonly folder = mkdtempSync(join(tmpdir(), 'checkvalve-test-'))
   program!: Program

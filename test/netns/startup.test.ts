@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import type { Result } from '../lab/command.js'
 import { Namespace } from '../lab/namespace.js'
 import type { Program } from '../lab/program.js'
-import { eventually, NODE, rulesOf, Service } from './service.js'
+import { eventually, giveOwnRules, NODE, rulesOf, Service } from './service.js'
 
 /** Takes a program out of a namespace's file system: its folder becomes one of links to all the others. */
 const HIDE = `set -e
@@ -30,8 +30,7 @@ async function prepared(
     service.remove()
   })
   await place.file('/etc/resolv.conf', '')
-  for (const program of ['iptables', 'ip6tables'])
-    await place.run([program, '-A', 'OUTPUT', '-p', 'tcp', '--dport', '25', '-j', 'DROP'])
+  await giveOwnRules(place)
   return { place, service, before: await rulesOf(place) }
 }
 

@@ -11,6 +11,7 @@ const RULE = compile({
   ports: [],
   prefixes: [],
   names: ['api.example.org'],
+  domains: [],
 })
 
 function sources(given: Partial<MetricSources> = {}): MetricSources {
@@ -34,6 +35,7 @@ function sources(given: Partial<MetricSources> = {}): MetricSources {
       opened: 4,
     }),
     conntrack: () => ({ entries: 41, limit: 42 }),
+    answers: { learned: 51, held: 52, missed: 53 },
     allowlist: () => [
       ['mirror', 12],
       ['rule', 2],
@@ -72,6 +74,7 @@ t.test('every metric that is documented is there', async (t) => {
     'opened_connections',
     'conntrack_entries',
     'conntrack_limit',
+    'answers_total',
     'allowlist_entries',
     'mirror_resolve_failures_total',
     'mirror_last_success_timestamp_seconds',
@@ -108,6 +111,9 @@ t.test('the figures are those of their sources', async (t) => {
     opened_connections: '4',
     conntrack_entries: '41',
     conntrack_limit: '42',
+    'answers_total{outcome="learned"}': '51',
+    'answers_total{outcome="held"}': '52',
+    'answers_total{outcome="missed"}': '53',
     sessions_evicted_total: '9',
     'allowlist_entries{source="mirror"}': '12',
     'allowlist_entries{source="rule"}': '2',

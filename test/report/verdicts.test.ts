@@ -5,6 +5,7 @@ import {
   CANARY,
   compile,
   MALFORMED,
+  NAME_NOT_ALLOWED,
   NOT_ALLOWLISTED,
   REASONS,
   type RuleSpec,
@@ -18,7 +19,7 @@ function packet(protocol: number = IPPROTO_TCP, family: 4 | 6 = 4): Packet {
 }
 
 const accept = (reason: RuleSpec['reason']) =>
-  compile({ reason, name: reason, protocol: 'any', ports: [], prefixes: [], names: [] }).accept
+  compile({ reason, name: reason, protocol: 'any', ports: [], prefixes: [], names: [], domains: [] }).accept
 
 t.test('a verdict is counted under its own labels, and nothing else is', async (t) => {
   const counts = new VerdictCounts()
@@ -36,8 +37,15 @@ t.test('a verdict is counted under its own labels, and nothing else is', async (
 
 t.test('each verdict, reason, protocol and family has a counter of its own', async (t) => {
   const counts = new VerdictCounts()
-  const rules = ['resolver', 'time', 'dhcp', 'mirror', 'rule'] as const
-  const decisions = [MALFORMED, CANARY, SESSION, CALLBACK, ...rules.map(accept), NOT_ALLOWLISTED]
+  const infrastructure = (['resolver', 'time', 'dhcp'] as const).map(accept)
+  const rules = (['mirror', 'rule'] as const).map(accept)
+  const decisions = [
+    ...[MALFORMED, CANARY, SESSION, CALLBACK],
+    ...infrastructure,
+    NAME_NOT_ALLOWED,
+    ...rules,
+    NOT_ALLOWLISTED,
+  ]
   t.same(
     decisions.map(({ reason }) => reason),
     REASONS,
@@ -50,10 +58,10 @@ t.test('each verdict, reason, protocol and family has a counter of its own', asy
         for (const observing of [true, false]) counts.add(packet(protocol, family), 33, decision, observing)
   const found = [...counts.counts()]
   // What is accepted is accepted in both modes; what is blocked has a verdict for each.
-  t.equal(found.length, (7 + 3 * 2) * 4 * 2)
+  t.equal(found.length, (7 + 4 * 2) * 4 * 2)
   t.equal(
     found.reduce((sum, { packets }) => sum + packets, 0),
-    10 * 4 * 2 * 2,
+    11 * 4 * 2 * 2,
   )
   for (const { verdict, packets } of found) t.equal(packets, verdict === 'accept' ? 2 : 1)
 })

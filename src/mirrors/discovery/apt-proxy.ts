@@ -4,7 +4,7 @@ import type { Findings, Sourced, Target } from './findings.js'
 import { isOff } from './written.js'
 
 /** Names that apt reads in its folder: others it ignores. */
-const CONF_PARTS = /^(?:[\w-]+|[\w.-]+\.conf)$/
+const CONF_PARTS = /^(?:[\w-]+|[\w-][\w.-]*\.conf)$/
 
 /** What of apt's settings decides on hosts. */
 export interface AptConf {

@@ -1,7 +1,8 @@
 import { isOff, linesOf, type Written, wordsOf } from './written.js'
 
 /** A word of sources.list(5): blanks within quotes and brackets belong to it, and there `#` begins no comment. */
-const WORD = /(?:\[[^\]]*\]?|"[^"]*"?|[^\s#["]+)+|#.*/g
+const WORD = /(?:\[(?:"[^"]*"?|[^\]"]+)*\]?|"[^"]*"?|[^\s#["]+)+|#.*/g
+const OPTIONS = /^\[(?:"[^"]*"?|[^\]"]+)*\]?/
 
 /** The URIs of `deb [ options ] uri suite component...` lines. */
 export function parseSourcesList(text: string): Written[] {
@@ -11,7 +12,7 @@ export function parseSourcesList(text: string): Written[] {
     // apt does not mind a URI right behind the bracket.
     const [uri] = words
       .slice(1)
-      .map((word) => word.replace(/^\[[^\]]*\]/, ''))
+      .map((word) => word.replace(OPTIONS, ''))
       .filter((word) => word !== '')
     return uri === undefined ? [] : [{ text: uri.replace(/^"|"$/g, ''), line }]
   })
@@ -34,8 +35,10 @@ function stanzasOf(lines: readonly Written[]): Stanza[] {
   let last: Written[] = []
   for (const line of lines) {
     const field = /^([^\s:#][^\s:]*)\s*:(.*)$/s.exec(line.text)
-    if (line.text === '') stanzas.push(new Map())
-    else if (/^\s/.test(line.text)) last.push(...wordsOf(line))
+    if (line.text === '') {
+      stanzas.push(new Map())
+      last = []
+    } else if (/^\s/.test(line.text)) last.push(...wordsOf(line))
     else if (field) {
       last = wordsOf({ ...line, text: field[2]! })
       stanzas.at(-1)!.set(field[1]!.toLowerCase(), last)

@@ -8,7 +8,7 @@ import { parseMirrorList } from './mirror-list.js'
 import type { Written } from './written.js'
 
 /** Names that apt reads in its folders: others it ignores. */
-const PARTS = /^[\w.-]+\.(?:list|sources)$/
+const PARTS = /^[\w-][\w.-]*\.(?:list|sources)$/
 /** Where apt keeps the lists of mirrors that it has fetched. */
 const FETCHED_LISTS = '/var/lib/apt/lists/auxfiles'
 

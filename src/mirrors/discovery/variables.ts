@@ -18,7 +18,8 @@ export function expand(text: string, variables: Variables): string {
     const next = result.replace(VARIABLE, (all, braced, kind, word, bare) => {
       const value = variables(braced ?? bare)
       if (kind === '-') return value || word
-      return kind === '+' ? value && word : (value ?? all)
+      if (kind === '+') return value ? word : ''
+      return value ?? all
     })
     if (next === result || next.length > 65_536) return result
     result = next
