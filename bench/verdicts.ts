@@ -66,6 +66,8 @@ onStop: keep
 allow: [{ name: many, to: [${prefixes.join(', ')}] }]
 log: { destination: ${folder}/blocks.json, level: error }
 state: { directory: ${folder} }
+control: { socket: ${folder}/control.sock }
+mirrors: { discover: false }
 `
 }
 

@@ -31,10 +31,13 @@ export interface Stage {
 const settings = (folder: string) => `mode: enforce
 mirrors:
   hosts: [${MIRROR_NAME}]
+  discover: false
 log:
   destination: ${folder}/blocks.json
 state:
   directory: ${folder}/state
+control:
+  socket: ${folder}/control.sock
 canary:
   interval: 1s
 `

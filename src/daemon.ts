@@ -1,6 +1,7 @@
 /** The service: it builds all parts, and starts, reloads and stops them. */
 import type { Server } from 'node:http'
 import { hasNetAdmin, Queue, sdNotify } from 'node-netfilter-queue'
+import { formatPrefix } from './addressing.js'
 import { entriesBySource } from './allowlist.js'
 import { Canary } from './canary.js'
 import type { Config } from './config.js'
@@ -20,6 +21,9 @@ import { createMetrics, type Metrics } from './report/metrics.js'
 import type { ServiceLog } from './report/service-log.js'
 import { VerdictCounts } from './report/verdicts.js'
 import { ResolverWatch } from './resolver-watch.js'
+import { serveControl } from './status/control.js'
+import { listMirrors } from './status/mirrors.js'
+import type { Status } from './status/status.js'
 import { createUsers } from './users.js'
 import { Valve } from './valve.js'
 import { VERSION } from './version.js'
@@ -56,6 +60,7 @@ export class Daemon {
   #queue: Queue | undefined
   #namesQueue: Queue | undefined
   #http: Server | undefined
+  #control: Server | undefined
 
   /**
    * Starts the service. What cannot be had at start is fatal, and nothing stays behind.
@@ -135,6 +140,25 @@ export class Daemon {
     this.#noteReload(false)
   }
 
+  /** For the operator. */
+  status(): Status {
+    const { config, host, learned, rules } = this.#inForce
+    return {
+      version: VERSION,
+      mode: config.mode,
+      proven: this.#canary.proven,
+      resolvers: rules.policy.rules.flatMap(({ spec }) =>
+        spec.reason === 'resolver' ? spec.prefixes.map(formatPrefix) : [],
+      ),
+      mirrors: listMirrors(config, host.mirrors, {
+        targets: (service) => learned.targets(service),
+        addresses: (name) => learned.entries(name).filter(({ standing }) => standing === 'current'),
+        names: () => learned.known,
+      }),
+      notes: [...config.notes, ...host.notes],
+    }
+  }
+
   reopenLog(): void {
     this.#blockLog.reopen()
   }
@@ -186,6 +210,7 @@ export class Daemon {
     this.#namesQueue = await this.#openNamesQueue()
     this.#resolvers.attach(this.#namesQueue)
     this.#http = await this.#serveHttp()
+    this.#control = await serveControl(this.#inForce.config.control.socket, () => this.status())
     const untracked = await presentUntracksLoopback()
     await this.#inForce.start()
     if (untracked && this.#inForce.pressure === 'none') await this.#inbound.forgetLoopback()
@@ -341,6 +366,8 @@ export class Daemon {
     this.#firewall.close()
     this.#http?.close()
     this.#http?.closeAllConnections()
+    this.#control?.close()
+    this.#control?.closeAllConnections()
     await this.#blockLog.close()
   }
 }

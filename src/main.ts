@@ -2,6 +2,8 @@
 /** The command line. Exit status: 0 good, 1 the answer is no or the configuration is bad, 2 wrong usage. */
 import { parseArgs } from 'node:util'
 import { namesOf } from './allowlist.js'
+import { doctor } from './commands/doctor.js'
+import { status } from './commands/status.js'
 import { type Config, formatProblem, load, showConfig } from './config.js'
 import { render, renderHosts } from './core/ruleset.js'
 import { Daemon } from './daemon.js'
@@ -24,6 +26,8 @@ usage: checkvalve COMMAND [--config PATH] [--set KEY=VALUE]...
   check         say whether the configuration can be used
   show-config   the configuration as it takes effect, defaults included
   ruleset       the firewall rules that run would load
+  status        what the running service does, and every mirror: where it was found, its addresses [--json]
+  doctor        whether this host is fit for it, and the same of mirrors; ends with 1 where something is amiss
   version       the version
 
   --config PATH      default ${DEFAULT_CONFIG}; PATH's folder may hold conf.d/*.yaml
@@ -35,6 +39,7 @@ While it runs: SIGHUP reads the configuration anew, SIGUSR2 opens the block log 
 interface Arguments {
   readonly path: string
   readonly set: readonly string[]
+  readonly json?: boolean
 }
 
 const COMMANDS: Record<string, (given: Arguments) => number | Promise<number>> = {
@@ -42,6 +47,8 @@ const COMMANDS: Record<string, (given: Arguments) => number | Promise<number>> =
   check,
   'show-config': show,
   ruleset,
+  status: showStatus,
+  doctor: examine,
   version: () => say(`checkvalve ${VERSION} (node ${process.version})`),
 }
 
@@ -59,10 +66,12 @@ async function main(argv: string[]): Promise<number> {
   if (name === undefined) return usageError('no command')
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (!command) return usageError(`no such command: ${name}`)
+  if (values.json && name !== 'status') return usageError('--json is for status')
   if (rest.length > 0) return usageError(`${name} takes no further word: ${rest[0]}`)
   return command({
     path: values.config ?? process.env.CHECKVALVE_CONFIG ?? DEFAULT_CONFIG,
     set: values.set ?? [],
+    json: values.json ?? false,
   })
 }
 
@@ -75,6 +84,7 @@ function parse(args: string[]) {
       set: { type: 'string', multiple: true },
       help: { type: 'boolean', short: 'h' },
       version: { type: 'boolean' },
+      json: { type: 'boolean' },
     },
   })
 }
@@ -130,6 +140,19 @@ async function ruleset(given: Arguments): Promise<number> {
   const options = { ...rulesetOptions(config, form, 1), hasOpened: true }
   const now = Date.now()
   return say([render(policy, options, now).trimEnd(), ...renderHosts(policy, options, now)].join('\n'))
+}
+
+async function showStatus(given: Arguments): Promise<number> {
+  const config = readOrComplain(given)
+  return config ? say(await status(config.control.socket, given.json ?? false)) : 1
+}
+
+async function examine(given: Arguments): Promise<number> {
+  const config = readOrComplain(given)
+  if (!config) return 1
+  const { text, isWell } = await doctor(config, Date.now())
+  say(text)
+  return isWell ? 0 : 1
 }
 
 async function run(given: Arguments): Promise<number> {

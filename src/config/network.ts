@@ -13,7 +13,7 @@ import type { UserLookup } from '../users.js'
 import { choice, count, fieldsOf, listOf, text } from './formats.js'
 import type { Format, Place } from './place.js'
 import { quote } from './problems.js'
-import type { Callback, Endpoint, Listen, Service } from './types.js'
+import type { Callback, Endpoint, Listen, PlacedDestination, Service } from './types.js'
 
 /** `parse`, with its reason put behind the text it is about. */
 function parsed<T>(what: string, parse: (text: string) => Parsed<T>): Format<T> {
@@ -27,6 +27,11 @@ export const destination: Format<Destination> = parsed(
   'a host name, an address or a prefix',
   parseDestination,
 )
+export const placedDestination: Format<PlacedDestination> = (value, place) => {
+  const parsed = destination(value, place)
+  return parsed && { ...parsed, origin: place.origin }
+}
+
 export const prefix: Format<Prefix> = parsed('an address or a prefix', parsePrefix)
 
 /** From 1 to 65535: port 0 is on no wire. */

@@ -12,7 +12,17 @@ import {
   sixBitMask,
   urlPath,
 } from './formats.js'
-import { callback, destination, endpoint, listen, ports, prefix, service, usersOrDefault } from './network.js'
+import {
+  callback,
+  destination,
+  endpoint,
+  listen,
+  placedDestination,
+  ports,
+  prefix,
+  service,
+  usersOrDefault,
+} from './network.js'
 import type { Format } from './place.js'
 import type { Settings } from './settings.js'
 import type { Config } from './types.js'
@@ -180,7 +190,7 @@ function mirrorSettings(lookup: UserLookup): Settings<Values['mirrors']> {
     hosts: {
       doc: 'More mirrors: names, wildcards, addresses, prefixes',
       default: [],
-      format: listOrNone(destination, '[mirror.example.org]'),
+      format: listOrNone(placedDestination, '[mirror.example.org]'),
     },
     ports: { doc: 'The ports of all mirrors', default: [80, 443], format: ports },
     users: {

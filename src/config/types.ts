@@ -17,6 +17,9 @@ export interface Callback {
   readonly perSession: number
 }
 
+/** A destination, and where it was written. */
+export type PlacedDestination = Destination & { readonly origin: Origin }
+
 /** One rule of the operator. */
 export interface AllowEntry {
   /** Unique among the rules. */
@@ -85,7 +88,7 @@ export interface Config {
   readonly mirrors: {
     readonly discover: boolean
     readonly root: string
-    readonly hosts: readonly Destination[]
+    readonly hosts: readonly PlacedDestination[]
     readonly ports: readonly PortRange[]
     /** uids. */
     readonly users: readonly number[]

@@ -1,8 +1,12 @@
+import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { prefixText } from '../../src/core/text.js'
 import type { Destination } from '../../src/core/types.js'
 import {
+  infrastructureFingerprint,
   parseResolvConf,
+  parseSearchDomains,
   parseTimeServers,
   readInfrastructure,
   usesStub,
@@ -42,6 +46,32 @@ t.test('loopback, comments and nonsense name no resolver', async (t) => {
     [],
   )
   t.same(resolvers(''), [])
+})
+
+t.test('a line that is not whole does not swallow the next one', async (t) => {
+  t.same(resolvers('nameserver\nnameserver 192.0.2.53\n'), ['192.0.2.53'])
+  t.same(resolvers('nameserver \n192.0.2.53\n'), [])
+  t.same(resolvers('nameserver 192.0.2.53\r\nnameserver 192.0.2.54\r\n'), ['192.0.2.53', '192.0.2.54'])
+  t.same(parseSearchDomains('search\nnameserver 192.0.2.53\n'), [])
+  t.equal(usesStub('nameserver\n127.0.0.53\n'), false)
+})
+
+t.test('the domains that a resolver appends are those of the last line that names some', async (t) => {
+  t.same(parseSearchDomains('search example.org  Example.NET. # ours\n'), ['example.org', 'example.net'])
+  t.same(parseSearchDomains('domain example.org\nsearch a.example.org b.example.org\n'), [
+    'a.example.org',
+    'b.example.org',
+  ])
+  t.same(parseSearchDomains('search a.example.org\ndomain example.org\n'), ['example.org'])
+})
+
+t.test('no domain is one that stands for all names, or is none', async (t) => {
+  t.same(
+    parseSearchDomains('search . * *.example.org under_score!.example.org 192.0.2.1 -a.example.org\n'),
+    [],
+  )
+  t.same(parseSearchDomains('#search example.org\n;search example.org\nsearching example.org\nsearch\n'), [])
+  t.same(parseSearchDomains(''), [])
 })
 
 t.test('the stub of systemd-resolved is known by its addresses', async (t) => {
@@ -131,6 +161,95 @@ t.test(
 t.test('DHCP is for root and for those users of DHCP clients that this host has', async (t) => {
   const users: Record<string, number> = { root: 0, 'systemd-network': 998, 'www-data': 33 }
   t.same(readInfrastructure(t.testdir({}), (name) => users[name]).dhcpUsers, [0, 998])
+})
+
+t.test('the users of resolvers on the host are those that it has', async (t) => {
+  const users: Record<string, number> = { unbound: 114, dnsmasq: 998, 'www-data': 33 }
+  t.same(readInfrastructure(t.testdir({}), (name) => users[name]).resolverUsers, [114, 998])
+})
+
+t.test(
+  'search domains come from resolv.conf and, behind the stub, from systemd-resolved, each once',
+  async (t) => {
+    const root = t.testdir({
+      etc: { 'resolv.conf': 'nameserver 127.0.0.53\nsearch example.org\n' },
+      run: {
+        systemd: { resolve: { 'resolv.conf': 'nameserver 192.0.2.53\nsearch example.org example.net\n' } },
+      },
+    })
+    t.same(readInfrastructure(root, () => undefined).searchDomains, ['example.org', 'example.net'])
+  },
+)
+
+/** Writes a file, and its folders, as a lease or a package does: it is there at once, whole. */
+function put(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(`${path}.new`, text)
+  renameSync(`${path}.new`, path)
+}
+
+t.test('the fingerprint changes with each file that is read, and with nothing else', async (t) => {
+  const root = t.testdir({
+    etc: { chrony: { 'conf.d': {}, 'sources.d': {} }, systemd: { 'timesyncd.conf.d': {} } },
+  })
+  const changes = (work: () => void) => {
+    const before = infrastructureFingerprint(root)
+    work()
+    return before !== infrastructureFingerprint(root)
+  }
+  t.equal(
+    changes(() => {}),
+    false,
+  )
+  for (const path of [
+    'etc/resolv.conf',
+    'run/systemd/resolve/resolv.conf',
+    'etc/systemd/timesyncd.conf',
+    'etc/systemd/timesyncd.conf.d/a.conf',
+    'etc/chrony/chrony.conf',
+    'etc/chrony/conf.d/a.conf',
+    'etc/chrony/sources.d/a.sources',
+    'etc/chrony.conf',
+    'etc/ntpsec/ntp.conf',
+    'etc/ntp.conf',
+  ]) {
+    const file = join(root, path)
+    t.equal(
+      changes(() => put(file, 'one')),
+      true,
+      `${path} comes`,
+    )
+    t.equal(
+      changes(() => put(file, 'two')),
+      true,
+      `${path} is another one of the same length`,
+    )
+    t.equal(
+      changes(() => utimesSync(file, 1, 1)),
+      true,
+      `${path} was written to`,
+    )
+    t.equal(
+      changes(() => rmSync(file)),
+      true,
+      `${path} goes`,
+    )
+  }
+  t.equal(
+    changes(() => put(join(root, 'etc/other.conf'), 'one')),
+    false,
+  )
+})
+
+t.test('a link that leads elsewhere changes the fingerprint as well', async (t) => {
+  const root = t.testdir({
+    etc: { 'resolv.conf': t.fixture('symlink', '../run/a.conf') },
+    run: { 'a.conf': 'nameserver 192.0.2.53\n', 'b.conf': 'nameserver 192.0.2.54\n' },
+  })
+  const before = infrastructureFingerprint(root)
+  rmSync(join(root, 'etc/resolv.conf'))
+  symlinkSync('../run/b.conf', join(root, 'etc/resolv.conf'))
+  t.not(infrastructureFingerprint(root), before)
 })
 
 t.test('the files of this host can be read', async (t) => {

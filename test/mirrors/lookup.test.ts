@@ -1,6 +1,7 @@
 import t from 'tap'
-import { addressText } from '../../src/core/text.js'
-import { parseHostsFile } from '../../src/mirrors/lookup.js'
+import { lookup, lookupService, parseHostsFile } from '../../src/mirrors/lookup.js'
+import { many, textOf } from './hosts.js'
+import { dnsError, Zone } from './zone.js'
 
 const FILE = `
 127.0.0.1\tlocalhost
@@ -14,8 +15,7 @@ mirror.example.org
 198.51.100.4
 `
 
-const addresses = (name: string, text = FILE) =>
-  parseHostsFile(text, name).map(({ family, words }) => addressText(family, words))
+const addresses = (name: string, text = FILE) => parseHostsFile(text, name).map(textOf)
 
 t.test('all addresses of a name are found, of either family, whatever its place in the line', async (t) => {
   t.same(addresses('mirror.example.org'), ['198.51.100.1', '2001:db8::1'])
@@ -40,4 +40,99 @@ t.test('a file with the line ends of another system is read', async (t) => {
     '198.51.100.1',
     '198.51.100.2',
   ])
+})
+
+const NAME = 'mirror.example.org'
+const SERVICE = '_http._tcp.mirror.example.org'
+const texts = async (name = NAME) => (await lookup(name)).hosts.map(textOf)
+
+t.test('a name is looked up in both families', async (t) => {
+  const zone = Zone.install(t)
+  zone.set(NAME, ['198.51.100.1', '198.51.100.2'], ['2001:db8::1'])
+  t.same(await texts(), ['198.51.100.1', '198.51.100.2', '2001:db8::1'])
+  t.same(zone.asked, [`A ${NAME}`, `AAAA ${NAME}`])
+})
+
+t.test('one family that fails, or has none, leaves the other', async (t) => {
+  const zone = Zone.install(t)
+  for (const none of [undefined, dnsError('ETIMEOUT')]) {
+    zone.set(NAME, ['198.51.100.1'], none)
+    t.same(await texts(), ['198.51.100.1'])
+    zone.set(NAME, none, ['2001:db8::1'])
+    t.same(await texts(), ['2001:db8::1'])
+  }
+})
+
+t.test('without any address it fails, and says why', async (t) => {
+  const zone = Zone.install(t)
+  await t.rejects(lookup(NAME), { code: 'ENOTFOUND' })
+  zone.set(NAME, [], [])
+  await t.rejects(lookup(NAME), { message: 'it has no address' })
+  zone.down = dnsError('ECONNREFUSED')
+  await t.rejects(lookup(NAME), { code: 'ECONNREFUSED' })
+})
+
+t.test('addresses of this host, its link and of nobody are no mirror', async (t) => {
+  const zone = Zone.install(t)
+  zone.set(NAME, ['169.254.169.254', '198.51.100.1', '127.0.0.1'], ['::1', 'fe80::1', '::ffff:192.0.2.1'])
+  t.same(await texts(), ['198.51.100.1'])
+  zone.set(NAME, ['127.0.0.1'])
+  await t.rejects(lookup(NAME), { message: 'it has no address of another host' })
+})
+
+t.test(
+  'no answer may be kept for longer than a day, and an absurd number of addresses is none',
+  async (t) => {
+    const zone = Zone.install(t)
+    zone.set(NAME, many(64))
+    t.equal((await lookup(NAME)).hosts.length, 64)
+    zone.ttl = 0x7fffffff
+    t.equal((await lookup(NAME)).ttl, 86_400)
+    zone.set(NAME, many(1000))
+    await t.rejects(lookup(NAME), /too many/)
+  },
+)
+
+t.test('where a service is', async (t) => {
+  const zone = Zone.install(t)
+  zone.setService(SERVICE, [
+    ['A.example.org', 80],
+    ['b.example.org.', 8080],
+  ])
+  t.same((await lookupService(SERVICE)).targets, [
+    { name: 'a.example.org', port: 80 },
+    { name: 'b.example.org', port: 8080 },
+  ])
+})
+
+t.test('a target that is no host name opens nothing', async (t) => {
+  const zone = Zone.install(t)
+  const places = ['0.0.0.0/0', '10.0.0.0/8', '198.51.100.66', '2001:db8::66', '*.example.org', '*', '', '.']
+  zone.setService(SERVICE, [
+    ...places.map((place) => [place, 80] as const),
+    ['a.example.org', 0],
+    ['b.example.org', 80],
+  ])
+  t.same((await lookupService(SERVICE)).targets, [{ name: 'b.example.org', port: 80 }])
+})
+
+t.test('that there is no such service is no failure; that nobody answers is one', async (t) => {
+  const zone = Zone.install(t)
+  t.same((await lookupService(SERVICE)).targets, [])
+  zone.setService(SERVICE, dnsError('ENODATA'))
+  t.same((await lookupService(SERVICE)).targets, [])
+  for (const code of ['ETIMEOUT', 'ESERVFAIL', 'ECONNREFUSED']) {
+    zone.setService(SERVICE, dnsError(code))
+    await t.rejects(lookupService(SERVICE), { code })
+  }
+})
+
+t.test('an absurd number of targets is none', async (t) => {
+  const zone = Zone.install(t)
+  const targets = (count: number) =>
+    Array.from({ length: count }, (_, i) => [`t${i}.example.org`, 80] as const)
+  zone.setService(SERVICE, targets(16))
+  t.equal((await lookupService(SERVICE)).targets.length, 16)
+  zone.setService(SERVICE, targets(1000))
+  t.equal((await lookupService(SERVICE)).targets.length, 0)
 })

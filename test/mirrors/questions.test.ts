@@ -38,6 +38,7 @@ t.test('only an answer that fits in everything is one', async (t) => {
   for (const [what, way] of Object.entries<Way>({
     'another resolver': { resolver: '198.51.100.54' },
     'a resolver of the other family': { resolver: RESOLVER6 },
+    'another address of this host': { host: '192.0.2.99' },
     'another port': { port: 40_001 },
     'another protocol': { protocol: 'tcp' },
   }))

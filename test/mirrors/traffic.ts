@@ -11,6 +11,8 @@ const HOST6 = '2001:db8::1'
 export interface Way {
   readonly protocol?: 'udp' | 'tcp'
   readonly resolver?: string
+  /** This host's own address, of which it may have several. */
+  readonly host?: string
   /** This host's own. */
   readonly port?: number
   /** Of TCP: sequence numbers of this and of the other end. */
@@ -21,14 +23,14 @@ export interface Way {
 
 /** The packet that carries something to a resolver. */
 export function toResolver(payload: Uint8Array, way: Way = {}): Uint8Array {
-  const { resolver = RESOLVER, port = 40_000 } = way
-  return around(payload, way, { source: hostOf(resolver), destination: resolver }, [port, 53])
+  const { resolver = RESOLVER, host = hostOf(resolver), port = 40_000 } = way
+  return around(payload, way, { source: host, destination: resolver }, [port, 53])
 }
 
 /** The packet that brings something from a resolver. */
 export function fromResolver(payload: Uint8Array, way: Way = {}): Uint8Array {
-  const { resolver = RESOLVER, port = 40_000 } = way
-  return around(payload, way, { source: resolver, destination: hostOf(resolver) }, [53, port])
+  const { resolver = RESOLVER, host = hostOf(resolver), port = 40_000 } = way
+  return around(payload, way, { source: resolver, destination: host }, [53, port])
 }
 
 /** Its headers read. @throws Error where they are malformed: the test is wrong then */

@@ -72,7 +72,10 @@ export class Service {
   }
 
   configure(settings: string): void {
-    const own = `log: { destination: ${this.folder}/blocks.json }\nstate: { directory: ${this.folder}/state }\n`
+    const own = `log: { destination: ${this.folder}/blocks.json }
+state: { directory: ${this.folder}/state }
+control: { socket: ${this.folder}/control.sock }
+`
     writeFileSync(this.config, settings + own)
   }
 
@@ -154,8 +157,14 @@ export class Service {
     return join(this.folder, 'root')
   }
 
-  #argv(): string[] {
-    return [...NODE, MAIN, 'run', '--config', this.config, '--set', `mirrors.root=${this.root}`]
+  /** Runs a command of the command line beside it. */
+  command(...words: string[]): Promise<Result> {
+    return this.place.run(this.#argv(...words), { allowFailure: true })
+  }
+
+  #argv(...words: string[]): string[] {
+    const command = words.length === 0 ? ['run'] : words
+    return [...NODE, MAIN, ...command, '--config', this.config, '--set', `mirrors.root=${this.root}`]
   }
 
   private answers(): number {
