@@ -30,6 +30,10 @@ import { VERSION } from './version.js'
 
 /** All headers fit: IPv4 with options and TCP, or IPv6 with a chain of extension headers. */
 const COPY_RANGE = 512
+/** Packets judged in one go. */
+const BATCH = 64
+/** For so long after a backlog packets are expected to find the queue full. */
+const BUSY_MS = 1000
 const RECEIVE_BUFFER = 8 * 1024 * 1024
 /** Packets to and from resolvers that may wait; more go on unread. */
 const NAMES_QUEUE_LENGTH = 4096
@@ -42,6 +46,8 @@ const FAULT_LOG_MS = 10_000
 
 export class Daemon {
   #lastFault = 0
+  /** When more packets were waiting than are judged in one go. */
+  #lastFull = Number.NEGATIVE_INFINITY
   #stopping = false
   #verifySoon: NodeJS.Timeout | undefined
   readonly #periodic: Periodic
@@ -103,7 +109,7 @@ export class Daemon {
       inbound: this.#inbound,
       metrics: this.#metrics,
       log,
-      isBusy: () => (readQueueStatus(config.queue.first)?.waiting ?? 0) * 2 > config.queue.maxLength,
+      isBusy: () => performance.now() - this.#lastFull < BUSY_MS,
     })
     this.#valve = new Valve(this.#inForce, {
       form,
@@ -204,8 +210,12 @@ export class Daemon {
       gso: true,
       receiveBuffer: RECEIVE_BUFFER,
       onPacket: this.#valve.onPacket,
+      batch: BATCH,
       onError: this.#valve.onError,
-      onBatch: this.#valve.onBatch,
+      onBatch: (packets) => {
+        this.#valve.onBatch()
+        if (packets >= Math.min(BATCH, queue.maxLength)) this.#lastFull = performance.now()
+      },
     })
     this.#namesQueue = await this.#openNamesQueue()
     this.#resolvers.attach(this.#namesQueue)
@@ -359,7 +369,7 @@ export class Daemon {
   /** Closes everything that is open, and leaves the firewall as it is. */
   async #abandon(): Promise<void> {
     this.#periodic.stop()
-    this.#inForce.learned.stop()
+    await this.#inForce.learned.stop()
     this.#queue?.close()
     this.#namesQueue?.close()
     this.#inbound.close()

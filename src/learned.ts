@@ -4,6 +4,7 @@ import type { Question } from './core/question.js'
 import type { Host } from './core/types.js'
 import type { Firewall } from './kernel/firewall.js'
 import { HostChangeQueue } from './kernel/host-changes.js'
+import { Turns } from './kernel/turns.js'
 import { AddressBook, type Entry, type Standing } from './mirrors/book.js'
 import { type Addresses, lookup, lookupService, type ServiceTargets } from './mirrors/lookup.js'
 import type { Reading, Target } from './mirrors/message.js'
@@ -21,6 +22,8 @@ const ALIASES_AT_MOST = 4096
 const TELLING_MS = 10_000
 /** The state is written when it changes; and at least this often, for times go on. */
 const KEEPING_MS = 3600 * 1000
+/** To write it takes its time of the loop's: no more than one part in so many. */
+const KEEPING_SHARE = 100
 
 /** What of the configuration may change by a reload. */
 export interface LearnedSettings {
@@ -58,6 +61,7 @@ export class LearnedAddresses {
   readonly #services: ServiceTable
   readonly #kernel: HostChangeQueue
   readonly #aliases = new Map<string, Alias>()
+  readonly #writes = new Turns()
   readonly #confirming = new Map<string, Promise<void>>()
   /** The policy in force, and one that is about to be. */
   #policies: readonly Policy[] = []
@@ -65,6 +69,7 @@ export class LearnedAddresses {
   #changed = false
   #nextRenewal = 0
   #nextKeeping = 0
+  #notBefore = 0
   /** Names that could not be looked up since that was told last, with the reason. */
   readonly #failed = new Map<string, string>()
   #nextTelling = 0
@@ -169,8 +174,13 @@ export class LearnedAddresses {
    */
   learn({ name }: Question, reading: Reading, trusted: boolean): Promise<void> | undefined {
     if (reading.targets.length > 0) return trusted ? this.#learnTargets(name, reading) : undefined
-    if (!trusted) return this.#confirm(name, reading)
-    for (const each of this.#namesFor(name)) this.#learnFor(each, reading)
+    const confirmed = trusted ? undefined : this.#confirm(name, reading)
+    if (trusted) for (const each of this.#namesFor(name)) this.#learnFor(each, reading)
+    return confirmed ? confirmed.then(() => this.#intoKernel()) : this.#intoKernel()
+  }
+
+  /** Where packets may pass the service by, the kernel must know an address before a program does. */
+  #intoKernel(): Promise<void> | undefined {
     return this.#kernel.pending && this.#options.isBusy() ? this.#kernel.flush() : undefined
   }
 
@@ -181,16 +191,17 @@ export class LearnedAddresses {
     for (const [alias, { expires }] of this.#aliases) if (expires <= now) this.#aliases.delete(alias)
     if (now >= this.#nextRenewal) this.#renew(now)
     if (now >= this.#nextKeeping) this.#changed = true
-    this.#keep()
     this.#tellFailures(now)
+    if (now >= this.#notBefore) await this.#writes.take(() => this.#keep())
     if (this.#services.expire(now)) await this.#options.onTargets()
   }
 
-  stop(): void {
+  /** Settles when all that is known has been kept. */
+  async stop(): Promise<void> {
     this.#names.stop()
     this.#serviceNames.stop()
     this.#kernel.stop()
-    this.#keep()
+    await this.#writes.take(() => this.#keep())
   }
 
   /** Gives all policies the addresses that are known of their names. */
@@ -281,13 +292,16 @@ export class LearnedAddresses {
     this.#nextRenewal = now + (this.#options.hostTimeout * 1000) / 4
   }
 
-  #keep(): void {
+  async #keep(): Promise<void> {
     if (!this.#changed) return
     this.#changed = false
-    this.#nextKeeping = Date.now() + KEEPING_MS
+    const start = Date.now()
     const { directory, log } = this.#options
     try {
-      writeState(directory, { names: this.#namesToKeep(), services: this.#services.all() })
+      const written = writeState(directory, { names: this.#namesToKeep(), services: this.#services.all() })
+      this.#notBefore = start + KEEPING_SHARE * (Date.now() - start)
+      this.#nextKeeping = start + KEEPING_MS
+      await written
     } catch (error) {
       log.warn(`the addresses of mirrors cannot be kept for the next start: ${(error as Error).message}`)
     }

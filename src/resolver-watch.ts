@@ -96,8 +96,10 @@ export class ResolverWatch {
     if (this.#options.budget() === 0) return
     const questions =
       questionsOf(packet)?.filter((question) => this.#options.learned.isOfInterest(question)) ?? []
-    for (const question of questions) this.#questions.note(packet, question, uid, now)
-    if (questions.length > 0 && packet.protocol === IPPROTO_TCP) this.#streams.follow(packet, uid, now)
+    const isTrusted = this.#options.isTrusted(uid)
+    for (const question of questions) this.#questions.note(packet, question, uid, now, isTrusted)
+    if (questions.length > 0 && packet.protocol === IPPROTO_TCP)
+      this.#streams.follow(packet, uid, now, isTrusted)
   }
 
   #onAnswer(queued: QueuedPacket): Verdict | typeof HELD {
@@ -107,8 +109,10 @@ export class ResolverWatch {
     queued.mark = mark
     if (decode(queued.bytes, queued.start, queued.end, queued.length, packet) !== undefined) return this.#pass
     const waits = this.#messages(packet).flatMap((message) => this.#learn(message, packet) ?? [])
+    // Whatever becomes of them: there may be nobody who waits.
+    const wait = Promise.allSettled(waits)
     if (waits.length === 0 || this.#held.size >= HELD_AT_MOST) return this.#pass
-    this.#hold(id, mark, Promise.all(waits))
+    this.#hold(id, mark, wait)
     return HELD
   }
 
@@ -141,7 +145,7 @@ export class ResolverWatch {
       end()
     }, budget())
     this.#held.set(id, end)
-    wait.then(end, end)
+    wait.then(end)
   }
 
   #unmarked({ mark }: QueuedPacket): number {

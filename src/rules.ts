@@ -8,6 +8,9 @@ import type { FoundMirror } from './mirrors/discovery/found.js'
 import type { Infrastructure } from './mirrors/infrastructure.js'
 import type { Target } from './mirrors/message.js'
 
+/** 32 bits that nobody knows. */
+const salt = () => crypto.getRandomValues(new Uint32Array(1))[0]!
+
 const port = (number: number): PortRange[] => [{ first: number, last: number }]
 const everywhere: readonly Prefix[] = [
   { family: 4, words: new Uint32Array(4), length: 0 },
@@ -37,7 +40,7 @@ export function policyOf(config: Config, host: Host, ways: Ways): Policy {
       ...mirrorRules(config),
       ...foundRules(config, host.mirrors, ways),
       ...allowRules(config),
-    ].map(compile),
+    ].map((spec) => compile(spec, salt())),
     asking: config.dns.enforceNames ? asking(config, host, ways) : undefined,
   })
 }

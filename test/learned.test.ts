@@ -320,7 +320,7 @@ async function restarted(
   later = 0,
   services: readonly string[] = [],
 ) {
-  its.learned.stop()
+  await its.learned.stop()
   const next = learning(t, { directory: its.directory })
   await next.clock.pass(its.clock.now() - next.clock.now() + later)
   next.zone.down = dnsError('ETIMEOUT')
@@ -360,7 +360,7 @@ t.test('so it does where the host lost its power', async (t) => {
   await its.pass(30 * DAY)
   const file = join(its.directory, 'addresses.json')
   const kept = readFileSync(file)
-  its.learned.stop()
+  await its.learned.stop()
   writeFileSync(file, kept)
   const policy = policyOf([NAME])
   await restarted(t, its, policy, HOUR)
@@ -411,7 +411,7 @@ t.test('a folder that cannot be written to is told, and is no end', async (t) =>
   await its.learned.start(policyOf([NAME]), [], SETTINGS)
   await its.learned.tick()
   t.match(its.warnings, [/^the addresses of mirrors cannot be kept for the next start: /])
-  its.learned.stop()
+  await its.learned.stop()
 })
 
 t.test('a kernel that does not take addresses is told of, and told again', async (t) => {
@@ -719,7 +719,7 @@ t.test('the end leaves no timer, and nothing is asked after it', async (t) => {
   await its.learned.start(policyOf([NAME]), [SERVICE], SETTINGS)
   await its.pass(60_000)
   t.equal(its.clock.kept, 0, 'nor does any timer keep the process alive before')
-  its.learned.stop()
+  await its.learned.stop()
   t.equal(its.clock.timers, 0)
   const asked = its.zone.asked.length
   await its.clock.pass(DAY)
@@ -730,7 +730,7 @@ t.test('what was learned since the last look is kept at the end', async (t) => {
   const its = learning(t)
   await its.learned.start(policyOf(['*.example.org']), [], SETTINGS)
   hear(its, NAME, reading(['198.51.100.1']))
-  its.learned.stop()
+  await its.learned.stop()
   const { names } = JSON.parse(readFileSync(join(its.directory, 'addresses.json'), 'utf8'))
   t.match(names, { [NAME]: [{ address: '198.51.100.1' }] })
   t.equal(host(names[NAME][0].address).family, 4)

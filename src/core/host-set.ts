@@ -9,7 +9,12 @@ const WIDTH = { 4: 1, 6: 4 } as const
  * an IPv4 one, in tables that are half full at most.
  */
 export class HostSet {
-  readonly #tables = { 4: new Table(WIDTH[4]), 6: new Table(WIDTH[6]) } as const
+  readonly #tables: { readonly 4: Table; readonly 6: Table }
+
+  /** @param salt any 32 bits that nobody knows who chooses the addresses */
+  constructor(salt: number) {
+    this.#tables = { 4: new Table(WIDTH[4], salt), 6: new Table(WIDTH[6], salt) }
+  }
 
   /** The number of different addresses. */
   get size(): number {
@@ -41,11 +46,13 @@ export class HostSet {
 class Table {
   size = 0
   readonly #width: number
+  readonly #salt: number
   #keys: Uint32Array
   #counts = new Uint32Array(SMALLEST)
 
-  constructor(width: number) {
+  constructor(width: number, salt: number) {
     this.#width = width
+    this.#salt = salt
     this.#keys = new Uint32Array(SMALLEST * width)
   }
 
@@ -95,7 +102,7 @@ class Table {
   }
 
   #hash(words: Words, at: number): number {
-    let hash = 0
+    let hash = this.#salt
     for (let i = 0; i < this.#width; i++) {
       hash = Math.imul(hash ^ words[at + i]!, 0x9e3779b1)
       hash ^= hash >>> 15

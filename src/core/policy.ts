@@ -130,13 +130,13 @@ export function assemble({ asking, ...rest }: Omit<Policy, 'names'>): Policy {
   return { ...rest, names, asking: own }
 }
 
-/** Makes a rule, which knows no address of its names yet. */
-export function compile(spec: RuleSpec): Rule {
+/** Makes a rule, which knows no address of its names yet. @param salt as for a HostSet */
+export function compile(spec: RuleSpec, salt = 0): Rule {
   const rule = {
     spec,
     fixed: PrefixSet.of(spec.prefixes),
-    hosts: new HostSet(),
-    former: new HostSet(),
+    hosts: new HostSet(salt),
+    former: new HostSet(salt),
   } as Rule
   return Object.assign(rule, { accept: decision('accept', spec.reason, rule, remembers(spec)) })
 }

@@ -107,7 +107,7 @@ export class AddressBook {
         this.#put(name, page, { host, expires, seen: 0, standing: 'current' })
     }
     this.#bound(name, page)
-    this.expire(now)
+    this.#expirePage(name, page, now)
   }
 
   /** Forgets names that nobody allows any more. */

@@ -25,11 +25,14 @@ export class PerUser<T> {
     return size
   }
 
-  /** In the place of what had the key before. Nothing is kept of a user for whom there is no room. */
-  put(uid: number, key: string, value: T, now: number): void {
+  /**
+   * In the place of what had the key before. Nothing is kept of one user too many, but for those who are trusted.
+   * @param uid or -1 where the kernel names none
+   */
+  put(uid: number, key: string, value: T, now: number, isTrusted = false): void {
     let entries = this.#users.get(uid)
     if (entries === undefined) {
-      if (this.#users.size >= USERS_AT_MOST) return
+      if (this.#users.size >= USERS_AT_MOST && !isTrusted) return
       entries = new Map()
       this.#users.set(uid, entries)
     }

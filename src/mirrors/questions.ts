@@ -21,15 +21,16 @@ export class Questions {
   }
 
   /** @param packet the one that carries the question to the resolver */
-  note(packet: Packet, question: Question, uid: number, now: number): void {
-    const { family, protocol, destination, sourcePort } = packet
-    this.#asked.put(uid, keyOf(family, protocol, destination, sourcePort, question), { question, uid }, now)
+  note(packet: Packet, question: Question, uid: number, now: number, isTrusted = false): void {
+    const { family, protocol, source, sourcePort, destination } = packet
+    const key = keyOf(family, protocol, destination, source, sourcePort, question)
+    this.#asked.put(uid, key, { question, uid }, now, isTrusted)
   }
 
   /** Who has asked for what a packet answers; that question is answered now. @param packet comes from the resolver */
   take(packet: Packet, answered: Question, now: number): Asked | undefined {
-    const { family, protocol, source, destinationPort } = packet
-    const key = keyOf(family, protocol, source, destinationPort, answered)
+    const { family, protocol, source, destination, destinationPort } = packet
+    const key = keyOf(family, protocol, source, destination, destinationPort, answered)
     const asked = this.#asked.get(key, now)
     if (asked !== undefined) this.#asked.delete(key)
     return asked
@@ -40,11 +41,12 @@ export class Questions {
   }
 }
 
-/** Resolver, protocol, local port, number and question: RFC 5452, section 9.1. */
+/** Resolver, protocol, local address and port, number and question: RFC 5452, section 9.1. */
 const keyOf = (
   family: number,
   protocol: number,
   resolver: Uint32Array,
+  local: Uint32Array,
   localPort: number,
   { id, type, name }: Question,
-) => `${family} ${resolver.join()} ${protocol} ${localPort} ${id} ${type} ${name}`
+) => `${family} ${resolver.join()} ${protocol} ${local.join()} ${localPort} ${id} ${type} ${name}`

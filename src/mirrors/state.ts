@@ -1,5 +1,6 @@
 /** What is known of mirrors, kept for the next start. */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
+import { open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseAddress } from '../addressing.js'
 import { addressText } from '../core/text.js'
@@ -21,22 +22,22 @@ export interface State {
   readonly services: ReadonlyMap<string, readonly Target[]>
 }
 
-/** Keeps it, whole or not at all. @throws Error of node:fs */
-export function writeState(directory: string, { names, services }: State): void {
+/** Keeps it, whole or not at all. A slow disk keeps nothing else waiting. @throws Error of node:fs (rejects) */
+export async function writeState(directory: string, { names, services }: State): Promise<void> {
   const written = {
     names: Object.fromEntries([...names].map(writtenName)),
     services: Object.fromEntries(services),
   }
   makeFolder(directory)
   const path = join(directory, FILE)
-  const file = openSync(`${path}.new`, 'w', 0o640)
+  const file = await open(`${path}.new`, 'w', 0o640)
   try {
-    writeFileSync(file, `${JSON.stringify(written, null, 1)}\n`)
-    fsyncSync(file)
+    await file.writeFile(`${JSON.stringify(written, null, 1)}\n`)
+    await file.sync()
   } finally {
-    closeSync(file)
+    await file.close()
   }
-  renameSync(`${path}.new`, path)
+  await rename(`${path}.new`, path)
 }
 
 const writtenName = ([name, entries]: readonly [string, readonly Kept[]]) =>

@@ -20,16 +20,22 @@ export class Streams {
   }
 
   /** A question is on its way: what the resolver sends next is its answer. */
-  follow(packet: Packet, uid: number, now: number): void {
+  follow(packet: Packet, uid: number, now: number, isTrusted = false): void {
     if ((packet.tcpFlags & TCPHDR_ACK) === 0) return
-    const key = keyOf(packet.family, packet.destination, packet.sourcePort)
+    const key = keyOf(packet.family, packet.destination, packet.source, packet.sourcePort)
     const known = this.#streams.get(key, now)
-    this.#streams.put(uid, key, known ?? { next: word(packet, ACKNOWLEDGED), rest: Buffer.alloc(0) }, now)
+    this.#streams.put(
+      uid,
+      key,
+      known ?? { next: word(packet, ACKNOWLEDGED), rest: Buffer.alloc(0) },
+      now,
+      isTrusted,
+    )
   }
 
   /** The messages that a segment from a resolver makes whole. They are the caller's. */
   messages(packet: Packet, now: number): Buffer[] {
-    const key = keyOf(packet.family, packet.source, packet.destinationPort)
+    const key = keyOf(packet.family, packet.source, packet.destination, packet.destinationPort)
     const stream = this.#streams.get(key, now)
     if (stream === undefined) return []
     const fresh = freshBytes(packet, stream)
@@ -76,5 +82,5 @@ function word({ bytes, transportOffset }: Packet, offset: number): number {
   return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
 }
 
-const keyOf = (family: number, resolver: Uint32Array, localPort: number) =>
-  `${family} ${resolver.join()} ${localPort}`
+const keyOf = (family: number, resolver: Uint32Array, local: Uint32Array, localPort: number) =>
+  `${family} ${resolver.join()} ${local.join()} ${localPort}`

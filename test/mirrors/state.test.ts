@@ -30,15 +30,18 @@ const kept = (directory: string) =>
 
 t.test('what is written is read again, and replaces what was there', async (t) => {
   const directory = t.testdir()
-  writeState(directory, state({ 'a.example.org': ['198.51.100.1', '2001:db8::1'], 'b.example.org': [] }))
+  await writeState(
+    directory,
+    state({ 'a.example.org': ['198.51.100.1', '2001:db8::1'], 'b.example.org': [] }),
+  )
   t.same(kept(directory), { 'a.example.org': ['198.51.100.1', '2001:db8::1'], 'b.example.org': [] })
-  writeState(directory, state({ 'c.example.org': ['198.51.100.2'] }))
+  await writeState(directory, state({ 'c.example.org': ['198.51.100.2'] }))
   t.same(kept(directory), { 'c.example.org': ['198.51.100.2'] })
 })
 
 t.test('a missing folder is made, and nothing is left beside the file', async (t) => {
   const directory = join(t.testdir(), 'checkvalve')
-  writeState(directory, state({ 'a.example.org': ['198.51.100.1'] }))
+  await writeState(directory, state({ 'a.example.org': ['198.51.100.1'] }))
   t.same(readdirSync(directory), [FILE])
   t.equal(statSync(join(directory, FILE)).mode & 0o007, 0, 'and it is nothing for everybody to read')
 })
@@ -46,7 +49,7 @@ t.test('a missing folder is made, and nothing is left beside the file', async (t
 t.test('an operator can read the file', async (t) => {
   const directory = t.testdir()
   const services = { '_http._tcp.a.example.org': [{ name: 'b.example.org', port: 80 }] }
-  writeState(directory, state({ 'a.example.org': ['198.51.100.1'] }, services))
+  await writeState(directory, state({ 'a.example.org': ['198.51.100.1'] }, services))
   t.same(JSON.parse(readFileSync(join(directory, FILE), 'utf8')), {
     names: { 'a.example.org': [{ address: '198.51.100.1', expires: '2027-01-01T00:00:00.000Z' }] },
     services,
@@ -60,7 +63,7 @@ t.test('until when an address counts, and the targets of services, are kept as w
     { name: 'b.example.org', port: 80 },
     { name: 'c.example.org', port: 8080 },
   ]
-  writeState(
+  await writeState(
     directory,
     state({ 'a.example.org': ['198.51.100.1'] }, { '_http._tcp.a.example.org': targets, empty: [] }),
   )
@@ -82,28 +85,28 @@ t.test('names that mean something to JavaScript are names like any other', async
   const directory = t.testdir()
   // As computed keys: written plainly, __proto__ would set a prototype in the test itself.
   const names = { ['__proto__']: ['198.51.100.1'], constructor: ['198.51.100.2'] }
-  writeState(directory, state(names))
+  await writeState(directory, state(names))
   t.same([...readState(directory).names.keys()].toSorted(), ['__proto__', 'constructor'])
   t.same(Object.keys(Object.prototype), [])
 })
 
 t.test('where no folder can be made, that is said at once', async (t) => {
-  t.throws(() => writeState('/proc/checkvalve', state({})), { code: 'ENOENT' })
+  await t.rejects(writeState('/proc/checkvalve', state({})), { code: 'ENOENT' })
 })
 
 t.test('what was kept stays whole where the new state cannot be written', async (t) => {
   const directory = t.testdir()
-  writeState(directory, state({ 'a.example.org': ['198.51.100.1'] }))
+  await writeState(directory, state({ 'a.example.org': ['198.51.100.1'] }))
   // A folder in the way of the temporary file: root could write past mere permissions.
   mkdirSync(join(directory, `${FILE}.new`))
-  t.throws(() => writeState(directory, state({ 'b.example.org': [] })), { code: 'EISDIR' })
+  await t.rejects(writeState(directory, state({ 'b.example.org': [] })), { code: 'EISDIR' })
   t.same(kept(directory), { 'a.example.org': ['198.51.100.1'] })
 })
 
 t.test('the rest of a write that was cut off is no state, and is no obstacle for the next one', async (t) => {
   const directory = t.testdir({ [`${FILE}.new`]: '{"a.example.org": ["198.51' })
   t.same(kept(directory), {})
-  writeState(directory, state({ 'b.example.org': [] }))
+  await writeState(directory, state({ 'b.example.org': [] }))
   t.same(kept(directory), { 'b.example.org': [] })
 })
 

@@ -144,7 +144,18 @@ t.test('no address, port or host name is in any label', async (t) => {
     .filter((name) => name.startsWith('checkvalve_') && !name.includes('build_info'))
     .flatMap((name) => [...name.matchAll(/(\w+)="([^"]*)"/g)])
   t.ok(labels.length > 10)
-  const allowed = ['verdict', 'reason', 'protocol', 'family', 'path', 'user', 'source', 'state', 'le', 'outcome']
+  const allowed = [
+    'verdict',
+    'reason',
+    'protocol',
+    'family',
+    'path',
+    'user',
+    'source',
+    'state',
+    'le',
+    'outcome',
+  ]
   for (const [, label, value] of labels) {
     t.ok(allowed.includes(label!), `${label}`)
     t.notMatch(value, /198\.51|2001:db8|4444|example/)

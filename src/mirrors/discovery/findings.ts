@@ -44,7 +44,8 @@ const NAME_THE_HOST = 'name its host in mirrors.hosts'
 export class Findings {
   readonly #mirrors = new Map<string, FoundMirror>()
   readonly #notes = new Set<string>()
-  #tooMany = false
+  #moreMirrors = false
+  #moreNotes = false
 
   /** The target of a URL. Local files are none; what cannot be followed is none, and a note unless `quiet`. */
   target(url: string, origin: Origin, quiet = false): Target | undefined {
@@ -79,7 +80,7 @@ export class Findings {
     const key = `${host} ${port} ${service ?? ''}`
     if (this.#mirrors.has(key)) return
     if (this.#mirrors.size >= MIRRORS_AT_MOST) {
-      this.#tooMany = true
+      this.#moreMirrors = true
       return
     }
     this.#mirrors.set(key, { host, port, ...(service !== undefined && { service }), manager, origin })
@@ -91,7 +92,9 @@ export class Findings {
 
   note({ file, line }: Origin, text: string): void {
     const place = line === undefined ? file : `${file}:${line}`
-    this.#notes.add(`${place}: ${text}`.replace(/[^\x20-\x7e]/g, '?'))
+    const note = `${place}: ${text}`.replace(/[^\x20-\x7e]/g, '?')
+    if (this.#notes.size < NOTES_AT_MOST || this.#notes.has(note)) this.#notes.add(note)
+    else this.#moreNotes = true
   }
 
   /** Whether a manager is among what was found. */
@@ -100,14 +103,12 @@ export class Findings {
   }
 
   discovery(): Discovery {
-    const notes = [...this.#notes]
-    const more = notes.length - NOTES_AT_MOST
     return {
       mirrors: [...this.#mirrors.values()],
       notes: [
-        ...notes.slice(0, NOTES_AT_MOST),
-        ...(more > 0 ? [`${more} more like these`] : []),
-        ...(this.#tooMany ? [`more than ${MIRRORS_AT_MOST} mirrors: the rest is left out`] : []),
+        ...this.#notes,
+        ...(this.#moreNotes ? ['there is more of the kind of these notes'] : []),
+        ...(this.#moreMirrors ? [`more than ${MIRRORS_AT_MOST} mirrors: the rest is left out`] : []),
       ],
     }
   }

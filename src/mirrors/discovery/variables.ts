@@ -5,6 +5,8 @@ export type Variables = (name: string) => string | undefined
 
 /** Variables within the words of others (`${a:-${b}}`) are done from the inside, so many times at most. */
 const DEPTH = 8
+/** Longer texts stay as they are, and longer values are not known: a few lines must not fill the memory. */
+const LENGTH_AT_MOST = 4096
 
 const VARIABLE = /\$\{(\w+)(?::([-+])([^{}$]*))?\}|\$(\w+)/g
 
@@ -15,13 +17,15 @@ const VARIABLE = /\$\{(\w+)(?::([-+])([^{}$]*))?\}|\$(\w+)/g
 export function expand(text: string, variables: Variables): string {
   let result = text
   for (let round = 0; round < DEPTH; round++) {
+    if (result.length > LENGTH_AT_MOST) return text
     const next = result.replace(VARIABLE, (all, braced, kind, word, bare) => {
-      const value = variables(braced ?? bare)
+      const known = variables(braced ?? bare)
+      const value = known === undefined || known.length > LENGTH_AT_MOST ? undefined : known
       if (kind === '-') return value || word
       if (kind === '+') return value ? word : ''
       return value ?? all
     })
-    if (next === result || next.length > 65_536) return result
+    if (next === result) break
     result = next
   }
   return result

@@ -79,6 +79,13 @@ t.test('huge lines of awkward characters are read in no great depth', async (t) 
   }
 })
 
+t.test('variables that hold each other do not fill the memory', async (t) => {
+  const text = `set a=${'x'.repeat(50_000)}\nset b=${'$a'.repeat(50_000)}\nhttp://$b.example.org/\n`
+  t.same(found(t, { '/etc/apk/repositories': text }), [])
+  const doubled = Array.from({ length: 40 }, (_, i) => `set a${i + 1}=$a${i}$a${i}`).join('\n')
+  t.same(found(t, { '/etc/apk/repositories': `set a0=abcdefgh\n${doubled}\nhttp://$a40.example.org/` }), [])
+})
+
 t.test('CRLF and a byte order mark change nothing', async (t) => {
   for (const distribution of DISTRIBUTIONS) {
     const root = copyOf(t, distribution)
@@ -110,7 +117,10 @@ t.test('mirrors and notes are bounded, and it is said', async (t) => {
   )
   t.equal(mirrors.length, 4096)
   t.equal(notes.length, 102)
-  t.same(notes.slice(-2), ['4900 more like these', 'more than 4096 mirrors: the rest is left out'])
+  t.same(notes.slice(-2), [
+    'there is more of the kind of these notes',
+    'more than 4096 mirrors: the rest is left out',
+  ])
 })
 
 t.test(

@@ -72,6 +72,8 @@ t.test('main files of /etc hide their namesakes of /usr, and the last name count
   t.same(found(t, { ...files, '/usr/share/dnf5/libdnf.conf.d/30-y.conf': proxy('later') }), [
     'later.example.org:1',
   ])
+  const earlier = { ...files, '/usr/share/dnf5/libdnf.conf.d/10-y.conf': proxy('earlier') }
+  t.same(found(t, earlier), ['etc.example.org:1'])
 })
 
 t.test('overrides change repositories, and make none', async (t) => {
