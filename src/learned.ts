@@ -4,13 +4,15 @@ import type { Question } from './core/question.js'
 import type { Host } from './core/types.js'
 import type { Firewall } from './kernel/firewall.js'
 import { HostChangeQueue } from './kernel/host-changes.js'
-import { Turns } from './kernel/turns.js'
+import { Aliases } from './mirrors/aliases.js'
 import { AddressBook, type Entry, type Standing } from './mirrors/book.js'
+import { Failures } from './mirrors/failures.js'
 import { type Addresses, lookup, lookupService, type ServiceTargets } from './mirrors/lookup.js'
 import type { Reading, Target } from './mirrors/message.js'
 import { NameWatcher } from './mirrors/names.js'
 import { ServiceTable } from './mirrors/services.js'
-import { readState, writeState } from './mirrors/state.js'
+import { readState } from './mirrors/state.js'
+import { StateKeeper } from './mirrors/state-keeper.js'
 import type { Metrics } from './report/metrics.js'
 import type { ServiceLog } from './report/service-log.js'
 
@@ -18,12 +20,6 @@ import type { ServiceLog } from './report/service-log.js'
 const FIRST_ANSWERS_MS = 3000
 /** Confirmations of answers to users who are not trusted, at the same time. */
 const CONFIRMATIONS_AT_ONCE = 32
-const ALIASES_AT_MOST = 4096
-const TELLING_MS = 10_000
-/** The state is written when it changes; and at least this often, for times go on. */
-const KEEPING_MS = 3600 * 1000
-/** To write it takes its time of the loop's: no more than one part in so many. */
-const KEEPING_SHARE = 100
 
 /** What of the configuration may change by a reload. */
 export interface LearnedSettings {
@@ -46,12 +42,6 @@ export interface LearnedOptions {
   readonly hostTimeout: number
 }
 
-interface Alias {
-  readonly names: Set<string>
-  /** Milliseconds since the epoch. */
-  expires: number
-}
-
 /** The addresses of allowed names: learned, put into policies and kernel, and kept for the next start. */
 export class LearnedAddresses {
   readonly #options: LearnedOptions
@@ -60,19 +50,14 @@ export class LearnedAddresses {
   readonly #serviceNames: NameWatcher<ServiceTargets>
   readonly #services: ServiceTable
   readonly #kernel: HostChangeQueue
-  readonly #aliases = new Map<string, Alias>()
-  readonly #writes = new Turns()
+  readonly #aliases = new Aliases()
+  readonly #failures = new Failures()
+  readonly #keeper: StateKeeper
   readonly #confirming = new Map<string, Promise<void>>()
   /** The policy in force, and one that is about to be. */
   #policies: readonly Policy[] = []
   #settings: LearnedSettings = { resolve: true, grace: 0 }
-  #changed = false
   #nextRenewal = 0
-  #nextKeeping = 0
-  #notBefore = 0
-  /** Names that could not be looked up since that was told last, with the reason. */
-  readonly #failed = new Map<string, string>()
-  #nextTelling = 0
 
   constructor(options: LearnedOptions) {
     const { firewall, log, metrics } = options
@@ -103,6 +88,11 @@ export class LearnedAddresses {
     this.#kernel = new HostChangeQueue(
       (changes) => firewall.changeHosts(changes),
       (error) => log.error(`the kernel has not taken new addresses of mirrors: ${error.message}`),
+    )
+    this.#keeper = new StateKeeper(
+      options.directory,
+      () => ({ names: this.#namesToKeep(), services: this.#services.all() }),
+      (error) => log.warn(`the addresses of mirrors cannot be kept for the next start: ${error.message}`),
     )
   }
 
@@ -137,9 +127,7 @@ export class LearnedAddresses {
   settle(policy: Policy): void {
     this.#policies = [policy]
     this.#book.keep((name) => policy.names.has(name))
-    const names = namesOf(policy)
-    for (const [alias, { names: origins }] of this.#aliases)
-      if (![...origins].some((name) => names.has(name) || policy.names.has(name))) this.#aliases.delete(alias)
+    this.#aliases.keep((name) => policy.names.has(name))
   }
 
   /** Where a service was found to be. */
@@ -188,11 +176,11 @@ export class LearnedAddresses {
   async tick(): Promise<void> {
     const now = Date.now()
     this.#book.expire(now)
-    for (const [alias, { expires }] of this.#aliases) if (expires <= now) this.#aliases.delete(alias)
+    this.#aliases.expire(now)
     if (now >= this.#nextRenewal) this.#renew(now)
-    if (now >= this.#nextKeeping) this.#changed = true
-    this.#tellFailures(now)
-    if (now >= this.#notBefore) await this.#writes.take(() => this.#keep())
+    const trouble = this.#failures.line(now)
+    if (trouble !== undefined) this.#options.log.warn(trouble)
+    await this.#keeper.tick(now)
     if (this.#services.expire(now)) await this.#options.onTargets()
   }
 
@@ -201,7 +189,7 @@ export class LearnedAddresses {
     this.#names.stop()
     this.#serviceNames.stop()
     this.#kernel.stop()
-    await this.#writes.take(() => this.#keep())
+    await this.#keeper.write()
   }
 
   /** Gives all policies the addresses that are known of their names. */
@@ -222,31 +210,21 @@ export class LearnedAddresses {
 
   /** The allowed names whose addresses an answer for this name tells: itself, and those that it is an alias of. */
   #namesFor(name: string): string[] {
-    const all = new Set([name, ...(this.#aliases.get(name)?.names ?? [])])
+    const all = new Set([name, ...this.#aliases.originsOf(name)])
     return [...all].filter((each) => this.#policies.some((policy) => policy.names.has(each)))
   }
 
   #learnFor(name: string, answer: Addresses & Partial<Reading>): void {
     const now = Date.now()
     this.#book.learn(name, answer, now)
-    for (const alias of answer.aliases ?? []) this.#noteAlias(alias, name, now + this.#lifetime(answer.ttl))
-  }
-
-  #lifetime = (ttl: number) => (ttl + this.#settings.grace) * 1000
-
-  #noteAlias(alias: string, name: string, expires: number): void {
-    const known = this.#aliases.get(alias) ?? { names: new Set(), expires: 0 }
-    known.names.add(name)
-    known.expires = Math.max(known.expires, expires)
-    this.#aliases.delete(alias)
-    this.#aliases.set(alias, known)
-    if (this.#aliases.size > ALIASES_AT_MOST) this.#aliases.delete(this.#aliases.keys().next().value!)
+    const expires = now + (answer.ttl + this.#settings.grace) * 1000
+    for (const alias of answer.aliases ?? []) this.#aliases.note(alias, name, expires)
   }
 
   /** @returns what a program that hears of new targets has to wait for */
   #learnTargets(service: string, found: ServiceTargets): Promise<void> | undefined {
     if (!this.#services.learn(service, found, Date.now())) return undefined
-    this.#changed = true
+    this.#keeper.change()
     return this.#options.onTargets()
   }
 
@@ -271,7 +249,7 @@ export class LearnedAddresses {
   }
 
   #onChange(name: string, host: Host, was: Standing | undefined, is: Standing | undefined): void {
-    this.#changed = true
+    this.#keeper.change()
     for (const policy of this.#policies)
       for (const rule of policy.names.find(name)) this.#move(rule, host, was, is)
   }
@@ -292,21 +270,6 @@ export class LearnedAddresses {
     this.#nextRenewal = now + (this.#options.hostTimeout * 1000) / 4
   }
 
-  async #keep(): Promise<void> {
-    if (!this.#changed) return
-    this.#changed = false
-    const start = Date.now()
-    const { directory, log } = this.#options
-    try {
-      const written = writeState(directory, { names: this.#namesToKeep(), services: this.#services.all() })
-      this.#notBefore = start + KEEPING_SHARE * (Date.now() - start)
-      this.#nextKeeping = start + KEEPING_MS
-      await written
-    } catch (error) {
-      log.warn(`the addresses of mirrors cannot be kept for the next start: ${(error as Error).message}`)
-    }
-  }
-
   #namesToKeep(): Map<string, Entry[]> {
     const current = (name: string) =>
       this.#book.entries(name).filter(({ standing }) => standing === 'current')
@@ -315,19 +278,7 @@ export class LearnedAddresses {
 
   #onFailure(name: string, error: Error): void {
     this.#options.metrics.resolveFailures.inc()
-    this.#failed.set(name, error.message)
-  }
-
-  /** A resolver that is down fails for all names at once: that is one line. */
-  #tellFailures(now: number): void {
-    if (this.#failed.size === 0 || now < this.#nextTelling) return
-    const [[name, reason] = ['', '']] = this.#failed
-    const others = this.#failed.size === 1 ? '' : ` and ${this.#failed.size - 1} other names`
-    this.#failed.clear()
-    this.#nextTelling = now + TELLING_MS
-    this.#options.log.warn(
-      `${name}${others} cannot be looked up (${reason}); the addresses known of them stay allowed`,
-    )
+    this.#failures.note(name, error.message)
   }
 }
 
