@@ -8,7 +8,7 @@ import type { Namespace } from '../lab/namespace.js'
 import { MIRROR } from '../lab/topology.js'
 import { connect } from '../lab/traffic.js'
 import { createLab, ELSEWHERE, guard, NAME } from './resolving.js'
-import { eventually, NODE } from './service.js'
+import { eventually, NODE, rulesOf } from './service.js'
 
 const BYTES = 150_000
 const PACE = 10_000
@@ -46,6 +46,11 @@ t.test('an address that is answered no more is closed, and a download from it go
   await eventually('the new address is open', () => isOpen(ELSEWHERE))
   await eventually('the old one is closed', async () => !(await isOpen(MIRROR.v4)))
   t.ok(download.running, 'while the download still runs')
+
+  await eventually(
+    'the kernel has let go of it',
+    async () => !(await rulesOf(lab.web)).includes(`${MIRROR.v4} timeout`),
+  )
 
   await service.reload(`mode: enforce\n${SETTINGS.replace(/allow: .*\n/, '')}`)
   t.notOk(await isOpen(MIRROR.v4))
