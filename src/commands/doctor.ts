@@ -25,9 +25,7 @@ export async function doctor(config: Config, now: number): Promise<Examination> 
   const running = await askStatus(config.control.socket).catch((error: Error) => error)
   const mirrors = running instanceof Error ? fromState(config, host) : running.mirrors
   const findings: Finding[] = [
-    running instanceof Error
-      ? { what: 'the service', advice: running.message }
-      : { what: 'the service runs' },
+    running instanceof Error ? { what: 'status', advice: running.message } : { what: 'the service runs' },
     hasNetAdmin()
       ? { what: 'privileges' }
       : { what: 'privileges', advice: 'not looked at further: run this command as root' },
@@ -35,7 +33,7 @@ export async function doctor(config: Config, now: number): Promise<Examination> 
     resolvers(config, host),
     ...config.notes.map((note) => ({ what: 'configuration', advice: note })),
     ...host.notes.map((note) => ({ what: 'mirrors', advice: note })),
-    ...unknown(mirrors),
+    ...(running instanceof Error ? [] : unknown(mirrors)),
   ]
   return {
     text: [...findings.map(line), '', mirrorsText(mirrors, now).trimEnd()].join('\n'),

@@ -58,10 +58,10 @@ export async function askStatus(path: string): Promise<Status> {
     const { code, message } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'ECONNREFUSED')
       throw new Error(
-        `checkvalve does not run here (nobody listens on ${path}): start it, or set control.socket`,
+        `the service does not run here (nobody listens on ${path}): start it, or set control.socket`,
       )
     if (code === 'EACCES') throw new Error(`${path} may not be opened: be root, or a member of its group`)
-    throw new Error(`checkvalve does not answer on ${path}: ${message}`)
+    throw new Error(`the service does not answer on ${path}: ${message}`)
   }
 }
 

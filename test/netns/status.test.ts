@@ -28,10 +28,10 @@ t.test(
 
     const before = await service.command('status')
     t.equal(before.status, 1)
-    t.match(before.stderr, /^checkvalve: checkvalve does not run here .*control\.sock\): start it/)
+    t.match(before.stderr, /^checkvalve: the service does not run here .*control\.sock\): start it/)
     const early = await service.command('doctor')
     t.equal(early.status, 1)
-    t.match(early.stdout, /LOOK {2}the service: checkvalve does not run here/)
+    t.match(early.stdout, /LOOK {2}status: the service does not run here/)
 
     await service.launch()
     t.equal(statSync(join(service.folder, 'control.sock')).mode & 0o777, 0o660)
