@@ -76,7 +76,8 @@ function readQuestion(
     if (label === undefined) return undefined
     name += name === '' ? label : `.${label}`
     at += length
-    if (at - start - HEADER > NAME_AT_MOST) return undefined
+    // With the root, which is one byte more.
+    if (at + 1 - start - HEADER > NAME_AT_MOST) return undefined
   }
   if (at + 4 > end || word(bytes, at + 2) !== CLASS_IN) return undefined
   return { id: word(bytes, start), name, type: word(bytes, at), after: at + 4 }
