@@ -36,7 +36,8 @@ t.test('the documented example is read value by value', async (t) => {
     canary: { target: { host: '192.0.2.1', port: 9, family: 4 }, interval: 30 },
     containment: { destinations: 10, window: 10, action: 'alert', duration: 900 },
   })
-  t.same(config.mirrors.hosts, [{ kind: 'name', name: 'mirror.example.org' }])
+  t.match(config.mirrors.hosts, [{ kind: 'name', name: 'mirror.example.org', origin: { line: Number } }])
+  t.equal(config.mirrors.hosts.length, 1)
   t.same(config.mirrors.ports, [port(80), port(443)])
   t.same(config.mirrors.users, [0, 42])
   const [rule] = config.allow
@@ -92,8 +93,9 @@ allow:
   for (const text of [EXAMPLE, rich, 'mode: observe']) {
     const config = configOf(loadText(t, text))
     const again = configOf(loadText(t, showConfig(config, nameOf)))
-    const plain = ({ allow, notes: _, ...rest }: typeof config) => ({
+    const plain = ({ allow, mirrors, notes: _, ...rest }: typeof config) => ({
       ...rest,
+      mirrors: { ...mirrors, hosts: mirrors.hosts.map(({ origin: _, ...host }) => host) },
       allow: allow.map(({ origin: _, ...rule }) => rule),
     })
     t.same(plain(again), plain(config))

@@ -42,7 +42,7 @@ t.test('what is no place says why, and never repeats a password', async (t) => {
   ]
   for (const text of bad) {
     const parsed = parsePlace(text)
-    t.equal(parsed.ok, false, text)
+    t.equal(parsed.ok, false, JSON.stringify(text))
     t.notMatch(parsed.ok ? '' : parsed.reason, 's3cret')
   }
   t.match(place('http://$release.example.org/$s3cret'), 'has $release in its host')
