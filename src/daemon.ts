@@ -264,9 +264,10 @@ export class Daemon {
     await this.#firewall.setFacts(this.#inbound.facts())
   }
 
-  async #watchNames(): Promise<void> {
+  /** Not awaited: a disk that hangs must not stop the time of names. */
+  #watchNames(): void {
     this.#resolvers.expire(Date.now())
-    await this.#inForce.learned.tick()
+    this.#inForce.learned.tick().catch((error: Error) => this.#log.error(error.message))
   }
 
   /** Changes come in bursts, ours among them. */

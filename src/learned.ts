@@ -172,7 +172,7 @@ export class LearnedAddresses {
     return this.#kernel.pending && this.#options.isBusy() ? this.#kernel.flush() : undefined
   }
 
-  /** What has to be done each second. */
+  /** What has to be done each second. May be called again before it has settled. */
   async tick(): Promise<void> {
     const now = Date.now()
     this.#book.expire(now)
@@ -180,8 +180,9 @@ export class LearnedAddresses {
     if (now >= this.#nextRenewal) this.#renew(now)
     const trouble = this.#failures.line(now)
     if (trouble !== undefined) this.#options.log.warn(trouble)
-    await this.#keeper.tick(now)
-    if (this.#services.expire(now)) await this.#options.onTargets()
+    // Last: a disk that hangs keeps nothing else waiting.
+    const moved = this.#services.expire(now) ? this.#options.onTargets() : undefined
+    await Promise.all([moved, this.#keeper.tick(now)])
   }
 
   /** Settles when all that is known has been kept. */

@@ -164,8 +164,13 @@ t.test('an address that is answered no more is a former one: nothing new begins 
   await its.pass(60 * 60_000)
   t.same([hostsOf(policy), formerOf(policy)], [['198.51.100.2'], ['198.51.100.1']])
   t.same(told(its, policy), ['+198.51.100.1', '+198.51.100.2', '-198.51.100.1'])
+  const before = its.sent.length
   await its.pass(DAY)
   t.same(formerOf(policy), [])
+  t.notOk(
+    its.sent.slice(before).some((changes) => changes.get(policy.rules[0]!)?.removed.length),
+    'the kernel knew it no more',
+  )
 })
 
 t.test('failures of many names are one line, and not one each second', async (t) => {
@@ -434,16 +439,16 @@ t.test('an address stays in the kernel for as long as it is current', async (t) 
   const policy = policyOf([NAME])
   its.zone.set(NAME, ['198.51.100.1'])
   await its.learned.start(policy, [], SETTINGS)
-  let last = its.clock.now()
-  let longest = 0
+  await its.clock.pass(100)
+  const times = [its.clock.now()]
   for (let minute = 0; minute < 3 * 24 * 60; minute++) {
     const before = its.sent.length
     await its.pass(60_000)
-    if (its.sent.length === before) continue
-    longest = Math.max(longest, its.clock.now() - last)
-    last = its.clock.now()
+    if (its.sent.length > before) times.push(its.clock.now())
   }
-  t.ok(longest > 0 && longest <= (HOST_TIMEOUT * 1000) / 2, `told anew after ${longest} ms at most`)
+  times.push(its.clock.now())
+  const longest = Math.max(...times.slice(1).map((time, i) => time - times[i]!))
+  t.ok(longest <= (HOST_TIMEOUT * 1000) / 2, `told anew after ${longest / HOUR} hours at most`)
 })
 
 t.test('a busy service lets an answer wait for the kernel', async (t) => {

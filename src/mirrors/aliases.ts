@@ -1,16 +1,12 @@
 /** Names that others are aliases of: what a CNAME leads to (RFC 1034, section 3.6.2). */
 
-interface Alias {
-  /** The names that have led here. */
-  readonly origins: Set<string>
-  /** Milliseconds since the epoch. */
-  expires: number
-}
-
 const ALIASES_AT_MOST = 4096
+/** Names that lead to one: below a wildcard there is no end of them. */
+const ORIGINS_AT_MOST = 64
 
 export class Aliases {
-  readonly #aliases = new Map<string, Alias>()
+  /** By alias: the names that have led there, each with the end of its time in milliseconds since the epoch. */
+  readonly #aliases = new Map<string, Map<string, number>>()
 
   has(name: string): boolean {
     return this.#aliases.has(name)
@@ -18,27 +14,33 @@ export class Aliases {
 
   /** The names that lead to this one. */
   originsOf(name: string): Iterable<string> {
-    return this.#aliases.get(name)?.origins ?? []
+    return this.#aliases.get(name)?.keys() ?? []
   }
 
   /** `origin` leads to `name`, until then at least. */
   note(name: string, origin: string, expires: number): void {
-    const known = this.#aliases.get(name) ?? { origins: new Set(), expires: 0 }
-    known.origins.add(origin)
-    known.expires = Math.max(known.expires, expires)
-    // The last that was spoken of is the last to go.
-    this.#aliases.delete(name)
-    this.#aliases.set(name, known)
-    if (this.#aliases.size > ALIASES_AT_MOST) this.#aliases.delete(this.#aliases.keys().next().value!)
+    const origins = this.#aliases.get(name) ?? new Map<string, number>()
+    putLast(origins, origin, Math.max(origins.get(origin) ?? 0, expires), ORIGINS_AT_MOST)
+    putLast(this.#aliases, name, origins, ALIASES_AT_MOST)
   }
 
   /** Forgets those to which no allowed name leads any more. */
   keep(isAllowed: (name: string) => boolean): void {
-    for (const [name, { origins }] of this.#aliases)
-      if (![...origins].some(isAllowed)) this.#aliases.delete(name)
+    for (const [name, origins] of this.#aliases)
+      if (![...origins.keys()].some(isAllowed)) this.#aliases.delete(name)
   }
 
   expire(now: number): void {
-    for (const [name, { expires }] of this.#aliases) if (expires <= now) this.#aliases.delete(name)
+    for (const [name, origins] of this.#aliases) {
+      for (const [origin, expires] of origins) if (expires <= now) origins.delete(origin)
+      if (origins.size === 0) this.#aliases.delete(name)
+    }
   }
+}
+
+/** The last that was spoken of is the last to go. */
+function putLast<T>(map: Map<string, T>, key: string, value: T, most: number): void {
+  map.delete(key)
+  map.set(key, value)
+  if (map.size > most) map.delete(map.keys().next().value!)
 }

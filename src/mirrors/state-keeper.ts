@@ -14,6 +14,7 @@ export class StateKeeper {
   readonly #onError: (error: Error) => void
   readonly #turns = new Turns()
   #changed = false
+  #isWriting = false
   #notBefore = 0
   #due = 0
   #lastError = ''
@@ -32,7 +33,7 @@ export class StateKeeper {
   /** Writes, if it is time. @param now milliseconds since the epoch */
   async tick(now: number): Promise<void> {
     if (now >= this.#due) this.#changed = true
-    if (now >= this.#notBefore) await this.write()
+    if (now >= this.#notBefore && !this.#isWriting) await this.write()
   }
 
   /** Writes what has changed. */
@@ -40,6 +41,7 @@ export class StateKeeper {
     return this.#turns.take(async () => {
       if (!this.#changed) return
       this.#changed = false
+      this.#isWriting = true
       const start = Date.now()
       try {
         const written = writeState(this.#directory, this.#state())
@@ -49,6 +51,8 @@ export class StateKeeper {
         this.#lastError = ''
       } catch (error) {
         this.#fail(error as Error, start)
+      } finally {
+        this.#isWriting = false
       }
     })
   }

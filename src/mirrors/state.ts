@@ -28,11 +28,12 @@ export async function writeState(directory: string, { names, services }: State):
     names: Object.fromEntries([...names].map(writtenName)),
     services: Object.fromEntries(services),
   }
+  const text = `${JSON.stringify(written, null, 1)}\n`
   makeFolder(directory)
   const path = join(directory, FILE)
   const file = await open(`${path}.new`, 'w', 0o640)
   try {
-    await file.writeFile(`${JSON.stringify(written, null, 1)}\n`)
+    await file.writeFile(text)
     await file.sync()
   } finally {
     await file.close()

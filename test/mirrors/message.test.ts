@@ -363,6 +363,18 @@ t.test('a message that is nothing but pointers into pointers is read in little t
   t.equal(readAnswer(Uint8Array.from([...header(0, 5000), ...records]), questionOf(asked(NAME))), undefined)
 })
 
+t.test('an answer of more records than any honest one is not read at all', async (t) => {
+  const more = (count: number): Answer[] =>
+    Array.from({ length: count }, () => ({ type: 'TXT', name: NAME, data: 'x' }))
+  t.same(hostsOf([a(NAME, '198.51.100.1'), ...more(255)]), ['198.51.100.1'])
+  t.equal(read([a(NAME, '198.51.100.1'), ...more(256)]), undefined)
+  for (const part of [8, 10]) {
+    const bytes = response(asked(NAME), [a(NAME, '198.51.100.1')])
+    bytes.writeUInt16BE(256, part)
+    t.equal(texts(bytes), undefined, 'nor in its other parts')
+  }
+})
+
 t.test('a count of records that are not there is malformed', async (t) => {
   const bytes = response(asked(NAME), [a(NAME, '198.51.100.1')])
   bytes.writeUInt16BE(2, 6)

@@ -66,3 +66,13 @@ t.test('there is room for 256 users, and for others when one of those is gone', 
   its.put(299, 'k299', 'some', NOW + 1000)
   t.equal(its.get('k299', NOW + 1000), 'some')
 })
+
+t.test('for those who are trusted there is always room', async (t) => {
+  const its = table()
+  for (let uid = 1000; uid < 2000; uid++) its.put(uid, `k${uid}`, 'some', NOW)
+  its.put(0, 'root', 'kept', NOW, true)
+  its.put(42, 'other', 'some', NOW)
+  t.same([its.get('root', NOW), its.get('other', NOW)], ['kept', undefined])
+  for (let i = 0; i < 10; i++) its.put(0, `r${i}`, 'some', NOW, true)
+  t.equal(its.size, 259, 'but no more than anybody has')
+})
