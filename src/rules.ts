@@ -8,6 +8,9 @@ import type { FoundMirror } from './mirrors/discovery/found.js'
 import type { Infrastructure } from './mirrors/infrastructure.js'
 import type { Target } from './mirrors/message.js'
 
+/** The service looks names up itself. */
+const OWN_UID = process.geteuid!()
+
 /** 32 bits that nobody knows. */
 const salt = () => crypto.getRandomValues(new Uint32Array(1))[0]!
 
@@ -49,7 +52,7 @@ const asking = ({ dns, mirrors }: Config, host: Host, { isWayTo }: Ways): Asking
   isAllowed: (name) => name === host.name || isWayTo(name),
   reverse: dns.reverse,
   search: dns.searchDomains ? host.searchDomains : [],
-  users: [...mirrors.users, ...host.resolverUsers],
+  users: [...new Set([OWN_UID, ...mirrors.users, ...host.resolverUsers])],
 })
 
 function infrastructureRules({ infrastructure }: Config, host: Infrastructure): RuleSpec[] {

@@ -282,7 +282,12 @@ t.test('search domains of the host and reverse names are as the configuration sa
   t.same(asking(', searchDomains: false')?.search, [])
 })
 
-t.test('without the service, those may ask who update, and the host’s own resolvers', async (t) => {
-  const host = { ...HOST, resolverUsers: [101, 102] }
-  t.same(policy(t, 'dns: { enforceNames: true }\n', host).asking?.users, [0, 42, 101, 102])
-})
+t.test(
+  'without the service, those may ask who update, the host’s own resolvers, and the service that starts',
+  async (t) => {
+    const host = { ...HOST, resolverUsers: [101, 102] }
+    t.same(policy(t, 'dns: { enforceNames: true }\n', host).asking?.users, [
+      ...new Set([process.geteuid!(), 0, 42, 101, 102]),
+    ])
+  },
+)

@@ -1,5 +1,5 @@
 /** Which names may be asked for, where names are enforced: a question carries data out as well as a connection does. */
-import type { Packet } from './packet.js'
+import { type Packet, TCPHDR_URG } from './packet.js'
 import { type Question, readQueries, readQuery } from './question.js'
 import { IPPROTO_TCP } from './types.js'
 
@@ -26,8 +26,9 @@ export function questionsOf(packet: Packet): readonly Question[] | undefined {
 
 /** Whether all that a packet to a resolver asks may be asked. */
 export function mayAsk(packet: Packet, asking: Asking): boolean {
-  // What the kernel would still cut into pieces may be several messages in one.
-  if (!packet.single) return false
+  // What the kernel would still cut into pieces may be several messages in one. And a program does not read urgent
+  // bytes where they stand (tcp(7)): without them the same bytes are other messages.
+  if (!packet.single || (packet.tcpFlags & TCPHDR_URG) !== 0) return false
   return questionsOf(packet)?.every(({ name }) => isNameAllowed(name, asking)) ?? false
 }
 

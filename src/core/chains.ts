@@ -53,6 +53,9 @@ export const question = (marks: Marks): string[] =>
     (family) => `${IP[family]} daddr @resolvers${family} ${setMark('meta', marks.mask, asked(marks))} accept`,
   )
 
+/** So many packets from resolvers are read in a second: more are forged, and must not take the service's time. They go on. */
+const READ_A_SECOND = 5000
+
 /** What comes from one; the program that has asked gets it when it has been read. */
 export const answer = (marks: Marks, { form, queue }: RulesetOptions): string[] =>
   FAMILIES.map((family) => {
@@ -60,7 +63,8 @@ export const answer = (marks: Marks, { form, queue }: RulesetOptions): string[] 
       form === 'native'
         ? `queue flags bypass to ${namesQueue(queue)}`
         : setMark('meta', marks.mask, asked(marks))
-    return `${IP[family]} saddr @resolvers${family} ${hold}`
+    const limit = `limit rate ${READ_A_SECOND}/second burst ${READ_A_SECOND} packets`
+    return `${IP[family]} saddr @resolvers${family} ${limit} ${hold}`
   })
 
 const IP = { 4: 'ip', 6: 'ip6' } as const

@@ -34,11 +34,12 @@ export type Malformed =
   | 'bad-tcp-offset'
   | 'bad-udp-length'
 
-// include/net/tcp.h: #define TCPHDR_FIN BIT(0), _SYN BIT(1), _RST BIT(2), _ACK BIT(4)
+// include/net/tcp.h: #define TCPHDR_FIN BIT(0), _SYN BIT(1), _RST BIT(2), _ACK BIT(4), _URG BIT(5)
 export const TCPHDR_FIN = 0x01
 export const TCPHDR_SYN = 0x02
 export const TCPHDR_RST = 0x04
 export const TCPHDR_ACK = 0x10
+export const TCPHDR_URG = 0x20
 
 // include/uapi/linux/ip.h: #define IPOPT_END (0 | IPOPT_CONTROL), IPOPT_NOOP (1 | IPOPT_CONTROL)
 const IPOPT_END = 0

@@ -150,7 +150,8 @@ function remembers(spec: RuleSpec): boolean {
 }
 
 /**
- * Judges one packet whose headers were read. The first that fits, in the order of REASONS.
+ * Judges one packet whose headers were read. The first that fits, in the order of REASONS; but where names are enforced, what
+ * goes to a resolver is judged before sessions are.
  * @param now milliseconds since the epoch
  */
 export function decide(
@@ -161,20 +162,32 @@ export function decide(
   now: number,
 ): Decision {
   if (policy.canary !== undefined && isFor(packet, policy.canary)) return CANARY
+  const question = policy.asking && asked(policy.rules, policy.asking, packet, sender, now)
+  if (question !== undefined) return question
   const answer = answersClient(packet, sender, inbound)
   if (answer !== 'nothing') return answer === 'answer' ? SESSION : HANDSHAKE
   if (inbound.callbacks.allow(packet, sender, inbound.lookUp, inbound.now)) return CALLBACK
   const { rules } = policy
   for (let i = 0; i < rules.length; i++) {
     const candidate = rules[i]!
-    if (fits(candidate, packet, sender, now)) return asked(candidate, packet, policy.asking)
+    if (fits(candidate, packet, sender, now)) return candidate.accept
   }
   return NOT_ALLOWLISTED
 }
 
-function asked({ spec, accept }: Rule, packet: Packet, asking: Asking | undefined): Decision {
-  if (spec.reason !== 'resolver' || asking === undefined) return accept
-  return mayAsk(packet, asking) ? accept : NAME_NOT_ALLOWED
+/**
+ * What goes to a resolver is a question, whoever may seem to have come in from there: an accomplice who forges its address
+ * can make it a client of this host.
+ */
+function asked(
+  rules: readonly Rule[],
+  asking: Asking,
+  packet: Packet,
+  sender: Sender,
+  now: number,
+): Decision | undefined {
+  const rule = rules.find((each) => each.spec.reason === 'resolver' && fits(each, packet, sender, now))
+  return rule && (mayAsk(packet, asking) ? rule.accept : NAME_NOT_ALLOWED)
 }
 
 function isFor(packet: Packet, endpoint: Endpoint): boolean {

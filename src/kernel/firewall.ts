@@ -44,6 +44,8 @@ export class Firewall {
   readonly #now: () => number
   readonly #turns = new Turns()
   #loaded: Loaded | undefined
+  /** Milliseconds since the epoch. */
+  #loadedAt = 0
   /** What the sockets told when it was loaded last. */
   #factsText = ''
   #listed = ''
@@ -70,7 +72,8 @@ export class Firewall {
     return this.#turns.take(async () => {
       if (!this.#loaded || !hasFallbackSets(this.#loaded)) return
       const { options, policy } = this.#loaded
-      const now = this.#now()
+      // A clock that was set back does not bring back the sets of a rule that had expired.
+      const now = Math.max(this.#now(), this.#loadedAt)
       const commands = policy.rules.flatMap((rule, index) => {
         const change = changes.get(rule)
         return change ? renderHostChanges(policy, index, change, options, now) : []
@@ -146,6 +149,7 @@ export class Firewall {
       throw error
     }
     this.#loaded = loaded
+    this.#loadedAt = now
     this.#factsText = factsText
     this.#listed = await listTable()
   }

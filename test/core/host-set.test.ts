@@ -53,6 +53,19 @@ t.test('the families do not know of each other', async (t) => {
   t.same(sorted(set), sorted([4, 6].map((family) => ({ family, words }) as Host)))
 })
 
+t.test('what is in a set does not depend on its salt', async (t) => {
+  for (const salt of [0, 1, 0x7fffffff, 0x80000000, 0xffffffff]) {
+    const set = new HostSet(salt)
+    const hosts = FAMILIES.flatMap((family) => Array.from({ length: 100 }, (_, i) => address(family, i)))
+    for (const host of hosts) set.add(host)
+    t.same(sorted(set), sorted(hosts), `${salt}`)
+    t.equal(
+      hosts.every((host) => set.remove(host)),
+      true,
+    )
+  }
+})
+
 t.test('what was added may be changed afterwards, and so may what the set gives', async (t) => {
   const set = new HostSet(0)
   const host = v6(0, 2)
@@ -99,7 +112,7 @@ class Model {
 /** Random operations on `among` addresses of a family; what is removed is mostly there. */
 function compare(t: Test, family: Family, seed: number, operations: number, among: number, limit: number) {
   const random = seededRandom(seed)
-  const set = new HostSet(0)
+  const set = new HostSet(random(2 ** 32))
   const model = new Model()
   const hosts = Array.from({ length: among }, (_, i) => address(family, seed * 1000 + i))
   const wrong: string[] = []

@@ -394,6 +394,47 @@ t.test('a question that is not allowed is blocked, though a later rule allows it
   t.equal(REASONS[NAME_NOT_ALLOWED.reasonIndex], 'name-not-allowed')
 })
 
+t.test(
+  'who seems to have come in from a resolver asks it all the same: its address may be forged',
+  async (t) => {
+    const host = clients([
+      {
+        service: { protocol: 'tcp', port: 21 },
+        protocol: 'udp',
+        ports: [{ first: 53, last: 53 }],
+        perSession: 9,
+      },
+    ])
+    host.services.udp[53] = 1
+    const from = words('192.0.2.1')
+    const resolver = words('198.51.100.2')
+    host.sessions.seen(4, IPPROTO_UDP, from, 53, resolver, 53, host.now)
+    host.socket = 'established'
+    host.callbacks.seen(4, IPPROTO_TCP, from, 21, resolver, 50000, host.now)
+    for (const sourcePort of [53, 40000]) {
+      const packet = udp4({ sourcePort, destinationPort: 53, payload: query('b.example.org') })
+      packet.single = true
+      const judged = (given: Partial<Policy>) =>
+        decide(policy([rule(RESOLVER)], given), packet, SOMEONE, host, NOW)
+      t.equal(judged({}), sourcePort === 53 ? SESSION : CALLBACK, 'as long as names are not enforced')
+      t.equal(judged({ asking: ASKING }), NAME_NOT_ALLOWED)
+    }
+  },
+)
+
+t.test(
+  'where names are enforced, the canary comes first, and what goes elsewhere is judged as ever',
+  async (t) => {
+    const canary = { family: 4, words: words('198.51.100.2'), port: 53 } as const
+    const rules = [rule(RESOLVER), rule({ name: 'other', prefixes: [prefix('203.0.113.0/24')] })]
+    const made = policy(rules, { asking: ASKING, canary })
+    const judged = (packet: Packet) => decide(made, packet, SOMEONE, clients(), NOW)
+    t.equal(judged(tcp4({ destinationPort: 53 })), CANARY)
+    t.equal(judged(read(ipv4({ destination: '203.0.113.9' }, tcp()))), rules[1]!.accept)
+    t.equal(judged(read(ipv4({ destination: '192.0.2.9' }, tcp()))), NOT_ALLOWLISTED)
+  },
+)
+
 t.test('what other rules allow is not read as a question', async (t) => {
   for (const reason of ['time', 'dhcp', 'mirror', 'rule'] as const) {
     const one = rule({ ...RESOLVER, reason })

@@ -10,18 +10,19 @@ const LABEL = 'a'.repeat(63)
 const LONGEST = [LABEL, LABEL, LABEL, 'a'.repeat(61)].join('.')
 const WITH_OPT: QueryOptions = { counts: [1, 0, 0, 1], rest: opt() }
 
-/** What a reader says of a message that lies between other bytes, whatever these are. */
+/** What a reader says of the first `length` bytes of a message, whatever lies around them: also where it is the rest. */
 function between<T>(
   reader: (bytes: Uint8Array, start: number, end: number) => T,
   message: Uint8Array,
   length = message.length,
 ): T | 'depends on what lies outside' {
-  const [zeros, ones] = [0x00, 0xff].map((around) => {
-    const bytes = new Uint8Array(length + 40).fill(around)
-    bytes.set(message.subarray(0, length), 7)
+  const [found, ...others] = [0x00, 0xff, undefined].map((around) => {
+    const bytes = new Uint8Array(message.length + 40).fill(around ?? 0)
+    bytes.set(around === undefined ? message : message.subarray(0, length), 7)
     return reader(bytes, 7, 7 + length)
   })
-  return JSON.stringify(zeros) === JSON.stringify(ones) ? zeros! : 'depends on what lies outside'
+  const isSame = others.every((other) => JSON.stringify(other) === JSON.stringify(found))
+  return isSame ? found! : 'depends on what lies outside'
 }
 
 const read = (message: Uint8Array) => between(readQuery, message)

@@ -1,11 +1,11 @@
 import { encode, RECURSION_DESIRED } from 'dns-packet'
 import t from 'tap'
 import { lookUp, serveDnsmasq } from '../lab/dnsmasq.js'
-import { MIRROR, VICTIM } from '../lab/topology.js'
+import { MIRROR, VICTIM, WEB } from '../lab/topology.js'
 import { connect, sendUdp } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
 import { compile } from './programs.js'
-import { createLab, ELSEWHERE, guard, NAME } from './resolving.js'
+import { createLab, datagrams, ELSEWHERE, guard, NAME } from './resolving.js'
 import { eventually, NODE, pause } from './service.js'
 
 /** Everything below it is in the hands of the attacker. */
@@ -75,6 +75,31 @@ t.test('no question for a name outside the allowlist arrives at the resolver', a
 
   t.ok((await service.metric('packets_total', 'reason="name-not-allowed"')) >= 10)
   t.match(service.log()[0], { 'event.reason': 'name-not-allowed', 'destination.port': 53 })
+})
+
+/** REPLY PORT DATA: answers each datagram that comes to a service with this. */
+const REPLY = `const socket = require('dgram').createSocket('udp4')
+socket.on('message', (_, { address, port }) =>
+  socket.send(Buffer.from(process.argv[2], 'hex'), port, address, () => console.log('replied')))
+socket.bind(+process.argv[1], () => console.log('listening'))`
+
+t.test('a resolver that seems to be a client of a service here is asked nothing either', async (t) => {
+  const lab = await createLab(t)
+  const dns = await serveDnsmasq(lab.mirror, RECORDS)
+  const service = await guard(t, lab, SETTINGS)
+  const reply = lab.web.spawn([...NODE, '-e', REPLY, '443', query(`secret.${TUNNEL}`).toString('hex')])
+  await reply.until(() => reply.stdout || undefined)
+  await service.launch()
+  for (let times = 0; times < 3; times++)
+    await datagrams(lab.victims, {
+      ...{ from: MIRROR.v4, port: 53, to: WEB.mirror.v4, toPort: 443, messages: ['00'], wait: 200 },
+    }).exited
+  await reply.until(() => reply.stdout.includes('replied') || undefined)
+  await pause(300)
+  t.same(
+    dns.queries().filter((name) => name !== NAME),
+    [],
+  )
 })
 
 /** A good query whose OPT record has the rest of the datagram for its data: the kernel may cut it off as a datagram of its own. */

@@ -1,12 +1,10 @@
 import { type Answer, encode, RECURSION_DESIRED } from 'dns-packet'
 import t, { type Test } from 'tap'
-import { node } from '../lab/dnsmasq.js'
 import type { Namespace } from '../lab/namespace.js'
 import { MIRROR, type Topology, WEB } from '../lab/topology.js'
 import { connect } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
-import type { DatagramPlan } from './programs/datagrams.js'
-import { createLab, ELSEWHERE, guard, NAME } from './resolving.js'
+import { createLab, datagrams, ELSEWHERE, guard, NAME } from './resolving.js'
 import { pause, type Service } from './service.js'
 
 const PORT = 40053
@@ -25,13 +23,6 @@ const address = (data: string, name = NAME): Answer => ({ type: 'A', name, ttl: 
 
 function response(answers: Answer[], { id = ID, name = NAME } = {}): Buffer {
   return encode({ type: 'response', id, flags: 0x180, questions: [{ type: 'A', name }], answers })
-}
-
-/** A datagram program that ends by itself. */
-function datagrams(place: Namespace, plan: DatagramPlan, user?: string) {
-  const program = new URL('./programs/datagrams.js', import.meta.url).pathname
-  const argv = [...node('lookups').slice(0, -1), program, JSON.stringify(plan)]
-  return place.spawn(argv, user === undefined ? {} : { user })
 }
 
 async function send(

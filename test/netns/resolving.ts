@@ -2,11 +2,14 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { createRepository } from '../lab/apt.js'
+import type { Namespace } from '../lab/namespace.js'
 import { createTopology, MIRROR, type Topology } from '../lab/topology.js'
 import { serveHttp } from '../lab/traffic.js'
-import { Service } from './service.js'
+import type { DatagramPlan } from './programs/datagrams.js'
+import { NODE, Service } from './service.js'
 
 export const NAME = 'mirror.example.org'
 export const SUITE = 'stable'
@@ -41,3 +44,9 @@ export async function repository(t: Test): Promise<string> {
 }
 
 export const sourcesOf = (host: string) => `deb [trusted=yes] http://${host}/ ${SUITE} main\n`
+
+/** Sends datagrams, and tells what comes back; it ends by itself. See `DatagramPlan`. */
+export function datagrams(place: Namespace, plan: DatagramPlan, user?: string) {
+  const program = fileURLToPath(new URL('./programs/datagrams.js', import.meta.url))
+  return place.spawn([...NODE, program, JSON.stringify(plan)], user === undefined ? {} : { user })
+}
