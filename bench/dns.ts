@@ -66,7 +66,7 @@ interface Asked {
 interface Figures extends Asked {
   /** Microseconds of the resolver's own time. */
   readonly resolver: number
-  /** Parts of the answers: those that had to wait, and those that went on before their time. */
+  /** Parts of the answers: those that had to wait, and those that went on before the wait had its end. */
   readonly held: number
   readonly missed: number
 }
@@ -261,11 +261,11 @@ async function compareLookUps(mode: Mode): Promise<void> {
 }
 
 /** Against what has no checkvalve: microseconds more, and how many times as much. */
-function report({ name }: Mode, figures: readonly Figures[][]): void {
+function report(mode: Mode, figures: readonly Figures[][]): void {
   const base = figures[0]!
   const own = median(base.map(({ resolver }) => resolver)).toFixed(0)
-  console.log(`Look-ups over ${name}: microseconds; the resolver's own part of each: ${own}`)
-  console.log(row('', 'median', 'added', 'x', 'p99', 'added', 'x', 'held', 'missed'))
+  console.log(`Look-ups over ${mode.name}: microseconds; the resolver's own part of each: ${own}`)
+  console.log(row('', 'median', 'added', 'x', 'p99', 'added', 'x', 'waited', 'in vain'))
   for (const [index, { name }] of contenders.entries()) {
     const mine = figures[index]!
     const columns = (['median', 'p99'] as const).flatMap((key) => [

@@ -106,30 +106,43 @@ export interface HostChanges {
 
 /** nft takes elements in the thousands: what is more goes into further commands. */
 const ELEMENTS_AT_ONCE = 2000
+/** Addresses in one transaction: an ordinary user's socket takes no more, and others wait less for the kernel. */
+const CHANGES_AT_ONCE = 500
 
 /**
- * The commands that bring changes into the sets of the rule at `index`. To delete what a timeout has taken away would be
- * an error, and to add what is there would not renew its timeout: so all is added, deleted, added.
+ * The transactions that bring changes into the sets of the rule at `index`. To delete what a timeout has taken away would
+ * be an error, and to add what is there would not renew its timeout: so all is added, deleted, added.
  * @param now milliseconds since the epoch
  */
 export function renderHostChanges(
   { rules }: Policy,
   index: number,
-  changes: HostChanges,
+  { added, removed }: HostChanges,
   { hostTimeout }: Pick<RulesetOptions, 'hostTimeout'>,
   now: number,
 ): string[] {
   const { spec } = rules[index]!
   if (!hasHostSets(spec, now)) return []
+  const timeout = hostTimeoutOf(spec, hostTimeout, now)
+  const transaction = (family: Family, gone: readonly Host[], fresh: readonly Host[]) =>
+    [
+      ...elements('add', index, family, [...gone, ...fresh]),
+      ...elements('delete', index, family, [...gone, ...fresh]),
+      ...elements('add', index, family, fresh, timeout),
+    ].join('\n')
   return FAMILIES.flatMap((family) => {
-    const fresh = changes.added.filter((host) => host.family === family)
-    const all = [...changes.removed.filter((host) => host.family === family), ...fresh]
+    const of = (hosts: readonly Host[]) => pieces(hosts.filter((host) => host.family === family))
     return [
-      ...elements('add', index, family, all),
-      ...elements('delete', index, family, all),
-      ...elements('add', index, family, fresh, hostTimeoutOf(spec, hostTimeout, now)),
+      ...of(removed).map((gone) => transaction(family, gone, [])),
+      ...of(added).map((fresh) => transaction(family, [], fresh)),
     ]
   })
+}
+
+function pieces(hosts: readonly Host[]): Host[][] {
+  const all: Host[][] = []
+  for (let at = 0; at < hosts.length; at += CHANGES_AT_ONCE) all.push(hosts.slice(at, at + CHANGES_AT_ONCE))
+  return all
 }
 
 /** All addresses of all rules, for a table that has none of them. */

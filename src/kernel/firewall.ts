@@ -31,6 +31,20 @@ export interface Loaded {
 const hasFallbackSets = ({ policy, options }: Loaded) =>
   policy.mode === 'enforce' && options.fallback === 'static'
 
+/** Few changes are one transaction, many are several: their length in characters is a measure of it. */
+const LENGTH_AT_MOST = 40_000
+
+function together(transactions: readonly string[]): string[] {
+  const parts: string[] = []
+  for (const each of transactions) {
+    const last = parts.at(-1)
+    if (last !== undefined && last.length + each.length < LENGTH_AT_MOST)
+      parts[parts.length - 1] = `${last}\n${each}`
+    else parts.push(each)
+  }
+  return parts
+}
+
 const hasOpened = ({ opened }: SocketFacts) => opened.length > 0
 
 /** Every so many looks, the rule of xtables is looked for though no change of nftables was seen. */
@@ -74,11 +88,11 @@ export class Firewall {
       const { options, policy } = this.#loaded
       // A clock that was set back does not bring back the sets of a rule that had expired.
       const now = Math.max(this.#now(), this.#loadedAt)
-      const commands = policy.rules.flatMap((rule, index) => {
+      const transactions = policy.rules.flatMap((rule, index) => {
         const change = changes.get(rule)
         return change ? renderHostChanges(policy, index, change, options, now) : []
       })
-      if (commands.length > 0) await load(commands.join('\n'))
+      for (const part of together(transactions)) await load(part)
     })
   }
 
