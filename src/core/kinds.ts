@@ -19,6 +19,8 @@ export interface Kind {
   readonly destination: Uint32Array
   readonly destinationPort: number
   readonly reasonIndex: number
+  /** The name that was asked for by the first of them, where that is why. */
+  readonly question: string | undefined
   /** Blocks of this kind since it was last told of. */
   repeats: number
 }
@@ -49,7 +51,13 @@ export class BlockKinds {
     this.#keys = new Uint32Array(capacity * KEY_WORDS)
   }
 
-  note(packet: Packet, uid: number, reasonIndex: number): Noted {
+  /** @param questionOf is asked for the first of a kind only */
+  note(
+    packet: Packet,
+    uid: number,
+    reasonIndex: number,
+    questionOf?: (packet: Packet) => string | undefined,
+  ): Noted {
     const slot = this.#find(packet, uid, reasonIndex)
     const index = this.#slots[slot]! - 1
     if (index >= 0) {
@@ -60,7 +68,7 @@ export class BlockKinds {
       this.suppressed++
       return 'suppressed'
     }
-    this.#add(slot, kindOf(packet, uid, reasonIndex))
+    this.#add(slot, kindOf(packet, uid, reasonIndex, questionOf?.(packet)))
     return 'first'
   }
 
@@ -147,7 +155,7 @@ export class BlockKinds {
 
 const NONE: readonly Kind[] = []
 
-function kindOf(packet: Packet, uid: number, reasonIndex: number): Kind {
+function kindOf(packet: Packet, uid: number, reasonIndex: number, question: string | undefined): Kind {
   return {
     uid,
     family: packet.family,
@@ -157,6 +165,7 @@ function kindOf(packet: Packet, uid: number, reasonIndex: number): Kind {
     destination: packet.destination.slice(),
     destinationPort: packet.destinationPort,
     reasonIndex,
+    question,
     repeats: 0,
   }
 }

@@ -1,7 +1,8 @@
 import { pino } from 'pino'
+import { questionsOf } from '../core/asking.js'
 import { BlockKinds, type Kind } from '../core/kinds.js'
 import type { Packet } from '../core/packet.js'
-import { type Decision, REASONS } from '../core/policy.js'
+import { type Decision, NAME_NOT_ALLOWED, REASONS } from '../core/policy.js'
 import { addressText } from '../core/text.js'
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../core/types.js'
 import { ECS } from './ecs.js'
@@ -56,7 +57,9 @@ export class BlockLog {
   /** Notes a block, or what would have been one. For the packet path: nothing is formatted here. */
   note(packet: Packet, uid: number, decision: Decision, mode: Mode): void {
     this.#mode = mode
-    if (this.#kinds.note(packet, uid, decision.reasonIndex) === 'suppressed') this.stats.suppressed++
+    const questionOf = decision === NAME_NOT_ALLOWED ? firstQuestion : undefined
+    if (this.#kinds.note(packet, uid, decision.reasonIndex, questionOf) === 'suppressed')
+      this.stats.suppressed++
   }
 
   /** Writes the kinds that are new: after the verdicts were sent. */
@@ -104,6 +107,7 @@ export class BlockLog {
       ...(kind.sourcePort > 0 && { 'source.port': kind.sourcePort }),
       'destination.ip': addressText(kind.family, kind.destination),
       ...(kind.destinationPort > 0 && { 'destination.port': kind.destinationPort }),
+      ...(kind.question !== undefined && { 'dns.question.name': kind.question }),
       'network.transport': transportOf(kind.protocol),
       'network.type': `ipv${kind.family}`,
       'network.direction': 'egress',
@@ -121,7 +125,8 @@ export class BlockLog {
     const port = kind.destinationPort > 0 ? ` port ${kind.destinationPort}` : ''
     const times = count > 1 ? `, ${count} times` : ''
     const verb = this.#mode === 'observe' ? 'would have blocked' : 'blocked'
-    return `${verb} ${who} -> ${transportOf(kind.protocol)} ${address}${port} (${REASONS[kind.reasonIndex]})${times}`
+    const reason = [REASONS[kind.reasonIndex], kind.question].filter((each) => each !== undefined).join(': ')
+    return `${verb} ${who} -> ${transportOf(kind.protocol)} ${address}${port} (${reason})${times}`
   }
 }
 
@@ -134,6 +139,8 @@ function openLog({ destination, onTrouble }: BlockLogOptions, onDrop: (lines: nu
     )
   }
 }
+
+const firstQuestion = (packet: Packet) => questionsOf(packet)?.[0]?.name
 
 const actionOf = (mode: Mode) => (mode === 'observe' ? 'would-block' : 'block')
 

@@ -161,3 +161,19 @@ t.test('a flood of kinds without an end of the window keeps no more than the cap
   t.equal(kinds.takeFresh().length, 8)
   t.same(turn(kinds), { told: [], suppressed: 9992 })
 })
+
+t.test('a kind keeps what the first of it asked for: reading names is not for each packet', async (t) => {
+  const kinds = new BlockKinds(4, SEED)
+  const asked: number[] = []
+  const questionOf = ({ sourcePort }: Packet) => {
+    asked.push(sourcePort)
+    return `n${sourcePort}.example.org`
+  }
+  for (const from of [1, 2, 3]) kinds.note(packet({ from }), 33, REASON, questionOf)
+  kinds.note(packet({ port: 80 }), 33, REASON)
+  t.same(
+    kinds.takeFresh().map(({ question }) => question),
+    ['n1.example.org', undefined],
+  )
+  t.same(asked, [1])
+})

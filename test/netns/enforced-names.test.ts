@@ -74,7 +74,12 @@ t.test('no question for a name outside the allowlist arrives at the resolver', a
   t.match(await lookUp(lab.web, { ...plan, name: NAME }), { connected: 5 }, 'and its addresses are reached')
 
   t.ok((await service.metric('packets_total', 'reason="name-not-allowed"')) >= 10)
-  t.match(service.log()[0], { 'event.reason': 'name-not-allowed', 'destination.port': 53 })
+  t.match(service.log()[0], {
+    'event.reason': 'name-not-allowed',
+    'destination.port': 53,
+    'dns.question.name': /^1\.tunnel\.example\.net$/,
+    message: /port 53 \(name-not-allowed: 1\.tunnel\.example\.net\)/,
+  })
 })
 
 /** REPLY PORT DATA: answers each datagram that comes to a service with this. */
