@@ -198,7 +198,9 @@ export async function compareSizes(rounds: number, seconds: number): Promise<voi
       figures[i]!.push(await measure(work, sizes, seconds * 1000))
     }
   }
-  console.log(`With ${FEW} names and with ${MANY}, each with ${ADDRESSES_A_NAME} addresses (mark: x${MARK})`)
+  console.log(
+    `With ${FEW} names and with ${MANY}, each with ${ADDRESSES_A_NAME} addresses (mark for decide(): x${MARK})`,
+  )
   for (const [i, { name }] of WORKS.entries()) console.log(row(name, figures[i]!))
   const [megabytes, each] = [median(bytes) / 2 ** 20, median(bytes) / (MANY * ADDRESSES_A_NAME)]
   console.log(

@@ -47,8 +47,8 @@ function together(transactions: readonly string[]): string[] {
 
 const hasOpened = ({ opened }: SocketFacts) => opened.length > 0
 
-/** Every so many looks, the rule of xtables is looked for though no change of nftables was seen. */
-const LOOKS_BETWEEN_CHECKS = 10
+/** So often the rules of xtables are looked for though no change of nftables was seen. */
+const CHECK_MS = 10_000
 
 /** The kernel's half of the valve in this network namespace. Its changes happen one after the other. */
 export class Firewall {
@@ -64,7 +64,7 @@ export class Firewall {
   #factsText = ''
   #listed = ''
   #verifiedGeneration = -1
-  #looks = 0
+  #nextCheck = 0
 
   /** @param now milliseconds since the epoch @param onChange someone has changed some ruleset: look after ours */
   constructor(options: FirewallOptions, now: () => number, onChange: () => void) {
@@ -92,7 +92,7 @@ export class Firewall {
         const change = changes.get(rule)
         return change ? renderHostChanges(policy, index, change, options, now) : []
       })
-      for (const part of together(transactions)) await load(part)
+      await this.#loadElements(together(transactions))
     })
   }
 
@@ -104,7 +104,7 @@ export class Firewall {
       if (text === this.#factsText) return
       const loaded = { ...this.#loaded, facts }
       if (hasOpened(facts) !== hasOpened(this.#loaded.facts)) return this.#apply(loaded)
-      await load(text)
+      await this.#loadElements([text])
       this.#loaded = loaded
       this.#factsText = text
     })
@@ -117,10 +117,12 @@ export class Firewall {
   verify(): Promise<'intact' | 'restored'> {
     return this.#turns.take(async () => {
       const generation = await this.#generation.read()
-      this.#looks++
-      const due = this.#queueRules.length > 0 && this.#looks % LOOKS_BETWEEN_CHECKS === 0
-      if (!this.#loaded || (generation === this.#verifiedGeneration && !due)) return 'intact'
-      const intact = (await listTable()) === this.#listed && (await this.#hasQueueRules())
+      const now = this.#now()
+      const due = this.#queueRules.length > 0 && now >= this.#nextCheck
+      const changed = generation !== this.#verifiedGeneration
+      if (!this.#loaded || (!changed && !due)) return 'intact'
+      if (due) this.#nextCheck = now + CHECK_MS
+      const intact = (!changed || (await listTable()) === this.#listed) && (await this.#hasQueueRules())
       if (!intact) await this.#apply(this.#loaded)
       this.#verifiedGeneration = intact ? generation : -1
       return intact ? 'intact' : 'restored'
@@ -143,6 +145,18 @@ export class Firewall {
 
   close(): void {
     this.#generation.close()
+  }
+
+  /**
+   * Our own changes of elements, which stand in no listing, need no look at the rules, unless somebody else's change has
+   * come between.
+   */
+  async #loadElements(transactions: readonly string[]): Promise<void> {
+    const before = await this.#generation.read()
+    for (const each of transactions) await load(each)
+    const after = await this.#generation.read()
+    if (before === this.#verifiedGeneration && after === before + transactions.length)
+      this.#verifiedGeneration = after
   }
 
   async #apply(loaded: Loaded): Promise<void> {
