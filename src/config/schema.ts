@@ -82,7 +82,11 @@ function kernelSettings(): Settings<Pick<Values, 'firewall' | 'queue'>> {
       },
     },
     queue: {
-      first: { doc: 'The number of the first NFQUEUE', default: 100, format: count(0, 65535) },
+      first: {
+        doc: 'The number of the NFQUEUE; the one behind it is for names',
+        default: 100,
+        format: count(0, 65534),
+      },
       count: { doc: 'How many queues, with the numbers that follow', default: 1, format: oneQueue },
       maxLength: { doc: 'Packets that may wait in a queue', default: 16384, format: count(1, 1_048_576) },
     },

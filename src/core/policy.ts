@@ -186,8 +186,12 @@ function asked(
   sender: Sender,
   now: number,
 ): Decision | undefined {
-  const rule = rules.find((each) => each.spec.reason === 'resolver' && fits(each, packet, sender, now))
-  return rule && (mayAsk(packet, asking) ? rule.accept : NAME_NOT_ALLOWED)
+  for (let i = 0; i < rules.length; i++) {
+    const rule = rules[i]!
+    if (rule.spec.reason === 'resolver' && fits(rule, packet, sender, now))
+      return mayAsk(packet, asking) ? rule.accept : NAME_NOT_ALLOWED
+  }
+  return undefined
 }
 
 function isFor(packet: Packet, endpoint: Endpoint): boolean {

@@ -7,6 +7,7 @@ import { canSwitchUsers } from '../lab/users.js'
 import { compile } from './programs.js'
 import { createLab, datagrams, ELSEWHERE, guard, NAME } from './resolving.js'
 import { eventually, NODE, pause } from './service.js'
+import { untrack } from './tracking.js'
 
 /** Everything below it is in the hands of the attacker. */
 const TUNNEL = 'tunnel.example.net'
@@ -105,6 +106,18 @@ t.test('a resolver that seems to be a client of a service here is asked nothing 
     dns.queries().filter((name) => name !== NAME),
     [],
   )
+})
+
+t.test('on a host that tracks no connections names are enforced, and mirrors are reached', async (t) => {
+  const lab = await createLab(t)
+  await untrack(lab.web)
+  const dns = await serveDnsmasq(lab.mirror, RECORDS)
+  const service = await guard(t, lab, SETTINGS.replace('{ ', '{ resolve: false, '))
+  await service.launch()
+  const plan = { count: 3, port: 80, way: 'getaddrinfo', timeout: 1500 } as const
+  t.match(await lookUp(lab.web, { ...plan, name: `*.${TUNNEL}` }), { answered: 0 })
+  t.match(await lookUp(lab.web, { ...plan, name: NAME }), { connected: 3 })
+  t.same(new Set(dns.queries()), new Set([NAME]))
 })
 
 /** A good query whose OPT record has the rest of the datagram for its data: the kernel may cut it off as a datagram of its own. */
