@@ -2,7 +2,7 @@
 import type { Marks } from './marks.js'
 import type { RulesetOptions } from './ruleset-options.js'
 import { FAMILIES } from './types.js'
-import { ENDS, rememberApproved } from './untracked.js'
+import { ENDS, rememberApproved, TO_PORT_53 } from './untracked.js'
 
 const hex = (value: number) => `0x${value.toString(16).padStart(8, '0')}`
 
@@ -10,17 +10,26 @@ const hex = (value: number) => `0x${value.toString(16).padStart(8, '0')}`
 const setMark = (what: 'meta' | 'ct', mask: number, value: number) =>
   `${what} mark set ${what} mark & ${hex(~mask >>> 0)} | ${hex(value)}`
 
-/** Nearly all that a web server sends are replies: their rule comes as early as can be. */
-export function judge(marks: Marks, { hasOpened, watchNames }: RulesetOptions): string[] {
+/**
+ * Nearly all that a web server sends are replies: their rule comes as early as can be.
+ * @param isEnforced whether names are: then a question that looks like a reply is none
+ */
+export function judge(
+  marks: Marks,
+  { hasOpened, watchNames }: RulesetOptions,
+  isEnforced: boolean,
+): string[] {
   const reply = 'ct state established,related ct direction reply counter name "reply" accept'
   const approved = `ct mark & ${hex(marks.mask)} == ${hex(marks.approvedNow)} counter name "approved" accept`
   // Connection tracking may know what this host has opened by a packet of the other end only, and call it a reply.
-  const opened = FAMILIES.map((family) => `${ENDS[family]} @opened${family} goto to_be_judged`)
+  const opened = hasOpened
+    ? FAMILIES.map((family) => `${ENDS[family]} @opened${family} goto to_be_judged`)
+    : []
+  // Each of them, also on a connection that is approved.
+  const question = watchNames ? [`${TO_PORT_53} jump question`] : []
   return [
     'oif "lo" goto loopback',
-    // Each question, also of a connection that is approved.
-    ...(watchNames ? ['meta l4proto { tcp, udp } th dport 53 jump question'] : []),
-    ...(hasOpened ? [approved, ...opened, reply] : [reply, approved]),
+    ...(hasOpened || isEnforced ? [...question, approved, ...opened, reply] : [reply, ...question, approved]),
     'ct state untracked jump untracked',
     'ct state related icmp type { destination-unreachable, time-exceeded, parameter-problem } accept',
     'ct state related icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept',
@@ -57,15 +66,17 @@ export const question = (marks: Marks): string[] =>
 const READ_A_SECOND = 5000
 
 /** What comes from one; the program that has asked gets it when it has been read. */
-export const answer = (marks: Marks, { form, queue }: RulesetOptions): string[] =>
-  FAMILIES.map((family) => {
+export const answer = (marks: Marks, { form, queue }: RulesetOptions): string[] => [
+  'iif "lo" return',
+  ...FAMILIES.map((family) => {
     const hold =
       form === 'native'
         ? `queue flags bypass to ${namesQueue(queue)}`
         : setMark('meta', marks.mask, asked(marks))
     const limit = `limit rate ${READ_A_SECOND}/second burst ${READ_A_SECOND} packets`
     return `${IP[family]} saddr @resolvers${family} ${limit} ${hold}`
-  })
+  }),
+]
 
 const IP = { 4: 'ip', 6: 'ip6' } as const
 const asked = ({ judge, names }: Marks) => (judge | names) >>> 0

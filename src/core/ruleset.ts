@@ -43,7 +43,7 @@ export function render(policy: Policy, options: RulesetOptions, now: number): st
     ...sets.map((set) => [set]),
     chain('arrive', arrive(options)),
     chain('leave', leave(options.pressure)),
-    chain('judge', judge(marks, options)),
+    chain('judge', judge(marks, options, policy.asking !== undefined)),
     plainChain('question', question(marks)),
     plainChain('answer', answer(marks, options)),
     plainChain('loopback', LOOPBACK),

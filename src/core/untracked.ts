@@ -46,9 +46,16 @@ const TO_CLIENT = {
 const update = (family: Family, seconds: number) =>
   `update @clients${family} { ${FROM_CLIENT[family]} timeout ${Math.ceil(seconds)}s }`
 
+/**
+ * Port 53 at the other end, of whatever has ports. By its place in the packet: to ask for the protocol first would cost each
+ * packet of a web server as much again, and what is of another protocol is found out by the service.
+ */
+const FROM_PORT_53 = '@th,0,16 53'
+export const TO_PORT_53 = '@th,16,16 53'
+
 export function arrive({ udpTimeout, pressure, watchNames }: RulesetOptions): string[] {
   return [
-    ...(watchNames ? ['iif != "lo" meta l4proto { tcp, udp } th sport 53 jump answer'] : []),
+    ...(watchNames ? [`${FROM_PORT_53} jump answer`] : []),
     ...(pressure === 'none' ? [] : ['iif "lo" notrack accept']),
     ...(pressure === 'full' ? FAMILIES.flatMap((family) => unfollowed(family, udpTimeout)) : []),
     'ct state untracked jump note_client',
