@@ -3,10 +3,10 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type Result, run } from './command.js'
-import { node } from './dnsmasq.js'
 import type { Namespace } from './namespace.js'
 import type { Program } from './program.js'
 import type { Served } from './programs/file-server.js'
+import { command } from './traffic.js'
 import { canSwitchUsers } from './users.js'
 
 export type { Served }
@@ -160,7 +160,9 @@ export async function serveFiles(
   folder: string,
   { port = 80, pace }: { readonly port?: number; readonly pace?: number } = {},
 ): Promise<Program> {
-  const server = namespace.spawn(node('file-server', port, folder, ...(pace === undefined ? [] : [pace])))
+  const server = namespace.spawn(
+    command('file-server', [port, folder, ...(pace === undefined ? [] : [pace])]),
+  )
   await server.result('listening')
   return server
 }

@@ -1,10 +1,10 @@
 /** Names on the lab's network: dnsmasq, a server whose answers are always new, and a program that asks. */
 
-import { fileURLToPath } from 'node:url'
 import type { Namespace, SpawnOptions } from './namespace.js'
 import type { Program } from './program.js'
 import type { FreshQuery } from './programs/fresh-dns.js'
 import type { LookupPlan, LookupReport } from './programs/lookups.js'
+import { command } from './traffic.js'
 
 export type { FreshQuery, LookupPlan, LookupReport }
 
@@ -146,7 +146,7 @@ export async function serveFreshDns(
   zone: string,
   { ttl = 30, cname }: FreshOptions = {},
 ): Promise<Program> {
-  const server = namespace.spawn(node('fresh-dns', zone, ttl, ...(cname === undefined ? [] : [cname])))
+  const server = namespace.spawn(command('fresh-dns', [zone, ttl, ...(cname === undefined ? [] : [cname])]))
   await server.result('listening')
   return server
 }
@@ -154,12 +154,6 @@ export async function serveFreshDns(
 /** Looks a name up, again and again, and connects to what comes. See `LookupPlan`. */
 export async function lookUp(from: Namespace, plan: LookupPlan, user?: string): Promise<LookupReport> {
   const as: SpawnOptions = user === undefined ? {} : { user }
-  const { stdout } = await from.run(node('lookups', JSON.stringify(plan)), { ...as, timeout: 120_000 })
+  const { stdout } = await from.run(command('lookups', [JSON.stringify(plan)]), { ...as, timeout: 120_000 })
   return JSON.parse(stdout) as LookupReport
-}
-
-/** How a program of programs/ is started. Without NODE_OPTIONS, by which a test runner follows its children. */
-export function node(program: string, ...args: ReadonlyArray<string | number>): string[] {
-  const file = fileURLToPath(new URL(`./programs/${program}.js`, import.meta.url))
-  return ['env', '-u', 'NODE_OPTIONS', process.execPath, file, ...args.map(String)]
 }

@@ -55,8 +55,11 @@ export const worm = (from: Namespace, plan: WormPlan, user?: string) =>
 
 type Arguments = ReadonlyArray<string | number>
 
-/** Without NODE_OPTIONS, by which a test runner follows its children: traffic is neither slowed nor measured. */
-function command(program: string, args: Arguments): string[] {
+/**
+ * How a program of programs/ is started. Without NODE_OPTIONS, by which a test runner follows its children: traffic is
+ * neither slowed nor measured.
+ */
+export function command(program: string, args: Arguments): string[] {
   const file = fileURLToPath(new URL(`./programs/${program}.js`, import.meta.url))
   return ['env', '-u', 'NODE_OPTIONS', process.execPath, file, ...args.map(String)]
 }

@@ -4,9 +4,8 @@
  * answer, an unknown name NXDOMAIN.
  */
 
-import { createSocket } from 'node:dgram'
-import { createServer, type Socket } from 'node:net'
 import packet, { type Answer, type Packet } from 'dns-packet'
+import { serveNames, type Transport } from './name-service.js'
 import { say, textArgument } from './say.js'
 
 /** `{ "mirror.example.org": { "ttl": 30, "A": ["198.51.100.2"], "AAAA": ["2001:db8:51::2"] } }` */
@@ -18,14 +17,14 @@ export interface DnsQuery {
   readonly query: string
   readonly type: string
   readonly from: string
-  readonly transport: 'udp' | 'tcp'
+  readonly transport: Transport
 }
 
 const NXDOMAIN = 3
 
 const zone = JSON.parse(textArgument(0)) as Zone
 
-function answer(query: Packet, from: string, transport: DnsQuery['transport']): Packet {
+function answer(query: Packet, from: string, transport: Transport): Packet {
   const question = query.questions?.[0]
   const [name, type] = [question?.name.toLowerCase() ?? '', question?.type ?? '']
   say({ query: name, type, from, transport } satisfies DnsQuery)
@@ -41,35 +40,4 @@ function answer(query: Packet, from: string, transport: DnsQuery['transport']): 
   }
 }
 
-/** The answer to a message, or nothing when it cannot be parsed. IPv4 comes to these sockets as ::ffff:a.b.c.d. */
-function reply(message: Buffer, from: string, transport: DnsQuery['transport']): Buffer | undefined {
-  try {
-    return packet.encode(answer(packet.decode(message), from.replace(/^::ffff:/, ''), transport))
-  } catch {
-    return undefined
-  }
-}
-
-const udp = createSocket('udp6')
-udp.on('message', (message, from) => {
-  const answered = reply(message, from.address, 'udp')
-  if (answered) udp.send(answered, from.port, from.address, () => {})
-})
-
-/** Over TCP each message follows its length in two bytes (RFC 1035, 4.2.2). */
-function serve(socket: Socket): void {
-  let pending = Buffer.alloc(0)
-  socket.on('error', () => {})
-  socket.on('data', (chunk) => {
-    pending = Buffer.concat([pending, chunk])
-    while (pending.length >= 2 && pending.length >= 2 + pending.readUInt16BE(0)) {
-      const end = 2 + pending.readUInt16BE(0)
-      const answered = reply(pending.subarray(2, end), socket.remoteAddress ?? '', 'tcp')
-      if (answered)
-        socket.write(Buffer.concat([Buffer.from([answered.length >> 8, answered.length & 0xff]), answered]))
-      pending = pending.subarray(end)
-    }
-  })
-}
-
-udp.bind(53, () => createServer(serve).listen(53, () => say({ listening: 53 })))
+serveNames(answer)

@@ -5,16 +5,15 @@
  * Says {"listening": 53}, and a `FreshQuery` for each question.
  */
 
-import { createSocket } from 'node:dgram'
-import { createServer, type Socket } from 'node:net'
 import packet, { type Answer, type Packet } from 'dns-packet'
+import { serveNames, type Transport } from './name-service.js'
 import { numberArgument, say, textArgument } from './say.js'
 
 export interface FreshQuery {
   readonly query: string
   readonly type: string
   readonly from: string
-  readonly transport: 'udp' | 'tcp'
+  readonly transport: Transport
   /** The address given, when one was. */
   readonly address?: string
 }
@@ -52,7 +51,7 @@ function find(name: string, type: string): Found {
   return { status: 0, answers: [...alias, { type: 'A', name: cname ?? name, ttl, data: address }], address }
 }
 
-function answer(query: Packet, from: string, transport: FreshQuery['transport']): Packet {
+function answer(query: Packet, from: string, transport: Transport): Packet {
   const question = query.questions![0]!
   const { status, answers, address } = find(question.name.toLowerCase(), question.type)
   const asked = { query: question.name.toLowerCase(), type: question.type, from, transport }
@@ -61,34 +60,4 @@ function answer(query: Packet, from: string, transport: FreshQuery['transport'])
   return { type: 'response', id: query.id!, flags: flags | status, questions: [question], answers }
 }
 
-/** The answer to a message, or nothing when it cannot be parsed. IPv4 comes to these sockets as ::ffff:a.b.c.d. */
-function reply(message: Buffer, from: string, transport: FreshQuery['transport']): Packet | undefined {
-  try {
-    return answer(packet.decode(message), from.replace(/^::ffff:/, ''), transport)
-  } catch {
-    return undefined
-  }
-}
-
-const udp = createSocket('udp6')
-udp.on('message', (message, from) => {
-  const answered = reply(message, from.address, 'udp')
-  if (answered) udp.send(packet.encode(answered), from.port, from.address, () => {})
-})
-
-/** Over TCP each message follows its length in two bytes (RFC 1035, 4.2.2). */
-function serve(socket: Socket): void {
-  let pending = Buffer.alloc(0)
-  socket.on('error', () => {})
-  socket.on('data', (chunk) => {
-    pending = Buffer.concat([pending, chunk])
-    while (pending.length >= 2 && pending.length >= 2 + pending.readUInt16BE(0)) {
-      const end = 2 + pending.readUInt16BE(0)
-      const answered = reply(pending.subarray(2, end), socket.remoteAddress ?? '', 'tcp')
-      if (answered) socket.write(packet.streamEncode(answered))
-      pending = pending.subarray(end)
-    }
-  })
-}
-
-udp.bind(53, () => createServer(serve).listen(53, () => say({ listening: 53 })))
+serveNames(answer)
