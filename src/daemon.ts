@@ -5,7 +5,7 @@ import { formatPrefix } from './addressing.js'
 import { entriesBySource } from './allowlist.js'
 import { Canary } from './canary.js'
 import type { Config } from './config.js'
-import { CANARY } from './core/policy.js'
+import { CANARY, resolversOf } from './core/policy.js'
 import { namesQueue, type QueueForm } from './core/ruleset.js'
 import { InboundWatch } from './inbound.js'
 import { readConntrackRoom } from './kernel/conntrack-room.js'
@@ -153,12 +153,10 @@ export class Daemon {
       version: VERSION,
       mode: config.mode,
       proven: this.#canary.proven,
-      resolvers: rules.policy.rules.flatMap(({ spec }) =>
-        spec.reason === 'resolver' ? spec.prefixes.map(formatPrefix) : [],
-      ),
+      resolvers: resolversOf(rules.policy).map(formatPrefix),
       mirrors: listMirrors(config, host.mirrors, {
         targets: (service) => learned.targets(service),
-        addresses: (name) => learned.entries(name).filter(({ standing }) => standing === 'current'),
+        addresses: (name) => learned.current(name),
         names: () => learned.known,
       }),
       notes: [...config.notes, ...host.notes],

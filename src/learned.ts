@@ -140,6 +140,11 @@ export class LearnedAddresses {
     return this.#book.entries(name)
   }
 
+  /** The addresses of a name that count. */
+  current(name: string): Entry[] {
+    return this.#book.current(name)
+  }
+
   /** Names for which there are addresses. */
   get known(): string[] {
     return [...this.#book.names]
@@ -272,9 +277,7 @@ export class LearnedAddresses {
   }
 
   #namesToKeep(): Map<string, Entry[]> {
-    const current = (name: string) =>
-      this.#book.entries(name).filter(({ standing }) => standing === 'current')
-    return new Map([...this.#book.names].map((name) => [name, current(name)]))
+    return new Map([...this.#book.names].map((name) => [name, this.#book.current(name)]))
   }
 
   #onFailure(name: string, error: Error): void {

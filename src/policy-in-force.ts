@@ -11,14 +11,13 @@ import { LearnedAddresses, type LearnedOptions } from './learned.js'
 import { PolicyGeneration } from './policy-generation.js'
 import type { ServiceLog } from './report/service-log.js'
 import { lookForRoom } from './room.js'
-import { policyOf } from './rules.js'
+import { OWN_UID, policyOf } from './rules.js'
 import type { Rules } from './valve.js'
 
 /** Seconds that a learned address outlives the service in the kernel. */
 const HOST_TIMEOUT = 24 * 3600
 /** Settings that are read at start only. */
 const AT_START = ['firewall', 'queue', 'sessions', 'log', 'metrics', 'control', 'state'] as const
-const OWN_UID = process.geteuid!()
 
 /** The options of the ruleset that follow from the configuration. */
 export function rulesetOptions(

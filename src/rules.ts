@@ -9,7 +9,7 @@ import type { Infrastructure } from './mirrors/infrastructure.js'
 import type { Target } from './mirrors/message.js'
 
 /** The service looks names up itself. */
-const OWN_UID = process.geteuid!()
+export const OWN_UID = process.geteuid!()
 
 /** 32 bits that nobody knows. */
 const salt = () => crypto.getRandomValues(new Uint32Array(1))[0]!

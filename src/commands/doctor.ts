@@ -5,7 +5,7 @@ import { readHost } from '../host.js'
 import { chooseForm } from '../kernel/firewall.js'
 import { readState } from '../mirrors/state.js'
 import { askStatus } from '../status/control.js'
-import { listMirrors, type MirrorStatus } from '../status/mirrors.js'
+import { isAddress, isWildcard, listMirrors, type MirrorStatus } from '../status/mirrors.js'
 import { mirrorsText } from './mirrors-text.js'
 
 /** One thing that was looked at. `advice` says what to do where it is not as it should be. */
@@ -65,7 +65,7 @@ function resolvers({ infrastructure }: Config, host: ReturnType<typeof readHost>
 
 const unknown = (mirrors: readonly MirrorStatus[]): Finding[] => {
   const names = mirrors.filter(
-    ({ host, addresses }) => /^[^*]*[a-z][^*:]*$/.test(host) && addresses.length === 0,
+    ({ host, addresses }) => !isAddress(host) && !isWildcard(host) && addresses.length === 0,
   )
   if (names.length === 0) return []
   return [

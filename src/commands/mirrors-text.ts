@@ -1,5 +1,5 @@
 /** The mirrors as an operator reads them, in 80 columns where their names allow it. */
-import type { AddressStatus, MirrorStatus } from '../status/mirrors.js'
+import { type AddressStatus, isAddress, type MirrorStatus } from '../status/mirrors.js'
 
 const INDENT = '    '
 const ADDRESS_WIDTH = 40
@@ -17,7 +17,7 @@ function heading({ host, ports, manager, service, found }: MirrorStatus): string
 }
 
 function details({ host, addresses }: MirrorStatus, now: number): string[] {
-  if (/^[\d.:a-f]+(\/\d+)?$/.test(host) && (host.includes(':') || /^[\d./]+$/.test(host))) return []
+  if (isAddress(host)) return []
   if (addresses.length === 0) return [`${INDENT}no address is known: nobody has looked it up, or it failed`]
   return addresses.map((each) => INDENT + addressText(each, now))
 }

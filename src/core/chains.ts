@@ -2,7 +2,7 @@
 import type { Marks } from './marks.js'
 import type { RulesetOptions } from './ruleset-options.js'
 import { FAMILIES } from './types.js'
-import { ENDS, rememberApproved, TO_PORT_53 } from './untracked.js'
+import { ENDS, IP, rememberApproved, TO_PORT_53 } from './untracked.js'
 
 const hex = (value: number) => `0x${value.toString(16).padStart(8, '0')}`
 
@@ -78,7 +78,6 @@ export const answer = (marks: Marks, { form, queue }: RulesetOptions): string[] 
   }),
 ]
 
-const IP = { 4: 'ip', 6: 'ip6' } as const
 const asked = ({ judge, names }: Marks) => (judge | names) >>> 0
 
 export function enqueue(marks: Marks, { queue, watchNames }: RulesetOptions): string[] {

@@ -6,7 +6,7 @@ import type { Policy, RuleSpec } from './policy.js'
 import type { RulesetOptions } from './ruleset-options.js'
 import { addressText, prefixText } from './text.js'
 import { FAMILIES, type Family, type Host, type PortRange, type Prefix } from './types.js'
-import { ENDS, NOT_A_CALL } from './untracked.js'
+import { ENDS, IP, NOT_A_CALL } from './untracked.js'
 
 interface Lines {
   readonly sets: string[]
@@ -46,7 +46,7 @@ function fallbackRule(spec: RuleSpec, index: number, now: number): Lines {
     const matches = matchOf(spec, family)
     const add = (name: string, set: string) => {
       lines.sets.push(set)
-      lines.fallback.push(`${matches} ${family === 4 ? 'ip' : 'ip6'} daddr @${name}`.trim())
+      lines.fallback.push(`${matches} ${IP[family]} daddr @${name}`.trim())
     }
     const name = `rule${index}_prefixes${family}`
     if (spec.prefixes.some((prefix) => prefix.family === family))

@@ -1,5 +1,5 @@
 /** Sets of single addresses that change all the time, as they are learned and forgotten. */
-import type { Family, Host, Words } from './types.js'
+import { FAMILIES, type Family, type Host, type Words } from './types.js'
 
 const SMALLEST = 16
 const WIDTH = { 4: 1, 6: 4 } as const
@@ -37,8 +37,7 @@ export class HostSet {
   }
 
   *[Symbol.iterator](): IterableIterator<Host> {
-    for (const family of [4, 6] as const)
-      for (const words of this.#tables[family].keys()) yield { family, words }
+    for (const family of FAMILIES) for (const words of this.#tables[family].keys()) yield { family, words }
   }
 }
 

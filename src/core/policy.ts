@@ -130,6 +130,10 @@ export function assemble({ asking, ...rest }: Omit<Policy, 'names'>): Policy {
   return { ...rest, names, asking: own }
 }
 
+/** Whom a policy takes for a resolver of this host. */
+export const resolversOf = ({ rules }: Pick<Policy, 'rules'>): Prefix[] =>
+  rules.flatMap(({ spec }) => (spec.reason === 'resolver' ? spec.prefixes : []))
+
 /** Makes a rule, which knows no address of its names yet. @param salt as for a HostSet */
 export function compile(spec: RuleSpec, salt = 0): Rule {
   const rule = {

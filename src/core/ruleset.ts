@@ -7,7 +7,7 @@
 import { answer, enqueue, judge, LOOPBACK, question, toBeJudged, verdict } from './chains.js'
 import { fallbackOf, hasHostSets, hostSetName, hostsText, hostTimeoutOf, prefixSet } from './fallback.js'
 import { marksOf } from './marks.js'
-import type { Policy } from './policy.js'
+import { type Policy, resolversOf } from './policy.js'
 import type { QueueForm, RulesetOptions, SocketFacts } from './ruleset-options.js'
 import { addressText } from './text.js'
 import { type Connection, FAMILIES, type Family, type Host } from './types.js'
@@ -178,11 +178,8 @@ function elements(
   return lines
 }
 
-/** Whom the rules take for a resolver of this host. */
-const resolverSets = ({ rules }: Policy): string[] => {
-  const prefixes = rules.flatMap(({ spec }) => (spec.reason === 'resolver' ? spec.prefixes : []))
-  return FAMILIES.map((family) => prefixSet(`resolvers${family}`, family, prefixes))
-}
+const resolverSets = (policy: Policy): string[] =>
+  FAMILIES.map((family) => prefixSet(`resolvers${family}`, family, resolversOf(policy)))
 
 const HOOKS: Record<string, string> = {
   arrive: 'type filter hook prerouting priority raw + 1; policy accept;',

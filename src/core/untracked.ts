@@ -27,6 +27,9 @@ export const SOCKET_SETS = [
 /** Never a bare SYN: that starts a connection. */
 export const NOT_A_CALL = 'tcp flags & (syn | ack) != syn'
 
+/** nft's word for the header of a family. */
+export const IP = { 4: 'ip', 6: 'ip6' } as const
+
 /** Both ends of a packet that goes out, as the sets have them. */
 export const ENDS = {
   4: 'ip saddr . tcp sport . ip daddr . tcp dport',

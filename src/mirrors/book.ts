@@ -69,6 +69,11 @@ export class AddressBook {
     return [...(this.#pages.get(name)?.entries.values() ?? [])]
   }
 
+  /** Those of them to which connections may begin. */
+  current(name: string): Entry[] {
+    return this.entries(name).filter(({ standing }) => standing === 'current')
+  }
+
   /** Whether an answer says nothing new: all of it is current, for as long as the answer may be kept. */
   knows(name: string, { hosts, ttl }: Learned, now: number): boolean {
     const entries = this.#pages.get(name)?.entries

@@ -2,11 +2,10 @@
  * What every host needs beside its mirrors: its resolvers and its time servers, as the host's own files name
  * them. Pure parsers, and one function that reads the files.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
 import { parseAddress, parseDestination, parseHostName } from '../addressing.js'
 import { type Destination, familyBits, type Prefix } from '../core/types.js'
 import { createUsers, type UserLookup } from '../users.js'
+import { Files } from './discovery/files.js'
 
 /** systemd-resolved answers on these; whom it asks stands in a file of its own (systemd-resolved(8)). */
 const STUBS = new Set(['127.0.0.53', '127.0.0.54'])
@@ -83,57 +82,34 @@ export interface Infrastructure {
  * @param root, idOf for tests
  */
 export function readInfrastructure(root = '/', idOf: UserLookup = knownUsers()): Infrastructure {
-  const resolvConf = read(join(root, RESOLV_CONF))
-  const upstream = usesStub(resolvConf) ? read(join(root, RESOLVED_UPSTREAM)) : ''
-  const timeTexts = TIME_FILES.flatMap((path) => textsOf(join(root, path)))
+  const { resolvConf, upstream, times } = textsOf(new Files(root))
+  const resolving = usesStub(resolvConf) ? [resolvConf, upstream] : [resolvConf]
   return {
-    resolvers: [...parseResolvConf(resolvConf), ...parseResolvConf(upstream)],
-    searchDomains: [...new Set([...parseSearchDomains(resolvConf), ...parseSearchDomains(upstream)])],
+    resolvers: resolving.flatMap(parseResolvConf),
+    searchDomains: [...new Set(resolving.flatMap(parseSearchDomains))],
     resolverUsers: RESOLVER_USERS.flatMap((name) => idOf(name) ?? []),
     dhcpUsers: DHCP_USERS.flatMap((name) => idOf(name) ?? []),
-    timeServers: timeTexts.flatMap(parseTimeServers),
+    timeServers: times.flatMap(parseTimeServers),
   }
 }
 
 /** Changes when one of the files that `readInfrastructure` reads does. */
 export function infrastructureFingerprint(root = '/'): string {
-  return [RESOLV_CONF, RESOLVED_UPSTREAM, ...TIME_FILES].flatMap((path) => stamps(join(root, path))).join()
+  const files = new Files(root, { lookOnly: true })
+  textsOf(files)
+  return files.looks().join()
 }
 
-/** The identity, length and time of a file, or those of all files of a folder. */
-function stamps(path: string): string[] {
-  try {
-    const { ino, size, mtimeMs } = statSync(path)
-    const own = `${ino} ${size} ${mtimeMs}`
-    return path.endsWith('/')
-      ? [own, ...readdirSync(path).flatMap((name) => stamps(join(path, name)))]
-      : [own]
-  } catch {
-    return ['none']
-  }
+/** All that is read; of a folder, its .conf and .sources files. */
+function textsOf(files: Files): { resolvConf: string; upstream: string; times: string[] } {
+  const text = (path: string) => files.leaf(path).text
+  const times = TIME_FILES.flatMap((path) =>
+    path.endsWith('/') ? files.list(path, /\.(conf|sources)$/) : [path],
+  )
+  return { resolvConf: text(RESOLV_CONF), upstream: text(RESOLVED_UPSTREAM), times: times.map(text) }
 }
 
 /** /etc/passwd only: most hosts lack most of these users, and asking a directory for each would take seconds. */
 const knownUsers = (): UserLookup => createUsers({ getent: () => undefined }).idOf
 
 const isLoopback = (address: string) => address.startsWith('127.') || address === '::1'
-
-/** The text of a file, or of each .conf and .sources file of a folder. */
-function textsOf(path: string): string[] {
-  if (!path.endsWith('/')) return [read(path)]
-  try {
-    return readdirSync(path)
-      .filter((name) => /\.(conf|sources)$/.test(name))
-      .map((name) => read(join(path, name)))
-  } catch {
-    return []
-  }
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
-  }
-}

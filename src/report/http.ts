@@ -12,7 +12,7 @@ export interface HttpOptions {
 }
 
 /** A scrape takes milliseconds; whoever is slower holds a socket for nothing. */
-const TIMEOUTS = { requestTimeout: 5000, headersTimeout: 2000, connectionsCheckingInterval: 500 }
+export const TIMEOUTS = { requestTimeout: 5000, headersTimeout: 2000, connectionsCheckingInterval: 500 }
 const CONNECTIONS_AT_MOST = 64
 
 /**

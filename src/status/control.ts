@@ -4,11 +4,11 @@ import { createServer, request, type Server } from 'node:http'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import { makeFolder } from '../folder.js'
+import { TIMEOUTS } from '../report/http.js'
 import type { Status } from './status.js'
 
 const MODE = 0o660
 const STATUS = '/v1/status'
-const TIMEOUTS = { requestTimeout: 5000, headersTimeout: 2000, connectionsCheckingInterval: 500 }
 const CONNECTIONS_AT_MOST = 16
 const ANSWER_MS = 5000
 

@@ -1,5 +1,5 @@
 /** Every place from which updates may come: where it was found, the addresses that it has, and until when. */
-import { formatDestination } from '../addressing.js'
+import { formatDestination, parseDestination } from '../addressing.js'
 import type { Config } from '../config.js'
 import { addressText } from '../core/text.js'
 import type { Origin, PortRange } from '../core/types.js'
@@ -64,8 +64,16 @@ export function listMirrors(
   return [...configured, ...listed].map((each) => ({ ...each, addresses: addressesOf(each.host, knowledge) }))
 }
 
+/** Whether a mirror is named by its address, or by a prefix: then there is nothing to look up. */
+export function isAddress(host: string): boolean {
+  const destination = parseDestination(host)
+  return destination.ok && destination.value.kind === 'prefix'
+}
+
+export const isWildcard = (host: string) => host.startsWith('*.')
+
 function addressesOf(host: string, { addresses, names }: Knowledge): AddressStatus[] {
-  if (!host.startsWith('*.')) return addresses(host).map(statusOf)
+  if (!isWildcard(host)) return addresses(host).map(statusOf)
   const below = [...names()].filter((name) => name.endsWith(host.slice(1)))
   return below.flatMap((name) => addresses(name).map((known) => ({ name, ...statusOf(known) })))
 }
