@@ -12,7 +12,7 @@ const FOR_EVER = 0x7fffffff
  * end (nf_conntrack_tcp_loose).
  */
 export class Opened {
-  /** For the packet path: the same as `connections`. */
+  /** For the packet path: the same as `connections`, and those that were seen to call since (`noteCall`). */
   readonly table: SessionTable
   /** What was found last. */
   connections: readonly Connection[] = []
@@ -22,16 +22,25 @@ export class Opened {
     this.table = new SessionTable({ capacity: CAPACITY, tcpTimeout: FOR_EVER, udpTimeout: FOR_EVER, seed })
   }
 
-  /** Finds them among all that have a socket. Where a socket does not tell, a client is who came to a listening port. */
+  /**
+   * Finds them among all that have a socket, whoever was seen calling with them. Where a socket does not tell, a client is who
+   * came to a listening port.
+   */
   find(connections: readonly SocketConnection[], listening: ReadonlySet<number>): void {
     this.connections = connections
       .filter(
-        ({ caller, localPort }) =>
-          caller === 'this-host' || (caller === 'unknown' && !listening.has(localPort)),
+        (each) =>
+          each.caller === 'this-host' ||
+          (each.caller === 'unknown' && !listening.has(each.localPort)) ||
+          this.#isKnown(each),
       )
       .slice(0, CAPACITY)
     this.table.clear()
     for (const { family, local, localPort, remote, remotePort } of this.connections)
       this.table.seen(family, IPPROTO_TCP, local, localPort, remote, remotePort, 0)
+  }
+
+  #isKnown({ family, local, localPort, remote, remotePort }: Connection): boolean {
+    return this.table.silence(family, IPPROTO_TCP, local, localPort, remote, remotePort, 0) === 0
   }
 }

@@ -1,5 +1,5 @@
 import { NF_ACCEPT, NF_REPEAT, type QueuedPacket, type Verdict } from 'node-netfilter-queue'
-import type { Inbound, Sender } from './core/answers.js'
+import { type Inbound, noteCall, type Sender } from './core/answers.js'
 import type { Marks } from './core/marks.js'
 import { decode, Packet } from './core/packet.js'
 import { type Decision, decide, MALFORMED, type Policy } from './core/policy.js'
@@ -69,6 +69,8 @@ export class Valve {
     const malformed = decode(queued.bytes, queued.start, queued.end, queued.length, packet)
     const decision = malformed ? MALFORMED : decide(policy, packet, sender, this.#options.inbound, Date.now())
     this.#mark(queued, decision, packet)
+    if (decision.verdict === 'accept' || policy.mode === 'observe')
+      noteCall(packet, sender, this.#options.inbound)
     this.#record(packet, sender.uid, decision)
     return decision
   }

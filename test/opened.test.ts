@@ -15,7 +15,7 @@ function connection(
   remotePort = 50_000,
   family: Family = 4,
 ): SocketConnection {
-  return { family, local: WEB[family], localPort, remote: PEER[family], remotePort, caller }
+  return { family, local: WEB[family], localPort, remote: PEER[family], remotePort, device: 0, caller }
 }
 
 /** Whether the packet path takes a connection for one that this host has opened. */
@@ -49,6 +49,17 @@ t.test('where a socket does not tell, those on listening ports are clients, and 
   const opened = new Opened(SEED)
   opened.find([connection('unknown', 443), connection('unknown', 40_000)], LISTENING)
   t.strictSame(opened.connections, [connection('unknown', 40_000)])
+})
+
+t.test('who was seen to call has called, whatever the socket shows later', async (t) => {
+  const opened = new Opened(SEED)
+  const own = connection('other-end', 443)
+  opened.table.seen(4, 6, own.local, own.localPort, own.remote, own.remotePort, 0)
+  opened.find([own, connection('other-end', 443, 50_001)], LISTENING)
+  t.strictSame(opened.connections, [own])
+  opened.find([], LISTENING)
+  opened.find([own], LISTENING)
+  t.strictSame(opened.connections, [], 'as long as its socket is there')
 })
 
 t.test('what has no socket any more is dropped', async (t) => {

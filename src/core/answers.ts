@@ -106,6 +106,17 @@ function silenceOf(packet: Packet, protocol: SessionProtocol, table: SessionTabl
   return table.silence(family, protocol, source, sourcePort, destination, destinationPort, now)
 }
 
+/**
+ * A packet goes out. If it calls from a port that serves clients, what follows from there is no answer to one, whatever the
+ * socket shows later.
+ */
+export function noteCall(packet: Packet, sender: Sender, inbound: Inbound): void {
+  const { family, protocol, source, sourcePort, destination, destinationPort } = packet
+  const isCall = protocol === IPPROTO_TCP && (packet.tcpFlags & (TCPHDR_SYN | TCPHDR_ACK)) === TCPHDR_SYN
+  if (!isCall || !isService(packet, sender, inbound)) return
+  inbound.opened.seen(family, IPPROTO_TCP, source, sourcePort, destination, destinationPort, 0)
+}
+
 function isOpened(packet: Packet, { opened, now }: Inbound): boolean {
   return opened.size > 0 && silenceOf(packet, IPPROTO_TCP, opened, now) < Number.POSITIVE_INFINITY
 }

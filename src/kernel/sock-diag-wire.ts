@@ -86,8 +86,8 @@ function isLoopback(view: DataView, payload: number): boolean {
   return (word(2) === 0 && word(3) === 1) || (word(2) === 0xffff && word(3) >>> 24 === 127)
 }
 
-/** A connection, and who has opened it. */
-export type SocketConnection = Connection & { readonly caller: Caller }
+/** A connection, who has opened it, and the index of the device that its socket is bound to, or 0. */
+export type SocketConnection = Connection & { readonly caller: Caller; readonly device: number }
 
 /** What a struct inet_diag_msg tells; undefined where it is cut short. IPv4 on an IPv6 socket is told as IPv4. */
 export function connectionOf(view: DataView, payload: number, end: number): SocketConnection | undefined {
@@ -98,6 +98,7 @@ export function connectionOf(view: DataView, payload: number, end: number): Sock
   const ports = {
     localPort: view.getUint16(payload + 4),
     remotePort: view.getUint16(payload + 6),
+    device: view.getUint32(payload + 40, HOST_LE),
     caller: callerOf(view, payload, end),
   }
   const ipv4 = (word: number) => Uint32Array.of(word, 0, 0, 0)
@@ -109,8 +110,10 @@ export function connectionOf(view: DataView, payload: number, end: number): Sock
   return { family: 6, local, remote, ...ports }
 }
 
-// struct tcp_info (include/uapi/linux/tcp.h): __u64 tcpi_bytes_acked at 120, __u32 tcpi_notsent_bytes at 144,
-// __u64 tcpi_bytes_sent at 200, tcpi_bytes_retrans at 208 (these two since Linux 4.19)
+// struct tcp_info (include/uapi/linux/tcp.h): __u8 tcpi_state at 0, __u32 tcpi_unacked at 24, __u64 tcpi_bytes_acked at
+// 120, __u32 tcpi_notsent_bytes at 144, __u64 tcpi_bytes_sent at 200, tcpi_bytes_retrans at 208 (these two since Linux 4.19)
+const TCPI_STATE = 0
+const TCPI_UNACKED = 24
 const TCPI_BYTES_ACKED = 120
 const TCPI_NOTSENT_BYTES = 144
 const TCPI_BYTES_SENT = 200
@@ -120,25 +123,85 @@ const TCP_INFO_LENGTH = 216
 const IDIAG_WQUEUE = 60
 
 /**
- * Which end has opened the connection of a struct inet_diag_msg. The kernel counts the caller's SYN among the bytes that
+ * The figures of a connection that show which end has opened it. The kernel counts the caller's SYN among the bytes that
  * were acknowledged, and not among those that were sent: what was acknowledged or is on its way is one more than what
- * was sent for the end that called, and just as much for the other. A FIN counts like a SYN. The two figures are not taken
- * at the same instant: on a busy connection they may not fit.
+ * was sent for the end that called, and just as much for the other. A FIN counts like a SYN.
  */
-export function callerOf(view: DataView, payload: number, end: number): Caller {
-  const state = view.getUint8(payload + 1)
-  if (state === TCP_SYN_SENT) return 'this-host'
-  const info = infoOf(view, payload + DIAG_MESSAGE_LENGTH, end)
-  if (info === undefined) return 'unknown'
-  const onItsWay =
-    view.getUint32(payload + IDIAG_WQUEUE, HOST_LE) - view.getUint32(info + TCPI_NOTSENT_BYTES, HOST_LE)
-  const sent = u64(view, info + TCPI_BYTES_SENT) - u64(view, info + TCPI_BYTES_RETRANS)
-  const ahead = u64(view, info + TCPI_BYTES_ACKED) + onItsWay - sent
-  const hasFin = state === TCP_FIN_WAIT2 ? 1 : 0
-  if (state === TCP_ESTABLISHED || state === TCP_CLOSE_WAIT || hasFin === 1)
-    return ahead === hasFin + 1 ? 'this-host' : ahead === hasFin ? 'other-end' : 'unknown'
-  // Whether the FIN has been sent is not told.
-  return ahead === 2 ? 'this-host' : ahead === 0 ? 'other-end' : 'unknown'
+export class Figures {
+  #state = 0
+  #unacked = 0
+  #notSent = 0
+  #acked = 0
+  #sent = 0
+  #queued = 0
+
+  /** Takes those of a struct inet_diag_msg. @returns whether it has any */
+  read(view: DataView, payload: number, end: number): boolean {
+    const info = infoOf(view, payload + DIAG_MESSAGE_LENGTH, end)
+    if (info === undefined) return false
+    this.#queued = view.getUint32(payload + IDIAG_WQUEUE, HOST_LE)
+    this.#state = view.getUint8(info + TCPI_STATE)
+    this.#unacked = view.getUint32(info + TCPI_UNACKED, HOST_LE)
+    this.#notSent = view.getUint32(info + TCPI_NOTSENT_BYTES, HOST_LE)
+    this.#acked = u64(view, info + TCPI_BYTES_ACKED)
+    this.#sent = u64(view, info + TCPI_BYTES_SENT) - u64(view, info + TCPI_BYTES_RETRANS)
+    return true
+  }
+
+  copy(other: Figures): void {
+    this.#state = other.#state
+    this.#unacked = other.#unacked
+    this.#notSent = other.#notSent
+    this.#acked = other.#acked
+    this.#sent = other.#sent
+    this.#queued = other.#queued
+  }
+
+  equals(other: Figures): boolean {
+    return (
+      this.#queued === other.#queued &&
+      this.#state === other.#state &&
+      this.#unacked === other.#unacked &&
+      this.#notSent === other.#notSent &&
+      this.#acked === other.#acked &&
+      this.#sent === other.#sent
+    )
+  }
+
+  /**
+   * Whether something is on its way. How much stands outside of tcp_info, and the kernel reads it a moment earlier: such
+   * figures fit for certain only where the next look finds the same ones.
+   */
+  get isMoving(): boolean {
+    return this.#unacked > 0
+  }
+
+  /**
+   * Who has called, if these were the figures of one instant. What this host itself has dropped on its way out counts as sent
+   * twice: so for a client there may be less, and for one who called too (`Opened` knows those).
+   */
+  get caller(): Caller {
+    const onItsWay = this.isMoving ? this.#queued - this.#notSent : 0
+    const ahead = this.#acked + onItsWay - this.#sent - this.#fin
+    return ahead === 1 ? 'this-host' : ahead <= 0 ? 'other-end' : 'unknown'
+  }
+
+  /** 1 where the FIN has been sent: it is the last of all. */
+  get #fin(): number {
+    if (this.#state === TCP_FIN_WAIT2) return 1
+    const isClosing =
+      this.#state === TCP_FIN_WAIT1 || this.#state === TCP_LAST_ACK || this.#state === TCP_CLOSING
+    return isClosing && this.#notSent === 0 ? 1 : 0
+  }
+}
+
+/** Scratch for `callerOf`. */
+const figures = new Figures()
+
+/** Which end has opened the connection of a struct inet_diag_msg, as far as one look tells. */
+function callerOf(view: DataView, payload: number, end: number): Caller {
+  if (view.getUint8(payload + 1) === TCP_SYN_SENT) return 'this-host'
+  return figures.read(view, payload, end) && !figures.isMoving ? figures.caller : 'unknown'
 }
 
 /** Where the struct tcp_info among the attributes is, if it is whole. */
@@ -195,8 +258,8 @@ export class LookUp {
 const ENOENT = 2
 
 /**
- * Reads the answer to a LookUp. Where no socket has these two ends the kernel names the one that listens there, or none
- * (ENOENT). A socket that has called itself has no client.
+ * Reads the answer to a LookUp, but for who has called. Where no socket has these two ends the kernel names the one that
+ * listens there, or none (ENOENT). A socket that is calling has no client.
  */
 export function socketState(view: DataView, length: number): SocketState {
   if (length < NLMSG_HDRLEN + 4) return 'unknown'
@@ -204,8 +267,7 @@ export function socketState(view: DataView, length: number): SocketState {
     return view.getInt32(NLMSG_HDRLEN, HOST_LE) === -ENOENT ? 'none' : 'unknown'
   if (length < NLMSG_HDRLEN + DIAG_MESSAGE_LENGTH) return 'unknown'
   const state = view.getUint8(NLMSG_HDRLEN + 1)
-  if (state === TCP_LISTEN || state === TCP_CLOSE) return 'none'
-  if (callerOf(view, NLMSG_HDRLEN, length) === 'this-host') return 'none'
+  if (state === TCP_LISTEN || state === TCP_CLOSE || state === TCP_SYN_SENT) return 'none'
   return state === TCP_ESTABLISHED || state === TCP_CLOSE_WAIT ? 'established' : 'transient'
 }
 

@@ -1,11 +1,19 @@
-import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket } from 'node-netfilter-queue'
+import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket, NLMSG_HDRLEN } from 'node-netfilter-queue'
 import type { SocketLookUp } from '../core/answers.js'
-import { type Family, IPPROTO_TCP, IPPROTO_UDP, type SocketState, type Words } from '../core/types.js'
+import {
+  type Caller,
+  type Family,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  type SocketState,
+  type Words,
+} from '../core/types.js'
 import {
   AF_INET,
   AF_INET6,
   connectionOf,
   diagRequest,
+  Figures,
   isListening,
   LookUp,
   OPEN_STATES,
@@ -20,6 +28,8 @@ import { Turns } from './turns.js'
 const FAMILIES = [AF_INET, AF_INET6] as const
 /** The answer to one look-up, attributes that nobody asked for included. */
 const ANSWER_LENGTH = 1024
+/** A connection whose figures change with each look tells nothing. */
+const LOOKS_AT_MOST = 16
 const NO_ADDRESS = new Uint32Array(4)
 
 /** Asks the kernel for the sockets of this network namespace, by sock_diag(7). */
@@ -31,6 +41,8 @@ export class Sockets {
   readonly #question = new LookUp()
   readonly #answer = new Uint8Array(ANSWER_LENGTH)
   readonly #answerView = new DataView(this.#answer.buffer)
+  readonly #figures = new Figures()
+  readonly #before = new Figures()
   /** The kernel runs one dump a socket at a time. */
   readonly #turns = new Turns()
 
@@ -54,7 +66,8 @@ export class Sockets {
         const request = diagRequest(family, IPPROTO_TCP, OPEN_STATES)
         await this.#dumps.request(request, 'listing connections', ({ view, payload, end }) => {
           const connection = connectionOf(view, payload, end)
-          if (connection) found.push(connection)
+          if (connection)
+            found.push(connection.caller === 'unknown' ? this.#lookAgain(connection) : connection)
         })
       }
       return found
@@ -68,7 +81,7 @@ export class Sockets {
    */
   readonly lookUp: SocketLookUp = (family, local, localPort, remote, remotePort, device) => {
     this.#question.set(family, local, localPort, remote, remotePort, device)
-    const state = socketState(this.#answerView, this.#ask())
+    const state = this.#state()
     this.lookups[state]++
     return state
   }
@@ -82,6 +95,35 @@ export class Sockets {
   close(): void {
     this.#dumps.close()
     this.#asked.close()
+  }
+
+  /** What the socket in question is; a socket that has called itself has no client. */
+  #state(): SocketState {
+    const length = this.#ask()
+    const state = socketState(this.#answerView, length)
+    if (state === 'none' || state === 'unknown') return state
+    // Older kernels have no figures: what is connected to a service counts as its client.
+    if (!this.#figures.read(this.#answerView, NLMSG_HDRLEN, length)) return state
+    const caller = this.#caller()
+    return caller === 'this-host' ? 'none' : caller === 'other-end' ? state : 'unknown'
+  }
+
+  #lookAgain(connection: SocketConnection): SocketConnection {
+    const { family, local, localPort, remote, remotePort, device } = connection
+    this.#question.set(family, local, localPort, remote, remotePort, device)
+    const isTold = this.#figures.read(this.#answerView, NLMSG_HDRLEN, this.#ask())
+    return isTold ? { ...connection, caller: this.#caller() } : connection
+  }
+
+  /** Who has called, by the figures that were read last. Those of two looks that are the same are those of one instant. */
+  #caller(): Caller {
+    for (let looks = 1; this.#figures.isMoving; looks++) {
+      this.#before.copy(this.#figures)
+      if (looks === LOOKS_AT_MOST || !this.#figures.read(this.#answerView, NLMSG_HDRLEN, this.#ask()))
+        return 'unknown'
+      if (this.#figures.equals(this.#before)) break
+    }
+    return this.#figures.caller
   }
 
   /** @returns bytes of the answer, 0 where there is none */

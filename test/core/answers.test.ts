@@ -1,5 +1,5 @@
 import t from 'tap'
-import { answersClient as answer, type Inbound, type Sender } from '../../src/core/answers.js'
+import { answersClient as answer, type Inbound, noteCall, type Sender } from '../../src/core/answers.js'
 import { decode, Packet, TCPHDR_ACK, TCPHDR_FIN, TCPHDR_RST, TCPHDR_SYN } from '../../src/core/packet.js'
 import { type Family, IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/types.js'
 import { type Clients, clients, TCP_TIMEOUT, UDP_TIMEOUT } from './clients.js'
@@ -173,4 +173,33 @@ t.test('a client found by its socket counts for the callbacks of its service', a
   t.notOk(host.callbacks.allow(call, KERNEL, host.lookUp, host.now))
   answersClient(ack(), WORKER, host)
   t.ok(host.callbacks.allow(call, KERNEL, host.lookUp, host.now))
+})
+
+t.test(
+  'who has called from the port of a service is answered nothing, whatever its socket shows',
+  async (t) => {
+    for (const isNew of [false, true]) {
+      const host = server()
+      host.socket = 'established'
+      if (isNew) {
+        host.services.tcp[443] = 0
+        host.listening = true
+      }
+      noteCall(ack(TCPHDR_SYN), WORKER, host)
+      host.sessions.seen(...ends(IPPROTO_TCP), host.now)
+      t.notOk(answersClient(ack(), WORKER, host), 'nor what the table believes')
+      t.ok(
+        answersClient(ack(TCPHDR_ACK, { ...PORTS, destinationPort: 51001 }), WORKER, host),
+        'others are clients',
+      )
+    }
+  },
+)
+
+t.test('only calls from such ports are noted', async (t) => {
+  const host = server()
+  for (const flags of [TCPHDR_SYN | TCPHDR_ACK, TCPHDR_ACK, TCPHDR_RST]) noteCall(ack(flags), WORKER, host)
+  noteCall(ack(TCPHDR_SYN, { sourcePort: 40_000, destinationPort: 443 }), WORKER, host)
+  noteCall(datagram(), WORKER, host)
+  t.equal(host.opened.size, 0)
 })

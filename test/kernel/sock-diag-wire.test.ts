@@ -3,9 +3,9 @@ import { HOST_LE, NLMSG_ERROR, NLMSG_HDRLEN } from 'node-netfilter-queue'
 import t from 'tap'
 import { type Family, IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/types.js'
 import {
-  callerOf,
   connectionOf,
   diagRequest,
+  Figures,
   LookUp,
   openPort,
   socketState,
@@ -55,6 +55,7 @@ function diagMessage(family: number, source: readonly number[], destination: rea
   view.setUint16(6, 50_000)
   for (const [i, word] of source.entries()) view.setUint32(8 + i * 4, word)
   for (const [i, word] of destination.entries()) view.setUint32(24 + i * 4, word)
+  view.setUint32(40, 7, HOST_LE)
   return view
 }
 
@@ -85,7 +86,7 @@ t.test('a socket bound to a loopback address has no port for others', async (t) 
 
 t.test('both ends of a connection are read, and IPv4 on an IPv6 socket is IPv4', async (t) => {
   const [here, there] = [0xc6120001, 0xc6120002]
-  const ports = { localPort: 443, remotePort: 50_000, caller: 'unknown' }
+  const ports = { localPort: 443, remotePort: 50_000, device: 7, caller: 'unknown' }
   const ipv4 = {
     family: 4,
     local: Uint32Array.of(here, 0, 0, 0),
@@ -152,7 +153,7 @@ function socketIn(state: number): DataView {
   return view
 }
 
-interface Figures {
+interface Told {
   readonly state: number
   readonly wqueue?: number
   readonly notsent?: number
@@ -162,11 +163,11 @@ interface Figures {
 }
 
 /** struct inet_diag_msg, an attribute of no interest, and INET_DIAG_INFO with `length` bytes of struct tcp_info. */
-function socketWith(figures: Figures, length = 240): DataView {
+function socketWith(told: Told, length = 240): DataView {
   const view = new DataView(new ArrayBuffer(DIAG_MESSAGE + 8 + 4 + length))
   view.setUint8(0, AF_INET)
-  view.setUint8(1, figures.state)
-  view.setUint32(60, figures.wqueue ?? 0, HOST_LE)
+  view.setUint8(1, told.state)
+  view.setUint32(60, told.wqueue ?? 0, HOST_LE)
   view.setUint16(72, 5, HOST_LE)
   view.setUint16(74, 8, HOST_LE)
   view.setUint16(80, 4 + length, HOST_LE)
@@ -174,67 +175,91 @@ function socketWith(figures: Figures, length = 240): DataView {
   const put = (at: number, value = 0) => {
     if (at + 8 <= length) view.setBigUint64(84 + at, BigInt(value), HOST_LE)
   }
-  put(120, figures.acked)
-  put(200, figures.sent)
-  put(208, figures.retrans)
-  if (length >= 148) view.setUint32(84 + 144, figures.notsent ?? 0, HOST_LE)
+  view.setUint8(84, told.state)
+  view.setUint32(84 + 24, (told.wqueue ?? 0) > (told.notsent ?? 0) ? 1 : 0, HOST_LE)
+  put(120, told.acked)
+  put(200, told.sent)
+  put(208, told.retrans)
+  if (length >= 148) view.setUint32(84 + 144, told.notsent ?? 0, HOST_LE)
   return view
 }
 
-const caller = (view: DataView) => callerOf(view, 0, view.byteLength)
+/** Who has called, if these are the figures of one instant; undefined where there are none. */
+function caller(view: DataView, end = view.byteLength): string | undefined {
+  const figures = new Figures()
+  return figures.read(view, 0, end) ? figures.caller : undefined
+}
 
 t.test('the end that called has one byte more acknowledged than it has sent: its SYN', async (t) => {
   const GB = 5_000_000_000
   // ESTABLISHED and CLOSE_WAIT: idle, in the midst of sending, after losses, after more than 32 bits tell.
   for (const state of [1, 8]) {
-    for (const figures of [
+    for (const told of [
       { acked: 0, sent: 0 },
       { acked: 100, sent: 400, wqueue: 700, notsent: 400 },
       { acked: 100, sent: 150, retrans: 50 },
       { acked: GB, sent: GB + 1448, wqueue: 1448 },
     ]) {
-      t.equal(caller(socketWith({ state, ...figures })), 'other-end', JSON.stringify(figures))
-      t.equal(caller(socketWith({ state, ...figures, acked: figures.acked + 1 })), 'this-host')
+      t.equal(caller(socketWith({ state, ...told })), 'other-end', JSON.stringify(told))
+      t.equal(caller(socketWith({ state, ...told, acked: told.acked + 1 })), 'this-host')
       for (const off of [2, 1448])
-        t.equal(caller(socketWith({ state, ...figures, acked: figures.acked + off })), 'unknown', `${off}`)
+        t.equal(caller(socketWith({ state, ...told, acked: told.acked + off })), 'unknown', `${off}`)
+      for (const dropped of [1, 1448])
+        t.equal(caller(socketWith({ state, ...told, sent: told.sent + dropped })), 'other-end', `${dropped}`)
     }
   }
 })
 
-t.test('a FIN counts like a SYN: what it hides is not guessed', async (t) => {
-  // FIN_WAIT2: the FIN was acknowledged.
-  t.equal(caller(socketWith({ state: 5, acked: 101, sent: 100 })), 'other-end')
-  t.equal(caller(socketWith({ state: 5, acked: 102, sent: 100 })), 'this-host')
-  t.equal(caller(socketWith({ state: 5, acked: 100, sent: 100 })), 'unknown')
-  // FIN_WAIT1, LAST_ACK, CLOSING: it may have been sent or not.
-  for (const state of [4, 9, 11]) {
-    t.equal(caller(socketWith({ state, acked: 100, sent: 100 })), 'other-end')
-    t.equal(caller(socketWith({ state, acked: 101, sent: 100 })), 'unknown')
+t.test('a FIN counts like a SYN, from when it has been sent', async (t) => {
+  // FIN_WAIT1, FIN_WAIT2, LAST_ACK, CLOSING: all was sent.
+  for (const state of [4, 5, 9, 11]) {
+    t.equal(caller(socketWith({ state, acked: 101, sent: 100 })), 'other-end')
     t.equal(caller(socketWith({ state, acked: 102, sent: 100 })), 'this-host')
+    t.equal(caller(socketWith({ state, acked: 103, sent: 100 })), 'unknown')
+  }
+  // It is the last of what is not sent.
+  for (const state of [4, 9, 11]) {
+    const told = { state, sent: 100, wqueue: 50, notsent: 50 }
+    t.equal(caller(socketWith({ ...told, acked: 100 })), 'other-end')
+    t.equal(caller(socketWith({ ...told, acked: 101 })), 'this-host')
   }
 })
 
-t.test('who still calls has called; without figures nothing is known', async (t) => {
-  t.equal(caller(new DataView(socketWith({ state: 2 }).buffer, 0, DIAG_MESSAGE)), 'this-host')
-  t.equal(caller(new DataView(socketWith({ state: 1 }).buffer, 0, DIAG_MESSAGE)), 'unknown')
+t.test('without all of the figures nothing is known', async (t) => {
   // Before Linux 4.19 the structure ends behind tcpi_delivered_ce.
-  t.equal(caller(socketWith({ state: 1, acked: 1 }, 200)), 'unknown')
+  t.equal(caller(socketWith({ state: 1, acked: 1 }, 200)), undefined)
   const whole = socketWith({ state: 1, acked: 1 })
-  for (let end = DIAG_MESSAGE; end < whole.byteLength; end++)
-    t.equal(callerOf(whole, 0, end), 'unknown', `${end}`)
+  for (let end = DIAG_MESSAGE; end < whole.byteLength; end++) t.equal(caller(whole, end), undefined, `${end}`)
 })
 
-t.test('a socket that has called itself has no client', async (t) => {
-  const answer = (acked: number) => {
-    const socket = socketWith({ state: 1, acked })
-    const view = new DataView(new ArrayBuffer(NLMSG_HDRLEN + socket.byteLength))
-    new Uint8Array(view.buffer).set(new Uint8Array(socket.buffer), NLMSG_HDRLEN)
-    view.setUint16(4, 20, HOST_LE)
-    return socketState(view, view.byteLength)
+t.test('one look tells who has called unless something is on its way', async (t) => {
+  const told = (view: DataView) => connectionOf(view, 0, view.byteLength)?.caller
+  t.equal(told(socketWith({ state: 1, acked: 1 })), 'this-host')
+  t.equal(told(socketWith({ state: 1, acked: 0 })), 'other-end')
+  t.equal(
+    told(socketWith({ state: 1, acked: 1, sent: 10, wqueue: 10 })),
+    'unknown',
+    'a look at a later instant',
+  )
+  t.equal(told(socketIn(1)), 'unknown', 'no figures')
+  t.equal(told(socketWith({ state: 2 })), 'this-host', 'who still calls has called')
+})
+
+t.test('figures of two looks are the same in all, or not', async (t) => {
+  const told = { state: 1, acked: 10, sent: 30, retrans: 5, wqueue: 20, notsent: 4 }
+  const read = (of: Told) => {
+    const figures = new Figures()
+    figures.read(socketWith(of), 0, socketWith(of).byteLength)
+    return figures
   }
-  t.equal(answer(0), 'established')
-  t.equal(answer(1), 'none')
-  t.equal(answer(2), 'established', 'what does not fit is not held against a client')
+  const copied = new Figures()
+  copied.copy(read(told))
+  t.ok(copied.equals(read(told)))
+  t.equal(copied.caller, read(told).caller)
+  t.ok(copied.isMoving)
+  for (const key of Object.keys(told) as (keyof Told)[])
+    t.notOk(copied.equals(read({ ...told, [key]: told[key] + 1 })), key)
+  t.notOk(copied.equals(read({ ...told, wqueue: 4 })), 'what is on its way')
 })
 
 /** An answer of the kernel: NLMSG_ERROR, with the request behind it. */

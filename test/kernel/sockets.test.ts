@@ -94,3 +94,10 @@ t.test(
     })
   },
 )
+
+t.test('a connection that is never at rest is never taken for one of the other kind', async (t) => {
+  const { client, server, callers } = await report('busy')
+  t.ok(client.includes('none') && !client.includes('established'), `the end that called: ${client}`)
+  t.ok(server.includes('established') && !server.includes('none'), `the end that was called: ${server}`)
+  t.ok(callers.includes('this-host') && !callers.includes('other-end'), `in a list: ${callers}`)
+})

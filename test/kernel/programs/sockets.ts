@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, isIPv6, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { parentPort, Worker } from 'node:worker_threads'
 import { addressText } from '../../../src/core/text.js'
 import type { Connection, SocketState } from '../../../src/core/types.js'
 import type { SocketConnection } from '../../../src/kernel/sock-diag-wire.js'
@@ -170,6 +171,31 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
       onDevice: [ofServer(pair, LO), ofClient(pair, LO)],
       onOtherDevice: [ofServer(pair, 99), ofClient(pair, 99)],
       onAny: [ofServer(pair, 0), ofClient(pair, 0)],
+    }
+  },
+
+  /** Both ends of a connection that is never at rest, each asked for again and again. */
+  async busy() {
+    const worker = new Worker(new URL(import.meta.url), { argv: ['chatter'] })
+    const [pair] = (await once(worker, 'message')) as [Pair]
+    const states = (of: typeof ofServer) => new Set(Array.from({ length: 20_000 }, () => of(pair)))
+    const [client, server] = [states(ofClient), states(ofServer)]
+    const callers = new Set<string>()
+    for (let times = 0; times < 200; times++)
+      for (const { localPort, caller } of await sockets.connections())
+        if (localPort === pair.clientPort) callers.add(caller)
+    await worker.terminate()
+    return { client: [...client], server: [...server], callers: [...callers] }
+  },
+
+  /** The other thread of `busy`: one byte after the other, both ways. */
+  async chatter() {
+    const { host, serverPort, clientPort, client, accepted } = await open(V4)
+    for (const each of [client, accepted]) each.setNoDelay().resume()
+    parentPort!.postMessage({ host, serverPort, clientPort })
+    for (;;) {
+      for (let i = 0; i < 16; i++) for (const each of [client, accepted]) each.write('x')
+      await new Promise(setImmediate)
     }
   },
 
