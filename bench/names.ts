@@ -40,7 +40,7 @@ const WARM_UP_MS = 200
 const A = 1
 const TTL = 30
 const PORT = 80
-const SENDER: Sender = { uid: 0, known: false, device: 0 }
+const SENDER: Sender = { uid: 0, known: false, isReply: false, device: 0 }
 const NOW = Date.now()
 const inbound = clients()
 const packet = Object.assign(new Packet(), {
@@ -122,7 +122,13 @@ function policyOf(names: readonly string[]): Policy {
   ]
   const salt = crypto.getRandomValues(new Uint32Array(1))[0]!
   const rules = specs.map((spec) => compile(spec, salt))
-  return assemble({ mode: 'enforce', canary: undefined, rules, asking: undefined })
+  return assemble({
+    mode: 'enforce',
+    canary: undefined,
+    handedOut: { first: 32768, last: 60999 },
+    rules,
+    asking: undefined,
+  })
 }
 const RESOLVER = prefix([0xc6336402, 0, 0, 0], 4, 32)
 

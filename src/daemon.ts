@@ -6,7 +6,7 @@ import { entriesBySource } from './allowlist.js'
 import { Canary } from './canary.js'
 import type { Config } from './config.js'
 import { CANARY, resolversOf } from './core/policy.js'
-import { namesQueue, type QueueForm } from './core/ruleset.js'
+import { namesQueues, type QueueForm } from './core/ruleset.js'
 import { InboundWatch } from './inbound.js'
 import { readConntrackRoom } from './kernel/conntrack-room.js'
 import { chooseForm, Firewall } from './kernel/firewall.js'
@@ -35,9 +35,9 @@ const BATCH = 64
 /** For so long after a backlog packets are expected to find the queue full. */
 const BUSY_MS = 1000
 const RECEIVE_BUFFER = 8 * 1024 * 1024
-/** Packets to and from resolvers that may wait; more go on unread. */
-const NAMES_QUEUE_LENGTH = 4096
-const NAMES_RECEIVE_BUFFER = 1024 * 1024
+/** Answers of resolvers that may wait; more go on unread. */
+const ANSWERS_AT_MOST = 4096
+const ANSWERS_RECEIVE_BUFFER = 1024 * 1024
 const TICK_MS = 1000
 /** A look after the ruleset waits this long for the end of a burst of changes. */
 const VERIFY_DELAY_MS = 20
@@ -64,7 +64,8 @@ export class Daemon {
   readonly #answers = { learned: 0, held: 0, missed: 0 }
   readonly #resolvers: ResolverWatch
   #queue: Queue | undefined
-  #namesQueue: Queue | undefined
+  #questions: Queue | undefined
+  #answerQueue: Queue | undefined
   #http: Server | undefined
   #control: Server | undefined
 
@@ -125,7 +126,7 @@ export class Daemon {
       mask: config.firewall.mark.mask,
       valve: this.#valve,
       learned: this.#inForce.learned,
-      isTrusted: (uid) => this.#inForce.isTrusted(uid),
+      isTrusted: (uid, packet) => this.#inForce.isTrusted(uid, packet),
       budget: () => {
         const { holdAnswers, holdTime } = this.#inForce.config.dns
         return holdAnswers ? holdTime * 1000 : 0
@@ -215,8 +216,7 @@ export class Daemon {
         if (packets >= Math.min(BATCH, queue.maxLength)) this.#lastFull = performance.now()
       },
     })
-    this.#namesQueue = await this.#openNamesQueue()
-    this.#resolvers.attach(this.#namesQueue)
+    await this.#openNamesQueues()
     this.#http = await this.#serveHttp()
     this.#control = await serveControl(this.#inForce.config.control.socket, () => this.status())
     const untracked = await presentUntracksLoopback()
@@ -231,18 +231,28 @@ export class Daemon {
   }
 
   /** Large packets are shown as those that they will be cut into: each is a message of its own to a resolver. */
-  #openNamesQueue(): Promise<Queue> {
-    return Queue.open({
-      number: namesQueue(this.#inForce.config.queue),
-      maxLength: NAMES_QUEUE_LENGTH,
-      failOpen: true,
+  async #openNamesQueues(): Promise<void> {
+    const { queue } = this.#inForce.config
+    const { questions, answers } = namesQueues(queue)
+    const common = { failOpen: true, batch: 16, onBatch: this.#valve.onBatch }
+    this.#questions = await Queue.open({
+      ...common,
+      number: questions,
+      maxLength: queue.maxLength,
       uidGid: true,
-      batch: 16,
-      receiveBuffer: NAMES_RECEIVE_BUFFER,
-      onPacket: this.#resolvers.onPacket,
-      onError: this.#resolvers.onError,
-      onBatch: this.#valve.onBatch,
+      receiveBuffer: RECEIVE_BUFFER,
+      onPacket: this.#resolvers.onQuestion,
+      onError: this.#valve.onError,
     })
+    this.#answerQueue = await Queue.open({
+      ...common,
+      number: answers,
+      maxLength: ANSWERS_AT_MOST,
+      receiveBuffer: ANSWERS_RECEIVE_BUFFER,
+      onPacket: this.#resolvers.onAnswer,
+      onError: this.#resolvers.onAnswerError,
+    })
+    this.#resolvers.attach(this.#answerQueue)
   }
 
   #startTimers(): void {
@@ -329,8 +339,10 @@ export class Daemon {
       registry: this.#metrics.registry,
       version: VERSION,
       unready: () => [
-        ...(this.#queue && !this.#queue.closed ? [] : ['the queue is not bound']),
-        ...(this.#namesQueue && !this.#namesQueue.closed ? [] : ['the queue for names is not bound']),
+        ...(isOpen(this.#queue) ? [] : ['the queue is not bound']),
+        ...(isOpen(this.#questions) && isOpen(this.#answerQueue)
+          ? []
+          : ['the queues for names are not bound']),
         ...(this.#firewall.present ? [] : ['the firewall rules are not loaded']),
       ],
     })
@@ -370,7 +382,8 @@ export class Daemon {
     this.#periodic.stop()
     await this.#inForce.learned.stop()
     this.#queue?.close()
-    this.#namesQueue?.close()
+    this.#questions?.close()
+    this.#answerQueue?.close()
     this.#inbound.close()
     this.#firewall.close()
     this.#http?.close()
@@ -380,3 +393,5 @@ export class Daemon {
     await this.#blockLog.close()
   }
 }
+
+const isOpen = (queue: Queue | undefined) => queue !== undefined && !queue.closed

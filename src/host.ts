@@ -1,6 +1,7 @@
 /** What this host's own files say: its resolvers, time servers and mirrors. They are read anew when one has changed. */
 import { hostname } from 'node:os'
 import type { Config } from './config.js'
+import { handedOutPorts } from './kernel/services.js'
 import { discover, fingerprint } from './mirrors/discovery/discover.js'
 import type { Discovery } from './mirrors/discovery/found.js'
 import { infrastructureFingerprint, readInfrastructure } from './mirrors/infrastructure.js'
@@ -14,9 +15,9 @@ type Wanted = Pick<Config, 'mirrors'>
 /** `notes` are for the operator. */
 export function readHost({ mirrors: { discover: wanted, root } }: Wanted): Host & Discovery {
   const found = wanted ? discover(root) : NO_MIRRORS
-  return { ...readInfrastructure(), ...found, name: hostname().toLowerCase() }
+  return { ...readInfrastructure(), ...found, name: hostname().toLowerCase(), handedOut: handedOutPorts() }
 }
 
 /** Changes when something that `readHost` reads does. */
 export const hostFingerprint = ({ mirrors: { discover: wanted, root } }: Wanted): string =>
-  `${infrastructureFingerprint()} ${wanted ? fingerprint(root) : ''}`
+  `${Object.values(handedOutPorts())} ${infrastructureFingerprint()} ${wanted ? fingerprint(root) : ''}`

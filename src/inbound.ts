@@ -4,6 +4,7 @@ import type { Config } from './config.js'
 import { PrefixSet } from './core/addresses.js'
 import type { Inbound } from './core/answers.js'
 import { Callbacks } from './core/callbacks.js'
+import type { Marks } from './core/marks.js'
 import type { SocketFacts } from './core/ruleset.js'
 import { SessionTable } from './core/sessions.js'
 import {
@@ -22,7 +23,7 @@ import {
   TCP_CONNTRACK_LAST_ACK,
 } from './kernel/conntrack-wire.js'
 import {
-  firstEphemeralPort,
+  handedOutPorts,
   KernelPorts,
   noServices,
   setServices,
@@ -58,7 +59,7 @@ export class InboundWatch {
   readonly #conntrack: Conntrack
   readonly #opened: Opened
   readonly #firstUnprivileged = unprivilegedPortStart()
-  readonly #kernelPorts = new KernelPorts(firstEphemeralPort())
+  readonly #kernelPorts = new KernelPorts(handedOutPorts().first)
   #listening: ReadonlySet<number> = new Set()
   #local = PrefixSet.empty
   #localText = ''
@@ -155,6 +156,14 @@ export class InboundWatch {
       ({ family, source, destination }) =>
         this.#local.has(family, source) && this.#local.has(family, destination),
     )
+  }
+
+  /**
+   * Connections that were approved so long ago that their generation is about to come round: they are judged again.
+   * @param marks of the generation that comes @throws NetlinkError (rejects)
+   */
+  retire({ mask, approvedNow, approvedOnce }: Marks): Promise<void> {
+    return this.#conntrack.remark({ mask, value: approvedNow }, { mask, value: approvedOnce })
   }
 
   /** Once a second. A new local address means that flows were misjudged: they are read again. */

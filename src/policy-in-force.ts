@@ -1,5 +1,7 @@
 import type { Config } from './config.js'
+import { mayBeHandedOn } from './core/handed-out.js'
 import { marksOf, nextGeneration } from './core/marks.js'
+import type { Packet } from './core/packet.js'
 import { type Policy, tightens } from './core/policy.js'
 import type { Pressure } from './core/pressure.js'
 import type { QueueForm, RulesetOptions } from './core/ruleset.js'
@@ -103,8 +105,9 @@ export class PolicyInForce {
   }
 
   /** Those who update, and those who ask for others: nobody else who may run on this host unwanted. */
-  isTrusted(uid: number): boolean {
+  isTrusted(uid: number, question: Packet): boolean {
     const { mirrors } = this.#config
+    if (mayBeHandedOn(question, uid, this.#host.handedOut)) return false
     return (
       uid === 0 || uid === OWN_UID || mirrors.users.includes(uid) || this.#host.resolverUsers.includes(uid)
     )
@@ -118,6 +121,7 @@ export class PolicyInForce {
   /** Brings the policy into the kernel. @throws CommandError (rejects) */
   async start(): Promise<void> {
     this.#pressure = lookForRoom('none')?.pressure ?? 'none'
+    await this.#options.inbound.retire(this.rules.marks)
     await this.#load(this.#config, this.rules.policy, this.#generation.current)
     this.#isStarted = true
     // Where an earlier run, or the first look-ups, have found services to be.
@@ -207,16 +211,19 @@ export class PolicyInForce {
     const policy = this.#policyOf(config)
     const less = tightens(before.policy, policy)
     const generation = less ? nextGeneration(this.#generation.current) : this.#generation.current
+    const marks = marksOf(config.firewall.mark.mask, generation)
     const force = () => {
       this.#config = config
-      this.rules = { policy, marks: marksOf(config.firewall.mark.mask, generation) }
+      this.rules = { policy, marks }
       onForce?.()
     }
     try {
       const known = this.learned.follow(policy, this.#services(), config.dns)
       if (patience) await known
-      if (less) await this.#options.inbound.findOpened()
-      else force()
+      if (less) {
+        await this.#options.inbound.findOpened()
+        await this.#options.inbound.retire(marks)
+      } else force()
       await this.#load(config, policy, generation)
       if (less) force()
     } catch (error) {

@@ -10,19 +10,16 @@ import { Questions } from './mirrors/questions.js'
 import { Streams } from './mirrors/streams.js'
 import type { Valve } from './valve.js'
 
-// include/uapi/linux/netfilter.h: enum nf_inet_hooks { NF_INET_PRE_ROUTING, _LOCAL_IN, _FORWARD, _LOCAL_OUT, ... }
-const NF_INET_LOCAL_OUT = 3
-
 /** Answers that wait at the same time; each holds room in the queue. */
 const HELD_AT_MOST = 1024
 
 export interface ResolverWatchOptions {
   readonly form: QueueForm
   readonly mask: number
-  readonly valve: Pick<Valve, 'judge' | 'onError' | 'pass' | 'packet' | 'sender'>
+  readonly valve: Pick<Valve, 'judge' | 'pass' | 'packet' | 'sender'>
   readonly learned: Pick<LearnedAddresses, 'isOfInterest' | 'learn'>
   /** Whether a user can be no accomplice of whoever forges answers: those who update, and the host's own resolvers. */
-  readonly isTrusted: (uid: number) => boolean
+  readonly isTrusted: (uid: number, question: Packet) => boolean
   /** Milliseconds that an answer may be held; 0: none is, and nothing is learned from any. */
   readonly budget: () => number
   readonly stats: AnswerStats
@@ -41,7 +38,7 @@ export interface AnswerStats {
 }
 
 /**
- * The queue of what is said to and by the host's resolvers. A question is judged like every packet, and remembered. Its
+ * The queues of what is said to and by the host's resolvers. A question is judged like every packet, and remembered. Its
  * answer is read, and goes on when the addresses in it are allowed: at once, for most. Nothing that comes in is ever lost here.
  */
 export class ResolverWatch {
@@ -59,17 +56,13 @@ export class ResolverWatch {
     this.#pass = options.form === 'xtables' ? NF_REPEAT : NF_ACCEPT
   }
 
-  /** The queue that it is the handler of. */
+  /** The queue of answers. */
   attach(queue: Queue): void {
     this.#queue = queue
   }
 
-  readonly onPacket = (queued: QueuedPacket): Verdict | typeof HELD =>
-    queued.hook === NF_INET_LOCAL_OUT ? this.#onQuestion(queued) : this.#onAnswer(queued)
-
-  /** A question that cannot be judged is blocked, as any packet; an answer goes on. */
-  readonly onError = (error: unknown, queued: QueuedPacket): Verdict => {
-    if (queued.hook === NF_INET_LOCAL_OUT) return this.#options.valve.onError(error, queued)
+  /** An answer that cannot be read goes on. */
+  readonly onAnswerError = (error: unknown, queued: QueuedPacket): Verdict => {
     this.#options.onFault(error)
     queued.mark = this.#unmarked(queued)
     return this.#pass
@@ -85,7 +78,7 @@ export class ResolverWatch {
     for (const release of [...this.#held.values()]) release()
   }
 
-  #onQuestion(queued: QueuedPacket): Verdict {
+  readonly onQuestion = (queued: QueuedPacket): Verdict => {
     const { valve } = this.#options
     const decision = valve.judge(queued, true)
     if (decision.verdict === 'accept') this.#note(valve.packet, valve.sender.uid, Date.now())
@@ -96,13 +89,13 @@ export class ResolverWatch {
     if (this.#options.budget() === 0) return
     const questions =
       questionsOf(packet)?.filter((question) => this.#options.learned.isOfInterest(question)) ?? []
-    const isTrusted = this.#options.isTrusted(uid)
+    const isTrusted = this.#options.isTrusted(uid, packet)
     for (const question of questions) this.#questions.note(packet, question, uid, now, isTrusted)
     if (questions.length > 0 && packet.protocol === IPPROTO_TCP)
       this.#streams.follow(packet, uid, now, isTrusted)
   }
 
-  #onAnswer(queued: QueuedPacket): Verdict | typeof HELD {
+  readonly onAnswer = (queued: QueuedPacket): Verdict | typeof HELD => {
     const packet = this.#packet
     const { id } = queued
     const mark = this.#unmarked(queued)
@@ -128,9 +121,9 @@ export class ResolverWatch {
     const asked = answered && this.#questions.take(packet, answered, Date.now())
     const reading = asked && readAnswer(message, asked.question)
     if (reading === undefined) return undefined
-    const { learned, isTrusted, stats } = this.#options
+    const { learned, stats } = this.#options
     stats.learned++
-    return learned.learn(asked!.question, reading, isTrusted(asked!.uid))
+    return learned.learn(asked!.question, reading, asked!.isTrusted)
   }
 
   #hold(id: number, mark: number, wait: Promise<unknown>): void {

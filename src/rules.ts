@@ -23,6 +23,8 @@ const everywhere: readonly Prefix[] = [
 /** What is known of this host. */
 export interface Host extends Infrastructure {
   readonly name: string
+  /** Ports that the kernel chooses from for sockets that ask for none. */
+  readonly handedOut: PortRange
   readonly mirrors: readonly FoundMirror[]
 }
 
@@ -38,6 +40,7 @@ export function policyOf(config: Config, host: Host, ways: Ways): Policy {
   return assemble({
     mode: config.mode,
     canary: config.canary.target,
+    handedOut: host.handedOut,
     rules: [
       ...infrastructureRules(config, host),
       ...mirrorRules(config),

@@ -38,7 +38,7 @@ export class Valve {
   readonly pass: Verdict
   /** The packet that was judged last, and who has sent it. */
   readonly packet = new Packet()
-  readonly sender: Sender = { uid: -1, known: false, device: 0 }
+  readonly sender: Sender = { uid: -1, known: false, isReply: false, device: 0 }
   #batchStart = 0
 
   /** @param inForce the rules that are in force at the moment */
@@ -65,6 +65,7 @@ export class Valve {
     packet.single = single
     sender.uid = this.#options.users.inside(queued.uid)
     sender.known = (queued.mark & marks.known) !== 0
+    sender.isReply = (queued.mark & marks.reply) !== 0
     sender.device = queued.outDevice
     const malformed = decode(queued.bytes, queued.start, queued.end, queued.length, packet)
     const decision = malformed ? MALFORMED : decide(policy, packet, sender, this.#options.inbound, Date.now())

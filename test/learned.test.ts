@@ -5,6 +5,7 @@ import { assemble, compile, type Policy, type Rule } from '../src/core/policy.js
 import type { HostChanges } from '../src/core/ruleset.js'
 import { LearnedAddresses, type LearnedOptions } from '../src/learned.js'
 import type { Reading } from '../src/mirrors/message.js'
+import { HANDED_OUT } from './core/clients.js'
 import { Clock, settled } from './mirrors/clock.js'
 import { A, asked, questionOf, SRV } from './mirrors/dns.js'
 import { host, hosts, many, textOf } from './mirrors/hosts.js'
@@ -31,7 +32,7 @@ function policyOf(...lists: readonly (readonly string[])[]): Policy {
       domains: list.filter((name) => name.startsWith('*')).map((name) => name.slice(2)),
     }),
   )
-  return assemble({ mode: 'enforce', canary: undefined, rules, asking: undefined })
+  return assemble({ mode: 'enforce', canary: undefined, handedOut: HANDED_OUT, rules, asking: undefined })
 }
 
 /** The service's knowledge, with a kernel, a log and resolvers that are played by the test. */

@@ -8,10 +8,11 @@ import type { FoundMirror } from '../src/mirrors/discovery/found.js'
 import { parseResolvConf, parseTimeServers } from '../src/mirrors/infrastructure.js'
 import { type Host, policyOf, type Ways } from '../src/rules.js'
 import { configOf, loadText } from './config/files.js'
-import { clients } from './core/clients.js'
+import { clients, HANDED_OUT } from './core/clients.js'
 
 const NOTHING: Host = {
   name: 'web1',
+  handedOut: HANDED_OUT,
   resolvers: [],
   searchDomains: [],
   resolverUsers: [],
@@ -54,7 +55,7 @@ function judge(
     tcpFlags: given.udp ? 0 : TCPHDR_SYN,
   })
   packet.destination.set(address.value.words)
-  const sender = { uid: given.uid ?? 0, known: false, device: 0 }
+  const sender = { uid: given.uid ?? 0, known: false, isReply: false, device: 0 }
   return decide(policy, packet, sender, clients(), Date.now()).reason
 }
 

@@ -85,7 +85,7 @@ function kernelSettings(): Settings<Pick<Values, 'firewall' | 'queue'>> {
       first: {
         doc: 'The number of the NFQUEUE; the one behind it is for names',
         default: 100,
-        format: count(0, 65534),
+        format: count(0, 65533),
       },
       count: { doc: 'How many queues, with the numbers that follow', default: 1, format: oneQueue },
       maxLength: { doc: 'Packets that may wait in a queue', default: 16384, format: count(1, 1_048_576) },

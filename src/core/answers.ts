@@ -43,6 +43,8 @@ export interface Sender {
   uid: number
   /** An earlier policy approved this connection. */
   known: boolean
+  /** Connection tracking takes the packet for a reply; told of what goes to resolvers only. */
+  isReply: boolean
   /** Index of the device that the packet leaves by. */
   device: number
 }

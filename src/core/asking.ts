@@ -1,7 +1,7 @@
 /** Which names may be asked for, where names are enforced: a question carries data out as well as a connection does. */
 import { type Packet, TCPHDR_URG } from './packet.js'
-import { type Question, readQueries, readQuery } from './question.js'
-import { IPPROTO_TCP } from './types.js'
+import { isResponse, type Question, readQueries, readQuery } from './question.js'
+import { IPPROTO_TCP, IPPROTO_UDP } from './types.js'
 
 export interface Asking {
   /** In a policy: the names of its rules, and what those lead to. */
@@ -22,6 +22,11 @@ export function questionsOf(packet: Packet): readonly Question[] | undefined {
   if (packet.protocol === IPPROTO_TCP) return readQueries(bytes, payloadOffset, payloadEnd)
   const question = readQuery(bytes, payloadOffset, payloadEnd)
   return question && [question]
+}
+
+/** Whether a packet to a resolver is an answer of a name server on this host: nobody takes such a one for a question. */
+export function answersResolver({ bytes, payloadOffset, payloadEnd, protocol, single }: Packet): boolean {
+  return single && protocol === IPPROTO_UDP && isResponse(bytes, payloadOffset, payloadEnd)
 }
 
 /** Whether all that a packet to a resolver asks may be asked. */

@@ -1,5 +1,7 @@
 /** The rules of the three chains that a packet passes on its way out, and of what lies between them. */
+import { userMatches } from './handed-out.js'
 import type { Marks } from './marks.js'
+import type { Policy } from './policy.js'
 import type { RulesetOptions } from './ruleset-options.js'
 import { FAMILIES } from './types.js'
 import { ENDS, IP, rememberApproved, TO_PORT_53 } from './untracked.js'
@@ -53,14 +55,44 @@ export function toBeJudged(marks: Marks): string[] {
   ]
 }
 
-/** The queue for what is said to and by resolvers: the one behind those for everything else. */
-export const namesQueue = ({ first, count }: RulesetOptions['queue']): number => first + count
+/**
+ * The queues for what is asked of resolvers and for what they answer, behind those for everything else. Two, since a flood
+ * of answers, which anybody may forge, must not keep questions from being read.
+ */
+export const namesQueues = ({ first, count }: RulesetOptions['queue']) => ({
+  questions: first + count,
+  answers: first + count + 1,
+})
 
 /** What goes to a resolver. */
-export const question = (marks: Marks): string[] =>
-  FAMILIES.map(
-    (family) => `${IP[family]} daddr @resolvers${family} ${setMark('meta', marks.mask, asked(marks))} accept`,
-  )
+export const question = FAMILIES.map((family) => `${IP[family]} daddr @resolvers${family} goto to_resolver`)
+
+/** So many questions of one user are read in a second: a flood must not fill the queue. */
+const ASKED = 'limit rate over 500/second burst 100 packets'
+/** Whatever user: a packet may have none. */
+const ANY_USER = 'meta skuid 0-4294967295'
+
+export const ASKERS = 'set askers { type uid; size 4096; flags dynamic, timeout; timeout 1m; }'
+
+/** Those who update, and the host's own resolvers, ask as often as they like. */
+export function toResolver({ asking, handedOut }: Policy): string[] {
+  // Where any name may be asked for, what is more is judged like everything else.
+  const flood = asking === undefined ? 'return' : 'counter name "flooded" drop'
+  const free = asking === undefined ? [] : userMatches(asking.users, handedOut, 'ported')
+  return [
+    ...free.map((who) => `${who} goto ask`),
+    `${ANY_USER} update @askers { meta skuid ${ASKED} } ${flood}`,
+    `${ANY_USER} goto ask`,
+    `${ASKED} ${flood}`,
+    'goto ask',
+  ]
+}
+
+export const ask = (marks: Marks): string[] => [
+  setMark('meta', marks.mask, asked(marks)),
+  `ct direction reply meta mark set meta mark | ${hex(marks.reply)}`,
+  'accept',
+]
 
 /** So many packets from resolvers are read in a second: more are forged, and must not take the service's time. They go on. */
 const READ_A_SECOND = 5000
@@ -71,7 +103,7 @@ export const answer = (marks: Marks, { form, queue }: RulesetOptions): string[] 
   ...FAMILIES.map((family) => {
     const hold =
       form === 'native'
-        ? `queue flags bypass to ${namesQueue(queue)}`
+        ? `queue flags bypass to ${namesQueues(queue).answers}`
         : setMark('meta', marks.mask, asked(marks))
     const limit = `limit rate ${READ_A_SECOND}/second burst ${READ_A_SECOND} packets`
     return `${IP[family]} saddr @resolvers${family} ${limit} ${hold}`
@@ -86,17 +118,26 @@ export function enqueue(marks: Marks, { queue, watchNames }: RulesetOptions): st
     count === 1 ? `flags bypass to ${first}` : `flags bypass,fanout to ${first}-${first + count - 1}`
   const is = (mark: number) => `meta mark & ${hex((marks.stateMask | marks.names) >>> 0)} == ${hex(mark)}`
   return [
-    ...(watchNames ? [`${is(asked(marks))} queue flags bypass to ${namesQueue(queue)}`] : []),
+    ...(watchNames ? [`${is(asked(marks))} queue flags bypass to ${namesQueues(queue).questions}`] : []),
     `${is(marks.judge)} queue ${target}`,
   ]
 }
 
-export function verdict(marks: Marks, block: RulesetOptions['block']): string[] {
+/** Since when the service has judged a question to a resolver: in this set as long as that is a few seconds ago at most. */
+export const JUDGING = 'set judging { type inet_proto; size 16; flags dynamic, timeout; timeout 3s; }'
+
+/** @param isEnforced whether names are */
+export function verdict(marks: Marks, block: RulesetOptions['block'], isEnforced: boolean): string[] {
   const clear = `meta mark set meta mark & ${hex(~marks.mask >>> 0)}`
   const is = (value: number) => `meta mark & ${hex(marks.mask)} == ${hex(value)}`
+  const judged = FAMILIES.map(
+    (family) =>
+      `${TO_PORT_53} ${IP[family]} daddr @resolvers${family} meta mark & ${hex(marks.stateMask)} != ${hex(marks.judge)} update @judging { meta l4proto }`,
+  )
   const refuse = block === 'reject' ? 'reject with icmpx admin-prohibited' : 'drop'
   return [
     `meta mark & ${hex(marks.mask)} == 0x00000000 accept`,
+    ...(isEnforced ? judged : []),
     // Two rules: reading the mark of a connection that is not tracked ends a rule.
     `${is(marks.approvedNow)} ${setMark('ct', marks.mask, marks.approvedNow)}`,
     ...FAMILIES.map((family) => `${is(marks.approvedNow)} ct state untracked ${rememberApproved(family)}`),

@@ -2,7 +2,8 @@
  * The kernel's own copy of the allowlist, for what comes out of the queue unjudged: the service is dead, or its queue is
  * full.
  */
-import type { Policy, RuleSpec } from './policy.js'
+import { type Ported, userMatches } from './handed-out.js'
+import type { Policy, Rule, RuleSpec } from './policy.js'
 import type { RulesetOptions } from './ruleset-options.js'
 import { addressText, prefixText } from './text.js'
 import { FAMILIES, type Family, type Host, type PortRange, type Prefix } from './types.js'
@@ -18,7 +19,12 @@ export function fallbackOf(policy: Policy, options: RulesetOptions, now: number)
   const drop = 'counter name "fallback_drop" drop'
   if (policy.mode === 'observe' || options.fallback === 'open') return { sets: [], fallback: [accept] }
   if (options.fallback === 'closed') return { sets: [], fallback: [drop] }
-  const each = policy.rules.map(({ spec }, index) => fallbackRule(byKernel(spec, policy), index, now))
+  const each = policy.rules.map(({ spec }, index) => fallbackRule(byKernel(spec, policy), policy, index, now))
+  const of = (isWanted: (rule: Rule) => boolean) =>
+    each
+      .filter((_, index) => isWanted(policy.rules[index]!))
+      .flatMap(({ fallback }) => fallback.map((line) => `${line} ${accept}`))
+  const isQuestions = ({ spec }: Rule) => policy.asking !== undefined && spec.reason === 'resolver'
   const answers = [
     ...FAMILIES.map((family) => `${ENDS[family]} @opened${family} ${drop}`),
     `tcp sport @tcp_services ${NOT_A_CALL} ${accept}`,
@@ -26,11 +32,23 @@ export function fallbackOf(policy: Policy, options: RulesetOptions, now: number)
   return {
     sets: each.flatMap((lines) => lines.sets),
     fallback: [
+      ...(policy.asking === undefined ? [] : questions(of(isQuestions), drop)),
       ...answers,
-      ...each.flatMap((lines) => lines.fallback.map((line) => `${line} ${accept}`)),
+      ...of((rule) => !isQuestions(rule)),
       drop,
     ],
   }
+}
+
+/**
+ * Where names are enforced. While the service reads questions, one that comes here is of a flood: nobody reads it. Before
+ * anything that takes it for an answer: a program may listen on the port that it asks from.
+ */
+const questions = (rules: readonly string[], drop: string): string[] => {
+  const toResolver = FAMILIES.map(
+    (family) => `meta l4proto { tcp, udp } th dport 53 ${IP[family]} daddr @resolvers${family} ${drop}`,
+  )
+  return [...toResolver.map((line) => `meta l4proto @judging ${line}`), ...rules, ...toResolver]
 }
 
 /** The kernel cannot read names: where they are enforced, it lets only those ask who look for mirrors. */
@@ -38,15 +56,15 @@ const byKernel = (spec: RuleSpec, { asking }: Policy): RuleSpec =>
   spec.reason === 'resolver' && asking !== undefined ? { ...spec, users: asking.users } : spec
 
 /** One rule of the policy: its address sets, and a match for each of them. */
-function fallbackRule(spec: RuleSpec, index: number, now: number): Lines {
+function fallbackRule(spec: RuleSpec, policy: Policy, index: number, now: number): Lines {
   if (isVoid(spec, now)) return { sets: [], fallback: [] }
   const lines: Lines = { sets: [], fallback: [] }
   const left = spec.expires === undefined ? '' : ` timeout ${spec.expires - now}ms`
   for (const family of FAMILIES) {
-    const matches = matchOf(spec, family)
+    const matches = matchesOf(spec, policy, family)
     const add = (name: string, set: string) => {
       lines.sets.push(set)
-      lines.fallback.push(`${matches} ${IP[family]} daddr @${name}`.trim())
+      for (const match of matches) lines.fallback.push(`${match} ${IP[family]} daddr @${name}`.trim())
     }
     const name = `rule${index}_prefixes${family}`
     if (spec.prefixes.some((prefix) => prefix.family === family))
@@ -104,10 +122,22 @@ export const hostsText = (hosts: readonly Host[], timeout?: number) =>
 export const hostTimeoutOf = ({ expires }: RuleSpec, timeout: number, now: number) =>
   expires === undefined ? timeout : Math.max(1, Math.min(timeout, Math.ceil((expires - now) / 1000)))
 
-/** Everything of a rule but its addresses. */
+/** Everything of a rule but its addresses: whoever fits one of these. */
+function matchesOf(spec: RuleSpec, { handedOut }: Policy, family: Family): string[] {
+  const rest = matchOf(spec, family)
+  if (spec.users === undefined) return [rest]
+  // Whoever must have a certain port has it from its own making.
+  const ported = spec.sourcePort === undefined ? portedOf(spec) : 'portless'
+  return userMatches(spec.users, handedOut, ported).map((who) => `${who} ${rest}`.trim())
+}
+
+function portedOf({ protocol, ports }: RuleSpec): Ported {
+  if (protocol === 'icmp') return 'portless'
+  return protocol === 'any' && ports.length === 0 ? 'any' : 'ported'
+}
+
 function matchOf(spec: RuleSpec, family: Family): string {
   const matches: string[] = []
-  if (spec.users !== undefined) matches.push(`meta skuid { ${spec.users.join(', ')} }`)
   const ported = spec.ports.length > 0 || spec.sourcePort !== undefined
   if (spec.protocol === 'icmp') matches.push(`meta l4proto ${family === 4 ? 'icmp' : 'ipv6-icmp'}`)
   else if (spec.protocol !== 'any') matches.push(`meta l4proto ${spec.protocol}`)

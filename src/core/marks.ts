@@ -13,6 +13,8 @@ const BLOCKED = 3
 const KNOWN = 1
 /** The same bits: it speaks with a resolver. */
 const NAMES = 2
+/** And beside that: connection tracking takes it for a reply. */
+const REPLY = 4
 
 /** Generations run from 1 to 15 and start over; 0 stands for an approval that is not remembered. */
 export const GENERATIONS = 15
@@ -28,6 +30,8 @@ export interface Marks {
   readonly known: number
   /** Set beside `judge` on a packet to or from a resolver, which has a queue of its own. */
   readonly names: number
+  /** Set beside `names` on a packet that connection tracking takes for a reply. */
+  readonly reply: number
   readonly blocked: number
   /** Approved, in any generation: compare under `stateMask`. */
   readonly approved: number
@@ -47,6 +51,7 @@ export function marksOf(mask: number, generation: number): Marks {
     judge: at(JUDGE, 0),
     known: at(0, KNOWN),
     names: at(0, NAMES),
+    reply: at(0, REPLY),
     blocked: at(BLOCKED, 0),
     approved: at(APPROVED, 0),
     approvedOnce: at(APPROVED, ONCE),

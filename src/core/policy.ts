@@ -1,6 +1,7 @@
 import { PrefixSet } from './addresses.js'
 import { answersClient, type Inbound, type Sender } from './answers.js'
-import { type Asking, mayAsk } from './asking.js'
+import { type Asking, answersResolver, mayAsk } from './asking.js'
+import { mayBeHandedOn } from './handed-out.js'
 import { HostSet } from './host-set.js'
 import { NameTable } from './name-table.js'
 import type { Packet } from './packet.js'
@@ -56,7 +57,10 @@ export interface RuleSpec {
   readonly ports: readonly PortRange[]
   /** The source port that the packet must have. */
   readonly sourcePort?: number | undefined
-  /** User ids. A packet without a known user fits only where its connection was approved before. */
+  /**
+   * User ids. A packet without a known user fits only where its connection was approved before; one of root's only from a
+   * port that the kernel chooses, or from `sourcePort`.
+   */
   readonly users?: readonly number[] | undefined
   readonly prefixes: readonly Prefix[]
   /** Host names whose addresses are added as they are learned. */
@@ -93,6 +97,8 @@ export interface Decision {
 export interface Policy {
   readonly mode: 'observe' | 'enforce'
   readonly canary: Endpoint | undefined
+  /** Ports that the kernel chooses from for sockets that ask for none. */
+  readonly handedOut: PortRange
   readonly rules: readonly Rule[]
   /** The rules by their names and domains. */
   readonly names: NameTable<Rule>
@@ -118,6 +124,8 @@ export const CANARY = decision('block', 'canary')
 export const SESSION = decision('accept', 'session')
 /** Accepted, and not remembered: whoever forges SYNs must not fill what remembers. */
 export const HANDSHAKE = decision('accept', 'session', undefined, false)
+/** Not remembered: the next packet may be a question. */
+export const REPLY = decision('accept', 'session', undefined, false)
 export const CALLBACK = decision('accept', 'callback')
 export const NAME_NOT_ALLOWED = decision('block', 'name-not-allowed')
 export const NOT_ALLOWLISTED = decision('block', 'not-allowlisted')
@@ -166,15 +174,17 @@ export function decide(
   now: number,
 ): Decision {
   if (policy.canary !== undefined && isFor(packet, policy.canary)) return CANARY
-  const question = policy.asking && asked(policy.rules, policy.asking, packet, sender, now)
-  if (question !== undefined) return question
+  if (policy.asking !== undefined) {
+    const question = asked(policy, policy.asking, packet, sender, inbound, now)
+    if (question !== undefined) return question
+  }
   const answer = answersClient(packet, sender, inbound)
   if (answer !== 'nothing') return answer === 'answer' ? SESSION : HANDSHAKE
   if (inbound.callbacks.allow(packet, sender, inbound.lookUp, inbound.now)) return CALLBACK
   const { rules } = policy
   for (let i = 0; i < rules.length; i++) {
     const candidate = rules[i]!
-    if (fits(candidate, packet, sender, now)) return candidate.accept
+    if (fits(policy, candidate, packet, sender, now)) return candidate.accept
   }
   return NOT_ALLOWLISTED
 }
@@ -184,16 +194,20 @@ export function decide(
  * can make it a client of this host.
  */
 function asked(
-  rules: readonly Rule[],
+  policy: Policy,
   asking: Asking,
   packet: Packet,
   sender: Sender,
+  inbound: Inbound,
   now: number,
 ): Decision | undefined {
+  const { rules } = policy
   for (let i = 0; i < rules.length; i++) {
     const rule = rules[i]!
-    if (rule.spec.reason === 'resolver' && fits(rule, packet, sender, now))
-      return mayAsk(packet, asking) ? rule.accept : NAME_NOT_ALLOWED
+    if (rule.spec.reason !== 'resolver' || !fits(policy, rule, packet, sender, now)) continue
+    if (!answersResolver(packet)) return mayAsk(packet, asking) ? rule.accept : NAME_NOT_ALLOWED
+    const isWanted = sender.isReply || answersClient(packet, sender, inbound) !== 'nothing'
+    return isWanted ? REPLY : NAME_NOT_ALLOWED
   }
   return undefined
 }
@@ -211,12 +225,13 @@ function isFor(packet: Packet, endpoint: Endpoint): boolean {
   )
 }
 
-function fits({ spec, fixed, hosts, former }: Rule, packet: Packet, sender: Sender, now: number): boolean {
+function fits(policy: Policy, rule: Rule, packet: Packet, sender: Sender, now: number): boolean {
+  const { spec, fixed, hosts, former } = rule
   const { family, destination } = packet
   if (!fitsProtocol(spec.protocol, packet)) return false
   if (spec.ports.length > 0 && !fitsPort(spec.ports, packet)) return false
   if (spec.sourcePort !== undefined && spec.sourcePort !== packet.sourcePort) return false
-  if (spec.users !== undefined && !fitsUser(spec.users, sender)) return false
+  if (spec.users !== undefined && !fitsUser(spec, spec.users, packet, sender, policy.handedOut)) return false
   if (spec.expires !== undefined && spec.expires <= now) return false
   if (fixed.has(family, destination) || hosts.has(family, destination)) return true
   return sender.known && former.has(family, destination)
@@ -233,8 +248,15 @@ function fitsPort(ports: readonly PortRange[], { protocol, destinationPort }: Pa
   return (protocol === IPPROTO_TCP || protocol === IPPROTO_UDP) && fitsPorts(ports, destinationPort)
 }
 
-function fitsUser(users: readonly number[], sender: Sender): boolean {
-  return sender.uid === -1 ? sender.known : users.includes(sender.uid)
+function fitsUser(
+  { sourcePort }: RuleSpec,
+  users: readonly number[],
+  packet: Packet,
+  { uid, known }: Sender,
+  handedOut: PortRange,
+): boolean {
+  if (uid === -1) return known
+  return users.includes(uid) && (sourcePort !== undefined || !mayBeHandedOn(packet, uid, handedOut))
 }
 
 /**

@@ -36,6 +36,10 @@ export function readQuery(bytes: Uint8Array, start: number, end: number): Questi
   return whole ? rest : undefined
 }
 
+/** Whether a message says that it is a response. */
+export const isResponse = (bytes: Uint8Array, start: number, end: number): boolean =>
+  end - start >= HEADER && (word(bytes, start + 2) & QR) !== 0
+
 /** The question that a response repeats; undefined where there is none. */
 export function readAnswered(bytes: Uint8Array, start: number, end: number): Question | undefined {
   if (end - start < HEADER || (word(bytes, start + 2) & (QR | OPCODE)) !== QR) return undefined

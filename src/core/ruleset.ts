@@ -4,7 +4,19 @@
  * the service, `verdict` does what the service said. What comes out of it unjudged, because the service is
  * dead or its queue full, meets `undecided`: the kernel's own copy of the allowlist.
  */
-import { answer, enqueue, judge, LOOPBACK, question, toBeJudged, verdict } from './chains.js'
+import {
+  ASKERS,
+  answer,
+  ask,
+  enqueue,
+  JUDGING,
+  judge,
+  LOOPBACK,
+  question,
+  toBeJudged,
+  toResolver,
+  verdict,
+} from './chains.js'
 import { fallbackOf, hasHostSets, hostSetName, hostsText, hostTimeoutOf, prefixSet } from './fallback.js'
 import { marksOf } from './marks.js'
 import { type Policy, resolversOf } from './policy.js'
@@ -13,7 +25,7 @@ import { addressText } from './text.js'
 import { type Connection, FAMILIES, type Family, type Host } from './types.js'
 import { arrive, leave, noteClient, SOCKET_SETS, UNTRACKED } from './untracked.js'
 
-export { namesQueue } from './chains.js'
+export { namesQueues } from './chains.js'
 export type { QueueForm, RulesetOptions, ServicePorts, SocketFacts } from './ruleset-options.js'
 
 export const TABLE = 'inet checkvalve'
@@ -24,6 +36,7 @@ export const COUNTERS = [
   'approved',
   'blocked',
   'forged',
+  'flooded',
   'fallback_accept',
   'fallback_drop',
 ] as const
@@ -39,19 +52,21 @@ export function render(policy: Policy, options: RulesetOptions, now: number): st
   const parts = [
     COUNTERS.map((name) => `counter ${name} { }`),
     SOCKET_SETS,
-    resolverSets(policy),
+    [...resolverSets(policy), ASKERS, JUDGING],
     ...sets.map((set) => [set]),
     chain('arrive', arrive(options)),
     chain('leave', leave(options.pressure)),
     chain('judge', judge(marks, options, policy.asking !== undefined)),
-    plainChain('question', question(marks)),
+    plainChain('question', question),
+    plainChain('to_resolver', toResolver(policy)),
+    plainChain('ask', ask(marks)),
     plainChain('answer', answer(marks, options)),
     plainChain('loopback', LOOPBACK),
     plainChain('note_client', noteClient(options.udpTimeout)),
     plainChain('untracked', UNTRACKED),
     plainChain('to_be_judged', toBeJudged(marks)),
     ...(options.form === 'native' ? [chain('enqueue', enqueue(marks, options))] : []),
-    chain('verdict', verdict(marks, options.block)),
+    chain('verdict', verdict(marks, options.block, policy.asking !== undefined)),
     plainChain('undecided', fallback),
   ]
   return `table ${TABLE} {\n${parts.map((lines) => lines.map(indent).join('\n')).join('\n\n')}\n}\n`
@@ -193,6 +208,8 @@ const HOOKS: Record<string, string> = {
 const PLAIN_CHAINS = [
   'note_client',
   'question',
+  'to_resolver',
+  'ask',
   'answer',
   'loopback',
   'untracked',

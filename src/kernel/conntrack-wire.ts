@@ -31,8 +31,10 @@ const CTA_TUPLE_ORIG = 1
 const CTA_TUPLE_REPLY = 2
 const CTA_STATUS = 3
 export const CTA_PROTOINFO = 4
+const CTA_MARK = 8
 const CTA_ID = 12
 const CTA_ZONE = 18
+const CTA_MARK_MASK = 21
 const CTA_FILTER = 25
 // enum ctattr_filter; net/netfilter/nf_internals.h: the fields of a tuple to compare, as bits
 const CTA_FILTER_ORIG_FLAGS = 1
@@ -98,15 +100,49 @@ export function dumpRequest(family: number, protocol?: number): Uint8Array {
     .finish()
 }
 
+/** The bits of a mark under a mask. */
+export interface MaskedMark {
+  readonly mask: number
+  readonly value: number
+}
+
+const markAttributes = (message: MessageBuilder, { mask, value }: MaskedMark) =>
+  message.attribute(CTA_MARK, networkOrder(value)).attribute(CTA_MARK_MASK, networkOrder(mask))
+
+/** A request for all connections of a family with this mark. */
+export const markedRequest = (family: number, marked: MaskedMark): Uint8Array =>
+  markAttributes(
+    new MessageBuilder(IPCTNL_MSG_CT_GET, NLM_F_REQUEST | NLM_F_DUMP).nfgenmsg(family, 0),
+    marked,
+  ).finish()
+
+/** A request to give the connection that a listed message tells of another mark; bits outside the mask stay. */
+export function markRequest(view: DataView, payload: number, end: number, marked: MaskedMark): Uint8Array {
+  const request = new MessageBuilder(IPCTNL_MSG_CT_NEW, NLM_F_REQUEST).nfgenmsg(view.getUint8(payload), 0)
+  name(request, view, payload, end)
+  return markAttributes(request, marked).finish()
+}
+
 /** A request to forget the connection that a listed message tells of, and no other in its place. */
 export function deleteRequest(view: DataView, payload: number, end: number): Uint8Array {
   const request = new MessageBuilder(IPCTNL_MSG_CT_DELETE, NLM_F_REQUEST).nfgenmsg(view.getUint8(payload), 0)
+  name(request, view, payload, end)
+  return request.finish()
+}
+
+/** Names in a request the connection that a listed message tells of, and no other in its place. */
+function name(request: MessageBuilder, view: DataView, payload: number, end: number): void {
   eachAttribute(view, payload + NFGENMSG_LEN, end, (type, start, stop) => {
     const value = new Uint8Array(view.buffer, view.byteOffset + start, stop - start)
     if (type === CTA_TUPLE_ORIG) request.attribute(type | NLA_F_NESTED, value)
     else if (type === CTA_ZONE || type === CTA_ID) request.attribute(type, value)
   })
-  return request.finish()
+}
+
+function networkOrder(value: number): Uint8Array {
+  const bytes = new Uint8Array(4)
+  new DataView(bytes.buffer).setUint32(0, value)
+  return bytes
 }
 
 const hostOrder = (value: number) => new Uint8Array(Uint32Array.of(value).buffer)

@@ -4,6 +4,9 @@ import {
   deleteRequest,
   dumpRequest,
   Flow,
+  type MaskedMark,
+  markedRequest,
+  markRequest,
   NFNLGRP_CONNTRACK_DESTROY,
   NFNLGRP_CONNTRACK_NEW,
   NFNLGRP_CONNTRACK_UPDATE,
@@ -96,17 +99,33 @@ export class Conntrack {
     )
   }
 
+  /**
+   * Gives all connections that have one mark another one. @param from, to under the same mask
+   * @throws NetlinkError (rejects)
+   */
+  remark(from: MaskedMark, to: MaskedMark): Promise<void> {
+    return this.#turns.take(() =>
+      this.#list(
+        (family) => markedRequest(family, from),
+        ({ view, payload, end }) => this.#events.send(markRequest(view, payload, end, to)),
+      ),
+    )
+  }
+
   close(): void {
     clearTimeout(this.#resync)
     this.#events.close()
     this.#dumps.close()
   }
 
-  async #dump(protocol: number | undefined, onMessage: (message: Message) => void): Promise<void> {
+  #dump(protocol: number | undefined, onMessage: (message: Message) => void): Promise<void> {
+    return this.#list((family) => dumpRequest(family, protocol), onMessage)
+  }
+
+  async #list(request: (family: number) => Uint8Array, onMessage: (message: Message) => void): Promise<void> {
     for (const family of FAMILIES) {
       for (let tries = DUMPS_AT_MOST; tries > 0; tries--) {
-        const request = dumpRequest(family, protocol)
-        const reply = await this.#dumps.request(request, 'listing connections', onMessage)
+        const reply = await this.#dumps.request(request(family), 'listing connections', onMessage)
         if (!reply.interrupted) break
       }
     }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Service } from '../config.js'
 import type { Services } from '../core/answers.js'
 import type { ServicePorts } from '../core/ruleset.js'
+import type { PortRange } from '../core/types.js'
 
 const PORTS = 65536
 const UNPRIVILEGED_START = '/proc/sys/net/ipv4/ip_unprivileged_port_start'
@@ -43,12 +44,13 @@ const PORT_RANGE = '/proc/sys/net/ipv4/ip_local_port_range'
 /** Any user can make ports listen: so many and no more are passed on. */
 const KERNEL_PORTS = 2048
 
-/** The first of the ports that the kernel hands out to whoever asks for any (ip-sysctl). */
-export function firstEphemeralPort(): number {
+/** The ports that the kernel chooses from for sockets that ask for none (ip-sysctl). */
+export function handedOutPorts(): PortRange {
   try {
-    return Number.parseInt(readFileSync(PORT_RANGE, 'utf8'), 10)
+    const [first = 32768, last = 60999] = readFileSync(PORT_RANGE, 'utf8').trim().split(/\s+/).map(Number)
+    return { first, last }
   } catch {
-    return 32768
+    return { first: 32768, last: 60999 }
   }
 }
 

@@ -3,7 +3,7 @@
  * families, each first in its chain, for the packets that the chains of the table have marked.
  */
 import type { Marks } from '../core/marks.js'
-import { namesQueue, type RulesetOptions } from '../core/ruleset.js'
+import { namesQueues, type RulesetOptions } from '../core/ruleset.js'
 import { CommandError, command } from './command.js'
 
 const PROGRAMS = ['iptables', 'ip6tables'] as const
@@ -25,11 +25,12 @@ export function queueRules(marks: Marks, queue: RulesetOptions['queue']): QueueR
     queue.count === 1
       ? ['--queue-num', String(queue.first)]
       : ['--queue-balance', `${queue.first}:${queue.first + queue.count - 1}`, '--queue-cpu-fanout']
-  const names = of((marks.judge | marks.names) >>> 0, ['--queue-num', String(namesQueue(queue))])
+  const { questions, answers } = namesQueues(queue)
+  const names = (number: number) => of((marks.judge | marks.names) >>> 0, ['--queue-num', String(number)])
   return [
     { place: ['filter', 'OUTPUT'], says: of(marks.judge, all) },
-    { place: ['filter', 'OUTPUT'], says: names },
-    { place: ['mangle', 'PREROUTING'], says: names },
+    { place: ['filter', 'OUTPUT'], says: names(questions) },
+    { place: ['mangle', 'PREROUTING'], says: names(answers) },
   ]
 }
 

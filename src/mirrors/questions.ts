@@ -3,10 +3,11 @@ import type { Packet } from '../core/packet.js'
 import type { Question } from '../core/question.js'
 import { PerUser } from './per-user.js'
 
-/** A question and who has asked it: a user id, or -1 where the kernel names none. */
+/** A question and who has asked it: a user id, or -1 where the kernel names none; and whether that one is trusted. */
 export interface Asked {
   readonly question: Question
   readonly uid: number
+  readonly isTrusted: boolean
 }
 
 const ROOM_A_USER = 512
@@ -24,7 +25,7 @@ export class Questions {
   note(packet: Packet, question: Question, uid: number, now: number, isTrusted = false): void {
     const { family, protocol, source, sourcePort, destination } = packet
     const key = keyOf(family, protocol, destination, source, sourcePort, question)
-    this.#asked.put(uid, key, { question, uid }, now, isTrusted)
+    this.#asked.put(uid, key, { question, uid, isTrusted }, now, isTrusted)
   }
 
   /** Who has asked for what a packet answers; that question is answered now. @param packet comes from the resolver */

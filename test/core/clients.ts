@@ -6,6 +6,8 @@ import type { SocketState } from '../../src/core/types.js'
 
 export const TCP_TIMEOUT = 1000
 export const UDP_TIMEOUT = 10
+/** Linux's default (ip-sysctl). */
+export const HANDED_OUT = { first: 32768, last: 60999 } as const
 
 export interface Clients extends Inbound {
   /** What the kernel says of any socket. */

@@ -2,6 +2,7 @@
 import { assemble, compile, type Policy, type Rule, type RuleSpec } from '../../src/core/policy.js'
 import { type RulesetOptions, render, renderHosts } from '../../src/core/ruleset.js'
 import type { Host, Prefix } from '../../src/core/types.js'
+import { HANDED_OUT } from './clients.js'
 
 export const NOW = Date.UTC(2027, 0, 1)
 
@@ -87,7 +88,7 @@ function policy(
   for (const rule of rules)
     if (rule.spec.names.length + rule.spec.domains.length > 0) for (const host of hosts) rule.hosts.add(host)
   const asking = users && { isAllowed: () => false, reverse: false, search: [], users }
-  return assemble({ mode, canary: undefined, rules, asking })
+  return assemble({ mode, canary: undefined, handedOut: HANDED_OUT, rules, asking })
 }
 
 const OPTIONS: RulesetOptions = {

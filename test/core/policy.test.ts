@@ -20,15 +20,15 @@ import {
   tightens,
 } from '../../src/core/policy.js'
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, type Prefix } from '../../src/core/types.js'
-import { clients } from './clients.js'
+import { clients, HANDED_OUT } from './clients.js'
 import { icmp, ipv4, ipv6, tcp, udp, words } from './packets.js'
 import { framed, query } from './queries.js'
 
 /** Milliseconds since the epoch at which these tests are judged. */
 const NOW = 1_800_000_000_000
-const SOMEONE: Sender = { uid: 33, known: false, device: 0 }
-const NOBODY_KNOWN: Sender = { uid: -1, known: false, device: 0 }
-const NOBODY_APPROVED: Sender = { uid: -1, known: true, device: 0 }
+const SOMEONE: Sender = { uid: 33, known: false, isReply: false, device: 0 }
+const NOBODY_KNOWN: Sender = { uid: -1, known: false, isReply: false, device: 0 }
+const NOBODY_APPROVED: Sender = { uid: -1, known: true, isReply: false, device: 0 }
 
 function prefix(text: string): Prefix {
   const parsed = parsePrefix(text)
@@ -43,7 +43,14 @@ function rule(given: Partial<RuleSpec> = {}) {
 }
 
 function policy(rules: Policy['rules'] = [], given: Partial<Policy> = {}): Policy {
-  return assemble({ mode: 'enforce', canary: undefined, rules, asking: undefined, ...given })
+  return assemble({
+    mode: 'enforce',
+    canary: undefined,
+    handedOut: HANDED_OUT,
+    rules,
+    asking: undefined,
+    ...given,
+  })
 }
 
 function read(bytes: Uint8Array): Packet {
@@ -123,11 +130,11 @@ t.test(
 
 t.test('a rule with users lets just these users pass', async (t) => {
   const rules = [rule({ users: [0, 42] })]
-  t.equal(judge(rules, tcp4(), { uid: 0, known: false, device: 0 }).reason, 'rule')
-  t.equal(judge(rules, tcp4(), { uid: 42, known: false, device: 0 }).reason, 'rule')
-  t.equal(judge(rules, tcp4(), { uid: 33, known: false, device: 0 }), NOT_ALLOWLISTED)
+  t.equal(judge(rules, tcp4(), { uid: 0, known: false, isReply: false, device: 0 }).reason, 'rule')
+  t.equal(judge(rules, tcp4(), { uid: 42, known: false, isReply: false, device: 0 }).reason, 'rule')
+  t.equal(judge(rules, tcp4(), { uid: 33, known: false, isReply: false, device: 0 }), NOT_ALLOWLISTED)
   t.equal(
-    judge(rules, tcp4(), { uid: 33, known: true, device: 0 }),
+    judge(rules, tcp4(), { uid: 33, known: true, isReply: false, device: 0 }),
     NOT_ALLOWLISTED,
     'a known connection changes no user',
   )

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import {
   type HostChanges,
-  namesQueue,
+  namesQueues,
   renderHostChanges,
   renderHosts,
   renderSocketFacts,
@@ -130,9 +130,9 @@ t.test('all that is known of names is loaded with a policy, for the rules that h
   t.same(renderHosts(find('names-unknown').policy, options, NOW), [])
 })
 
-t.test('the queue for names lies behind the others', async (t) => {
-  t.equal(namesQueue({ first: 100, count: 1 }), 101)
-  t.equal(namesQueue({ first: 7, count: 4 }), 11)
+t.test('the queues for names lie behind the others', async (t) => {
+  t.same(namesQueues({ first: 100, count: 1 }), { questions: 101, answers: 102 })
+  t.same(namesQueues({ first: 7, count: 4 }), { questions: 11, answers: 12 })
 })
 
 t.test('each address is in the kernel once, however many names lead to it', async (t) => {

@@ -103,7 +103,7 @@ t.test('whoever asks here, and has an accomplice who forges the answer, opens no
     return void t.comment('left out: a second user (only one user exists in this namespace)')
   const user = 'www-data'
   const [lab] = await asking(t, user, `allow: [{ name: api, to: ['*.example.org'], ports: [80] }]\n`)
-  await send(lab.victims, MIRROR.v4, [response([address(ELSEWHERE)])])
+  await send(lab.mirror, MIRROR.v4, [response([address(ELSEWHERE)])])
   await pause(300)
   t.equal(await opened(lab, user), 'EHOSTUNREACH')
   t.equal(await opened(lab), 'EHOSTUNREACH', 'not for root either')

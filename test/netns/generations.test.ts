@@ -1,0 +1,71 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { createTopology, VICTIM } from '../lab/topology.js'
+import { connect } from '../lab/traffic.js'
+import { eventually, NODE, pause, Service } from './service.js'
+
+const PORT = 7000
+const ALLOW = `allow: [{ name: api, to: [${VICTIM.v4}], ports: [${PORT}] }]\n`
+/** A policy with so many mirrors less than at first. */
+const policy = (less: number, allow = '') => {
+  const mirrors = Array.from({ length: 20 - less }, (_, i) => `192.0.2.${i + 1}`)
+  return `mode: enforce\n${allow}mirrors: { hosts: [${mirrors}] }\n`
+}
+
+/** Says what it hears. */
+const LISTEN = `require('net').createServer((socket) => {
+  socket.on('data', (data) => process.stdout.write(data))
+  socket.on('error', () => {})
+}).listen(${PORT}, () => console.log('listening'))`
+/** TALK EVERY: sends a word when it is connected, and then each so many milliseconds. */
+const TALK = `const socket = require('net').connect({ host: '${VICTIM.v4}', port: ${PORT}, noDelay: true }, () => socket.write('hello\\n'))
+socket.on('error', () => {})
+setInterval(() => socket.write('more\\n'), +process.argv[1])`
+
+t.jobs = 3
+
+for (const [what, every] of [
+  ['was cut off', 100],
+  ['has kept silent', 8000],
+] as const)
+  t.test(
+    `a connection that ${what} is not open again when the generations of marks come round`,
+    async (t) => {
+      await using lab = await createTopology()
+      const heard = lab.victims.spawn([...NODE, '-e', LISTEN])
+      await heard.until(() => heard.stdout.includes('listening') || undefined)
+      const service = await Service.start(lab.web, policy(0, ALLOW))
+      t.teardown(() => service.remove())
+      lab.web.spawn([...NODE, '-e', TALK, String(every)])
+      await eventually('it is connected', async () => heard.stdout.includes('hello'))
+      for (let less = 0; less < 15; less++) {
+        await service.reload(policy(less))
+        // So that what is cut off tries in each of them.
+        if (less === 0) await pause(500)
+      }
+      const before = heard.stdout.length
+      await pause(9000)
+      t.equal(heard.stdout.length, before, 'nothing more has arrived')
+      t.equal((await connect(lab.web, VICTIM.v4, PORT)).outcome, 'EHOSTUNREACH', 'as for a new one')
+    },
+  )
+
+t.test('nor when a start has found them to have come round', async (t) => {
+  await using lab = await createTopology()
+  const heard = lab.victims.spawn([...NODE, '-e', LISTEN])
+  await heard.until(() => heard.stdout.includes('listening') || undefined)
+  const service = await Service.start(lab.web, policy(0, ALLOW))
+  t.teardown(() => service.remove())
+  lab.web.spawn([...NODE, '-e', TALK, '6000'])
+  await eventually('it is connected', async () => heard.stdout.includes('hello'))
+  await service.kill()
+  const kept = join(service.folder, 'state', 'generation')
+  const approvedBy = Number(readFileSync(kept, 'utf8'))
+  writeFileSync(kept, `${approvedBy === 1 ? 15 : approvedBy - 1}`)
+  service.configure(policy(0))
+  await service.launch()
+  t.equal(Number(readFileSync(kept, 'utf8')), approvedBy)
+  await pause(7000)
+  t.notMatch(heard.stdout, 'more')
+})
