@@ -126,6 +126,7 @@ function policyOf(names: readonly string[]): Policy {
     mode: 'enforce',
     canary: undefined,
     handedOut: { first: 32768, last: 60999 },
+    updaters: [],
     rules,
     asking: undefined,
   })

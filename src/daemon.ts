@@ -7,6 +7,7 @@ import { Canary } from './canary.js'
 import type { Config } from './config.js'
 import { CANARY, resolversOf } from './core/policy.js'
 import { namesQueues, type QueueForm } from './core/ruleset.js'
+import { Heartbeat } from './heartbeat.js'
 import { InboundWatch } from './inbound.js'
 import { readConntrackRoom } from './kernel/conntrack-room.js'
 import { chooseForm, Firewall } from './kernel/firewall.js'
@@ -59,6 +60,7 @@ export class Daemon {
   readonly #firewall: Firewall
   readonly #inForce: PolicyInForce
   readonly #canary = new Canary(() => this.#canaryBlocks())
+  readonly #heartbeat = new Heartbeat()
   readonly #metrics: Metrics
   readonly #valve: Valve
   readonly #answers = { learned: 0, held: 0, missed: 0 }
@@ -225,6 +227,7 @@ export class Daemon {
     // Those of the moment before the rules stood.
     await this.#inbound.findOpened()
     await this.#firewall.setFacts(this.#inbound.facts())
+    this.#beat()
     this.#startTimers()
     this.#noteReload(true)
     this.#announce()
@@ -256,6 +259,7 @@ export class Daemon {
   }
 
   #startTimers(): void {
+    this.#periodic.every(TICK_MS, () => this.#beat())
     this.#periodic.every(TICK_MS, () => this.#watchClients())
     this.#periodic.every(TICK_MS, () => this.#inForce.followRoom())
     this.#periodic.every(TICK_MS, () => this.#watchNames())
@@ -265,6 +269,10 @@ export class Daemon {
     this.#periodic.every(WINDOW_MS, () => this.#blockLog.turn())
     const watchdog = Number(process.env.WATCHDOG_USEC ?? 0) / 1000
     if (watchdog > 0) this.#periodic.every(watchdog / 2, () => this.#notify('WATCHDOG=1'))
+  }
+
+  #beat(): void {
+    this.#heartbeat.beat(this.#inForce.rules.policy)
   }
 
   async #watchClients(): Promise<void> {
@@ -303,7 +311,8 @@ export class Daemon {
   #canaryBlocks(): number {
     let packets = 0
     for (const count of this.#counts.counts())
-      if (count.reason === CANARY.reason && count.verdict === 'block') packets += count.packets
+      if (count.reason === CANARY.reason && count.verdict === 'block' && count.protocol === 'tcp')
+        packets += count.packets
     return packets
   }
 
@@ -381,6 +390,7 @@ export class Daemon {
   async #abandon(): Promise<void> {
     this.#periodic.stop()
     await this.#inForce.learned.stop()
+    this.#heartbeat.close()
     this.#queue?.close()
     this.#questions?.close()
     this.#answerQueue?.close()

@@ -13,7 +13,7 @@ import { LearnedAddresses, type LearnedOptions } from './learned.js'
 import { PolicyGeneration } from './policy-generation.js'
 import type { ServiceLog } from './report/service-log.js'
 import { lookForRoom } from './room.js'
-import { OWN_UID, policyOf } from './rules.js'
+import { policyOf } from './rules.js'
 import type { Rules } from './valve.js'
 
 /** Seconds that a learned address outlives the service in the kernel. */
@@ -106,11 +106,8 @@ export class PolicyInForce {
 
   /** Those who update, and those who ask for others: nobody else who may run on this host unwanted. */
   isTrusted(uid: number, question: Packet): boolean {
-    const { mirrors } = this.#config
-    if (mayBeHandedOn(question, uid, this.#host.handedOut)) return false
-    return (
-      uid === 0 || uid === OWN_UID || mirrors.users.includes(uid) || this.#host.resolverUsers.includes(uid)
-    )
+    const { updaters, handedOut } = this.rules.policy
+    return updaters.includes(uid) && !mayBeHandedOn(question, uid, handedOut)
   }
 
   /** Looks names up, or takes what an earlier run knew of them. */

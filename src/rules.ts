@@ -41,6 +41,7 @@ export function policyOf(config: Config, host: Host, ways: Ways): Policy {
     mode: config.mode,
     canary: config.canary.target,
     handedOut: host.handedOut,
+    updaters: [...new Set([OWN_UID, ...config.mirrors.users, ...host.resolverUsers])],
     rules: [
       ...infrastructureRules(config, host),
       ...mirrorRules(config),
@@ -51,11 +52,10 @@ export function policyOf(config: Config, host: Host, ways: Ways): Policy {
   })
 }
 
-const asking = ({ dns, mirrors }: Config, host: Host, { isWayTo }: Ways): Asking => ({
+const asking = ({ dns }: Config, host: Host, { isWayTo }: Ways): Asking => ({
   isAllowed: (name) => name === host.name || isWayTo(name),
   reverse: dns.reverse,
   search: dns.searchDomains ? host.searchDomains : [],
-  users: [...new Set([OWN_UID, ...mirrors.users, ...host.resolverUsers])],
 })
 
 function infrastructureRules({ infrastructure }: Config, host: Infrastructure): RuleSpec[] {

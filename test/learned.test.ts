@@ -32,7 +32,14 @@ function policyOf(...lists: readonly (readonly string[])[]): Policy {
       domains: list.filter((name) => name.startsWith('*')).map((name) => name.slice(2)),
     }),
   )
-  return assemble({ mode: 'enforce', canary: undefined, handedOut: HANDED_OUT, rules, asking: undefined })
+  return assemble({
+    mode: 'enforce',
+    canary: undefined,
+    handedOut: HANDED_OUT,
+    updaters: [],
+    rules,
+    asking: undefined,
+  })
 }
 
 /** The service's knowledge, with a kernel, a log and resolvers that are played by the test. */

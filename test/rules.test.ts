@@ -287,7 +287,7 @@ t.test(
   'without the service, those may ask who update, the host’s own resolvers, and the service that starts',
   async (t) => {
     const host = { ...HOST, resolverUsers: [101, 102] }
-    t.same(policy(t, 'dns: { enforceNames: true }\n', host).asking?.users, [
+    t.same(policy(t, 'dns: { enforceNames: true }\n', host).updaters, [
       ...new Set([process.geteuid!(), 0, 42, 101, 102]),
     ])
   },

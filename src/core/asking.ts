@@ -10,8 +10,6 @@ export interface Asking {
   readonly reverse: boolean
   /** Domains that the host's own resolver appends to a name. */
   readonly search: readonly string[]
-  /** Ids of those who may ask a resolver while the service is silent, for the kernel cannot read names. */
-  readonly users: readonly number[]
 }
 
 const REVERSE = /(?:^|\.)(?:in-addr|ip6)\.arpa$/
@@ -28,6 +26,12 @@ export function questionsOf(packet: Packet): readonly Question[] | undefined {
 export function answersResolver({ bytes, payloadOffset, payloadEnd, protocol, single }: Packet): boolean {
   return single && protocol === IPPROTO_UDP && isResponse(bytes, payloadOffset, payloadEnd)
 }
+
+/** The service itself asks for it, to show that questions are judged (RFC 6761, section 6.4: there is no such name). */
+export const NAMES_CANARY = 'canary.checkvalve.invalid'
+
+export const isNamesCanary = (packet: Packet): boolean =>
+  questionsOf(packet)?.some(({ name }) => name === NAMES_CANARY) ?? false
 
 /** Whether all that a packet to a resolver asks may be asked. */
 export function mayAsk(packet: Packet, asking: Asking): boolean {

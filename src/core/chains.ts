@@ -75,10 +75,10 @@ const ANY_USER = 'meta skuid 0-4294967295'
 export const ASKERS = 'set askers { type uid; size 4096; flags dynamic, timeout; timeout 1m; }'
 
 /** Those who update, and the host's own resolvers, ask as often as they like. */
-export function toResolver({ asking, handedOut }: Policy): string[] {
+export function toResolver({ asking, updaters, handedOut }: Policy): string[] {
   // Where any name may be asked for, what is more is judged like everything else.
   const flood = asking === undefined ? 'return' : 'counter name "flooded" drop'
-  const free = asking === undefined ? [] : userMatches(asking.users, handedOut, 'ported')
+  const free = userMatches(updaters, handedOut, 'ported')
   return [
     ...free.map((who) => `${who} goto ask`),
     `${ANY_USER} update @askers { meta skuid ${ASKED} } ${flood}`,
@@ -123,8 +123,8 @@ export function enqueue(marks: Marks, { queue, watchNames }: RulesetOptions): st
   ]
 }
 
-/** Since when the service has judged a question to a resolver: in this set as long as that is a few seconds ago at most. */
-export const JUDGING = 'set judging { type inet_proto; size 16; flags dynamic, timeout; timeout 3s; }'
+/** Not empty while the service judges what goes to resolvers: it does so each second by itself (src/heartbeat.ts). */
+export const JUDGING = 'set judging { type inet_proto; size 16; flags dynamic, timeout; timeout 5s; }'
 
 /** @param isEnforced whether names are */
 export function verdict(marks: Marks, block: RulesetOptions['block'], isEnforced: boolean): string[] {

@@ -52,8 +52,8 @@ const questions = (rules: readonly string[], drop: string): string[] => {
 }
 
 /** The kernel cannot read names: where they are enforced, it lets only those ask who look for mirrors. */
-const byKernel = (spec: RuleSpec, { asking }: Policy): RuleSpec =>
-  spec.reason === 'resolver' && asking !== undefined ? { ...spec, users: asking.users } : spec
+const byKernel = (spec: RuleSpec, { asking, updaters }: Policy): RuleSpec =>
+  spec.reason === 'resolver' && asking !== undefined ? { ...spec, users: updaters } : spec
 
 /** One rule of the policy: its address sets, and a match for each of them. */
 function fallbackRule(spec: RuleSpec, policy: Policy, index: number, now: number): Lines {

@@ -1,6 +1,6 @@
 import { PrefixSet } from './addresses.js'
 import { answersClient, type Inbound, type Sender } from './answers.js'
-import { type Asking, answersResolver, mayAsk } from './asking.js'
+import { type Asking, answersResolver, isNamesCanary, mayAsk } from './asking.js'
 import { mayBeHandedOn } from './handed-out.js'
 import { HostSet } from './host-set.js'
 import { NameTable } from './name-table.js'
@@ -21,7 +21,7 @@ import {
 /**
  * Why a packet got its verdict; the same word in log, metrics, status and tests:
  * - `malformed`: its headers cannot be read whole
- * - `canary`: the service's own proof that blocking works
+ * - `canary`: the service's own proof that blocking works, by a connection and, where names are enforced, by a name
  * - `session`: it answers an established-inbound session that conntrack does not know
  * - `callback`: it opens a connection back to the client of a service that has such callbacks
  * - `resolver`, `time`, `dhcp`: the host's own infrastructure
@@ -99,6 +99,8 @@ export interface Policy {
   readonly canary: Endpoint | undefined
   /** Ports that the kernel chooses from for sockets that ask for none. */
   readonly handedOut: PortRange
+  /** Ids of those who update, and of the host's own resolvers: they ask on behalf of others, or for what is needed. */
+  readonly updaters: readonly number[]
   readonly rules: readonly Rule[]
   /** The rules by their names and domains. */
   readonly names: NameTable<Rule>
@@ -205,11 +207,16 @@ function asked(
   for (let i = 0; i < rules.length; i++) {
     const rule = rules[i]!
     if (rule.spec.reason !== 'resolver' || !fits(policy, rule, packet, sender, now)) continue
-    if (!answersResolver(packet)) return mayAsk(packet, asking) ? rule.accept : NAME_NOT_ALLOWED
+    if (!answersResolver(packet)) return judgeQuestion(packet, asking, rule)
     const isWanted = sender.isReply || answersClient(packet, sender, inbound) !== 'nothing'
     return isWanted ? REPLY : NAME_NOT_ALLOWED
   }
   return undefined
+}
+
+function judgeQuestion(packet: Packet, asking: Asking, { accept }: Rule): Decision {
+  if (mayAsk(packet, asking)) return accept
+  return isNamesCanary(packet) ? CANARY : NAME_NOT_ALLOWED
 }
 
 function isFor(packet: Packet, endpoint: Endpoint): boolean {

@@ -85,13 +85,13 @@ export function renderUpdate(text: string, form: QueueForm, present: readonly st
     ...PLAIN_CHAINS.map((name) => `  chain ${name} { }`),
     '}',
     ...[...chains, ...PLAIN_CHAINS].map((name) => `flush chain ${TABLE} ${name}`),
-    ...present.filter((name) => !isClients(name)).map((name) => `delete set ${TABLE} ${name}`),
+    ...present.filter((name) => !isKept(name)).map((name) => `delete set ${TABLE} ${name}`),
     text,
   ].join('\n')
 }
 
-/** Whom the kernel itself has seen come in survives a change of the rules. */
-const isClients = (set: string) => set === 'clients4' || set === 'clients6'
+/** What the kernel itself has seen survives a change of the rules. */
+const isKept = (set: string) => set === 'clients4' || set === 'clients6' || set === 'judging'
 
 /** The commands that put elements in the place of those that a set has. */
 const refill = (set: string, elements: readonly (string | number)[]) => [

@@ -19,7 +19,6 @@ const asking = (given: Partial<Asking> = {}): Asking => ({
   isAllowed: (name) => ['a.example.org', 'b.example.org', '_http._tcp.a.example.org'].includes(name),
   reverse: false,
   search: [],
-  users: [],
   ...given,
 })
 

@@ -11,6 +11,7 @@ t.test('the default mask gives the marks that the documentation shows', async (t
     judge: 0x20000000,
     known: 0x01000000,
     names: 0x02000000,
+    reply: 0x04000000,
     blocked: 0x30000000,
     approved: 0x10000000,
     approvedOnce: 0x10000000,

@@ -75,6 +75,8 @@ const RULES = [
   spec({ name: 'expired', prefixes: [v4(192, 0, 2, 200)], expires: NOW }),
   spec({ name: 'ping', protocol: 'icmp', prefixes: [v4(192, 0, 2, 9), v6(0, 9)] }),
   spec({ name: 'all', protocol: 'any', prefixes: [v4(192, 0, 2, 10)] }),
+  spec({ name: 'of-root', protocol: 'any', users: [0], prefixes: [v4(192, 0, 2, 12)] }),
+  spec({ name: 'ping-of-root', protocol: 'icmp', users: [0, 42], prefixes: [v4(192, 0, 2, 13)] }),
   spec({ name: 'nobody', users: [], prefixes: [v4(192, 0, 2, 11)] }),
 ]
 
@@ -87,8 +89,15 @@ function policy(
   const rules = specs.map(compile)
   for (const rule of rules)
     if (rule.spec.names.length + rule.spec.domains.length > 0) for (const host of hosts) rule.hosts.add(host)
-  const asking = users && { isAllowed: () => false, reverse: false, search: [], users }
-  return assemble({ mode, canary: undefined, handedOut: HANDED_OUT, rules, asking })
+  const asking = users && { isAllowed: () => false, reverse: false, search: [] }
+  return assemble({
+    mode,
+    canary: undefined,
+    handedOut: HANDED_OUT,
+    updaters: users ?? [0, 101],
+    rules,
+    asking,
+  })
 }
 
 const OPTIONS: RulesetOptions = {

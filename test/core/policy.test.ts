@@ -15,6 +15,7 @@ import {
   NOT_ALLOWLISTED,
   type Policy,
   REASONS,
+  REPLY,
   type RuleSpec,
   SESSION,
   tightens,
@@ -47,6 +48,7 @@ function policy(rules: Policy['rules'] = [], given: Partial<Policy> = {}): Polic
     mode: 'enforce',
     canary: undefined,
     handedOut: HANDED_OUT,
+    updaters: [],
     rules,
     asking: undefined,
     ...given,
@@ -372,7 +374,7 @@ t.test('a policy finds its rules by their names and by the domains that those li
 })
 
 /** Names of rules may be asked for, and this one besides. */
-const ASKING: Asking = { isAllowed: (name) => name === 'host.example', reverse: false, search: [], users: [] }
+const ASKING: Asking = { isAllowed: (name) => name === 'host.example', reverse: false, search: [] }
 const RESOLVER = { reason: 'resolver', name: 'resolver', ports: [{ first: 53, last: 53 }] } as const
 
 function ask(
@@ -464,6 +466,45 @@ t.test(
     t.equal(judged(Uint8Array.of(0)), 'name-not-allowed')
   },
 )
+
+t.test(
+  'an answer to the resolver is no question; it passes where a question of the resolver was seen',
+  async (t) => {
+    const response = (given: Partial<Sender>, bytes = query('b.example.org', { flags: 0x8180 })) => {
+      const packet = udp4({ sourcePort: 53, destinationPort: 53, payload: bytes })
+      packet.single = true
+      const sender = { ...SOMEONE, ...given }
+      return decide(policy([rule(RESOLVER)], { asking: ASKING }), packet, sender, clients(), NOW)
+    }
+    t.equal(response({ isReply: true }), REPLY)
+    t.match(REPLY, { verdict: 'accept', reason: 'session', remember: false })
+    t.equal(response({}), NAME_NOT_ALLOWED)
+    t.equal(response({ isReply: true }, query('b.example.org')), NAME_NOT_ALLOWED, 'but a question is one')
+    t.equal(response({ isReply: true }, Uint8Array.of(0, 0, 0x80)), NAME_NOT_ALLOWED, 'a header is longer')
+  },
+)
+
+t.test('the name that the service itself asks for is blocked, as its canary', async (t) => {
+  t.equal(ask('canary.checkvalve.invalid'), CANARY)
+  t.equal(ask('a.canary.checkvalve.invalid'), NAME_NOT_ALLOWED)
+  t.equal(ask('canary.checkvalve.invalid', [], {}).reason, 'resolver', 'where any name may be asked for')
+})
+
+t.test('a socket of root counts as such from a port that the kernel chooses', async (t) => {
+  const root = { ...SOMEONE, uid: 0 }
+  const from = (sourcePort: number, given: Partial<RuleSpec> = {}, sender: Sender = root) =>
+    judge([rule({ users: [0, 33], ...given })], tcp4({ sourcePort }), sender).verdict
+  for (const port of [32768, 40000, 60999]) t.equal(from(port), 'accept', `${port}`)
+  for (const port of [1, 443, 32767, 61000]) t.equal(from(port), 'block', `${port}`)
+  t.equal(from(443, { sourcePort: 443 }), 'accept', 'or from one that the rule asks for')
+  t.equal(from(443, {}, SOMEONE), 'accept', 'and others from any: nobody gets a socket of theirs')
+  t.equal(from(443, { users: undefined }), 'accept', 'as where all users may')
+  t.equal(from(443, {}, { ...root, uid: -1, known: true }), 'accept', 'or the connection is known')
+  const datagram = udp4({ sourcePort: 443 })
+  t.equal(judge([rule({ users: [0] })], datagram, root).verdict, 'block', 'UDP, too')
+  const echo = read(ipv4({ destination: '198.51.100.2', protocol: IPPROTO_ICMP }, icmp(8)))
+  t.equal(judge([rule({ users: [0] })], echo, root).verdict, 'accept', 'what has no ports has none')
+})
 
 t.test('IPv4 0.0.0.0/0 and IPv6 ::/0 are different rules', async (t) => {
   const four = rule({ prefixes: [prefix('0.0.0.0/0')] })

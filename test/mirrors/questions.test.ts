@@ -19,7 +19,7 @@ const take = (questions: Questions, way: Way = {}, question: Question = QUESTION
 
 t.test('an answer finds its question, and who has asked it, once', async (t) => {
   const questions = waiting()
-  t.same(take(questions), { question: QUESTION, uid: 42 })
+  t.same(take(questions), { question: QUESTION, uid: 42, isTrusted: false })
   t.equal(take(questions), undefined, 'whoever sends a second answer is not believed')
   t.equal(questions.size, 0)
 })

@@ -35,7 +35,7 @@ const socket = require('net').connect({ host, port: 53, noDelay: true }, async (
 socket.on('error', () => {})
 setTimeout(() => process.exit(), 1500)`
 
-t.jobs = 2
+t.jobs = 3
 
 t.test('no question for a name outside the allowlist arrives at the resolver', async (t) => {
   const lab = await createLab(t)
@@ -185,6 +185,8 @@ t.test('while the service is silent only those who update may ask', async (t) =>
   const service = await guard(t, lab, SETTINGS)
   await service.launch()
   await service.kill()
+  // The kernel waits a little, for it cannot tell a dead service from a full queue.
+  await pause(6000)
   const plan = { count: 1, port: 80, way: 'resolver', timeout: 1000 } as const
   await lookUp(lab.web, { ...plan, name: `root.${TUNNEL}` })
   const asked = () => dns.queries().filter((name) => name.endsWith(TUNNEL))
@@ -194,3 +196,110 @@ t.test('while the service is silent only those who update may ask', async (t) =>
   await lookUp(lab.web, { ...plan, name: `other.${TUNNEL}` }, 'www-data')
   t.same(asked(), [`root.${TUNNEL}`], 'and nobody else')
 })
+
+t.test('nor does a connection from a port that its owner listens on, too', async (t) => {
+  if (!canSwitchUsers())
+    return void t.comment('left out: a second user (only one user exists in this namespace)')
+  const lab = await createLab(t)
+  const dns = await serveDnsmasq(lab.mirror, RECORDS)
+  const service = await guard(t, lab, `${SETTINGS}sessions: { services: [tcp/8080] }\n`)
+  await service.launch()
+  const words = framed(query(`secret.${TUNNEL}`)).toString('hex')
+  const argv = [compile(t, 'call'), 'talk', WEB.mirror.v4, '8080', MIRROR.v4, '53', words]
+  const talker = lab.web.spawn(argv, { user: 'www-data' })
+  await talker.until(() => talker.stdout.includes('connected') || undefined)
+  await pause(500)
+  await service.kill()
+  await pause(4000)
+  t.ok(talker.running, 'it goes on trying')
+  t.same(
+    dns.queries().filter((name) => name.endsWith(TUNNEL)),
+    [],
+  )
+})
+
+/** FLOOD HOST QUERY: 3,000 questions as fast as they go. */
+const FLOOD = `const socket = require('dgram').createSocket('udp4')
+const [host, query] = process.argv.slice(1)
+let left = 3000
+const next = () => (left-- > 0 ? socket.send(Buffer.from(query, 'hex'), 53, host, next) : socket.close())
+socket.on('error', () => {})
+next()`
+
+t.test('a flood of questions opens nothing while the service reads them', async (t) => {
+  const lab = await createLab(t)
+  const dns = await serveDnsmasq(lab.mirror, RECORDS)
+  const service = await guard(
+    t,
+    lab,
+    `${SETTINGS.replace('{ ', '{ resolve: false, ')}queue: { maxLength: 1 }\n`,
+  )
+  await service.launch()
+  // For so long nobody has asked anything.
+  await pause(6000)
+  // Root may ask while the service is silent: so this is the widest way.
+  const flood = [...NODE, '-e', FLOOD, MIRROR.v4, query(`secret.${TUNNEL}`).toString('hex')]
+  // A moment of slowness, so that the queue is full for certain.
+  service.program.kill('SIGSTOP')
+  await lab.web.run(flood)
+  service.program.kill('SIGCONT')
+  const unread = await service.metric('kernel_packets_total', 'fallback_drop')
+  t.ok(unread > 100, `${unread} found the queue full`)
+  await pause(300)
+  t.same(
+    dns.queries().filter((name) => name !== NAME),
+    [],
+  )
+})
+
+t.test('the flood of one user keeps nobody else from asking', async (t) => {
+  if (!canSwitchUsers())
+    return void t.comment('left out: a second user (only one user exists in this namespace)')
+  const lab = await createLab(t)
+  await serveDnsmasq(lab.mirror, RECORDS)
+  const service = await guard(t, lab, SETTINGS)
+  await service.launch()
+  const flood = [...NODE, '-e', FLOOD, MIRROR.v4, query(`secret.${TUNNEL}`).toString('hex')]
+  const floods = Array.from({ length: 3 }, () => lab.web.spawn(flood, { user: 'www-data' }))
+  const plan = { count: 20, port: 80, way: 'getaddrinfo', timeout: 1000, name: NAME } as const
+  t.match(await lookUp(lab.web, plan), { connected: 20 })
+  await Promise.all(floods.map(({ exited }) => exited))
+  const read = await service.metric('packets_total', 'reason="name-not-allowed"')
+  const unread = await service.metric('kernel_packets_total', 'flooded')
+  t.ok(read >= 100 && unread > read, `${read} of them were read, ${unread} were not`)
+})
+
+/** A name server that says everything back. */
+const SERVE = `const socket = require('dgram').createSocket('udp4')
+socket.on('message', (message, { port, address }) => {
+  message[2] |= 0x80
+  socket.send(message, port, address)
+})
+socket.bind(53, () => console.log('listening'))`
+
+t.test(
+  "this host's own name server answers the resolver's host, and nobody speaks to it unasked",
+  async (t) => {
+    const lab = await createLab(t)
+    const service = await guard(t, lab, SETTINGS.replace('{ ', '{ resolve: false, '))
+    const server = lab.web.spawn([...NODE, '-e', SERVE])
+    await server.until(() => server.stdout || undefined)
+    await service.launch()
+    const messages = Array.from({ length: 20 }, (_, id) => query('www.example.org', id).toString('hex'))
+    const ask = datagrams(lab.mirror, {
+      ...{ from: MIRROR.v4, port: 53, to: WEB.mirror.v4, toPort: 53, messages, wait: 1000 },
+    })
+    await ask.exited
+    t.equal(ask.results.filter((each) => 'data' in each).length, 20)
+
+    const heard = datagrams(lab.mirror, {
+      ...{ from: MIRROR.v4, port: 53, to: '127.0.0.1', toPort: 9, messages: [], wait: 2000 },
+    })
+    await heard.result('sent')
+    const response = query(`secret.${TUNNEL}`)
+    response[2]! |= 0x80
+    await lab.web.run([...NODE, '-e', ASK, MIRROR.v4, response.toString('hex')])
+    await heard.exited
+    t.equal(heard.results.filter((each) => 'data' in each).length, 0)
+  },
+)

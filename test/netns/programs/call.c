@@ -4,6 +4,7 @@
  *   call raw LOCAL PORT REMOTE PORT FLAGS   one TCP header by a raw socket, FLAGS as in its byte 13
  *   call reuse LOCAL PORT REMOTE PORT       listens on PORT, and calls from the same port (SO_REUSEPORT)
  *   call later LOCAL PORT REMOTE PORT       calls, prints what is said to it, and listens on PORT once it is told to (SIGUSR1)
+ *   call talk LOCAL PORT REMOTE PORT HEX    listens on PORT, calls from it, prints "connected", and says HEX ten times a second
  *   call ping LOCAL 0 REMOTE 0              asks for an echo, and waits for it for a second
  *
  * Exit status 0: sent, or connected, or answered. 1: not.
@@ -12,6 +13,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -46,6 +48,20 @@ static int reuse(struct addrinfo *local, struct addrinfo *remote) {
   setsockopt(caller, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   select(0, NULL, NULL, NULL, &known); /* until the guard has seen that the port serves clients */
   return connect(caller, remote->ai_addr, remote->ai_addrlen) == 0 ? 0 : 1;
+}
+
+static int talk(struct addrinfo *local, struct addrinfo *remote, const char *hex) {
+  unsigned char word[512];
+  int length = 0, service = bound(local), caller = bound(local);
+  for (; hex[0] && hex[1] && length < (int)sizeof word; hex += 2) sscanf(hex, "%2hhx", &word[length++]);
+  if (service < 0 || listen(service, 8) != 0 || caller < 0) return 2;
+  if (connect(caller, remote->ai_addr, remote->ai_addrlen) != 0) return 1;
+  write(1, "connected\n", 10);
+  for (int times = 0; times < 100; times++) {
+    send(caller, word, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    usleep(100000);
+  }
+  return 0;
 }
 
 static struct addrinfo *own;
@@ -89,5 +105,6 @@ int main(int argc, char **argv) {
   if (strcmp(argv[1], "reuse") == 0) return reuse(local, remote);
   if (strcmp(argv[1], "ping") == 0) return ping(remote);
   if (strcmp(argv[1], "later") == 0) return later(local, remote);
+  if (strcmp(argv[1], "talk") == 0) return argc == 7 ? talk(local, remote, argv[6]) : 2;
   return argc == 7 ? raw(local, remote, atoi(argv[3]), atoi(argv[5]), (int)strtol(argv[6], NULL, 0)) : 2;
 }
