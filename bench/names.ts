@@ -10,7 +10,7 @@ import type { Sender } from '../src/core/answers.js'
 import { Packet, TCPHDR_SYN } from '../src/core/packet.js'
 import { assemble, compile, decide, type Policy, type RuleSpec } from '../src/core/policy.js'
 import { type Family, type Host, IPPROTO_TCP, type Prefix } from '../src/core/types.js'
-import { LearnedAddresses, type LearnedOptions } from '../src/learned.js'
+import { type Asker, LearnedAddresses, type LearnedOptions } from '../src/learned.js'
 import { clients } from '../test/core/clients.js'
 import { median } from './lib.js'
 
@@ -40,6 +40,7 @@ const WARM_UP_MS = 200
 const A = 1
 const TTL = 30
 const PORT = 80
+const ROOT: Asker = { uid: 0, trusted: true }
 const SENDER: Sender = { uid: 0, known: false, isReply: false, device: 0 }
 const NOW = Date.now()
 const inbound = clients()
@@ -102,7 +103,7 @@ const WORKS: readonly Work[] = [
 ]
 
 function learn(learned: LearnedAddresses, name: string, hosts: readonly Host[]): void {
-  learned.learn({ id: 0, name, type: A }, { hosts, targets: [], aliases: [], ttl: TTL }, true)
+  learned.learn({ id: 0, name, type: A }, { hosts, targets: [], aliases: [], ttl: TTL }, ROOT)
 }
 
 const prefix = (words: readonly number[], family: Family, length: number): Prefix => ({

@@ -5,21 +5,25 @@ import type { Host } from './core/types.js'
 import type { Firewall } from './kernel/firewall.js'
 import { HostChangeQueue } from './kernel/host-changes.js'
 import { Aliases } from './mirrors/aliases.js'
-import { AddressBook, type Entry, type Standing } from './mirrors/book.js'
+import { AddressBook } from './mirrors/book.js'
 import { Failures } from './mirrors/failures.js'
 import { type Addresses, lookup, lookupService, type ServiceTargets } from './mirrors/lookup.js'
 import type { Reading, Target } from './mirrors/message.js'
 import { NameWatcher } from './mirrors/names.js'
+import type { Entry, Standing } from './mirrors/page.js'
 import { ServiceTable } from './mirrors/services.js'
 import { readState } from './mirrors/state.js'
 import { StateKeeper } from './mirrors/state-keeper.js'
 import type { Metrics } from './report/metrics.js'
 import type { ServiceLog } from './report/service-log.js'
+import { OWN_UID } from './rules.js'
 
 /** New names are waited for only this long. */
 const FIRST_ANSWERS_MS = 3000
 /** Confirmations of answers to users who are not trusted, at the same time. */
 const CONFIRMATIONS_AT_ONCE = 32
+/** Of them, those for one user. */
+const CONFIRMATIONS_A_USER = 8
 
 /** What of the configuration may change by a reload. */
 export interface LearnedSettings {
@@ -27,6 +31,20 @@ export interface LearnedSettings {
   readonly resolve: boolean
   /** Seconds. */
   readonly grace: number
+}
+
+/** Who has asked a resolver. */
+export interface Asker {
+  /** A user id, or -1 where the kernel names none. */
+  readonly uid: number
+  /** Whether that user cannot be an accomplice of whoever forges answers. */
+  readonly trusted: boolean
+}
+
+interface Confirmation {
+  readonly uid: number
+  /** Settles when it is over, well or not. */
+  readonly end: Promise<void>
 }
 
 export interface LearnedOptions {
@@ -40,6 +58,8 @@ export interface LearnedOptions {
   readonly onTargets: () => Promise<void>
   /** Seconds that an address stays in the kernel by itself. */
   readonly hostTimeout: number
+  /** The user that the service looks names up as. */
+  readonly ownUid?: number
 }
 
 /** The addresses of allowed names: learned, put into policies and kernel, and kept for the next start. */
@@ -53,7 +73,7 @@ export class LearnedAddresses {
   readonly #aliases = new Aliases()
   readonly #failures = new Failures()
   readonly #keeper: StateKeeper
-  readonly #confirming = new Map<string, Promise<void>>()
+  readonly #confirming = new Map<string, Confirmation>()
   /** The policy in force, and one that is about to be. */
   #policies: readonly Policy[] = []
   #settings: LearnedSettings = { resolve: true, grace: 0 }
@@ -73,7 +93,7 @@ export class LearnedAddresses {
       ttlOf: ({ ttl }) => ttl,
       onAnswer: (name, answer) => {
         metrics.mirrorSuccess.setToCurrentTime()
-        for (const each of this.#namesFor(name)) this.#learnFor(each, answer)
+        for (const each of this.#namesFor(name)) this.#learnFor(each, answer, true)
       },
       onFailure: (name, error) => this.#onFailure(name, error as Error),
     })
@@ -162,13 +182,13 @@ export class LearnedAddresses {
 
   /**
    * Takes an answer of a resolver that is on its way to the program that has asked.
-   * @param trusted whether that program cannot be an accomplice of whoever forges answers
    * @returns what the answer should wait for, if for anything
    */
-  learn({ name }: Question, reading: Reading, trusted: boolean): Promise<void> | undefined {
+  learn({ name }: Question, reading: Reading, { uid, trusted }: Asker): Promise<void> | undefined {
     if (reading.targets.length > 0) return trusted ? this.#learnTargets(name, reading) : undefined
-    const confirmed = trusted ? undefined : this.#confirm(name, reading)
-    if (trusted) for (const each of this.#namesFor(name)) this.#learnFor(each, reading)
+    const confirmed = trusted ? undefined : this.#confirm(name, reading, uid)
+    const isForItself = !this.#isConfirmation(name, uid)
+    if (trusted) for (const each of this.#namesFor(name)) this.#learnFor(each, reading, isForItself)
     return confirmed ? confirmed.then(() => this.#intoKernel()) : this.#intoKernel()
   }
 
@@ -220,9 +240,10 @@ export class LearnedAddresses {
     return [...all].filter((each) => this.#policies.some((policy) => policy.names.has(each)))
   }
 
-  #learnFor(name: string, answer: Addresses & Partial<Reading>): void {
+  /** @param isTrusted whether the one who wanted to know is */
+  #learnFor(name: string, answer: Addresses & Partial<Reading>, isTrusted: boolean): void {
     const now = Date.now()
-    this.#book.learn(name, answer, now)
+    this.#book.learn(name, answer, now, isTrusted)
     const expires = now + (answer.ttl + this.#settings.grace) * 1000
     for (const alias of answer.aliases ?? []) this.#aliases.note(alias, name, expires)
   }
@@ -238,20 +259,49 @@ export class LearnedAddresses {
    * Whoever has asked may tell an accomplice outside the port and the number of the question, and that one forges an
    * answer. So the service asks as well, by a port and a number that nobody knows, and believes what it hears itself.
    */
-  #confirm(name: string, reading: Reading): Promise<void> | undefined {
+  #confirm(name: string, reading: Reading, uid: number): Promise<void> | undefined {
     const now = Date.now()
-    const unknown = this.#namesFor(name).filter((each) => !this.#book.knows(each, reading, now))
+    const unknown = this.#namesFor(name).filter(
+      (each) => this.#serves(each, uid) && !this.#book.knows(each, reading, now),
+    )
     if (unknown.length === 0) return undefined
-    return Promise.all(unknown.map((each) => this.#askOnce(each))).then(() => {})
+    return Promise.all(unknown.map((each) => this.#askOnce(each, uid))).then(() => {})
   }
 
-  #askOnce(name: string): Promise<void> {
+  /** Whether some rule has this name for a user: to anybody else its addresses are of no use. */
+  #serves(name: string, uid: number): boolean {
+    return this.#policies.some((policy) =>
+      policy.names.find(name).some(({ spec }) => spec.users === undefined || spec.users.includes(uid)),
+    )
+  }
+
+  #askOnce(name: string, uid: number): Promise<void> {
     const asking = this.#confirming.get(name)
-    if (asking !== undefined) return asking
-    if (this.#confirming.size >= CONFIRMATIONS_AT_ONCE) return Promise.resolve()
-    const asked = this.#names.ask(name).finally(() => this.#confirming.delete(name))
-    this.#confirming.set(name, asked)
-    return asked
+    if (asking !== undefined) return asking.end
+    const own = [...this.#confirming.values()].filter((each) => each.uid === uid)
+    if (this.#confirming.size >= CONFIRMATIONS_AT_ONCE || own.length >= CONFIRMATIONS_A_USER)
+      return Promise.resolve()
+    const heard = (answer: Addresses) => this.#onConfirmed(name, uid, answer)
+    const end = lookup(name)
+      .then(heard, () => {})
+      .finally(() => this.#confirming.delete(name))
+    this.#confirming.set(name, { uid, end })
+    return end
+  }
+
+  #onConfirmed(name: string, uid: number, answer: Addresses): void {
+    this.#options.metrics.mirrorSuccess.setToCurrentTime()
+    if (this.#serves(name, uid)) this.#learnFor(name, answer, false)
+  }
+
+  /**
+   * The service is trusted, but those for whom it confirms are not. A service that runs as root cannot tell its own questions
+   * from others of root, but for those that are under way.
+   */
+  #isConfirmation(name: string, uid: number): boolean {
+    const { ownUid = OWN_UID } = this.#options
+    if (uid !== ownUid) return false
+    return this.#confirming.has(name) || (ownUid !== 0 && !this.#names.has(name))
   }
 
   #onChange(name: string, host: Host, was: Standing | undefined, is: Standing | undefined): void {

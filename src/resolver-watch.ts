@@ -123,7 +123,8 @@ export class ResolverWatch {
     if (reading === undefined) return undefined
     const { learned, stats } = this.#options
     stats.learned++
-    return learned.learn(asked!.question, reading, asked!.isTrusted)
+    const { question, uid, isTrusted: trusted } = asked!
+    return learned.learn(question, reading, { uid, trusted })
   }
 
   #hold(id: number, mark: number, wait: Promise<unknown>): void {

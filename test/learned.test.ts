@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { assemble, compile, type Policy, type Rule } from '../src/core/policy.js'
 import type { HostChanges } from '../src/core/ruleset.js'
-import { LearnedAddresses, type LearnedOptions } from '../src/learned.js'
+import { type Asker, LearnedAddresses, type LearnedOptions } from '../src/learned.js'
 import type { Reading } from '../src/mirrors/message.js'
 import { HANDED_OUT } from './core/clients.js'
 import { Clock, settled } from './mirrors/clock.js'
@@ -20,13 +20,18 @@ const SETTINGS = { resolve: true, grace: 300 }
 const HOST_TIMEOUT = 86_400
 
 /** A policy of one rule for each list of names; `*.example.org` stands for all below. */
-function policyOf(...lists: readonly (readonly string[])[]): Policy {
-  const rules = lists.map((list, i) =>
+const policyOf = (...lists: readonly (readonly string[])[]): Policy =>
+  policyFor(...lists.map((list) => ({ list })))
+
+/** The same, each for its users. */
+function policyFor(...rulesFor: readonly { list: readonly string[]; users?: readonly number[] }[]): Policy {
+  const rules = rulesFor.map(({ list, users }, i) =>
     compile({
       reason: 'mirror',
       name: `rule ${i}`,
       protocol: 'tcp',
       ports: [],
+      users,
       prefixes: [],
       names: list.filter((name) => !name.startsWith('*')),
       domains: list.filter((name) => name.startsWith('*')).map((name) => name.slice(2)),
@@ -100,9 +105,14 @@ const reading = (texts: readonly string[], more: Partial<Reading> = {}): Reading
   ...more,
 })
 
+const ROOT: Asker = { uid: 0, trusted: true }
+const WWW_DATA: Asker = { uid: 33, trusted: false }
+
 /** An answer to one who updates, or to anybody else. */
 const hear = (its: Learning, name: string, what: Reading, trusted = true) =>
-  its.learned.learn(questionOf(asked(name, A)), what, trusted)
+  hearAs(its, trusted ? ROOT : WWW_DATA, name, what)
+const hearAs = (its: Learning, asker: Asker, name: string, what: Reading) =>
+  its.learned.learn(questionOf(asked(name, A)), what, asker)
 
 const hostsOf = ({ rules }: Policy, rule = 0) => [...rules[rule]!.hosts].map(textOf).toSorted()
 const formerOf = ({ rules }: Policy, rule = 0) => [...rules[rule]!.former].map(textOf).toSorted()
@@ -542,7 +552,8 @@ t.test(
     its.zone.delay = () => gate
     for (let i = 0; i < 100; i++) hear(its, NAME, reading([`198.51.100.${i}`]), false)
     t.equal(its.zone.asked.length, 2)
-    for (let i = 0; i < 100; i++) hear(its, `n${i}.example.org`, reading(['198.51.100.66']), false)
+    for (let uid = 1000; uid < 1100; uid++)
+      hearAs(its, { uid, trusted: false }, `n${uid}.example.org`, reading(['198.51.100.66']))
     t.equal(its.zone.asked.length, 64)
     let over = false
     hear(its, 'more.example.org', reading(['198.51.100.66']), false)?.then(() => {
@@ -557,6 +568,143 @@ t.test(
     t.same(its.learned.known, [NAME], 'and then there is room again')
   },
 )
+
+t.test('one user has eight such questions at a time, and leaves the others to others', async (t) => {
+  const its = learning(t)
+  await its.learned.start(policyOf(['*.example.org']), [], SETTINGS)
+  its.zone.delay = () => new Promise(() => {})
+  for (const [uid, expected] of [
+    [33, 8],
+    [34, 16],
+    [-1, 24],
+  ] as const) {
+    for (let i = 0; i < 100; i++)
+      hearAs(its, { uid, trusted: false }, `n${uid}-${i}.example.org`, reading(['198.51.100.66']))
+    t.equal(its.zone.asked.length / 2, expected)
+  }
+})
+
+t.test('what no rule allows to a user he neither teaches nor has looked up: mirrors, for one', async (t) => {
+  const its = learning(t)
+  const policy = policyFor(
+    { list: [NAME], users: [0] },
+    { list: ['*.example.com'], users: [0, 1001] },
+    { list: ['www.example.com'], users: [33] },
+  )
+  its.zone.set(NAME, ['198.51.100.1'])
+  await its.learned.start(policy, [], SETTINGS)
+  hear(its, NAME, reading(['198.51.100.1'], { aliases: ['cdn.example.net'] }))
+  const before = its.zone.asked.length
+  const everything = [NAME, 'cdn.example.net', 'a.example.com']
+  for (const name of everything) {
+    t.equal(hear(its, name, reading(['198.51.100.2']), false), undefined, name)
+    t.equal(hearAs(its, { uid: -1, trusted: false }, name, reading(['198.51.100.2'])), undefined, name)
+  }
+  t.equal(its.zone.asked.length, before)
+  its.zone.set('www.example.com', ['198.51.100.3'])
+  its.zone.set('a.example.com', ['198.51.100.4'])
+  await hear(its, 'www.example.com', reading(['198.51.100.3']), false)
+  await hearAs(its, { uid: 1001, trusted: false }, 'a.example.com', reading(['198.51.100.4']))
+  t.same(
+    [0, 1, 2].map((rule) => hostsOf(policy, rule)),
+    [['198.51.100.1'], ['198.51.100.3', '198.51.100.4'], ['198.51.100.3']],
+    'what some rule allows, he does',
+  )
+})
+
+t.test('an alias that leads from his name is asked for, and teaches that name alone', async (t) => {
+  const its = learning(t)
+  const policy = policyFor({ list: [NAME], users: [0] }, { list: [OTHER], users: [33] })
+  await its.learned.start(policy, [], SETTINGS)
+  for (const name of [NAME, OTHER]) hear(its, name, reading([], { aliases: ['cdn.example.net'] }))
+  its.zone.set(OTHER, ['198.51.100.1'])
+  its.zone.set(NAME, ['198.51.100.1'])
+  await hear(its, 'cdn.example.net', reading(['198.51.100.1']), false)
+  t.same([hostsOf(policy, 0), hostsOf(policy, 1)], [[], ['198.51.100.1']])
+})
+
+t.test('a rule that goes while the service asks is none any more', async (t) => {
+  const its = learning(t)
+  await its.learned.start(policyOf(['*.example.org']), [], SETTINGS)
+  its.zone.set(NAME, ['198.51.100.1'])
+  const confirmed = hear(its, NAME, reading(['198.51.100.1']), false)
+  const after = policyFor({ list: ['*.example.org'], users: [0] })
+  its.learned.follow(after, [], { ...SETTINGS, resolve: false })
+  its.learned.settle(after)
+  await confirmed
+  t.same(its.learned.known, [])
+})
+
+/** A user without trust asks for many names, each once, and the resolver has this to say of all of them. */
+async function flood(its: Learning, names: readonly string[], texts: (i: number) => string[]) {
+  for (const [i, name] of names.entries()) {
+    its.zone.set(name, texts(i))
+    await hear(its, name, reading(texts(i)), false)
+  }
+}
+
+t.test('whoever is not trusted pushes out nothing that those who are have learned', async (t) => {
+  const its = learning(t)
+  const policy = policyOf(['*.example.org'], [NAME])
+  its.zone.set(NAME, many(64, 5000))
+  await its.learned.start(policy, [], SETTINGS)
+  hear(its, OTHER, reading(many(64, 6000)))
+  const before = hostsOf(policy)
+  const turns = Array.from({ length: 60 })
+  await flood(its, turns.fill(NAME) as string[], (i) => many(16, i * 16))
+  await flood(its, turns.fill(OTHER) as string[], (i) => many(16, i * 16))
+  const names = Array.from({ length: 1500 }, (_, i) => `n${i}.example.org`)
+  await flood(its, names, (i) => many(16, 1000 + i))
+  const after = new Set(hostsOf(policy))
+  t.ok(before.length === 128 && before.every((text) => after.has(text)))
+  t.ok(its.learned.known.length <= 2 + 256, `${its.learned.known.length} names`)
+})
+
+t.test('nor by what the service hears when it asks for him', async (t) => {
+  const its = learning(t, { ownUid: 990 })
+  await its.learned.start(policyOf(['*.example.org'], [NAME]), [], SETTINGS)
+  const own: Asker = { uid: 990, trusted: true }
+  hear(its, OTHER, reading(['198.51.100.1']))
+  for (let i = 0; i < 17_000; i++) hearAs(its, own, `n${i}.example.org`, reading(many(1, i)))
+  t.ok(its.learned.known.length <= 1 + 1024, `${its.learned.known.length} names`)
+  t.equal(its.learned.current(OTHER).length, 1)
+  hearAs(its, own, OTHER, reading([], { aliases: ['cdn.example.net'] }))
+  t.equal(its.learned.isWayTo('cdn.example.net'), true, 'which tells the way')
+  for (let turn = 0; turn < 4; turn++) hearAs(its, own, NAME, reading(many(16, turn * 16)))
+  t.equal(its.learned.current(NAME).length, 64, 'and for names that are watched it asks for itself')
+})
+
+t.test('as root, too, while it asks', async (t) => {
+  const its = learning(t, { ownUid: 0 })
+  await its.learned.start(policyOf(['*.example.org']), [], SETTINGS)
+  its.zone.delay = () => new Promise(() => {})
+  hear(its, NAME, reading(['198.51.100.1']), false)
+  for (const name of [NAME, OTHER])
+    for (let turn = 0; turn < 4; turn++) hear(its, name, reading(many(16, turn * 16)))
+  t.same([its.learned.current(NAME).length, its.learned.current(OTHER).length], [16, 64])
+})
+
+t.test('an address that both have learned goes with the last of them, after a reload as well', async (t) => {
+  const its = learning(t)
+  const [before, after] = [policyOf(['*.example.org']), policyOf(['*.example.org'])]
+  await its.learned.start(before, [], SETTINGS)
+  its.zone.set(NAME, ['198.51.100.1'])
+  its.zone.ttl = 3600
+  hear(its, NAME, reading(['198.51.100.1']))
+  await hear(its, NAME, reading(['198.51.100.1'], { ttl: 3600 }), false)
+  t.equal(its.learned.entries(NAME).length, 2)
+  t.equal(its.learned.current(NAME).length, 1, 'status shows it once')
+  await its.learned.follow(after, [], SETTINGS)
+  its.learned.settle(after)
+  await its.pass((60 + SETTINGS.grace) * 1000)
+  t.same([hostsOf(after), formerOf(after)], [['198.51.100.1'], ['198.51.100.1']])
+  t.notOk(told(its, after).includes('-198.51.100.1'))
+  await its.pass(HOUR)
+  t.same([hostsOf(after), formerOf(after)], [[], ['198.51.100.1']])
+  t.equal(told(its, after).filter((text) => text === '-198.51.100.1').length, 1)
+  await its.pass(2 * DAY)
+  t.same(formerOf(after), [])
+})
 
 t.test('whoever may use an answer for a long time can do so: an answer anew is a time anew', async (t) => {
   for (const trusted of [true, false]) {
@@ -635,7 +783,11 @@ t.test('an alias that is an allowed name itself is learned for both, whoever has
 })
 
 const service = (its: Learning, targets: Reading['targets'], trusted = true) =>
-  its.learned.learn(questionOf(asked(SERVICE, SRV)), { hosts: [], targets, aliases: [], ttl: 60 }, trusted)
+  its.learned.learn(
+    questionOf(asked(SERVICE, SRV)),
+    { hosts: [], targets, aliases: [], ttl: 60 },
+    trusted ? ROOT : WWW_DATA,
+  )
 const ONE = { name: 'a.example.org', port: 80 }
 const TWO = { name: 'b.example.org', port: 8080 }
 
@@ -680,7 +832,7 @@ t.test('targets are learned neither from whom nobody trusts nor for what nobody 
   its.learned.learn(
     questionOf(asked(`_ftp._tcp.${NAME}`, SRV)),
     { hosts: [], targets: [TWO], aliases: [], ttl: 60 },
-    true,
+    ROOT,
   )
   t.same([its.learned.targets(SERVICE), its.learned.targets(`_ftp._tcp.${NAME}`), its.targets], [[], [], 0])
 })
@@ -720,8 +872,8 @@ t.test(
     its.zone.set(NAME, ['198.51.100.1'])
     await its.learned.start(policy, [], SETTINGS)
     for (let i = 0; i < 20_000; i++) hear(its, `n${i}.example.org`, reading(many(1, i), { ttl: 86_400 }))
-    t.equal(its.learned.known.length, 16_384)
-    t.equal(policy.rules[1]!.hosts.size, 16_384)
+    t.equal(its.learned.known.length, 1 + 16_384)
+    t.equal(policy.rules[1]!.hosts.size, 1 + 16_384)
     t.same(hostsOf(policy), ['198.51.100.1'])
   },
 )

@@ -11,6 +11,7 @@ import t, { type Test } from 'tap'
 import { decode, Packet } from '../src/core/packet.js'
 import { type Decision, MALFORMED, NAME_NOT_ALLOWED, SESSION } from '../src/core/policy.js'
 import type { Question } from '../src/core/question.js'
+import type { Asker } from '../src/learned.js'
 import { type Reading, TTL_AT_MOST } from '../src/mirrors/message.js'
 import { ResolverWatch, type ResolverWatchOptions } from '../src/resolver-watch.js'
 import { seededRandom } from './core/random.js'
@@ -37,7 +38,7 @@ const BUDGET = 2000
 interface Lesson {
   readonly name: string
   readonly hosts: readonly string[]
-  readonly trusted: boolean
+  readonly asker: Asker
 }
 
 /** Settles when the test says so. */
@@ -71,8 +72,8 @@ function watching(t: Test, options: Partial<ResolverWatchOptions> = {}) {
     valve,
     learned: {
       isOfInterest: ({ name }) => name.endsWith('.example.org'),
-      learn: (question, reading, trusted) => {
-        state.lessons.push({ name: question.name, hosts: reading.hosts.map(textOf), trusted })
+      learn: (question, reading, asker) => {
+        state.lessons.push({ name: question.name, hosts: reading.hosts.map(textOf), asker })
         return state.wait(question, reading)
       },
     },
@@ -142,7 +143,7 @@ function courier(watch: ResolverWatch) {
 
 const QUESTION = asked(NAME)
 const ANSWER = response(QUESTION, [a(NAME, '198.51.100.1')])
-const LESSON: Lesson = { name: NAME, hosts: ['198.51.100.1'], trusted: true }
+const LESSON: Lesson = { name: NAME, hosts: ['198.51.100.1'], asker: { uid: ROOT, trusted: true } }
 const PASSED = { verdict: NF_ACCEPT, mark: FOREIGN }
 
 t.test('an answer to a question teaches its addresses, and goes on', async (t) => {
@@ -271,8 +272,12 @@ t.test('who has asked is told: the answer to one who is not trusted teaches noth
     its.answer(ANSWER)
   }
   t.same(
-    its.lessons.map(({ trusted }) => trusted),
-    [false, false, true],
+    its.lessons.map(({ asker }) => asker),
+    [
+      { uid: WWW_DATA, trusted: false },
+      { uid: -1, trusted: false },
+      { uid: ROOT, trusted: true },
+    ],
   )
 })
 

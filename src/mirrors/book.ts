@@ -1,24 +1,9 @@
 /** The addresses of names: learned from answers, kept as long as they count, forgotten when they do not. */
-import type { Family, Host } from '../core/types.js'
+import type { Host } from '../core/types.js'
 import { HOSTS_AT_MOST, TTL_AT_MOST } from './message.js'
-
-/**
- * - `current`: connections to it may begin
- * - `former`: it is answered no more; connections from before go on
- */
-export type Standing = 'current' | 'former'
-
-export interface Entry {
-  readonly host: Host
-  /** Milliseconds since the epoch: until then it counts, whatever later answers say. */
-  readonly expires: number
-  /** When an answer has named it last. */
-  readonly seen: number
-  readonly standing: Standing
-}
-
-/** An entry has come, has changed its standing, or has gone: `was` or `is` is undefined then. */
-export type OnChange = (name: string, host: Host, was: Standing | undefined, is: Standing | undefined) => void
+import { type Entry, keyOf } from './page.js'
+import { type OnChange, type Room, Shelf } from './shelf.js'
+import type { Kept } from './state.js'
 
 export interface BookOptions {
   readonly onChange: OnChange
@@ -35,171 +20,92 @@ export interface Learned {
   readonly ttl: number
 }
 
-interface Page {
-  entries: Map<string, Entry>
-  /** When each family was answered last. */
-  readonly answered: Record<Family, number>
-  /** No entry changes before: milliseconds since the epoch. */
-  due: number
-}
-
-/** Names under wildcards are chosen by whoever asks. */
-const NAMES_AT_MOST = 16_384
-const FORMER_AT_MOST = 256
 /** Seconds. */
 const TTL_AT_LEAST = 1
-const FORMER_MS = 24 * 3600 * 1000
-/** For so long the last good answer stands in for a resolver that does not answer. */
-const LAST_GOOD_MS = 7 * 24 * 3600 * 1000
 
+const TRUSTED: Room = {
+  current: HOSTS_AT_MOST,
+  former: 256,
+  names: 16_384,
+  addresses: 16_384,
+  lastGood: 7 * 24 * 3600 * 1000,
+}
+/** They ask as they like. Only an answer to one who is trusted can be the last good one: watched look-ups see to that. */
+const OTHERS: Room = { current: 16, former: 64, names: 1024, addresses: 4096, lastGood: 0 }
+
+/**
+ * What was learned for those who are trusted (and by watched look-ups) stands on a shelf of its own: nobody else can push it
+ * out. An address that is on both shelves is told twice, as one of two names is.
+ */
 export class AddressBook {
   readonly #options: BookOptions
-  readonly #pages = new Map<string, Page>()
+  readonly #trusted: Shelf
+  readonly #others: Shelf
 
   constructor(options: BookOptions) {
     this.#options = options
+    this.#trusted = new Shelf({ ...options, room: TRUSTED })
+    this.#others = new Shelf({ ...options, room: OTHERS })
   }
 
-  get names(): IterableIterator<string> {
-    return this.#pages.keys()
+  get names(): Iterable<string> {
+    return new Set([...this.#trusted.names, ...this.#others.names])
   }
 
-  /** All that is known of a name, the oldest first. */
+  /** All that is known of a name, the oldest of each shelf first. */
   entries(name: string): Entry[] {
-    return [...(this.#pages.get(name)?.entries.values() ?? [])]
+    return [...this.#others.entries(name), ...this.#trusted.entries(name)]
   }
 
-  /** Those of them to which connections may begin. */
+  /** Those of them to which connections may begin, each address once. */
   current(name: string): Entry[] {
-    return this.entries(name).filter(({ standing }) => standing === 'current')
+    const found = new Map<string, Entry>()
+    for (const entry of this.entries(name)) {
+      const key = keyOf(entry.host)
+      if (entry.standing === 'current' && entry.expires >= (found.get(key)?.expires ?? 0))
+        found.set(key, entry)
+    }
+    return [...found.values()]
   }
 
   /** Whether an answer says nothing new: all of it is current, for as long as the answer may be kept. */
   knows(name: string, { hosts, ttl }: Learned, now: number): boolean {
-    const entries = this.#pages.get(name)?.entries
-    return hosts.every((host) => {
-      const entry = entries?.get(keyOf(host))
-      return entry?.standing === 'current' && entry.expires >= now + ttl * 1000
-    })
+    const until = now + ttl * 1000
+    return hosts.every(
+      (host) => this.#trusted.knows(name, host, until) || this.#others.knows(name, host, until),
+    )
   }
 
-  /** Takes an answer. One without an address says nothing: the last good one stays. @param now milliseconds since the epoch */
-  learn(name: string, { hosts, ttl }: Learned, now: number): void {
-    if (hosts.length === 0) return
-    const page = this.#page(name)
-    if (page === undefined) return
+  /**
+   * Takes an answer. One without an address says nothing: the last good one stays.
+   * @param now milliseconds since the epoch
+   * @param isTrusted whether the one who has asked is
+   */
+  learn(name: string, { hosts, ttl }: Learned, now: number, isTrusted: boolean): void {
     const until = now + (Math.max(ttl, TTL_AT_LEAST) + this.#options.grace()) * 1000
-    for (const host of hosts) {
-      page.answered[host.family] = now
-      // Some program may hold an earlier answer, which was for longer.
-      const before = page.entries.get(keyOf(host))
-      const expires = before?.standing === 'current' ? Math.max(before.expires, until) : until
-      this.#put(name, page, { host, expires, seen: now, standing: 'current' })
-    }
-    this.#bound(name, page)
-    // Older ones may have waited for this answer.
-    page.due = now
+    const isNew = (host: Host) => !this.#trusted.knows(name, host, now + ttl * 1000)
+    if (isTrusted) this.#trusted.learn(name, hosts, until, now)
+    else this.#others.learn(name, hosts.filter(isNew), until, now)
   }
 
-  /** Takes over what an earlier run knew: it counts until the first answers, and no longer than it would have. */
-  restore(name: string, known: readonly Pick<Entry, 'host' | 'expires'>[], now: number): void {
-    const page = this.#page(name)
-    if (page === undefined) return
-    const latest = now + (TTL_AT_MOST + this.#options.grace()) * 1000
-    for (const { host, expires: written } of known) {
-      const expires = Math.min(written, latest)
-      if (!page.entries.has(keyOf(host)))
-        this.#put(name, page, { host, expires, seen: 0, standing: 'current' })
-    }
-    this.#bound(name, page)
-    this.#expirePage(name, page, now)
+  /**
+   * Takes over what an earlier run knew: it counts until the first answers, and no longer than it would have. Who had asked is
+   * not kept. Names that are watched count as trusted; others do not, so that a restart gives nobody more room than he had.
+   */
+  restore(name: string, known: readonly Kept[], now: number): void {
+    const shelf = this.#options.isWatched(name) ? this.#trusted : this.#others
+    shelf.restore(name, known, now + (TTL_AT_MOST + this.#options.grace()) * 1000, now)
   }
 
   /** Forgets names that nobody allows any more. */
   keep(isAllowed: (name: string) => boolean): void {
-    for (const name of [...this.#pages.keys()]) if (!isAllowed(name)) this.#forget(name)
+    this.#trusted.keep(isAllowed)
+    this.#others.keep(isAllowed)
   }
 
   /** Lets go what counts no longer. */
   expire(now: number): void {
-    for (const [name, page] of this.#pages) if (page.due <= now) this.#expirePage(name, page, now)
-  }
-
-  /** undefined: there is no room for one more. */
-  #page(name: string): Page | undefined {
-    if (!this.#pages.has(name) && this.#pages.size >= NAMES_AT_MOST && !this.#makeRoom(name)) return undefined
-    const page = this.#pages.get(name) ?? {
-      entries: new Map(),
-      answered: { 4: 0, 6: 0 },
-      due: Number.POSITIVE_INFINITY,
-    }
-    // The last that was spoken of is the last to go.
-    this.#pages.delete(name)
-    this.#pages.set(name, page)
-    return page
-  }
-
-  /** Names that are in the allowlist themselves stay, and come, always. */
-  #makeRoom(wanted: string): boolean {
-    for (const name of this.#pages.keys()) {
-      if (this.#options.isWatched(name)) continue
-      this.#forget(name)
-      return true
-    }
-    return this.#options.isWatched(wanted)
-  }
-
-  #forget(name: string): void {
-    const page = this.#pages.get(name)!
-    for (const entry of page.entries.values())
-      this.#options.onChange(name, entry.host, entry.standing, undefined)
-    this.#pages.delete(name)
-  }
-
-  /** Puts an entry behind all others. */
-  #put(name: string, page: Page, entry: Entry): void {
-    const key = keyOf(entry.host)
-    const before = page.entries.get(key)
-    page.entries.delete(key)
-    page.entries.set(key, entry)
-    page.due = Math.min(page.due, entry.expires)
-    if (before?.standing !== entry.standing)
-      this.#options.onChange(name, entry.host, before?.standing, entry.standing)
-  }
-
-  /** No more than so many of each standing, the newest kept: rotating answers must not grow without end. */
-  #bound(name: string, page: Page): void {
-    const current = [...page.entries.values()].filter(({ standing }) => standing === 'current')
-    for (const entry of current.slice(0, -HOSTS_AT_MOST)) this.#retire(name, page, entry, entry.seen)
-    const former = [...page.entries.values()].filter(({ standing }) => standing === 'former')
-    for (const entry of former.slice(0, -FORMER_AT_MOST)) this.#drop(name, page, entry)
-  }
-
-  #expirePage(name: string, page: Page, now: number): void {
-    page.due = Number.POSITIVE_INFINITY
-    for (const entry of [...page.entries.values()]) {
-      const until = entry.standing === 'former' ? entry.expires : this.#until(name, page, entry)
-      if (until > now) page.due = Math.min(page.due, until)
-      else if (entry.standing === 'former') this.#drop(name, page, entry)
-      else this.#retire(name, page, entry, now)
-    }
-    if (page.entries.size === 0) this.#pages.delete(name)
-  }
-
-  /** Until when a current entry stays so, as far as is known. */
-  #until(name: string, page: Page, { host, seen, expires }: Entry): number {
-    const isNewest = seen >= page.answered[host.family]
-    return isNewest && this.#options.isWatched(name) ? expires + LAST_GOOD_MS : expires
-  }
-
-  #retire(name: string, page: Page, entry: Entry, now: number): void {
-    this.#put(name, page, { ...entry, standing: 'former', expires: now + FORMER_MS })
-  }
-
-  #drop(name: string, page: Page, entry: Entry): void {
-    page.entries.delete(keyOf(entry.host))
-    this.#options.onChange(name, entry.host, entry.standing, undefined)
+    this.#trusted.expire(now)
+    this.#others.expire(now)
   }
 }
-
-const keyOf = ({ family, words }: Host): string => `${family} ${words.join()}`
