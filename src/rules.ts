@@ -101,7 +101,7 @@ function mirrorRules({ mirrors }: Config): RuleSpec[] {
   return [{ reason: 'mirror', name: 'mirrors', protocol: 'tcp', ports, users, ...split(hosts) }]
 }
 
-/** One rule a port: a mirror is reached at the port that its file names, and at no other. */
+/** One rule a port: a mirror is reached at the port that its file names, and at no other; and so where its service was found to be. */
 function foundRules(
   { mirrors: { users } }: Config,
   found: readonly FoundMirror[],
@@ -111,15 +111,23 @@ function foundRules(
   const written = found.map(({ host, port }) => ({ port, place: parseDestination(host) }))
   // What a resolver says is a name, whatever it looks like.
   const told = moved.map(({ name, port }) => ({ port, place: namePlace(name) }))
-  const places = [...written, ...told].flatMap(({ port, place }) =>
-    place.ok ? { port, place: place.value } : [],
-  )
-  const ports = [...new Set(places.map(({ port }) => port))].sort((a, b) => a - b)
-  return ports.map((number) => {
-    const own = places.filter(({ port }) => port === number).map(({ place }) => place)
-    const name = `mirrors:${number}`
-    return { reason: 'mirror', name, protocol: 'tcp', ports: port(number), users, ...split(own) }
-  })
+  const rules = (places: readonly Place[], prefix: string, more: Partial<RuleSpec> = {}) =>
+    byPort(places).map(([number, own]): RuleSpec => {
+      const name = `${prefix}:${number}`
+      return { reason: 'mirror', name, protocol: 'tcp', ports: port(number), users, ...split(own), ...more }
+    })
+  return [...rules(written, 'mirrors'), ...rules(told, 'targets', { isTold: true })]
+}
+
+interface Place {
+  readonly port: number
+  readonly place: Parsed<Destination>
+}
+
+function byPort(places: readonly Place[]): [number, Destination[]][] {
+  const of = new Map<number, Destination[]>()
+  for (const { port, place } of places) if (place.ok) of.set(port, [...(of.get(port) ?? []), place.value])
+  return [...of].sort(([a], [b]) => a - b)
 }
 
 function namePlace(text: string): Parsed<Destination> {

@@ -67,6 +67,8 @@ export interface RuleSpec {
   readonly names: readonly string[]
   /** The same for all names below these domains: `example.org` stands for `*.example.org`. */
   readonly domains: readonly string[]
+  /** Its names were told by a resolver, and may be others tomorrow. */
+  readonly isTold?: boolean | undefined
   /** Milliseconds since the epoch: from then on the rule is void. */
   readonly expires?: number | undefined
   readonly origin?: Origin | undefined
@@ -268,12 +270,13 @@ function fitsUser(
 
 /**
  * Whether some connection that `before` allowed might not be allowed by `after`: then live connections must
- * be judged again. Learned addresses do not count: a connection outlives the name that led to it.
+ * be judged again. What was learned does not count: a connection outlives the name that led to it.
  */
 export function tightens(before: Policy, after: Policy): boolean {
   if (before.mode === 'observe' && after.mode === 'enforce') return true
   const kept = new Map(after.rules.map(({ spec }) => [conditions(spec), new Set(places(spec))]))
   return before.rules.some(({ spec }) => {
+    if (spec.isTold) return false
     const left = kept.get(conditions(spec))
     return left === undefined || places(spec).some((place) => !left.has(place))
   })

@@ -6,6 +6,7 @@ interface Known {
   /** Milliseconds since the epoch. */
   readonly expires: number
   readonly seen: number
+  readonly since: number
 }
 
 /** As `Learned` of an address book: without a target it says nothing. */
@@ -14,6 +15,9 @@ interface LearnedTargets {
   /** Seconds. */
   readonly ttl: number
 }
+
+/** A target stays for so long at least: each new one is a new policy. */
+const STAYS_MS = 300_000
 
 export class ServiceTable {
   readonly #services = new Map<string, Map<string, Known>>()
@@ -52,10 +56,11 @@ export class ServiceTable {
     const before = new Set(known.keys())
     for (const target of targets) {
       const key = `${target.name}:${target.port}`
+      const since = known.get(key)?.since
+      if (since === undefined && !makeRoom(known, now)) continue
       // The last that was named is the last to go.
       known.delete(key)
-      known.set(key, { target, expires, seen: now })
-      if (known.size > TARGETS_AT_MOST) known.delete(known.keys().next().value!)
+      known.set(key, { target, expires, seen: now, since: since ?? now })
     }
     return [...known.keys()].some((key) => !before.has(key))
   }
@@ -73,4 +78,11 @@ export class ServiceTable {
     }
     return changed
   }
+}
+
+/** @returns whether there is room for one more target */
+function makeRoom(known: Map<string, Known>, now: number): boolean {
+  if (known.size < TARGETS_AT_MOST) return true
+  for (const [key, { since }] of known) if (now - since >= STAYS_MS) return known.delete(key)
+  return false
 }

@@ -506,6 +506,14 @@ t.test('a socket of root counts as such from a port that the kernel chooses', as
   t.equal(judge([rule({ users: [0] })], echo, root).verdict, 'accept', 'what has no ports has none')
 })
 
+t.test('that a resolver tells other names now cuts nothing off', async (t) => {
+  const told = (name: string) =>
+    policy([rule({ names: ['a.example.org'] }), rule({ name: 't', names: [name], isTold: true })])
+  t.equal(tightens(told('one.example.net'), told('two.example.net')), false)
+  t.equal(tightens(told('one.example.net'), policy([rule({ names: ['a.example.org'] })])), false)
+  t.equal(tightens(told('one.example.net'), policy()), true, 'a name of the allowlist does')
+})
+
 t.test('IPv4 0.0.0.0/0 and IPv6 ::/0 are different rules', async (t) => {
   const four = rule({ prefixes: [prefix('0.0.0.0/0')] })
   const six = rule({ prefixes: [prefix('::/0')] })

@@ -4,7 +4,8 @@ import { ServiceTable } from '../../src/mirrors/services.js'
 const SERVICE = '_http._tcp.mirror.example.org'
 const OTHER = '_http._tcp.other.example.org'
 const NOW = 1_800_000_000_000
-const DAY = 24 * 3600 * 1000
+const MINUTE = 60_000
+const DAY = 24 * 60 * MINUTE
 const ONE = { name: 'a.example.org', port: 80 }
 const TWO = { name: 'b.example.org', port: 80 }
 
@@ -79,18 +80,28 @@ t.test('all of them are told, for the next start', async (t) => {
 t.test('a target that is named again and again outlives the others', async (t) => {
   const its = table()
   for (let i = 0; i < 100; i++)
-    its.learn(SERVICE, { targets: [{ name: `t${i}.example.org`, port: 80 }, ONE], ttl: 60 }, NOW + i)
+    its.learn(SERVICE, { targets: [{ name: `t${i}.example.org`, port: 80 }, ONE], ttl: 60 }, NOW + i * MINUTE)
   t.ok(its.targets(SERVICE).some(({ name }) => name === ONE.name))
-  t.equal(its.learn(SERVICE, { targets: [ONE], ttl: 60 }, NOW + 100), false, 'and is no news')
+  t.equal(its.learn(SERVICE, { targets: [ONE], ttl: 60 }, NOW + 100 * MINUTE), false, 'and is no news')
 })
 
 t.test('targets that rotate are bounded: each is a host and a port that is open', async (t) => {
   const its = table()
   for (let i = 0; i < 1000; i++)
-    its.learn(SERVICE, { targets: [{ name: `t${i}.example.org`, port: 80 }], ttl: 86_400 }, NOW + i)
+    its.learn(SERVICE, { targets: [{ name: `t${i}.example.org`, port: 80 }], ttl: 86_400 }, NOW + i * MINUTE)
   t.same(
     its.targets(SERVICE).map(({ name }) => name),
     Array.from({ length: 16 }, (_, i) => `t${984 + i}.example.org`),
     'the newest are kept',
   )
+})
+
+t.test('whoever answers with new targets each time makes few new policies', async (t) => {
+  const its = table()
+  let news = 0
+  for (let i = 0; i < 3000; i++)
+    news += Number(
+      its.learn(SERVICE, { targets: [{ name: `t${i}.example.org`, port: 80 }], ttl: 0 }, NOW + i * 200),
+    )
+  t.equal(news, 32, '16 at once, and as many in the second five minutes')
 })
