@@ -244,7 +244,7 @@ t.test('an answer of a resolver opens hosts by their names, and nothing wider', 
   for (const name of ['0.0.0.0/0', '169.254.169.254', '*.example.net', '::/0', '127.0.0.1', '']) {
     const ways: Ways = { ...NO_WAYS, targets: () => [{ name, port: 8080 }] }
     const host = withMirrors(found('a.example.org', 80, '_http._tcp.a.example.org'))
-    const spec = find(policy(t, 'mode: enforce\n', host, ways), 'mirrors:8080')
+    const spec = find(policy(t, 'mode: enforce\n', host, ways), 'targets:8080')
     const wider = [...(spec?.prefixes ?? []).map(prefixText), ...(spec?.domains ?? [])]
     t.same(wider, [], `the target "${name}"`)
   }

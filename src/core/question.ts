@@ -4,6 +4,8 @@
  * OPT record (RFC 1035, RFC 6891).
  */
 
+import { isOpt } from './edns.js'
+
 /** What a client asks, or what an answer says that it was asked. */
 export interface Question {
   readonly id: number
@@ -18,9 +20,6 @@ const HEADER = 12
 const QR = 0x8000
 const OPCODE = 0x7800
 const CLASS_IN = 1
-const TYPE_OPT = 41
-/** Root name, type, class, TTL, length of data. */
-const OPT_HEADER = 11
 const NAME_AT_MOST = 255
 
 /** A query that lies in `bytes` from `start` up to, without, `end`; undefined where it is anything else. */
@@ -99,11 +98,5 @@ function readLabel(bytes: Uint8Array, at: number, length: number): string | unde
   }
   return label
 }
-
-const isOpt = (bytes: Uint8Array, at: number, end: number) =>
-  at + OPT_HEADER <= end &&
-  bytes[at] === 0 &&
-  word(bytes, at + 1) === TYPE_OPT &&
-  at + OPT_HEADER + word(bytes, at + 9) === end
 
 const word = (bytes: Uint8Array, at: number) => (bytes[at]! << 8) | bytes[at + 1]!

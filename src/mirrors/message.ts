@@ -46,11 +46,12 @@ export function readAnswer(bytes: Uint8Array, question: Question): Reading | und
   return { hosts, targets, aliases: [...names].slice(1), ttl }
 }
 
-/** An honest answer has fewer records, in all of its parts. */
-const RECORDS_AT_MOST = 256
+/** An honest answer has fewer records, in all of its parts, and fewer bytes. Names that are pointers to pointers take time. */
+const RECORDS_AT_MOST = 128
+const BYTES_AT_MOST = 3072
 
 function resourcesOf(bytes: Uint8Array): readonly Resource[] {
-  if (recordsOf(bytes) > RECORDS_AT_MOST) return []
+  if (bytes.length > BYTES_AT_MOST || recordsOf(bytes) > RECORDS_AT_MOST) return []
   try {
     const { answers = [], flags = 0, ...message } = decode(Buffer.from(bytes))
     // It reads past the end of what is cut short, and makes something up.

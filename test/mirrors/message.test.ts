@@ -365,9 +365,9 @@ t.test('a message that is nothing but pointers into pointers is read in little t
 
 t.test('an answer of more records than any honest one is not read at all', async (t) => {
   const more = (count: number): Answer[] =>
-    Array.from({ length: count }, () => ({ type: 'TXT', name: NAME, data: 'x' }))
-  t.same(hostsOf([a(NAME, '198.51.100.1'), ...more(255)]), ['198.51.100.1'])
-  t.equal(read([a(NAME, '198.51.100.1'), ...more(256)]), undefined)
+    Array.from({ length: count }, () => ({ type: 'TXT', name: '', data: [] }))
+  t.same(hostsOf([a(NAME, '198.51.100.1'), ...more(127)]), ['198.51.100.1'])
+  t.equal(read([a(NAME, '198.51.100.1'), ...more(128)]), undefined)
   for (const part of [8, 10]) {
     const bytes = response(asked(NAME), [a(NAME, '198.51.100.1')])
     bytes.writeUInt16BE(256, part)
@@ -401,4 +401,15 @@ t.test('the bytes of a message are left as they were', async (t) => {
   const before = Buffer.from(bytes)
   texts(bytes)
   t.same(bytes, before)
+})
+
+t.test('nor is one of more bytes', async (t) => {
+  const sized = (bytes: number) => {
+    const rest = bytes - response(asked(NAME), [a(NAME, '198.51.100.1'), padding(0)]).length
+    return response(asked(NAME), [a(NAME, '198.51.100.1'), padding(rest)])
+  }
+  const padding = (length: number): Answer => ({ type: 'NULL', name: '', data: Buffer.alloc(length) })
+  t.equal(sized(3072).length, 3072)
+  t.not(texts(sized(3072)), undefined)
+  t.equal(texts(sized(3073)), undefined)
 })

@@ -1,0 +1,57 @@
+/**
+ * The OPT record of a query (RFC 6891). Only options that programs have a use for, each as short as it is meant to be: what
+ * nobody reads could carry data out, or hide another message.
+ */
+
+const TYPE_OPT = 41
+/** Root name, type, class, TTL, length of data. */
+const HEADER = 11
+/** Of the TTL all but DO (RFC 3225): extended code, version and the other flags. */
+const MUST_BE_0 = 0xffff7fff
+
+/** Whether the data of an option, from `at` up to `end`, may be sent. */
+type Check = (length: number, bytes: Uint8Array, at: number) => boolean
+
+const isEmpty: Check = (length) => length === 0
+const areZeros: Check = (length, bytes, at) => {
+  for (let i = at; i < at + length; i++) if (bytes[i] !== 0) return false
+  return true
+}
+
+/** By option code (IANA, DNS EDNS0 Option Codes). */
+const OPTIONS: ReadonlyMap<number, Check> = new Map<number, Check>([
+  // NSID (RFC 5001)
+  [3, isEmpty],
+  // edns-client-subnet (RFC 7871): family, two prefix lengths, an address
+  [8, (length) => length >= 4 && length <= 20],
+  // COOKIE (RFC 7873): 8 bytes of the client, 8 to 32 of the server
+  [10, (length) => length === 8 || (length >= 16 && length <= 40)],
+  // edns-tcp-keepalive (RFC 7828)
+  [11, isEmpty],
+  // Padding (RFC 7830), to the next 128 bytes (RFC 8467)
+  [12, (length, bytes, at) => length <= 128 && areZeros(length, bytes, at)],
+])
+
+/** Whether the bytes from `at` up to, without, `end` are one OPT record as programs send it. */
+export function isOpt(bytes: Uint8Array, at: number, end: number): boolean {
+  if (at + HEADER > end || bytes[at] !== 0 || word(bytes, at + 1) !== TYPE_OPT) return false
+  const ttl = ((word(bytes, at + 5) << 16) | word(bytes, at + 7)) >>> 0
+  if ((ttl & MUST_BE_0) !== 0) return false
+  return at + HEADER + word(bytes, at + 9) === end && areOptions(bytes, at + HEADER, end)
+}
+
+function areOptions(bytes: Uint8Array, start: number, end: number): boolean {
+  const seen = new Set<number>()
+  for (let at = start; at < end; ) {
+    if (at + 4 > end) return false
+    const [code, length] = [word(bytes, at), word(bytes, at + 2)]
+    const check = OPTIONS.get(code)
+    if (check === undefined || seen.has(code) || at + 4 + length > end) return false
+    if (!check(length, bytes, at + 4)) return false
+    seen.add(code)
+    at += 4 + length
+  }
+  return true
+}
+
+const word = (bytes: Uint8Array, at: number) => (bytes[at]! << 8) | bytes[at + 1]!
