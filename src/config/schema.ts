@@ -83,7 +83,7 @@ function kernelSettings(): Settings<Pick<Values, 'firewall' | 'queue'>> {
     },
     queue: {
       first: {
-        doc: 'The number of the NFQUEUE; the one behind it is for names',
+        doc: 'The number of the NFQUEUE; the two behind it are for names',
         default: 100,
         format: count(0, 65533),
       },
