@@ -180,7 +180,7 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
   [
     'a queue number that does not exist',
     'queue: { first: 65536 }',
-    ['main.yaml:1: queue.first: must be a whole number from 0 to 65534, not 65536'],
+    ['main.yaml:1: queue.first: must be a whole number from 0 to 65533, not 65536'],
   ],
   [
     'services that are none',
