@@ -7,7 +7,7 @@ import { HostChangeQueue } from './kernel/host-changes.js'
 import { Aliases } from './mirrors/aliases.js'
 import { AddressBook } from './mirrors/book.js'
 import { Failures } from './mirrors/failures.js'
-import { type Addresses, lookup, lookupService, type ServiceTargets } from './mirrors/lookup.js'
+import { type Addresses, confirm, lookup, lookupService, type ServiceTargets } from './mirrors/lookup.js'
 import type { Reading, Target } from './mirrors/message.js'
 import { NameWatcher } from './mirrors/names.js'
 import type { Entry, Standing } from './mirrors/page.js'
@@ -257,7 +257,7 @@ export class LearnedAddresses {
 
   /**
    * Whoever has asked may tell an accomplice outside the port and the number of the question, and that one forges an
-   * answer. So the service asks as well, by a port and a number that nobody knows, and believes what it hears itself.
+   * answer. So the service asks as well, over TCP, where none can be forged, and believes what it hears itself.
    */
   #confirm(name: string, reading: Reading, uid: number): Promise<void> | undefined {
     const now = Date.now()
@@ -282,7 +282,7 @@ export class LearnedAddresses {
     if (this.#confirming.size >= CONFIRMATIONS_AT_ONCE || own.length >= CONFIRMATIONS_A_USER)
       return Promise.resolve()
     const heard = (answer: Addresses) => this.#onConfirmed(name, uid, answer)
-    const end = lookup(name)
+    const end = confirm(name)
       .then(heard, () => {})
       .finally(() => this.#confirming.delete(name))
     this.#confirming.set(name, { uid, end })

@@ -6,22 +6,27 @@ import type { Host } from '../core/types.js'
 import {
   HOSTS_AT_MOST,
   isElsewhere,
+  type Reading,
   TARGETS_AT_MOST,
   type Target,
   TTL_AT_MOST,
   targetsOf,
 } from './message.js'
+import { ask } from './own-questions.js'
+import { NoConnection } from './tcp-resolver.js'
 
 /** The addresses of a name, and for how many seconds they may be kept. */
-export interface Addresses {
-  readonly hosts: readonly Host[]
-  readonly ttl: number
-}
+export interface Addresses extends Pick<Reading, 'hosts' | 'aliases' | 'ttl'> {}
+
+/** Where a service is, and for how many seconds that may be kept. */
+export interface ServiceTargets extends Pick<Reading, 'targets' | 'ttl'> {}
 
 /** Seconds for which an address from /etc/hosts is taken. */
 const HOSTS_FILE_TTL = 60
-/** node:dns does not tell how long a service may be kept: as long as most are. */
+/** Seconds for which it is taken that there is no such service. Of those that there are, node:dns does not tell the TTL. */
 const SERVICE_TTL = 300
+const NONE = 'it has no address'
+const NONE_COUNTS = 'it has no address of another host, or too many'
 const TIMEOUT_MS = 2000
 const TRIES = 2
 
@@ -35,16 +40,66 @@ export function parseHostsFile(text: string, name: string): Host[] {
   })
 }
 
-/** A fresh resolver each time, so that a changed resolv.conf counts. */
-const resolver = () => new Resolver({ timeout: TIMEOUT_MS, tries: TRIES })
-
 /**
- * Looks a name up: /etc/hosts first, then the resolvers of resolv.conf.
+ * Looks a name up: /etc/hosts first, then the resolvers of resolv.conf, over TCP where one of them takes that.
  * @throws Error (rejects) when there is no address, and the reason is known only of one family
  */
 export async function lookup(name: string): Promise<Addresses> {
-  const fixed = parseHostsFile(readHosts(), name)
-  if (fixed.length > 0) return { hosts: fixed, ttl: HOSTS_FILE_TTL }
+  return fixedFor(name) ?? withFallback(addressesByTcp, addressesByUdp, name)
+}
+
+/**
+ * The same, but never over UDP: what a local accomplice can have forged is not asked for.
+ * @throws Error (rejects) when there is no address, or no resolver takes a TCP connection
+ */
+export async function confirm(name: string): Promise<Addresses> {
+  return fixedFor(name) ?? addressesByTcp(name)
+}
+
+/** None is no error: most hosts have no such service. @throws Error (rejects) where nobody answers */
+export async function lookupService(service: string): Promise<ServiceTargets> {
+  return withFallback(targetsByTcp, targetsByUdp, service)
+}
+
+type Way<Answer> = (name: string) => Promise<Answer>
+
+/** Patching must go on behind a resolver that has UDP only. */
+async function withFallback<Answer>(tcp: Way<Answer>, udp: Way<Answer>, name: string): Promise<Answer> {
+  try {
+    return await tcp(name)
+  } catch (error) {
+    if (error instanceof NoConnection) return udp(name)
+    throw error
+  }
+}
+
+function fixedFor(name: string): Addresses | undefined {
+  const hosts = parseHostsFile(readHosts(), name)
+  return hosts.length > 0 ? { hosts, aliases: [], ttl: HOSTS_FILE_TTL } : undefined
+}
+
+async function addressesByTcp(name: string): Promise<Addresses> {
+  const replies = await ask(name, ['A', 'AAAA'])
+  const hosts = replies.flatMap((reply) => reply.hosts)
+  if (hosts.length === 0) throw new Error(replies.some(({ hasRecords }) => hasRecords) ? NONE_COUNTS : NONE)
+  const aliases = [...new Set(replies.flatMap((reply) => reply.aliases))]
+  return { hosts, aliases, ttl: Math.min(...replies.map(({ ttl }) => ttl)) }
+}
+
+async function targetsByTcp(service: string): Promise<ServiceTargets> {
+  const targets: Target[] = []
+  let ttl = TTL_AT_MOST
+  for (const reply of await ask(service, ['SRV'])) {
+    targets.push(...reply.targets)
+    ttl = Math.min(ttl, reply.ttl)
+  }
+  return { targets, ttl: targets.length > 0 ? ttl : SERVICE_TTL }
+}
+
+/** A fresh resolver each time, so that a changed resolv.conf counts. */
+const resolver = () => new Resolver({ timeout: TIMEOUT_MS, tries: TRIES })
+
+async function addressesByUdp(name: string): Promise<Addresses> {
   const asked = resolver()
   const answers = await Promise.allSettled([
     asked.resolve4(name, { ttl: true }),
@@ -52,24 +107,16 @@ export async function lookup(name: string): Promise<Addresses> {
   ])
   const records = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
   const failed = answers.find((answer) => answer.status === 'rejected')
-  if (records.length === 0) throw failed?.reason ?? new Error('it has no address')
-  if (records.length > 2 * HOSTS_AT_MOST) throw new Error(`it has ${records.length} addresses: too many`)
+  if (records.length === 0) throw failed?.reason ?? new Error(NONE)
   const hosts = records.flatMap(({ address }) => {
     const parsed = parseAddress(address)
     return parsed.ok && isElsewhere(parsed.value) ? [parsed.value] : []
   })
-  if (hosts.length === 0) throw new Error('it has no address of another host')
-  return { hosts, ttl: Math.min(TTL_AT_MOST, ...records.map(({ ttl }) => ttl)) }
+  if (hosts.length === 0 || records.length > 2 * HOSTS_AT_MOST) throw new Error(NONE_COUNTS)
+  return { hosts, aliases: [], ttl: Math.min(TTL_AT_MOST, ...records.map(({ ttl }) => ttl)) }
 }
 
-/** Where a service is, and for how many seconds that may be kept. */
-export interface ServiceTargets {
-  readonly targets: readonly Target[]
-  readonly ttl: number
-}
-
-/** None is no error: most hosts have no such service. @throws Error (rejects) where nobody answers */
-export async function lookupService(service: string): Promise<ServiceTargets> {
+async function targetsByUdp(service: string): Promise<ServiceTargets> {
   try {
     const records = await resolver().resolveSrv(service)
     const targets = records.flatMap(({ name, port }) => targetsOf(name, port))

@@ -50,17 +50,28 @@ export function readAnswer(bytes: Uint8Array, question: Question): Reading | und
 const RECORDS_AT_MOST = 128
 const BYTES_AT_MOST = 3072
 
-function resourcesOf(bytes: Uint8Array): readonly Resource[] {
-  if (bytes.length > BYTES_AT_MOST || recordsOf(bytes) > RECORDS_AT_MOST) return []
+export interface Message {
+  /** In words: NOERROR, NXDOMAIN, SERVFAIL ... */
+  readonly rcode: string
+  readonly answers: readonly Resource[]
+}
+
+/** What a message says, whatever that is; undefined where it is malformed, cut off, or far too much. */
+export function messageOf(bytes: Uint8Array): Message | undefined {
+  if (bytes.length > BYTES_AT_MOST || recordsOf(bytes) > RECORDS_AT_MOST) return undefined
   try {
     const { answers = [], flags = 0, ...message } = decode(Buffer.from(bytes))
     // It reads past the end of what is cut short, and makes something up.
     const isWhole = decode.bytes <= bytes.length && (flags & TRUNCATED_RESPONSE) === 0
-    const isGood = isWhole && (message as { rcode?: string }).rcode === 'NOERROR'
-    return isGood ? answers : []
+    return isWhole ? { rcode: (message as { rcode?: string }).rcode ?? '', answers } : undefined
   } catch {
-    return []
+    return undefined
   }
+}
+
+function resourcesOf(bytes: Uint8Array): readonly Resource[] {
+  const message = messageOf(bytes)
+  return message?.rcode === 'NOERROR' ? message.answers : []
 }
 
 /** ANCOUNT, NSCOUNT and ARCOUNT of the header (RFC 1035, section 4.1.1): pointers make a great many of them slow to read. */

@@ -1,6 +1,7 @@
 import { encode, RECURSION_DESIRED } from 'dns-packet'
 import t from 'tap'
 import { lookUp, serveDnsmasq } from '../lab/dnsmasq.js'
+import type { Namespace } from '../lab/namespace.js'
 import { MIRROR, VICTIM, WEB } from '../lab/topology.js'
 import { connect, sendUdp } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
@@ -88,6 +89,26 @@ const REPLY = `const socket = require('dgram').createSocket('udp4')
 socket.on('message', (_, { address, port }) =>
   socket.send(Buffer.from(process.argv[2], 'hex'), port, address, () => console.log('replied')))
 socket.bind(+process.argv[1], () => console.log('listening'))`
+
+t.test('the service asks for what is allowed over TCP, and leaves no connection behind', async (t) => {
+  const lab = await createLab(t)
+  const dns = await serveDnsmasq(lab.mirror, RECORDS)
+  const service = await guard(t, lab, SETTINGS)
+  await service.launch()
+  await eventually('it has asked again', async () => dns.questions().length >= 4)
+  const asked = dns.questions().map(({ name, type, transport }) => `${name} ${type} ${transport}`)
+  t.same(new Set(asked), new Set([`${NAME} A tcp`, `${NAME} AAAA tcp`]))
+  t.equal(await service.metric('packets_total', 'reason="name-not-allowed"'), 0)
+  t.equal(await service.metric('mirror_resolve_failures_total'), 0)
+  /** Connections to the resolver at one end, TIME_WAIT among them. */
+  const left = async (place: Namespace) => {
+    const lines = (await place.run(['ss', '-Htan'])).stdout.split('\n')
+    return lines.filter((line) => /:53\s/.test(line) && !line.startsWith('LISTEN'))
+  }
+  // Another question may be under way.
+  await eventually('its end has none', async () => (await left(lab.web)).length === 0)
+  await eventually('nor has the resolver', async () => (await left(lab.mirror)).length === 0)
+})
 
 t.test('a resolver that seems to be a client of a service here is asked nothing either', async (t) => {
   const lab = await createLab(t)

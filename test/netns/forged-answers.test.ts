@@ -5,7 +5,7 @@ import { MIRROR, type Topology, WEB } from '../lab/topology.js'
 import { connect } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
 import { createLab, datagrams, ELSEWHERE, guard, NAME } from './resolving.js'
-import { pause, type Service } from './service.js'
+import { NODE, pause, type Service } from './service.js'
 
 const PORT = 40053
 const ID = 4711
@@ -108,3 +108,35 @@ t.test('whoever asks here, and has an accomplice who forges the answer, opens no
   t.equal(await opened(lab, user), 'EHOSTUNREACH')
   t.equal(await opened(lab), 'EHOSTUNREACH', 'not for root either')
 })
+
+/** Takes questions over TCP, says each in hexadecimal, and keeps silent. */
+const SILENT = `const server = require('net').createServer((socket) => {
+  socket.on('data', (data) => console.log(data.toString('hex'))).on('error', () => {})
+})
+server.listen(53, '${MIRROR.v4}', () => console.log('listening'))
+setTimeout(() => process.exit(), 60000)`
+
+t.test(
+  'while the service asks for itself, there is no port of it that an accomplice could be told',
+  async (t) => {
+    if (!canSwitchUsers())
+      return void t.comment('left out: a second user (only one user exists in this namespace)')
+    const user = 'www-data'
+    const [lab] = await asking(t, user, `allow: [{ name: api, to: ['*.example.org'], ports: [80] }]\n`)
+    const resolver = lab.mirror.spawn([...NODE, '-e', SILENT])
+    await resolver.until(() => resolver.stdout.includes('listening') || undefined)
+    await send(lab.mirror, MIRROR.v4, [response([address(ELSEWHERE)])])
+    const name = Buffer.from(`\x06mirror\x07example\x03org`).toString('hex')
+    await resolver.until(() => resolver.stdout.includes(name) || undefined)
+    const sockets = await lab.web.run(['cat', '/proc/net/udp', '/proc/net/udp6'], { user })
+    // proc_pid_net(5): sl, local_address, rem_address ...; the program that asks here has bound its port
+    const ports = sockets.stdout
+      .split('\n')
+      .flatMap((line) => /^ *\d+: [0-9A-F]+:([0-9A-F]{4}) /.exec(line)?.[1] ?? [])
+    t.same(
+      ports.map((port) => Number.parseInt(port, 16)),
+      [PORT],
+    )
+    t.equal(await opened(lab, user), 'EHOSTUNREACH')
+  },
+)

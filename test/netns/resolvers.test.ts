@@ -1,6 +1,7 @@
 import t from 'tap'
 import { lookUp, serveDnsmasq } from '../lab/dnsmasq.js'
 import { MIRROR, VICTIM } from '../lab/topology.js'
+import { connect } from '../lab/traffic.js'
 import { createLab, ELSEWHERE, guard, NAME } from './resolving.js'
 import { eventually } from './service.js'
 
@@ -48,6 +49,22 @@ t.test('another resolver, as a new lease may name it, is followed while the serv
   await eventually('the new one is asked', async () => (await lookUp(lab.web, plan)).connected === 3)
   await service.stop()
 })
+
+for (const refusal of ['reject with tcp reset', 'drop'])
+  t.test(`behind a resolver that has UDP only (${refusal}) names are looked up all the same`, async (t) => {
+    const lab = await createLab(t)
+    const rule = `tcp dport 53 ${refusal}`
+    const rules = `table inet refusal { chain input { type filter hook input priority 0; ${rule}; }; }`
+    await lab.mirror.run(['nft', '-f', '-'], { input: rules })
+    const dns = await serveDnsmasq(lab.mirror, RECORDS)
+    const service = await guard(t, lab, `mirrors: { hosts: [${NAME}], ports: [80] }\n`)
+    await service.launch()
+    await eventually(
+      'its address is open',
+      async () => (await connect(lab.web, ELSEWHERE, 80)).outcome === 'ok',
+    )
+    t.same(new Set(dns.questions().map(({ transport }) => transport)), new Set(['udp']))
+  })
 
 t.test('whether the service stops, starts or dies: names are found, and mirrors are reached', async (t) => {
   const lab = await createLab(t, 'timeout:1 attempts:3')
