@@ -20,9 +20,9 @@ import { OWN_UID } from './rules.js'
 
 /** New names are waited for only this long. */
 const FIRST_ANSWERS_MS = 3000
-/** Confirmations of answers to users who are not trusted, at the same time. */
+/** Confirmations at the same time: for users who are trusted, and as many for the others. */
 const CONFIRMATIONS_AT_ONCE = 32
-/** Of them, those for one user. */
+/** Of those of the others, for one user. */
 const CONFIRMATIONS_A_USER = 8
 
 /** What of the configuration may change by a reload. */
@@ -39,10 +39,12 @@ export interface Asker {
   readonly uid: number
   /** Whether that user cannot be an accomplice of whoever forges answers. */
   readonly trusted: boolean
+  /** Over UDP, where whoever finds the number of the question in time answers it. */
+  readonly isForgeable: boolean
 }
 
 interface Confirmation {
-  readonly uid: number
+  readonly asker: Asker
   /** Settles when it is over, well or not. */
   readonly end: Promise<void>
 }
@@ -184,11 +186,18 @@ export class LearnedAddresses {
    * Takes an answer of a resolver that is on its way to the program that has asked.
    * @returns what the answer should wait for, if for anything
    */
-  learn({ name }: Question, reading: Reading, { uid, trusted }: Asker): Promise<void> | undefined {
+  learn({ name }: Question, reading: Reading, asker: Asker): Promise<void> | undefined {
+    const { uid, trusted, isForgeable } = asker
     if (reading.targets.length > 0) return trusted ? this.#learnTargets(name, reading) : undefined
-    const confirmed = trusted ? undefined : this.#confirm(name, reading, uid)
+    const names = this.#namesFor(name)
+    const isBelieved = (each: string) => trusted && !(isForgeable && this.#isShared(each))
     const isForItself = !this.#isConfirmation(name, uid)
-    if (trusted) for (const each of this.#namesFor(name)) this.#learnFor(each, reading, isForItself)
+    for (const each of names.filter(isBelieved)) this.#learnFor(each, reading, isForItself)
+    const confirmed = this.#confirm(
+      names.filter((each) => !isBelieved(each)),
+      reading,
+      asker,
+    )
     return confirmed ? confirmed.then(() => this.#intoKernel()) : this.#intoKernel()
   }
 
@@ -255,43 +264,54 @@ export class LearnedAddresses {
     return this.#options.onTargets()
   }
 
+  /** Whether some rule with this name is for others than those who are trusted: what it opens may be of use to an accomplice. */
+  #isShared(name: string): boolean {
+    return this.#policies.some(({ names, updaters }) =>
+      names.find(name).some(({ spec: { users } }) => !users?.every((uid) => updaters.includes(uid))),
+    )
+  }
+
   /**
    * Whoever has asked may tell an accomplice outside the port and the number of the question, and that one forges an
    * answer. So the service asks as well, over TCP, where none can be forged, and believes what it hears itself.
    */
-  #confirm(name: string, reading: Reading, uid: number): Promise<void> | undefined {
+  #confirm(names: readonly string[], reading: Reading, asker: Asker): Promise<void> | undefined {
     const now = Date.now()
-    const unknown = this.#namesFor(name).filter(
-      (each) => this.#serves(each, uid) && !this.#book.knows(each, reading, now),
-    )
+    const unknown = names.filter((each) => this.#serves(each, asker) && !this.#book.knows(each, reading, now))
     if (unknown.length === 0) return undefined
-    return Promise.all(unknown.map((each) => this.#askOnce(each, uid))).then(() => {})
+    return Promise.all(unknown.map((each) => this.#askOnce(each, asker))).then(() => {})
   }
 
-  /** Whether some rule has this name for a user: to anybody else its addresses are of no use. */
-  #serves(name: string, uid: number): boolean {
+  /** Whether some rule has this name for a user: to anybody else its addresses are of no use. Who is trusted asks for others, too. */
+  #serves(name: string, { uid, trusted }: Asker): boolean {
+    if (trusted) return true
     return this.#policies.some((policy) =>
       policy.names.find(name).some(({ spec }) => spec.users === undefined || spec.users.includes(uid)),
     )
   }
 
-  #askOnce(name: string, uid: number): Promise<void> {
+  #askOnce(name: string, asker: Asker): Promise<void> {
     const asking = this.#confirming.get(name)
     if (asking !== undefined) return asking.end
-    const own = [...this.#confirming.values()].filter((each) => each.uid === uid)
-    if (this.#confirming.size >= CONFIRMATIONS_AT_ONCE || own.length >= CONFIRMATIONS_A_USER)
-      return Promise.resolve()
-    const heard = (answer: Addresses) => this.#onConfirmed(name, uid, answer)
+    if (!this.#mayConfirm(asker)) return Promise.resolve()
+    const heard = (answer: Addresses) => this.#onConfirmed(name, asker, answer)
     const end = confirm(name)
       .then(heard, () => {})
       .finally(() => this.#confirming.delete(name))
-    this.#confirming.set(name, { uid, end })
+    this.#confirming.set(name, { asker, end })
     return end
   }
 
-  #onConfirmed(name: string, uid: number, answer: Addresses): void {
+  /** Whether there is room for one more. */
+  #mayConfirm({ uid, trusted }: Asker): boolean {
+    const peers = [...this.#confirming.values()].filter(({ asker }) => asker.trusted === trusted)
+    const own = peers.filter(({ asker }) => asker.uid === uid)
+    return peers.length < CONFIRMATIONS_AT_ONCE && (trusted || own.length < CONFIRMATIONS_A_USER)
+  }
+
+  #onConfirmed(name: string, asker: Asker, answer: Addresses): void {
     this.#options.metrics.mirrorSuccess.setToCurrentTime()
-    if (this.#serves(name, uid)) this.#learnFor(name, answer, false)
+    if (this.#serves(name, asker)) this.#learnFor(name, answer, asker.trusted)
   }
 
   /**

@@ -124,7 +124,8 @@ export class ResolverWatch {
     const { learned, stats } = this.#options
     stats.learned++
     const { question, uid, isTrusted: trusted } = asked!
-    return learned.learn(question, reading, { uid, trusted })
+    const isForgeable = packet.protocol === IPPROTO_UDP
+    return learned.learn(question, reading, { uid, trusted, isForgeable })
   }
 
   #hold(id: number, mark: number, wait: Promise<unknown>): void {

@@ -41,7 +41,7 @@ function policyFor(...rulesFor: readonly { list: readonly string[]; users?: read
     mode: 'enforce',
     canary: undefined,
     handedOut: HANDED_OUT,
-    updaters: [],
+    updaters: [0, 990],
     rules,
     asking: undefined,
   })
@@ -105,8 +105,8 @@ const reading = (texts: readonly string[], more: Partial<Reading> = {}): Reading
   ...more,
 })
 
-const ROOT: Asker = { uid: 0, trusted: true }
-const WWW_DATA: Asker = { uid: 33, trusted: false }
+const ROOT: Asker = { uid: 0, trusted: true, isForgeable: false }
+const WWW_DATA: Asker = { uid: 33, trusted: false, isForgeable: true }
 
 /** An answer to one who updates, or to anybody else. */
 const hear = (its: Learning, name: string, what: Reading, trusted = true) =>
@@ -574,7 +574,12 @@ t.test(
     for (let i = 0; i < 100; i++) hear(its, NAME, reading([`198.51.100.${i}`]), false)
     t.equal(its.zone.asked.length, 2)
     for (let uid = 1000; uid < 1100; uid++)
-      hearAs(its, { uid, trusted: false }, `n${uid}.example.org`, reading(['198.51.100.66']))
+      hearAs(
+        its,
+        { uid, trusted: false, isForgeable: true },
+        `n${uid}.example.org`,
+        reading(['198.51.100.66']),
+      )
     t.equal(its.zone.asked.length, 64)
     let over = false
     hear(its, 'more.example.org', reading(['198.51.100.66']), false)?.then(() => {
@@ -600,7 +605,12 @@ t.test('one user has eight such questions at a time, and leaves the others to ot
     [-1, 24],
   ] as const) {
     for (let i = 0; i < 100; i++)
-      hearAs(its, { uid, trusted: false }, `n${uid}-${i}.example.org`, reading(['198.51.100.66']))
+      hearAs(
+        its,
+        { uid, trusted: false, isForgeable: true },
+        `n${uid}-${i}.example.org`,
+        reading(['198.51.100.66']),
+      )
     t.equal(its.zone.asked.length / 2, expected)
   }
 })
@@ -619,13 +629,22 @@ t.test('what no rule allows to a user he neither teaches nor has looked up: mirr
   const everything = [NAME, 'cdn.example.net', 'a.example.com']
   for (const name of everything) {
     t.equal(hear(its, name, reading(['198.51.100.2']), false), undefined, name)
-    t.equal(hearAs(its, { uid: -1, trusted: false }, name, reading(['198.51.100.2'])), undefined, name)
+    t.equal(
+      hearAs(its, { uid: -1, trusted: false, isForgeable: true }, name, reading(['198.51.100.2'])),
+      undefined,
+      name,
+    )
   }
   t.equal(its.zone.asked.length, before)
   its.zone.set('www.example.com', ['198.51.100.3'])
   its.zone.set('a.example.com', ['198.51.100.4'])
   await hear(its, 'www.example.com', reading(['198.51.100.3']), false)
-  await hearAs(its, { uid: 1001, trusted: false }, 'a.example.com', reading(['198.51.100.4']))
+  await hearAs(
+    its,
+    { uid: 1001, trusted: false, isForgeable: true },
+    'a.example.com',
+    reading(['198.51.100.4']),
+  )
   t.same(
     [0, 1, 2].map((rule) => hostsOf(policy, rule)),
     [['198.51.100.1'], ['198.51.100.3', '198.51.100.4'], ['198.51.100.3']],
@@ -684,7 +703,7 @@ t.test('whoever is not trusted pushes out nothing that those who are have learne
 t.test('nor by what the service hears when it asks for him', async (t) => {
   const its = learning(t, { ownUid: 990 })
   await its.learned.start(policyOf(['*.example.org'], [NAME]), [], SETTINGS)
-  const own: Asker = { uid: 990, trusted: true }
+  const own: Asker = { uid: 990, trusted: true, isForgeable: false }
   hear(its, OTHER, reading(['198.51.100.1']))
   for (let i = 0; i < 17_000; i++) hearAs(its, own, `n${i}.example.org`, reading(many(1, i)))
   t.ok(its.learned.known.length <= 1 + 1024, `${its.learned.known.length} names`)
@@ -920,4 +939,41 @@ t.test('what was learned since the last look is kept at the end', async (t) => {
   const { names } = JSON.parse(readFileSync(join(its.directory, 'addresses.json'), 'utf8'))
   t.match(names, { [NAME]: [{ address: '198.51.100.1' }] })
   t.equal(host(names[NAME][0].address).family, 4)
+})
+
+t.test(
+  'where others than those who are trusted may go, what is believed cannot have been forged',
+  async (t) => {
+    const forgeable = { ...ROOT, isForgeable: true }
+    for (const users of [undefined, [0, 33]]) {
+      const its = learning(t)
+      const policy = policyFor({ list: ['*.example.org'], ...(users && { users }) })
+      await its.learned.start(policy, [], { ...SETTINGS, resolve: false })
+      its.zone.set(NAME, ['198.51.100.1'])
+      const confirmed = hearAs(its, forgeable, NAME, reading(['198.51.100.66']))
+      t.same(hostsOf(policy), [], 'over UDP, the service asks as well')
+      await confirmed
+      t.same(hostsOf(policy), ['198.51.100.1'])
+      await hearAs(its, ROOT, NAME, reading(['198.51.100.2']))
+      t.same(hostsOf(policy), ['198.51.100.1', '198.51.100.2'], 'over TCP it does not')
+    }
+    const its = learning(t)
+    const policy = policyFor({ list: ['*.example.org'], users: [0, 990] })
+    await its.learned.start(policy, [], { ...SETTINGS, resolve: false })
+    t.equal(hearAs(its, forgeable, NAME, reading(['198.51.100.3'])), undefined)
+    t.same(hostsOf(policy), ['198.51.100.3'], 'a mirror opens nothing to those who are not')
+  },
+)
+
+t.test('others keep those who are trusted from no confirmation', async (t) => {
+  const its = learning(t)
+  await its.learned.start(policyFor({ list: ['*.example.org'] }), [], { ...SETTINGS, resolve: false })
+  its.zone.delay = () => new Promise(() => {})
+  for (let uid = 1000; uid < 1010; uid++)
+    for (let i = 0; i < 8; i++)
+      hearAs(its, { ...WWW_DATA, uid }, `n${uid}-${i}.example.org`, reading(['198.51.100.66']))
+  t.equal(its.zone.asked.length / 2, 32)
+  for (let i = 0; i < 100; i++)
+    hearAs(its, { ...ROOT, isForgeable: true }, `root${i}.example.org`, reading(['198.51.100.66']))
+  t.equal(its.zone.asked.length / 2, 64)
 })

@@ -143,7 +143,11 @@ function courier(watch: ResolverWatch) {
 
 const QUESTION = asked(NAME)
 const ANSWER = response(QUESTION, [a(NAME, '198.51.100.1')])
-const LESSON: Lesson = { name: NAME, hosts: ['198.51.100.1'], asker: { uid: ROOT, trusted: true } }
+const LESSON: Lesson = {
+  name: NAME,
+  hosts: ['198.51.100.1'],
+  asker: { uid: ROOT, trusted: true, isForgeable: true },
+}
 const PASSED = { verdict: NF_ACCEPT, mark: FOREIGN }
 
 t.test('an answer to a question teaches its addresses, and goes on', async (t) => {
@@ -162,7 +166,8 @@ t.test('in each family, by each protocol', async (t) => {
     const its = watching(t)
     its.ask(QUESTION, { ...way, acknowledged: 7 })
     t.match(its.answer(ANSWER, { ...way, sequence: 7 }), PASSED)
-    t.same(its.lessons, [LESSON])
+    const isForgeable = !('protocol' in way)
+    t.same(its.lessons, [{ ...LESSON, asker: { ...LESSON.asker, isForgeable } }])
   }
 })
 
@@ -274,9 +279,9 @@ t.test('who has asked is told: the answer to one who is not trusted teaches noth
   t.same(
     its.lessons.map(({ asker }) => asker),
     [
-      { uid: WWW_DATA, trusted: false },
-      { uid: -1, trusted: false },
-      { uid: ROOT, trusted: true },
+      { uid: WWW_DATA, trusted: false, isForgeable: true },
+      { uid: -1, trusted: false, isForgeable: true },
+      { uid: ROOT, trusted: true, isForgeable: true },
     ],
   )
 })

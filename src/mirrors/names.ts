@@ -50,14 +50,6 @@ export class NameWatcher<Answer> {
     return this.#watched.has(name)
   }
 
-  /** Asks for a name once, now, watched or not. Settles when it was answered, well or not; a failure is nobody's news. */
-  ask(name: string): Promise<void> {
-    return this.#options.resolve(name).then(
-      (answer) => this.#options.onAnswer(name, answer),
-      () => {},
-    )
-  }
-
   stop(): void {
     for (const name of [...this.#watched.keys()]) this.#forget(name)
   }

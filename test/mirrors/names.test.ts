@@ -251,29 +251,3 @@ t.test('stop leaves no timer, and no timer ever keeps the process alive', async 
   its.names.stop()
   t.equal(its.clock.timers, 0)
 })
-
-t.test('a question out of turn tells its answer, watched or not, and starts no timer', async (t) => {
-  const its = watching(t)
-  await its.names.ask(NAME)
-  t.same(its.answers, [`${NAME}: yes`])
-  t.equal(its.clock.timers, 0)
-  await its.names.watch([NAME])
-  await its.names.ask(NAME)
-  t.equal(its.clock.timers, 1)
-  t.equal(its.clock.next, 60_000, 'nor does it move one')
-})
-
-t.test('a question out of turn that fails is nobody’s news, and waits for no turn', async (t) => {
-  const its = watching(t)
-  const { pending } = slow(its)
-  const done = its.names.watch(Array.from({ length: 16 }, (_, i) => `m${i}.example.org`))
-  await settled()
-  const asked = its.names.ask(NAME)
-  await settled()
-  t.equal(pending.length, 17)
-  pending[16]!(false)
-  await asked
-  t.same([its.failures, its.answers], [[], []])
-  for (const each of pending) each(true)
-  await done
-})
