@@ -4,7 +4,7 @@ import type { Marks } from './marks.js'
 import type { Policy } from './policy.js'
 import type { RulesetOptions } from './ruleset-options.js'
 import { FAMILIES } from './types.js'
-import { ENDS, IP, rememberApproved, TO_PORT_53 } from './untracked.js'
+import { A_CALL, ENDS, IP, rememberApproved, TO_PORT_53 } from './untracked.js'
 
 const hex = (value: number) => `0x${value.toString(16).padStart(8, '0')}`
 
@@ -31,6 +31,8 @@ export function judge(
   const question = watchNames ? [`${TO_PORT_53} jump question`] : []
   return [
     'oif "lo" goto loopback',
+    // Whatever connection tracking takes it for: a forged SYN makes it a reply (simultaneous open, RFC 9293, section 3.5).
+    `${A_CALL} goto to_be_judged`,
     ...(hasOpened || isEnforced ? [...question, approved, ...opened, reply] : [reply, ...question, approved]),
     'ct state untracked jump untracked',
     'ct state related icmp type { destination-unreachable, time-exceeded, parameter-problem } accept',

@@ -24,7 +24,8 @@ export const SOCKET_SETS = [
   }),
 ]
 
-/** Never a bare SYN: that starts a connection. */
+/** A bare SYN starts a connection, and is never an answer. */
+export const A_CALL = 'tcp flags & (syn | ack) == syn'
 export const NOT_A_CALL = 'tcp flags & (syn | ack) != syn'
 
 /** nft's word for the header of a family. */
@@ -77,7 +78,7 @@ const UNFOLLOWED = 3600
 function unfollowed(family: Family, udpTimeout: number): string[] {
   return [
     `fib daddr type local udp dport @udp_services ${update(family, udpTimeout)} notrack accept`,
-    `fib daddr type local tcp dport @tcp_services tcp flags & (syn | ack) == syn ${update(family, UNFOLLOWED_CALL)} notrack accept`,
+    `fib daddr type local tcp dport @tcp_services ${A_CALL} ${update(family, UNFOLLOWED_CALL)} notrack accept`,
     `tcp dport @tcp_services ${FROM_CLIENT[family]} @clients${family} ${update(family, UNFOLLOWED)} notrack accept`,
   ]
 }

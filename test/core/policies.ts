@@ -75,8 +75,6 @@ const RULES = [
   spec({ name: 'expired', prefixes: [v4(192, 0, 2, 200)], expires: NOW }),
   spec({ name: 'ping', protocol: 'icmp', prefixes: [v4(192, 0, 2, 9), v6(0, 9)] }),
   spec({ name: 'all', protocol: 'any', prefixes: [v4(192, 0, 2, 10)] }),
-  spec({ name: 'of-root', protocol: 'any', users: [0], prefixes: [v4(192, 0, 2, 12)] }),
-  spec({ name: 'ping-of-root', protocol: 'icmp', users: [0, 42], prefixes: [v4(192, 0, 2, 13)] }),
   spec({ name: 'nobody', users: [], prefixes: [v4(192, 0, 2, 11)] }),
 ]
 
@@ -114,6 +112,12 @@ const OPTIONS: RulesetOptions = {
   hostTimeout: 86_400,
 }
 
+/** Rules for root, whose sockets others may hold. */
+const OF_ROOT = [
+  spec({ name: 'of-root', protocol: 'any', users: [0], prefixes: [v4(192, 0, 2, 12)] }),
+  spec({ name: 'ping-of-root', protocol: 'icmp', users: [0, 42], prefixes: [v4(192, 0, 2, 13)] }),
+]
+
 export interface Case {
   readonly name: string
   readonly policy: Policy
@@ -146,6 +150,7 @@ export const CASES: readonly Case[] = [
   one('watch-names', { watchNames: true, hasOpened: true, pressure: 'full' }),
   one('native-watch-names', { form: 'native', queue: { first: 7, count: 4 }, watchNames: true }),
   one('names-enforced', { watchNames: true }, enforced([0, 42, 101])),
+  one('of-root', {}, policy('enforce', OF_ROOT)),
   one('names-enforced-for-all', { watchNames: true }, enforced([])),
 ]
 

@@ -100,3 +100,22 @@ t.test('nobody gets out by passing for a client: a foreign address bound on this
   await attack()
   t.equal((await arrivals()).udp, 3, 'nor when the service is dead')
 })
+
+t.test('a SYN that is forged from outside makes no call from here an answer to it', async (t) => {
+  const call = compile(t, 'call')
+  const lab = await createTopology()
+  t.teardown(() => lab.close())
+  await serveHttp(lab.victims, 80)
+  const service = await Service.start(lab.web, 'mode: enforce\n')
+  t.teardown(() => service.remove())
+  const forge = (local: string, remote: string) =>
+    lab.victims.run([call, 'raw', remote, '80', local, '8080', FLAGS.SYN])
+  const outcomes = ENDS.map(async ([local, remote]) => {
+    const caller = lab.web.spawn([call, 'both', local, '8080', remote, '80'], ATTACKER)
+    await caller.until(() => caller.stdout || undefined)
+    await forge(local, remote)
+    return caller.exited
+  })
+  t.same(await Promise.all(outcomes), [1, 1])
+  t.ok((await service.metric('packets_total', 'verdict="block"', 'protocol="tcp"')) >= 2, 'it was judged')
+})

@@ -5,6 +5,8 @@
  *   call reuse LOCAL PORT REMOTE PORT       listens on PORT, and calls from the same port (SO_REUSEPORT)
  *   call later LOCAL PORT REMOTE PORT       calls, prints what is said to it, and listens on PORT once it is told to (SIGUSR1)
  *   call talk LOCAL PORT REMOTE PORT HEX    listens on PORT, calls from it, prints "connected", and says HEX ten times a second
+ *   call both LOCAL PORT REMOTE PORT        listens on PORT where nobody is answered any more (the queue is full), prints
+ *                                           "listening", and calls from there a second later
  *   call ping LOCAL 0 REMOTE 0              asks for an echo, and waits for it for a second
  *
  * Exit status 0: sent, or connected, or answered. 1: not.
@@ -25,8 +27,28 @@ static struct addrinfo *address(const char *host, const char *port) {
   return getaddrinfo(host, port, &hints, &found) == 0 ? found : NULL;
 }
 
+static unsigned sum(const void *from, int length, unsigned so_far) {
+  const unsigned char *bytes = from;
+  for (int i = 0; i < length; i++) so_far += i & 1 ? bytes[i] : bytes[i] << 8;
+  return so_far;
+}
+
+/* RFC 9293, section 3.1: over both addresses, the protocol, the length, and the header itself */
+static unsigned checksum(struct addrinfo *local, struct addrinfo *remote, const unsigned char *header) {
+  unsigned total = sum(header, 20, IPPROTO_TCP + 20);
+  for (int i = 0; i < 2; i++) {
+    struct sockaddr *end = i ? remote->ai_addr : local->ai_addr;
+    if (end->sa_family == AF_INET6) total = sum(&((struct sockaddr_in6 *)end)->sin6_addr, 16, total);
+    else total = sum(&((struct sockaddr_in *)end)->sin_addr, 4, total);
+  }
+  while (total >> 16) total = (total & 0xffff) + (total >> 16);
+  return ~total & 0xffff;
+}
+
 static int raw(struct addrinfo *local, struct addrinfo *remote, int from, int to, int flags) {
   unsigned char header[20] = {from >> 8, from, to >> 8, to, 0, 0, 0, 1, 0, 0, 0, 1, 5 << 4, flags, 0xff, 0xff};
+  unsigned check = checksum(local, remote, header);
+  header[16] = check >> 8, header[17] = check & 0xff;
   int fd = socket(remote->ai_family, SOCK_RAW, IPPROTO_TCP);
   if (remote->ai_family == AF_INET6) ((struct sockaddr_in6 *)remote->ai_addr)->sin6_port = 0;
   if (local->ai_family == AF_INET6) ((struct sockaddr_in6 *)local->ai_addr)->sin6_port = 0;
@@ -62,6 +84,18 @@ static int talk(struct addrinfo *local, struct addrinfo *remote, const char *hex
     usleep(100000);
   }
   return 0;
+}
+
+/* With a full queue the kernel answers a SYN by nothing at all: whoever it seems to come from says nothing, either. */
+static int both(struct addrinfo *local, struct addrinfo *remote) {
+  struct timeval patience = {.tv_sec = 2};
+  int service = bound(local), filler = socket(local->ai_family, SOCK_STREAM, 0);
+  if (service < 0 || listen(service, 0) != 0 || connect(filler, local->ai_addr, local->ai_addrlen) != 0) return 2;
+  write(1, "listening\n", 10);
+  sleep(1);
+  int caller = bound(local);
+  setsockopt(caller, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  return connect(caller, remote->ai_addr, remote->ai_addrlen) == 0 ? 0 : 1;
 }
 
 static struct addrinfo *own;
@@ -104,6 +138,7 @@ int main(int argc, char **argv) {
   if (!local || !remote) return 2;
   if (strcmp(argv[1], "reuse") == 0) return reuse(local, remote);
   if (strcmp(argv[1], "ping") == 0) return ping(remote);
+  if (strcmp(argv[1], "both") == 0) return both(local, remote);
   if (strcmp(argv[1], "later") == 0) return later(local, remote);
   if (strcmp(argv[1], "talk") == 0) return argc == 7 ? talk(local, remote, argv[6]) : 2;
   return argc == 7 ? raw(local, remote, atoi(argv[3]), atoi(argv[5]), (int)strtol(argv[6], NULL, 0)) : 2;
