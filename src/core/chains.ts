@@ -27,12 +27,10 @@ export function judge(
   const opened = hasOpened
     ? FAMILIES.map((family) => `${ENDS[family]} @opened${family} goto to_be_judged`)
     : []
-  // Each of them, also on a connection that is approved.
-  const question = watchNames ? [`${TO_PORT_53} jump question`] : []
+  const question = toQuestion(watchNames)
   return [
     'oif "lo" goto loopback',
-    // Whatever connection tracking takes it for: a forged SYN makes it a reply (simultaneous open, RFC 9293, section 3.5).
-    `${A_CALL} goto to_be_judged`,
+    `${A_CALL} goto call`,
     ...(hasOpened || isEnforced ? [...question, approved, ...opened, reply] : [reply, ...question, approved]),
     'ct state untracked jump untracked',
     'ct state related icmp type { destination-unreachable, time-exceeded, parameter-problem } accept',
@@ -43,6 +41,18 @@ export function judge(
     'goto to_be_judged',
   ]
 }
+
+/** Each of them, also on a connection that is approved. */
+const toQuestion = (watchNames: boolean) => (watchNames ? [`${TO_PORT_53} jump question`] : [])
+
+/**
+ * A bare SYN is judged, whatever connection tracking takes it for. A forged SYN of somebody else makes it a reply
+ * (simultaneous open, RFC 9293, section 3.5); and whoever takes over the port of an approved caller is not approved.
+ */
+export const call = (marks: Marks, { watchNames }: RulesetOptions): string[] => [
+  ...toQuestion(watchNames),
+  setMark('meta', marks.mask, marks.judge),
+]
 
 /**
  * Any user may bind a foreign IPv6 address (IPV6_FREEBIND) and send from it to this host: conntrack would take that for a
@@ -66,8 +76,14 @@ export const namesQueues = ({ first, count }: RulesetOptions['queue']) => ({
   answers: first + count + 1,
 })
 
-/** What goes to a resolver. */
-export const question = FAMILIES.map((family) => `${IP[family]} daddr @resolvers${family} goto to_resolver`)
+/**
+ * What goes to a resolver; and where names are enforced, no datagram to another one is a reply but from a service: anybody may
+ * forge the datagram that it seems to answer.
+ */
+export const question = (isEnforced: boolean): string[] => [
+  ...FAMILIES.map((family) => `${IP[family]} daddr @resolvers${family} goto to_resolver`),
+  ...(isEnforced ? ['udp sport != @udp_services goto to_be_judged'] : []),
+]
 
 /** So many questions of one user are read in a second: a flood must not fill the queue. */
 const ASKED = 'limit rate over 500/second burst 100 packets'

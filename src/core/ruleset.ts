@@ -8,6 +8,7 @@ import {
   ASKERS,
   answer,
   ask,
+  call,
   enqueue,
   JUDGING,
   judge,
@@ -57,7 +58,8 @@ export function render(policy: Policy, options: RulesetOptions, now: number): st
     chain('arrive', arrive(options)),
     chain('leave', leave(options.pressure)),
     chain('judge', judge(marks, options, policy.asking !== undefined)),
-    plainChain('question', question),
+    plainChain('call', call(marks, options)),
+    plainChain('question', question(policy.asking !== undefined)),
     plainChain('to_resolver', toResolver(policy)),
     plainChain('ask', ask(marks)),
     plainChain('answer', answer(marks, options)),
@@ -207,6 +209,7 @@ const HOOKS: Record<string, string> = {
 /** Chains that others jump to. */
 const PLAIN_CHAINS = [
   'note_client',
+  'call',
   'question',
   'to_resolver',
   'ask',

@@ -324,3 +324,22 @@ t.test(
     t.equal(heard.results.filter((each) => 'data' in each).length, 0)
   },
 )
+
+t.test('no other name server is spoken to by seeming to answer it', async (t) => {
+  const lab = await createLab(t)
+  const service = await guard(t, lab, '')
+  const reply = lab.web.spawn([...NODE, '-e', REPLY, '40000', query(`secret.${TUNNEL}`).toString('hex')])
+  await reply.until(() => reply.stdout || undefined)
+  await service.launch()
+  /** What comes back to somebody who sends from port 53. */
+  const heard = async () => {
+    const asking = datagrams(lab.victims, {
+      ...{ from: VICTIM.v4, port: 53, to: WEB.victims.v4, toPort: 40_000, messages: ['00'], wait: 500 },
+    })
+    await asking.exited
+    return asking.results.filter((each) => 'data' in each).length
+  }
+  t.equal(await heard(), 1, 'whoever comes in is answered')
+  await service.reload(`mode: enforce\n${SETTINGS}`)
+  t.equal(await heard(), 0, 'but not from there, where names are enforced')
+})

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { countArrivals } from '../lab/arrivals.js'
-import { createTopology, VICTIM, WEB } from '../lab/topology.js'
+import { createTopology, MIRROR, VICTIM, WEB } from '../lab/topology.js'
 import { serveHttp } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
 import { compile } from './programs.js'
@@ -118,4 +118,25 @@ t.test('a SYN that is forged from outside makes no call from here an answer to i
   })
   t.same(await Promise.all(outcomes), [1, 1])
   t.ok((await service.metric('packets_total', 'verdict="block"', 'protocol="tcp"')) >= 2, 'it was judged')
+})
+
+t.test('whoever takes over the port of an approved caller is not approved', async (t) => {
+  if (!canSwitchUsers())
+    return void t.comment('left out: a second user (only one user exists in this namespace)')
+  const call = compile(t, 'call')
+  const lab = await createTopology()
+  t.teardown(() => lab.close())
+  await serveHttp(lab.mirror, 80)
+  await lab.mirror.run(['nft', '-f', '-'], {
+    input: 'table inet own { chain in { type filter hook input priority filter; tcp dport 80 drop; }; }',
+  })
+  const service = await Service.start(lab.web, `mode: enforce\nmirrors: { hosts: [${MIRROR.v4}] }\n`)
+  t.teardown(() => service.remove())
+  const ends = [WEB.mirror.v4, '40080', MIRROR.v4, '80']
+  const root = lab.web.spawn([call, 'later', ...ends])
+  await eventually('root calls', async () => (await service.metric('packets_total', 'reason="mirror"')) > 0)
+  await root.stop()
+  await lab.mirror.run(['nft', 'delete', 'table', 'inet', 'own'])
+  const { status } = await lab.web.run([call, 'both', ...ends], { allowFailure: true, ...ATTACKER })
+  t.equal(status, 1)
 })
