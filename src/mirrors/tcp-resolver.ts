@@ -34,7 +34,7 @@ export class TcpResolver {
 
   /**
    * Asks all at once, on one connection. Some resolvers answer one question a connection: they are asked for the rest on
-   * another. Takes four seconds at most.
+   * another. Takes four seconds at most, and does not keep the process alive.
    * @returns the answers that came @throws Error (rejects) where none came; NoConnection
    */
   async ask(questions: readonly Question[]): Promise<Answers> {

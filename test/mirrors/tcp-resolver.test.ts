@@ -97,10 +97,19 @@ t.test('anything else than the answer is none, and it is said what it was', asyn
   }
 })
 
-t.test('an answer is one to one question', async (t) => {
-  const server = await TcpServer.start(t, (socket, [first]) => socket.write(answersTo([first!, first!])))
+t.test('a question is answered once: what comes later replaces nothing', async (t) => {
+  const other = framed(response(FOUR as Asked, [a(NAME, '198.51.100.66')]))
+  const server = await TcpServer.start(t, (socket, [first]) =>
+    socket.write(Buffer.concat([answersTo([first!]), other])),
+  )
   isAnswered(t, await ask(server))
   t.same(server.segments, [BOTH, [SIX]])
+})
+
+t.test('an answer leaves no timer', async (t) => {
+  const clock = Clock.install(t)
+  await ask(await TcpServer.start(t, honest))
+  t.equal(clock.timers, 0)
 })
 
 t.test('one that closes early is told from one that cuts its answer short', async (t) => {
