@@ -135,12 +135,13 @@ function answer(): void {
   })
 }
 
-/** Messages over TCP, each behind its length; here each is in a segment of its own. */
+/** Messages over TCP, each behind its length; here they are whole in a segment. */
 function readMessages(socket: Socket, onMessage: (message: Buffer) => void): void {
+  // The service ends its connections by a reset.
   socket.on('error', () => {})
   socket.on('data', (segment) => {
-    if (segment.length !== 2 + segment.readUInt16BE(0)) throw new Error('not one message in a segment')
-    onMessage(segment.subarray(2))
+    for (let at = 0; at < segment.length; at += 2 + segment.readUInt16BE(at))
+      onMessage(segment.subarray(at + 2, at + 2 + segment.readUInt16BE(at)))
   })
 }
 

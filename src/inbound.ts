@@ -172,6 +172,7 @@ export class InboundWatch {
     this.inbound.now = now
     this.inbound.sessions.expire(now, EXPIRED_AT_ONCE)
     await this.refreshServices()
+    if (this.#opened.isCrowded) this.#opened.keepOpen(await this.#sockets.connections())
     if (this.#readLocal()) await this.#conntrack.dump()
     const isNew = this.#conntrack.want(this.#news())
     if (!isNew && now < this.#nextUdpRead) return

@@ -16,6 +16,7 @@ export class Opened {
   readonly table: SessionTable
   /** What was found last. */
   connections: readonly Connection[] = []
+  #callsBefore = 0
 
   /** @param seed as that of a SessionTable */
   constructor(seed: Uint32Array) {
@@ -36,7 +37,26 @@ export class Opened {
       )
       .slice(0, CAPACITY)
     this.table.clear()
-    for (const { family, local, localPort, remote, remotePort } of this.connections)
+    this.#note(this.connections)
+  }
+
+  /** Whether so many have called since the last time that `keepOpen` is due: the oldest are dropped when the table is full. */
+  get isCrowded(): boolean {
+    return this.#calls() - this.#callsBefore >= CAPACITY / 4
+  }
+
+  /** Those that are still open become the youngest of the table. @param connections all that have a socket */
+  keepOpen(connections: readonly SocketConnection[]): void {
+    this.#note(connections.filter((each) => this.#isKnown(each)))
+    this.#callsBefore = this.#calls()
+  }
+
+  #calls(): number {
+    return this.table.size + this.table.evicted
+  }
+
+  #note(connections: readonly Connection[]): void {
+    for (const { family, local, localPort, remote, remotePort } of connections)
       this.table.seen(family, IPPROTO_TCP, local, localPort, remote, remotePort, 0)
   }
 

@@ -70,8 +70,7 @@ export class Valve {
     const malformed = decode(queued.bytes, queued.start, queued.end, queued.length, packet)
     const decision = malformed ? MALFORMED : decide(policy, packet, sender, this.#options.inbound, Date.now())
     this.#mark(queued, decision, packet)
-    if (decision.verdict === 'accept' || policy.mode === 'observe')
-      noteCall(packet, sender, this.#options.inbound)
+    if (decision.verdict === 'accept' || policy.mode === 'observe') noteCall(packet, this.#options.inbound)
     this.#record(packet, sender.uid, decision)
     return decision
   }

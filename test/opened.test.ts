@@ -78,3 +78,21 @@ t.test('more than the table holds are not taken', async (t) => {
   t.equal(opened.connections.length, 65_536)
   t.equal(opened.table.size, 65_536)
 })
+
+t.test('those that stay open are not pushed out by the calls of a day', async (t) => {
+  const opened = new Opened(SEED)
+  const lasting = connection('other-end', 443)
+  const call = ({ family, local, localPort, remote, remotePort }: SocketConnection) =>
+    opened.table.seen(family, 6, local, localPort, remote, remotePort, 0)
+  call(lasting)
+  let lists = 0
+  for (let i = 0; i < 300_000; i++) {
+    call(connection('this-host', 1 + (i >> 16), i & 0xffff))
+    if (!opened.isCrowded) continue
+    lists++
+    opened.keepOpen([lasting, connection('this-host', 9)])
+  }
+  t.ok(has(opened, lasting))
+  t.notOk(has(opened, connection('this-host', 9)), 'nobody is taken for a caller who was not seen to call')
+  t.ok(lists > 0 && lists < 30, `${lists} lists`)
+})

@@ -109,14 +109,14 @@ function silenceOf(packet: Packet, protocol: SessionProtocol, table: SessionTabl
 }
 
 /**
- * A packet goes out. If it calls from a port that serves clients, what follows from there is no answer to one, whatever the
- * socket shows later.
+ * A packet goes out. If it calls, what follows from there is no answer to a client, whatever the socket shows later: its port
+ * may serve clients by then, and its figures can be made wrong (what this host drops on its own way out counts as sent).
  */
-export function noteCall(packet: Packet, sender: Sender, inbound: Inbound): void {
+export function noteCall(packet: Packet, { opened }: Inbound): void {
   const { family, protocol, source, sourcePort, destination, destinationPort } = packet
   const isCall = protocol === IPPROTO_TCP && (packet.tcpFlags & (TCPHDR_SYN | TCPHDR_ACK)) === TCPHDR_SYN
-  if (!isCall || !isService(packet, sender, inbound)) return
-  inbound.opened.seen(family, IPPROTO_TCP, source, sourcePort, destination, destinationPort, 0)
+  if (!isCall) return
+  opened.seen(family, IPPROTO_TCP, source, sourcePort, destination, destinationPort, 0)
 }
 
 function isOpened(packet: Packet, { opened, now }: Inbound): boolean {

@@ -90,6 +90,15 @@ const ASKED = 'limit rate over 500/second burst 100 packets'
 /** Whatever user: a packet may have none. */
 const ANY_USER = 'meta skuid 0-4294967295'
 
+/** More flows than that at once are read as those of others are. */
+const ASKING_AT_MOST = 65_536
+
+/** Local ends from which those who update have asked, for as long as an answer is waited for. */
+export const ASKING = FAMILIES.map(
+  (family) =>
+    `set asking${family} { type inet_proto . ipv${family}_addr . inet_service; size ${ASKING_AT_MOST}; flags dynamic, timeout; timeout 30s; }`,
+)
+
 export const ASKERS = 'set askers { type uid; size 4096; flags dynamic, timeout; timeout 1m; }'
 
 /** Those who update, and the host's own resolvers, ask as often as they like. */
@@ -98,13 +107,19 @@ export function toResolver({ asking, updaters, handedOut }: Policy): string[] {
   const flood = asking === undefined ? 'return' : 'counter name "flooded" drop'
   const free = userMatches(updaters, handedOut, 'ported')
   return [
-    ...free.map((who) => `${who} goto ask`),
+    ...free.map((who) => `${who} goto ask_for_update`),
     `${ANY_USER} update @askers { meta skuid ${ASKED} } ${flood}`,
     `${ANY_USER} goto ask`,
     `${ASKED} ${flood}`,
     'goto ask',
   ]
 }
+
+/** From where they ask: their answers are read whatever floods there are. */
+export const askForUpdate = [
+  ...FAMILIES.map((family) => `update @asking${family} { meta l4proto . ${IP[family]} saddr . th sport }`),
+  'goto ask',
+]
 
 export const ask = (marks: Marks): string[] => [
   setMark('meta', marks.mask, asked(marks)),
@@ -113,20 +128,28 @@ export const ask = (marks: Marks): string[] => [
 ]
 
 /** So many packets from resolvers are read in a second: more are forged, and must not take the service's time. They go on. */
-const READ_A_SECOND = 5000
+const READ_FOR_UPDATES = 20_000
+const READ_FOR_OTHERS = 2000
 
 /** What comes from one; the program that has asked gets it when it has been read. */
 export const answer = (marks: Marks, { form, queue }: RulesetOptions): string[] => [
   'iif "lo" return',
-  ...FAMILIES.map((family) => {
+  ...FAMILIES.flatMap((family) => {
     const hold =
       form === 'native'
         ? `queue flags bypass to ${namesQueues(queue).answers}`
-        : setMark('meta', marks.mask, asked(marks))
-    const limit = `limit rate ${READ_A_SECOND}/second burst ${READ_A_SECOND} packets`
-    return `${IP[family]} saddr @resolvers${family} ${limit} ${hold}`
+        : `${setMark('meta', marks.mask, asked(marks))} return`
+    const from = `${IP[family]} saddr @resolvers${family}`
+    const isForUpdate = `meta l4proto . ${IP[family]} daddr . th dport @asking${family}`
+    return [
+      `${from} ${isForUpdate} ${limitTo(READ_FOR_UPDATES)} ${hold}`,
+      `${from} ${isForUpdate} return`,
+      `${from} ${limitTo(READ_FOR_OTHERS)} ${hold}`,
+    ]
   }),
 ]
+
+const limitTo = (rate: number) => `limit rate ${rate}/second burst ${rate} packets`
 
 const asked = ({ judge, names }: Marks) => (judge | names) >>> 0
 

@@ -6,8 +6,10 @@
  */
 import {
   ASKERS,
+  ASKING,
   answer,
   ask,
+  askForUpdate,
   call,
   enqueue,
   JUDGING,
@@ -53,7 +55,7 @@ export function render(policy: Policy, options: RulesetOptions, now: number): st
   const parts = [
     COUNTERS.map((name) => `counter ${name} { }`),
     SOCKET_SETS,
-    [...resolverSets(policy), ASKERS, JUDGING],
+    [...resolverSets(policy), ...ASKING, ASKERS, JUDGING],
     ...sets.map((set) => [set]),
     chain('arrive', arrive(options)),
     chain('leave', leave(options.pressure)),
@@ -61,6 +63,7 @@ export function render(policy: Policy, options: RulesetOptions, now: number): st
     plainChain('call', call(marks, options)),
     plainChain('question', question(policy.asking !== undefined)),
     plainChain('to_resolver', toResolver(policy)),
+    plainChain('ask_for_update', askForUpdate),
     plainChain('ask', ask(marks)),
     plainChain('answer', answer(marks, options)),
     plainChain('loopback', LOOPBACK),
@@ -212,6 +215,7 @@ const PLAIN_CHAINS = [
   'call',
   'question',
   'to_resolver',
+  'ask_for_update',
   'ask',
   'answer',
   'loopback',

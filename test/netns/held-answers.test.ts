@@ -1,9 +1,11 @@
 import t from 'tap'
 import { type LookupPlan, lookUp, serveDnsmasq, serveFreshDns } from '../lab/dnsmasq.js'
-import { MIRROR } from '../lab/topology.js'
+import { MIRROR, WEB } from '../lab/topology.js'
 import { connect } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
+import { compile } from './programs.js'
 import { createLab, ELSEWHERE, guard, NAME } from './resolving.js'
+import { pause } from './service.js'
 
 /** Only what is on the wire teaches anything here. */
 const HELD = `dns: { resolve: false }
@@ -109,4 +111,17 @@ t.test('what a user of the web server asks', async (t) => {
   const own = await lookUp(lab.web, plan(3, { name: 'api.example.com' }), user)
   t.same(own, all(3), 'its own rule is served as well')
   t.not((await connect(lab.web, ELSEWHERE, 81, { user })).outcome, 'ok', 'at no other port')
+})
+
+t.test('a flood of forged answers keeps none unread of those to who updates', async (t) => {
+  const lab = await createLab(t)
+  await serveFreshDns(lab.mirror, 'example.org')
+  const service = await guard(t, lab, HELD)
+  await service.launch()
+  const flood = lab.victims.spawn([compile(t, 'spoof'), MIRROR.v4, '53', WEB.victims.v4, '40000', '4'])
+  await pause(1000)
+  t.same(await lookUp(lab.web, plan(30)), all(30))
+  t.ok(flood.running, 'while it goes on')
+  await flood.exited
+  t.ok(Number(flood.stdout) > 20_000, `${flood.stdout.trim()} datagrams`)
 })

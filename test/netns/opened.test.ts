@@ -132,21 +132,22 @@ for (const [when, early] of [
     },
   )
 
-t.test(
-  'a rule taken away ends its connections where nothing is tracked, whoever listens on their port',
-  async (t) => {
-    const { web, victims } = await lab(t, false)
-    await untrack(web)
-    await start(victims, PUSH_TCP, 80)
-    const service = await guard(t, web, CLOSED + RULE)
-    const shell = web.spawn([compile(t, 'call'), 'later', WEB.victims.v4, '8080', VICTIM.v4, '80'])
-    await goOn([shell])
-    shell.kill('SIGUSR1')
-    await pause(1500)
-    await service.reload(CLOSED)
-    await areCutOff(t, [shell], 'after the reload')
-  },
-)
+for (const how of ['later', 'skewed'])
+  t.test(
+    `a rule taken away ends its connections where nothing is tracked: whoever listens there ${how}`,
+    async (t) => {
+      const { web, victims } = await lab(t, false)
+      await untrack(web)
+      await start(victims, PUSH_TCP, 80)
+      const service = await guard(t, web, CLOSED + RULE)
+      const shell = web.spawn([compile(t, 'call'), how, WEB.victims.v4, '8080', VICTIM.v4, '80'])
+      await goOn([shell])
+      shell.kill('SIGUSR1')
+      await pause(1500)
+      await service.reload(CLOSED)
+      await areCutOff(t, [shell], 'after the reload')
+    },
+  )
 
 t.test('what was opened to an allowed place before the start goes on', async (t) => {
   const { web, mirror } = await lab(t, false)

@@ -4,6 +4,8 @@
  *   call raw LOCAL PORT REMOTE PORT FLAGS   one TCP header by a raw socket, FLAGS as in its byte 13
  *   call reuse LOCAL PORT REMOTE PORT       listens on PORT, and calls from the same port (SO_REUSEPORT)
  *   call later LOCAL PORT REMOTE PORT       calls, prints what is said to it, and listens on PORT once it is told to (SIGUSR1)
+ *   call skewed LOCAL PORT REMOTE PORT      the same, but before it listens it sends what gets no further than to this host
+ *                                           (SO_DONTROUTE, socket(7)), and counts as sent all the same
  *   call talk LOCAL PORT REMOTE PORT HEX    listens on PORT, calls from it, prints "connected", and says HEX ten times a second
  *   call both LOCAL PORT REMOTE PORT        listens on PORT where nobody is answered any more (the queue is full), prints
  *                                           "listening", and calls from there a second later
@@ -100,19 +102,33 @@ static int both(struct addrinfo *local, struct addrinfo *remote) {
 
 static struct addrinfo *own;
 
+static int caller_to_skew = -1;
+
+static void skew(int fd) {
+  int yes = 1, no = 0;
+  setsockopt(fd, SOL_SOCKET, SO_DONTROUTE, &yes, sizeof yes);
+  for (int times = 0; times < 5; times++) {
+    send(fd, "nowhere", 7, MSG_DONTWAIT | MSG_NOSIGNAL);
+    usleep(10000);
+  }
+  setsockopt(fd, SOL_SOCKET, SO_DONTROUTE, &no, sizeof no);
+}
+
 static void listen_too(int signal) {
   (void)signal;
+  if (caller_to_skew >= 0) skew(caller_to_skew);
   int service = bound(own);
   if (service < 0 || listen(service, 8) != 0) _exit(2);
 }
 
-static int later(struct addrinfo *local, struct addrinfo *remote) {
+static int later(struct addrinfo *local, struct addrinfo *remote, int is_skewed) {
   struct sigaction action = {.sa_handler = listen_too, .sa_flags = SA_RESTART};
   char said[256];
   int caller = bound(local);
   own = local;
   sigaction(SIGUSR1, &action, NULL);
   if (caller < 0 || connect(caller, remote->ai_addr, remote->ai_addrlen) != 0) return 1;
+  if (is_skewed) caller_to_skew = caller;
   for (ssize_t length; (length = read(caller, said, sizeof said)) > 0;) write(1, said, (size_t)length);
   return 0;
 }
@@ -139,7 +155,8 @@ int main(int argc, char **argv) {
   if (strcmp(argv[1], "reuse") == 0) return reuse(local, remote);
   if (strcmp(argv[1], "ping") == 0) return ping(remote);
   if (strcmp(argv[1], "both") == 0) return both(local, remote);
-  if (strcmp(argv[1], "later") == 0) return later(local, remote);
+  if (strcmp(argv[1], "later") == 0) return later(local, remote, 0);
+  if (strcmp(argv[1], "skewed") == 0) return later(local, remote, 1);
   if (strcmp(argv[1], "talk") == 0) return argc == 7 ? talk(local, remote, argv[6]) : 2;
   return argc == 7 ? raw(local, remote, atoi(argv[3]), atoi(argv[5]), (int)strtol(argv[6], NULL, 0)) : 2;
 }
