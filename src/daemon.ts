@@ -17,7 +17,7 @@ import { UserMap } from './kernel/usermap.js'
 import { Periodic } from './periodic.js'
 import { PolicyInForce } from './policy-in-force.js'
 import { BlockLog, WINDOW_MS } from './report/blocklog.js'
-import { serveHttp } from './report/http.js'
+import { HttpServer } from './report/http.js'
 import { createMetrics, type Metrics } from './report/metrics.js'
 import type { ServiceLog } from './report/service-log.js'
 import { VerdictCounts } from './report/verdicts.js'
@@ -68,7 +68,7 @@ export class Daemon {
   #queue: Queue | undefined
   #questions: Queue | undefined
   #answerQueue: Queue | undefined
-  #http: Server | undefined
+  #http: HttpServer | undefined
   #control: Server | undefined
 
   /**
@@ -340,9 +340,9 @@ export class Daemon {
     })
   }
 
-  #serveHttp(): Promise<Server> {
+  #serveHttp(): Promise<HttpServer> {
     const { metrics } = this.#inForce.config
-    return serveHttp({
+    return HttpServer.listen({
       listen: metrics.listen,
       metricsPath: metrics.path,
       registry: this.#metrics.registry,
@@ -354,6 +354,8 @@ export class Daemon {
           : ['the queues for names are not bound']),
         ...(this.#firewall.present ? [] : ['the firewall rules are not loaded']),
       ],
+      onTrouble: (error) =>
+        this.#log.error(`metrics and health pages have ended, restart the service: ${error.message}`),
     })
   }
 
@@ -397,7 +399,6 @@ export class Daemon {
     this.#inbound.close()
     this.#firewall.close()
     this.#http?.close()
-    this.#http?.closeAllConnections()
     this.#control?.close()
     this.#control?.closeAllConnections()
     await this.#blockLog.close()

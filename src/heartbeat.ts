@@ -1,45 +1,60 @@
 /**
  * Tells the kernel that questions are being read: it must not let any pass by then, as it does for the sake of updates when the
- * service is dead (`judging` in core/chains.ts). Where names are enforced the service asks a resolver for a name that is
- * never allowed, again and again. The question gets no further than to its own queue.
+ * service is dead (`judging` in core/chains.ts). Where names are enforced the service asks its resolvers for a name that is
+ * never allowed, again and again. The questions get no further than to their own queue.
  */
 import { createSocket, type Socket } from 'node:dgram'
 import { encode } from 'dns-packet'
 import { NAMES_CANARY } from './core/asking.js'
 import { type Policy, resolversOf } from './core/policy.js'
 import { addressText } from './core/text.js'
-import type { Host } from './core/types.js'
+import { type Family, familyBits, type Host, type Prefix } from './core/types.js'
 
 const DNS_PORT = 53
 const QUESTION = encode({ type: 'query', questions: [{ type: 'A', name: NAMES_CANARY }] })
+/** One that has no route is of no use: so several are asked. */
+const ASKED_AT_MOST = 3
+/** For those who allow any resolver: 192.0.2.53 (RFC 5737), 2001:db8::53 (RFC 3849). */
+const ANYBODY: Readonly<Record<Family, Host>> = {
+  4: { family: 4, words: Uint32Array.of(0xc0000235, 0, 0, 0) },
+  6: { family: 6, words: Uint32Array.of(0x20010db8, 0, 0, 0x53) },
+}
+
+/** Some host of a prefix. */
+function hostOf({ family, words, length }: Prefix): Host {
+  if (length < 8) return ANYBODY[family]
+  const some = words.slice()
+  if (length < familyBits(family)) some[familyBits(family) / 32 - 1]! |= 1
+  return { family, words: some }
+}
 
 export class Heartbeat {
-  #socket: Socket | undefined
-  #family: 4 | 6 | undefined
+  readonly #sockets = new Map<Family, Socket>()
 
   /** To be called each second. */
   beat(policy: Policy): void {
-    const resolver = policy.asking && policy.mode === 'enforce' ? resolversOf(policy)[0] : undefined
-    if (resolver === undefined) this.close()
-    else this.#ask(resolver)
+    if (policy.asking === undefined || policy.mode !== 'enforce') return
+    for (const prefix of resolversOf(policy).slice(0, ASKED_AT_MOST)) this.#ask(hostOf(prefix))
   }
 
   close(): void {
-    this.#socket?.close()
-    this.#socket = undefined
+    for (const socket of this.#sockets.values()) socket.close()
+    this.#sockets.clear()
   }
 
   #ask({ family, words }: Host): void {
+    const socket = this.#sockets.get(family) ?? this.#open(family)
     // That it is refused is what is wanted.
-    this.#socketFor(family).send(QUESTION, DNS_PORT, addressText(family, words), () => {})
+    socket.send(QUESTION, DNS_PORT, addressText(family, words), () => {})
   }
 
-  #socketFor(family: 4 | 6): Socket {
-    if (this.#socket !== undefined && this.#family === family) return this.#socket
-    this.close()
-    this.#family = family
-    this.#socket = createSocket(family === 4 ? 'udp4' : 'udp6').unref()
-    this.#socket.on('error', () => this.close())
-    return this.#socket
+  #open(family: Family): Socket {
+    const socket = createSocket(family === 4 ? 'udp4' : 'udp6').unref()
+    socket.on('error', () => {
+      this.#sockets.delete(family)
+      socket.close()
+    })
+    this.#sockets.set(family, socket)
+    return socket
   }
 }

@@ -12,7 +12,8 @@ export interface Asking {
   readonly search: readonly string[]
 }
 
-const REVERSE = /(?:^|\.)(?:in-addr|ip6)\.arpa$/
+/** RFC 1035, section 3.5; RFC 3596, section 2.5: numbers only, or any word could stand before them. */
+const REVERSE = /^(?:(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){1,4}in-addr|(?:[\da-f]\.){1,32}ip6)\.arpa$/
 
 /** The questions to a resolver that a packet carries; undefined where it carries something else. */
 export function questionsOf(packet: Packet): readonly Question[] | undefined {

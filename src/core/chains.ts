@@ -165,7 +165,7 @@ export function enqueue(marks: Marks, { queue, watchNames }: RulesetOptions): st
 }
 
 /** Not empty while the service judges what goes to resolvers: it does so each second by itself (src/heartbeat.ts). */
-export const JUDGING = 'set judging { type inet_proto; size 16; flags dynamic, timeout; timeout 5s; }'
+export const JUDGING = 'set judging { type inet_service; size 16; flags dynamic, timeout; timeout 5s; }'
 
 /** @param isEnforced whether names are */
 export function verdict(marks: Marks, block: RulesetOptions['block'], isEnforced: boolean): string[] {
@@ -173,7 +173,7 @@ export function verdict(marks: Marks, block: RulesetOptions['block'], isEnforced
   const is = (value: number) => `meta mark & ${hex(marks.mask)} == ${hex(value)}`
   const judged = FAMILIES.map(
     (family) =>
-      `${TO_PORT_53} ${IP[family]} daddr @resolvers${family} meta mark & ${hex(marks.stateMask)} != ${hex(marks.judge)} update @judging { meta l4proto }`,
+      `${TO_PORT_53} ${IP[family]} daddr @resolvers${family} meta mark & ${hex(marks.stateMask)} != ${hex(marks.judge)} update @judging { th dport }`,
   )
   const refuse = block === 'reject' ? 'reject with icmpx admin-prohibited' : 'drop'
   return [

@@ -48,7 +48,7 @@ const questions = (rules: readonly string[], drop: string): string[] => {
   const toResolver = FAMILIES.map(
     (family) => `meta l4proto { tcp, udp } th dport 53 ${IP[family]} daddr @resolvers${family} ${drop}`,
   )
-  return [...toResolver.map((line) => `meta l4proto @judging ${line}`), ...rules, ...toResolver]
+  return [...toResolver.map((line) => `th dport @judging ${line}`), ...rules, ...toResolver]
 }
 
 /** The kernel cannot read names: where they are enforced, it lets only those ask who look for mirrors. */

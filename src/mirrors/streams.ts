@@ -23,27 +23,27 @@ export class Streams {
   follow(packet: Packet, uid: number, now: number, isTrusted = false): void {
     if ((packet.tcpFlags & TCPHDR_ACK) === 0) return
     const key = keyOf(packet.family, packet.destination, packet.source, packet.sourcePort)
+    const received = word(packet, ACKNOWLEDGED)
     const known = this.#streams.get(key, now)
-    this.#streams.put(
-      uid,
-      key,
-      known ?? { next: word(packet, ACKNOWLEDGED), rest: Buffer.alloc(0) },
-      now,
-      isTrusted,
-    )
+    // What the program has, and was not seen here, is lost.
+    const isBehind = known === undefined || ((received - known.next) | 0) > 0
+    const stream = isBehind ? { next: received, rest: Buffer.alloc(0) } : known
+    this.#streams.put(uid, key, stream, now, isTrusted)
   }
 
-  /** The messages that a segment from a resolver makes whole. They are the caller's. */
+  /**
+   * The messages that a segment from a resolver makes whole. They are the caller's. What is not at its place in the stream is as
+   * good as nothing, as it is to the kernel: it may be forged, or what was lost comes again.
+   */
   messages(packet: Packet, now: number): Buffer[] {
     const key = keyOf(packet.family, packet.source, packet.destination, packet.destinationPort)
     const stream = this.#streams.get(key, now)
     if (stream === undefined) return []
     const fresh = freshBytes(packet, stream)
-    const ends = (packet.tcpFlags & (TCPHDR_FIN | TCPHDR_RST)) !== 0
-    if (ends || fresh === undefined) this.#streams.delete(key)
-    if (fresh === undefined || fresh.length === 0) return []
+    if (fresh === undefined) return []
     stream.next = (stream.next + fresh.length) >>> 0
-    return cut(stream, fresh)
+    if (isEnd(packet, stream)) this.#streams.delete(key)
+    return fresh.length === 0 ? [] : cut(stream, fresh)
   }
 
   expire(now: number): void {
@@ -56,6 +56,12 @@ function freshBytes(packet: Packet, stream: Stream): Uint8Array | undefined {
   const { bytes, payloadOffset, payloadEnd } = packet
   const known = (stream.next - word(packet, SEQUENCE)) | 0
   return known < 0 ? undefined : bytes.subarray(Math.min(payloadOffset + known, payloadEnd), payloadEnd)
+}
+
+/** Whether the stream ends with this segment, whose bytes were taken. */
+function isEnd(packet: Packet, { next }: Stream): boolean {
+  if ((packet.tcpFlags & (TCPHDR_FIN | TCPHDR_RST)) === 0) return false
+  return (word(packet, SEQUENCE) + packet.payloadEnd - packet.payloadOffset) >>> 0 === next
 }
 
 /** Takes the whole messages from the front. */

@@ -1,6 +1,11 @@
-import { createServer, type Server, type ServerResponse } from 'node:http'
+/**
+ * Metrics and health over HTTP. Whoever may connect may ask without end, so a thread of its own answers (http-worker.ts), and
+ * asks this one, which judges packets, a few times a second at most.
+ */
+import { Worker } from 'node:worker_threads'
 import type { Registry } from 'prom-client'
 import type { Listen } from '../config.js'
+import type { Answer, Question, WorkerOptions } from './http-worker.js'
 
 export interface HttpOptions {
   readonly listen: Listen
@@ -9,79 +14,69 @@ export interface HttpOptions {
   readonly version: string
   /** What keeps the service from being ready; empty when it is. */
   readonly unready: () => readonly string[]
+  /** The pages are gone, by a fault of the program. */
+  readonly onTrouble: (error: Error) => void
 }
 
-/** A scrape takes milliseconds; whoever is slower holds a socket for nothing. */
-export const TIMEOUTS = { requestTimeout: 5000, headersTimeout: 2000, connectionsCheckingInterval: 500 }
-const CONNECTIONS_AT_MOST = 64
+export class HttpServer {
+  /** The one that it listens on. */
+  port = 0
+  readonly #options: HttpOptions
+  #worker: Worker | undefined
 
-/**
- * Serves metrics and health. @returns the server once it listens
- * @throws Error (rejects) of node:net, e.g. EADDRINUSE
- */
-export async function serveHttp(options: HttpOptions): Promise<Server> {
-  const server = createServer(TIMEOUTS, (request, response) => {
-    answer(options, request.method ?? '', pathOf(request.url ?? '/'), response).catch((error: Error) =>
-      reply(response, 500, `${error.message}\n`),
-    )
-  })
-  server.maxConnections = CONNECTIONS_AT_MOST
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(options.listen, error)))
-    server.listen(options.listen.port, options.listen.host, () => resolve())
-  })
-  return server
+  private constructor(options: HttpOptions) {
+    this.#options = options
+  }
+
+  /** @returns the server once it listens @throws Error (rejects) of node:net, e.g. EADDRINUSE */
+  static async listen(options: HttpOptions): Promise<HttpServer> {
+    const server = new HttpServer(options)
+    await server.#start()
+    return server
+  }
+
+  close(): void {
+    this.#worker?.terminate()
+  }
+
+  #start(): Promise<void> {
+    const { listen, metricsPath, version } = this.#options
+    const workerData: WorkerOptions = { listen, metricsPath, version }
+    const worker = new Worker(new URL('./http-worker.js', import.meta.url), {
+      workerData,
+      // Without what a test runner or a debugger has put there.
+      execArgv: [],
+      env: {},
+    })
+    this.#worker = worker
+    return new Promise((resolve, reject) => {
+      worker.on('message', (question: Question) => {
+        if (question.kind === 'listening') {
+          this.port = question.port
+          worker.unref()
+          resolve()
+        } else if (question.kind === 'failed') {
+          this.close()
+          reject(listenError(listen, question.code))
+        } else this.#answer(worker, question)
+      })
+      worker.on('error', (error) => this.#options.onTrouble(error as Error))
+    })
+  }
+
+  async #answer(worker: Worker, { kind }: Question): Promise<void> {
+    const { registry, unready } = this.#options
+    const answer = (content: Answer) => worker.postMessage(content)
+    if (kind === 'state') return answer({ kind, unready: unready() })
+    try {
+      answer({ kind: 'metrics', text: await registry.metrics(), type: registry.contentType })
+    } catch (error) {
+      answer({ kind: 'metrics', error: (error as Error).message })
+    }
+  }
 }
 
-function listenError({ host, port }: Listen, error: NodeJS.ErrnoException): Error {
-  const advice = error.code === 'EADDRINUSE' ? 'another program listens there: stop it, or set' : 'set'
-  return new Error(`metrics cannot be served on ${host}:${port} (${error.code}): ${advice} metrics.listen`)
-}
-
-/** Not by `new URL`, which throws for what any client may send: `//`. */
-const pathOf = (target: string): string => target.split('?', 1)[0]!
-
-async function answer(
-  options: HttpOptions,
-  method: string,
-  path: string,
-  response: ServerResponse,
-): Promise<void> {
-  if (method !== 'GET' && method !== 'HEAD') {
-    response.setHeader('Allow', 'GET, HEAD')
-    reply(response, 405, 'only GET and HEAD\n')
-  } else if (path === options.metricsPath) {
-    reply(response, 200, await options.registry.metrics(), options.registry.contentType)
-  } else if (path === '/healthz') reply(response, 200, 'ok\n')
-  else if (path === '/readyz') ready(response, options.unready())
-  else if (path === '/') reply(response, 200, indexPage(options), 'text/html; charset=utf-8')
-  else reply(response, 404, `no such page; there are /, /healthz, /readyz and ${options.metricsPath}\n`)
-}
-
-function ready(response: ServerResponse, missing: readonly string[]): void {
-  if (missing.length === 0) reply(response, 200, 'ready\n')
-  else reply(response, 503, missing.map((each) => `not ready: ${each}\n`).join(''))
-}
-
-function reply(
-  response: ServerResponse,
-  status: number,
-  body: string,
-  type = 'text/plain; charset=utf-8',
-): void {
-  response.writeHead(status, {
-    'Content-Type': type,
-    'X-Content-Type-Options': 'nosniff',
-    'Cache-Control': 'no-store',
-  })
-  response.end(body)
-}
-
-function indexPage({ version, metricsPath, unready }: HttpOptions): string {
-  const state = unready().length === 0 ? 'ready' : `not ready: ${unready().join('; ')}`
-  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>checkvalve</title>
-<style>body{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:3em auto;padding:0 1em}</style>
-<h1>checkvalve ${version}</h1><p>${state}</p>
-<ul><li><a href="${metricsPath}">metrics</a><li><a href="/healthz">healthz</a><li><a href="/readyz">readyz</a></ul>
-`
+function listenError({ host, port }: Listen, code: string): Error {
+  const advice = code === 'EADDRINUSE' ? 'another program listens there: stop it, or set' : 'set'
+  return new Error(`metrics cannot be served on ${host}:${port} (${code}): ${advice} metrics.listen`)
 }

@@ -4,7 +4,7 @@ import { createServer, request, type Server } from 'node:http'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import { makeFolder } from '../folder.js'
-import { TIMEOUTS } from '../report/http.js'
+import { TIMEOUTS } from '../http-timeouts.js'
 import type { Status } from './status.js'
 
 const MODE = 0o660

@@ -67,11 +67,21 @@ t.test('what cannot be read is not asked', async (t) => {
 })
 
 t.test('names of addresses may be asked for where that is wanted', async (t) => {
-  const names = ['2.100.51.198.in-addr.arpa', '8.b.d.0.1.0.0.2.ip6.arpa', 'in-addr.arpa', 'ip6.arpa']
+  const names = ['2.100.51.198.in-addr.arpa', '0.255.in-addr.arpa', '8.b.d.0.1.0.0.2.ip6.arpa']
   t.same(allowed({}, ...names), [])
   t.same(allowed({ reverse: true }, ...names), names)
   const others = [
     'arpa',
+    'in-addr.arpa',
+    'ip6.arpa',
+    'secret.in-addr.arpa',
+    'secret.2.100.51.198.in-addr.arpa',
+    '1.2.100.51.198.in-addr.arpa',
+    '256.in-addr.arpa',
+    '1e1.in-addr.arpa',
+    'secret.8.b.d.0.1.0.0.2.ip6.arpa',
+    'g.8.ip6.arpa',
+    `${'a.'.repeat(33)}ip6.arpa`,
     'e164.arpa',
     'xin-addr.arpa',
     'xip6.arpa',

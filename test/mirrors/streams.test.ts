@@ -81,19 +81,38 @@ t.test('sequence numbers run over their end, at any byte', async (t) => {
   }
 })
 
-t.test('behind a gap nothing is read, until there is a new question', async (t) => {
+t.test('behind a gap nothing is read, until what is missing comes again', async (t) => {
   const streams = followed()
-  t.same(feed(streams, 1001, framed(ONE)), [])
-  t.same(feed(streams, 1000, framed(ONE)), [], 'nor what comes late')
-  t.equal(streams.size, 0)
-  streams.follow(packetOf(toResolver(NOTHING, { ...TCP, acknowledged: 2000 })), 0, NOW)
-  t.same(feed(streams, 2000, framed(TWO)), [`${TWO}`])
+  const first = framed(ONE)
+  t.same(feed(streams, 1000 + first.length, framed(TWO)), [])
+  t.same(feed(streams, 1000, first), [`${ONE}`])
+  t.same(feed(streams, 1000 + first.length, framed(TWO)), [`${TWO}`])
+})
+
+t.test(
+  'what the program has received, and was not seen here, is passed over at its next question',
+  async (t) => {
+    const streams = followed()
+    t.same(feed(streams, 1000, framed(ONE).subarray(0, 3)), [])
+    streams.follow(packetOf(toResolver(NOTHING, { ...TCP, acknowledged: 2000 })), 0, NOW)
+    t.same(feed(streams, 2000, framed(TWO)), [`${TWO}`])
+  },
+)
+
+t.test('nobody ends a stream who does not know where it stands', async (t) => {
+  for (const flags of [TCPHDR_RST, TCPHDR_RST | TCPHDR_ACK, TCPHDR_FIN | TCPHDR_ACK])
+    for (const sequence of [0, 999, 1001, 70_000, 1000 + 2 ** 31, 0xffffffff]) {
+      const streams = followed()
+      t.same(feed(streams, sequence, NOTHING, { flags }), [])
+      t.same(feed(streams, 1000, framed(ONE)), [`${ONE}`], `${flags} at ${sequence}`)
+    }
 })
 
 t.test('a segment from far away, before or behind, is none of the stream', async (t) => {
   for (const sequence of [1000 + 2 ** 31, 1000 + 2 ** 31 - 1, 1000 - 70_000, 0xffffffff]) {
     const streams = followed()
     t.same(feed(streams, sequence, framed(ONE)), [], `${sequence}`)
+    t.same(feed(streams, 1000, framed(ONE)), [`${ONE}`], 'which goes on')
   }
 })
 

@@ -3,24 +3,25 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { Gauge, Registry } from 'prom-client'
 import t, { type Test } from 'tap'
-import { serveHttp } from '../../src/report/http.js'
+import { HttpServer } from '../../src/report/http.js'
 
 /** A server on a port of its own on loopback; `unready` may be changed by the test. */
 async function serving(t: Test, registry = new Registry()) {
-  const state = { unready: [] as string[], port: 0 }
+  const state = { unready: [] as string[], port: 0, hangs: 0, troubles: [] as string[] }
   new Gauge({ name: 'checkvalve_test', help: 'a metric', registers: [registry] }).set(7)
-  const server = await serveHttp({
+  const server = await HttpServer.listen({
     listen: { host: '127.0.0.1', port: 0 },
     metricsPath: '/metrics',
     registry,
     version: '1.2.3',
-    unready: () => state.unready,
+    unready: () => {
+      for (const end = performance.now() + state.hangs; performance.now() < end; );
+      return state.unready
+    },
+    onTrouble: ({ message }) => state.troubles.push(message),
   })
-  t.teardown(() => {
-    server.close()
-    server.closeAllConnections()
-  })
-  state.port = (server.address() as AddressInfo).port
+  t.teardown(() => server.close())
+  state.port = server.port
   const ask = (path: string, method = 'GET') =>
     new Promise<{ status: number; headers: Record<string, unknown>; body: string }>((resolve, reject) => {
       const asked = request(
@@ -159,8 +160,49 @@ t.test('a port that is taken is an error with advice', async (t) => {
   await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
   t.teardown(() => other.close())
   const { port } = other.address() as AddressInfo
-  const options = { metricsPath: '/metrics', registry: new Registry(), version: '1', unready: () => [] }
-  await t.rejects(serveHttp({ ...options, listen: { host: '127.0.0.1', port } }), {
+  const options = {
+    metricsPath: '/metrics',
+    registry: new Registry(),
+    version: '1',
+    unready: () => [],
+    onTrouble: () => {},
+  }
+  await t.rejects(HttpServer.listen({ ...options, listen: { host: '127.0.0.1', port } }), {
     message: `metrics cannot be served on 127.0.0.1:${port} (EADDRINUSE): another program listens there: stop it, or set metrics.listen`,
   })
+})
+
+t.test('a thousand who ask cost the service a few answers', async (t) => {
+  const registry = new Registry()
+  let gathered = 0
+  new Gauge({
+    name: 'checkvalve_counted',
+    help: 'a metric',
+    registers: [registry],
+    collect: () => void gathered++,
+  })
+  const { ask } = await serving(t, registry)
+  const before = performance.now()
+  for (let round = 0; round < 20; round++) {
+    const answers = await Promise.all(Array.from({ length: 50 }, () => ask('/metrics')))
+    t.same(new Set(answers.map(({ status }) => status)), new Set([200]))
+  }
+  const most = 2 + (performance.now() - before) / 200
+  t.ok(gathered <= most, `${gathered} times, at most ${most}`)
+})
+
+t.test('on one connection one request is answered: others would wait in memory', async (t) => {
+  const { raw } = await serving(t)
+  const asked = 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'
+  const heard = await raw(asked.repeat(50))
+  t.ok(heard.split('checkvalve_test 7').length <= 2)
+})
+
+t.test('a service that hangs is not said to be well', async (t) => {
+  const { state, ask } = await serving(t)
+  state.hangs = 2200
+  t.match(await ask('/healthz'), { status: 503, body: 'the service does not answer\n' })
+  state.hangs = 0
+  t.match(await ask('/healthz'), { status: 200 })
+  t.same(state.troubles, [])
 })
