@@ -47,6 +47,7 @@ const inbound = clients()
 const packet = Object.assign(new Packet(), {
   protocol: IPPROTO_TCP,
   tcpFlags: TCPHDR_SYN,
+  sourcePort: 40_000,
   destinationPort: PORT,
 })
 
@@ -74,20 +75,21 @@ const nameOf = (i: number) => `mirror${i}.example.org`
 const CHANGING = Array.from({ length: 10 }, (_, i) => `changing${i}.example.org`)
 const [FIRST_NEW, NEW] = [MANY * ADDRESSES_A_NAME, 30_000]
 
-const verdict = (name: string, family: Family, odd: 0 | 1): Work => ({
-  name,
+const verdict = (expected: 'accept' | 'block', family: Family, odd: 0 | 1): Work => ({
+  name: `decide(), IPv${family}, ${expected}`,
   once: ({ policy, names }, n) => {
     packet.family = family
     write(packet.destination, family, any(n, (names * ADDRESSES_A_NAME) / 2) * 2 + odd)
-    decide(policy, packet, SENDER, inbound, NOW)
+    const { verdict } = decide(policy, packet, SENDER, inbound, NOW)
+    if (verdict !== expected) throw new Error(`${verdict} instead of ${expected}`)
   },
 })
 
 const WORKS: readonly Work[] = [
-  verdict('decide(), IPv4, allowed', 4, 0),
-  verdict('decide(), IPv4, blocked', 4, 1),
-  verdict('decide(), IPv6, allowed', 6, 1),
-  verdict('decide(), IPv6, blocked', 6, 0),
+  verdict('accept', 4, 0),
+  verdict('block', 4, 1),
+  verdict('accept', 6, 1),
+  verdict('block', 6, 0),
   {
     name: 'an answer, address known',
     once: ({ learned, names }, n) => {
@@ -127,7 +129,7 @@ function policyOf(names: readonly string[]): Policy {
     mode: 'enforce',
     canary: undefined,
     handedOut: { first: 32768, last: 60999 },
-    updaters: [],
+    updaters: [0],
     rules,
     asking: undefined,
   })
