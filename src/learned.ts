@@ -78,6 +78,8 @@ export class LearnedAddresses {
   readonly #confirming = new Map<string, Confirmation>()
   /** The policy in force, and one that is about to be. */
   #policies: readonly Policy[] = []
+  /** The names that stand in them. */
+  #listed: ReadonlySet<string> = new Set()
   #settings: LearnedSettings = { resolve: true, grace: 0 }
   #nextRenewal = 0
 
@@ -87,6 +89,7 @@ export class LearnedAddresses {
     this.#book = new AddressBook({
       onChange: (...change) => this.#onChange(...change),
       grace: () => this.#settings.grace,
+      isListed: (name) => this.#listed.has(name),
       isWatched: (name) => this.#names.has(name),
     })
     this.#names = new NameWatcher({
@@ -147,7 +150,7 @@ export class LearnedAddresses {
   }
 
   settle(policy: Policy): void {
-    this.#policies = [policy]
+    this.#take([policy])
     this.#book.keep((name) => policy.names.has(name))
     this.#aliases.keep((name) => policy.names.has(name))
   }
@@ -230,11 +233,16 @@ export class LearnedAddresses {
   /** Gives all policies the addresses that are known of their names. */
   #serve(policies: readonly Policy[]): void {
     const fresh = policies.filter((policy) => !this.#policies.includes(policy))
-    this.#policies = policies
+    this.#take(policies)
     for (const name of this.#book.names)
       for (const policy of fresh)
         for (const rule of policy.names.find(name))
           for (const { host, standing } of this.#book.entries(name)) rule[setOf(standing)].add(host)
+  }
+
+  #take(policies: readonly Policy[]): void {
+    this.#policies = policies
+    this.#listed = new Set(policies.flatMap((policy) => [...namesOf(policy)]))
   }
 
   async #watch(policy: Policy, services: readonly string[]): Promise<void> {

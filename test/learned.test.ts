@@ -977,3 +977,17 @@ t.test('others keep those who are trusted from no confirmation', async (t) => {
     hearAs(its, { ...ROOT, isForgeable: true }, `root${i}.example.org`, reading(['198.51.100.66']))
   t.equal(its.zone.asked.length / 2, 64)
 })
+
+t.test('names of the allowlist have room, looked up by the service or not', async (t) => {
+  const its = learning(t)
+  const names = Array.from({ length: 300 }, (_, i) => `n${i}.example.org`)
+  const policy = policyOf(names)
+  await its.learned.start(policy, [], { ...SETTINGS, resolve: false })
+  for (const [i, name] of names.entries())
+    hear(
+      its,
+      name,
+      reading(Array.from({ length: 64 }, (_, a) => `198.18.${i % 250}.${a + Math.floor(i / 250) * 64}`)),
+    )
+  t.equal(its.learned.current(names[0]!).length, 64, 'of 19,200 addresses')
+})

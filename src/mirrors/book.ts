@@ -9,6 +9,8 @@ export interface BookOptions {
   readonly onChange: OnChange
   /** Seconds that an address outlives its TTL: programs keep answers, too. */
   readonly grace: () => number
+  /** Whether a name stands in the allowlist itself, and not only below a wildcard: then there is always room for it. */
+  readonly isListed: (name: string) => boolean
   /** Whether a name is asked for again and again: then the newest answer stays until there is a newer one. */
   readonly isWatched: (name: string) => boolean
 }
@@ -90,10 +92,10 @@ export class AddressBook {
 
   /**
    * Takes over what an earlier run knew: it counts until the first answers, and no longer than it would have. Who had asked is
-   * not kept. Names that are watched count as trusted; others do not, so that a restart gives nobody more room than he had.
+   * not kept. Names of the allowlist itself count as trusted; others do not, so that a restart gives nobody more room than he had.
    */
   restore(name: string, known: readonly Kept[], now: number): void {
-    const shelf = this.#options.isWatched(name) ? this.#trusted : this.#others
+    const shelf = this.#options.isListed(name) ? this.#trusted : this.#others
     shelf.restore(name, known, now + (TTL_AT_MOST + this.#options.grace()) * 1000, now)
   }
 

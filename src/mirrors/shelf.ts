@@ -10,7 +10,7 @@ export interface Room {
   /** Addresses of one name. */
   readonly current: number
   readonly former: number
-  /** Of all names that are not watched: those stand in the allowlist, but below a wildcard whoever asks chooses the names. */
+  /** Of all names that are only below wildcards: whoever asks chooses those. */
   readonly names: number
   readonly addresses: number
   /** Milliseconds for which the last good answer of a name that is watched stands in for a resolver that does not answer. */
@@ -20,12 +20,14 @@ export interface Room {
 export interface ShelfOptions {
   readonly room: Room
   readonly onChange: OnChange
+  /** Whether a name stands in the allowlist itself, and not only below a wildcard. */
+  readonly isListed: (name: string) => boolean
   readonly isWatched: (name: string) => boolean
 }
 
 export class Shelf {
   readonly #options: ShelfOptions
-  readonly #watched = new Map<string, Page>()
+  readonly #listed = new Map<string, Page>()
   /** Names that have to share their room. The last that was spoken of is the last to go. */
   readonly #sharing = new Map<string, Page>()
   /** Addresses of those. */
@@ -36,7 +38,7 @@ export class Shelf {
   }
 
   get names(): string[] {
-    return [...this.#watched.keys(), ...this.#sharing.keys()]
+    return [...this.#listed.keys(), ...this.#sharing.keys()]
   }
 
   entries(name: string): Entry[] {
@@ -67,25 +69,25 @@ export class Shelf {
   keep(isAllowed: (name: string) => boolean): void {
     for (const name of this.names) {
       if (!isAllowed(name)) this.#forget(name)
-      else if (this.#watched.has(name) !== this.#options.isWatched(name)) this.#turnTo(name)
+      else if (this.#listed.has(name) !== this.#options.isListed(name)) this.#turnTo(name)
     }
     this.#makeRoom()
   }
 
   /** Lets go what counts no longer. */
   expire(now: number): void {
-    for (const pages of [this.#watched, this.#sharing])
+    for (const pages of [this.#listed, this.#sharing])
       for (const [name, page] of pages) if (page.due <= now) this.#expire(name, page, now)
   }
 
   #find(name: string): Page | undefined {
-    return this.#watched.get(name) ?? this.#sharing.get(name)
+    return this.#listed.get(name) ?? this.#sharing.get(name)
   }
 
   /** Puts the page of a name, or a new one, behind all others. */
   #turnTo(name: string): Page {
     const page = this.#take(name) ?? this.#newPage(name)
-    if (this.#options.isWatched(name)) this.#watched.set(name, page)
+    if (this.#options.isListed(name)) this.#listed.set(name, page)
     else {
       this.#sharing.set(name, page)
       this.#shared += page.size
@@ -100,7 +102,7 @@ export class Shelf {
   #take(name: string): Page | undefined {
     const page = this.#find(name)
     if (this.#sharing.delete(name)) this.#shared -= page!.size
-    else this.#watched.delete(name)
+    else this.#listed.delete(name)
     return page
   }
 
@@ -110,10 +112,10 @@ export class Shelf {
   }
 
   #makeRoom(): void {
-    const { room, isWatched } = this.#options
+    const { room, isListed } = this.#options
     for (const name of this.#sharing.keys()) {
       if (this.#sharing.size <= room.names && this.#shared <= room.addresses) return
-      if (isWatched(name)) this.#turnTo(name)
+      if (isListed(name)) this.#turnTo(name)
       else this.#forget(name)
     }
   }

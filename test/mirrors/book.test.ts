@@ -15,6 +15,7 @@ function book(options: Partial<BookOptions> = {}) {
   state.book = new AddressBook({
     onChange: (name, host, was, is) => state.changes.push(`${name} ${textOf(host)}: ${was} -> ${is}`),
     grace: () => GRACE,
+    isListed: (name) => name === NAME,
     isWatched: (name) => name === NAME,
     ...options,
   })
@@ -219,6 +220,7 @@ t.test('what was told adds up to what is known', async (t) => {
       if (is !== undefined) known.push(`${key} ${is}`)
     },
     grace: () => GRACE,
+    isListed: (name) => name === NAME,
     isWatched: (name) => name === NAME,
   })
   for (let turn = 0; turn < 300; turn++) {
@@ -323,28 +325,34 @@ t.test('an answer that says nothing new is known, one that names something else 
   t.equal(knows(['198.51.100.1'], { ttl: 0 }), false, 'a former address is not known')
 })
 
-t.test('names are bounded: the one that was spoken of longest ago goes, unless it is watched', async (t) => {
-  const its = book()
-  its.learn(['203.0.113.1'])
-  for (let i = 0; i < 20_000; i++) its.learn(['203.0.113.2'], { name: `n${i}.example.org` })
-  t.equal(its.names().length, 1 + 16_384)
-  t.same(its.current(), ['203.0.113.1'])
-  t.same(its.current('n19999.example.org'), ['203.0.113.2'])
-  t.same(its.current('n0.example.org'), [])
-  const told = its.changes.length
-  t.equal(told, 1 + 20_000 + (20_000 - 16_384), 'and each that goes is told')
-})
+t.test(
+  'names are bounded: the one that was spoken of longest ago goes, unless it stands in the allowlist',
+  async (t) => {
+    const its = book()
+    its.learn(['203.0.113.1'])
+    for (let i = 0; i < 20_000; i++) its.learn(['203.0.113.2'], { name: `n${i}.example.org` })
+    t.equal(its.names().length, 1 + 16_384)
+    t.same(its.current(), ['203.0.113.1'])
+    t.same(its.current('n19999.example.org'), ['203.0.113.2'])
+    t.same(its.current('n0.example.org'), [])
+    const told = its.changes.length
+    t.equal(told, 1 + 20_000 + (20_000 - 16_384), 'and each that goes is told')
+  },
+)
 
-t.test('where all names are watched, one more leaves nothing behind that nobody knows of', async (t) => {
-  const its = book({ isWatched: (name) => name !== OTHER })
-  for (let i = 0; i < 16_384; i++) its.learn(['203.0.113.2'], { name: `n${i}.example.org` })
-  its.changes.length = 0
-  its.learn(['198.51.100.1'], { name: OTHER })
-  its.pass(2 * DAY)
-  const balance = its.changes.filter((text) => text.startsWith(OTHER)).map((text) => text.split(': ')[1])
-  t.same(balance.slice(0, 1), balance.length > 0 ? ['undefined -> current'] : [])
-  t.equal(balance.at(-1) ?? 'former -> undefined', 'former -> undefined')
-})
+t.test(
+  'where all names stand in the allowlist, one more leaves nothing behind that nobody knows of',
+  async (t) => {
+    const its = book({ isListed: (name) => name !== OTHER })
+    for (let i = 0; i < 16_384; i++) its.learn(['203.0.113.2'], { name: `n${i}.example.org` })
+    its.changes.length = 0
+    its.learn(['198.51.100.1'], { name: OTHER })
+    its.pass(2 * DAY)
+    const balance = its.changes.filter((text) => text.startsWith(OTHER)).map((text) => text.split(': ')[1])
+    t.same(balance.slice(0, 1), balance.length > 0 ? ['undefined -> current'] : [])
+    t.equal(balance.at(-1) ?? 'former -> undefined', 'former -> undefined')
+  },
+)
 
 t.test('the grace is what it is when an answer comes: a reload may change it', async (t) => {
   let grace = 0
@@ -480,28 +488,28 @@ t.test('names of those who are trusted have 16,384 addresses, what they were inc
   t.equal(told, 300 * 128 - 16_384, 'each that goes is told')
 })
 
-t.test('names that are watched need no room, and have it in time', async (t) => {
-  const watched = new Set(Array.from({ length: 500 }, (_, i) => nth(i)))
-  const its = book({ isWatched: (name) => watched.has(name) })
-  for (const trusted of [true, false]) for (const name of watched) its.learn(many(64), { name, trusted })
+t.test('names of the allowlist need no room, and have it in time', async (t) => {
+  const listed = new Set(Array.from({ length: 500 }, (_, i) => nth(i)))
+  const its = book({ isListed: (name) => listed.has(name) })
+  for (const trusted of [true, false]) for (const name of listed) its.learn(many(64), { name, trusted })
   t.equal(its.book.entries(nth(0)).length, 64)
-  for (const name of watched) its.learn(many(16, 64), { ...others, name })
+  for (const name of listed) its.learn(many(16, 64), { ...others, name })
   t.same(sum(its), { names: 500, addresses: 500 * 80 })
-  watched.clear()
+  listed.clear()
   its.book.keep(() => true)
   t.same(sum(its), { names: 256, addresses: 16_384 + 4096 }, 'no longer')
   t.same([its.current(nth(243)), its.current(nth(244)).length], [[], 80], 'of each shelf the last stay')
 })
 
-t.test('a name that has come to be watched since it was learned is not forgotten', async (t) => {
-  const watched = new Set<string>()
-  const its = book({ isWatched: (name) => watched.has(name) })
+t.test('a name that has come into the allowlist since it was learned is not forgotten', async (t) => {
+  const listed = new Set<string>()
+  const its = book({ isListed: (name) => listed.has(name) })
   for (const trusted of [true, false]) {
     its.learn(['198.51.100.1'], { name: OTHER, trusted })
-    watched.add(OTHER)
+    listed.add(OTHER)
     for (let i = 0; i < 17_000; i++) its.learn(['203.0.113.2'], { name: nth(i), trusted })
     t.same(its.current(OTHER), ['198.51.100.1'])
-    watched.clear()
+    listed.clear()
     its.book.keep(() => false)
   }
 })
@@ -514,6 +522,6 @@ t.test(
     for (let i = 0; i < 2000; i++) its.restore(many(2, i * 2), NOW + HOUR, nth(i))
     t.same(sum(its), { names: 1 + 1024, addresses: 1 + 2048 })
     its.restore(many(100), NOW + HOUR)
-    t.same(its.current(), many(64, 36), 'those that are watched have room enough')
+    t.same(its.current(), many(64, 36), 'those of the allowlist have room enough')
   },
 )
