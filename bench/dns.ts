@@ -232,7 +232,7 @@ async function measure(contender: Contender, mode: Mode): Promise<Figures> {
     return { ...figures, resolver: microseconds as number, held, missed }
   } finally {
     await service?.stop()
-    service?.remove()
+    await service?.remove()
   }
 }
 

@@ -143,7 +143,7 @@ async function measure({ guard }: Contender, mode: Mode): Promise<Figures> {
     return { requestsPerSecond, cpu: (cpuUsed() - before.cpu) / elapsed }
   } finally {
     await service?.stop()
-    service?.remove()
+    await service?.remove()
   }
 }
 

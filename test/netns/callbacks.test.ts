@@ -127,12 +127,21 @@ socket.on('message', (_, from) => createSocket('udp6').send('block 1', from.port
 socket.bind(69, () => console.log('listening'))`
   const ASK = `const [host] = process.argv.slice(1)
 const socket = require('dgram').createSocket(host.includes(':') ? 'udp6' : 'udp4')
-socket.on('message', (data) => console.log(String(data))).send('read', 69, host)`
+socket.on('message', (data) => {
+  console.log(String(data))
+  clearInterval(again)
+})
+// As TFTP does (RFC 1350): the kernel may tell of the client a moment after the service has answered.
+const ask = () => socket.send('read', 69, host)
+const again = setInterval(ask, 500)
+ask()`
   await start(lab.web, SERVE)
   const answers = HOSTS.map(([web]) => begin(lab.client, ASK, web))
   await eventually('both are answered', async () => answers.every(({ stdout }) => stdout === 'block 1\n'))
-  t.equal(await lab.service.metric('packets_total', 'reason="callback"', 'udp'), 2)
+  t.ok((await lab.service.metric('packets_total', 'reason="callback"', 'udp')) >= 2)
+  const blocked = () => lab.service.metric('packets_total', 'not-allowlisted', 'udp')
+  const before = await blocked()
   const SPEAK = `require('dgram').createSocket('udp4').send('unasked', 9000, '${VICTIM.v4}', () => console.log('sent'))`
   await start(lab.web, SPEAK)
-  t.equal(await lab.service.metric('packets_total', 'not-allowlisted', 'udp'), 1, 'nobody else is called')
+  t.equal(await blocked(), before + 1, 'nobody else is called')
 })

@@ -49,6 +49,7 @@ export async function giveOwnRules(place: Namespace): Promise<void> {
 
 export class Service {
   readonly folder = mkdtempSync(join(tmpdir(), 'checkvalve-test-'))
+  /** From when it is begun. */
   program!: Program
 
   private constructor(readonly place: Namespace) {}
@@ -148,8 +149,10 @@ control: { socket: ${this.folder}/control.sock }
     return lines.map((line) => JSON.parse(line) as Record<string, unknown>)
   }
 
-  remove(): void {
-    rmSync(this.folder, { recursive: true, force: true })
+  /** Ends it, if it still runs, and takes its files away: whoever goes on writing would bring them back. */
+  async remove(): Promise<void> {
+    if ((this.program as Program | undefined)?.running) await this.kill()
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 })
   }
 
   /** Where it looks for the files of package managers. */

@@ -27,7 +27,7 @@ async function prepared(
   const service = Service.prepare(place, `mode: enforce\n${settings}`)
   t.teardown(async () => {
     await place.close()
-    service.remove()
+    await service.remove()
   })
   await place.file('/etc/resolv.conf', '')
   await giveOwnRules(place)
