@@ -54,4 +54,5 @@ function areOptions(bytes: Uint8Array, start: number, end: number): boolean {
   return true
 }
 
-const word = (bytes: Uint8Array, at: number) => (bytes[at]! << 8) | bytes[at + 1]!
+/** A number of 16 bits, in network order. */
+export const word = (bytes: Uint8Array, at: number): number => (bytes[at]! << 8) | bytes[at + 1]!

@@ -4,7 +4,7 @@
  * OPT record (RFC 1035, RFC 6891).
  */
 
-import { isOpt } from './edns.js'
+import { isOpt, word } from './edns.js'
 
 /** What a client asks, or what an answer says that it was asked. */
 export interface Question {
@@ -98,5 +98,3 @@ function readLabel(bytes: Uint8Array, at: number, length: number): string | unde
   }
   return label
 }
-
-const word = (bytes: Uint8Array, at: number) => (bytes[at]! << 8) | bytes[at + 1]!
