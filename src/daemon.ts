@@ -355,7 +355,7 @@ export class Daemon {
         ...(this.#firewall.present ? [] : ['the firewall rules are not loaded']),
       ],
       onTrouble: (error) =>
-        this.#log.error(`metrics and health pages have ended, restart the service: ${error.message}`),
+        this.#log.error(`metrics and health pages start anew after a fault: ${error.message}`),
     })
   }
 

@@ -14,15 +14,19 @@ export interface HttpOptions {
   readonly version: string
   /** What keeps the service from being ready; empty when it is. */
   readonly unready: () => readonly string[]
-  /** The pages are gone, by a fault of the program. */
+  /** The pages are gone for a second, by a fault of the program. */
   readonly onTrouble: (error: Error) => void
 }
+
+const RESTART_MS = 1000
 
 export class HttpServer {
   /** The one that it listens on. */
   port = 0
   readonly #options: HttpOptions
   #worker: Worker | undefined
+  #restart: NodeJS.Timeout | undefined
+  #isClosed = false
 
   private constructor(options: HttpOptions) {
     this.#options = options
@@ -31,16 +35,18 @@ export class HttpServer {
   /** @returns the server once it listens @throws Error (rejects) of node:net, e.g. EADDRINUSE */
   static async listen(options: HttpOptions): Promise<HttpServer> {
     const server = new HttpServer(options)
-    await server.#start()
+    await server.#start(options.listen)
     return server
   }
 
   close(): void {
+    this.#isClosed = true
+    clearTimeout(this.#restart)
     this.#worker?.terminate()
   }
 
-  #start(): Promise<void> {
-    const { listen, metricsPath, version } = this.#options
+  #start(listen: Listen): Promise<void> {
+    const { metricsPath, version } = this.#options
     const workerData: WorkerOptions = { listen, metricsPath, version }
     const worker = new Worker(new URL('./http-worker.js', import.meta.url), {
       workerData,
@@ -61,7 +67,15 @@ export class HttpServer {
         } else this.#answer(worker, question)
       })
       worker.on('error', (error) => this.#options.onTrouble(error as Error))
+      worker.on('exit', () => this.#onExit())
     })
+  }
+
+  /** On the port that it had. */
+  #onExit(): void {
+    if (this.#isClosed) return
+    const again = { ...this.#options.listen, port: this.port }
+    this.#restart = setTimeout(() => this.#start(again).catch(this.#options.onTrouble), RESTART_MS).unref()
   }
 
   async #answer(worker: Worker, { kind }: Question): Promise<void> {

@@ -206,3 +206,20 @@ t.test('a service that hangs is not said to be well', async (t) => {
   t.match(await ask('/healthz'), { status: 200 })
   t.same(state.troubles, [])
 })
+
+t.test('pages that end by a fault come back, and the service goes on', async (t) => {
+  const registry = new Registry()
+  const metrics = registry.metrics.bind(registry)
+  const { state, ask } = await serving(t, registry)
+  // No text: what answers does not reckon with that.
+  registry.metrics = async () => 7 as unknown as string
+  await t.rejects(ask('/metrics'))
+  registry.metrics = metrics
+  let status: number | undefined
+  for (let tries = 0; tries < 50 && status !== 200; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    status = (await ask('/metrics').catch(() => undefined))?.status
+  }
+  t.equal(status, 200)
+  t.equal(state.troubles.length, 1)
+})
