@@ -258,11 +258,11 @@ export class LearnedAddresses {
   }
 
   /** @param isTrusted whether the one who wanted to know is */
-  #learnFor(name: string, answer: Addresses & Partial<Reading>, isTrusted: boolean): void {
+  #learnFor(name: string, answer: Addresses, isTrusted: boolean): void {
     const now = Date.now()
     this.#book.learn(name, answer, now, isTrusted)
     const expires = now + (answer.ttl + this.#settings.grace) * 1000
-    for (const alias of answer.aliases ?? []) this.#aliases.note(alias, name, expires)
+    for (const alias of answer.aliases) this.#aliases.note(alias, name, expires)
   }
 
   /** @returns what a program that hears of new targets has to wait for */

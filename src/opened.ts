@@ -7,8 +7,8 @@ const CAPACITY = 65_536
 const FOR_EVER = 0x7fffffff
 
 /**
- * The TCP connections that this host has opened itself, from before the policy that is in force. Their packets are
- * judged, even where connection tracking takes them for answers: it may have come to know them by a packet of the other
+ * The TCP connections that this host has opened itself: those from before the policy that is in force, and calls that were
+ * seen since. Their packets are judged, even where connection tracking takes them for answers: it may have come to know them by a packet of the other
  * end (nf_conntrack_tcp_loose).
  */
 export class Opened {

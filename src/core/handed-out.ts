@@ -5,7 +5,7 @@
  * chosen the port.
  */
 import type { Packet } from './packet.js'
-import { IPPROTO_TCP, IPPROTO_UDP, type PortRange } from './types.js'
+import { IPPROTO_TCP, IPPROTO_UDP, isIn, type PortRange } from './types.js'
 
 export const ROOT = 0
 
@@ -17,8 +17,6 @@ export function mayBeHandedOn(packet: Packet, uid: number, handedOut: PortRange)
   const hasPorts = packet.protocol === IPPROTO_TCP || packet.protocol === IPPROTO_UDP
   return uid === ROOT && hasPorts && !isIn(handedOut, packet.sourcePort)
 }
-
-const isIn = ({ first, last }: PortRange, port: number) => port >= first && port <= last
 
 /** The same as matches of nftables, one of which must fit. @param protocols what of those that come here has ports */
 export function userMatches(

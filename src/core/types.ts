@@ -32,11 +32,10 @@ export interface PortRange {
   readonly last: number
 }
 
+export const isIn = ({ first, last }: PortRange, port: number): boolean => first <= port && port <= last
+
 export function fitsPorts(ranges: readonly PortRange[], port: number): boolean {
-  for (let i = 0; i < ranges.length; i++) {
-    const { first, last } = ranges[i]!
-    if (first <= port && port <= last) return true
-  }
+  for (let i = 0; i < ranges.length; i++) if (isIn(ranges[i]!, port)) return true
   return false
 }
 
@@ -76,6 +75,6 @@ export const IPPROTO_ICMPV6 = 58
  * - `established`: its client is connected
  * - `transient`: the handshake is not done, or the connection is being closed
  * - `none`: no such connection, or one that this host has called
- * - `unknown`: the kernel has not answered
+ * - `unknown`: the kernel has not answered, or not what fits together
  */
 export type SocketState = 'established' | 'transient' | 'none' | 'unknown'

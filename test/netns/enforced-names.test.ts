@@ -1,4 +1,3 @@
-import { encode, RECURSION_DESIRED } from 'dns-packet'
 import t from 'tap'
 import { lookUp, serveDnsmasq } from '../lab/dnsmasq.js'
 import type { Namespace } from '../lab/namespace.js'
@@ -6,7 +5,7 @@ import { MIRROR, VICTIM, WEB } from '../lab/topology.js'
 import { connect, sendUdp } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
 import { compile } from './programs.js'
-import { createLab, datagrams, ELSEWHERE, guard, NAME } from './resolving.js'
+import { createLab, datagrams, ELSEWHERE, guard, NAME, query, TAKEN_FOR_ALIVE_MS } from './resolving.js'
 import { eventually, NODE, pause } from './service.js'
 import { untrack } from './tracking.js'
 
@@ -17,8 +16,6 @@ mirrors: { hosts: [${NAME}], ports: [80] }
 `
 const RECORDS = { records: { [NAME]: [ELSEWHERE] }, wildcards: { [TUNNEL]: [VICTIM.v4] }, ttl: 1 }
 
-const query = (name: string, id = 1) =>
-  encode({ type: 'query', id, flags: RECURSION_DESIRED, questions: [{ type: 'A', name }] })
 const framed = (...messages: Buffer[]) =>
   Buffer.concat(
     messages.flatMap((message) => [Buffer.from([message.length >> 8, message.length & 255]), message]),
@@ -206,8 +203,7 @@ t.test('while the service is silent only those who update may ask', async (t) =>
   const service = await guard(t, lab, SETTINGS)
   await service.launch()
   await service.kill()
-  // The kernel waits a little, for it cannot tell a dead service from a full queue.
-  await pause(6000)
+  await pause(TAKEN_FOR_ALIVE_MS)
   const plan = { count: 1, port: 80, way: 'resolver', timeout: 1000 } as const
   await lookUp(lab.web, { ...plan, name: `root.${TUNNEL}` })
   const asked = () => dns.queries().filter((name) => name.endsWith(TUNNEL))
@@ -257,7 +253,7 @@ t.test('a flood of questions opens nothing while the service reads them', async 
   )
   await service.launch()
   // For so long nobody has asked anything.
-  await pause(6000)
+  await pause(TAKEN_FOR_ALIVE_MS)
   // Root may ask while the service is silent: so this is the widest way.
   const flood = [...NODE, '-e', FLOOD, MIRROR.v4, query(`secret.${TUNNEL}`).toString('hex')]
   // A moment of slowness, so that the queue is full for certain.

@@ -1,10 +1,10 @@
-import { type Answer, encode, RECURSION_DESIRED } from 'dns-packet'
+import { type Answer, encode } from 'dns-packet'
 import t, { type Test } from 'tap'
 import type { Namespace } from '../lab/namespace.js'
 import { MIRROR, type Topology, WEB } from '../lab/topology.js'
 import { connect } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
-import { createLab, datagrams, ELSEWHERE, guard, NAME } from './resolving.js'
+import { createLab, datagrams, ELSEWHERE, guard, NAME, query } from './resolving.js'
 import { NODE, pause, type Service } from './service.js'
 
 const PORT = 40053
@@ -14,11 +14,9 @@ const SETTINGS = `dns: { resolve: false }
 mirrors: { hosts: ['*.example.org', ${NAME}], ports: [80] }
 `
 
-const question = { type: 'A', name: NAME } as const
 /** Each bad answer is one to a question of its own, for a question is answered once. */
 const QUESTIONS = 120
-const queryOf = (id: number) => encode({ type: 'query', id, flags: RECURSION_DESIRED, questions: [question] })
-const queries = Array.from({ length: QUESTIONS }, (_, i) => queryOf(ID + i))
+const queries = Array.from({ length: QUESTIONS }, (_, i) => query(NAME, ID + i))
 const address = (data: string, name = NAME): Answer => ({ type: 'A', name, ttl: 60, data })
 
 function response(answers: Answer[], { id = ID, name = NAME } = {}): Buffer {
@@ -77,7 +75,7 @@ t.test(
     const bad = [
       response([address(ELSEWHERE)], { id: ID - 1 }),
       response([address(ELSEWHERE, 'other.example.org')], { name: 'other.example.org', id: next }),
-      queryOf(next),
+      query(NAME, next),
       Buffer.from('garbage'),
       Buffer.alloc(0),
       Buffer.alloc(600, 0xff),

@@ -1,12 +1,12 @@
 /** Sockets that root has made and another user holds: the kernel names root as the sender of their packets. */
-import { encode, RECURSION_DESIRED } from 'dns-packet'
+import { encode } from 'dns-packet'
 import t, { type Test } from 'tap'
 import { serveDnsmasq } from '../lab/dnsmasq.js'
 import { MIRROR, WEB } from '../lab/topology.js'
 import { connect, serveHttp } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
 import { compile } from './programs.js'
-import { createLab, datagrams, ELSEWHERE, guard, NAME } from './resolving.js'
+import { createLab, datagrams, ELSEWHERE, guard, NAME, query, TAKEN_FOR_ALIVE_MS } from './resolving.js'
 import { NODE, pause } from './service.js'
 
 /** In a namespace with one user the worker stays root: whose socket it is makes no difference to the kernel. */
@@ -46,8 +46,8 @@ socket.bind(+port, () => {
   setTimeout(() => process.exit(), 1500)
 })`
 
-const query = (name: string, id = 99) =>
-  encode({ type: 'query', id, flags: RECURSION_DESIRED, questions: [{ type: 'A', name }] }).toString('hex')
+const ID = 99
+const question = (name: string) => query(name, ID).toString('hex')
 
 t.test('whoever asks by the socket of a service teaches nothing by itself', async (t) => {
   const { web, mirror, dns, service } = await guarded(t, 'dns: { resolve: false }\n')
@@ -56,10 +56,10 @@ t.test('whoever asks by the socket of a service teaches nothing by itself', asyn
   await mirror.run(['nft', '-f', '-'], {
     input: 'table inet own { chain in { type filter hook input priority filter; udp dport 53 drop; }; }',
   })
-  const asking = web.spawn([...NODE, '-e', ASK, '443', MIRROR.v4, query(NAME), WORKER])
+  const asking = web.spawn([...NODE, '-e', ASK, '443', MIRROR.v4, question(NAME), WORKER])
   await asking.until(() => asking.stdout || undefined)
   const answer = encode({
-    ...{ type: 'response', id: 99, flags: 0x180, questions: [{ type: 'A', name: NAME }] },
+    ...{ type: 'response', id: ID, flags: 0x180, questions: [{ type: 'A', name: NAME }] },
     answers: [{ type: 'A', name: NAME, ttl: 600, data: ELSEWHERE }],
   })
   await datagrams(mirror, {
@@ -80,10 +80,9 @@ t.test('whoever asks by the socket of a service teaches nothing by itself', asyn
 t.test('and asks nothing while the service is silent', async (t) => {
   const { web, service, dns } = await guarded(t, 'dns: { enforceNames: true, resolve: false }\n')
   await service.kill()
-  // The kernel waits a little, for it cannot tell a dead service from a full queue.
-  await pause(6000)
-  await web.run([...NODE, '-e', ASK, '443', MIRROR.v4, query('secret.example.net'), WORKER])
+  await pause(TAKEN_FOR_ALIVE_MS)
+  await web.run([...NODE, '-e', ASK, '443', MIRROR.v4, question('secret.example.net'), WORKER])
   t.same(dns.queries(), [])
-  await web.run([...NODE, '-e', ASK, '0', MIRROR.v4, query('root.example.net'), '0'])
+  await web.run([...NODE, '-e', ASK, '0', MIRROR.v4, question('root.example.net'), '0'])
   t.same(dns.queries(), ['root.example.net'], 'as root may')
 })

@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { encode, RECURSION_DESIRED } from 'dns-packet'
 import type { Test } from 'tap'
 import { createRepository } from '../lab/apt.js'
 import type { Namespace } from '../lab/namespace.js'
@@ -44,6 +45,13 @@ export async function repository(t: Test): Promise<string> {
 }
 
 export const sourcesOf = (host: string) => `deb [trusted=yes] http://${host}/ ${SUITE} main\n`
+
+/** A question for the addresses of a name. */
+export const query = (name: string, id = 1): Buffer =>
+  encode({ type: 'query', id, flags: RECURSION_DESIRED, questions: [{ type: 'A', name }] })
+
+/** For so long after the service has died the kernel still takes it for alive: it cannot tell that from a full queue. */
+export const TAKEN_FOR_ALIVE_MS = 6000
 
 /** Sends datagrams, and tells what comes back; it ends by itself. See `DatagramPlan`. */
 export function datagrams(place: Namespace, plan: DatagramPlan, user?: string) {
