@@ -13,19 +13,23 @@ import { type Family, familyBits, type Host, type Prefix } from './core/types.js
 const DNS_PORT = 53
 const QUESTION = encode({ type: 'query', questions: [{ type: 'A', name: NAMES_CANARY }] })
 /** One that has no route is of no use: so several are asked. */
-const ASKED_AT_MOST = 3
+const ASKED_AT_MOST = 4
 /** For those who allow any resolver: 192.0.2.53 (RFC 5737), 2001:db8::53 (RFC 3849). */
 const ANYBODY: Readonly<Record<Family, Host>> = {
   4: { family: 4, words: Uint32Array.of(0xc0000235, 0, 0, 0) },
   6: { family: 6, words: Uint32Array.of(0x20010db8, 0, 0, 0x53) },
 }
 
-/** Some host of a prefix. */
-function hostOf({ family, words, length }: Prefix): Host {
-  if (length < 8) return ANYBODY[family]
-  const some = words.slice()
-  if (length < familyBits(family)) some[familyBits(family) / 32 - 1]! |= 1
-  return { family, words: some }
+/** Some hosts of a prefix: of two, one is not this host itself. */
+function hostsOf({ family, words, length }: Prefix): Host[] {
+  const free = familyBits(family) - length
+  if (length < 8) return [ANYBODY[family]]
+  const numbers = free === 0 ? [0] : free === 1 ? [0, 1] : [1, 2]
+  return numbers.map((number) => {
+    const host = words.slice()
+    host[familyBits(family) / 32 - 1]! += number
+    return { family, words: host }
+  })
 }
 
 export class Heartbeat {
@@ -34,7 +38,7 @@ export class Heartbeat {
   /** To be called each second. */
   beat(policy: Policy): void {
     if (policy.asking === undefined || policy.mode !== 'enforce') return
-    for (const prefix of resolversOf(policy).slice(0, ASKED_AT_MOST)) this.#ask(hostOf(prefix))
+    for (const host of resolversOf(policy).flatMap(hostsOf).slice(0, ASKED_AT_MOST)) this.#ask(host)
   }
 
   close(): void {

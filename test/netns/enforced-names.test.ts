@@ -339,3 +339,21 @@ t.test('no other name server is spoken to by seeming to answer it', async (t) =>
   await service.reload(`mode: enforce\n${SETTINGS}`)
   t.equal(await heard(), 0, 'but not from there, where names are enforced')
 })
+
+for (const resolvers of ['0.0.0.0/0', '198.51.100.0/24', `203.0.113.0/24, ${MIRROR.v4}`])
+  t.test(`the kernel knows that the service lives where the resolvers are ${resolvers}`, async (t) => {
+    const lab = await createLab(t)
+    const dns = await serveDnsmasq(lab.mirror, RECORDS)
+    const settings = SETTINGS.replace('{ ', '{ resolve: false, ')
+    const service = await guard(
+      t,
+      lab,
+      `${settings}infrastructure: { dns: ["${resolvers.split(', ').join('", "')}"] }\n`,
+    )
+    await service.launch()
+    await eventually('it has judged its own question', async () => {
+      const { stdout } = await lab.web.run(['nft', 'list', 'set', 'inet', 'checkvalve', 'judging'])
+      return /elements = \{ (53|domain) /.test(stdout)
+    })
+    t.same(dns.queries(), [], 'which gets no further')
+  })
