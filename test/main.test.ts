@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { COMMANDS } from '../src/commands/list.js'
 import { VERSION } from '../src/version.js'
 import { directoryOf } from './config/files.js'
 
@@ -40,11 +41,24 @@ t.test('version tells the version, and the Node it runs on', async (t) => {
 })
 
 t.test('help is an answer: it goes to standard output and names each command', async (t) => {
-  for (const args of [['--help'], ['-h'], ['help'], ['run', '--help']]) {
+  for (const args of [['--help'], ['-h'], ['help']]) {
     const { status, stdout, stderr } = run(args)
     t.same({ status, stderr }, { status: 0, stderr: '' }, args.join(' '))
-    for (const command of ['run', 'check', 'show-config', 'ruleset', 'version'])
-      t.match(stdout, `\n  ${command} `)
+    for (const { name } of COMMANDS) t.match(stdout, `\n  ${name} `)
+  }
+})
+
+t.test('each command says by itself what it does, with an example', async (t) => {
+  for (const { name } of COMMANDS) {
+    const { status, stdout, stderr } = run([name, '--help'])
+    t.same({ status, stderr }, { status: 0, stderr: '' }, name)
+    t.match(stdout, `usage: checkvalve ${name}`)
+    t.match(stdout, /^examples?:\n {2}\S/m)
+    t.ok(
+      stdout.split('\n').every((line) => line.length <= 110),
+      `${name}: lines are short`,
+    )
+    t.same(run(['help', name]).stdout, stdout)
   }
 })
 
@@ -62,7 +76,7 @@ t.test('wrong usage exits with 2, says what is wrong, and shows the usage', asyn
     const { status, stdout, stderr } = run(args)
     t.same({ status, stdout }, { status: 2, stdout: '' }, args.join(' '))
     t.equal(stderr.split('\n')[0], `checkvalve: ${reason}`)
-    t.match(stderr, '\nusage: checkvalve COMMAND')
+    t.match(stderr, /\nusage: checkvalve (COMMAND|check)/)
   }
 })
 

@@ -6,6 +6,7 @@ import { chooseForm } from '../kernel/firewall.js'
 import { readState } from '../mirrors/state.js'
 import { askStatus } from '../status/control.js'
 import { isAddress, isWildcard, listMirrors, type MirrorStatus } from '../status/mirrors.js'
+import { type Command, configOrComplaint, type Given, say } from './command.js'
 import { mirrorsText } from './mirrors-text.js'
 
 /** One thing that was looked at. `advice` says what to do where it is not as it should be. */
@@ -14,13 +15,26 @@ interface Finding {
   readonly advice?: string
 }
 
-export interface Examination {
+interface Examination {
   readonly text: string
   readonly isWell: boolean
 }
 
+export const doctor: Command = {
+  name: 'doctor',
+  summary: 'whether this host is fit for it, and the same of mirrors; ends with 1 where something is amiss',
+  examples: ['checkvalve doctor'],
+  async run(given: Given): Promise<number> {
+    const config = configOrComplaint(given)
+    if (!config) return 1
+    const { text, isWell } = await examine(config, Date.now())
+    say(text)
+    return isWell ? 0 : 1
+  },
+}
+
 /** Looks at the host as the service would find it, and at the service where it runs. */
-export async function doctor(config: Config, now: number): Promise<Examination> {
+async function examine(config: Config, now: number): Promise<Examination> {
   const host = readHost(config)
   const running = await askStatus(config.control.socket).catch((error: Error) => error)
   const mirrors = running instanceof Error ? fromState(config, host) : running.mirrors

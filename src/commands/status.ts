@@ -1,11 +1,21 @@
 import { askStatus } from '../status/control.js'
 import type { Status } from '../status/status.js'
+import { type Command, configOrComplaint, type Given, has, say } from './command.js'
 import { mirrorsText } from './mirrors-text.js'
 
-/** What the running service says of itself, as text or JSON. @throws Error (rejects) with a message for the operator */
-export async function status(socket: string, json: boolean): Promise<string> {
-  const answer = await askStatus(socket)
-  return json ? JSON.stringify(answer, null, 2) : statusText(answer, Date.now())
+export const status: Command = {
+  name: 'status',
+  synopsis: '[--json]',
+  summary: 'what the running service does, and every mirror: where it was found, its addresses',
+  details: '  --json             the same for programs',
+  examples: ['checkvalve status', 'checkvalve status --json'],
+  options: { json: { type: 'boolean' } },
+  async run(given: Given): Promise<number> {
+    const config = configOrComplaint(given)
+    if (!config) return 1
+    const answer = await askStatus(config.control.socket)
+    return say(has(given, 'json') ? JSON.stringify(answer, null, 2) : statusText(answer, Date.now()))
+  },
 }
 
 const PROOF = { true: 'yes', false: 'NO: the canary got out, see the log', undefined: 'not yet' } as const

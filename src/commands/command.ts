@@ -1,0 +1,66 @@
+/** What a command is: a file of this folder each, all of them listed in list.ts. */
+import type { ParseArgsConfig } from 'node:util'
+import { type Config, formatProblem, type Loaded, load } from '../config.js'
+
+type Options = NonNullable<ParseArgsConfig['options']>
+
+export interface Command {
+  readonly name: string
+  /** What may stand behind the name: `tcp|udp HOST:PORT [--user USER]`. */
+  readonly synopsis?: string
+  /** One line, for the list of all commands. */
+  readonly summary: string
+  /** The rest that `--help` says: what it does, and its options. */
+  readonly details?: string
+  /** Lines to type, for `--help`. */
+  readonly examples: readonly string[]
+  /** Those of its own, as for `parseArgs` of node:util. */
+  readonly options?: Options
+  /** Words that it takes at most. Default: none. */
+  readonly words?: number
+  /** @returns the exit status: 0 good, 1 the answer is no @throws UsageError */
+  run(given: Given): number | Promise<number>
+}
+
+/** What stands on the command line. */
+export interface Given {
+  /** The path of the configuration. */
+  readonly path: string
+  /** `key=value` of each --set. */
+  readonly set: readonly string[]
+  /** Those behind the name of the command. */
+  readonly words: readonly string[]
+  /** The command's own options. */
+  readonly options: Readonly<Record<string, unknown>>
+}
+
+/** The command cannot be understood: exit status 2. */
+export class UsageError extends Error {}
+
+/** Writes lines to standard output. @returns 0 */
+export function say(text: string): number {
+  process.stdout.write(`${text}\n`)
+  return 0
+}
+
+/** Reads the configuration that a command line names. */
+export function readConfig({ path, set }: Pick<Given, 'path' | 'set'>): Loaded {
+  const { CHECKVALVE_CONFIG: _, ...environment } = process.env
+  return load({ path, environment, set })
+}
+
+/** The same, or says all that is wrong with it. */
+export function configOrComplaint(given: Pick<Given, 'path' | 'set'>): Config | undefined {
+  const loaded = readConfig(given)
+  if (loaded.ok) return loaded.config
+  for (const problem of loaded.problems) process.stderr.write(`${formatProblem(problem)}\n`)
+  return undefined
+}
+
+/** An option that takes one value, where it was given. */
+export function optionOf({ options }: Given, name: string): string | undefined {
+  const value = options[name]
+  return typeof value === 'string' ? value : undefined
+}
+
+export const has = ({ options }: Given, name: string): boolean => options[name] === true

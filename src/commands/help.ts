@@ -1,0 +1,40 @@
+/** What `--help` says, of all commands and of one. */
+import { VERSION } from '../version.js'
+import type { Command } from './command.js'
+
+export const DEFAULT_CONFIG = '/etc/checkvalve/checkvalve.yaml'
+
+const NAME_WIDTH = 14
+
+const COMMON = `  --config PATH      default ${DEFAULT_CONFIG}; PATH's folder may hold conf.d/*.yaml
+  --set KEY=VALUE    override one setting, e.g. --set mode=enforce`
+
+/** All commands, a line each. */
+export function usage(commands: readonly Command[]): string {
+  const lines = commands.map(({ name, summary }) => `  ${name.padEnd(NAME_WIDTH - 1)} ${summary}`)
+  return `checkvalve ${VERSION}: an outbound guard for web servers
+
+usage: checkvalve COMMAND [--config PATH] [--set KEY=VALUE]...
+
+${lines.join('\n')}
+
+${COMMON}
+
+checkvalve COMMAND --help says more of each, with an example.
+While it runs: SIGHUP reads the configuration anew, SIGUSR2 opens the block log anew, SIGTERM stops.`
+}
+
+export function helpOf(command: Command): string {
+  const { name, synopsis, summary, details, examples } = command
+  return [
+    `usage: checkvalve ${[name, synopsis].filter((each) => each !== undefined).join(' ')} [--config PATH] [--set KEY=VALUE]...`,
+    '',
+    `${name}: ${summary}`,
+    ...(details === undefined ? [] : ['', details]),
+    '',
+    COMMON,
+    '',
+    examples.length > 1 ? 'examples:' : 'example:',
+    ...examples.map((line) => `  ${line}`),
+  ].join('\n')
+}

@@ -1,0 +1,13 @@
+import { check } from './check.js'
+import type { Command } from './command.js'
+import { doctor } from './doctor.js'
+import { ruleset } from './ruleset.js'
+import { run } from './run.js'
+import { showConfig } from './show-config.js'
+import { status } from './status.js'
+import { version } from './version.js'
+
+/** In the order in which they are shown. */
+export const COMMANDS: readonly Command[] = [run, check, showConfig, ruleset, status, doctor, version]
+
+export const commandOf = (name: string): Command | undefined => COMMANDS.find((each) => each.name === name)

@@ -1,0 +1,40 @@
+import { namesOf } from '../allowlist.js'
+import type { Config } from '../config.js'
+import type { Policy } from '../core/policy.js'
+import { render, renderHosts } from '../core/ruleset.js'
+import { readHost } from '../host.js'
+import { chooseForm } from '../kernel/firewall.js'
+import { readState } from '../mirrors/state.js'
+import { rulesetOptions } from '../policy-in-force.js'
+import { policyOf } from '../rules.js'
+import { type Command, configOrComplaint, type Given, say } from './command.js'
+
+export const ruleset: Command = {
+  name: 'ruleset',
+  summary: 'the firewall rules that run would load',
+  details: `With the addresses that an earlier run has learned. Nothing is looked up, nothing is loaded
+(but for an empty table, to find out which form of queue this kernel has).`,
+  examples: ['checkvalve ruleset | nft --check -f -'],
+  async run(given: Given): Promise<number> {
+    const config = configOrComplaint(given)
+    if (!config) return 1
+    const form = await chooseForm(config.firewall.queue)
+    const { policy, missing } = knownPolicy(config)
+    if (missing.length > 0) process.stderr.write(`note: not looked up here: ${missing.join(', ')}\n`)
+    const options = { ...rulesetOptions(config, form, 1), hasOpened: true }
+    const now = Date.now()
+    return say([render(policy, options, now).trimEnd(), ...renderHosts(policy, options, now)].join('\n'))
+  },
+}
+
+/** The policy of a configuration on this host, with what an earlier run has learned; and the names that it has not. */
+export function knownPolicy(config: Config): { policy: Policy; missing: string[] } {
+  const known = readState(config.state.directory)
+  const policy = policyOf(config, readHost(config), {
+    targets: (service) => known.services.get(service) ?? [],
+    isWayTo: () => false,
+  })
+  for (const [name, kept] of known.names)
+    for (const rule of policy.names.find(name)) for (const { host } of kept) rule.hosts.add(host)
+  return { policy, missing: [...namesOf(policy)].filter((name) => !known.names.has(name)) }
+}

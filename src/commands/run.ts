@@ -1,0 +1,45 @@
+import { formatProblem } from '../config.js'
+import { Daemon } from '../daemon.js'
+import { createServiceLog, type ServiceLog } from '../report/service-log.js'
+import { type Command, configOrComplaint, type Given, readConfig } from './command.js'
+
+export const run: Command = {
+  name: 'run',
+  summary: 'judge packets until told to stop (needs CAP_NET_ADMIN)',
+  details: `SIGHUP reads the configuration anew; a bad one is refused whole, and the old one stays.
+SIGUSR2 opens the block log anew, SIGTERM and SIGINT stop.`,
+  examples: ['systemctl start checkvalve', 'checkvalve run --set mode=observe'],
+  async run(given: Given): Promise<number> {
+    const config = configOrComplaint(given)
+    if (!config) return 1
+    const log = createServiceLog(config.log.level)
+    // Heard from the beginning: a signal while it starts must not kill it half-way, with its rules left behind.
+    const stop = new Promise<void>((resolve) => {
+      process.once('SIGTERM', () => resolve())
+      process.once('SIGINT', () => resolve())
+    })
+    const started = Daemon.start(config, log)
+    let reloading = started.then(() => {})
+    process.on('SIGHUP', () => {
+      reloading = reloading.then(async () => reload(await started, given, log))
+    })
+    process.on('SIGUSR2', async () => (await started).reopenLog())
+    const daemon = await started
+    await stop
+    await reloading
+    await daemon.stop()
+    return 0
+  },
+}
+
+/** A bad configuration is refused whole: the old one stays. */
+async function reload(daemon: Daemon, given: Given, log: ServiceLog): Promise<void> {
+  const loaded = readConfig(given)
+  try {
+    if (loaded.ok) return await daemon.reload(loaded.config)
+    for (const problem of loaded.problems) log.error(`reload refused: ${formatProblem(problem)}`)
+  } catch (error) {
+    log.error(`reload failed, the old rules stay: ${(error as Error).message}`)
+  }
+  daemon.noteBadReload()
+}

@@ -1,0 +1,14 @@
+import { showConfig as textOf } from '../config.js'
+import { createUsers } from '../users.js'
+import { type Command, configOrComplaint, type Given, say } from './command.js'
+
+export const showConfig: Command = {
+  name: 'show-config',
+  summary: 'the configuration as it takes effect, defaults included',
+  details: 'What it prints is a configuration of the same meaning.',
+  examples: ['checkvalve show-config', 'checkvalve show-config --set mode=enforce'],
+  run(given: Given): number {
+    const config = configOrComplaint(given)
+    return config ? say(textOf(config, createUsers().nameOf).trimEnd()) : 1
+  },
+}

@@ -1,0 +1,9 @@
+import { VERSION } from '../version.js'
+import { type Command, say } from './command.js'
+
+export const version: Command = {
+  name: 'version',
+  summary: 'the version',
+  examples: ['checkvalve version'],
+  run: () => say(`checkvalve ${VERSION} (node ${process.version})`),
+}
