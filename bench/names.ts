@@ -41,7 +41,7 @@ const A = 1
 const TTL = 30
 const PORT = 80
 const ROOT: Asker = { uid: 0, trusted: true, isForgeable: true }
-const SENDER: Sender = { uid: 0, known: false, isReply: false, device: 0 }
+const SENDER: Sender = { uid: 0, known: false, isReply: false, device: 0, isOf: () => false }
 const NOW = Date.now()
 const inbound = clients()
 const packet = Object.assign(new Packet(), {

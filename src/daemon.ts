@@ -371,7 +371,8 @@ export class Daemon {
         'mode is observe: nothing is blocked, only recorded; set `mode: enforce` to close the valve',
       )
     this.#log.info(findings)
-    for (const note of [...notes, ...host.notes]) this.#log.warn(note)
+    const units = config.allow.some((entry) => entry.units !== undefined) && this.#valve.attribution.trouble
+    for (const note of [...notes, ...host.notes, ...(units ? [units] : [])]) this.#log.warn(note)
     this.#notify(`READY=1\nSTATUS=mode ${mode}`)
   }
 
@@ -397,6 +398,7 @@ export class Daemon {
     this.#questions?.close()
     this.#answerQueue?.close()
     this.#inbound.close()
+    this.#valve.attribution.close()
     this.#firewall.close()
     this.#http?.close()
     this.#control?.close()

@@ -135,20 +135,18 @@ function namePlace(text: string): Parsed<Destination> {
   return name.ok ? { ok: true, value: { kind: 'name', name: name.value } } : name
 }
 
-/** Entries bound to units are left out: which unit a packet comes from is not known yet. */
 function allowRules({ allow }: Config): RuleSpec[] {
-  return allow
-    .filter((entry) => entry.units === undefined)
-    .map(({ name, protocol, ports, users, expires, origin, to }) => ({
-      reason: 'rule',
-      name,
-      protocol,
-      ports: ports.filter(({ first, last }) => first > 0 || last < 65535),
-      users,
-      expires,
-      origin,
-      ...split(to),
-    }))
+  return allow.map(({ name, protocol, ports, users, units, expires, origin, to }) => ({
+    reason: 'rule',
+    name,
+    protocol,
+    ports: ports.filter(({ first, last }) => first > 0 || last < 65535),
+    users,
+    units,
+    expires,
+    origin,
+    ...split(to),
+  }))
 }
 
 function split(destinations: readonly Destination[]): Pick<RuleSpec, 'prefixes' | 'names' | 'domains'> {

@@ -1,4 +1,5 @@
 import { NF_ACCEPT, NF_REPEAT, type QueuedPacket, type Verdict } from 'node-netfilter-queue'
+import { Attribution } from './attribution.js'
 import { type Inbound, noteCall, type Sender } from './core/answers.js'
 import type { Marks } from './core/marks.js'
 import { decode, Packet } from './core/packet.js'
@@ -38,7 +39,15 @@ export class Valve {
   readonly pass: Verdict
   /** The packet that was judged last, and who has sent it. */
   readonly packet = new Packet()
-  readonly sender: Sender = { uid: -1, known: false, isReply: false, device: 0 }
+  readonly sender: Sender = {
+    uid: -1,
+    known: false,
+    isReply: false,
+    device: 0,
+    isOf: (units) => this.attribution.isOf(units),
+  }
+  /** Of the packet that was judged last. */
+  readonly attribution = new Attribution(this.packet, this.sender)
   #batchStart = 0
 
   /** @param inForce the rules that are in force at the moment */
@@ -67,6 +76,7 @@ export class Valve {
     sender.known = (queued.mark & marks.known) !== 0
     sender.isReply = (queued.mark & marks.reply) !== 0
     sender.device = queued.outDevice
+    this.attribution.begin()
     const malformed = decode(queued.bytes, queued.start, queued.end, queued.length, packet)
     const decision = malformed ? MALFORMED : decide(policy, packet, sender, this.#options.inbound, Date.now())
     this.#mark(queued, decision, packet)

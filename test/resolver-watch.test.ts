@@ -94,7 +94,7 @@ function watching(t: Test, options: Partial<ResolverWatchOptions> = {}) {
 /** A valve that lets all pass but what the test does not want. */
 function fakeValve() {
   const packet = new Packet()
-  const sender = { uid: -1, known: false, isReply: false, device: 0 }
+  const sender = { uid: -1, known: false, isReply: false, device: 0, isOf: () => false }
   const valve = {
     pass: NF_ACCEPT as Verdict,
     packet,

@@ -43,7 +43,7 @@ function judge(
   policy: Policy,
   to: string,
   port: number,
-  given: { uid?: number; udp?: boolean; from?: number } = {},
+  given: { uid?: number; udp?: boolean; from?: number; unit?: string } = {},
 ) {
   const address = parseAddress(to)
   if (!address.ok) throw new Error(address.reason)
@@ -55,7 +55,8 @@ function judge(
     tcpFlags: given.udp ? 0 : TCPHDR_SYN,
   })
   packet.destination.set(address.value.words)
-  const sender = { uid: given.uid ?? 0, known: false, isReply: false, device: 0 }
+  const isOf = (units: readonly string[]) => units.includes(given.unit ?? '')
+  const sender = { uid: given.uid ?? 0, known: false, isReply: false, device: 0, isOf }
   return decide(policy, packet, sender, clients(), Date.now()).reason
 }
 
@@ -172,10 +173,11 @@ t.test('an entry that has expired allows nothing', async (t) => {
   t.equal(find(made, 'old')!.expires, Date.UTC(2020, 0, 1))
 })
 
-t.test('an entry bound to a unit allows nothing as long as units are not known', async (t) => {
+t.test('an entry bound to a unit is for that unit', async (t) => {
   const made = policy(t, 'allow: [{ name: worker, to: [203.0.113.9], units: [worker.service] }]\n')
   t.equal(judge(made, '203.0.113.9', 443), 'not-allowlisted')
-  t.equal(find(made, 'worker'), undefined)
+  t.equal(judge(made, '203.0.113.9', 443, { unit: 'web.service' }), 'not-allowlisted')
+  t.equal(judge(made, '203.0.113.9', 443, { unit: 'worker.service' }), 'rule')
 })
 
 t.test('a wildcard allows no address by itself, but all that names below it lead to', async (t) => {
@@ -270,9 +272,9 @@ allow:
   const made = policy(t, yaml, withMirrors(found('a.example.org', 80)), ways)
   const allowed = [
     ...['mirror.example.org', 'x.api.example.org', 'time.example.org', 'a.example.org'],
-    ...['alias.example.net', 'web1'],
+    ...['alias.example.net', 'web1', 'bound.example.org'],
   ]
-  const others = ['example.org', 'api.example.org', 'x.mirror.example.org', 'bound.example.org', 'web2', '']
+  const others = ['example.org', 'api.example.org', 'x.mirror.example.org', 'web2', '']
   t.same(mayBeAsked(made, ...allowed, ...others), allowed)
 })
 

@@ -191,6 +191,32 @@ export class NetlinkSocket {
     return this.#check(length, doing)
   }
 
+  /**
+   * The same for a dump: the kernel makes its next part when the last one was taken.
+   * @param answer takes one part after the other: 32,768 bytes hold any
+   * @param onPart called for each message, which is valid until it returns
+   * @throws NetlinkError as `exchange`, and with the kernel's errno; what `onPart` threw
+   */
+  exchangeDump(
+    message: Uint8Array,
+    answer: Uint8Array,
+    doing: string,
+    onPart: (message: Message) => void,
+  ): void {
+    const view = new DataView(answer.buffer, answer.byteOffset, answer.byteLength)
+    let length = this.exchange(message, answer, doing)
+    for (;;) {
+      for (const part of messages(view, 0, length)) {
+        if (part.type === NLMSG_DONE || part.type === NLMSG_ERROR) {
+          this.#check(statusOf(part), doing)
+          return
+        }
+        onPart(part)
+      }
+      length = this.#check(binding.exchange(this.#open(), NOTHING, answer), doing)
+    }
+  }
+
   /** Joins a multicast group, by number. @throws NetlinkError */
   join(group: number): void {
     this.setOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group, `joining netlink group ${group}`)

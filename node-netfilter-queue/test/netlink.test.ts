@@ -60,6 +60,10 @@ t.test('odd arguments to the native part are refused, and the process lives', as
   t.same(rest.closed, [-EBADF, -EBADF])
 })
 
+t.test('a dump is whole when exchangeDump returns, however many datagrams it takes', async (t) => {
+  t.same(await report('exchangeDumps'), { found: [300, 0, 300], refused: 'ENOENT', after: 300 })
+})
+
 t.test('20,000 exchanges each have their own answer, and leave nothing behind', async (t) => {
   t.same(await report('exchangeMany'), { right: 20_000, left: 0 })
 })

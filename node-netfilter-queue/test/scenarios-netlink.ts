@@ -16,6 +16,7 @@ import {
   NetlinkSocket,
   type NetlinkSocketOptions,
   NLA_F_NESTED,
+  NLM_F_DUMP,
   NLM_F_REQUEST,
 } from '../src/index.js'
 import { statusOf } from '../src/wire.js'
@@ -70,6 +71,15 @@ const withSocket = <T>(options: NetlinkSocketOptions, work: (socket: NetlinkSock
 
 const address = (text: string) => Uint8Array.from(text.split('.'), Number)
 const port = (number: number) => Uint8Array.of(number >> 8, number & 0xff)
+
+/** The same for all UDP sockets with a local port, over IPv4 in every state. @param protocol instead of UDP */
+function udpPortRequest(local: number, protocol = 17): Uint8Array {
+  const body = new Uint8Array(56)
+  body.set([2, protocol])
+  body.fill(0xff, 4, 8)
+  body.set(port(local), 8)
+  return new MessageBuilder(20, NLM_F_REQUEST | NLM_F_DUMP).raw(body).finish()
+}
 
 /** struct inet_diag_req_v2 for one TCP socket over IPv4; INET_DIAG_NOCOOKIE is all ones. */
 function diagRequest(host: string, local: number, remote: number): Uint8Array {
@@ -248,6 +258,30 @@ export const netlinkScenarios = {
     }
     binding.close(handle as never)
     return { ...report, closed: [exchange(handle, linkRequest(LO), answer), setFilter(handle, ALL)] }
+  },
+
+  /** A dump of so many parts that the kernel makes several datagrams of them; what follows it has its own answer. */
+  async exchangeDumps() {
+    shell('ip link set lo up')
+    const sockets = Array.from({ length: 300 }, () => createSocket({ type: 'udp4', reuseAddr: true }))
+    for (const each of sockets) await new Promise<void>((resolve) => each.bind(40_000, '127.0.0.1', resolve))
+    const socket = new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG })
+    const answer = new Uint8Array(32_768)
+    const count = (port: number) => {
+      let found = 0
+      socket.exchangeDump(udpPortRequest(port), answer, 'listing', () => {
+        found++
+      })
+      return found
+    }
+    const report = {
+      found: [count(40_000), count(40_001), count(40_000)],
+      refused: codeOf(() => socket.exchangeDump(udpPortRequest(40_000, 255), answer, 'listing', () => {})),
+      after: count(40_000),
+    }
+    for (const each of sockets) each.close()
+    socket.close()
+    return report
   },
 
   /** Many exchanges keep nothing: neither descriptors nor datagrams. */

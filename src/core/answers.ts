@@ -47,6 +47,8 @@ export interface Sender {
   isReply: boolean
   /** Index of the device that the packet leaves by. */
   device: number
+  /** Whether its socket was made in one of these systemd units. Asks the kernel; no, where it does not tell. */
+  readonly isOf: (units: readonly string[]) => boolean
 }
 
 /** For so many seconds a TCP session is believed without asking the kernel again. */

@@ -75,9 +75,9 @@ function fallbackRule(spec: RuleSpec, policy: Policy, index: number, now: number
   return lines
 }
 
-/** Nobody can match it, or not any more. */
-const isVoid = ({ users, expires }: RuleSpec, now: number) =>
-  users?.length === 0 || (expires !== undefined && expires <= now)
+/** Nobody can match it, or not any more. The kernel knows units by the number of a cgroup, which each start makes anew. */
+const isVoid = ({ users, units, expires }: RuleSpec, now: number) =>
+  users?.length === 0 || units !== undefined || (expires !== undefined && expires <= now)
 
 /** Whether the kernel has sets for the addresses of a rule's names. */
 export const hasHostSets = (spec: RuleSpec, now: number) =>

@@ -105,6 +105,20 @@ export class Packet {
   payloadEnd = 0
 }
 
+// include/uapi/linux/icmp.h: #define ICMP_ECHO 8; include/uapi/linux/icmpv6.h: #define ICMPV6_ECHO_REQUEST 128
+const ICMP_ECHO = 8
+const ICMPV6_ECHO_REQUEST = 128
+/** struct icmphdr and icmp6hdr: the identifier of an echo request stands at 4. */
+const ICMP_IDENTIFIER = 4
+
+/** The identifier of an echo request (RFC 792; RFC 4443, section 4.1) whose headers were read; 0 where it is none. */
+export function pingIdentifier({ family, protocol, icmpType, bytes, transportOffset }: Packet): number {
+  const [echo, of] = family === 4 ? [ICMP_ECHO, IPPROTO_ICMP] : [ICMPV6_ECHO_REQUEST, IPPROTO_ICMPV6]
+  if (protocol !== of || icmpType !== echo) return 0
+  const at = transportOffset + ICMP_IDENTIFIER
+  return (bytes[at]! << 8) | bytes[at + 1]!
+}
+
 /**
  * Reads a packet that lies in `bytes` from `start` up to, without, `end` and begins with the IP header.
  *

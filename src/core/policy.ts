@@ -62,6 +62,8 @@ export interface RuleSpec {
    * port that the kernel chooses, or from `sourcePort`.
    */
   readonly users?: readonly number[] | undefined
+  /** Names of systemd units, slices among them. Who is in none of them does not fit; the kernel's own copy has no such rule. */
+  readonly units?: readonly string[] | undefined
   readonly prefixes: readonly Prefix[]
   /** Host names whose addresses are added as they are learned. */
   readonly names: readonly string[]
@@ -159,10 +161,10 @@ export function compile(spec: RuleSpec, salt = 0): Rule {
 
 /**
  * UDP has no handshake: after the approved sender is gone, another user can take its port and inherit the
- * connection. So what is bound to users is judged packet by packet there.
+ * connection. So what is bound to users or units is judged packet by packet there.
  */
-function remembers(spec: RuleSpec): boolean {
-  return spec.users === undefined || spec.protocol === 'tcp'
+function remembers({ users, units, protocol }: RuleSpec): boolean {
+  return (users === undefined && units === undefined) || protocol === 'tcp'
 }
 
 /**
@@ -242,9 +244,17 @@ function fits(policy: Policy, rule: Rule, packet: Packet, sender: Sender, now: n
   if (spec.sourcePort !== undefined && spec.sourcePort !== packet.sourcePort) return false
   if (spec.users !== undefined && !fitsUser(spec, spec.users, packet, sender, policy.handedOut)) return false
   if (spec.expires !== undefined && spec.expires <= now) return false
-  if (fixed.has(family, destination) || hosts.has(family, destination)) return true
-  return sender.known && former.has(family, destination)
+  const leadsThere =
+    fixed.has(family, destination) ||
+    hosts.has(family, destination) ||
+    (sender.known && former.has(family, destination))
+  // The last: it costs a question to the kernel.
+  return leadsThere && (spec.units === undefined || fitsUnit(spec.units, sender))
 }
+
+/** Where the packet has no user there is no socket to ask for. */
+const fitsUnit = (units: readonly string[], sender: Sender): boolean =>
+  sender.uid === -1 ? sender.known : sender.isOf(units)
 
 function fitsProtocol(wanted: Protocol, { protocol, family }: Packet): boolean {
   if (wanted === 'any') return true

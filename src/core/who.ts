@@ -23,6 +23,6 @@ export interface Who {
 export interface Attributed {
   /** A number for unit and container together: the same for the same ones; 0 where they are not known, 1 where nobody has looked. */
   readonly place: number
-  /** All that can be found out: for the first block of a kind. It costs up to a millisecond. */
+  /** All that can be found out: for the first block of a kind. It costs up to two milliseconds. */
   describe(): Who
 }

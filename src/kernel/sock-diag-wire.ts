@@ -18,7 +18,7 @@ import {
 } from '../core/types.js'
 
 // include/uapi/linux/sock_diag.h: #define SOCK_DIAG_BY_FAMILY 20
-const SOCK_DIAG_BY_FAMILY = 20
+export const SOCK_DIAG_BY_FAMILY = 20
 // include/linux/socket.h
 export const AF_INET = 2
 export const AF_INET6 = 10
@@ -53,10 +53,10 @@ const EXTENSION_INFO = 1 << (INET_DIAG_INFO - 1)
 // struct inet_diag_req_v2 { __u8 sdiag_family, sdiag_protocol, idiag_ext, pad; __u32 idiag_states;
 //   struct inet_diag_sockid { __be16 idiag_sport, idiag_dport; __be32 idiag_src[4], idiag_dst[4];
 //     __u32 idiag_if, idiag_cookie[2]; } id; };
-const REQUEST_LENGTH = 56
+export const REQUEST_LENGTH = 56
 // struct inet_diag_msg { __u8 idiag_family, idiag_state, idiag_timer, idiag_retrans; struct inet_diag_sockid id;
 //   __u32 idiag_expires, idiag_rqueue, idiag_wqueue, idiag_uid, idiag_inode; };
-const DIAG_MESSAGE_LENGTH = 72
+export const DIAG_MESSAGE_LENGTH = 72
 
 /** A request for all sockets of a family and protocol in one of these states. */
 export function diagRequest(family: number, protocol: number, states: readonly number[]): Uint8Array {

@@ -259,7 +259,7 @@ allow:
   const { notes } = configOf(loadText(t, yaml))
   t.same(
     notes.map((note) => note.split(':')[0]),
-    ['allow "a"', 'containment.action'],
+    ['containment.action'],
   )
   t.same(configOf(loadText(t, 'mode: enforce\nmirrors: { discover: false }')).notes, [])
 })

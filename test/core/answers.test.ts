@@ -5,8 +5,8 @@ import { type Family, IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from '../../src/c
 import { type Clients, clients, TCP_TIMEOUT, UDP_TIMEOUT } from './clients.js'
 import { icmp, ipv4, ipv6, tcp, udp, words } from './packets.js'
 
-const WORKER: Sender = { uid: 33, known: false, isReply: false, device: 7 }
-const KERNEL: Sender = { uid: -1, known: false, isReply: false, device: 7 }
+const WORKER: Sender = { uid: 33, known: false, isReply: false, device: 7, isOf: () => false }
+const KERNEL: Sender = { uid: -1, known: false, isReply: false, device: 7, isOf: () => false }
 
 /** Whether a packet is taken for an answer to a client. */
 const answersClient = (packet: Packet, sender: Sender, inbound: Inbound) =>

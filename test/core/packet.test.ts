@@ -1,5 +1,13 @@
 import t from 'tap'
-import { decode, Packet, TCPHDR_ACK, TCPHDR_FIN, TCPHDR_RST, TCPHDR_SYN } from '../../src/core/packet.js'
+import {
+  decode,
+  Packet,
+  pingIdentifier,
+  TCPHDR_ACK,
+  TCPHDR_FIN,
+  TCPHDR_RST,
+  TCPHDR_SYN,
+} from '../../src/core/packet.js'
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/types.js'
 import { checksum, type Extension, icmp, ipv4, ipv6, join, tcp, udp, words } from './packets.js'
 import { seededRandom } from './random.js'
@@ -77,6 +85,18 @@ t.test('an IPv6 UDP packet is read with all four words of its addresses', async 
   t.match(packet, { payloadOffset: 48, payloadEnd: 53 })
   t.same(packet.source, words(source))
   t.same(packet.destination, words('2001:db8::ffff:ffff'))
+})
+
+t.test('an echo request tells its identifier, and nothing else has one', async (t) => {
+  const of4 = (type: number, protocol = IPPROTO_ICMP) =>
+    pingIdentifier(read(ipv4({ protocol }, icmp(type))).packet)
+  const of6 = (type: number, protocol = IPPROTO_ICMPV6) =>
+    pingIdentifier(read(ipv6({ protocol }, icmp(type))).packet)
+  t.equal(of4(8), 0x1234)
+  t.equal(of6(128), 0x1234)
+  t.same([of4(0), of4(128), of6(8), of6(129)], [0, 0, 0, 0], 'of another type')
+  t.same([of4(128, IPPROTO_ICMPV6), of6(8, IPPROTO_ICMP)], [0, 0], 'of the other family')
+  t.equal(pingIdentifier(read(ipv4({}, tcp({}))).packet), 0)
 })
 
 t.test('ICMP is read with type and code, each only in its own family', async (t) => {

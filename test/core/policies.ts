@@ -76,6 +76,7 @@ const RULES = [
   spec({ name: 'ping', protocol: 'icmp', prefixes: [v4(192, 0, 2, 9), v6(0, 9)] }),
   spec({ name: 'all', protocol: 'any', prefixes: [v4(192, 0, 2, 10)] }),
   spec({ name: 'nobody', users: [], prefixes: [v4(192, 0, 2, 11)] }),
+  spec({ name: 'unit', units: ['web.service'], prefixes: [v4(192, 0, 2, 12)], names: ['unit.example.org'] }),
 ]
 
 /** @param hosts what is known of the names of each rule that has any */

@@ -27,9 +27,9 @@ import { framed, query } from './queries.js'
 
 /** Milliseconds since the epoch at which these tests are judged. */
 const NOW = 1_800_000_000_000
-const SOMEONE: Sender = { uid: 33, known: false, isReply: false, device: 0 }
-const NOBODY_KNOWN: Sender = { uid: -1, known: false, isReply: false, device: 0 }
-const NOBODY_APPROVED: Sender = { uid: -1, known: true, isReply: false, device: 0 }
+const SOMEONE: Sender = { uid: 33, known: false, isReply: false, device: 0, isOf: () => false }
+const NOBODY_KNOWN: Sender = { uid: -1, known: false, isReply: false, device: 0, isOf: () => false }
+const NOBODY_APPROVED: Sender = { uid: -1, known: true, isReply: false, device: 0, isOf: () => false }
 
 function prefix(text: string): Prefix {
   const parsed = parsePrefix(text)
@@ -130,13 +130,39 @@ t.test(
   },
 )
 
+t.test('a rule with units lets just their processes pass, and is asked for the unit last', async (t) => {
+  const rules = [rule({ units: ['web.service', 'db.slice'] })]
+  const asked: (readonly string[])[] = []
+  const from = (yes: boolean): Sender => ({
+    ...SOMEONE,
+    isOf: (units) => {
+      asked.push(units)
+      return yes
+    },
+  })
+  t.equal(judge(rules, tcp4(), from(true)).reason, 'rule')
+  t.equal(judge(rules, tcp4(), from(false)), NOT_ALLOWLISTED)
+  t.same(asked, Array(2).fill(['web.service', 'db.slice']))
+  const elsewhere = read(ipv4({ destination: '203.0.113.1' }, tcp({})))
+  t.equal(judge(rules, elsewhere, from(true)), NOT_ALLOWLISTED)
+  t.equal(judge([rule({ units: ['web.service'], users: [7] })], tcp4(), from(true)), NOT_ALLOWLISTED)
+  t.equal(asked.length, 2, 'nobody asks the kernel for what does not matter')
+  t.equal(judge(rules, tcp4(), { ...from(true), uid: -1 }), NOT_ALLOWLISTED, 'no user, no socket')
+  t.equal(judge(rules, tcp4(), NOBODY_APPROVED).reason, 'rule', 'but an approved connection goes on')
+})
+
+t.test('UDP of a unit is asked for each time: its port may be another unit’s the next moment', async (t) => {
+  t.equal(rule({ units: ['web.service'] }).accept.remember, false)
+  t.equal(rule({ units: ['web.service'], protocol: 'tcp' }).accept.remember, true)
+})
+
 t.test('a rule with users lets just these users pass', async (t) => {
   const rules = [rule({ users: [0, 42] })]
-  t.equal(judge(rules, tcp4(), { uid: 0, known: false, isReply: false, device: 0 }).reason, 'rule')
-  t.equal(judge(rules, tcp4(), { uid: 42, known: false, isReply: false, device: 0 }).reason, 'rule')
-  t.equal(judge(rules, tcp4(), { uid: 33, known: false, isReply: false, device: 0 }), NOT_ALLOWLISTED)
+  t.equal(judge(rules, tcp4(), { ...SOMEONE, uid: 0 }).reason, 'rule')
+  t.equal(judge(rules, tcp4(), { ...SOMEONE, uid: 42 }).reason, 'rule')
+  t.equal(judge(rules, tcp4(), { ...SOMEONE, uid: 33 }), NOT_ALLOWLISTED)
   t.equal(
-    judge(rules, tcp4(), { uid: 33, known: true, isReply: false, device: 0 }),
+    judge(rules, tcp4(), { ...SOMEONE, uid: 33, known: true }),
     NOT_ALLOWLISTED,
     'a known connection changes no user',
   )

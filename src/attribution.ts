@@ -1,0 +1,171 @@
+import type { Sender } from './core/answers.js'
+import { isIn, type Place } from './core/cgroup-path.js'
+import { type Packet, pingIdentifier } from './core/packet.js'
+import { TimeBudget } from './core/time-budget.js'
+import { IPPROTO_TCP, IPPROTO_UDP } from './core/types.js'
+import type { Attributed, Attribution as Outcome, Who } from './core/who.js'
+import { type Cgroup, Cgroups } from './kernel/cgroups.js'
+import { otherSockets } from './kernel/other-sockets.js'
+import { cgroupOf, holderOf, type Process, processesOf, processesOfUser } from './kernel/processes.js'
+import type { SocketOwner } from './kernel/socket-owner-wire.js'
+import { SocketOwners } from './kernel/socket-owners.js'
+
+/** Milliseconds a second for blocks: a flood of them must not take the time of verdicts. */
+const BLOCKS_MS = 20
+/** And for rules with units, whose verdict depends on it. */
+const RULES_MS = 100
+/** For one packet, to find its process. */
+const PACKET_MS = 2
+const PLACES_AT_MOST = 65_536
+/** Numbers of `place`. */
+const UNKNOWN_PLACE = 0
+const SKIPPED_PLACE = 1
+const FIRST_PLACE = 2
+
+/** What a look for the sender of a packet has brought. */
+interface Finding {
+  readonly outcome: Outcome
+  readonly cgroup?: Cgroup | undefined
+  /** Of its socket; undefined where several are possible. */
+  readonly inode?: number | undefined
+  readonly process?: Process | undefined
+}
+
+const SKIPPED: Finding = { outcome: 'skipped' }
+const UNKNOWN: Finding = { outcome: 'unknown' }
+
+/**
+ * Finds out who sent the packet that is judged now: its socket, by the kernel; the cgroup in which that was made, and so the
+ * systemd unit; the process that has it open. All of that before the verdict, for a moment later the program may be gone; and
+ * only for packets that are blocked, or for which a rule asks.
+ */
+export class Attribution implements Attributed {
+  /** Blocked packets by how far their sender was found out. */
+  readonly stats: Record<Outcome, number> = { found: 0, skipped: 0, unknown: 0 }
+  readonly #packet: Packet
+  readonly #sender: Pick<Sender, 'uid' | 'device'>
+  readonly #owners = new SocketOwners()
+  readonly #cgroups = new Cgroups()
+  readonly #blocks = new TimeBudget(BLOCKS_MS, performance.now())
+  readonly #rules = new TimeBudget(RULES_MS, performance.now())
+  readonly #places = new Map<string, number>()
+  #nextPlace = FIRST_PLACE
+  #finding: Finding | undefined
+
+  /** @param packet that is judged, written over by the next one, as `sender` is */
+  constructor(packet: Packet, sender: Pick<Sender, 'uid' | 'device'>) {
+    this.#packet = packet
+    this.#sender = sender
+  }
+
+  /** Whether units can be told at all; undefined, or why not. */
+  get trouble(): string | undefined {
+    return this.#cgroups.mount === undefined
+      ? 'no cgroup2 hierarchy is mounted here, so no systemd unit is known: rules with `units` allow nothing'
+      : undefined
+  }
+
+  /** Another packet. */
+  begin(): void {
+    this.#finding = undefined
+  }
+
+  /** Whether the sender is in one of these units: for rules. */
+  isOf(units: readonly string[]): boolean {
+    const { cgroup } = this.#look(this.#rules)
+    return cgroup !== undefined && isIn(cgroup.place, units)
+  }
+
+  get place(): number {
+    const { outcome, cgroup } = this.#look(this.#blocks)
+    this.stats[outcome]++
+    if (outcome === 'skipped') return SKIPPED_PLACE
+    return cgroup === undefined ? UNKNOWN_PLACE : this.#numberOf(cgroup.place)
+  }
+
+  describe(): Who {
+    const { outcome, cgroup, process } = this.#withProcess(this.#look(this.#blocks))
+    return {
+      attribution: outcome,
+      unit: cgroup?.place.unit,
+      container: cgroup?.place.container,
+      pid: process?.pid,
+      executable: process?.executable,
+    }
+  }
+
+  close(): void {
+    this.#owners.close()
+  }
+
+  #look(budget: TimeBudget): Finding {
+    this.#finding ??= this.#lookWithin(budget)
+    return this.#finding
+  }
+
+  #lookWithin(budget: TimeBudget): Finding {
+    // No user, no socket: it is closed already, or the kernel itself has sent the packet.
+    if (this.#sender.uid === -1) return UNKNOWN
+    const start = performance.now()
+    if (!budget.has(start)) return SKIPPED
+    const finding = this.#find(start)
+    budget.spend(performance.now() - start)
+    return finding
+  }
+
+  #find(now: number): Finding {
+    const { protocol, family, source, sourcePort, destination, destinationPort } = this.#packet
+    const { device } = this.#sender
+    if (protocol === IPPROTO_TCP) {
+      const owner = this.#owners.tcp(family, source, sourcePort, destination, destinationPort, device)
+      return this.#among(owner === undefined ? [] : [owner], now)
+    }
+    return protocol === IPPROTO_UDP ? this.#among(this.#owners.udp(sourcePort), now) : this.#findOther(now)
+  }
+
+  /** Where several sockets can have sent it, it is clear only what they have in common. */
+  #among(owners: readonly SocketOwner[], now: number): Finding {
+    const own = owners.filter(({ uid }) => uid === this.#sender.uid)
+    const cgroups = [...new Set(own.map((owner) => owner.cgroup))].map((number) =>
+      number === undefined ? undefined : this.#cgroups.find(number, now),
+    )
+    const [cgroup] = cgroups
+    if (cgroup === undefined || !cgroups.every((each) => isSame(each, cgroup))) return UNKNOWN
+    return { outcome: 'found', cgroup, inode: own.length === 1 ? own[0]!.inode : undefined }
+  }
+
+  /** By the process that has the socket open: sock_diag does not tell of these on every kernel. */
+  #findOther(start: number): Finding {
+    const { family, protocol } = this.#packet
+    const { uid } = this.#sender
+    const inodes = otherSockets(family, protocol, pingIdentifier(this.#packet), uid)
+    if (inodes.size !== 1) return UNKNOWN
+    const process = holderOf(inodes, processesOfUser(uid), isAfter(start + PACKET_MS))
+    const path = process && cgroupOf(process.pid)
+    return path === undefined ? UNKNOWN : { outcome: 'found', cgroup: this.#cgroups.at(path), process }
+  }
+
+  #withProcess(finding: Finding): Finding {
+    const { cgroup, inode, process } = finding
+    const folder = cgroup && this.#cgroups.folderOf(cgroup)
+    const start = performance.now()
+    if (process !== undefined || !inode || folder === undefined || !this.#blocks.has(start)) return finding
+    const holder = holderOf(new Set([inode]), processesOf(folder), isAfter(start + PACKET_MS))
+    this.#blocks.spend(performance.now() - start)
+    return { ...finding, process: holder }
+  }
+
+  #numberOf({ unit, container }: Place): number {
+    const text = `${unit}\0${container}`
+    const known = this.#places.get(text)
+    if (known !== undefined) return known
+    if (this.#places.size >= PLACES_AT_MOST) this.#places.clear()
+    this.#places.set(text, this.#nextPlace)
+    return this.#nextPlace++
+  }
+}
+
+const isAfter = (end: number) => () => performance.now() > end
+
+const isSame = (one: Cgroup | undefined, { place }: Cgroup) =>
+  one !== undefined && one.place.unit === place.unit && one.place.container === place.container

@@ -1,0 +1,74 @@
+/** Processes, by what /proc says of them. What may not be read, or is gone meanwhile, is not there. */
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+
+export interface Process {
+  readonly pid: number
+  /** The path of its program; undefined where it may not be read (CAP_SYS_PTRACE), or is none (a kernel thread). */
+  readonly executable: string | undefined
+}
+
+/** Those of a cgroup, the newest first: who has just been started is who has just done something. @param folder of the cgroup */
+export const processesOf = (folder: string): number[] => newestFirst(linesOf(`${folder}/cgroup.procs`))
+
+/** Those of a user, found as they are asked for. */
+export function* processesOfUser(uid: number): Generator<number> {
+  for (const pid of newestFirst(namesIn('/proc'))) if (ownerOf(pid) === uid) yield pid
+}
+
+/**
+ * The first of these processes that has one of these sockets open.
+ * @param inodes of the sockets @param isLate is asked after each process: then nothing is found
+ */
+export function holderOf(
+  inodes: ReadonlySet<number>,
+  pids: Iterable<number>,
+  isLate: () => boolean,
+): Process | undefined {
+  const links = new Set([...inodes].map((inode) => `socket:[${inode}]`))
+  for (const pid of pids) {
+    if (holds(pid, links)) return { pid, executable: linkOf(`/proc/${pid}/exe`) }
+    if (isLate()) return undefined
+  }
+  return undefined
+}
+
+/** The path of its cgroup in the unified hierarchy. */
+export function cgroupOf(pid: number): string | undefined {
+  return linesOf(`/proc/${pid}/cgroup`)
+    .find((line) => line.startsWith('0::'))
+    ?.slice(3)
+}
+
+function holds(pid: number, links: ReadonlySet<string>): boolean {
+  const folder = `/proc/${pid}/fd`
+  return namesIn(folder).some((name) => links.has(linkOf(`${folder}/${name}`) ?? ''))
+}
+
+const newestFirst = (texts: readonly string[]): number[] =>
+  texts
+    .map(Number)
+    .filter((pid) => pid > 0)
+    .sort((a, b) => b - a)
+
+function ownerOf(pid: number): number | undefined {
+  return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid
+}
+
+function linkOf(path: string): string | undefined {
+  return attempt(() => readlinkSync(path))
+}
+
+export const linesOf = (path: string): string[] =>
+  attempt(() => readFileSync(path, 'utf8'))
+    ?.split('\n')
+    .filter((line) => line !== '') ?? []
+
+const namesIn = (path: string): string[] => attempt(() => readdirSync(path)) ?? []
+
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch {
+    return undefined
+  }
+}

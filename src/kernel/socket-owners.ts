@@ -1,0 +1,75 @@
+import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket, NLMSG_HDRLEN } from 'node-netfilter-queue'
+import { FAMILIES, type Family, type Words } from '../core/types.js'
+import { LookUp } from './sock-diag-wire.js'
+import { ownerOf, portOf, type SocketOwner, UdpPortQuestion } from './socket-owner-wire.js'
+
+/** What the kernel sends in one part of a dump. */
+const PART_LENGTH = 32_768
+
+/**
+ * Asks the kernel whose a socket is, by sock_diag(7). The kernel answers at once: nothing here waits. What it does not
+ * answer is not there.
+ */
+export class SocketOwners {
+  readonly #socket = new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG, slots: 1, slotSize: PART_LENGTH })
+  readonly #connection = new LookUp()
+  readonly #ports = FAMILIES.map((family) => new UdpPortQuestion(family))
+  readonly #answer = new Uint8Array(PART_LENGTH)
+  readonly #view = new DataView(this.#answer.buffer)
+
+  /**
+   * The TCP socket with these two ends. A few microseconds.
+   * @param device index of the device that the packet leaves by
+   */
+  tcp(
+    family: Family,
+    local: Words,
+    localPort: number,
+    remote: Words,
+    remotePort: number,
+    device: number,
+  ): SocketOwner | undefined {
+    this.#connection.set(family, local, localPort, remote, remotePort, device)
+    return this.#try(() => {
+      const length = this.#socket.exchange(this.#connection.message, this.#answer, 'asking for a connection')
+      return ownerOf(this.#view, NLMSG_HDRLEN, length)
+    })
+  }
+
+  /**
+   * All UDP sockets with a local port, of which any may have sent a packet from there: a program may choose the source
+   * address of each (IP_PKTINFO), and several may share a port (SO_REUSEADDR, SO_REUSEPORT). Tens of microseconds, and
+   * more where this host has very many UDP sockets.
+   */
+  udp(port: number): SocketOwner[] {
+    const found: SocketOwner[] = []
+    this.#try(() => {
+      for (const question of this.#ports) {
+        question.set(port)
+        this.#socket.exchangeDump(
+          question.message,
+          this.#answer,
+          'asking for a port',
+          ({ view, payload, end }) => {
+            const owner = ownerOf(view, payload, end)
+            if (owner !== undefined && portOf(view, payload) === port) found.push(owner)
+          },
+        )
+      }
+    })
+    return found
+  }
+
+  close(): void {
+    this.#socket.close()
+  }
+
+  #try<T>(ask: () => T): T | undefined {
+    try {
+      return ask()
+    } catch (error) {
+      if (error instanceof NetlinkError) return undefined
+      throw error
+    }
+  }
+}

@@ -1,0 +1,77 @@
+/** Who sent a packet: by real sockets of processes in real cgroups, under different users. */
+import t, { type Test } from 'tap'
+import { countArrivals } from '../lab/arrivals.js'
+import { Cgroups } from '../lab/cgroup.js'
+import { createTopology } from '../lab/topology.js'
+import { serveHttp } from '../lab/traffic.js'
+import { canSwitchUsers } from '../lab/users.js'
+import { compile } from './programs.js'
+import { Service } from './service.js'
+
+const VICTIM = { 4: '203.0.113.77', 6: '2001:db8:113::77' } as const
+const TO_VICTIMS = 'to: [203.0.113.77, "2001:db8:113::77"]'
+
+/** Runs `test` where cgroups can be made. */
+async function withCgroups(t: Test, test: (cgroups: Cgroups) => Promise<void>): Promise<void> {
+  const cgroups = canSwitchUsers() ? Cgroups.create() : undefined
+  if (cgroups === undefined) return void t.comment('left out: cgroups, which only root can make')
+  try {
+    for (const unit of ['web.service', 'other.service', 'user@33.service', 'user@33.service/web.service'])
+      cgroups.add(unit)
+    await test(cgroups)
+  } finally {
+    cgroups.remove()
+  }
+}
+
+async function guarded(t: Test, settings: string) {
+  const lab = await createTopology()
+  const service = Service.prepare(lab.web, `mode: enforce\n${settings}`)
+  const arrivals = await countArrivals(lab.victims, 'to-web')
+  await serveHttp(lab.victims, 8000)
+  await lab.web.sysctl('net.ipv4.ping_group_range', '0 100000')
+  await service.launch()
+  const send = compile(t, 'send')
+  const close = async () => {
+    await service.remove()
+    await lab.close()
+  }
+  return { ...lab, service, arrivals, send, close }
+}
+
+const PROTOCOLS = ['tcp', 'udp', 'connected', 'ping', 'raw'] as const
+
+t.test('a rule for a unit is for its processes alone, whatever protocol they speak', (t) =>
+  withCgroups(t, async (cgroups) => {
+    const its = await guarded(
+      t,
+      `allow:
+  - { name: web, ${TO_VICTIMS}, ports: [8000], protocol: any, units: [web.service] }
+  - { name: ping, ${TO_VICTIMS}, protocol: icmp, units: [web.service] }
+`,
+    )
+    /** Packets that arrive when a process in a cgroup sends. */
+    const arriving = async (unit: string, protocol: string, family: 4 | 6, user: string) => {
+      const before = (await its.arrivals()).total
+      const argv = cgroups.command(unit, user, its.send, protocol, VICTIM[family], '8000')
+      await its.web.run(argv, { allowFailure: true })
+      return (await its.arrivals()).total - before
+    }
+    try {
+      for (const family of [4, 6] as const)
+        for (const protocol of PROTOCOLS) {
+          const user = protocol === 'raw' ? 'root' : 'www-data'
+          const [what, of] = [`${protocol} over IPv${family}`, [protocol, family, user] as const]
+          t.ok((await arriving('web.service', ...of)) > 0, `${what} of the unit`)
+          t.equal(await arriving('other.service', ...of), 0, `${what} of another unit`)
+          t.equal(
+            await arriving('user@33.service/web.service', ...of),
+            0,
+            `${what} of a cgroup that a user may name so`,
+          )
+        }
+    } finally {
+      await its.close()
+    }
+  }),
+)
