@@ -7,6 +7,7 @@ import { Canary } from './canary.js'
 import type { Config } from './config.js'
 import { CANARY, resolversOf } from './core/policy.js'
 import { namesQueues, type QueueForm } from './core/ruleset.js'
+import { SeenNames } from './core/seen-names.js'
 import { Heartbeat } from './heartbeat.js'
 import { InboundWatch } from './inbound.js'
 import { readConntrackRoom } from './kernel/conntrack-room.js'
@@ -39,6 +40,8 @@ const RECEIVE_BUFFER = 8 * 1024 * 1024
 /** Answers of resolvers that may wait; more go on unread. */
 const ANSWERS_AT_MOST = 4096
 const ANSWERS_RECEIVE_BUFFER = 1024 * 1024
+/** Addresses whose names are remembered for the log. */
+const SEEN_NAMES = 8192
 const TICK_MS = 1000
 /** A look after the ruleset waits this long for the end of a burst of changes. */
 const VERIFY_DELAY_MS = 20
@@ -63,6 +66,7 @@ export class Daemon {
   readonly #heartbeat = new Heartbeat()
   readonly #metrics: Metrics
   readonly #valve: Valve
+  readonly #seenNames = new SeenNames(SEEN_NAMES)
   readonly #answers = { learned: 0, held: 0, missed: 0 }
   readonly #resolvers: ResolverWatch
   #queue: Queue | undefined
@@ -128,6 +132,7 @@ export class Daemon {
       mask: config.firewall.mark.mask,
       valve: this.#valve,
       learned: this.#inForce.learned,
+      seen: this.#seenNames,
       isTrusted: (uid, packet) => this.#inForce.isTrusted(uid, packet),
       budget: () => {
         const { holdAnswers, holdTime } = this.#inForce.config.dns

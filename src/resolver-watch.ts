@@ -1,8 +1,10 @@
 import { HELD, NF_ACCEPT, NF_REPEAT, type Queue, type QueuedPacket, type Verdict } from 'node-netfilter-queue'
 import { questionsOf } from './core/asking.js'
 import { decode, Packet } from './core/packet.js'
-import { readAnswered } from './core/question.js'
+import { type Question, readAnswered } from './core/question.js'
 import type { QueueForm } from './core/ruleset.js'
+import type { SeenNames } from './core/seen-names.js'
+import { TimeBudget } from './core/time-budget.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from './core/types.js'
 import type { LearnedAddresses } from './learned.js'
 import { readAnswer } from './mirrors/message.js'
@@ -13,6 +15,9 @@ import type { Valve } from './valve.js'
 /** Answers that wait at the same time; each holds room in the queue. */
 const HELD_AT_MOST = 1024
 
+/** Milliseconds a second for answers that teach nothing but a name for the log. */
+const OTHERS_MS = 20
+
 export interface ResolverWatchOptions {
   readonly form: QueueForm
   readonly mask: number
@@ -20,6 +25,8 @@ export interface ResolverWatchOptions {
   readonly learned: Pick<LearnedAddresses, 'isOfInterest' | 'learn'>
   /** Whether a user can be no accomplice of whoever forges answers: those who update, and the host's own resolvers. */
   readonly isTrusted: (uid: number, question: Packet) => boolean
+  /** By which names addresses were found, allowed or not: for the log. */
+  readonly seen: SeenNames
   /** Milliseconds that an answer may be held; 0: none is, and nothing is learned from any. */
   readonly budget: () => number
   readonly stats: AnswerStats
@@ -45,6 +52,9 @@ export class ResolverWatch {
   readonly #options: ResolverWatchOptions
   readonly #packet = new Packet()
   readonly #questions = new Questions()
+  /** Those that are for names of no rule. */
+  readonly #others = new Questions()
+  readonly #othersTime = new TimeBudget(OTHERS_MS, performance.now())
   readonly #streams = new Streams()
   readonly #held = new Map<number, () => void>()
   /** How an answer leaves the queue: see Valve. */
@@ -70,6 +80,7 @@ export class ResolverWatch {
 
   expire(now: number): void {
     this.#questions.expire(now)
+    this.#others.expire(now)
     this.#streams.expire(now)
   }
 
@@ -87,12 +98,15 @@ export class ResolverWatch {
 
   #note(packet: Packet, uid: number, now: number): void {
     if (this.#options.budget() === 0) return
-    const questions =
-      questionsOf(packet)?.filter((question) => this.#options.learned.isOfInterest(question)) ?? []
     const isTrusted = this.#options.isTrusted(uid, packet)
-    for (const question of questions) this.#questions.note(packet, question, uid, now, isTrusted)
-    if (questions.length > 0 && packet.protocol === IPPROTO_TCP)
-      this.#streams.follow(packet, uid, now, isTrusted)
+    let follow = false
+    for (const question of questionsOf(packet) ?? []) {
+      const isOfInterest = this.#options.learned.isOfInterest(question)
+      const questions = isOfInterest ? this.#questions : this.#others
+      questions.note(packet, question, uid, now, isTrusted)
+      follow ||= isOfInterest
+    }
+    if (follow && packet.protocol === IPPROTO_TCP) this.#streams.follow(packet, uid, now, isTrusted)
   }
 
   readonly onAnswer = (queued: QueuedPacket): Verdict | typeof HELD => {
@@ -117,15 +131,29 @@ export class ResolverWatch {
 
   /** @returns what the program that has asked should wait for */
   #learn(message: Uint8Array, packet: Packet): Promise<void> | undefined {
+    const now = Date.now()
     const answered = readAnswered(message, 0, message.length)
-    const asked = answered && this.#questions.take(packet, answered, Date.now())
-    const reading = asked && readAnswer(message, asked.question)
+    if (answered === undefined) return undefined
+    const asked = this.#questions.take(packet, answered, now)
+    if (asked === undefined) return this.#overhear(message, packet, answered, now)
+    const reading = readAnswer(message, asked.question)
     if (reading === undefined) return undefined
-    const { learned, stats } = this.#options
+    const { learned, stats, seen } = this.#options
+    seen.note(reading.hosts, asked.question.name, now)
     stats.learned++
-    const { question, uid, isTrusted: trusted } = asked!
+    const { question, uid, isTrusted: trusted } = asked
     const isForgeable = packet.protocol === IPPROTO_UDP
     return learned.learn(question, reading, { uid, trusted, isForgeable })
+  }
+
+  /** An answer for a name of no rule: nobody has to wait for it, and it changes nothing. */
+  #overhear(message: Uint8Array, packet: Packet, answered: Question, now: number): undefined {
+    const start = performance.now()
+    const asked = this.#othersTime.has(start) && this.#others.take(packet, answered, now)
+    if (!asked) return
+    const reading = readAnswer(message, asked.question)
+    if (reading !== undefined) this.#options.seen.note(reading.hosts, asked.question.name, now)
+    this.#othersTime.spend(performance.now() - start)
   }
 
   #hold(id: number, mark: number, wait: Promise<unknown>): void {

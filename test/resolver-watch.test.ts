@@ -11,6 +11,7 @@ import t, { type Test } from 'tap'
 import { decode, Packet } from '../src/core/packet.js'
 import { type Decision, MALFORMED, NAME_NOT_ALLOWED, SESSION } from '../src/core/policy.js'
 import type { Question } from '../src/core/question.js'
+import { SeenNames } from '../src/core/seen-names.js'
 import type { Asker } from '../src/learned.js'
 import { type Reading, TTL_AT_MOST } from '../src/mirrors/message.js'
 import { ResolverWatch, type ResolverWatchOptions } from '../src/resolver-watch.js'
@@ -62,6 +63,7 @@ function watching(t: Test, options: Partial<ResolverWatchOptions> = {}) {
     lessons: [] as Lesson[],
     /** What an answer is to wait for. */
     wait: (_question: Question, _reading: Reading): Promise<void> | undefined => undefined,
+    seen: new SeenNames(100),
     budget: BUDGET,
     released: [] as { id: number; verdict: Verdict; mark: number | undefined }[],
     watch: undefined as unknown as ResolverWatch,
@@ -78,6 +80,7 @@ function watching(t: Test, options: Partial<ResolverWatchOptions> = {}) {
       },
     },
     isTrusted: (uid) => uid === ROOT,
+    seen: state.seen,
     budget: () => state.budget,
     stats: state.stats,
     onFault: (error) => state.faults.push(error),
@@ -186,6 +189,27 @@ t.test('a question goes on as the valve says, and is shown to it as a single pac
   t.same(its.valve.judged, [{ single: true }])
   its.valve.pass = NF_REPEAT
   t.match(its.ask(QUESTION), { verdict: NF_REPEAT })
+})
+
+t.test('by which name an address was found is remembered, of a rule or not', async (t) => {
+  const its = watching(t)
+  const other = asked('elsewhere.example.net')
+  its.ask(QUESTION)
+  its.ask(other, { uid: WWW_DATA })
+  its.answer(ANSWER)
+  t.match(its.answer(response(other, [a(other.name, '203.0.113.9')])), PASSED)
+  const nameOf = (last: number, first: number) =>
+    its.seen.nameOf(4, Uint32Array.of(((first << 24) | (last & 0xffffff)) >>> 0, 0, 0, 0), Date.now())
+  t.equal(nameOf(0x336401, 198), NAME)
+  t.equal(nameOf(0x007109, 203), other.name)
+  t.same(its.lessons, [LESSON], 'and nothing is learned of the other')
+  t.same(its.stats, { learned: 1, held: 0, missed: 0 })
+})
+
+t.test('nobody who has not asked gives an address a name', async (t) => {
+  const its = watching(t)
+  its.answer(response(asked('elsewhere.example.net'), [a('elsewhere.example.net', '203.0.113.9')]))
+  t.equal(its.seen.nameOf(4, Uint32Array.of(0xcb007109, 0, 0, 0), Date.now()), undefined)
 })
 
 t.test('an answer that nobody has asked for teaches nothing, and goes on', async (t) => {
