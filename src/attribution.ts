@@ -120,7 +120,9 @@ export class Attribution implements Attributed {
       const owner = this.#owners.tcp(family, source, sourcePort, destination, destinationPort, device)
       return this.#among(owner === undefined ? [] : [owner], now)
     }
-    return protocol === IPPROTO_UDP ? this.#among(this.#owners.udp(sourcePort), now) : this.#findOther(now)
+    return protocol === IPPROTO_UDP
+      ? this.#among(this.#owners.udp(sourcePort) ?? [], now)
+      : this.#findOther(now)
   }
 
   /** Where several sockets can have sent it, it is clear only what they have in common. */

@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync, type Stats, statSync } from 'node:fs'
+import { readFileSync, type Stats, statSync } from 'node:fs'
 import { type Place, placeOf } from '../core/cgroup-path.js'
+import { entriesOf } from './entries.js'
 
 /** A cgroup of the unified hierarchy (v2). */
 export interface Cgroup {
@@ -54,18 +55,16 @@ export class Cgroups {
   #walk(mount: string): number {
     if (this.#known.size > KNOWN_AT_MOST) this.#known.clear()
     const start = performance.now()
+    const isLate = () => performance.now() - start > WALK_MS
     const paths = ['/']
-    let took = 0
-    for (let i = 0; i < paths.length && took < WALK_MS; i++) {
+    for (let i = 0; i < paths.length && !isLate(); i++) {
       const path = paths[i]!
       const stats = statOf(mount + path)
       if (stats === undefined) continue
       if (!this.#known.has(stats.ino)) this.#known.set(stats.ino, { path, place: placeOf(path) })
-      if (stats.nlink !== LINKS_OF_LEAF)
-        for (const name of foldersIn(mount + path)) paths.push(`${path === '/' ? '' : path}/${name}`)
-      took = performance.now() - start
+      if (stats.nlink !== LINKS_OF_LEAF) paths.push(...foldersIn(mount, path, isLate))
     }
-    return took
+    return performance.now() - start
   }
 }
 
@@ -79,13 +78,13 @@ function statOf(path: string): Stats | undefined {
   return statSync(path, { throwIfNoEntry: false })
 }
 
-/** It may have gone meanwhile. */
-function foldersIn(path: string): string[] {
-  try {
-    return readdirSync(path, { withFileTypes: true }).flatMap((entry) =>
-      entry.isDirectory() ? [entry.name] : [],
-    )
-  } catch {
-    return []
+/** The paths of the cgroups directly below one. */
+function foldersIn(mount: string, path: string, isLate: () => boolean): string[] {
+  const found: string[] = []
+  const parent = path === '/' ? '' : path
+  for (const entry of entriesOf(mount + path)) {
+    if (entry.isDirectory()) found.push(`${parent}/${entry.name}`)
+    if (isLate()) break
   }
+  return found
 }

@@ -1,5 +1,6 @@
 /** Processes, by what /proc says of them. What may not be read, or is gone meanwhile, is not there. */
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import { entriesOf } from './entries.js'
 
 export interface Process {
   readonly pid: number
@@ -12,12 +13,13 @@ export const processesOf = (folder: string): number[] => newestFirst(linesOf(`${
 
 /** Those of a user, found as they are asked for. */
 export function* processesOfUser(uid: number): Generator<number> {
-  for (const pid of newestFirst(namesIn('/proc'))) if (ownerOf(pid) === uid) yield pid
+  for (const pid of newestFirst(attempt(() => readdirSync('/proc')) ?? []))
+    if (ownerOf(pid) === uid) yield pid
 }
 
 /**
  * The first of these processes that has one of these sockets open.
- * @param inodes of the sockets @param isLate is asked after each process: then nothing is found
+ * @param inodes of the sockets @param isLate is asked again and again: then nothing is found
  */
 export function holderOf(
   inodes: ReadonlySet<number>,
@@ -26,7 +28,7 @@ export function holderOf(
 ): Process | undefined {
   const links = new Set([...inodes].map((inode) => `socket:[${inode}]`))
   for (const pid of pids) {
-    if (holds(pid, links)) return { pid, executable: linkOf(`/proc/${pid}/exe`) }
+    if (holds(pid, links, isLate)) return { pid, executable: linkOf(`/proc/${pid}/exe`) }
     if (isLate()) return undefined
   }
   return undefined
@@ -39,9 +41,13 @@ export function cgroupOf(pid: number): string | undefined {
     ?.slice(3)
 }
 
-function holds(pid: number, links: ReadonlySet<string>): boolean {
+function holds(pid: number, links: ReadonlySet<string>, isLate: () => boolean): boolean {
   const folder = `/proc/${pid}/fd`
-  return namesIn(folder).some((name) => links.has(linkOf(`${folder}/${name}`) ?? ''))
+  for (const { name } of entriesOf(folder)) {
+    if (links.has(linkOf(`${folder}/${name}`) ?? '')) return true
+    if (isLate()) return false
+  }
+  return false
 }
 
 const newestFirst = (texts: readonly string[]): number[] =>
@@ -62,8 +68,6 @@ export const linesOf = (path: string): string[] =>
   attempt(() => readFileSync(path, 'utf8'))
     ?.split('\n')
     .filter((line) => line !== '') ?? []
-
-const namesIn = (path: string): string[] => attempt(() => readdirSync(path)) ?? []
 
 function attempt<T>(read: () => T): T | undefined {
   try {

@@ -14,11 +14,14 @@ import {
   DIAG_MESSAGE_LENGTH,
   REQUEST_LENGTH,
   SOCK_DIAG_BY_FAMILY,
+  TCP_CLOSE,
+  TCP_LISTEN,
 } from './sock-diag-wire.js'
 
 // enum INET_DIAG_...: INET_DIAG_CGROUP_ID is a __u64, since Linux 5.9 and with CONFIG_SOCK_CGROUP_DATA
 const INET_DIAG_CGROUP_ID = 21
-// struct inet_diag_msg: __be16 idiag_sport at 4, __u32 idiag_uid at 64, idiag_inode at 68
+// struct inet_diag_msg: __u8 idiag_state at 1, __be16 idiag_sport at 4, __u32 idiag_uid at 64, idiag_inode at 68
+const IDIAG_STATE = 1
 const IDIAG_SPORT = 4
 const IDIAG_UID = 64
 const IDIAG_INODE = 68
@@ -45,6 +48,17 @@ export function ownerOf(view: DataView, payload: number, end: number): SocketOwn
     inode: view.getUint32(payload + IDIAG_INODE, HOST_LE),
     cgroup,
   }
+}
+
+/**
+ * What the answer to a look-up of a connection tells. Where there is none, the kernel says so (NLMSG_ERROR, with the whole
+ * question behind it), or names who listens.
+ */
+export function callerOf(view: DataView, length: number): SocketOwner | undefined {
+  if (length < NLMSG_HDRLEN || view.getUint16(4, HOST_LE) !== SOCK_DIAG_BY_FAMILY) return undefined
+  const owner = ownerOf(view, NLMSG_HDRLEN, length)
+  const state = owner && view.getUint8(NLMSG_HDRLEN + IDIAG_STATE)
+  return state === TCP_LISTEN || state === TCP_CLOSE ? undefined : owner
 }
 
 /** The local port of a struct inet_diag_msg that is whole. */

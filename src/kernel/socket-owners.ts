@@ -1,17 +1,19 @@
-import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket, NLMSG_HDRLEN } from 'node-netfilter-queue'
+import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket } from 'node-netfilter-queue'
 import { FAMILIES, type Family, type Words } from '../core/types.js'
 import { LookUp } from './sock-diag-wire.js'
-import { ownerOf, portOf, type SocketOwner, UdpPortQuestion } from './socket-owner-wire.js'
+import { callerOf, ownerOf, portOf, type SocketOwner, UdpPortQuestion } from './socket-owner-wire.js'
 
 /** What the kernel sends in one part of a dump. */
 const PART_LENGTH = 32_768
+/** Where more share one port, it is not told which has sent a packet: whoever opens very many must not take the time of others. */
+const SHARING_AT_MOST = 256
 
 /**
  * Asks the kernel whose a socket is, by sock_diag(7). The kernel answers at once: nothing here waits. What it does not
  * answer is not there.
  */
 export class SocketOwners {
-  readonly #socket = new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG, slots: 1, slotSize: PART_LENGTH })
+  #socket = openSocket()
   readonly #connection = new LookUp()
   readonly #ports = FAMILIES.map((family) => new UdpPortQuestion(family))
   readonly #answer = new Uint8Array(PART_LENGTH)
@@ -32,7 +34,7 @@ export class SocketOwners {
     this.#connection.set(family, local, localPort, remote, remotePort, device)
     return this.#try(() => {
       const length = this.#socket.exchange(this.#connection.message, this.#answer, 'asking for a connection')
-      return ownerOf(this.#view, NLMSG_HDRLEN, length)
+      return callerOf(this.#view, length)
     })
   }
 
@@ -40,10 +42,11 @@ export class SocketOwners {
    * All UDP sockets with a local port, of which any may have sent a packet from there: a program may choose the source
    * address of each (IP_PKTINFO), and several may share a port (SO_REUSEADDR, SO_REUSEPORT). Tens of microseconds, and
    * more where this host has very many UDP sockets.
+   * @returns undefined where the kernel does not tell, or of too many
    */
-  udp(port: number): SocketOwner[] {
+  udp(port: number): SocketOwner[] | undefined {
     const found: SocketOwner[] = []
-    this.#try(() => {
+    return this.#try(() => {
       for (const question of this.#ports) {
         question.set(port)
         this.#socket.exchangeDump(
@@ -53,23 +56,31 @@ export class SocketOwners {
           ({ view, payload, end }) => {
             const owner = ownerOf(view, payload, end)
             if (owner !== undefined && portOf(view, payload) === port) found.push(owner)
+            if (found.length > SHARING_AT_MOST) throw new TooMany()
           },
         )
       }
+      return found
     })
-    return found
   }
 
   close(): void {
     this.#socket.close()
   }
 
+  /** What was not taken of an answer would be in the way of the next one: then a new socket asks that. */
   #try<T>(ask: () => T): T | undefined {
     try {
       return ask()
     } catch (error) {
-      if (error instanceof NetlinkError) return undefined
-      throw error
+      if (!(error instanceof NetlinkError || error instanceof TooMany)) throw error
+      this.#socket.close()
+      this.#socket = openSocket()
+      return undefined
     }
   }
 }
+
+class TooMany extends Error {}
+
+const openSocket = () => new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG, slots: 1, slotSize: PART_LENGTH })

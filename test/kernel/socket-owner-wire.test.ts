@@ -1,6 +1,7 @@
-import { HOST_LE } from 'node-netfilter-queue'
+import { HOST_LE, NLMSG_ERROR } from 'node-netfilter-queue'
 import t from 'tap'
-import { ownerOf, portOf, UdpPortQuestion } from '../../src/kernel/socket-owner-wire.js'
+import { SOCK_DIAG_BY_FAMILY } from '../../src/kernel/sock-diag-wire.js'
+import { callerOf, ownerOf, portOf, UdpPortQuestion } from '../../src/kernel/socket-owner-wire.js'
 
 const DIAG_MESSAGE_LENGTH = 72
 const INET_DIAG_CGROUP_ID = 21
@@ -46,6 +47,30 @@ t.test('a kernel that does not tell the cgroup, or not in whole, tells none', as
     else t.same(owner, { uid: 33, inode: 4711, cgroup: undefined }, `${end} bytes`)
   }
 })
+
+/** A struct inet_diag_msg behind its header, as an answer. */
+function answer(state: number, type = SOCK_DIAG_BY_FAMILY): DataView {
+  const view = new DataView(new ArrayBuffer(16 + DIAG_MESSAGE_LENGTH + 4))
+  view.setUint16(4, type, HOST_LE)
+  new Uint8Array(view.buffer).set(new Uint8Array(message().buffer), 16)
+  view.setUint8(17, state)
+  return view
+}
+
+t.test('a socket that listens, or is closed, is of no connection', async (t) => {
+  // include/net/tcp_states.h: TCP_ESTABLISHED 1 to TCP_CLOSING 11
+  const states = Array.from({ length: 11 }, (_, i) => i + 1)
+  const connected = states.filter((state) => callerOf(answer(state), 88)?.uid === 33)
+  t.same(connected, [1, 2, 3, 4, 5, 6, 8, 9, 11])
+})
+
+t.test(
+  'an error is no socket, though it has the question behind it; nor is an answer cut short',
+  async (t) => {
+    t.equal(callerOf(answer(1, NLMSG_ERROR), 92), undefined)
+    for (const length of [0, 15, 16, 87]) t.equal(callerOf(answer(1), length), undefined, `${length} bytes`)
+  },
+)
 
 t.test('a question for a port is a dump of one family, in every state', async (t) => {
   for (const [family, kernels] of [
