@@ -4,7 +4,7 @@ import type { Marks } from './marks.js'
 import type { Policy } from './policy.js'
 import type { RulesetOptions } from './ruleset-options.js'
 import { FAMILIES } from './types.js'
-import { A_CALL, ENDS, IP, rememberApproved, TO_PORT_53 } from './untracked.js'
+import { A_CALL, ENDS, FORGED, IP, rememberApproved, TO_PORT_53 } from './untracked.js'
 
 const hex = (value: number) => `0x${value.toString(16).padStart(8, '0')}`
 
@@ -56,9 +56,13 @@ export const call = (marks: Marks, { watchNames }: RulesetOptions): string[] => 
 
 /**
  * Any user may bind a foreign IPv6 address (IPV6_FREEBIND) and send from it to this host: conntrack would take that for a
- * client that came in, and all that is sent to the real owner of the address for replies.
+ * client that came in, and all that is sent to the real owner of the address for replies. Where nothing is blocked it is not
+ * tracked, and so is nobody's client when that changes.
  */
-export const LOOPBACK = ['meta nfproto ipv6 fib saddr type != local counter name "forged" drop', 'accept']
+export const loopback = ({ mode }: Policy): string[] => [
+  `${FORGED} counter name "forged" ${mode === 'observe' ? 'accept' : 'drop'}`,
+  'accept',
+]
 
 export function toBeJudged(marks: Marks): string[] {
   return [
@@ -102,9 +106,10 @@ export const ASKING = FAMILIES.map(
 export const ASKERS = 'set askers { type uid; size 4096; flags dynamic, timeout; timeout 1m; }'
 
 /** Those who update, and the host's own resolvers, ask as often as they like. */
-export function toResolver({ asking, updaters, handedOut }: Policy): string[] {
+export function toResolver({ mode, asking, updaters, handedOut }: Policy): string[] {
+  const unread = `counter name "flooded" ${mode === 'observe' ? 'accept' : 'drop'}`
   // Where any name may be asked for, what is more is judged like everything else.
-  const flood = asking === undefined ? 'return' : 'counter name "flooded" drop'
+  const flood = asking === undefined ? 'return' : unread
   const free = userMatches(updaters, handedOut, 'ported')
   return [
     ...free.map((who) => `${who} goto ask_for_update`),

@@ -2,6 +2,7 @@
  * The kernel's rules for what connection tracking does not follow: because the operator does not want it to (NOTRACK), or
  * because there is no room. What is not tracked has no mark, so what must be remembered of it is in sets.
  */
+import type { Policy } from './policy.js'
 import type { Pressure } from './pressure.js'
 import type { RulesetOptions } from './ruleset-options.js'
 import { FAMILIES, type Family } from './types.js'
@@ -57,10 +58,14 @@ const update = (family: Family, seconds: number) =>
 const FROM_PORT_53 = '@th,0,16 53'
 export const TO_PORT_53 = '@th,16,16 53'
 
-export function arrive({ udpTimeout, pressure, watchNames }: RulesetOptions): string[] {
+/** Over loopback, from an address that is not this host's. */
+export const FORGED = 'meta nfproto ipv6 fib saddr type != local'
+
+export function arrive({ udpTimeout, pressure, watchNames }: RulesetOptions, { mode }: Policy): string[] {
   return [
     ...(watchNames ? [`${FROM_PORT_53} jump answer`] : []),
     ...(pressure === 'none' ? [] : ['iif "lo" notrack accept']),
+    ...(mode === 'observe' ? [`iif "lo" ${FORGED} accept`] : []),
     ...(pressure === 'full' ? FAMILIES.flatMap((family) => unfollowed(family, udpTimeout)) : []),
     'ct state untracked jump note_client',
   ]
@@ -84,8 +89,9 @@ function unfollowed(family: Family, udpTimeout: number): string[] {
 }
 
 /** The same for what goes to them. */
-export function leave(pressure: Pressure): string[] {
+export function leave(pressure: Pressure, { mode }: Policy): string[] {
   return [
+    ...(mode === 'observe' ? [`oif "lo" ${FORGED} notrack accept`] : []),
     ...(pressure === 'none' ? [] : ['oif "lo" notrack accept']),
     ...(pressure === 'full'
       ? FAMILIES.map((family) => `${TO_CLIENT[family]} @clients${family} notrack accept`)

@@ -1,0 +1,97 @@
+/** Mode observe is a rehearsal: nothing is blocked, and what is told is what enforce would have done. */
+import t, { type Test } from 'tap'
+import { countArrivals } from '../lab/arrivals.js'
+import { serveDnsmasq } from '../lab/dnsmasq.js'
+import { createTopology, MIRROR, NEIGHBOURS, VICTIM, WEB } from '../lab/topology.js'
+import { serveHttp, worm } from '../lab/traffic.js'
+import { canSwitchUsers } from '../lab/users.js'
+import { compile } from './programs.js'
+import { createLab, guard, NAME, query } from './resolving.js'
+import { NODE, Service } from './service.js'
+
+const ATTACKER = canSwitchUsers() ? { user: 'www-data' } : {}
+const PLAN = {
+  targets: [...NEIGHBOURS.v4.slice(0, 40), ...NEIGHBOURS.v6.slice(0, 40)],
+  tcpPorts: [22, 80],
+  udpPorts: [4000, 4001],
+  timeout: 500,
+  concurrency: 32,
+}
+
+t.jobs = 3
+
+/** What a worm does, and how the service counts that. */
+async function rehearse(t: Test, mode: 'observe' | 'enforce') {
+  const lab = await createTopology()
+  t.teardown(() => lab.close())
+  await serveHttp(lab.victims, 80)
+  const settings = `mode: ${mode}\ninfrastructure: { dns: [], ntp: [] }\ncanary: { interval: 1d }\n`
+  const service = await Service.start(lab.web, settings)
+  t.teardown(() => service.remove())
+  const arrivals = await countArrivals(lab.victims, 'to-web')
+  const spread = await worm(lab.web, PLAN, ATTACKER.user)
+  const { body } = await service.http('/metrics')
+  const counts = body
+    .split('\n')
+    .filter((line) => /^checkvalve_(packets_total|blocked_users_total)/.test(line))
+    .filter((line) => !line.includes('reason="canary"'))
+    .map((line) => line.replace('would-block', 'block'))
+    .sort()
+  return { spread, counts, arrived: (await arrivals()).total, log: service.log() }
+}
+
+t.test('a worm in observe is counted just as enforce counts it, and gets through', async (t) => {
+  const [observed, enforced] = await Promise.all([rehearse(t, 'observe'), rehearse(t, 'enforce')])
+  t.ok(enforced.counts.length >= 5, enforced.counts.join('\n'))
+  t.same(observed.counts, enforced.counts)
+  t.equal(enforced.arrived, 0)
+  t.ok(observed.arrived >= 480, `${observed.arrived} packets have arrived`)
+  t.equal(observed.spread.tcp4.successes + observed.spread.tcp6.successes, 80, 'port 80 is served')
+  t.ok(observed.log.every((event) => event['event.action'] === 'would-block'))
+  t.ok(enforced.log.every((event) => event['event.action'] === 'block'))
+})
+
+/** FLOOD RESOLVER QUERY COUNT: the same question again and again, as fast as it goes. */
+const FLOOD = `const [resolver, query, count] = process.argv.slice(1)
+const socket = require('dgram').createSocket('udp4')
+const message = Buffer.from(query, 'hex')
+let sent = 0
+const send = () => sent++ < +count ? socket.send(message, 53, resolver, send) : socket.close()
+send()`
+
+t.test('where names would be enforced, no question is lost, however many there are', async (t) => {
+  const lab = await createLab(t)
+  await serveDnsmasq(lab.mirror, { records: { [NAME]: [MIRROR.v4] }, ttl: 60 })
+  const service = await guard(t, lab, `mirrors: { hosts: [${NAME}] }\ndns: { enforceNames: true }\n`)
+  service.configure(`mode: observe\nmirrors: { hosts: [${NAME}] }\ndns: { enforceNames: true }\n`)
+  await service.launch()
+  const arrivals = await countArrivals(lab.mirror, 'to-web')
+  const before = (await arrivals()).udp
+  await lab.web.run(
+    [...NODE, '-e', FLOOD, MIRROR.v4, query('a.example.net').toString('hex'), '5000'],
+    ATTACKER,
+  )
+  const arrived = (await arrivals()).udp - before
+  t.ok(arrived >= 5000, `${arrived} questions arrived`)
+  const unread = await service.metric('kernel_packets_total', 'path="flooded"')
+  const read = await service.metric('packets_total', 'verdict="would-block"', 'reason="name-not-allowed"')
+  t.equal(unread + read, 5000, `${read} were read, ${unread} were not`)
+  t.ok(unread > 0)
+})
+
+t.test('who passes for a client while nothing is blocked is none when that changes', async (t) => {
+  const forge = compile(t, 'forge')
+  const lab = await createTopology()
+  t.teardown(() => lab.close())
+  const service = await Service.start(lab.web, 'mode: observe\n')
+  t.teardown(() => service.remove())
+  const arrivals = await countArrivals(lab.victims, 'to-web')
+  const attack = () => lab.web.run([forge, WEB.victims.v6, VICTIM.v6], { allowFailure: true, ...ATTACKER })
+  t.match(await attack(), { status: 0, stdout: '3\n' })
+  const passed = (await arrivals()).udp
+  t.equal(passed, 3, 'in observe the datagrams arrive')
+  t.ok((await service.metric('kernel_packets_total', 'path="forged"')) >= 1, 'the forged one is counted')
+  await service.reload('mode: enforce\n')
+  await attack()
+  t.equal((await arrivals()).udp, passed)
+})
