@@ -16,6 +16,8 @@ const BLOCKS_MS = 20
 const RULES_MS = 100
 /** For one packet, to find its process. */
 const PACKET_MS = 2
+/** The same where only the process leads to the unit. */
+const OTHER_MS = 10
 const PLACES_AT_MOST = 65_536
 /** Numbers of `place`. */
 const UNKNOWN_PLACE = 0
@@ -142,7 +144,7 @@ export class Attribution implements Attributed {
     const { uid } = this.#sender
     const inodes = otherSockets(family, protocol, pingIdentifier(this.#packet), uid)
     if (inodes.size !== 1) return UNKNOWN
-    const process = holderOf(inodes, processesOfUser(uid), isAfter(start + PACKET_MS))
+    const process = holderOf(inodes, processesOfUser(uid), isAfter(start + OTHER_MS))
     const path = process && cgroupOf(process.pid)
     return path === undefined ? UNKNOWN : { outcome: 'found', cgroup: this.#cgroups.at(path), process }
   }

@@ -6,7 +6,7 @@ import { createTopology } from '../lab/topology.js'
 import { serveHttp } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
 import { compile } from './programs.js'
-import { Service } from './service.js'
+import { eventually, NODE, Service } from './service.js'
 
 const VICTIM = { 4: '203.0.113.77', 6: '2001:db8:113::77' } as const
 const TO_VICTIMS = 'to: [203.0.113.77, "2001:db8:113::77"]'
@@ -39,6 +39,21 @@ async function guarded(t: Test, settings: string) {
   return { ...lab, service, arrivals, send, close }
 }
 
+t.jobs = 3
+
+/** TALK HOST PORT: asks the web server there again and again on one connection, until no answer comes, or for 20 seconds. */
+const TALK = `const [host, port] = process.argv.slice(1)
+const socket = require('net').connect({ host, port: +port })
+let last = Date.now()
+setInterval(() => {
+  socket.write('GET / HTTP/1.1\\r\\nHost: web\\r\\n\\r\\n')
+  if (Date.now() - last > 3000) cut()
+}, 50)
+const cut = () => { console.log('cut'); process.exit() }
+socket.on('data', () => { last = Date.now(); console.log('answer') })
+socket.on('error', cut)
+setTimeout(() => process.exit(), 20000)`
+
 const PROTOCOLS = ['tcp', 'udp', 'connected', 'ping', 'raw'] as const
 
 t.test('a rule for a unit is for its processes alone, whatever protocol they speak', (t) =>
@@ -70,6 +85,57 @@ t.test('a rule for a unit is for its processes alone, whatever protocol they spe
             `${what} of a cgroup that a user may name so`,
           )
         }
+    } finally {
+      await its.close()
+    }
+  }),
+)
+
+t.test('whoever shares the port of another unit is not taken for it', (t) =>
+  withCgroups(t, async (cgroups) => {
+    const its = await guarded(
+      t,
+      `allow: [{ name: web, ${TO_VICTIMS}, ports: [8000], protocol: udp, units: [web.service] }]\n`,
+    )
+    const argv = (unit: string, ms: number) =>
+      cgroups.command(unit, 'www-data', its.send, 'udp', VICTIM[4], '8000', '5000', String(ms))
+    const arrived = async () => (await its.arrivals()).udp
+    try {
+      const holder = its.web.spawn(argv('web.service', 1500))
+      await eventually('the unit has sent', async () => (await arrived()) === 1)
+      await its.web.run(argv('other.service', 100))
+      t.equal(await arrived(), 1, 'another unit, from the same port')
+      await holder.exited
+      await its.web.run(argv('other.service', 100))
+      t.equal(await arrived(), 1, 'and when it has the port alone')
+      await its.web.run(argv('web.service', 100))
+      t.equal(await arrived(), 2)
+    } finally {
+      await its.close()
+    }
+  }),
+)
+
+t.test('a live connection of a unit goes on as long as the rule stands', (t) =>
+  withCgroups(t, async (cgroups) => {
+    const rule = (name: string, unit: string) =>
+      `mode: enforce\nallow: [{ name: ${name}, ${TO_VICTIMS}, ports: [8000], units: [${unit}] }]\n`
+    const its = await guarded(t, rule('web', 'web.service').replace('mode: enforce\n', ''))
+    const talk = [...NODE, '-e', TALK, VICTIM[4], '8000']
+    try {
+      const talking = its.web.spawn(cgroups.command('web.service', 'www-data', ...talk))
+      const answers = () => talking.stdout.split('\n').length
+      const goesOn = async () => {
+        const before = answers()
+        await eventually('it goes on', async () => answers() > before + 2)
+      }
+      await goesOn()
+      await its.service.reload(rule('renamed', 'web.service'))
+      await goesOn()
+      t.ok(talking.running, 'a tightening asks the kernel for its unit again')
+      await its.service.reload(rule('other', 'other.service'))
+      await talking.exited
+      t.match(talking.stdout, /cut$/m)
     } finally {
       await its.close()
     }
