@@ -1,10 +1,10 @@
 /** The service: it builds all parts, and starts, reloads and stops them. */
-import type { Server } from 'node:http'
 import { hasNetAdmin, Queue, sdNotify } from 'node-netfilter-queue'
 import { formatPrefix } from './addressing.js'
 import { entriesBySource } from './allowlist.js'
 import { Canary } from './canary.js'
 import type { Config } from './config.js'
+import { ControlServer } from './control/server.js'
 import { CANARY, resolversOf } from './core/policy.js'
 import { namesQueues, type QueueForm } from './core/ruleset.js'
 import { SeenNames } from './core/seen-names.js'
@@ -23,7 +23,6 @@ import { createMetrics, type Metrics } from './report/metrics.js'
 import type { ServiceLog } from './report/service-log.js'
 import { VerdictCounts } from './report/verdicts.js'
 import { ResolverWatch } from './resolver-watch.js'
-import { serveControl } from './status/control.js'
 import { listMirrors } from './status/mirrors.js'
 import type { Status } from './status/status.js'
 import { createUsers } from './users.js'
@@ -73,7 +72,7 @@ export class Daemon {
   #questions: Queue | undefined
   #answerQueue: Queue | undefined
   #http: HttpServer | undefined
-  #control: Server | undefined
+  #control: ControlServer | undefined
 
   /**
    * Starts the service. What cannot be had at start is fatal, and nothing stays behind.
@@ -180,6 +179,7 @@ export class Daemon {
     if (this.#stopping) return
     this.#stopping = true
     this.#notify('STOPPING=1')
+    this.#control?.retire()
     this.#periodic.stop()
     clearTimeout(this.#verifySoon)
     const { onStop } = this.#inForce.config
@@ -225,7 +225,7 @@ export class Daemon {
     })
     await this.#openNamesQueues()
     this.#http = await this.#serveHttp()
-    this.#control = await serveControl(this.#inForce.config.control.socket, () => this.status())
+    this.#control = await this.#serveControl()
     const untracked = await presentUntracksLoopback()
     await this.#inForce.start()
     if (untracked && this.#inForce.pressure === 'none') await this.#inbound.forgetLoopback()
@@ -364,6 +364,15 @@ export class Daemon {
     })
   }
 
+  #serveControl(): Promise<ControlServer> {
+    return ControlServer.listen({
+      path: this.#inForce.config.control.socket,
+      routes: [{ method: 'GET', path: '/v1/status', handle: () => this.status() }],
+      onFault: (error) =>
+        this.#log.error({ stack: error.stack }, `a control request failed: ${error.message}`),
+    })
+  }
+
   #announce(): void {
     const { host, findings, config } = this.#inForce
     const { mode, queue, metrics, log, notes } = config
@@ -407,7 +416,6 @@ export class Daemon {
     this.#firewall.close()
     this.#http?.close()
     this.#control?.close()
-    this.#control?.closeAllConnections()
     await this.#blockLog.close()
   }
 }

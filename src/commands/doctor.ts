@@ -1,11 +1,12 @@
 import { hasNetAdmin } from 'node-netfilter-queue'
 import { formatPrefix } from '../addressing.js'
 import type { Config } from '../config.js'
+import { ask } from '../control/client.js'
 import { readHost } from '../host.js'
 import { chooseForm } from '../kernel/firewall.js'
 import { readState } from '../mirrors/state.js'
-import { askStatus } from '../status/control.js'
 import { isAddress, isWildcard, listMirrors, type MirrorStatus } from '../status/mirrors.js'
+import type { Status } from '../status/status.js'
 import { type Command, configOrComplaint, type Given, say } from './command.js'
 import { mirrorsText } from './mirrors-text.js'
 
@@ -36,7 +37,7 @@ export const doctor: Command = {
 /** Looks at the host as the service would find it, and at the service where it runs. */
 async function examine(config: Config, now: number): Promise<Examination> {
   const host = readHost(config)
-  const running = await askStatus(config.control.socket).catch((error: Error) => error)
+  const running = await ask<Status>(config.control.socket, 'GET', '/v1/status').catch((error: Error) => error)
   const mirrors = running instanceof Error ? fromState(config, host) : running.mirrors
   const findings: Finding[] = [
     running instanceof Error ? { what: 'status', advice: running.message } : { what: 'the service runs' },

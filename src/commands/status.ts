@@ -1,4 +1,4 @@
-import { askStatus } from '../status/control.js'
+import { ask } from '../control/client.js'
 import type { Status } from '../status/status.js'
 import { type Command, configOrComplaint, type Given, has, say } from './command.js'
 import { mirrorsText } from './mirrors-text.js'
@@ -13,7 +13,7 @@ export const status: Command = {
   async run(given: Given): Promise<number> {
     const config = configOrComplaint(given)
     if (!config) return 1
-    const answer = await askStatus(config.control.socket)
+    const answer = await ask<Status>(config.control.socket, 'GET', '/v1/status')
     return say(has(given, 'json') ? JSON.stringify(answer, null, 2) : statusText(answer, Date.now()))
   },
 }

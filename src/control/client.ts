@@ -1,0 +1,71 @@
+/** How commands ask the running service. */
+import { type IncomingMessage, request } from 'node:http'
+import { json } from 'node:stream/consumers'
+import type { FieldProblem, Route } from './router.js'
+
+/** Changes may have to wait for others, for look-ups of names, and for the kernel. */
+const ANSWER_MS = { GET: 5000, POST: 60_000, PUT: 60_000, DELETE: 60_000 } as const
+
+/** The service has answered, and the answer is no. The message is for the operator. */
+export class Refused extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    /** Where single values are wrong (status 400). */
+    readonly problems: readonly FieldProblem[],
+  ) {
+    super(message)
+  }
+}
+
+/**
+ * Asks the running service.
+ * @param path with the query: `/v1/status`
+ * @param body is sent as JSON
+ * @throws Refused (rejects); Error (rejects) where there is no answer, with a message for the operator
+ */
+export async function ask<T>(
+  socket: string,
+  method: Route['method'],
+  path: string,
+  body?: unknown,
+): Promise<T> {
+  const { status, value } = await exchange(socket, method, path, body).catch((error: Error) => {
+    throw explained(error, socket)
+  })
+  if (status === 200) return value as T
+  const { error, problems } = value as { error?: string; problems?: FieldProblem[] }
+  throw new Refused(status, error ?? `the service answers with status ${status}`, problems ?? [])
+}
+
+function explained({ code, message }: NodeJS.ErrnoException, socket: string): Error {
+  if (code === 'ENOENT' || code === 'ECONNREFUSED')
+    return new Error(
+      `the service does not run here (nobody listens on ${socket}): start it, or set control.socket`,
+    )
+  if (code === 'EACCES') return new Error(`${socket} may not be opened: be root, or a member of its group`)
+  if (code === 'ECONNRESET' || code === 'EPIPE')
+    return new Error(`the service on ${socket} stops, or has too many to answer: try again`)
+  return new Error(`the service does not answer on ${socket}: ${message}`)
+}
+
+interface Exchange {
+  readonly status: number
+  readonly value: unknown
+}
+
+async function exchange(
+  socketPath: string,
+  method: Route['method'],
+  path: string,
+  body: unknown,
+): Promise<Exchange> {
+  const headers = body === undefined ? {} : { 'Content-Type': 'application/json' }
+  const signal = AbortSignal.timeout(ANSWER_MS[method])
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    const asked = request({ socketPath, method, path, headers, signal, agent: false }, resolve)
+    asked.once('error', (error) => reject(signal.aborted ? new Error('no answer in time') : error))
+    asked.end(body === undefined ? undefined : JSON.stringify(body))
+  })
+  return { status: response.statusCode!, value: await json(response) }
+}

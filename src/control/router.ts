@@ -1,0 +1,96 @@
+/** The requests that the control socket knows, and how one is answered. No sockets here. */
+import { type Format, placeOf } from '../config/place.js'
+import { type Problem, quote } from '../config/problems.js'
+
+export interface ControlRequest {
+  /** What stands behind the `?`. */
+  readonly query: Readonly<Record<string, string>>
+  /** Of JSON; undefined where there was none. */
+  readonly body: unknown
+}
+
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  /** With the version in front: `/v1/status`. */
+  readonly path: string
+  /** @returns what is answered as JSON, now or later; never undefined @throws Refusal (rejects) */
+  handle(request: ControlRequest): unknown
+}
+
+/** One value of a request that is wrong: `key` is as in the configuration (`to[1]`). */
+export type FieldProblem = Pick<Problem, 'key' | 'reason'>
+
+/** What is answered instead of a value. @param message for the operator */
+export class Refusal extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly problems: readonly FieldProblem[] = [],
+    readonly headers: Readonly<Record<string, string>> = {},
+  ) {
+    super(message)
+  }
+}
+
+/** A request as it came in. */
+export interface Asked {
+  readonly method: string
+  /** Path and query. */
+  readonly url: string
+  /** The header Content-Type. */
+  readonly type: string | undefined
+  readonly text: string
+}
+
+/** @returns what the route's `handle` does @throws Refusal (rejects) */
+export async function answer(routes: readonly Route[], asked: Asked): Promise<unknown> {
+  const [path = '', ...query] = asked.url.split('?')
+  const route = find(routes, asked.method, path)
+  return route.handle({ query: queryOf(query.join('?')), body: bodyOf(asked) })
+}
+
+/** Which request this is. @throws Refusal */
+export function find(routes: readonly Route[], method: string, path: string): Route {
+  const there = routes.filter((route) => route.path === path)
+  const found = there.find((route) => route.method === method)
+  if (found !== undefined) return found
+  if (there.length === 0) {
+    const all = routes.map((route) => `${route.method} ${route.path}`).join(', ')
+    throw new Refusal(404, `there is no path ${quote(path)}; there are ${all}`)
+  }
+  const allowed = there.map((route) => route.method).join(', ')
+  throw new Refusal(405, `${path} takes ${allowed}, not ${quote(method)}`, [], { Allow: allowed })
+}
+
+/** What `format` makes of a query or a body. @throws Refusal that names what is wrong with it */
+export function read<T>(format: Format<T>, value: unknown): T {
+  const problems: Problem[] = []
+  const place = placeOf({ origin: { file: 'request', line: undefined }, key: '' }, new Map(), problems)
+  const parsed = format(value, place)
+  if (parsed !== undefined && problems.length === 0) return parsed
+  const found = problems.map(({ key, reason }) => ({ key, reason }))
+  throw new Refusal(400, found.map(problemText).join('; '), found)
+}
+
+const problemText = ({ key, reason }: FieldProblem) =>
+  key === '' ? `the request ${reason}` : `${key}: ${reason}`
+
+function queryOf(text: string): Record<string, string> {
+  const query: Record<string, string> = Object.create(null)
+  for (const [key, value] of new URLSearchParams(text)) {
+    if (key in query) throw new Refusal(400, `${quote(key)} is given twice`)
+    query[key] = value
+  }
+  return query
+}
+
+function bodyOf({ text, type }: Asked): unknown {
+  if (text === '') return undefined
+  if (!/^application\/json *(;|$)/i.test(type ?? ''))
+    throw new Refusal(415, 'the body must be JSON: send it with Content-Type: application/json')
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new Refusal(400, `the body is no JSON: ${(error as Error).message}`)
+  }
+}

@@ -1,0 +1,177 @@
+/** The socket by which commands speak with the running service: HTTP, JSON, for whoever may write to its file. */
+import { lstatSync, unlinkSync } from 'node:fs'
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import { dirname } from 'node:path'
+import { makeFolder } from '../folder.js'
+import { TIMEOUTS } from '../http-timeouts.js'
+import { answer, Refusal, type Route } from './router.js'
+
+/** The file of the socket is made with mode 0660. */
+const UMASK = 0o777 & ~0o660
+const CONNECTIONS_AT_MOST = 16
+const HEADERS_AT_MOST = 8192
+const BODY_AT_MOST = 65_536
+/** Whoever does not take his answer holds a connection for nothing. */
+const TAKE_MS = 5000
+
+export interface ControlOptions {
+  /** Of the file system. A socket that nobody listens on any more is replaced. */
+  readonly path: string
+  readonly routes: readonly Route[]
+  /** A request could not be answered, by a fault of the program. */
+  readonly onFault: (error: Error) => void
+}
+
+/** All of it runs on the thread that judges packets: so all of it is bounded, and no handler may take long. */
+export class ControlServer {
+  readonly #options: ControlOptions
+  readonly #server: Server
+  /** The answer that each connection gets. */
+  readonly #responses = new WeakMap<Socket, ServerResponse>()
+  #isRetired = false
+
+  private constructor(options: ControlOptions) {
+    this.#options = options
+    // What node:http would refuse by itself, and without a word, is answered here.
+    const limits = { ...TIMEOUTS, maxHeaderSize: HEADERS_AT_MOST, requireHostHeader: false }
+    this.#server = createServer(limits, (...exchange) => this.#onRequest(...exchange))
+    this.#server.on('checkExpectation', (...exchange) => this.#onRequest(...exchange))
+    this.#server.maxConnections = CONNECTIONS_AT_MOST
+    // Thousands of requests may come in one piece, and would be worked on without a pause.
+    this.#server.maxRequestsPerSocket = 1
+    this.#server.on('clientError', (error, socket) => this.#onBadBytes(error, socket as Socket))
+  }
+
+  /** @throws Error (rejects) with a message for the operator */
+  static async listen(options: ControlOptions): Promise<ControlServer> {
+    const { path } = options
+    const control = new ControlServer(options)
+    try {
+      makeFolder(dirname(path))
+      await takePlace(path)
+      await control.#listen(path)
+      return control
+    } catch (error) {
+      throw new Error(`no control socket at ${path} (${(error as Error).message}): set control.socket`)
+    }
+  }
+
+  /** The service is about to stop: nothing is begun any more. */
+  retire(): void {
+    this.#isRetired = true
+  }
+
+  close(): void {
+    this.#server.close()
+    this.#server.closeAllConnections()
+  }
+
+  #listen(path: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject)
+      // bind(2) comes within this call, so that the file never has another mode.
+      const umask = process.umask(UMASK)
+      this.#server.listen(path, resolve)
+      process.umask(umask)
+    })
+  }
+
+  async #onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.#responses.set(request.socket, response)
+    try {
+      if (this.#isRetired) throw new Refusal(503, 'the service is stopping')
+      const { method = '', url = '', headers } = request
+      const asked = { method, url, type: headers['content-type'], text: await textOf(request) }
+      send(response, 200, await answer(this.#options.routes, asked))
+    } catch (error) {
+      this.#refuse(response, error as Error)
+    }
+  }
+
+  /** What comes behind an answer is of no interest. */
+  #onBadBytes({ code }: NodeJS.ErrnoException, socket: Socket): void {
+    if (socket.writable && !this.#responses.get(socket)?.headersSent) socket.write(refusalOf(code))
+    socket.destroySoon()
+  }
+
+  #refuse(response: ServerResponse, error: Error): void {
+    const { message } = error
+    if (!(error instanceof Refusal)) {
+      this.#options.onFault(error)
+      send(response, 500, { error: message })
+    } else if (error.problems.length === 0) send(response, error.status, { error: message }, error.headers)
+    else send(response, error.status, { error: message, problems: error.problems })
+  }
+}
+
+function send(response: ServerResponse, status: number, value: unknown, more = {}): void {
+  const body = `${JSON.stringify(value)}\n`
+  response.writeHead(status, {
+    'Content-Type': 'application/json',
+    'Content-Length': Buffer.byteLength(body),
+    // Not kept alive: an idle connection would be one less for others.
+    Connection: 'close',
+    ...more,
+  })
+  response.end(body)
+  const patience = setTimeout(() => response.socket?.destroy(), TAKE_MS)
+  response.once('close', () => clearTimeout(patience))
+}
+
+async function textOf(request: IncomingMessage): Promise<string> {
+  const tooLarge = new Refusal(413, `the body has more than ${BODY_AT_MOST} bytes`)
+  if (Number(request.headers['content-length'] ?? 0) > BODY_AT_MOST) throw tooLarge
+  const chunks: Buffer[] = []
+  let bytes = 0
+  try {
+    // Not destroyed where it is left half read: the refusal needs its connection.
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+      chunks.push(chunk as Buffer)
+      bytes += (chunk as Buffer).length
+      if (bytes > BODY_AT_MOST) break
+    }
+  } catch {
+    throw new Refusal(400, 'the request breaks off')
+  }
+  if (bytes > BODY_AT_MOST) throw tooLarge
+  return Buffer.concat(chunks).toString()
+}
+
+/** By the codes of node:http; all else is no HTTP. */
+const BAD_BYTES: Readonly<Record<string, readonly [status: number, error: string]>> = {
+  HPE_HEADER_OVERFLOW: [431, `the headers have more than ${HEADERS_AT_MOST} bytes`],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'the body has too large extensions'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request did not come whole in time'],
+}
+
+function refusalOf(code = ''): string {
+  const [status, error] = BAD_BYTES[code] ?? [400, 'this is no HTTP request']
+  const body = `${JSON.stringify({ error })}\n`
+  return [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'Content-Type: application/json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+    '',
+    body,
+  ].join('\r\n')
+}
+
+/** What a service has left behind that was killed. A file of somebody else stays. */
+async function takePlace(path: string): Promise<void> {
+  const there = lstatSync(path, { throwIfNoEntry: false })
+  if (there === undefined) return
+  if (!there.isSocket()) throw new Error('another file is there')
+  const code = await reach(path)
+  if (code === undefined) throw new Error('another service listens there')
+  if (code === 'ECONNREFUSED') unlinkSync(path)
+}
+
+/** The code of the error, if there is one. */
+const reach = (path: string): Promise<string | undefined> =>
+  new Promise((resolve) => {
+    const socket = connect(path, () => resolve(undefined))
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code))
+    socket.once('connect', () => socket.destroy())
+  })

@@ -1,0 +1,276 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { connect, createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import t, { type Test } from 'tap'
+import { choice, fieldsOf } from '../../src/config/formats.js'
+import type { Format } from '../../src/config/place.js'
+import { ask, type Refused } from '../../src/control/client.js'
+import { Refusal, type Route, read } from '../../src/control/router.js'
+import { ControlServer } from '../../src/control/server.js'
+import { seededRandom } from '../core/random.js'
+
+t.jobs = 4
+
+const colour: Format<string> = (value, place) =>
+  fieldsOf(value, place, ['colour'])?.required('colour', choice('red', 'green'))
+
+/** A server that says what it was asked. */
+async function serving(t: Test) {
+  const folder = mkdtempSync(join(tmpdir(), 'checkvalve-control-'))
+  const path = join(folder, 'run', 'control.sock')
+  const handled: string[] = []
+  const faults: string[] = []
+  let hanging: (() => void) | undefined
+  const routes: Route[] = [
+    { method: 'GET', path: '/v1/echo', handle: ({ query }) => handled.push('GET') && { query } },
+    { method: 'PUT', path: '/v1/echo', handle: ({ body }) => handled.push('PUT') && { body } },
+    { method: 'POST', path: '/v1/colour', handle: ({ body }) => ({ colour: read(colour, body) }) },
+    { method: 'GET', path: '/v1/fault', handle: () => (undefined as unknown as { x: number }).x },
+    {
+      method: 'GET',
+      path: '/v1/taken',
+      handle: async () => {
+        throw new Refusal(409, 'it is taken')
+      },
+    },
+    { method: 'GET', path: '/v1/large', handle: () => ({ large: 'x'.repeat(10_000_000) }) },
+    {
+      method: 'GET',
+      path: '/v1/slow',
+      handle: () =>
+        new Promise((resolve) => {
+          hanging = () => resolve('at last')
+        }),
+    },
+  ]
+  const control = await ControlServer.listen({ path, routes, onFault: ({ message }) => faults.push(message) })
+  t.teardown(() => {
+    control.close()
+    rmSync(folder, { recursive: true })
+  })
+  const opened: Socket[] = []
+  t.teardown(() => {
+    for (const socket of opened) socket.destroy()
+  })
+  const open = () => {
+    const socket = connect(path).on('error', () => {})
+    opened.push(socket)
+    return socket
+  }
+  /** Sends bytes as they are, and hears until the server closes. */
+  const raw = async (bytes: string | Buffer) => {
+    const socket = open()
+    socket.write(bytes)
+    return text(socket).catch(() => '')
+  }
+  return { path, routes, control, handled, faults, raw, open, finish: () => hanging?.() }
+}
+
+const GET = 'GET /v1/echo HTTP/1.1\r\nHost: x\r\n\r\n'
+const withBody = (body: string, more = '') =>
+  `PUT /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${more}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
+
+const statusOf = (response: string) => Number(/^HTTP\/1\.1 (\d{3})/.exec(response)?.[1])
+const errorOf = (response: string) => (JSON.parse(response.split('\r\n\r\n')[1]!) as { error: string }).error
+
+t.test('query and body reach the handler, and its answer the one who asks', async (t) => {
+  const { path } = await serving(t)
+  t.same(await ask(path, 'GET', '/v1/echo?name=two%20words&more=%C3%BC'), {
+    query: { name: 'two words', more: 'ü' },
+  })
+  t.same(await ask(path, 'PUT', '/v1/echo', { list: [1, 'ü'] }), { body: { list: [1, 'ü'] } })
+  t.same(await ask(path, 'PUT', '/v1/echo'), {}, 'no body')
+})
+
+t.test(
+  'the socket is made with mode 0660, whatever the umask is, in a folder that may be missing',
+  async (t) => {
+    const before = process.umask(0)
+    const { path } = await serving(t)
+    t.equal(process.umask(before), 0, 'which stays what it was')
+    t.equal(statSync(path).mode & 0o7777, 0o660)
+  },
+)
+
+t.test('what is wrong with a request is said, with the status that fits', async (t) => {
+  const { raw, faults } = await serving(t)
+  const post = (body: string) => withBody(body).replace('PUT /v1/echo', 'POST /v1/colour')
+  const cases: [request: string, status: number, error: RegExp][] = [
+    [
+      'GET /v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n',
+      404,
+      /no path "\/v1\/nothing"; there are GET \/v1\/echo, PUT \/v1\/echo, POST/,
+    ],
+    ['GET /v1/echo/ HTTP/1.1\r\nHost: x\r\n\r\n', 404, /no path/],
+    ['DELETE /v1/echo HTTP/1.1\r\nHost: x\r\n\r\n', 405, /\/v1\/echo takes GET, PUT, not "DELETE"/],
+    ['GET /v1/echo?a=1&a=2 HTTP/1.1\r\nHost: x\r\n\r\n', 400, /"a" is given twice/],
+    [withBody('{"a":'), 400, /the body is no JSON/],
+    [withBody('{}').replace('application/json', 'text/plain'), 415, /Content-Type: application\/json/],
+    [withBody('x'.repeat(70_000)), 413, /more than 65536 bytes/],
+    [
+      `${withBody('').replace(/Content-Length.*\r\n/, '')}`.replace(
+        '\r\n\r\n',
+        `\r\nTransfer-Encoding: chunked\r\n\r\n11170\r\n${'x'.repeat(70_000)}\r\n0\r\n\r\n`,
+      ),
+      413,
+      /more than 65536 bytes/,
+    ],
+    [withBody('{}', `X-Large: ${'x'.repeat(9000)}\r\n`), 431, /headers have more than 8192 bytes/],
+    ['rubbish\r\n\r\n', 400, /no HTTP request/],
+    [post('{"colour":"blue"}'), 400, /colour: must be red or green, not "blue"/],
+    [post('{"color":"red"}'), 400, /color: unknown key \(did you mean colour\?\)/],
+    [post('[]'), 400, /the request must be a mapping with colour, not a list/],
+    ['GET /v1/taken HTTP/1.1\r\nHost: x\r\n\r\n', 409, /it is taken/],
+  ]
+  for (const [request, status, error] of cases) {
+    const response = await raw(request)
+    t.equal(statusOf(response), status, request.slice(0, 60))
+    t.match(errorOf(response), error)
+  }
+  t.match(await raw('DELETE /v1/echo HTTP/1.1\r\nHost: x\r\n\r\n'), /^Allow: GET, PUT\r$/m)
+  t.same(faults, [], 'none of this is a fault of the program')
+})
+
+t.test('single values that are wrong are told one by one', async (t) => {
+  const { path } = await serving(t)
+  const refused = await ask(path, 'POST', '/v1/colour', { colour: 'blue', size: 3 }).catch((error) => error)
+  t.match(refused as Refused, {
+    status: 400,
+    problems: [
+      { key: 'size', reason: /unknown key/ },
+      { key: 'colour', reason: /red or green/ },
+    ],
+  })
+})
+
+t.test('a handler that fails is an answer, told to the service log, and no end of the service', async (t) => {
+  const { path, faults } = await serving(t)
+  const refused = await ask(path, 'GET', '/v1/fault').catch((error) => error)
+  t.match(refused as Refused, { status: 500, message: /Cannot read properties/ })
+  t.match(faults, [/Cannot read properties/])
+  t.ok(await ask(path, 'GET', '/v1/echo'))
+})
+
+t.test('a service that stops begins nothing any more, and says so', async (t) => {
+  const { path, control, handled } = await serving(t)
+  control.retire()
+  const refused = await ask(path, 'PUT', '/v1/echo', {}).catch((error) => error)
+  t.match(refused as Refused, { status: 503, message: 'the service is stopping' })
+  t.same(handled, [])
+})
+
+t.test('one connection is one request, however many come in it', async (t) => {
+  const { raw, handled } = await serving(t)
+  const response = await raw(GET.repeat(1000))
+  t.equal(statusOf(response), 200)
+  t.same(handled, ['GET'])
+})
+
+t.test('whoever holds connections without a word loses them, and then others are served', async (t) => {
+  const { path, open } = await serving(t)
+  const idle = Array.from({ length: 30 }, () => open())
+  const ends = idle.map((socket) => new Promise<void>((resolve) => socket.on('close', () => resolve())))
+  for (const [index, socket] of idle.entries())
+    socket.write(
+      ['', 'GET /v1', 'PUT /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx'][index % 3]!,
+    )
+  for (const socket of idle) socket.resume()
+  await Promise.all(ends)
+  t.ok(await ask(path, 'GET', '/v1/echo'))
+})
+
+t.test('whoever does not take his answer loses his connection', async (t) => {
+  const { path, open } = await serving(t)
+  const socket = open().pause()
+  socket.write('GET /v1/large HTTP/1.1\r\nHost: x\r\n\r\n')
+  t.ok(await ask(path, 'GET', '/v1/echo'), 'others are served meanwhile')
+  const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()))
+  await new Promise((resolve) => setTimeout(resolve, 7000))
+  socket.resume()
+  let bytes = 0
+  socket.on('data', (data) => {
+    bytes += data.length
+  })
+  await closed
+  t.ok(bytes < 10_000_000, `only ${bytes} bytes had come`)
+})
+
+t.test('a handler may take its time, and one who goes away meanwhile does no harm', async (t) => {
+  const { path, open, finish, faults } = await serving(t)
+  const gone = open()
+  gone.write('GET /v1/slow HTTP/1.1\r\nHost: x\r\n\r\n')
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  gone.destroy()
+  finish()
+  const answer = ask(path, 'GET', '/v1/slow')
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  finish()
+  t.equal(await answer, 'at last')
+  t.same(faults, [])
+})
+
+t.test('whatever bytes come, the answer is HTTP with JSON or nothing, and the service goes on', async (t) => {
+  const { path, faults } = await serving(t)
+  const below = seededRandom(7)
+  const seeds = [
+    GET,
+    withBody('{"a":[1,2,{"b":null}]}'),
+    withBody(`${'['.repeat(30_000)}`),
+    GET.replace('\r\nHost', `?${'a=b&'.repeat(500)}\r\nHost`),
+  ]
+  const one = async (round: number) => {
+    const bytes = Buffer.from(
+      round % 4 === 0 ? Array.from({ length: below(300) }, () => below(256)) : seeds[below(seeds.length)]!,
+    )
+    for (let change = below(6); change > 0 && bytes.length > 0; change--)
+      bytes[below(bytes.length)] = below(256)
+    const sent = round % 5 === 0 ? bytes.subarray(0, below(bytes.length + 1)) : bytes
+    const socket = connect(path).on('error', () => {})
+    socket.end(sent)
+    const response = await text(socket).catch(() => '')
+    if (response === '') return
+    const status = statusOf(response)
+    const body = JSON.parse(response.slice(response.indexOf('\r\n\r\n'))) as { error?: string }
+    if (status !== 200 && (status < 400 || typeof body.error !== 'string'))
+      t.fail(`${JSON.stringify(sent.toString('latin1'))} -> ${response}`)
+  }
+  for (let round = 0; round < 600; round += 8)
+    await Promise.all(Array.from({ length: 8 }, (_, index) => one(round + index)))
+  t.same(await ask(path, 'GET', '/v1/echo'), { query: {} })
+  t.same(faults, [])
+})
+
+t.test('a socket that somebody has left is replaced; one in use, or another file, is no place', async (t) => {
+  const { path, routes } = await serving(t)
+  const listen = (at: string) => ControlServer.listen({ path: at, routes, onFault: () => {} })
+  await t.rejects(listen(path), {
+    message: `no control socket at ${path} (another service listens there): set control.socket`,
+  })
+  const left = `${path}.left`
+  const leave = `require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`
+  spawnSync(process.execPath, ['-e', leave, left], { env: {} })
+  t.ok(statSync(left).isSocket())
+  const taken = await listen(left)
+  t.ok(await ask(left, 'GET', '/v1/echo'))
+  taken.close()
+  writeFileSync(`${path}.file`, 'somebody needs this')
+  await t.rejects(listen(`${path}.file`), { message: /no control socket at .* \(another file is there\)/ })
+  t.equal(readFileSync(`${path}.file`, 'utf8'), 'somebody needs this')
+})
+
+t.test('who asks is told why there is no answer, and what to do', async (t) => {
+  const { path } = await serving(t)
+  await t.rejects(ask(`${path}.none`, 'GET', '/v1/echo'), {
+    message: /does not run here \(nobody listens on .*none\): start it, or set control.socket/,
+  })
+  const mute = `${path}.mute`
+  const server = createServer((socket) => socket.destroy()).listen(mute)
+  t.teardown(() => server.close())
+  await new Promise((resolve) => server.once('listening', resolve))
+  await t.rejects(ask(mute, 'GET', '/v1/echo'), { message: /stops, or has too many to answer: try again/ })
+  writeFileSync(`${path}.file`, '')
+  await t.rejects(ask(`${path}.file`, 'GET', '/v1/echo'), { message: /does not run here/ })
+})
