@@ -7,6 +7,7 @@
  *   send     one buffer, as it is
  *   exchange one buffer, and the answer that the kernel had ready before send(2) returned
  *   notify   one datagram to an AF_UNIX address, for sd_notify(3): Node has no such sockets
+ *   hungUp   whether somebody still reads a pipe: Node finds out by writing only
  *
  * Errors are returned as negative errno values; TypeScript gives them names and advice.
  * A handle lives until it is closed *and* its JavaScript value is collected, whichever comes last.
@@ -17,6 +18,7 @@
 #include <linux/filter.h>
 #include <linux/netlink.h>
 #include <node_api.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -397,6 +399,17 @@ static napi_value js_notify(napi_env env, napi_callback_info info) {
   return number(env, error);
 }
 
+/* hungUp(fd): 1 where whoever was to read from a pipe or socket is gone (poll(2), POLLERR and POLLHUP), else 0. */
+static napi_value js_hung_up(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument[1];
+  struct pollfd polled = {0};
+  napi_get_cb_info(env, info, &count, argument, NULL, NULL);
+  if (napi_get_value_int32(env, argument[0], &polled.fd) != napi_ok) return number(env, -EINVAL);
+  if (poll(&polled, 1, 0) < 0) return number(env, -errno);
+  return number(env, (polled.revents & (POLLERR | POLLHUP)) != 0);
+}
+
 NAPI_MODULE_INIT() {
   const napi_property_descriptor functions[] = {
       {"open", NULL, js_open, NULL, NULL, NULL, napi_enumerable, NULL},
@@ -409,6 +422,7 @@ NAPI_MODULE_INIT() {
       {"keepAlive", NULL, js_keep_alive, NULL, NULL, NULL, napi_enumerable, NULL},
       {"close", NULL, js_close, NULL, NULL, NULL, napi_enumerable, NULL},
       {"notify", NULL, js_notify, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"hungUp", NULL, js_hung_up, NULL, NULL, NULL, napi_enumerable, NULL},
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
   return exports;

@@ -60,6 +60,13 @@ function complain(reason: string, help: string): number {
   return 2
 }
 
+/** Whoever was to read has seen enough (`| head`): that is no failure. */
+process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+  if (code === 'EPIPE') process.exit()
+  process.stderr.write(`checkvalve: the answer cannot be written: ${message}\n`)
+  process.exit(1)
+})
+
 try {
   process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
     if (error instanceof UsageError) return complain(error.message, usage(COMMANDS))

@@ -20,6 +20,7 @@ interface Binding {
   keepAlive(handle: Handle, yes: boolean): void
   close(handle: Handle): void
   notify(path: string, text: string): number
+  hungUp(fd: number): number
 }
 
 // From dist/src/ the package's own folder is two levels up.

@@ -1,5 +1,6 @@
 /** Netfilter queues and other netlink sockets for Node.js. See README.md. */
 export { NetlinkError, QueueOpenError, type QueueOpenReason } from './errors.js'
+export { isHungUp } from './hung-up.js'
 export { HELD, NF_ACCEPT, NF_DROP, NF_REPEAT, QueuedPacket, type Verdict } from './nfqueue.js'
 export { sdNotify } from './notify.js'
 export { hasNetAdmin, Queue, type QueueOptions, type QueueStats } from './queue.js'

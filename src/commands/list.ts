@@ -5,9 +5,10 @@ import { ruleset } from './ruleset.js'
 import { run } from './run.js'
 import { showConfig } from './show-config.js'
 import { status } from './status.js'
+import { tail } from './tail.js'
 import { version } from './version.js'
 
 /** In the order in which they are shown. */
-export const COMMANDS: readonly Command[] = [run, check, showConfig, ruleset, status, doctor, version]
+export const COMMANDS: readonly Command[] = [run, check, showConfig, ruleset, status, tail, doctor, version]
 
 export const commandOf = (name: string): Command | undefined => COMMANDS.find((each) => each.name === name)

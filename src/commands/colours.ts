@@ -1,0 +1,16 @@
+/** Colours for those who look at a terminal; nothing for a file, a pipe, or whoever has set NO_COLOR (no-color.org). */
+export type Paint = (colour: Colour, text: string) => string
+
+/** ECMA-48, section 8.3.117: select graphic rendition. */
+const CODES = { red: 31, yellow: 33, green: 32, dim: 2, bold: 1 } as const
+export type Colour = keyof typeof CODES
+
+const colourful: Paint = (colour, text) => (text === '' ? '' : `\x1b[${CODES[colour]}m${text}\x1b[0m`)
+export const plain: Paint = (_, text) => text
+
+export function paintFor(
+  { isTTY }: Pick<NodeJS.WriteStream, 'isTTY'>,
+  { NO_COLOR, TERM }: Readonly<Record<string, string | undefined>> = process.env,
+): Paint {
+  return isTTY && !NO_COLOR && TERM !== 'dumb' ? colourful : plain
+}

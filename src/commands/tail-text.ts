@@ -1,0 +1,108 @@
+/** Events as an operator reads them: a line each, in 80 columns where what it says fits. */
+import type { Block, Line, Remark } from '../log/line.js'
+import { visible, visibleWord } from '../log/visible.js'
+import { type Paint, plain } from './colours.js'
+
+/** Columns, of `18:36:03 block ` and of the two that follow. */
+const TIME_WIDTH = 8
+const ACTION_WIDTH = 5
+const WHO_WIDTH = 18
+const WHERE_WIDTH = 24
+
+/** A container id, as its tools show it. */
+const CONTAINER_LETTERS = 12
+
+export interface TextOptions {
+  readonly paint?: Paint
+  /** Columns; undefined: lines may be as long as they like. */
+  readonly width?: number | undefined
+}
+
+/** Makes lines, one after the other: the day is told when it is another one. */
+export class TailText {
+  readonly #paint: Paint
+  readonly #width: number
+  #day = ''
+
+  constructor({ paint = plain, width = Number.POSITIVE_INFINITY }: TextOptions = {}) {
+    this.#paint = paint
+    this.#width = width
+  }
+
+  /** @returns with its line feed, and that of the day before it */
+  lineOf(line: Block | Remark): string {
+    const text = line.kind === 'block' ? this.#block(line) : this.#remark(line)
+    return `${this.#newDay(line.time)}${text}\n`
+  }
+
+  #newDay(time: number | undefined): string {
+    const day = time === undefined ? this.#day : dayOf(new Date(time))
+    if (day === this.#day) return ''
+    this.#day = day
+    return `${this.#paint('dim', `-- ${day}`)}\n`
+  }
+
+  #remark({ time, level, message }: Remark): string {
+    const clock = time === undefined ? ''.padEnd(TIME_WIDTH) : clockOf(new Date(time))
+    return this.#paint(
+      'dim',
+      `${clock} ${visibleWord(level ?? 'info').padEnd(ACTION_WIDTH)} ${visible(message)}`,
+    )
+  }
+
+  #block(block: Block): string {
+    const [who, where] = [whoText(block), whereText(block)]
+    const start = `${clockOf(new Date(block.time))} `
+    const places = `${who.padEnd(WHO_WIDTH)} ${where}`.padEnd(WHO_WIDTH + 1 + WHERE_WIDTH)
+    const times = block.repeat > 1 ? ` x${block.repeat}` : ''
+    const reason = visibleWord(block.reason)
+    const length = start.length + ACTION_WIDTH + 1 + places.length + 1 + reason.length + times.length
+    const more = moreText(block)
+    const fits = more !== '' && length + 1 + more.length <= this.#width
+    const action = block.isObserved ? this.#paint('yellow', 'would') : this.#paint('red', 'block')
+    const end = `${this.#paint('dim', reason)}${this.#paint('bold', times)}${fits ? this.#paint('dim', ` ${more}`) : ''}`
+    return `${start}${action} ${places} ${end}`
+  }
+}
+
+/** User, and what of unit, container and program is known: `www-data nginx/curl`. */
+export function whoText({ uid, user, unit, container, program }: Who): string {
+  const name = user ?? (uid === undefined ? '-' : String(uid))
+  const place = unit?.replace(/\.service$/, '') ?? container?.slice(0, CONTAINER_LETTERS)
+  const file = program?.slice(program.lastIndexOf('/') + 1)
+  const rest = [place ?? (file === undefined ? undefined : '-'), file].filter((each) => each !== undefined)
+  return [name, rest.join('/')]
+    .filter((each) => each !== '')
+    .map(visibleWord)
+    .join(' ')
+}
+
+type Who = Pick<Block, 'uid' | 'user' | 'unit' | 'container' | 'program'>
+type Where = Pick<Block, 'reason' | 'repeat' | 'address' | 'port' | 'domain' | 'question' | 'transport'>
+
+/** The name where there is one; the name that was asked for, where that is what was blocked. */
+export function whereText(block: Where): string {
+  if (block.reason === 'suppressed') return 'of too many kinds to list'
+  if (block.question !== undefined) return `${visibleWord(block.question)}?`
+  return endpointText(block, block.domain ?? block.address)
+}
+
+/** `api.example.org:443/tcp`, `[2001:db8::2]:443/tcp`, `198.51.100.2/icmp`. */
+function endpointText({ port, transport }: Where, host = '-'): string {
+  const name = visibleWord(host)
+  const bracketed = port !== undefined && name.includes(':') ? `[${name}]` : name
+  return `${bracketed}${port === undefined ? '' : `:${port}`}${transport === undefined ? '' : `/${visibleWord(transport)}`}`
+}
+
+/** The address, where a name stands in its place. */
+function moreText(block: Block): string {
+  if (block.reason === 'suppressed' || block.address === undefined) return ''
+  if (block.question !== undefined) return endpointText(block, block.address)
+  return block.domain === undefined ? '' : block.address
+}
+
+const two = (number: number) => String(number).padStart(2, '0')
+const clockOf = (time: Date) => [time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(':')
+const dayOf = (time: Date) => `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`
+
+export type { Line }

@@ -1,0 +1,182 @@
+import { isHungUp } from 'node-netfilter-queue'
+import { closeFiles, type LogFile } from '../log/files.js'
+import { follow } from '../log/follow.js'
+import { growingOf, Ring, showAll, showLast } from '../log/last.js'
+import { type Picked, pick, type Wanted } from '../log/pick.js'
+import { parseSince, SINCE_FORMS } from '../log/since.js'
+import { firstSince, isStream, linesFrom, missing, openSource, type Source, sourceOf } from '../log/source.js'
+import { Unread } from '../log/unread.js'
+import { visibleJson } from '../log/visible.js'
+import { createUsers } from '../users.js'
+import { paintFor } from './colours.js'
+import { type Command, configOrComplaint, type Given, has, optionOf, UsageError } from './command.js'
+import { TailText } from './tail-text.js'
+
+const LINES = 10
+const LINES_AT_MOST = 100_000
+const LOOK_MS = 250
+
+export const tail: Command = {
+  name: 'tail',
+  synopsis: '[-n N] [--since T] [--user U] [--json] [FILE|-]',
+  summary: 'what was blocked, or would have been: the block log, readable, as it grows',
+  details: `A line an event: time, block (or would: mode observe), user, unit/program,
+destination, reason, how often. It goes on with what comes, also when the log
+is rotated; Ctrl-C ends it. With FILE it reads that file, with - what comes in.
+
+  -n, --lines N      begin with the last N events (${LINES}; with --since: all)
+  --since T          those since then: ${SINCE_FORMS}
+  --user U           of this user, by name or number
+  --unit X           of this systemd unit
+  --json             the lines themselves, for programs
+  --no-follow        end when all was shown`,
+  examples: [
+    'checkvalve tail',
+    'checkvalve tail --since 2h --user www-data --no-follow',
+    'journalctl -f -u checkvalve -o cat | checkvalve tail -',
+  ],
+  options: {
+    lines: { type: 'string', short: 'n' },
+    since: { type: 'string' },
+    user: { type: 'string' },
+    unit: { type: 'string' },
+    json: { type: 'boolean' },
+    follow: { type: 'boolean', short: 'f' },
+    'no-follow': { type: 'boolean' },
+  },
+  words: 1,
+  async run(given: Given): Promise<number> {
+    const plan = planOf(given)
+    const config = given.words.length === 0 ? configOrComplaint(given) : undefined
+    if (given.words.length === 0 && config === undefined) return 1
+    const source = sourceOf(given.words[0], () => config!.log.destination, 'tail')
+    if (source.path === undefined || isStream(source.path)) await showStream(source, plan)
+    else await showFile({ ...source, path: source.path }, plan)
+    return 0
+  },
+}
+
+interface Plan {
+  readonly wanted: Wanted
+  /** undefined: all. */
+  readonly count: number | undefined
+  readonly isFollowing: boolean
+  readonly show: (picked: readonly Picked[]) => void
+}
+
+/** @throws UsageError */
+function planOf(given: Given): Plan {
+  const since = sinceOf(given, Date.now())
+  const count = countOf(given)
+  if (has(given, 'follow') && has(given, 'no-follow'))
+    throw new UsageError('--follow and --no-follow exclude each other')
+  return {
+    wanted: { since: since ?? 0, user: userOf(given), unit: optionOf(given, 'unit') },
+    count: count ?? (since === undefined && given.words[0] !== '-' ? LINES : undefined),
+    isFollowing: !has(given, 'no-follow'),
+    show: has(given, 'json') ? showJson : shower(),
+  }
+}
+
+/** @throws UsageError */
+export function sinceOf(given: Given, now: number): number | undefined {
+  const text = optionOf(given, 'since')
+  const since = text === undefined ? undefined : parseSince(text, now)
+  if (text !== undefined && since === undefined)
+    throw new UsageError(`--since must be a time like ${SINCE_FORMS}, not ${JSON.stringify(text)}`)
+  if (since !== undefined && since > now) throw new UsageError(`--since ${text} is yet to come`)
+  return since
+}
+
+function countOf(given: Given): number | undefined {
+  const text = optionOf(given, 'lines')
+  if (text === undefined) return undefined
+  if (/^\d{1,6}$/.test(text) && Number(text) <= LINES_AT_MOST) return Number(text)
+  throw new UsageError(`-n must be a number from 0 to ${LINES_AT_MOST}, not ${JSON.stringify(text)}`)
+}
+
+export function userOf(given: Given): Wanted['user'] {
+  const name = optionOf(given, 'user')
+  return name === undefined ? undefined : { name, uid: createUsers().idOf(name) }
+}
+
+function shower(): Plan['show'] {
+  const text = new TailText({
+    paint: paintFor(process.stdout),
+    width: process.stdout.isTTY ? process.stdout.columns : undefined,
+  })
+  return (picked) => write(picked.map(({ line }) => text.lineOf(line)).join(''))
+}
+
+const showJson: Plan['show'] = (picked) =>
+  write(picked.map(({ text }) => `${visibleJson(text.trim())}\n`).join(''))
+
+function write(text: string): void {
+  if (text !== '') process.stdout.write(text)
+}
+
+async function showStream(source: Source, { wanted, count, show }: Plan): Promise<void> {
+  const unread = new Unread()
+  const ring = new Ring<Picked>(count ?? 0)
+  for await (const lines of linesFrom(source, wanted.since, unread)) {
+    const picked = pick(lines, wanted, unread)
+    if (count === undefined) show(picked)
+    else ring.push(picked)
+  }
+  show(ring.items)
+  complain(unread)
+}
+
+async function showFile(source: Source & { path: string }, plan: Plan): Promise<void> {
+  const since = Date.now()
+  const unread = new Unread()
+  const place = await showBegin(source, plan, unread)
+  complain(unread)
+  if (!plan.isFollowing) return
+  const onTrouble = (text: string) => complain({ notes: () => [text] })
+  for await (const lines of follow({ path: source.path, place, since, pause, onTrouble })) {
+    const unread = new Unread()
+    plan.show(pick(lines, plan.wanted, unread))
+    complain(unread)
+  }
+}
+
+/** @returns where to go on */
+async function showBegin(source: Source & { path: string }, plan: Plan, unread: Unread) {
+  const { files, unread: paths } = await openSource(source)
+  const growing = plan.isFollowing ? growingOf(files) : undefined
+  try {
+    if (files.length === 0) noteMissing(source.path, plan)
+    for (const path of paths) unread.trouble(`${path} is not read: only .gz is`)
+    const end = await show(files, plan, { wanted: plan.wanted, unread, growing })
+    return growing && { file: growing, end }
+  } finally {
+    await closeFiles(files.filter((file) => file !== growing))
+  }
+}
+
+function noteMissing(path: string, { isFollowing }: Plan): void {
+  if (!isFollowing) throw new Error(missing(path))
+  process.stderr.write(`note: ${missing(path)}\nnote: waiting for it\n`)
+}
+
+function show(
+  files: readonly LogFile[],
+  { wanted, count, show }: Plan,
+  begin: Parameters<typeof showAll>[1],
+) {
+  const first = firstSince({ files, unread: [] }, wanted.since)
+  const last = begin.growing === undefined ? first : Math.min(first, files.indexOf(begin.growing))
+  const recent = files.slice(last)
+  return count === undefined ? showAll(recent, begin, show) : showLast(recent, begin, count, show)
+}
+
+/** Whoever reads may be gone (`| head`), and there may be nothing to write for hours. */
+async function pause(): Promise<boolean> {
+  await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+  return !isHungUp(process.stdout.fd)
+}
+
+function complain(unread: Pick<Unread, 'notes'>): void {
+  for (const note of unread.notes()) process.stderr.write(`note: ${note}\n`)
+}
