@@ -1,0 +1,122 @@
+/** docs/operating.md is what an operator sees: all of its commands are run again, and must print what it says. */
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { Cgroups } from '../lab/cgroup.js'
+import { serveDnsmasq } from '../lab/dnsmasq.js'
+import { createTopology, MIRROR, type Topology } from '../lab/topology.js'
+import { httpGet, serveHttp } from '../lab/traffic.js'
+import { canSwitchUsers } from '../lab/users.js'
+import { eventually, NODE } from './service.js'
+import { stepsOf, withOutputs } from './transcript.js'
+
+const DOCUMENT = fileURLToPath(new URL('../../../docs/operating.md', import.meta.url))
+const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
+const SHIM = `#!/bin/sh\nexec ${NODE.join(' ')} ${MAIN} "$@"\n`
+
+const RECORDS = {
+  'mirror.example.org': [MIRROR.v4],
+  'api.example.org': ['203.0.113.20'],
+  'control.example.net': ['203.0.113.66'],
+}
+const CONFIG = `mode: observe
+containment: { destinations: 10 }
+`
+
+/** A host as it is installed, with paths of its own for all that the service writes. */
+async function host(t: Test): Promise<{ lab: Topology; folder: string }> {
+  const lab = await createTopology()
+  const folder = mkdtempSync(join(tmpdir(), 'checkvalve-operating-'))
+  t.teardown(async () => {
+    await lab.close()
+    rmSync(folder, { recursive: true })
+  })
+  writeFileSync(join(folder, 'checkvalve'), SHIM)
+  chmodSync(join(folder, 'checkvalve'), 0o755)
+  chmodSync(folder, 0o755)
+  for (const path of ['/var/log', '/var/lib', '/etc/apt', '/root'])
+    await lab.web.run(['mount', '-t', 'tmpfs', '-o', 'mode=755', 'own', path])
+  await lab.web.file('/etc/apt/sources.list', 'deb http://mirror.example.org/debian stable main\n')
+  await lab.web.file('/etc/resolv.conf', `nameserver ${MIRROR.v4}\noptions timeout:1 attempts:1\n`)
+  await lab.web.file('/etc/checkvalve/checkvalve.yaml', CONFIG)
+  await Promise.all([serveDnsmasq(lab.mirror, { records: RECORDS, ttl: 300 }), serveHttp(lab.mirror, 80)])
+  await Promise.all([serveHttp(lab.victims, 80), serveHttp(lab.victims, 443)])
+  return { lab, folder }
+}
+
+/** What happens between the commands, by the names that the document gives it. */
+function eventsOf({ web }: Topology, cgroups: Cgroups, start: () => Promise<void>) {
+  /** Without its result: it may be blocked. */
+  const as = (unit: string, user: string, ...argv: string[]) =>
+    web.run(cgroups.command(unit, user, ...argv), { allowFailure: true, timeout: 20_000 })
+  const curl = (url: string) => ['curl', '--silent', '--max-time', '3', '--output', '/dev/null', url]
+  return {
+    'the service is started': start,
+    'an hour of work': async () => {
+      for (let i = 0; i < 3; i++) await as('shop.service', 'www-data', ...curl('http://api.example.org:443/'))
+      await as('backup.service', 'root', ...curl('http://203.0.113.30/'))
+      await as('apt-daily.service', 'root', ...curl('http://mirror.example.org/'))
+    },
+    'a web shell is used': async () => {
+      await as('php8.2-fpm.service', 'www-data', ...curl('http://control.example.net/'))
+      for (let i = 0; i < 15; i++)
+        await as('php8.2-fpm.service', 'www-data', ...curl(`http://203.0.113.${100 + i}:22/`))
+    },
+  } satisfies Record<string, () => Promise<unknown>>
+}
+
+/** What is another thing at each run, and matters to nobody. */
+function settled(text: string): string {
+  return text
+    .replace(/\d{4}-\d\d-\d\d/g, 'DATE')
+    .replace(/\d\d:\d\d:\d\d(\.\d+)?Z?/g, 'TIME')
+    .replace(/[ \t]+/g, ' ')
+}
+
+t.test('each command of docs/operating.md prints what stands there', async (t) => {
+  const cgroups = canSwitchUsers() ? Cgroups.create() : undefined
+  if (cgroups === undefined)
+    return void t.comment('left out: units and users of its own, which only root can make')
+  try {
+    for (const unit of ['shop', 'backup', 'apt-daily', 'php8.2-fpm']) cgroups.add(`${unit}.service`)
+    await replay(t, cgroups)
+  } finally {
+    cgroups.remove()
+  }
+})
+
+async function replay(t: Test, cgroups: Cgroups): Promise<void> {
+  const { lab, folder } = await host(t)
+  const env = { PATH: `${folder}:${process.env.PATH}`, COLUMNS: '80', TZ: 'UTC' }
+  const start = async () => {
+    lab.web.spawn(['checkvalve', 'run'], { env })
+    await eventually(
+      'checkvalve is ready',
+      async () => (await httpGet(lab.web, 'http://127.0.0.1:17671/readyz', { timeout: 1000 })).status === 200,
+    )
+  }
+  const events: Record<string, () => Promise<unknown>> = eventsOf(lab, cgroups, start)
+  const document = readFileSync(DOCUMENT, 'utf8')
+  const outputs: string[] = []
+  for (const step of stepsOf(document)) {
+    if (step.kind === 'event') {
+      const happen = events[step.name]
+      if (happen === undefined)
+        throw new Error(`docs/operating.md:${step.line}: nobody knows of "${step.name}"`)
+      await happen()
+      continue
+    }
+    const { stdout, stderr } = await lab.web.run(['sh', '-c', step.command], { env, allowFailure: true })
+    const output = `${stdout}${stderr}`.replaceAll(/^.*checkvalvetest\d+\.slice.*$/gm, '').trimEnd()
+    outputs.push(output)
+    if (!process.env.UPDATE_GOLDEN)
+      t.equal(settled(output), settled(step.output), `docs/operating.md:${step.line}: ${step.command}`)
+    t.ok(
+      output.split('\n').every((line) => line.length <= 80),
+      `docs/operating.md:${step.line} fits into 80 columns`,
+    )
+  }
+  if (process.env.UPDATE_GOLDEN) writeFileSync(DOCUMENT, withOutputs(document, outputs))
+}
