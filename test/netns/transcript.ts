@@ -47,10 +47,8 @@ export function withOutputs(document: string, outputs: readonly string[]): strin
     if (text === BEGIN) state = 'console'
     else if (state !== 'text' && text === FENCE) state = 'text'
     else if (state !== 'text' && text.startsWith(PROMPT)) {
-      lines.push(
-        text,
-        ...outputs[next++]!.split('\n').filter((line, i, all) => line !== '' || all.length > 1 + i),
-      )
+      const output = outputs[next++]!
+      lines.push(text, ...(output === '' ? [] : output.split('\n')))
       state = 'output'
       continue
     } else if (state === 'output') continue

@@ -1,0 +1,94 @@
+/** Who sent a packet, by sockets of this process over loopback. */
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { readFileSync, realpathSync } from 'node:fs'
+import { type AddressInfo, connect, createServer } from 'node:net'
+import t, { type Test } from 'tap'
+import { Attribution } from '../src/attribution.js'
+import { placeOf } from '../src/core/cgroup-path.js'
+import { Packet } from '../src/core/packet.js'
+import { IPPROTO_TCP, IPPROTO_UDP } from '../src/core/types.js'
+
+const LOOPBACK = 0x7f000001
+const UID = process.getuid!()
+const OWN_CGROUP = readFileSync('/proc/self/cgroup', 'utf8').match(/^0::(.*)$/m)?.[1] ?? ''
+/** Where the unified hierarchy is mounted, this process is in some place of it. */
+const HAS_CGROUPS = readFileSync('/proc/self/mountinfo', 'utf8').includes(' - cgroup2 ')
+
+function attributing(t: Test) {
+  const packet = new Packet()
+  packet.source[0] = LOOPBACK
+  packet.destination[0] = LOOPBACK
+  const sender = { uid: UID, device: 0 }
+  const attribution = new Attribution(packet, sender)
+  t.teardown(() => attribution.close())
+  return { packet, sender, attribution }
+}
+
+async function connection(t: Test) {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const client = connect(port, '127.0.0.1')
+  const [accepted] = (await once(server, 'connection')) as [{ destroy(): void }]
+  t.teardown(() => {
+    client.destroy()
+    accepted.destroy()
+    server.close()
+  })
+  return { protocol: IPPROTO_TCP, sourcePort: client.localPort!, destinationPort: port }
+}
+
+t.test('the sender of a packet is found with its unit and its process', async (t) => {
+  if (!HAS_CGROUPS) return void t.comment('left out: no unified hierarchy of cgroups is mounted')
+  const { packet, attribution } = attributing(t)
+  Object.assign(packet, await connection(t))
+  attribution.begin()
+  t.ok(attribution.place >= 2)
+  const { unit, container } = placeOf(OWN_CGROUP)
+  t.match(attribution.describe(), {
+    attribution: 'found',
+    unit,
+    container,
+    pid: process.pid,
+    executable: realpathSync('/proc/self/exe'),
+  })
+  const socket = createSocket('udp4')
+  t.teardown(() => socket.close())
+  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve))
+  Object.assign(packet, { protocol: IPPROTO_UDP, sourcePort: socket.address().port })
+  attribution.begin()
+  t.match(attribution.describe(), { attribution: 'found', pid: process.pid })
+  t.same(attribution.stats, { found: 1, skipped: 0, unknown: 0 }, 'what was counted is blocks')
+})
+
+t.test('what is not known is said, and not guessed', async (t) => {
+  const { packet, sender, attribution } = attributing(t)
+  Object.assign(packet, await connection(t))
+  const look = () => {
+    attribution.begin()
+    return { place: attribution.place, ...attribution.describe(), isOf: attribution.isOf(['init.scope']) }
+  }
+  const nobody = { place: 0, attribution: 'unknown', unit: undefined, pid: undefined, isOf: false }
+  t.match(look(), HAS_CGROUPS ? { attribution: 'found' } : nobody)
+  sender.uid = UID + 1
+  t.match(look(), nobody, 'a socket of another user')
+  sender.uid = -1
+  t.match(look(), nobody, 'no user')
+  sender.uid = UID
+  packet.sourcePort = 1
+  t.match(look(), nobody, 'no socket')
+  packet.protocol = 47
+  t.match(look(), nobody, 'another protocol')
+})
+
+t.test('a flood is attributed as far as its time goes, and the rest is said to be skipped', async (t) => {
+  const { packet, attribution } = attributing(t)
+  Object.assign(packet, await connection(t))
+  for (let i = 0; i < 100_000 && attribution.stats.skipped === 0; i++) {
+    attribution.begin()
+    if (attribution.place === 1) t.equal(attribution.describe().attribution, 'skipped')
+  }
+  t.equal(attribution.stats.skipped, 1)
+  t.ok(attribution.stats.found + attribution.stats.unknown > 0)
+})
