@@ -8,6 +8,7 @@ import { ControlServer } from './control/server.js'
 import { CANARY, resolversOf } from './core/policy.js'
 import { namesQueues, type QueueForm } from './core/ruleset.js'
 import { SeenNames } from './core/seen-names.js'
+import type { Family, Words } from './core/types.js'
 import { Heartbeat } from './heartbeat.js'
 import { InboundWatch } from './inbound.js'
 import { readConntrackRoom } from './kernel/conntrack-room.js'
@@ -17,8 +18,9 @@ import { readQueueStatus } from './kernel/queue-status.js'
 import { UserMap } from './kernel/usermap.js'
 import { Periodic } from './periodic.js'
 import { PolicyInForce } from './policy-in-force.js'
-import { BlockLog, WINDOW_MS } from './report/blocklog.js'
+import { BlockLog } from './report/blocklog.js'
 import { HttpServer } from './report/http.js'
+import { lossText, recoveryText, troubleText } from './report/log-trouble.js'
 import { createMetrics, type Metrics } from './report/metrics.js'
 import type { ServiceLog } from './report/service-log.js'
 import { VerdictCounts } from './report/verdicts.js'
@@ -102,12 +104,7 @@ export class Daemon {
       Date.now,
       () => this.#onRulesetChange(),
     )
-    this.#blockLog = new BlockLog({
-      destination: config.log.destination,
-      userName: this.#users.nameOf,
-      onTrouble: (error) =>
-        log.error(`the block log ${config.log.destination} cannot be written: ${error.message}`),
-    })
+    this.#blockLog = this.#openBlockLog(config)
     this.#periodic = new Periodic((error) => log.error(error.message))
     this.#metrics = this.#createMetrics(config)
     this.#inForce = new PolicyInForce(config, {
@@ -168,6 +165,11 @@ export class Daemon {
       }),
       notes: [...config.notes, ...host.notes],
     }
+  }
+
+  /** Whether the disk of the block log does not answer: then the process can only be killed. */
+  get hangs(): boolean {
+    return this.#blockLog.hangs
   }
 
   reopenLog(): void {
@@ -271,7 +273,7 @@ export class Daemon {
     this.#periodic.every(TICK_MS, () => this.#inForce.followHost())
     this.#periodic.every(TICK_MS, () => this.#verifyRuleset())
     this.#periodic.every(TICK_MS, () => this.#prove())
-    this.#periodic.every(WINDOW_MS, () => this.#blockLog.turn())
+    this.#periodic.every(TICK_MS, () => this.#blockLog.tick(performance.now()))
     const watchdog = Number(process.env.WATCHDOG_USEC ?? 0) / 1000
     if (watchdog > 0) this.#periodic.every(watchdog / 2, () => this.#notify('WATCHDOG=1'))
   }
@@ -328,12 +330,23 @@ export class Daemon {
     this.#log.error({ stack: error.stack }, `a packet could not be judged and was blocked: ${error.message}`)
   }
 
+  #openBlockLog({ log: { destination } }: Config): BlockLog {
+    const options = {
+      destination,
+      userName: this.#users.nameOf,
+      domainOf: (family: Family, words: Words) => this.#seenNames.nameOf(family, words, Date.now()),
+      onTrouble: (error: NodeJS.ErrnoException) => this.#log.error(troubleText(destination, error)),
+      onRecovery: (lost: number) => this.#log.warn(recoveryText(destination, lost)),
+    }
+    return new BlockLog(options, performance.now())
+  }
+
   #createMetrics({ queue }: Config): Metrics {
     return createMetrics({
       version: VERSION,
       verdicts: this.#counts,
       userName: this.#users.nameOf,
-      log: this.#blockLog.stats,
+      log: () => this.#blockLog.stats,
       kernelCounters: () => counters().catch(() => undefined),
       queue: () => readQueueStatus(queue.first),
       inbound: () => this.#inbound.statistics(),
@@ -416,7 +429,8 @@ export class Daemon {
     this.#firewall.close()
     this.#http?.close()
     this.#control?.close()
-    await this.#blockLog.close()
+    const lost = await this.#blockLog.close()
+    if (lost > 0) this.#log.error(lossText(this.#inForce.config.log.destination, lost))
   }
 }
 

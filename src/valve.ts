@@ -6,6 +6,7 @@ import { decode, Packet } from './core/packet.js'
 import { type Decision, decide, MALFORMED, type Policy } from './core/policy.js'
 import type { QueueForm } from './core/ruleset.js'
 import { IPPROTO_TCP } from './core/types.js'
+import type { Attributed } from './core/who.js'
 import type { UserMap } from './kernel/usermap.js'
 import type { BlockLog } from './report/blocklog.js'
 import type { VerdictCounts } from './report/verdicts.js'
@@ -81,7 +82,7 @@ export class Valve {
     const decision = malformed ? MALFORMED : decide(policy, packet, sender, this.#options.inbound, Date.now())
     this.#mark(queued, decision, packet)
     if (decision.verdict === 'accept' || policy.mode === 'observe') noteCall(packet, this.#options.inbound)
-    this.#record(packet, sender.uid, decision)
+    this.#record(packet, sender.uid, decision, this.attribution)
     return decision
   }
 
@@ -89,7 +90,7 @@ export class Valve {
   readonly onError = (error: unknown, queued: QueuedPacket): Verdict => {
     const { marks } = this.#inForce.rules
     queued.mark = ((queued.mark & ~marks.mask) | marks.blocked) >>> 0
-    this.#record(this.packet, this.sender.uid, MALFORMED)
+    this.#record(this.packet, this.sender.uid, MALFORMED, NOBODY)
     this.#options.onFault(error)
     return this.pass
   }
@@ -113,10 +114,14 @@ export class Valve {
     queued.mark = ((queued.mark & ~marks.mask) | state) >>> 0
   }
 
-  #record(packet: Packet, uid: number, decision: Decision): void {
+  /** First what can fail: a packet that is judged anew as malformed must not be counted twice. */
+  #record(packet: Packet, uid: number, decision: Decision, attributed: Attributed): void {
     const { mode } = this.#inForce.rules.policy
-    this.#options.counts.add(packet, uid, decision, mode === 'observe')
     if (decision.verdict === 'block' && decision.reason !== 'canary')
-      this.#options.log.note(packet, uid, decision, mode)
+      this.#options.log.note(packet, uid, decision, mode, attributed)
+    this.#options.counts.add(packet, uid, decision, mode === 'observe')
   }
 }
+
+/** Where judging failed, looking for the sender might fail as well. */
+const NOBODY: Attributed = { place: 0, describe: () => ({ attribution: 'unknown' }) }

@@ -28,6 +28,8 @@ SIGUSR2 opens the block log anew, SIGTERM and SIGINT stop.`,
     await stop
     await reloading
     await daemon.stop()
+    // Node would wait for the disk, and systemd for Node.
+    if (daemon.hangs) process.kill(process.pid, 'SIGKILL')
     return 0
   },
 }

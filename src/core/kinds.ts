@@ -1,17 +1,23 @@
+import { KeyTable } from './key-table.js'
 import type { Packet } from './packet.js'
-import { halfSipHash } from './siphash.js'
+import type { Decision } from './policy.js'
+import { type Bounds, Lines, PARTS, type Share, Shares } from './shares.js'
+import { Sum } from './sums.js'
+import type { Attributed, Who } from './who.js'
 
-/**
- * What became of a block that was noted:
- * - `first`: the first of its kind; it is among the fresh ones
- * - `repeat`: its kind is known; it is summed
- * - `suppressed`: too many kinds in this window; it is counted, and nothing else is kept of it
- */
-export type Noted = 'first' | 'repeat' | 'suppressed'
+/** Names in the first block of a kind. */
+export interface Names {
+  /** That it asked for, where that is why. */
+  readonly question: string | undefined
+  /** By which its destination was found. */
+  readonly domain: string | undefined
+}
 
-/** A kind of block: who was kept from reaching which address and port, by which reason. */
+/** A kind of block: who was kept, from where, from reaching which address and port, by which reason. */
 export interface Kind {
   readonly uid: number
+  /** See Attributed. */
+  readonly place: number
   readonly family: Packet['family']
   readonly protocol: number
   readonly source: Uint32Array
@@ -19,130 +25,203 @@ export interface Kind {
   readonly destination: Uint32Array
   readonly destinationPort: number
   readonly reasonIndex: number
-  /** The name that was asked for by the first of them, where that is why. */
-  readonly question: string | undefined
-  /** Blocks of this kind since it was last told of. */
-  repeats: number
+  readonly rule: string | undefined
+  readonly names: Names
+  /** Who has sent the first of them. */
+  readonly who: Who
 }
 
-const KEY_WORDS = 7
+/**
+ * What the log is to say of blocks:
+ * - `first`: of the first one of a kind
+ * - `sum`: of its repeats in the last `ms` milliseconds
+ * - `suppressed`: of those of a user in that time that had no place; without a uid, of those of all further users
+ */
+export type Telling =
+  | { readonly what: 'first'; readonly kind: Kind; readonly blocks: 1 }
+  | { readonly what: 'sum'; readonly kind: Kind; readonly blocks: number; readonly ms: number }
+  | {
+      readonly what: 'suppressed'
+      readonly uid: number | undefined
+      readonly blocks: number
+      readonly ms: number
+    }
+
+/** A kind that is known, whose share it takes up, and its repeats. */
+interface Known {
+  readonly kind: Kind
+  readonly share: Share
+  readonly sum: Sum
+}
+
+const KEY_WORDS = 8
 
 /**
- * The kinds of blocks in a window of time, so that a flood becomes a few lines and a sum. Memory is bounded by
- * the number of kinds; no block is lost from the sum: first ones + repeats + suppressed = blocks.
+ * The kinds of blocks that the log knows at a time, so that a flood becomes a few lines and sums. Whoever floods bounds
+ * neither memory nor lines, nor hides others: all is bounded by user, too. No block is lost from the sum:
+ * `told` + `summed` + `suppressed` are the blocks that were noted, at any moment.
  */
 export class BlockKinds {
-  /** Blocks that were only counted, since the last `turn`. */
+  /** Blocks that are told one by one. */
+  told = 0
+  /** Blocks that are told in the sum of their kind. */
+  summed = 0
+  /** Blocks of which nothing is told but the sum of their user. */
   suppressed = 0
-  readonly #capacity: number
-  readonly #seed: Uint32Array
-  /** Index of a kind plus one, by hash; 0 is empty. At most a quarter full. */
-  readonly #slots: Int32Array
-  readonly #keys: Uint32Array
-  #kinds: Kind[] = []
-  #fresh: Kind[] = []
-  readonly #key = new Uint32Array(KEY_WORDS)
+  readonly #bounds: Bounds
+  readonly #lines: Lines
+  readonly #shares: Shares
+  readonly #table: KeyTable
+  #known: Known[] = []
+  #tellings: Telling[] = []
+  #now: number
+  readonly #namesOf: (packet: Packet, decision: Decision) => Names
 
-  /** @param capacity kinds in a window at most @param seed two random words: the sender chooses what is hashed */
-  constructor(capacity: number, seed: Uint32Array) {
-    this.#capacity = capacity
-    this.#seed = seed
-    this.#slots = new Int32Array(2 ** Math.ceil(Math.log2(capacity * 4)))
-    this.#keys = new Uint32Array(capacity * KEY_WORDS)
+  /**
+   * @param seed two random words: the sender chooses what is hashed
+   * @param now milliseconds, of any clock that never goes back
+   * @param namesOf is asked for the first of a kind only
+   */
+  constructor(
+    bounds: Bounds,
+    seed: Uint32Array,
+    now: number,
+    namesOf: (packet: Packet, decision: Decision) => Names,
+  ) {
+    this.#bounds = bounds
+    this.#namesOf = namesOf
+    this.#lines = new Lines(bounds.lines, bounds.linesPerSecond)
+    this.#shares = new Shares(bounds)
+    this.#table = new KeyTable(bounds.kinds, KEY_WORDS, seed)
+    this.#now = now
   }
 
-  /** @param questionOf is asked for the first of a kind only */
-  note(
-    packet: Packet,
-    uid: number,
-    reasonIndex: number,
-    questionOf?: (packet: Packet) => string | undefined,
-  ): Noted {
-    const slot = this.#find(packet, uid, reasonIndex)
-    const index = this.#slots[slot]! - 1
+  /** For the packet path: what costs something is done for the first of a kind only. Where that throws, nothing was counted. */
+  note(packet: Packet, uid: number, decision: Decision, attributed: Attributed): void {
+    const { place } = attributed
+    this.#setKey(packet, uid, place, decision.reasonIndex)
+    const index = this.#table.find()
     if (index >= 0) {
-      this.#kinds[index]!.repeats++
-      return 'repeat'
+      this.#known[index]!.sum.blocks++
+      this.summed++
+      return
     }
-    if (this.#kinds.length >= this.#capacity) {
-      this.suppressed++
-      return 'suppressed'
-    }
-    this.#add(slot, kindOf(packet, uid, reasonIndex, questionOf?.(packet)))
-    return 'first'
+    const share = this.#shares.of(uid)
+    if (share.lines.firsts.any && this.#lines.firsts.any)
+      this.#add(share, {
+        ...fieldsOf(packet),
+        uid,
+        place,
+        reasonIndex: decision.reasonIndex,
+        rule: decision.rule?.spec.name,
+        names: this.#namesOf(packet, decision),
+        who: attributed.describe(),
+      })
+    else this.#suppress(share)
   }
 
-  /** The kinds that are new since the last call. */
-  takeFresh(): readonly Kind[] {
-    if (this.#fresh.length === 0) return NONE
-    const fresh = this.#fresh
-    this.#fresh = []
-    return fresh
+  /** What is to be said since the last call. */
+  take(): readonly Telling[] {
+    if (this.#tellings.length === 0) return NONE
+    const tellings = this.#tellings
+    this.#tellings = []
+    return tellings
   }
 
   /**
-   * Ends the window. Kinds that were repeated in it are returned and stay known, so that what goes on and on
-   * is told once a window; the others are forgotten.
-   * @param tell called with each kind that has repeats, before they are set to 0
-   * @returns blocks that were suppressed in the window
+   * Time has gone by: tells the sums whose windows are over, and forgets kinds that were not repeated in theirs. A sum for
+   * which there is no line left waits, and grows.
    */
-  turn(tell: (kind: Kind) => void): number {
-    const repeated = this.#kinds.filter((kind) => kind.repeats > 0)
-    for (const kind of repeated) {
-      tell(kind)
-      kind.repeats = 0
+  tick(now: number): void {
+    this.#lines.refill(now - this.#now)
+    this.#shares.refill(now - this.#now)
+    this.#now = now
+    const forgotten = new Set<Known>()
+    for (const { sum, share, known } of this.#due()) {
+      if (sum.blocks === 0) {
+        if (known) forgotten.add(known)
+        else share.suppressed = undefined
+      } else if (share.lines.sums.any && this.#lines.sums.any) this.#tell(sum, share, known)
     }
-    this.#rebuild(repeated)
-    const { suppressed } = this
-    this.suppressed = 0
-    return suppressed
+    this.#forget(forgotten)
   }
 
-  #rebuild(kinds: readonly Kind[]): void {
-    this.#slots.fill(0)
-    this.#kinds = []
-    for (const kind of kinds) {
-      this.#setKey(kind, kind.uid, kind.reasonIndex)
-      this.#place(this.#probe(), kind)
+  /** Tells everything that was not told yet, and forgets all kinds: blocks are of another nature from now on, or there are no more. */
+  end(): void {
+    for (const known of this.#known) if (known.sum.blocks > 0) this.#tell(known.sum, known.share, known)
+    for (const share of this.#shares) {
+      if (share.suppressed?.blocks) this.#tell(share.suppressed, share)
+      share.suppressed = undefined
     }
+    this.#forget(new Set(this.#known))
   }
 
-  #add(slot: number, kind: Kind): void {
-    this.#place(slot, kind)
-    this.#fresh.push(kind)
+  /** Sums at the end of their window; who waits longest comes first. */
+  #due(): { sum: Sum; share: Share; known?: Known }[] {
+    const due: { sum: Sum; share: Share; known?: Known }[] = []
+    for (const known of this.#known)
+      if (known.sum.end <= this.#now) due.push({ sum: known.sum, share: known.share, known })
+    for (const share of this.#shares)
+      if (share.suppressed && share.suppressed.end <= this.#now) due.push({ sum: share.suppressed, share })
+    return due.sort((a, b) => a.sum.end - b.sum.end)
   }
 
-  #place(slot: number, kind: Kind): void {
-    this.#keys.set(this.#key, this.#kinds.length * KEY_WORDS)
-    this.#kinds.push(kind)
-    this.#slots[slot] = this.#kinds.length
+  #tell(sum: Sum, share: Share, known?: Known): void {
+    const told = { blocks: sum.blocks, ms: sum.age(this.#now) }
+    if (known) this.#tellings.push({ what: 'sum', kind: known.kind, ...told })
+    else this.#tellings.push({ what: 'suppressed', uid: share.uid, ...told })
+    share.lines.sums.take()
+    this.#lines.sums.take()
+    sum.next(this.#now)
   }
 
-  #find(packet: Packet, uid: number, reasonIndex: number): number {
-    this.#setKey(packet, uid, reasonIndex)
-    return this.#probe()
+  #suppress(share: Share): void {
+    share.suppressed ??= new Sum(this.#now)
+    share.suppressed.blocks++
+    this.suppressed++
   }
 
-  /** The slot of the key, or the empty one where it belongs. */
-  #probe(): number {
-    const mask = this.#slots.length - 1
-    let slot = halfSipHash(this.#seed, this.#key, KEY_WORDS, 0) & mask
-    while (this.#slots[slot] !== 0 && !this.#matches(this.#slots[slot]! - 1)) slot = (slot + 1) & mask
-    return slot
+  #add(share: Share, kind: Kind): void {
+    if (this.#makeRoom(share)) this.#table.find()
+    this.#table.add()
+    this.#known.push({ kind, share, sum: new Sum(this.#now) })
+    this.#tellings.push({ what: 'first', kind, blocks: 1 })
+    share.lines.firsts.take()
+    this.#lines.firsts.take()
+    share.kinds++
+    this.told++
   }
 
-  #matches(index: number): boolean {
-    const at = index * KEY_WORDS
-    for (let i = 0; i < KEY_WORDS; i++) if (this.#keys[at + i] !== this.#key[i]) return false
+  /**
+   * Of a user who has used up the share, or of the one who has most, the kind goes that is repeated least: it was told of.
+   * @returns whether one had to
+   */
+  #makeRoom(share: Share): boolean {
+    const exhausted = share.kinds >= this.#bounds.kinds / PARTS
+    if (!exhausted && this.#known.length < this.#bounds.kinds) return false
+    const holder = exhausted ? share : this.#shares.fullest()
+    const victim = this.#known
+      .filter((known) => known.share === holder)
+      .reduce((least, known) => (known.sum.blocks < least.sum.blocks ? known : least))
+    if (victim.sum.blocks > 0) this.#tell(victim.sum, holder, victim)
+    this.#forget(new Set([victim]))
     return true
+  }
+
+  #forget(kinds: ReadonlySet<Known>): void {
+    if (kinds.size === 0) return
+    for (const { share } of kinds) share.kinds--
+    this.#table.keep((index) => !kinds.has(this.#known[index]!))
+    this.#known = this.#known.filter((known) => !kinds.has(known))
   }
 
   #setKey(
     of: Pick<Kind, 'family' | 'protocol' | 'destination' | 'destinationPort'>,
     uid: number,
+    place: number,
     reason: number,
-  ) {
-    const key = this.#key
+  ): void {
+    const { key } = this.#table
     key[0] = uid
     key[1] = of.destination[0]!
     key[2] = of.destination[1]!
@@ -150,22 +229,18 @@ export class BlockKinds {
     key[4] = of.destination[3]!
     key[5] = of.destinationPort
     key[6] = of.family | (of.protocol << 8) | (reason << 16)
+    key[7] = place
   }
 }
 
-const NONE: readonly Kind[] = []
+const NONE: readonly Telling[] = []
 
-function kindOf(packet: Packet, uid: number, reasonIndex: number, question: string | undefined): Kind {
-  return {
-    uid,
-    family: packet.family,
-    protocol: packet.protocol,
-    source: packet.source.slice(),
-    sourcePort: packet.sourcePort,
-    destination: packet.destination.slice(),
-    destinationPort: packet.destinationPort,
-    reasonIndex,
-    question,
-    repeats: 0,
-  }
-}
+/** The packet is written over by the next one. */
+const fieldsOf = ({ family, protocol, source, sourcePort, destination, destinationPort }: Packet) => ({
+  family,
+  protocol,
+  source: source.slice(),
+  sourcePort,
+  destination: destination.slice(),
+  destinationPort,
+})

@@ -17,30 +17,30 @@ export interface BlockEvent {
   readonly 'event.action': 'block' | 'would-block'
   /** `suppressed`: blocks of too many kinds to be listed; the line has no destination. */
   readonly 'event.reason': Reason | 'suppressed'
-  readonly 'source.ip'?: string
-  readonly 'source.port'?: number
-  readonly 'destination.ip'?: string
-  readonly 'destination.port'?: number
+  readonly 'source.ip'?: string | undefined
+  readonly 'source.port'?: number | undefined
+  readonly 'destination.ip'?: string | undefined
+  readonly 'destination.port'?: number | undefined
   /** The name by which this host last got that address from its resolvers. */
-  readonly 'destination.domain'?: string
+  readonly 'destination.domain'?: string | undefined
   /** The name that was asked for, where that is why. */
-  readonly 'dns.question.name'?: string
+  readonly 'dns.question.name'?: string | undefined
   /** `tcp`, `udp`, `icmp`, `ipv6-icmp`, or the number of another protocol. */
-  readonly 'network.transport'?: string
-  readonly 'network.type'?: 'ipv4' | 'ipv6'
+  readonly 'network.transport'?: string | undefined
+  readonly 'network.type'?: 'ipv4' | 'ipv6' | undefined
   readonly 'network.direction': 'egress'
-  readonly 'user.id'?: string
-  readonly 'user.name'?: string
-  readonly 'process.pid'?: number
-  readonly 'process.executable'?: string
-  readonly 'container.id'?: string
+  readonly 'user.id'?: string | undefined
+  readonly 'user.name'?: string | undefined
+  readonly 'process.pid'?: number | undefined
+  readonly 'process.executable'?: string | undefined
+  readonly 'container.id'?: string | undefined
   /** The unit without its type: `nginx`. Services only. */
-  readonly 'service.name'?: string
-  readonly 'rule.name'?: string
+  readonly 'service.name'?: string | undefined
+  readonly 'rule.name'?: string | undefined
   /** The unit whole: `nginx.service`. */
-  readonly 'checkvalve.unit'?: string
+  readonly 'checkvalve.unit'?: string | undefined
   /** Why unit and process are missing: nobody has looked, since there were too many; or the kernel does not tell. */
-  readonly 'checkvalve.attribution'?: 'skipped' | 'unknown'
+  readonly 'checkvalve.attribution'?: 'skipped' | 'unknown' | undefined
   readonly 'checkvalve.mode': 'observe' | 'enforce'
   /** How many blocks the line stands for. The sum over all lines is the number of blocks. */
   readonly 'checkvalve.repeat': number

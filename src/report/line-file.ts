@@ -1,89 +1,108 @@
-import { close, closeSync, open, openSync, write } from 'node:fs'
-import { dirname } from 'node:path'
-import { promisify } from 'node:util'
-import { makeFolder } from '../folder.js'
+import { FileOutlet, type Outlet, StdoutOutlet } from './outlet.js'
 
-const [openFile, closeFile, writeFile] = [promisify(open), promisify(close), promisify(write)]
-
-/** -rw-r-----: addresses and users are nobody else's business. */
-const FILE_MODE = 0o640
-const STDOUT = 1
 /** Bytes that may wait for a slow disk. */
 const BUFFER = 4 * 1024 * 1024
 const CHUNK = 64 * 1024
 /** What failed is tried again after this. */
 const RETRY_MS = 500
+/** And this is for a reader who is slow. */
+const SLOW_MS = 50
+/** When nothing was taken for so long, that is trouble. */
+const STALL_MS = 10_000
 /** A disk that takes nothing must not keep the service from ending. */
 const CLOSE_MS = 2000
+const NEW_LINE = Buffer.from('\n')
 
 export interface LineFileOptions {
   /** A path, or `stdout`. */
   readonly destination: string
-  /** Lines could not be kept, because too many wait already or the file was closed. */
-  readonly onDrop: (lines: number) => void
-  /** Writing fails, told once until it works again; or opening the file anew does. */
-  readonly onTrouble: (error: Error) => void
+  /** Lines cannot be written where they belong. Told once, until they can. */
+  readonly onTrouble: (error: NodeJS.ErrnoException) => void
+  /** They can again. */
+  readonly onRecovery: () => void
 }
 
 /**
  * A file that lines are added to, without waiting for the disk. No failure of the disk throws, loses a line that
- * still fits into memory, or tears one in two: what fails is tried again.
+ * still fits into memory, or tears one in two: what fails is tried again. A file that was moved away or deleted is noticed
+ * before the next line, and made anew, with its folder.
  */
 export class LineFile {
   readonly #options: LineFileOptions
-  #fd: number
+  readonly #outlet: Outlet
   #lines: string[] = []
   /** Length of #lines. Counted as text: JSON of addresses and names is nearly all ASCII. */
   #waiting = 0
   /** What is being written, and how much of it was. */
   #chunk = Buffer.alloc(0)
   #written = 0
-  #reopen = false
-  #troubled = false
-  #closed = false
+  /** Whether to look after the file, though there may be nothing to write. */
+  #look = false
+  /** What is open was not looked at yet. */
+  #isNew = true
+  #isTroubled = false
+  #isClosed = false
   /** Settles when nothing is left to do, or nothing can be done before the end. */
   #draining: Promise<void> | undefined
+  #inFlight = false
+  #lastProgress = 0
   /** Ends the wait before another try. */
   #wake = () => {}
 
   /** @throws Error of node:fs when the file cannot be opened */
   constructor(options: LineFileOptions) {
     this.#options = options
-    this.#fd = options.destination === 'stdout' ? STDOUT : openNow(options.destination)
+    this.#outlet = options.destination === 'stdout' ? new StdoutOutlet() : new FileOutlet(options.destination)
   }
 
-  /** Adds a line, which ends with a line feed. */
-  write(line: string): void {
-    if (this.#closed || this.#waiting + line.length > BUFFER) this.#options.onDrop(1)
-    else {
-      this.#lines.push(line)
-      this.#waiting += line.length
-      this.#start()
-    }
+  /** Whether lines can be written, as far as is known. */
+  get isWell(): boolean {
+    return !this.#isTroubled
   }
 
-  /** Opens the path anew, after the file was moved away. Where that fails, lines go on to the old file. */
+  /** Whether the disk has not answered yet: even the end of the process would wait for that. */
+  get hangs(): boolean {
+    return this.#inFlight
+  }
+
+  /** Adds a line, which ends with a line feed. @returns false where it is lost: too many wait already, or the file is closed */
+  write(line: string): boolean {
+    if (this.#isClosed || this.#waiting + line.length > BUFFER) return false
+    this.#lines.push(line)
+    this.#waiting += line.length
+    this.#start()
+    return true
+  }
+
+  /** After the file was moved away: looks after it now, not before the next line. Where no new one can be made, lines go on to the old one. */
   reopen(): void {
-    if (this.#closed || this.#fd === STDOUT) return
-    this.#reopen = true
+    if (this.#isClosed) return
+    this.#look = true
     this.#wake()
     this.#start()
   }
 
-  /** Writes what waits and closes, within two seconds; what could not be written by then is dropped. */
-  async close(): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
+  /** Writes what waits and closes, within two seconds. @returns how many lines could not be written by then, and are lost */
+  async close(): Promise<number> {
+    if (this.#isClosed) return 0
+    this.#isClosed = true
     this.#wake()
-    const inTime = await Promise.race([this.#drained(), pause(CLOSE_MS)])
-    const unwritten = this.#chunk.subarray(this.#lineStart()).toString().split('\n').length - 1
-    if (unwritten + this.#lines.length > 0) this.#options.onDrop(unwritten + this.#lines.length)
-    if (inTime && this.#fd !== STDOUT) closeSync(this.#fd)
+    await this.#drainedInTime()
+    const { length } = this.#lines
+    const unwritten = this.#chunk.subarray(this.#lineStart()).filter((byte) => byte === NEW_LINE[0]).length
+    this.#lines = []
+    this.#written = this.#chunk.length
+    if (!this.#inFlight) this.#outlet.close()
+    return length + unwritten
   }
 
-  async #drained(): Promise<true> {
-    await this.#draining
-    return true
+  async #drainedInTime(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    const end = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, CLOSE_MS)
+    })
+    await Promise.race([this.#draining, end])
+    clearTimeout(timer)
   }
 
   #start(): void {
@@ -93,12 +112,12 @@ export class LineFile {
   async #drain(): Promise<void> {
     // All lines of one tick go in one write.
     await undefined
-    while (this.#reopen || this.#fill()) {
-      if (this.#reopen) await this.#openAnew()
-      else if (!(await this.#writeSome())) {
-        if (this.#closed) break
-        await this.#untilRetry()
-      }
+    this.#lastProgress = performance.now()
+    while (this.#look || this.#fill()) {
+      const retry = await this.#advance()
+      if (retry === undefined) continue
+      if (this.#isClosed && retry !== SLOW_MS) break
+      await this.#pause(retry)
     }
     this.#draining = undefined
   }
@@ -115,48 +134,78 @@ export class LineFile {
     return count > 0
   }
 
-  async #writeSome(): Promise<boolean> {
+  /** Does what can be done next. @returns milliseconds after which it should be tried again; undefined: it was done */
+  async #advance(): Promise<number | undefined> {
+    const stall = setTimeout(() => this.#tell(stalled()), STALL_MS).unref()
+    this.#inFlight = true
     try {
-      this.#written += (await writeFile(this.#fd, this.#chunk, this.#written)).bytesWritten
-      this.#troubled = false
-      return true
+      const isInPlace = await this.#follow()
+      await this.#writeSome()
+      if (isInPlace) this.#recover()
+      return undefined
     } catch (error) {
-      if (!this.#troubled) this.#options.onTrouble(error as Error)
-      this.#troubled = true
-      return false
+      return this.#fail(error as NodeJS.ErrnoException)
+    } finally {
+      clearTimeout(stall)
+      this.#inFlight = false
     }
   }
 
-  /** The line that was being written is written again from its start: a new file begins with a whole one. */
-  async #openAnew(): Promise<void> {
-    this.#reopen = false
+  /** Makes sure that the open file is the one at the path. @returns whether it is; otherwise the old one has to do */
+  async #follow(): Promise<boolean> {
+    this.#look = false
+    if (await this.#outlet.isInPlace()) return true
     try {
-      const old = this.#fd
-      this.#fd = await openFile(this.#options.destination, 'a', FILE_MODE)
-      this.#written = this.#lineStart()
-      await closeFile(old)
+      await this.#outlet.renew()
     } catch (error) {
-      this.#options.onTrouble(error as Error)
+      if (await this.#outlet.isGone()) throw error
+      this.#tell(error as NodeJS.ErrnoException)
+      return false
     }
+    // The line that was being written is written again from its start: the new file begins with a whole one.
+    this.#written = this.#lineStart()
+    this.#isNew = true
+    return true
+  }
+
+  async #writeSome(): Promise<void> {
+    if (this.#written === this.#chunk.length) return
+    if (this.#isNew && (await this.#outlet.isTorn())) await this.#outlet.write(NEW_LINE)
+    this.#isNew = false
+    this.#written += await this.#outlet.write(this.#chunk.subarray(this.#written))
+    this.#lastProgress = performance.now()
+  }
+
+  #fail(error: NodeJS.ErrnoException): number {
+    if (error.code !== 'EAGAIN') this.#tell(error)
+    else if (performance.now() - this.#lastProgress > STALL_MS) this.#tell(stalled())
+    return error.code === 'EAGAIN' ? SLOW_MS : RETRY_MS
+  }
+
+  #tell(error: NodeJS.ErrnoException): void {
+    if (!this.#isTroubled) this.#options.onTrouble(error)
+    this.#isTroubled = true
+  }
+
+  #recover(): void {
+    if (this.#isTroubled) this.#options.onRecovery()
+    this.#isTroubled = false
   }
 
   #lineStart(): number {
     return this.#written === 0 ? 0 : this.#chunk.lastIndexOf('\n', this.#written - 1) + 1
   }
 
-  async #untilRetry(): Promise<void> {
-    await Promise.race([
-      pause(RETRY_MS),
-      new Promise<void>((resolve) => {
-        this.#wake = resolve
-      }),
-    ])
+  async #pause(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms).unref()
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
   }
 }
 
-const pause = (ms: number) => new Promise<false>((resolve) => setTimeout(resolve, ms, false).unref())
-
-function openNow(path: string): number {
-  makeFolder(dirname(path))
-  return openSync(path, 'a', FILE_MODE)
-}
+const stalled = () =>
+  Object.assign(new Error(`nothing was taken for ${STALL_MS / 1000} s`), { code: 'ETIMEDOUT' })

@@ -1,6 +1,8 @@
-import { spawnSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import {
-  mkdirSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -8,20 +10,22 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
+  writeFileSync,
 } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { LineFile } from '../../src/report/line-file.js'
 
 /** A file of lines, and what was told of it. */
 function opened(t: Test, destination = `${t.testdir()}/lines`) {
-  const told = { dropped: 0, troubles: [] as string[] }
+  const told: string[] = []
   const file = new LineFile({
     destination,
-    onDrop: (lines) => {
-      told.dropped += lines
-    },
-    onTrouble: (error) => told.troubles.push((error as NodeJS.ErrnoException).code ?? error.message),
+    onTrouble: (error) => told.push(error.code ?? error.message),
+    onRecovery: () => told.push('well'),
   })
   t.teardown(() => file.close())
   return { file, told, path: destination }
@@ -40,9 +44,9 @@ async function until(so: () => boolean): Promise<void> {
 t.test('lines are added to what the file holds, in their order, and are all there after close', async (t) => {
   const { file, told, path } = opened(t, `${t.testdir({ lines: 'line 0\n' })}/lines`)
   for (let i = 1; i <= 5000; i++) file.write(`line ${i}\n`)
-  await file.close()
+  t.equal(await file.close(), 0, 'none was lost')
   t.same(linesOf(path), numbers(0, 5000))
-  t.same(told, { dropped: 0, troubles: [] })
+  t.same(told, [])
 })
 
 t.test('a line goes to the file by itself, without a close or another line', async (t) => {
@@ -70,7 +74,7 @@ t.test('a file that cannot be opened at start is an error at once', async (t) =>
     [t.testdir(), 'EISDIR'],
     ['/proc/checkvalve/lines', 'ENOENT'],
   ] as const)
-    t.throws(() => new LineFile({ destination, onDrop: () => {}, onTrouble: () => {} }), { code })
+    t.throws(() => new LineFile({ destination, onTrouble: () => {}, onRecovery: () => {} }), { code })
 })
 
 t.test(
@@ -86,12 +90,12 @@ t.test(
       file.reopen()
       await until(() => readdirSync(t.testdirName).includes('lines'))
     }
-    await file.close()
+    t.equal(await file.close(), 0)
     const files = readdirSync(t.testdirName)
     t.equal(files.length, 21)
     const all = files.flatMap((name) => linesOf(`${t.testdirName}/${name}`))
     t.same(all.toSorted(), numbers(1, 1000).toSorted())
-    t.same(told, { dropped: 0, troubles: [] })
+    t.same(told, [])
   },
 )
 
@@ -118,24 +122,23 @@ t.test('no descriptor is left open by reopening or by close', async (t) => {
 })
 
 t.test(
-  'a full disk throws nothing and is told of once; lines beyond the buffer are dropped and counted',
+  'a full disk throws nothing and is told of once; what no longer fits into memory is refused',
   async (t) => {
     const { file, told } = opened(t, '/dev/full')
     const line = `${'x'.repeat(1023)}\n`
-    for (let i = 0; i < 5000; i++) file.write(line)
-    await until(() => told.troubles.length > 0)
-    for (let i = 0; i < 5000; i++) file.write(line)
-    t.ok(told.dropped >= 10_000 - 4096 - 64 && told.dropped < 10_000, `${told.dropped} dropped: 4 MiB wait`)
-    const began = performance.now()
-    await file.close()
-    t.ok(performance.now() - began < 1000, 'and closing does not wait for the disk')
-    t.equal(told.dropped, 10_000, 'none was written, so all were dropped in the end')
-    t.same(told.troubles, ['ENOSPC'])
+    const taken = () => Array.from({ length: 5000 }, () => file.write(line)).filter(Boolean).length
+    const first = taken()
+    await until(() => told.length > 0)
+    t.notOk(file.isWell)
+    const all = first + taken()
+    t.ok(all >= 4096 && all <= 4096 + 64, `${all} KiB wait`)
+    t.equal(await file.close(), all, 'none was written, so all were lost in the end')
+    t.same(told, ['ENOSPC'])
   },
 )
 
 t.test(
-  'lines that waited for a full disk are written once there is room, and a new failure is told again',
+  'lines that waited for a full disk are written once there is room, which is told; so is a new failure',
   async (t) => {
     // What the path leads to is a full disk first, then a good one.
     const path = `${t.testdir()}/lines`
@@ -144,75 +147,148 @@ t.test(
     const lead = (to: string) => {
       rmSync(path)
       symlinkSync(to, path)
-      file.reopen()
     }
     for (const round of [0, 1]) {
       file.write(`line ${round * 2 + 1}\n`)
-      await until(() => told.troubles.length === round + 1)
+      await until(() => told.length === round * 2 + 1)
       file.write(`line ${round * 2 + 2}\n`)
       lead(`${path}.good`)
-      await until(() => readdirSync(t.testdirName).includes('lines.good'))
-      await until(() => linesOf(`${path}.good`).length === round * 2 + 2)
+      await until(() => told.length === round * 2 + 2)
+      t.same(linesOf(`${path}.good`), numbers(1, round * 2 + 2))
+      t.ok(file.isWell)
       lead('/dev/full')
-      await until(() => readlinkSync(path) === '/dev/full')
     }
-    await file.close()
-    t.same(linesOf(`${path}.good`), numbers(1, 4))
-    t.same(told, { dropped: 0, troubles: ['ENOSPC', 'ENOSPC'] })
+    t.equal(await file.close(), 0)
+    t.same(told, ['ENOSPC', 'well', 'ENOSPC', 'well'])
   },
 )
 
-t.test('where reopening fails, that is told, and lines go on to the old file', async (t) => {
-  const { file, told, path } = opened(t, `${t.testdir({ log: {} })}/log/lines`)
-  renameSync(`${t.testdirName}/log`, `${t.testdirName}/moved`)
-  file.reopen()
-  await until(() => told.troubles.length === 1)
-  file.write('line 1\n')
-  await until(() => linesOf(`${t.testdirName}/moved/lines`).length === 1)
-  mkdirSync(`${t.testdirName}/log`)
-  file.reopen()
-  file.write('line 2\n')
-  await file.close()
-  t.same(linesOf(path), ['line 2'])
-  t.same(told, { dropped: 0, troubles: ['ENOENT'] })
-})
+t.test(
+  'a file that was moved away or deleted, with its folder or without, is noticed before the next line',
+  async (t) => {
+    const { file, told, path } = opened(t, `${t.testdir()}/log/lines`)
+    const log = dirname(path)
+    file.write('line 1\n')
+    await until(() => linesOf(path).length === 1)
+    renameSync(path, `${path}.moved`)
+    file.write('line 2\n')
+    await until(() => existsSync(path) && linesOf(path).length === 1)
+    renameSync(path, `${path}.touched`)
+    writeFileSync(path, '')
+    file.write('line 3\n')
+    await until(() => linesOf(path).length === 1)
+    t.same([...linesOf(`${path}.moved`), ...linesOf(`${path}.touched`), ...linesOf(path)], numbers(1, 3))
+    rmSync(path)
+    file.write('line 4\n')
+    await until(() => existsSync(path) && linesOf(path).length === 1)
+    renameSync(log, `${log}.moved`)
+    file.write('line 5\n')
+    await until(() => existsSync(path) && linesOf(path).length === 1)
+    t.same([...linesOf(`${log}.moved/lines`), ...linesOf(path)], numbers(4, 5))
+    rmSync(log, { recursive: true })
+    file.write('line 6\n')
+    t.equal(await file.close(), 0)
+    t.same(linesOf(path), ['line 6'])
+    t.same(told, [], 'none of that is trouble')
+  },
+)
 
-t.test('a file that vanished is no trouble until it is opened anew', async (t) => {
-  const { file, told, path } = opened(t)
-  rmSync(path)
-  file.write('line 1\n')
-  await new Promise((resolve) => setTimeout(resolve, 20))
-  file.reopen()
-  file.write('line 2\n')
-  await file.close()
-  t.same(linesOf(path), ['line 2'])
-  t.same(told.troubles, [])
-})
+t.test(
+  'a file that was cut to nothing in its place (copytruncate) is written on from its start',
+  async (t) => {
+    const { file, path } = opened(t)
+    file.write('line 1\n')
+    await until(() => linesOf(path).length === 1)
+    copyFileSync(path, `${path}.1`)
+    truncateSync(path)
+    file.write('line 2\n')
+    await file.close()
+    t.same([...linesOf(`${path}.1`), ...linesOf(path)], numbers(1, 2))
+  },
+)
 
-t.test('after close, lines are dropped and counted; closing or reopening again does nothing', async (t) => {
-  const { file, told, path } = opened(t)
-  await file.close()
-  file.write('line 1\n')
+t.test(
+  'where no new file can be made, that is told once, and lines go on to the old one, as long as it has a name',
+  async (t) => {
+    const { file, told, path } = opened(t, `${t.testdir({ log: {} })}/log/lines`)
+    const log = dirname(path)
+    renameSync(log, `${log}.moved`)
+    writeFileSync(log, 'in the way')
+    file.reopen()
+    await until(() => told.length === 1)
+    file.write('line 1\n')
+    await until(() => linesOf(`${log}.moved/lines`).length === 1)
+    rmSync(`${log}.moved`, { recursive: true })
+    file.write('line 2\n')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    rmSync(log)
+    await until(() => told.length === 2)
+    t.equal(await file.close(), 0)
+    t.same(linesOf(path), ['line 2'], 'what would have been written to a file without a name has waited')
+    t.same(told, ['ENOTDIR', 'well'])
+  },
+)
+
+t.test('a signal makes the new file before there is a line for it', async (t) => {
+  const { file, path } = opened(t)
+  renameSync(path, `${path}.1`)
+  file.reopen()
+  await until(() => existsSync(path))
   file.reopen()
   await file.close()
   t.same(linesOf(path), [])
-  t.same(told, { dropped: 1, troubles: [] })
 })
 
-/** A program that does something with a LineFile, in a process of its own, which `limit` can restrict. */
-function run(body: string, destination: string, limit = 'true') {
+t.test('a file that breaks off within a line, as after a crash, gets a line feed first', async (t) => {
+  const { file, path } = opened(t, `${t.testdir({ lines: 'line 1\nli' })}/lines`)
+  file.write('line 2\n')
+  await until(() => linesOf(path).length === 3)
+  writeFileSync(`${path}.new`, 'li')
+  renameSync(`${path}.new`, path)
+  file.write('line 3\n')
+  file.write('line 4\n')
+  await file.close()
+  t.same(linesOf(path), ['li', 'line 3', 'line 4'])
+})
+
+t.test('after close, lines are refused; closing or reopening again does nothing', async (t) => {
+  const { file, told, path } = opened(t)
+  t.equal(await file.close(), 0)
+  t.notOk(file.write('line 1\n'))
+  file.reopen()
+  t.equal(await file.close(), 0)
+  t.same(linesOf(path), [])
+  t.same(told, [])
+})
+
+/** A program that does something with a LineFile, in a process of its own. */
+function program(body: string, destination: string): string {
   const url = new URL('../../src/report/line-file.js', import.meta.url)
-  const program = `
+  return `
     import { LineFile } from ${JSON.stringify(fileURLToPath(url))}
-    const troubles = []
-    let dropped = 0
+    const told = []
     const file = new LineFile({ destination: ${JSON.stringify(destination)},
-      onDrop: (lines) => { dropped += lines }, onTrouble: (error) => troubles.push(error.code) })
+      onTrouble: (error) => told.push(error.code), onRecovery: () => told.push('well') })
+    const until = async (so) => { while (!so()) await new Promise((resolve) => setTimeout(resolve, 5)) }
     ${body}`
-  // NODE_OPTIONS would load parts of the test runner, which write files of their own.
-  const shell = `unset NODE_OPTIONS; ${limit}; exec "$0" "$@"`
-  const argv = ['-c', shell, process.execPath, '--input-type=module', '-e', program]
-  return spawnSync('bash', argv, { encoding: 'utf8', timeout: 20_000 })
+}
+
+/** Runs one through a shell, in which `$RUN` is the command. NODE_OPTIONS would load parts of the test runner. */
+function run(body: string, destination: string, shell = '$RUN') {
+  const folder = mkdtempSync(join(tmpdir(), 'checkvalve-lines-'))
+  writeFileSync(join(folder, 'run.mjs'), program(body, destination))
+  try {
+    return spawnSync(
+      'bash',
+      ['-c', `unset NODE_OPTIONS; RUN="${process.execPath} ${folder}/run.mjs"; ${shell}`],
+      {
+        encoding: 'utf8',
+        timeout: 20_000,
+      },
+    )
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 }
 
 t.test('stdout is a file of lines as well: it is neither opened anew nor closed', async (t) => {
@@ -222,7 +298,58 @@ t.test('stdout is a file of lines as well: it is neither opened anew nor closed'
     file.write('line 2\\n')
     await file.close()
     console.log('line 3')`
-  t.equal(run(body, 'stdout').stdout, 'line 1\nline 2\nline 3\n')
+  for (const shell of [
+    '$RUN',
+    '$RUN | cat',
+    `f=$(mktemp); echo line 0 > $f; $RUN >> $f; tail -n +2 $f; rm $f`,
+  ])
+    t.equal(run(body, 'stdout', shell).stdout, 'line 1\nline 2\nline 3\n')
+})
+
+const SLOW = `
+  const line = 'x'.repeat(1023) + '\\n'
+  let taken = 0
+  while (file.write(line)) taken++
+  const began = Date.now()
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  const lost = await file.close()
+  console.error(JSON.stringify({ taken, lost, told, hangs: file.hangs }))`
+
+t.test('a reader of stdout who takes nothing keeps neither the program nor its end waiting', async (t) => {
+  // Somebody has the pipe open for reading, and never reads.
+  const pipe = `${t.testdir()}/pipe`
+  const { status, stderr } = run(SLOW, 'stdout', `mkfifo ${pipe}; exec 3<>${pipe}; $RUN >${pipe}`)
+  t.equal(status, 0)
+  const { taken, lost, told, hangs } = JSON.parse(stderr)
+  t.ok(lost > 0 && lost < taken, 'what the pipe takes is written, the rest is counted')
+  t.same({ told, hangs }, { told: [], hangs: false })
+})
+
+t.test('a reader of stdout who is slow gets all lines whole', async (t) => {
+  const read = `$RUN | (sleep 0.5; cat) | awk 'length != 1023 { torn++ } END { print NR, torn + 0 }'`
+  const { stdout, stderr } = run(SLOW, 'stdout', read)
+  const { taken, lost } = JSON.parse(stderr)
+  t.equal(lost, 0)
+  t.equal(stdout, `${taken} 0\n`)
+})
+
+t.test('a reader of stdout who is gone is trouble that is told of, and no end', async (t) => {
+  const body = `
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    file.write('line 1\\n')
+    await until(() => told.length > 0)
+    console.error(JSON.stringify({ told, lost: await file.close() }))`
+  const { status, stderr } = run(body, 'stdout', 'set -o pipefail; $RUN | true')
+  t.equal(status, 0)
+  t.equal(stderr, '{"told":["EPIPE"],"lost":1}\n')
+})
+
+t.test('a named pipe that nobody reads keeps the program from nothing', async (t) => {
+  const path = `${t.testdir()}/pipe`
+  execFileSync('mkfifo', [path])
+  const { status, stderr } = run(SLOW, path)
+  t.equal(status, 0)
+  t.match(JSON.parse(stderr), { told: [], hangs: false })
 })
 
 t.test('a full disk never keeps the process from ending, closed or not', async (t) => {
@@ -232,24 +359,39 @@ t.test('a full disk never keeps the process from ending, closed or not', async (
   }
 })
 
-t.test('a line is never torn in two by a disk that fills up', async (t) => {
-  // A limit of one block of 1,024 bytes on the size of files stands in for the disk: it cuts a write short.
-  const path = `${t.testdir()}/lines`
+/** A limit of one block of 1,024 bytes on the size of files stands in for a disk that fills up: it cuts a write short. */
+function fillUp(path: string, then: string) {
   const body = `
     import { renameSync } from 'node:fs'
     process.on('SIGXFSZ', () => {})
     for (let i = 0; i < 30; i++) file.write('line ' + String(i).padEnd(44, '.') + '\\n')
-    while (troubles.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
-    renameSync(${JSON.stringify(path)}, ${JSON.stringify(`${path}.1`)})
-    file.reopen()
-    await file.close()
-    console.log(JSON.stringify({ troubles, dropped }))`
-  const { stdout, stderr } = run(body, path, 'ulimit -f 1')
-  t.equal(stderr, '')
-  t.equal(stdout, '{"troubles":["EFBIG"],"dropped":0}\n')
+    await until(() => told.length > 0)
+    ${then}
+    console.log(JSON.stringify({ told, lost: await file.close() }))`
+  const { stdout, stderr } = run(body, path, 'ulimit -f 1; $RUN')
+  return { stderr, ...(JSON.parse(stdout) as { told: string[]; lost: number }) }
+}
+const THIRTY = Array.from({ length: 30 }, (_, i) => `line ${String(i).padEnd(44, '.')}\n`).join('')
+
+t.test('a line is never torn in two by a disk that fills up', async (t) => {
+  const path = `${t.testdir()}/lines`
+  const moved = fillUp(
+    path,
+    `renameSync(${JSON.stringify(path)}, ${JSON.stringify(`${path}.1`)}); file.reopen()`,
+  )
+  t.same(moved, { stderr: '', told: ['EFBIG', 'well'], lost: 0 })
   const [old, fresh] = [readFileSync(`${path}.1`, 'utf8'), readFileSync(path, 'utf8')]
   t.equal(old.length, 1024)
   const whole = old.slice(0, old.lastIndexOf('\n') + 1)
-  const expected = Array.from({ length: 30 }, (_, i) => `line ${String(i).padEnd(44, '.')}\n`)
-  t.same(whole + fresh, expected.join(''))
+  t.same(whole + fresh, THIRTY)
 })
+
+t.test(
+  'lines that a full disk did not take at the end are counted, the one that was begun among them',
+  async (t) => {
+    const path = `${t.testdir()}/lines`
+    const { told, lost } = fillUp(path, '')
+    t.same(told, ['EFBIG'])
+    t.equal(linesOf(path).length + lost, 30)
+  },
+)

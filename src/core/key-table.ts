@@ -1,0 +1,74 @@
+import { halfSipHash } from './siphash.js'
+
+/**
+ * Finds keys of a few words among at most `capacity` of them. They are numbered from 0 in the order in which they were added.
+ * Nothing is allocated to look one up.
+ */
+export class KeyTable {
+  /** The key that `find` and `add` are about: its owner fills it in. */
+  readonly key: Uint32Array
+  readonly #seed: Uint32Array
+  readonly #keys: Uint32Array
+  readonly #hashes: Int32Array
+  /** Number of a key plus one, by hash; 0 is empty. At most a quarter full. */
+  readonly #slots: Int32Array
+  #size = 0
+  /** The hash of the key that `find` has looked for, and where it has ended: at its slot, or the empty one where it belongs. */
+  #hash = 0
+  #slot = 0
+
+  /** @param words of a key @param seed two random words: strangers choose what is hashed */
+  constructor(capacity: number, words: number, seed: Uint32Array) {
+    this.key = new Uint32Array(words)
+    this.#seed = seed
+    this.#keys = new Uint32Array(capacity * words)
+    this.#hashes = new Int32Array(capacity)
+    this.#slots = new Int32Array(2 ** Math.ceil(Math.log2(capacity * 4)))
+  }
+
+  /** @returns the number of the key, or -1 */
+  find(): number {
+    const mask = this.#slots.length - 1
+    this.#hash = halfSipHash(this.#seed, this.key, this.key.length, 0)
+    let slot = this.#hash & mask
+    while (this.#slots[slot] !== 0 && !this.#matches(this.#slots[slot]! - 1)) slot = (slot + 1) & mask
+    this.#slot = slot
+    return this.#slots[slot]! - 1
+  }
+
+  /** Adds the key, which `find` has not found just now. */
+  add(): void {
+    this.#keys.set(this.key, this.#size * this.key.length)
+    this.#hashes[this.#size] = this.#hash
+    this.#slots[this.#slot] = ++this.#size
+  }
+
+  /** Takes away the keys with other numbers; those that are left move up. */
+  keep(isKept: (index: number) => boolean): void {
+    const words = this.key.length
+    let size = 0
+    for (let i = 0; i < this.#size; i++) {
+      if (!isKept(i)) continue
+      this.#keys.copyWithin(size * words, i * words, (i + 1) * words)
+      this.#hashes[size++] = this.#hashes[i]!
+    }
+    this.#size = size
+    this.#rebuild()
+  }
+
+  #rebuild(): void {
+    const mask = this.#slots.length - 1
+    this.#slots.fill(0)
+    for (let i = 0; i < this.#size; i++) {
+      let slot = this.#hashes[i]! & mask
+      while (this.#slots[slot] !== 0) slot = (slot + 1) & mask
+      this.#slots[slot] = i + 1
+    }
+  }
+
+  #matches(index: number): boolean {
+    const at = index * this.key.length
+    for (let i = 0; i < this.key.length; i++) if (this.#keys[at + i] !== this.key[i]) return false
+    return true
+  }
+}
