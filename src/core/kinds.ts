@@ -55,6 +55,8 @@ interface Known {
 }
 
 const KEY_WORDS = 8
+/** Those of IPv4: of an address it has only the first word. */
+const KEY_WORDS_4 = 5
 
 /**
  * The kinds of blocks that the log knows at a time, so that a flood becomes a few lines and sums. Whoever floods bounds
@@ -99,8 +101,7 @@ export class BlockKinds {
   /** For the packet path: what costs something is done for the first of a kind only. Where that throws, nothing was counted. */
   note(packet: Packet, uid: number, decision: Decision, attributed: Attributed): void {
     const { place } = attributed
-    this.#setKey(packet, uid, place, decision.reasonIndex)
-    const index = this.#table.find()
+    const index = this.#find(packet, uid, place, decision.reasonIndex)
     if (index >= 0) {
       this.#known[index]!.sum.blocks++
       this.summed++
@@ -108,7 +109,7 @@ export class BlockKinds {
     }
     const share = this.#shares.of(uid)
     if (share.lines.firsts.any && this.#lines.firsts.any)
-      this.#add(share, {
+      this.#add(packet, share, {
         ...fieldsOf(packet),
         uid,
         place,
@@ -181,8 +182,8 @@ export class BlockKinds {
     this.suppressed++
   }
 
-  #add(share: Share, kind: Kind): void {
-    if (this.#makeRoom(share)) this.#table.find()
+  #add(packet: Packet, share: Share, kind: Kind): void {
+    if (this.#makeRoom(share)) this.#find(packet, kind.uid, kind.place, kind.reasonIndex)
     this.#table.add()
     this.#known.push({ kind, share, sum: new Sum(this.#now) })
     this.#tellings.push({ what: 'first', kind, blocks: 1 })
@@ -215,21 +216,18 @@ export class BlockKinds {
     this.#known = this.#known.filter((known) => !kinds.has(known))
   }
 
-  #setKey(
-    of: Pick<Kind, 'family' | 'protocol' | 'destination' | 'destinationPort'>,
-    uid: number,
-    place: number,
-    reason: number,
-  ): void {
+  #find(packet: Packet, uid: number, place: number, reason: number): number {
     const { key } = this.#table
-    key[0] = uid
-    key[1] = of.destination[0]!
-    key[2] = of.destination[1]!
-    key[3] = of.destination[2]!
-    key[4] = of.destination[3]!
-    key[5] = of.destinationPort
-    key[6] = of.family | (of.protocol << 8) | (reason << 16)
-    key[7] = place
+    const { destination, family } = packet
+    key[0] = family | (packet.protocol << 8) | (reason << 16)
+    key[1] = uid
+    key[2] = place
+    key[3] = packet.destinationPort
+    key[4] = destination[0]!
+    key[5] = destination[1]!
+    key[6] = destination[2]!
+    key[7] = destination[3]!
+    return this.#table.find(family === 4 ? KEY_WORDS_4 : KEY_WORDS)
   }
 }
 

@@ -63,6 +63,7 @@ export class Shares {
   readonly #byUser = new Map<number, Share>()
   readonly #others: Share
   /** A flood is of one user: who came last comes next. */
+  #lastUser: number | undefined
   #last: Share
 
   constructor(bounds: Bounds) {
@@ -72,7 +73,10 @@ export class Shares {
   }
 
   of(uid: number): Share {
-    if (this.#last.uid !== uid) this.#last = this.#byUser.get(uid) ?? this.#make(uid)
+    if (this.#lastUser !== uid) {
+      this.#last = this.#byUser.get(uid) ?? this.#make(uid)
+      this.#lastUser = uid
+    }
     return this.#last
   }
 
@@ -92,7 +96,7 @@ export class Shares {
   refill(ms: number): void {
     for (const share of this) share.lines.refill(ms)
     for (const [uid, share] of this.#byUser) if (share.idle) this.#byUser.delete(uid)
-    this.#last = this.#others
+    this.#lastUser = undefined
   }
 
   #make(uid: number): Share {

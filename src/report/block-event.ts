@@ -56,7 +56,7 @@ export function blockEvent(telling: Telling, around: Surroundings): BlockEvent {
 export function lostEvent({ lines, blocks }: Lost, around: Surroundings): BlockEvent {
   return {
     ...common(around, 'suppressed', blocks),
-    message: `${counted(lines, 'line')} of this log, about ${counted(blocks, 'block')}, lost: it could not be written (see journalctl -u checkvalve)`,
+    message: `${counted(blocks, 'block')}, of which ${counted(lines, 'line')} of this log were lost: it could not be written, journalctl -u checkvalve says why`,
   }
 }
 
@@ -65,7 +65,7 @@ function suppressedEvent(
   around: Surroundings,
 ): BlockEvent {
   const user = uid === undefined ? undefined : userName(uid, around)
-  const who = uid === undefined ? 'further users' : sender(uid, { user })
+  const who = uid === undefined ? 'further users' : uid < 0 ? 'packets without a user' : sender(uid, { user })
   return {
     ...common(around, 'suppressed', blocks),
     'user.id': uid === undefined || uid < 0 ? undefined : String(uid),

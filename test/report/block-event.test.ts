@@ -181,7 +181,7 @@ t.test('what was suppressed names the user, and where to look', async (t) => {
     message: /^blocked www-data 9488 more times in 60 s, too many kinds to list: .*checkvalve_packets_total/,
   })
   for (const [uid, who] of [
-    [-1, 'a packet without a user'],
+    [-1, 'packets without a user'],
     [undefined, 'further users'],
   ] as const) {
     const line = said(uid)
@@ -196,7 +196,7 @@ t.test('lost lines are told with the blocks in them, and where to look', async (
     'event.action': 'would-block',
     'event.reason': 'suppressed',
     'checkvalve.repeat': 70,
-    message: /^1 line of this log, about 70 blocks, lost: .*journalctl -u checkvalve/,
+    message: /^70 blocks, of which 1 line of this log were lost: .*journalctl -u checkvalve/,
   })
 })
 
