@@ -21,15 +21,18 @@ export interface Lost {
   readonly blocks: number
 }
 
-const ECS_VERSION = '8.11.0'
 /**
  * Strangers name programs and units: so much of a line at most is one text. Names that were asked for are host names, of 253
  * letters at most. So no line is longer than a pipe takes whole (PIPE_BUF, 4096 bytes).
  */
 const TEXT_BYTES = 230
 
+/** What pino adds to each line: see ecs.ts. */
+type Added = '@timestamp' | 'log.level' | 'ecs.version' | 'event.module'
+export type Fields = Omit<BlockEvent, Added>
+
 /** The line for what is to be told. Texts that are too long are cut. */
-export function blockEvent(telling: Telling, around: Surroundings): BlockEvent {
+export function blockEvent(telling: Telling, around: Surroundings): Fields {
   if (telling.what === 'suppressed') return suppressedEvent(telling, around)
   const { kind, blocks } = telling
   const { question, domain } = kind.names
@@ -53,7 +56,7 @@ export function blockEvent(telling: Telling, around: Surroundings): BlockEvent {
 }
 
 /** The line for blocks of lines that were lost: so the sum over all lines stays what it is. */
-export function lostEvent({ lines, blocks }: Lost, around: Surroundings): BlockEvent {
+export function lostEvent({ lines, blocks }: Lost, around: Surroundings): Fields {
   return {
     ...common(around, 'suppressed', blocks),
     message: `${counted(blocks, 'block')}, of which ${counted(lines, 'line')} of this log were lost: it could not be written, journalctl -u checkvalve says why`,
@@ -63,7 +66,7 @@ export function lostEvent({ lines, blocks }: Lost, around: Surroundings): BlockE
 function suppressedEvent(
   { uid, blocks, ms }: Extract<Telling, { what: 'suppressed' }>,
   around: Surroundings,
-): BlockEvent {
+): Fields {
   const user = uid === undefined ? undefined : userName(uid, around)
   const who = uid === undefined ? 'further users' : uid < 0 ? 'packets without a user' : sender(uid, { user })
   return {
@@ -76,10 +79,6 @@ function suppressedEvent(
 
 function common({ mode }: Surroundings, reason: BlockEvent['event.reason'], blocks: number) {
   return {
-    '@timestamp': new Date().toISOString(),
-    'log.level': 'warn',
-    'ecs.version': ECS_VERSION,
-    'event.module': 'checkvalve',
     'event.kind': 'event',
     'event.category': ['network'],
     'event.type': [mode === 'observe' ? 'allowed' : 'denied'],

@@ -1,3 +1,4 @@
+import { pino } from 'pino'
 import { questionsOf } from '../core/asking.js'
 import { BlockKinds } from '../core/kinds.js'
 import type { Packet } from '../core/packet.js'
@@ -5,9 +6,11 @@ import { type Decision, NAME_NOT_ALLOWED } from '../core/policy.js'
 import { BOUNDS } from '../core/shares.js'
 import type { Family, Words } from '../core/types.js'
 import type { Attributed } from '../core/who.js'
-import { blockEvent, lostEvent, type Mode, type Surroundings } from './block-event.js'
-import type { BlockEvent } from './event.js'
+import { blockEvent, type Fields, lostEvent, type Mode, type Surroundings } from './block-event.js'
+import { ECS } from './ecs.js'
 import { LineFile } from './line-file.js'
+
+const ECS_VERSION = '8.11.0'
 
 export interface BlockLogOptions {
   /** A path, or `stdout`. */
@@ -39,6 +42,8 @@ export class BlockLog {
   readonly #options: BlockLogOptions
   readonly #kinds: BlockKinds
   readonly #file: LineFile
+  readonly #logger: pino.Logger
+  #isTaken = true
   #mode: Mode = 'enforce'
   #dropped = 0
   /** What was lost, and is not told of yet. */
@@ -53,6 +58,10 @@ export class BlockLog {
       domain: options.domainOf(packet.family, packet.destination),
     }))
     this.#file = openLog(options, () => options.onRecovery(this.#lost.lines))
+    const write = (line: string) => {
+      this.#isTaken = this.#file.write(line)
+    }
+    this.#logger = pino({ ...ECS, base: { 'ecs.version': ECS_VERSION, ...ECS.base } }, { write })
   }
 
   get stats(): BlockLogStats {
@@ -109,20 +118,24 @@ export class BlockLog {
     this.#mode = mode
   }
 
-  #write(event: BlockEvent): void {
-    if (this.#file.write(lineOf(event))) return
+  #write(event: Fields): void {
+    if (this.#takes(event)) return
     this.#dropped++
     this.#lost.lines++
     this.#lost.blocks += event['checkvalve.repeat']
   }
 
   #tellLost(): void {
-    if (this.#lost.lines > 0 && this.#file.write(lineOf(lostEvent(this.#lost, this.#surroundings))))
+    if (this.#lost.lines > 0 && this.#takes(lostEvent(this.#lost, this.#surroundings)))
       this.#lost = { lines: 0, blocks: 0 }
   }
-}
 
-const lineOf = (event: BlockEvent) => `${JSON.stringify(event)}\n`
+  /** Whether there was room for the line. */
+  #takes(event: Fields): boolean {
+    this.#logger.warn(event)
+    return this.#isTaken
+  }
+}
 
 function openLog({ destination, onTrouble }: BlockLogOptions, onRecovery: () => void): LineFile {
   try {

@@ -33,12 +33,7 @@ const lineOf = (given: Partial<Kind> = {}, around: typeof ENFORCE | typeof OBSER
   JSON.parse(JSON.stringify(blockEvent({ what: 'first', kind: kindOf(given), blocks: 1 }, around)))
 
 t.test('a line has these fields, under these names, and a message for people', async (t) => {
-  const { '@timestamp': time, ...rest } = lineOf()
-  t.match(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
-  t.same(rest, {
-    'log.level': 'warn',
-    'ecs.version': '8.11.0',
-    'event.module': 'checkvalve',
+  t.same(lineOf(), {
     'event.kind': 'event',
     'event.category': ['network'],
     'event.type': ['denied'],

@@ -72,6 +72,22 @@ t.test('the first block of a kind is told at once, its repeats as a sum when the
   t.equal(told(path).length, 3, 'a quiet window says nothing')
 })
 
+t.test('each line says when it was made, by whom, and after which version of the schema', async (t) => {
+  const { log, note, path } = opened(t)
+  note()
+  await log.close()
+  const { '@timestamp': time, ...line } = linesOf(path)[0]!
+  t.match(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+  t.match(line, {
+    'log.level': 'warn',
+    'ecs.version': '8.11.0',
+    'event.module': 'checkvalve',
+    'event.action': 'block',
+    'user.name': 'www-data',
+    'checkvalve.attribution': 'unknown',
+  })
+})
+
 t.test(
   'the sender is described before the verdict, the destination by its name, and both once',
   async (t) => {
