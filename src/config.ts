@@ -16,7 +16,12 @@ export type { AllowEntry, Callback, Config, Endpoint, Listen, Service } from './
 /** A whole configuration, or everything that is wrong with it. */
 export type Loaded =
   | { readonly ok: true; readonly config: Config }
-  | { readonly ok: false; readonly problems: readonly Problem[] }
+  | {
+      readonly ok: false
+      readonly problems: readonly Problem[]
+      /** Where a service listens that took this configuration when it was still right, if that much can be told. */
+      readonly controlSocket: string | undefined
+    }
 
 export interface LoadOptions {
   /** The main file. Files of conf.d beside it are read after it. */
@@ -38,8 +43,13 @@ export function load(options: LoadOptions): Loaded {
   const leaves = merge(files, overrides)
   const judged = judge(table, leaves)
   const problems = [read, ...files, ...overrides, judged].flatMap((part) => part.problems)
-  if (problems.length > 0) return { ok: false, problems: inOrder(problems, options.path) }
   const values = judged.values as unknown as Values
+  if (problems.length > 0)
+    return {
+      ok: false,
+      problems: inOrder(problems, options.path),
+      controlSocket: values.control.socket,
+    }
   const notes = [...read.notes, ...notesOn(values)]
   return { ok: true, config: freeze({ ...values, notes }) }
 }

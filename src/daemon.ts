@@ -1,11 +1,10 @@
 /** The service: it builds all parts, and starts, reloads and stops them. */
 import { hasNetAdmin, Queue, sdNotify } from 'node-netfilter-queue'
-import { formatPrefix } from './addressing.js'
 import { entriesBySource } from './allowlist.js'
 import { Canary } from './canary.js'
 import type { Config } from './config.js'
 import { ControlServer } from './control/server.js'
-import { CANARY, resolversOf } from './core/policy.js'
+import { CANARY } from './core/policy.js'
 import { namesQueues, type QueueForm } from './core/ruleset.js'
 import { SeenNames } from './core/seen-names.js'
 import type { Family, Words } from './core/types.js'
@@ -25,8 +24,7 @@ import { createMetrics, type Metrics } from './report/metrics.js'
 import type { ServiceLog } from './report/service-log.js'
 import { VerdictCounts } from './report/verdicts.js'
 import { ResolverWatch } from './resolver-watch.js'
-import { listMirrors } from './status/mirrors.js'
-import type { Status } from './status/status.js'
+import { StatusReport } from './status/status-report.js'
 import { createUsers } from './users.js'
 import { Valve } from './valve.js'
 import { VERSION } from './version.js'
@@ -66,6 +64,7 @@ export class Daemon {
   readonly #canary = new Canary(() => this.#canaryBlocks())
   readonly #heartbeat = new Heartbeat()
   readonly #metrics: Metrics
+  readonly #report: StatusReport
   readonly #valve: Valve
   readonly #seenNames = new SeenNames(SEEN_NAMES)
   readonly #answers = { learned: 0, held: 0, missed: 0 }
@@ -114,6 +113,7 @@ export class Daemon {
       log,
       isBusy: () => performance.now() - this.#lastFull < BUSY_MS,
     })
+    this.#report = this.#createReport(config)
     this.#valve = new Valve(this.#inForce, {
       form,
       inbound: this.#inbound.inbound,
@@ -142,29 +142,12 @@ export class Daemon {
   /** As PolicyInForce does. */
   async reload(wanted: Config): Promise<void> {
     await this.#inForce.reload(wanted)
-    if (!this.#stopping) this.#noteReload(true)
+    if (!this.#stopping) this.#noteReload([])
   }
 
-  /** A reload was refused: the metrics say so. */
-  noteBadReload(): void {
-    this.#noteReload(false)
-  }
-
-  /** For the operator. */
-  status(): Status {
-    const { config, host, learned, rules } = this.#inForce
-    return {
-      version: VERSION,
-      mode: config.mode,
-      proven: this.#canary.proven,
-      resolvers: resolversOf(rules.policy).map(formatPrefix),
-      mirrors: listMirrors(config, host.mirrors, {
-        targets: (service) => learned.targets(service),
-        addresses: (name) => learned.current(name),
-        names: () => learned.known,
-      }),
-      notes: [...config.notes, ...host.notes],
-    }
+  /** A reload was refused: metrics and status say so. @param problems a line each */
+  noteBadReload(problems: readonly string[]): void {
+    this.#noteReload(problems)
   }
 
   /** Whether the disk of the block log does not answer: then the process can only be killed. */
@@ -236,7 +219,7 @@ export class Daemon {
     await this.#firewall.setFacts(this.#inbound.facts())
     this.#beat()
     this.#startTimers()
-    this.#noteReload(true)
+    this.#noteReload([])
     this.#announce()
   }
 
@@ -274,6 +257,7 @@ export class Daemon {
     this.#periodic.every(TICK_MS, () => this.#verifyRuleset())
     this.#periodic.every(TICK_MS, () => this.#prove())
     this.#periodic.every(TICK_MS, () => this.#blockLog.tick(performance.now()))
+    this.#periodic.every(TICK_MS, () => this.#report.tick())
     const watchdog = Number(process.env.WATCHDOG_USEC ?? 0) / 1000
     if (watchdog > 0) this.#periodic.every(watchdog / 2, () => this.#notify('WATCHDOG=1'))
   }
@@ -335,10 +319,28 @@ export class Daemon {
       destination,
       userName: this.#users.nameOf,
       domainOf: (family: Family, words: Words) => this.#seenNames.nameOf(family, words, Date.now()),
-      onTrouble: (error: NodeJS.ErrnoException) => this.#log.error(troubleText(destination, error)),
+      onTrouble: (error: NodeJS.ErrnoException) => {
+        this.#report.noteLogTrouble(error)
+        this.#log.error(troubleText(destination, error))
+      },
       onRecovery: (lost: number) => this.#log.warn(recoveryText(destination, lost)),
     }
     return new BlockLog(options, performance.now())
+  }
+
+  #createReport({ queue }: Config): StatusReport {
+    return new StatusReport({
+      inForce: this.#inForce,
+      form: this.#firewall.form,
+      canary: this.#canary,
+      counts: this.#counts,
+      userName: this.#users.nameOf,
+      log: () => this.#blockLog.stats,
+      kernelCounters: () => counters().catch(() => undefined),
+      queue: () => readQueueStatus(queue.first),
+      inbound: () => this.#inbound.statistics(),
+      conntrack: readConntrackRoom,
+    })
   }
 
   #createMetrics({ queue }: Config): Metrics {
@@ -380,7 +382,7 @@ export class Daemon {
   #serveControl(): Promise<ControlServer> {
     return ControlServer.listen({
       path: this.#inForce.config.control.socket,
-      routes: [{ method: 'GET', path: '/v1/status', handle: () => this.status() }],
+      routes: [{ method: 'GET', path: '/v1/status', handle: () => this.#report.status() }],
       onFault: (error) =>
         this.#log.error({ stack: error.stack }, `a control request failed: ${error.message}`),
     })
@@ -403,9 +405,11 @@ export class Daemon {
     this.#notify(`READY=1\nSTATUS=mode ${mode}`)
   }
 
-  #noteReload(good: boolean): void {
+  #noteReload(problems: readonly string[]): void {
+    const good = problems.length === 0
     this.#metrics.reloadSuccessful.set(good ? 1 : 0)
     if (good) this.#metrics.reloadTime.setToCurrentTime()
+    this.#report.noteReload(problems)
   }
 
   #notify(state: string): void {

@@ -172,7 +172,7 @@ export class LearnedAddresses {
 
   /** Names for which there are addresses. */
   get known(): string[] {
-    return [...this.#book.names]
+    return this.#book.names
   }
 
   /** Whether a name may be asked for though no rule has it: it leads to one that a rule has. */
@@ -355,7 +355,7 @@ export class LearnedAddresses {
   }
 
   #namesToKeep(): Map<string, Entry[]> {
-    return new Map([...this.#book.names].map((name) => [name, this.#book.current(name)]))
+    return new Map(this.#book.names.map((name) => [name, this.#book.current(name)]))
   }
 
   #onFailure(name: string, error: Error): void {

@@ -1,6 +1,6 @@
 /** What a command is: a file of this folder each, all of them listed in list.ts. */
 import type { ParseArgsConfig } from 'node:util'
-import { type Config, formatProblem, type Loaded, load } from '../config.js'
+import { type Config, formatProblem, type Loaded, load, type Problem } from '../config.js'
 
 type Options = NonNullable<ParseArgsConfig['options']>
 
@@ -52,9 +52,23 @@ export function readConfig({ path, set }: Pick<Given, 'path' | 'set'>): Loaded {
 /** The same, or says all that is wrong with it. */
 export function configOrComplaint(given: Pick<Given, 'path' | 'set'>): Config | undefined {
   const loaded = readConfig(given)
-  if (loaded.ok) return loaded.config
-  for (const problem of loaded.problems) process.stderr.write(`${formatProblem(problem)}\n`)
-  return undefined
+  return loaded.ok ? loaded.config : complain(loaded.problems)
+}
+
+/**
+ * Where the running service listens, or undefined and a complaint. That the configuration was spoiled since the service has read it,
+ * or may be read by the service only, is no obstacle.
+ */
+export function socketOrComplaint(given: Pick<Given, 'path' | 'set'>): string | undefined {
+  const loaded = readConfig(given)
+  if (loaded.ok) return loaded.config.control.socket
+  if (loaded.controlSocket === undefined) return complain(loaded.problems)
+  complain(loaded.problems.slice(0, 1))
+  return loaded.controlSocket
+}
+
+function complain(problems: readonly Problem[]): undefined {
+  for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`)
 }
 
 /** An option that takes one value, where it was given. */

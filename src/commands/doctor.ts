@@ -38,7 +38,7 @@ export const doctor: Command = {
 async function examine(config: Config, now: number): Promise<Examination> {
   const host = readHost(config)
   const running = await ask<Status>(config.control.socket, 'GET', '/v1/status').catch((error: Error) => error)
-  const mirrors = running instanceof Error ? fromState(config, host) : running.mirrors
+  const mirrors = running instanceof Error ? await fromState(config, host) : running.mirrors
   const findings: Finding[] = [
     running instanceof Error ? { what: 'status', advice: running.message } : { what: 'the service runs' },
     hasNetAdmin()
@@ -92,11 +92,15 @@ const unknown = (mirrors: readonly MirrorStatus[]): Finding[] => {
 }
 
 /** Where the service does not run: what it knew last. */
-function fromState(config: Config, host: ReturnType<typeof readHost>): MirrorStatus[] {
+async function fromState(
+  config: Config,
+  host: ReturnType<typeof readHost>,
+): Promise<readonly MirrorStatus[]> {
   const { names, services } = readState(config.state.directory)
-  return listMirrors(config, host.mirrors, {
+  const { mirrors } = await listMirrors(config, host.mirrors, {
     targets: (service) => services.get(service) ?? [],
     addresses: (name) => names.get(name) ?? [],
-    names: () => names.keys(),
+    names: () => [...names.keys()],
   })
+  return mirrors
 }

@@ -1,25 +1,41 @@
 /** The mirrors as an operator reads them, in 80 columns where their names allow it. */
+import { visible } from '../log/visible.js'
 import { type AddressStatus, isAddress, type MirrorStatus } from '../status/mirrors.js'
+import { WIDTH, wrap } from './terminal.js'
 
 const INDENT = '    '
 const ADDRESS_WIDTH = 40
+/** Of a list that is cut short. */
+const MIRRORS_SHOWN = 5
+const ADDRESSES_SHOWN = 3
 
-/** @param now milliseconds since the epoch */
-export function mirrorsText(mirrors: readonly MirrorStatus[], now: number): string {
-  if (mirrors.length === 0)
-    return 'no mirrors: no package manager names any, and mirrors.hosts is empty. Updates are blocked.\n'
-  return mirrors.map((mirror) => [heading(mirror), ...details(mirror, now), ''].join('\n')).join('')
+/** @param now milliseconds since the epoch @param cut how many more there are; the list is shown short then */
+export function mirrorsText(mirrors: readonly MirrorStatus[], now: number, cut?: number): string {
+  if (mirrors.length === 0) return `${wrap(NONE, WIDTH).join('\n')}\n`
+  const shown = cut === undefined ? mirrors : mirrors.slice(0, MIRRORS_SHOWN)
+  const most = cut === undefined ? Number.POSITIVE_INFINITY : ADDRESSES_SHOWN
+  const texts = shown.map((mirror) => [...heading(mirror), ...details(mirror, now, most), ''].join('\n'))
+  const left = mirrors.length - shown.length + (cut ?? 0)
+  return left === 0 ? texts.join('') : `${texts.join('')}and ${left} more mirrors: --all shows them\n`
 }
 
-function heading({ host, ports, manager, service, found }: MirrorStatus): string {
-  const by = [manager, service && `by ${service}`, found].filter((each) => each !== undefined)
-  return `${host.includes(':') ? `[${host}]` : host}:${ports.join(',')}  ${by.join(', ')}`
+const NONE = 'no mirrors: no package manager names any, and mirrors.hosts is empty. Updates are blocked.'
+
+function heading({ host, ports, manager, service, found }: MirrorStatus): string[] {
+  const by = [manager, service && `by ${service}`, found].filter((each) => each !== undefined).join(', ')
+  const place = `${host.includes(':') ? `[${host}]` : host}:${ports.join(',')}`
+  if (place.length + 2 + by.length <= WIDTH) return [visible(`${place}  ${by}`)]
+  return [...wrap(place, WIDTH), ...wrap(by, WIDTH - INDENT.length).map((line) => INDENT + line)]
 }
 
-function details({ host, addresses }: MirrorStatus, now: number): string[] {
+function details({ host, addresses, more = 0 }: MirrorStatus, now: number, most: number): string[] {
   if (isAddress(host)) return []
   if (addresses.length === 0) return [`${INDENT}no address is known: nobody has looked it up, or it failed`]
-  return addresses.map((each) => INDENT + addressText(each, now))
+  const left = Math.max(addresses.length - most, 0) + more
+  return [
+    ...addresses.slice(0, most).map((each) => INDENT + addressText(each, now)),
+    ...(left > 0 ? [`${INDENT}and ${left} more`] : []),
+  ]
 }
 
 const addressText = ({ name, address, until }: AddressStatus, now: number) =>

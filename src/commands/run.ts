@@ -37,11 +37,16 @@ SIGUSR2 opens the block log anew, SIGTERM and SIGINT stop.`,
 /** A bad configuration is refused whole: the old one stays. */
 async function reload(daemon: Daemon, given: Given, log: ServiceLog): Promise<void> {
   const loaded = readConfig(given)
-  try {
-    if (loaded.ok) return await daemon.reload(loaded.config)
-    for (const problem of loaded.problems) log.error(`reload refused: ${formatProblem(problem)}`)
-  } catch (error) {
-    log.error(`reload failed, the old rules stay: ${(error as Error).message}`)
+  if (!loaded.ok) {
+    const problems = loaded.problems.map(formatProblem)
+    for (const problem of problems) log.error(`reload refused: ${problem}`)
+    return daemon.noteBadReload(problems)
   }
-  daemon.noteBadReload()
+  try {
+    await daemon.reload(loaded.config)
+  } catch (error) {
+    const problem = `the old rules stay: ${(error as Error).message}`
+    log.error(`reload failed, ${problem}`)
+    daemon.noteBadReload([problem])
+  }
 }

@@ -1,40 +1,55 @@
 import { ask } from '../control/client.js'
 import type { Status } from '../status/status.js'
-import { type Command, configOrComplaint, type Given, has, say } from './command.js'
-import { mirrorsText } from './mirrors-text.js'
+import { paintFor } from './colours.js'
+import { type Command, type Given, has, say, socketOrComplaint } from './command.js'
+import { statusText } from './status-text.js'
+import { span, WIDTH, wrap } from './terminal.js'
+import { watch } from './watch.js'
 
 export const status: Command = {
   name: 'status',
-  synopsis: '[--json]',
-  summary: 'what the running service does, and every mirror: where it was found, its addresses',
-  details: '  --json             the same for programs',
-  examples: ['checkvalve status', 'checkvalve status --json'],
-  options: { json: { type: 'boolean' } },
+  synopsis: '[--watch] [--all] [--json]',
+  summary: 'what the running service does: mode, proof, verdicts, who is blocked, mirrors',
+  details: `  --watch            show it again every two seconds, until Ctrl-C
+  --all              all mirrors and their addresses, not only the first ones
+  --json             the same for programs; with --watch a line each time`,
+  examples: ['checkvalve status', 'checkvalve status --watch', "checkvalve status --json | jq '.verdicts'"],
+  options: { json: { type: 'boolean' }, watch: { type: 'boolean' }, all: { type: 'boolean' } },
   async run(given: Given): Promise<number> {
-    const config = configOrComplaint(given)
-    if (!config) return 1
-    const answer = await ask<Status>(config.control.socket, 'GET', '/v1/status')
-    return say(has(given, 'json') ? JSON.stringify(answer, null, 2) : statusText(answer, Date.now()))
+    const socket = socketOrComplaint(given)
+    if (socket === undefined) return 1
+    return has(given, 'watch') ? watchStatus(socket, given) : say(show(await askStatus(socket), given))
   },
 }
 
-const PROOF = { true: 'yes', false: 'NO: the canary got out, see the log', undefined: 'not yet' } as const
+const askStatus = (socket: string) => ask<Status>(socket, 'GET', '/v1/status')
 
-export function statusText(
-  { version, mode, proven, resolvers, mirrors, notes }: Status,
-  now: number,
-): string {
-  const facts = [
-    ['checkvalve', version],
-    ['mode', mode === 'observe' ? 'observe: nothing is blocked, only recorded' : mode],
-    ['proven', mode === 'observe' ? 'nothing to prove' : PROOF[`${proven}`]],
-    ['resolvers', resolvers.join(', ') || 'none: names cannot be looked up'],
-  ]
-  const lines = facts.map(([what, value]) => `${what!.padEnd(10)}  ${value}`)
+function show(answer: Status, given: Given): string {
+  if (has(given, 'json')) return JSON.stringify(answer, null, has(given, 'watch') ? undefined : 2)
+  const paint = paintFor(process.stdout)
+  return statusText(answer, { now: Date.now(), paint, all: has(given, 'all') })
+}
+
+/** A service that has gone away may come back. */
+function watchStatus(socket: string, given: Given): Promise<number> {
+  let heard: number | undefined
+  return watch(async () => {
+    try {
+      const answer = await askStatus(socket)
+      heard = Date.now()
+      return show(answer, given)
+    } catch (error) {
+      const { message } = error as Error
+      return has(given, 'json') ? JSON.stringify({ error: message }) : absence(message, heard)
+    }
+  })
+}
+
+function absence(message: string, heard: number | undefined): string {
+  const paint = paintFor(process.stdout)
   return [
-    ...lines,
-    ...notes.map((note) => `note        ${note}`),
-    '',
-    mirrorsText(mirrors, now).trimEnd(),
+    ...wrap(message, WIDTH).map((line) => paint('red', line)),
+    ...(heard === undefined ? [] : [`It was heard of ${span(Date.now() - heard)} ago.`]),
+    'Trying again every two seconds. Ctrl-C ends.',
   ].join('\n')
 }

@@ -50,8 +50,9 @@ export class AddressBook {
     this.#others = new Shelf({ ...options, room: OTHERS })
   }
 
-  get names(): Iterable<string> {
-    return new Set([...this.#trusted.names, ...this.#others.names])
+  /** Each once. */
+  get names(): string[] {
+    return [...this.#trusted.names, ...this.#others.names.filter((name) => !this.#trusted.has(name))]
   }
 
   /** All that is known of a name, the oldest of each shelf first. */

@@ -41,6 +41,10 @@ export class Shelf {
     return [...this.#listed.keys(), ...this.#sharing.keys()]
   }
 
+  has(name: string): boolean {
+    return this.#find(name) !== undefined
+  }
+
   entries(name: string): Entry[] {
     return this.#find(name)?.entries() ?? []
   }

@@ -148,7 +148,7 @@ function verdictMetrics({ verdicts, userName, kernelCounters }: MetricSources, n
   )
 }
 
-function userLabel(uid: number | undefined, userName: MetricSources['userName']): string {
+export function userLabel(uid: number | undefined, userName: MetricSources['userName']): string {
   if (uid === undefined) return 'other'
   return uid < 0 ? 'unknown' : (userName(uid) ?? String(uid))
 }

@@ -46,6 +46,16 @@ export class VerdictCounts {
           }
   }
 
+  /** Totals by verdict and reason. */
+  byReason(): Map<`${VerdictCount['verdict']} ${VerdictCount['reason']}`, number> {
+    const totals: ReturnType<VerdictCounts['byReason']> = new Map()
+    for (const { verdict, reason, packets } of this.counts()) {
+      const key = `${verdict} ${reason}` as const
+      totals.set(key, (totals.get(key) ?? 0) + packets)
+    }
+    return totals
+  }
+
   /** Blocks by user id; -1 is packets without a known user; undefined is all further users. */
   *blocksByUser(): Generator<[uid: number | undefined, packets: number]> {
     yield* this.#blocks

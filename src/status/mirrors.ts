@@ -1,4 +1,5 @@
 /** Every place from which updates may come: where it was found, the addresses that it has, and until when. */
+import { setImmediate } from 'node:timers/promises'
 import { formatDestination, parseDestination } from '../addressing.js'
 import type { Config } from '../config.js'
 import { addressText } from '../core/text.js'
@@ -27,6 +28,14 @@ export interface MirrorStatus {
   readonly found: string
   /** None where it is an address itself, or none is known. */
   readonly addresses: readonly AddressStatus[]
+  /** So many more addresses are known. */
+  readonly more?: number
+}
+
+export interface MirrorList {
+  readonly mirrors: readonly MirrorStatus[]
+  /** So many more there are. */
+  readonly moreMirrors: number
 }
 
 /** A known address of a name: milliseconds since the epoch. */
@@ -39,29 +48,90 @@ interface Known {
 export interface Knowledge {
   readonly targets: (service: string) => readonly Target[]
   readonly addresses: (name: string) => readonly Known[]
-  /** All names that have addresses. */
-  readonly names: () => Iterable<string>
+  /** All names that have addresses: those of now, whatever comes later. */
+  readonly names: () => readonly string[]
 }
 
-export function listMirrors(
-  { mirrors }: Pick<Config, 'mirrors'>,
+type Place = Omit<MirrorStatus, 'addresses' | 'more'>
+
+/** No answer is larger than half a megabyte or so: nobody reads more, and it is made on the thread that judges packets. */
+const MIRRORS_AT_MOST = 1000
+const ADDRESSES_AT_MOST = 2000
+/** Things done in one go; then packets have their turn. */
+const SLICE = 250
+
+/** Counts what is done, and lets others have their turn now and then. */
+function slices(): () => Promise<void> | undefined {
+  let done = 0
+  return () => (++done % SLICE === 0 ? setImmediate() : undefined)
+}
+
+export async function listMirrors(
+  { mirrors: { hosts, ports } }: Pick<Config, 'mirrors'>,
   found: readonly FoundMirror[],
   knowledge: Knowledge,
-): MirrorStatus[] {
-  const configured = mirrors.hosts.map((destination) => ({
+): Promise<MirrorList> {
+  const configured = hosts.slice(0, MIRRORS_AT_MOST).map((destination) => ({
     host: formatDestination(destination),
-    ports: mirrors.ports.map(portText),
+    ports: ports.map(portText),
     found: originText(destination.origin),
   }))
-  const listed = found.flatMap(({ host, port, service, manager, origin }) => {
-    const base = { manager, found: originText(origin) }
-    const moved = service === undefined ? [] : knowledge.targets(service)
-    return [
-      { ...base, host, ports: [String(port)] },
-      ...moved.map((target) => ({ ...base, host: target.name, ports: [String(target.port)], service })),
-    ]
-  })
-  return [...configured, ...listed].map((each) => ({ ...each, addresses: addressesOf(each.host, knowledge) }))
+  const listed = found.slice(0, MIRRORS_AT_MOST).flatMap((mirror) => placesOf(mirror, knowledge))
+  const all = [...configured, ...listed]
+  const places = all.slice(0, MIRRORS_AT_MOST)
+  const below = await namesBelow(places, knowledge)
+  const mirrors: MirrorStatus[] = []
+  for (let room = ADDRESSES_AT_MOST; mirrors.length < places.length; ) {
+    const mirror = await withAddresses(places[mirrors.length]!, below, knowledge, room)
+    room -= mirror.addresses.length
+    mirrors.push(mirror)
+  }
+  const left = Math.max(hosts.length - configured.length, 0) + Math.max(found.length - MIRRORS_AT_MOST, 0)
+  return { mirrors, moreMirrors: all.length - places.length + left }
+}
+
+/** Where a file names a mirror, and where its service was found to be. */
+function placesOf({ host, port, service, manager, origin }: FoundMirror, { targets }: Knowledge): Place[] {
+  const base = { manager, found: originText(origin) }
+  const own = { ...base, host, ports: [String(port)] }
+  if (service === undefined) return [own]
+  const at = (target: Target) => ({ ...base, host: target.name, ports: [String(target.port)], service })
+  return [own, ...targets(service).map(at)]
+}
+
+/** The names below each wildcard. There may be tens of thousands. */
+async function namesBelow(places: readonly Place[], { names }: Knowledge): Promise<Map<string, string[]>> {
+  const below = new Map<string, string[]>()
+  for (const { host } of places) if (isWildcard(host)) below.set(host, [])
+  if (below.size === 0) return below
+  const looked = slices()
+  for (const name of names()) {
+    for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1))
+      below.get(`*${name.slice(dot)}`)?.push(name)
+    await looked()
+  }
+  return below
+}
+
+/** With an address at least, if any is known. */
+async function withAddresses(
+  place: Place,
+  below: ReadonlyMap<string, readonly string[]>,
+  { addresses }: Knowledge,
+  room: number,
+): Promise<MirrorStatus> {
+  const names = below.get(place.host)
+  const listed: AddressStatus[] = []
+  const looked = slices()
+  let more = 0
+  for (const name of names ?? [place.host]) {
+    for (const known of addresses(name)) {
+      if (listed.length >= Math.max(room, 1)) more++
+      else listed.push({ ...(names && { name }), ...statusOf(known) })
+    }
+    await looked()
+  }
+  return { ...place, addresses: listed, ...(more > 0 && { more }) }
 }
 
 /** Whether a mirror is named by its address, or by a prefix: then there is nothing to look up. */
@@ -71,12 +141,6 @@ export function isAddress(host: string): boolean {
 }
 
 export const isWildcard = (host: string) => host.startsWith('*.')
-
-function addressesOf(host: string, { addresses, names }: Knowledge): AddressStatus[] {
-  if (!isWildcard(host)) return addresses(host).map(statusOf)
-  const below = [...names()].filter((name) => name.endsWith(host.slice(1)))
-  return below.flatMap((name) => addresses(name).map((known) => ({ name, ...statusOf(known) })))
-}
 
 const statusOf = ({ host, expires }: Known): AddressStatus => ({
   address: textOf(host),

@@ -3,8 +3,10 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { Status } from '../../src/status/status.js'
 import { serveDnsmasq } from '../lab/dnsmasq.js'
-import { MIRROR } from '../lab/topology.js'
+import { MIRROR, VICTIM } from '../lab/topology.js'
+import { connect, serveHttp } from '../lab/traffic.js'
 import { createLab, guard, NAME } from './resolving.js'
+import { eventually } from './service.js'
 
 const CONFIGURED = 'packages.example.net'
 const SETTINGS = `mirrors:
@@ -40,7 +42,7 @@ t.test(
     t.match(
       stdout,
       new RegExp(
-        `^${NAME}:8443  apt, ${list}:2\n    ${MIRROR.v4} +for \\d+ \\w+\n    ${MIRROR.v6} +for`,
+        `^${NAME}:8443\\s+apt, ${list}:2\n    ${MIRROR.v4} +for \\d+ \\w+\n    ${MIRROR.v6} +for`,
         'm',
       ),
     )
@@ -59,13 +61,13 @@ t.test(
     t.match(examined.stdout, /^ok {4}the service runs$/m)
     t.match(examined.stdout, new RegExp(`^LOOK  mirrors: ${list}:3: .*ftp`, 'm'))
     t.match(examined.stdout, /^LOOK {2}mirrors: no address is known of 1 of 3/m)
-    t.match(examined.stdout, new RegExp(`^${NAME}:8443  apt, ${list}:2\n    ${MIRROR.v4}`, 'm'))
+    t.match(examined.stdout, new RegExp(`^${NAME}:8443\\s+apt, ${list}:2\n    ${MIRROR.v4}`, 'm'))
 
     await service.stop()
     const after = await service.command('doctor')
     t.match(
       after.stdout,
-      new RegExp(`^${NAME}:8443  apt, ${list}:2\n    ${MIRROR.v4}`, 'm'),
+      new RegExp(`^${NAME}:8443\\s+apt, ${list}:2\n    ${MIRROR.v4}`, 'm'),
       'what it knew last',
     )
   },
@@ -81,3 +83,43 @@ t.test('a socket that a killed service has left is no obstacle, one that is in u
   t.equal(second.status, 1)
   t.match(second.stderr, /no control socket at .* \(another service listens there/)
 })
+
+t.test(
+  'status tells what was let out and what was not, who tried, and what was wrong with the last reload',
+  async (t) => {
+    const lab = await createLab(t)
+    const settings = `mirrors: { hosts: ["${MIRROR.v4}"], ports: [80] }\ncanary: { interval: 1s }\n`
+    const service = await guard(t, lab, settings)
+    await service.launch()
+    await serveHttp(lab.mirror, 80)
+    await connect(lab.web, MIRROR.v4, 80)
+    for (const port of [22, 25, 80]) await connect(lab.web, VICTIM.v4, port)
+    const ask = async () => JSON.parse((await service.command('status', '--json')).stdout) as Status
+    await eventually('it is proven', async () => (await ask()).proven === true)
+    const status = await ask()
+    const of = (verdict: string, reason: string) =>
+      status.verdicts.find((each) => each.verdict === verdict && each.reason === reason)
+    t.match(of('accept', 'mirror'), { total: 1, lastMinute: 1 })
+    t.match(of('block', 'not-allowlisted'), { total: 3, lastMinute: 3 })
+    t.same(status.blockedUsers, [{ user: 'root', total: 3, lastMinute: 3 }])
+    const isCounted = async () => (await ask()).kernel!.blocked! >= 4
+    await eventually('the kernel counts those three, and the canary', isCounted)
+    t.match(status.queue, { number: 100, waiting: 0, dropped: 0, userDropped: 0 })
+    t.match(status.log, { destination: join(service.folder, 'blocks.json'), told: 3, dropped: 0 })
+    t.match(status.reload, { problems: [], at: status.reload.takenAt })
+
+    await service.reload(`mode: enforce\n${settings}mod: observe\n`)
+    const { reload, mode } = await ask()
+    t.equal(mode, 'enforce')
+    t.match(reload.problems, [/checkvalve\.yaml:4: mod: unknown key \(did you mean mode\?\)/])
+    t.equal(reload.takenAt, status.reload.takenAt)
+    t.ok(reload.at > reload.takenAt)
+    const { stdout } = await service.command('status')
+    t.match(
+      stdout,
+      /^reload {6}REFUSED \d+ s ago; what was read \d+ s ago is in force\n {12}\S+checkvalve\.yaml:4: mod:/m,
+    )
+    await service.reload(`mode: enforce\n${settings}`)
+    t.match((await ask()).reload, { problems: [] })
+  },
+)

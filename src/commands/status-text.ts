@@ -1,0 +1,158 @@
+/** What `checkvalve status` shows, the most important first. It fits 80 columns. */
+import { visible } from '../log/visible.js'
+import type { Counted, Status } from '../status/status.js'
+import { type Colour, type Paint, plain } from './colours.js'
+import { mirrorsText } from './mirrors-text.js'
+import { grouped, span, WIDTH, wrap } from './terminal.js'
+
+const LABEL = 12
+/** Of a table with two columns of numbers. */
+const NAME = 36
+const NUMBER = 14
+
+export interface StatusView {
+  /** Milliseconds since the epoch. */
+  readonly now: number
+  readonly paint?: Paint
+  /** Whether long lists of mirrors are shown whole. */
+  readonly all?: boolean
+}
+
+export function statusText(status: Status, { now, paint = plain, all = false }: StatusView): string {
+  const mirrors = mirrorsText(status.mirrors, now, all ? undefined : status.moreMirrors)
+  const parts = [
+    standing(status, now).flatMap((fact) => linesOf(fact, paint)),
+    verdicts(status, paint),
+    users(status, paint),
+    works(status, now).flatMap((fact) => linesOf(fact, paint)),
+    [paint('bold', 'MIRRORS'), mirrors.trimEnd()],
+  ]
+  return parts
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.join('\n'))
+    .join('\n\n')
+}
+
+/** A line, or several where the text is long. Without a label it belongs to the one before. */
+type Fact = readonly [label: string, text: string, colour?: Colour | undefined]
+
+function linesOf([label, text, colour]: Fact, paint: Paint): string[] {
+  const painted = (line: string) => (colour === undefined ? line : paint(colour, line))
+  return wrap(text, WIDTH - LABEL).map(
+    (line, index) => (index === 0 ? label : '').padEnd(LABEL) + painted(line),
+  )
+}
+
+/** How the service stands. */
+function standing(status: Status, now: number): Fact[] {
+  const { mode, configuredMode, notes, version, started } = status
+  const isObserving = mode === 'observe'
+  return [
+    ['checkvalve', `${version}, up ${span(now - Date.parse(started))}`],
+    isObserving ? ['mode', 'observe: nothing is blocked, only recorded', 'yellow'] : ['mode', mode, 'green'],
+    ...(configuredMode === undefined
+      ? []
+      : [
+          [
+            '',
+            `until the next reload or restart: the configuration says ${configuredMode}`,
+            'yellow',
+          ] as const,
+        ]),
+    isObserving ? ['proven', 'nothing to prove'] : proof(status),
+    ...reload(status, now),
+    ...notes.map((note) => ['note', note, 'yellow'] as const),
+  ]
+}
+
+function proof({ proven }: Status): Fact {
+  if (proven === undefined) return ['proven', 'not yet']
+  if (proven) return ['proven', 'yes', 'green']
+  return ['proven', 'NO: the canary connection was not blocked by this service, see its log', 'red']
+}
+
+function reload({ reload: { at, takenAt, problems } }: Status, now: number): Fact[] {
+  const ago = (time: string) => `${span(now - Date.parse(time))} ago`
+  if (problems.length === 0) return [['reload', `the configuration was read ${ago(at)}, and taken`]]
+  return [
+    ['reload', `REFUSED ${ago(at)}; what was read ${ago(takenAt)} is in force`, 'red'],
+    ...problems.map((problem) => ['', problem, 'red'] as const),
+  ]
+}
+
+const ORDER = ['block', 'would-block', 'accept']
+
+function verdicts({ verdicts }: Status, paint: Paint): string[] {
+  if (verdicts.length === 0) return [paint('bold', 'VERDICTS'), 'none yet']
+  const sorted = verdicts.toSorted(
+    (one, other) => ORDER.indexOf(one.verdict) - ORDER.indexOf(other.verdict) || other.total - one.total,
+  )
+  const rows = sorted.map((each) => row(`${each.verdict.padEnd(LABEL)}${each.reason}`, each, paint))
+  return [header('VERDICTS', paint), ...rows]
+}
+
+function users({ blockedUsers, mode }: Status, paint: Paint): string[] {
+  if (blockedUsers.length === 0) return []
+  const title = mode === 'observe' ? 'WOULD HAVE BEEN BLOCKED' : 'BLOCKED USERS'
+  return [header(title, paint), ...blockedUsers.map((each) => row(visible(each.user), each, paint))]
+}
+
+const header = (title: string, paint: Paint) =>
+  paint('bold', title.padEnd(NAME) + 'total'.padStart(NUMBER) + 'last minute'.padStart(NUMBER))
+
+function row(name: string, { total, lastMinute }: Counted, paint: Paint): string {
+  const lately = grouped(lastMinute).padStart(NUMBER)
+  const shown = name.slice(0, NAME).padEnd(NAME) + grouped(total).padStart(NUMBER)
+  return shown + (lastMinute === 0 ? paint('dim', lately) : lately)
+}
+
+/** How the parts of the service are. */
+function works(status: Status, now: number): Fact[] {
+  const { resolvers } = status
+  return [
+    queue(status),
+    ['kernel', kernelText(status)],
+    ['sessions', sessionsText(status)],
+    ...blockLog(status, now),
+    resolvers.length > 0
+      ? ['resolvers', resolvers.join(', ')]
+      : ['resolvers', 'none: names cannot be looked up', 'yellow'],
+  ]
+}
+
+function queue({ queue: { number, form, maxLength, waiting, dropped, userDropped } }: Status): Fact {
+  const name = `${number} (${form} form)`
+  if (waiting === undefined) return ['queue', `${name}: its counters cannot be read`]
+  const lost = (dropped ?? 0) + (userDropped ?? 0)
+  const text = `${name}: ${grouped(waiting)} of ${grouped(maxLength)} waiting, ${grouped(lost)} dropped`
+  return ['queue', text, lost > 0 ? 'yellow' : undefined]
+}
+
+function kernelText({ kernel }: Status): string {
+  if (kernel === undefined) return 'its counters cannot be read'
+  const paths = Object.entries(kernel).filter(([, packets]) => packets > 0)
+  const text = paths.map(([path, packets]) => `${path} ${grouped(packets)}`).join(', ')
+  return text || 'no packet has passed the service by'
+}
+
+function sessionsText({ sessions }: Status): string {
+  const { tcp, udp, capacity, evicted, tracked, trackedAtMost } = sessions
+  const lost = evicted > 0 ? `, ${grouped(evicted)} pushed out` : ''
+  const known = `tcp ${grouped(tcp)}, udp ${grouped(udp)} of ${grouped(capacity)}${lost}`
+  if (tracked === undefined) return known
+  const limit = trackedAtMost ? ` of ${grouped(trackedAtMost)}` : ''
+  return `${known}; the kernel tracks ${grouped(tracked)}${limit}`
+}
+
+function blockLog({ log }: Status, now: number): Fact[] {
+  const { destination, told, summed, suppressed, dropped, trouble } = log
+  const lost = dropped > 0 ? `; ${grouped(dropped)} lines lost` : ''
+  const sums = `${grouped(summed)} in sums, ${grouped(suppressed)} by user only`
+  return [
+    ['log', destination],
+    ['', `${grouped(told)} blocks told, ${sums}${lost}`, lost ? 'yellow' : undefined],
+    ...(trouble
+      ? [['', `${span(now - Date.parse(trouble.at))} ago: ${trouble.message}`, 'yellow'] as const]
+      : []),
+  ]
+}

@@ -1,0 +1,46 @@
+/** Lines that fit a terminal, and numbers as people read them. */
+import { visible } from '../log/visible.js'
+
+export const WIDTH = 80
+
+/** More of one text is of no use to anybody. */
+const TEXT_AT_MOST = 2000
+
+/** Lines of at most `width` characters, broken between words, or within those that are longer than a line. */
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = []
+  let line = ''
+  for (const word of visible(text, TEXT_AT_MOST).split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line)
+      line = ''
+    }
+    line = line === '' ? word : `${line} ${word}`
+    for (; line.length > width; line = line.slice(width)) lines.push(line.slice(0, width))
+  }
+  return [...lines, line]
+}
+
+/** 12345 -> 12,345 */
+export const grouped = (number: number): string => String(number).replace(/\B(?=(\d{3})+$)/g, ',')
+
+const UNITS = [
+  ['d', 86_400],
+  ['h', 3600],
+  ['min', 60],
+  ['s', 1],
+] as const
+
+/** In the largest unit and the next: `3 d 4 h`, `12 s`. */
+export function span(ms: number): string {
+  let seconds = Math.max(0, Math.round(ms / 1000))
+  const parts: string[] = []
+  for (const [unit, size] of UNITS) {
+    const amount = Math.floor(seconds / size)
+    seconds -= amount * size
+    if (amount > 0) parts.push(`${amount} ${unit}`)
+    else if (parts.length > 0) break
+    if (parts.length === 2) break
+  }
+  return parts.join(' ') || '0 s'
+}

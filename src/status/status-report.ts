@@ -1,0 +1,152 @@
+import { formatPrefix } from '../addressing.js'
+import type { Canary } from '../canary.js'
+import { resolversOf } from '../core/policy.js'
+import type { KernelCounter } from '../core/ruleset.js'
+import { SOURCES } from '../core/sessions.js'
+import { IPPROTO_TCP, IPPROTO_UDP } from '../core/types.js'
+import type { InboundStatistics } from '../inbound.js'
+import type { ConntrackRoom } from '../kernel/conntrack-room.js'
+import type { QueueStatus } from '../kernel/queue-status.js'
+import type { PolicyInForce } from '../policy-in-force.js'
+import type { BlockLogStats } from '../report/blocklog.js'
+import { LastMinute } from '../report/last-minute.js'
+import { userLabel } from '../report/metrics.js'
+import type { VerdictCounts } from '../report/verdicts.js'
+import { VERSION } from '../version.js'
+import { Lately } from './lately.js'
+import { listMirrors, type MirrorList } from './mirrors.js'
+import type { LogStatus, ReloadStatus, SessionsStatus, Status, UserStatus, VerdictStatus } from './status.js'
+
+/** More of them are read by nobody. */
+const USERS_AT_MOST = 10
+/** What costs something is found out at most so often, however many ask. */
+const AGE_MS = 1000
+
+export interface StatusSources {
+  readonly inForce: PolicyInForce
+  readonly form: 'native' | 'xtables'
+  readonly canary: Pick<Canary, 'proven'>
+  readonly counts: VerdictCounts
+  readonly userName: (uid: number) => string | undefined
+  readonly log: () => BlockLogStats
+  /** As for the metrics. */
+  readonly kernelCounters: () => Promise<ReadonlyMap<KernelCounter, number> | undefined>
+  readonly queue: () => QueueStatus | undefined
+  readonly inbound: () => InboundStatistics
+  readonly conntrack: () => ConntrackRoom | undefined
+}
+
+/** Puts together what `checkvalve status` shows. */
+export class StatusReport {
+  readonly #sources: StatusSources
+  readonly #started = new Date().toISOString()
+  readonly #verdicts = new LastMinute<string>()
+  readonly #users = new LastMinute<number | undefined>()
+  readonly #kernel: Lately<ReadonlyMap<KernelCounter, number> | undefined>
+  readonly #mirrors: Lately<MirrorList>
+  #reload: ReloadStatus = { at: this.#started, takenAt: this.#started, problems: [] }
+  #logTrouble: LogStatus['trouble']
+
+  constructor(sources: StatusSources) {
+    this.#sources = sources
+    this.#kernel = new Lately(AGE_MS, sources.kernelCounters)
+    this.#mirrors = new Lately(AGE_MS, () => this.#listMirrors())
+  }
+
+  /** Once a second. */
+  tick(): void {
+    const now = performance.now()
+    this.#verdicts.note(this.#sources.counts.byReason(), now)
+    this.#users.note(this.#sources.counts.blocksByUser(), now)
+  }
+
+  /** @param problems what was wrong with the configuration; empty: it was taken */
+  noteReload(problems: readonly string[]): void {
+    const at = new Date().toISOString()
+    this.#reload = { at, problems, takenAt: problems.length === 0 ? at : this.#reload.takenAt }
+  }
+
+  noteLogTrouble({ message }: Error): void {
+    this.#logTrouble = { at: new Date().toISOString(), message }
+  }
+
+  async status(): Promise<Status> {
+    const { inForce, canary } = this.#sources
+    const [kernel, mirrors] = await Promise.all([this.#kernel.value(), this.#mirrors.value()])
+    const { config, host, rules } = inForce
+    return {
+      version: VERSION,
+      started: this.#started,
+      mode: config.mode,
+      proven: canary.proven,
+      notes: [...config.notes, ...host.notes],
+      reload: this.#reload,
+      verdicts: this.#verdictsNow(),
+      blockedUsers: this.#usersNow(),
+      kernel: kernel && Object.fromEntries(kernel),
+      queue: this.#queueNow(),
+      sessions: this.#sessionsNow(),
+      log: this.#logNow(),
+      resolvers: resolversOf(rules.policy).map(formatPrefix),
+      ...mirrors,
+    }
+  }
+
+  #listMirrors(): Promise<MirrorList> {
+    const { config, host, learned } = this.#sources.inForce
+    return listMirrors(config, host.mirrors, {
+      targets: (service) => learned.targets(service),
+      addresses: (name) => learned.current(name),
+      names: () => learned.known,
+    })
+  }
+
+  #verdictsNow(): VerdictStatus[] {
+    const now = performance.now()
+    return [...this.#sources.counts.byReason()].map(([key, total]) => {
+      const [verdict, reason] = key.split(' ') as [VerdictStatus['verdict'], VerdictStatus['reason']]
+      return { verdict, reason, total, lastMinute: this.#verdicts.of(key, total, now) }
+    })
+  }
+
+  #usersNow(): UserStatus[] {
+    const { counts, userName } = this.#sources
+    const now = performance.now()
+    return [...counts.blocksByUser()]
+      .toSorted(([, one], [, other]) => other - one)
+      .slice(0, USERS_AT_MOST)
+      .map(([uid, total]) => ({
+        user: userLabel(uid, userName),
+        total,
+        lastMinute: this.#users.of(uid, total, now),
+      }))
+  }
+
+  #queueNow(): Status['queue'] {
+    const { queue, form, inForce } = this.#sources
+    const { first, maxLength } = inForce.config.queue
+    return { number: first, form, maxLength, ...queue() }
+  }
+
+  #sessionsNow(): SessionsStatus {
+    const { inbound, conntrack, inForce } = this.#sources
+    const { sessions } = inbound()
+    const sizeOf = (protocol: typeof IPPROTO_TCP | typeof IPPROTO_UDP) =>
+      SOURCES.reduce((sum, source) => sum + sessions.sizeOf(protocol, source), 0)
+    const room = conntrack()
+    return {
+      tcp: sizeOf(IPPROTO_TCP),
+      udp: sizeOf(IPPROTO_UDP),
+      capacity: inForce.config.sessions.capacity,
+      evicted: sessions.evicted,
+      tracked: room?.entries,
+      trackedAtMost: room?.limit,
+    }
+  }
+
+  #logNow(): LogStatus {
+    const { log, inForce } = this.#sources
+    const { destination } = inForce.config.log
+    return { destination, ...log(), trouble: this.#logTrouble }
+  }
+}

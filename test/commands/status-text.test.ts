@@ -1,0 +1,132 @@
+import { stripVTControlCharacters } from 'node:util'
+import t from 'tap'
+import { paintFor } from '../../src/commands/colours.js'
+import { statusText } from '../../src/commands/status-text.js'
+import type { Status } from '../../src/status/status.js'
+import { ago, NOW, STATUS } from './samples.js'
+
+const text = (more: Partial<Status> = {}, all = false) =>
+  statusText({ ...STATUS, ...more }, { now: NOW, all })
+
+t.test(
+  'the table tells the mode first, then what was blocked and by whom, then how the parts are',
+  async (t) => {
+    t.equal(
+      text(),
+      `checkvalve  1.2.3, up 3 d 4 h
+mode        enforce
+proven      yes
+reload      the configuration was read 2 h ago, and taken
+
+VERDICTS                                     total   last minute
+block       not-allowlisted                 12,345           120
+block       name-not-allowed                     3             0
+accept      mirror                              87             0
+
+BLOCKED USERS                                total   last minute
+www-data                                    12,340           120
+unknown                                          8             0
+
+queue       100 (native form): 2 of 16,384 waiting, 0 dropped
+kernel      reply 1,000,000, approved 12
+sessions    tcp 123, udp 4 of 1,000,000; the kernel tracks 120 of 65,536
+log         /var/log/checkvalve/blocks.json
+            500 blocks told, 20 in sums, 0 by user only
+resolvers   198.51.100.53, 2001:db8::53
+
+MIRRORS
+mirror.example.org:80  apt, /etc/apt/sources.list:2
+    198.51.100.1                             for 5 min
+    198.51.100.2                             for 5 min
+    198.51.100.3                             for 5 min
+    and 1 more`,
+    )
+  },
+)
+
+t.test('what is not as it should be stands where it is seen', async (t) => {
+  const problems = ['/etc/checkvalve/checkvalve.yaml:12: mode: must be observe or enforce, not "open"']
+  const bad = text({
+    mode: 'observe',
+    configuredMode: 'enforce',
+    reload: { at: ago(60), takenAt: ago(7200), problems },
+    notes: ['something is missing'],
+    queue: { ...STATUS.queue, dropped: 3, userDropped: 4 },
+    log: {
+      ...STATUS.log,
+      suppressed: 70,
+      dropped: 5,
+      trouble: { at: ago(5), message: 'ENOSPC: no space left' },
+    },
+    resolvers: [],
+    mirrors: [],
+  })
+  t.match(
+    bad,
+    /^mode {8}observe: nothing is blocked, only recorded\n {12}until the next reload or restart: the configuration says enforce\nproven {6}nothing to prove$/m,
+  )
+  t.match(
+    bad,
+    /^reload {6}REFUSED 1 min ago; what was read 2 h ago is in force\n {12}\/etc\/checkvalve\/checkvalve\.yaml:12: mode: must be observe or\n {12}enforce, not "open"$/m,
+  )
+  t.match(bad, /^note {8}something is missing$/m)
+  t.match(bad, /^WOULD HAVE BEEN BLOCKED /m)
+  t.match(bad, /2 of 16,384 waiting, 7 dropped$/m)
+  t.match(
+    bad,
+    /500 blocks told, 20 in sums, 70 by user only; 5 lines lost\n {12}5 s ago: ENOSPC: no space left$/m,
+  )
+  t.match(bad, /^resolvers {3}none: names cannot be looked up$/m)
+  t.match(bad, /^no mirrors: .*Updates\nare blocked\.$/m)
+  t.match(text({ proven: false }), /^proven {6}NO: /m)
+  t.match(text({ proven: undefined }), /^proven {6}not yet$/m)
+})
+
+t.test('what cannot be read is not told as nothing', async (t) => {
+  const { number, form, maxLength } = STATUS.queue
+  const partly = text({
+    kernel: undefined,
+    queue: { number, form, maxLength },
+    verdicts: [],
+    blockedUsers: [],
+  })
+  t.match(partly, /^kernel {6}its counters cannot be read$/m)
+  t.match(partly, /^queue {7}100 \(native form\): its counters cannot be read$/m)
+  t.match(partly, /^VERDICTS\nnone yet$/m)
+  t.notMatch(partly, 'BLOCKED USERS')
+})
+
+t.test('long lists of mirrors are cut short, and say so, unless all are wanted', async (t) => {
+  const mirrors = Array.from({ length: 8 }, (_, index) => ({
+    ...STATUS.mirrors[0]!,
+    host: `mirror${index}.example.org`,
+  }))
+  const short = text({ mirrors, moreMirrors: 100 })
+  t.match(short, /mirror4\.example\.org/)
+  t.notMatch(short, /mirror5\.example\.org/)
+  t.match(short, /^and 103 more mirrors: --all shows them$/m)
+  const all = text({ mirrors }, true)
+  t.match(all, /mirror7\.example\.org/)
+  t.match(all, /198\.51\.100\.4 /)
+  t.notMatch(all, /and \d+ more/)
+})
+
+t.test('it fits 80 columns, whatever the names are, and the terminal obeys none of them', async (t) => {
+  const long = `${'x'.repeat(300)}\x1b[2J\n`
+  const hostile = text({
+    version: long,
+    notes: [long],
+    blockedUsers: [{ user: long, total: 1e15, lastMinute: 1e15 }],
+    log: { ...STATUS.log, destination: `/${long}` },
+    mirrors: [{ ...STATUS.mirrors[0]!, host: `${long}.example.org`, found: `/${long}:1` }],
+    reload: { ...STATUS.reload, problems: [long] },
+  })
+  for (const line of hostile.split('\n')) t.ok(line.length <= 80 && !/\p{Cc}/u.test(line), line)
+})
+
+t.test('colours change nothing but colours', async (t) => {
+  const paint = paintFor({ isTTY: true }, { TERM: 'xterm' })
+  const coloured = statusText(STATUS, { now: NOW, paint })
+  t.not(coloured, text())
+  t.equal(stripVTControlCharacters(coloured), text())
+})

@@ -1,0 +1,104 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { ControlServer } from '../../src/control/server.js'
+import type { Status } from '../../src/status/status.js'
+import { STATUS } from './samples.js'
+
+const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
+const ENTER = '\x1b[?1049h'
+const LEAVE = '\x1b[?7h\x1b[?25h\x1b[?1049l'
+
+/** A service that says what `status` is, and the command that watches it. */
+async function watching(t: Test) {
+  const folder = mkdtempSync(join(tmpdir(), 'checkvalve-watch-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'control.sock')
+  const config = join(folder, 'checkvalve.yaml')
+  writeFileSync(config, `mode: observe\ncontrol: { socket: ${path} }\n`)
+  const state: { status: Status; server?: ControlServer } = { status: STATUS }
+  const serve = async () => {
+    const routes = [{ method: 'GET', path: '/v1/status', handle: () => state.status }] as const
+    state.server = await ControlServer.listen({ path, routes, onFault: (error) => t.error(error) })
+  }
+  t.teardown(() => state.server?.close())
+  await serve()
+  const command = [
+    'env',
+    '-u',
+    'NODE_OPTIONS',
+    'TERM=xterm',
+    process.execPath,
+    MAIN,
+    'status',
+    '--watch',
+    '--config',
+    config,
+  ]
+  return { state, serve, command }
+}
+
+/** What a program writes; `seen` settles when it has written something since the last time. */
+function listen(t: Test, child: ChildProcess) {
+  let text = ''
+  let from = 0
+  let wake = () => {}
+  child.stdout!.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk
+    wake()
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  const exited = new Promise<number | null>((resolve) => child.once('close', resolve))
+  const seen = async (what: string) => {
+    for (let at = -1; at < 0; ) {
+      at = text.indexOf(what, from)
+      if (at >= 0) from = at + what.length
+      else await new Promise<void>((resolve) => (wake = resolve))
+    }
+  }
+  return { seen, exited, text: () => text }
+}
+
+t.jobs = 2
+
+t.test(
+  'on a terminal it is redrawn in place, through an absence of the service, and leaves the terminal in order',
+  async (t) => {
+    const { state, serve, command } = await watching(t)
+    // script(1) gives it a terminal.
+    const child = spawn('script', ['-qec', command.join(' '), '/dev/null'], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    const { seen, exited, text } = listen(t, child)
+    await seen(ENTER)
+    await seen('12,345')
+    state.status = { ...STATUS, verdicts: [{ ...STATUS.verdicts[2]!, total: 54_321 }] }
+    await seen('\x1b[H')
+    await seen('54,321')
+    state.server!.close()
+    await seen('the service does not run here')
+    await seen('Trying again every two seconds')
+    await serve()
+    await seen('54,321')
+    child.stdin!.write('\x03')
+    t.equal(await exited, 0)
+    t.ok(text().trimEnd().endsWith(LEAVE), JSON.stringify(text().slice(-60)))
+    t.equal(text().split(ENTER).length, 2, 'entered once')
+  },
+)
+
+t.test('for programs it is a line of JSON each time, and an end when nobody reads it any more', async (t) => {
+  const { state, command } = await watching(t)
+  const [file = '', ...args] = [...command, '--json']
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const { seen, exited, text } = listen(t, child)
+  await seen('\n')
+  t.same(JSON.parse(text().split('\n')[0]!), STATUS)
+  state.server!.close()
+  await seen('{"error":"the service does not run here')
+  child.stdout!.destroy()
+  t.equal(await exited, 0)
+})
