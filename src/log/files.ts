@@ -1,7 +1,7 @@
 /** The files of a log: the one that is written to, and those that logrotate has made of it. */
 import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import type { Readable } from 'node:stream'
+import { pipeline, Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { LINE_AT_MOST, readLine } from './line.js'
 import { LineSplitter, type Lines } from './lines.js'
@@ -196,18 +196,17 @@ async function* plain(handle: FileHandle, from: number, to: number): AsyncGenera
 }
 
 async function* gunzipped(handle: FileHandle, from: number): AsyncGenerator<Buffer> {
-  const source = handle.createReadStream({ start: 0, autoClose: false, highWaterMark: CHUNK })
-  const unzipped = source.pipe(createGunzip({ chunkSize: CHUNK }))
-  source.once('error', (error) => unzipped.destroy(error))
+  const source = Readable.from(copied(plain(handle, 0, Number.POSITIVE_INFINITY)))
+  const unzipped = pipeline(source, createGunzip({ chunkSize: CHUNK }), () => {})
   let skip = from
-  try {
-    for await (const bytes of unzipped as AsyncIterable<Buffer>) {
-      if (bytes.length > skip) yield bytes.subarray(skip)
-      skip = Math.max(0, skip - bytes.length)
-    }
-  } finally {
-    source.destroy()
+  for await (const bytes of unzipped as AsyncIterable<Buffer>) {
+    if (bytes.length > skip) yield bytes.subarray(skip)
+    skip = Math.max(0, skip - bytes.length)
   }
+}
+
+async function* copied(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  for await (const bytes of pieces) yield Buffer.from(bytes)
 }
 
 /** Lines of a stream, as they come. */

@@ -1,0 +1,57 @@
+/** The command line, run as a program. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
+/** Nothing else of the environment: the test runner puts its own NODE_OPTIONS into every program. */
+const ENVIRONMENT = { PATH: process.env.PATH, TZ: 'UTC' }
+
+export interface Outcome {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export function run(args: readonly string[], { input = '' }: { input?: string | Buffer } = {}): Outcome {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
+    encoding: 'utf8',
+    timeout: 30_000,
+    env: ENVIRONMENT,
+    input,
+    maxBuffer: 256 * 1024 * 1024,
+  })
+  return { status, stdout, stderr }
+}
+
+/** One that goes on: what it has said so far, and its end. */
+export class Running {
+  stdout = ''
+  stderr = ''
+  readonly child: ChildProcess
+  readonly ended: Promise<{ status: number | null; signal: NodeJS.Signals | null }>
+
+  constructor(args: readonly string[], input: 'ignore' | 'pipe' = 'ignore') {
+    this.child = spawn(process.execPath, [MAIN, ...args], {
+      env: ENVIRONMENT,
+      stdio: [input, 'pipe', 'pipe'],
+    })
+    this.child.stdout!.on('data', (data) => {
+      this.stdout += data
+    })
+    this.child.stderr!.on('data', (data) => {
+      this.stderr += data
+    })
+    this.ended = new Promise((resolve) =>
+      this.child.once('close', (status, signal) => resolve({ status, signal })),
+    )
+  }
+
+  /** @throws Error when it does not happen within 20 s */
+  async until(what: string, so: (running: this) => boolean): Promise<void> {
+    for (const end = Date.now() + 20_000; Date.now() < end; ) {
+      if (so(this)) return
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    throw new Error(`not in time: ${what}; ${this.stdout}${this.stderr}`)
+  }
+}

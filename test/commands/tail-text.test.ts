@@ -1,0 +1,138 @@
+import t from 'tap'
+import { paintFor } from '../../src/commands/colours.js'
+import { TailText, type TextOptions } from '../../src/commands/tail-text.js'
+import { readLine } from '../../src/log/line.js'
+import { seededRandom } from '../core/random.js'
+import { type Event, lineOf, suppressed } from '../log/events.js'
+
+process.env.TZ = 'UTC'
+
+const show = (texts: readonly string[], options: TextOptions = {}) => {
+  const text = new TailText(options)
+  return texts.map((each) => text.lineOf(readLine(each) as Parameters<typeof text.lineOf>[0])).join('')
+}
+
+/** The line of one event, without the day. */
+const line = (event: Event, options: TextOptions = {}) => show([lineOf(event)], options).split('\n')[1]!
+
+const PHP: Event = { unit: 'php8.2-fpm.service', program: '/usr/sbin/php-fpm8.2', repeat: 12 }
+
+t.test('an event is a line: time, action, who, where to, reason, how often', async (t) => {
+  t.equal(line(PHP), '08:00:00 block www-data php8.2-fpm/php-fpm8.2 203.0.113.7:443/tcp not-allowlisted x12')
+  t.equal(
+    line({ user: 'root', uid: 0, unit: 'cron.service', program: '/usr/bin/curl', isObserved: true }),
+    '08:00:00 would root cron/curl     203.0.113.7:443/tcp      not-allowlisted',
+  )
+})
+
+t.test('who it was is said as far as it is known', async (t) => {
+  const who = (event: Event) =>
+    line(event)
+      .slice(15)
+      .split(/ {2,}| (?=203)/)[0]
+  t.equal(who({}), 'www-data')
+  t.equal(who({ unit: 'session-3.scope' }), 'www-data session-3.scope')
+  t.equal(who({ program: '/tmp/x' }), 'www-data -/x')
+  t.equal(who({ more: { 'container.id': 'c0ffee0123456789abcdef' } }), 'www-data c0ffee012345')
+  t.equal(who({ user: undefined, uid: 1000 }), '1000')
+  t.equal(who({ user: undefined, uid: undefined }), '-')
+})
+
+t.test('a destination has its name, its port and protocol', async (t) => {
+  const where = (event: Event) => line(event, { width: 1 }).slice(34).split(' ')[0]
+  t.equal(where({ domain: 'api.example.org' }), 'api.example.org:443/tcp')
+  t.equal(where({ to: '2001:db8::7', transport: 'udp', port: 123 }), '[2001:db8::7]:123/udp')
+  t.equal(where({ to: '2001:db8::7', transport: 'ipv6-icmp' }), '2001:db8::7/ipv6-icmp')
+  t.equal(where({ transport: '132' }), '203.0.113.7/132')
+  t.equal(where({ question: 'evil.example.net', port: 53, transport: 'udp' }), 'evil.example.net?')
+  t.equal(where({ more: { 'destination.ip': 7, 'network.transport': 7 } }), '-:443')
+})
+
+t.test('the address behind a name is shown where there is room for it', async (t) => {
+  const named = { domain: 'api.example.org' }
+  t.match(line(named), /not-allowlisted 203\.0\.113\.7$/)
+  t.match(line(named, { width: 90 }), /not-allowlisted 203\.0\.113\.7$/)
+  t.match(line(named, { width: 80 }), /not-allowlisted$/)
+  const asked = { question: 'evil.example.net', to: '198.51.100.53', port: 53, transport: 'udp' }
+  t.match(line(asked), /not-allowlisted 198\.51\.100\.53:53\/udp$/)
+})
+
+t.test('what is usual fits 80 columns', async (t) => {
+  for (const event of [
+    { ...PHP, unit: 'php-fpm.service', program: '/usr/sbin/php-fpm' },
+    { domain: 'api.example.org', unit: 'nginx.service' },
+    { to: '203.0.113.254', port: 65535, transport: 'udp', user: 'postgres', unit: 'postgresql.service' },
+    { question: 'api.example.org', reason: 'name-not-allowed', repeat: 99 },
+  ])
+    t.ok(line(event, { width: 80 }).length <= 80, line(event, { width: 80 }))
+})
+
+t.test('the day is told when it is another one', async (t) => {
+  const day = 86400
+  t.equal(
+    show([lineOf({}), lineOf({ at: 1 }), lineOf({ at: day }), lineOf({ at: day + 1 })]).replace(
+      / block.*/g,
+      '',
+    ),
+    '-- 2024-11-26\n08:00:00\n08:00:01\n-- 2024-11-27\n08:00:00\n08:00:01\n',
+  )
+})
+
+t.test('a sum of what was suppressed is told as such', async (t) => {
+  t.match(show([suppressed(9488)]), /block -\s+of too many kinds to list\s+suppressed x9488\n/)
+})
+
+t.test('what the service says of itself is shown as it is, and cannot pass for an event', async (t) => {
+  const remark = {
+    '@timestamp': '2024-11-26T08:00:00.000Z',
+    'event.module': 'checkvalve',
+    'log.level': 'error',
+    message: 'a\nb\x1b[2J',
+  }
+  t.equal(show([JSON.stringify(remark)]), '-- 2024-11-26\n08:00:00 error a\\x0ab\\x1b[2J\n')
+})
+
+t.test('no field makes a terminal obey, a second line, or a field of its own', async (t) => {
+  const hostile = '\x1b[2J\x9b1m\r\n 203.0.113.1:1/tcp\u202e\u2028\ud800\x07'
+  const fields = [
+    'event.reason',
+    'destination.domain',
+    'dns.question.name',
+    'network.transport',
+    'user.name',
+    'checkvalve.unit',
+    'container.id',
+    'process.executable',
+  ]
+  for (const paint of [undefined, paintFor({ isTTY: true }, {})])
+    for (const field of fields) {
+      const shown = show([lineOf({ more: { [field]: `a${hostile}b` } })], { ...(paint && { paint }) })
+      const own = [0, 1, 2, 31].reduce((text, code) => text.replaceAll(`\x1b[${code}m`, ''), shown)
+      t.match(own, /^-- 2024-11-26\n[\x20-\x7e]+\n$/, field)
+      t.notMatch(own, / 203\.0\.113\.1:1\/tcp/, field)
+    }
+})
+
+t.test('whatever an event is, its line is one line, and safe', async (t) => {
+  const random = seededRandom(11)
+  const values = ['', 'x'.repeat(4000), '\u0000\u001b', '日本', '\ud800', 5, null, [], {}, true, '-1', '::1']
+  const names = Object.keys(
+    JSON.parse(lineOf({ domain: 'a.example', question: 'b.example', unit: 'u', program: 'p' })),
+  )
+  for (let round = 0; round < 2000; round++) {
+    const more: Record<string, unknown> = {}
+    for (let i = random(5); i >= 0; i--) more[names[random(names.length)]!] = values[random(values.length)]
+    const read = readLine(lineOf({ more }))
+    if (read?.kind !== 'block') continue
+    const shown = new TailText().lineOf(read)
+    t.match(shown, /^-- \S+\n[^\p{Cc}\p{Cf}\p{Cs}]+\n$/u)
+  }
+})
+
+t.test('colours are for terminals, and for those who want them', async (t) => {
+  const painted = (env: Record<string, string>, isTTY = true) => line({}, { paint: paintFor({ isTTY }, env) })
+  t.match(painted({}), '\x1b[31mblock\x1b[0m')
+  t.match(painted({ NO_COLOR: '' }), '\x1b[31mblock\x1b[0m', 'an empty NO_COLOR says nothing')
+  for (const plain of [painted({ NO_COLOR: '1' }), painted({ TERM: 'dumb' }), painted({}, false)])
+    t.equal(plain, line({}))
+})

@@ -1,0 +1,154 @@
+import { spawn } from 'node:child_process'
+import { appendFileSync, renameSync, writeFileSync } from 'node:fs'
+import t, { type Test } from 'tap'
+import { type Event, gzipped, lineOf, suppressed, textOf } from '../log/events.js'
+import { Running, run } from './running.js'
+
+const events = (first: number, last: number, more: Event = {}): Event[] =>
+  Array.from({ length: last - first + 1 }, (_, i) => ({ at: first + i, port: first + i, ...more }))
+
+/** A configuration whose log is in its own folder. */
+function host(t: Test, log: string | undefined, destination?: string) {
+  const folder = t.testdir()
+  const path = `${folder}/blocks.json`
+  const config = `${folder}/checkvalve.yaml`
+  writeFileSync(config, `mode: enforce\nlog: { destination: ${destination ?? path} }\n`)
+  if (log !== undefined) writeFileSync(path, log)
+  const args = (...words: string[]) => ['tail', '--config', config, ...words]
+  return { path, args, tail: (...words: string[]) => run(args(...words, '--no-follow')) }
+}
+
+const portsOf = (text: string) => [...text.matchAll(/:(\d+)\/tcp/g)].map(([, port]) => Number(port))
+const range = (first: number, last: number) => events(first, last).map(({ port }) => port)
+
+t.test('the last ten events are shown, or as many as one wants', async (t) => {
+  const { path, tail } = host(t, textOf(events(11, 30)))
+  writeFileSync(`${path}.1.gz`, gzipped(textOf(events(1, 10))))
+  const { status, stdout, stderr } = tail()
+  t.same([status, stderr], [0, ''])
+  t.equal(stdout.split('\n')[0], '-- 2024-11-26')
+  t.same(portsOf(stdout), range(21, 30))
+  t.same(portsOf(tail('-n', '3').stdout), range(28, 30))
+  t.same(portsOf(tail('--lines=25').stdout), range(6, 30))
+  t.equal(tail('-n', '0').stdout, '')
+})
+
+t.test('time, user and unit choose, and together', async (t) => {
+  const { tail } = host(
+    t,
+    textOf([
+      ...events(1, 20),
+      ...events(21, 22, { user: 'root', uid: 0, unit: 'cron.service' }),
+      ...events(23, 24, { unit: 'php8.2-fpm.service' }),
+    ]),
+  )
+  t.same(portsOf(tail('--since', '2024-11-26T08:00:03Z').stdout), range(3, 24), 'all since then, not ten')
+  t.same(portsOf(tail('--since', '2024-11-26T08:00:03Z', '-n', '4').stdout), range(21, 24))
+  t.same(portsOf(tail('--user', 'root').stdout), [21, 22])
+  t.same(portsOf(tail('--user', '0').stdout), [21, 22])
+  t.same(portsOf(tail('--user', 'root', '--unit', 'cron').stdout), [21, 22])
+  t.same(portsOf(tail('--unit', 'php8.2-fpm.service').stdout), [23, 24])
+  t.same(portsOf(tail('--unit', 'php8.2-fpm', '--user', 'root').stdout), [])
+})
+
+t.test('JSON is the lines themselves, chosen the same way, and safe', async (t) => {
+  const lines = [lineOf({ port: 1 }), lineOf({ port: 2, user: 'root', uid: 0, program: '/tmp/\u202e\x9b' })]
+  const { tail } = host(t, `${lines.join('\n')}\nno event\n`)
+  const { status, stdout, stderr } = tail('--json', '--user', 'root')
+  t.equal(status, 0)
+  t.same(JSON.parse(stdout), JSON.parse(lines[1]!))
+  t.match(stdout, /^[\x20-\x7e]+\n$/)
+  t.equal(stderr, 'note: 1 line is no event: 1 no JSON\n', 'what cannot be read is told apart')
+})
+
+t.test('standard input is a log as well', async (t) => {
+  const text = `Started checkvalve.\n${textOf(events(1, 20))}${suppressed(7, 21)}\n`
+  const { stdout, status, stderr } = run(['tail', '-'], { input: text })
+  t.same([status, portsOf(stdout)], [0, range(1, 20)])
+  t.match(stdout, 'suppressed x7')
+  t.match(stderr, 'note: 1 line is no event: 1 no JSON')
+  t.same(portsOf(run(['tail', '-n', '2', '-'], { input: text }).stdout), [20])
+})
+
+t.test('a log that is in the journal is asked for there', async (t) => {
+  const { tail } = host(t, undefined, 'stdout')
+  const { status, stdout, stderr } = tail()
+  t.same([status, stdout], [1, ''])
+  t.match(stderr, 'journalctl -u checkvalve -o cat | checkvalve tail -\n')
+})
+
+t.test('a log that is not there says so, and is waited for by who follows', async (t) => {
+  const { path, tail, args } = host(t, undefined)
+  const { status, stderr } = tail()
+  t.equal(status, 1)
+  t.equal(
+    stderr,
+    `checkvalve: there is no block log at ${path}: has the service run? If it writes elsewhere, set log.destination\n`,
+  )
+  const running = new Running(args())
+  await running.until('it waits', ({ stderr }) => stderr.includes('note: waiting for it'))
+  appendFileSync(path, textOf(events(1, 2)))
+  await running.until('it shows', ({ stdout }) => portsOf(stdout).length === 2)
+  running.child.kill('SIGINT')
+  const { signal } = await running.ended
+  t.equal(signal, 'SIGINT', 'Ctrl-C ends it, and a shell sees that')
+})
+
+t.test('it goes on with what comes, across a rotation', async (t) => {
+  const { path, args } = host(t, textOf(events(1, 12)))
+  const running = new Running(args('-f', '-n', '2'))
+  await running.until('the beginning', ({ stdout }) => portsOf(stdout).length === 2)
+  appendFileSync(path, textOf(events(13, 14)))
+  renameSync(path, `${path}.1`)
+  appendFileSync(`${path}.1`, textOf(events(15, 15)))
+  appendFileSync(path, textOf(events(16, 18)))
+  await running.until('the rest', ({ stdout }) => portsOf(stdout).includes(18))
+  t.same(portsOf(running.stdout), range(11, 18))
+  running.child.kill('SIGTERM')
+  await running.ended
+  t.equal(running.stderr, '')
+})
+
+t.test('whoever has seen enough ends it, also when nothing comes any more', async (t) => {
+  const { args } = host(t, textOf(events(1, 3)))
+  const quiet = new Running(args())
+  await quiet.until('it has shown all', ({ stdout }) => portsOf(stdout).length === 3)
+  quiet.child.stdout!.destroy()
+  t.same([await quiet.ended, quiet.stderr], [{ status: 0, signal: null }, ''])
+
+  const { args: many } = host(t, textOf(events(1, 50_000).map((each) => ({ ...each, port: 443 }))))
+  const loud = new Running(many('--since', '2024-11-26', '--no-follow'))
+  loud.child.stdout!.once('data', () => loud.child.stdout!.destroy())
+  t.same([await loud.ended, loud.stderr], [{ status: 0, signal: null }, ''])
+})
+
+t.test('an answer that cannot be written is a failure', async (t) => {
+  const { args } = host(t, textOf(events(1, 3)))
+  const words = args('--no-follow').map((word) => `'${word}'`)
+  const main = new URL('../../src/main.js', import.meta.url).pathname
+  const child = spawn('sh', ['-c', `${process.execPath} ${main} ${words.join(' ')} > /dev/full`], {
+    env: { PATH: process.env.PATH },
+  })
+  let stderr = ''
+  child.stderr.on('data', (data) => (stderr += data))
+  const status = await new Promise((resolve) => child.once('close', resolve))
+  t.same(
+    [status, stderr],
+    [1, 'checkvalve: the answer cannot be written: ENOSPC: no space left on device, write\n'],
+  )
+})
+
+t.test('wrong usage says what is right', async (t) => {
+  for (const [words, reason] of [
+    [['-n', 'x'], '-n must be a number from 0 to 100000, not "x"'],
+    [['-n', '100001'], '-n must be a number'],
+    [['--since', 'soon'], '--since must be a time like 10m, 2h, 3d, today'],
+    [['--since', '2999-01-01'], '--since 2999-01-01 is yet to come'],
+    [['-f', '--no-follow'], '--follow and --no-follow exclude each other'],
+    [['a', 'b'], 'tail takes no further word: b'],
+  ] as const) {
+    const { status, stderr } = run(['tail', ...words])
+    t.equal(status, 2, words.join(' '))
+    t.match(stderr.split('\n')[0], reason)
+  }
+})
