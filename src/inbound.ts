@@ -2,7 +2,7 @@ import { networkInterfaces } from 'node:os'
 import { parsePrefix } from './addressing.js'
 import type { Config } from './config.js'
 import { PrefixSet } from './core/addresses.js'
-import type { Inbound } from './core/answers.js'
+import { type Inbound, onlyLooking } from './core/answers.js'
 import { Callbacks } from './core/callbacks.js'
 import type { Marks } from './core/marks.js'
 import type { SocketFacts } from './core/ruleset.js'
@@ -51,9 +51,15 @@ export interface InboundStatistics {
   readonly opened: number
 }
 
+/** As the packet path has it, with all that keeps it current. */
+interface Watched extends Inbound {
+  readonly sessions: SessionTable
+  readonly callbacks: Callbacks
+}
+
 /** Keeps what is known of this host's clients current: its sessions, its services, and who is no client. */
 export class InboundWatch {
-  readonly inbound: Inbound
+  readonly inbound: Watched
   readonly #sockets = new Sockets()
   readonly #config: Config['sessions']
   readonly #conntrack: Conntrack
@@ -136,6 +142,14 @@ export class InboundWatch {
       return false
     this.inbound.services.tcp[localPort] = 1
     return true
+  }
+
+  /** The same for questions about packets that are not there: nothing changes by them, and nothing is counted. */
+  looking(): Inbound {
+    const { services } = this.#config
+    const lookUp = this.#sockets.look
+    const listens: Inbound['listens'] = (...port) => services === 'auto' && this.#sockets.listens(...port)
+    return onlyLooking({ ...this.inbound, lookUp, listens }, this.inbound.callbacks)
   }
 
   /** What the kernel's own rules are to know of it. */

@@ -25,11 +25,11 @@ export type SocketLookUp = (
 
 /** What the host knows of its clients. */
 export interface Inbound {
-  readonly sessions: SessionTable
+  readonly sessions: Pick<SessionTable, 'silence' | 'seen' | 'remove'>
   /** TCP connections that this host itself has opened: whatever their socket looks like, nobody there is a client. */
-  readonly opened: SessionTable
+  readonly opened: Pick<SessionTable, 'silence' | 'seen' | 'size'>
   readonly services: Services
-  readonly callbacks: Callbacks
+  readonly callbacks: Pick<Callbacks, 'allow' | 'seen'>
   readonly lookUp: SocketLookUp
   /** Whether a TCP port that is no service yet has become one. */
   readonly listens: (family: Family, local: Words, localPort: number, device: number) => boolean
@@ -104,8 +104,23 @@ function witnessed(packet: Packet, sender: Sender, inbound: Inbound, silence: nu
   return state !== 'none'
 }
 
+/**
+ * The same, for a question about a packet that is not there: it is answered, and nothing changes by it.
+ * @param callbacks those of `inbound`
+ */
+export const onlyLooking = (inbound: Inbound, callbacks: Pick<Callbacks, 'wouldAllow'>): Inbound => ({
+  ...inbound,
+  sessions: { silence: (...ends) => inbound.sessions.silence(...ends), seen: () => {}, remove: () => false },
+  callbacks: { allow: (...call) => callbacks.wouldAllow(...call), seen: () => {} },
+})
+
 /** Seconds since a table has seen the session that a packet belongs to; Infinity where it knows none. */
-function silenceOf(packet: Packet, protocol: SessionProtocol, table: SessionTable, now: number): number {
+function silenceOf(
+  packet: Packet,
+  protocol: SessionProtocol,
+  table: Pick<SessionTable, 'silence'>,
+  now: number,
+): number {
   const { family, source, sourcePort, destination, destinationPort } = packet
   return table.silence(family, protocol, source, sourcePort, destination, destinationPort, now)
 }

@@ -78,7 +78,7 @@ export class Callbacks {
     if (theirs.length === 0) this.#clients.delete(oldest)
   }
 
-  #remove(sessions: Session[], index: number): void {
+  readonly #remove = (sessions: Session[], index: number): void => {
     sessions.splice(index, 1)
     this.#sessions--
   }
@@ -88,7 +88,26 @@ export class Callbacks {
    * often as the operator allows for that session: the kernel remembers the connection from then on.
    */
   allow(packet: Packet, sender: Pick<Sender, 'device'>, lookUp: SocketLookUp, now: number): boolean {
-    if (this.#clients.size === 0) return false
+    const session = this.#living(packet, sender, lookUp, now, this.#remove)
+    if (session === undefined) return false
+    session.used++
+    return true
+  }
+
+  /** Whether `allow` would say yes; nothing is used up. */
+  wouldAllow(packet: Packet, sender: Pick<Sender, 'device'>, lookUp: SocketLookUp, now: number): boolean {
+    return this.#living(packet, sender, lookUp, now, () => {}) !== undefined
+  }
+
+  /** A session that lives, and for which the packet may be sent. */
+  #living(
+    packet: Packet,
+    sender: Pick<Sender, 'device'>,
+    lookUp: SocketLookUp,
+    now: number,
+    onDead: (sessions: Session[], index: number) => void,
+  ): Session | undefined {
+    if (this.#clients.size === 0) return undefined
     const { family, destination } = packet
     const specs = this.#specs.filter((spec) => fits(spec, packet))
     const sessions = specs.length > 0 ? this.#clients.get(keyOf(family, destination)) : undefined
@@ -96,13 +115,10 @@ export class Callbacks {
       const session = sessions![i]!
       if (!specs.some((spec) => isOn(session, spec) && session.used < spec.perSession)) continue
       asked++
-      if (this.#lives(session, packet, sender.device, lookUp, now)) {
-        session.used++
-        return true
-      }
-      this.#remove(sessions!, i)
+      if (this.#lives(session, packet, sender.device, lookUp, now)) return session
+      onDead(sessions!, i)
     }
-    return false
+    return undefined
   }
 
   #lives(

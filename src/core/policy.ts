@@ -236,38 +236,45 @@ function isFor(packet: Packet, endpoint: Endpoint): boolean {
   )
 }
 
-function fits(policy: Policy, rule: Rule, packet: Packet, sender: Sender, now: number): boolean {
-  const { spec, fixed, hosts, former } = rule
-  const { family, destination } = packet
+/** Whether a rule lets a packet pass. src/core/explain.ts says what is in the way where it does not: from the same parts. */
+export function fits(policy: Policy, rule: Rule, packet: Packet, sender: Sender, now: number): boolean {
+  const { spec } = rule
   if (!fitsProtocol(spec.protocol, packet)) return false
   if (spec.ports.length > 0 && !fitsPort(spec.ports, packet)) return false
   if (spec.sourcePort !== undefined && spec.sourcePort !== packet.sourcePort) return false
   if (spec.users !== undefined && !fitsUser(spec, spec.users, packet, sender, policy.handedOut)) return false
-  if (spec.expires !== undefined && spec.expires <= now) return false
-  const leadsThere =
-    fixed.has(family, destination) ||
-    hosts.has(family, destination) ||
-    (sender.known && former.has(family, destination))
+  if (isExpired(spec, now)) return false
+  if (!leadsTo(rule, packet) && !(sender.known && ledTo(rule, packet))) return false
   // The last: it costs a question to the kernel.
-  return leadsThere && (spec.units === undefined || fitsUnit(spec.units, sender))
+  return spec.units === undefined || fitsUnit(spec.units, sender)
 }
 
 /** Where the packet has no user there is no socket to ask for. */
-const fitsUnit = (units: readonly string[], sender: Sender): boolean =>
+export const fitsUnit = (units: readonly string[], sender: Sender): boolean =>
   sender.uid === -1 ? sender.known : sender.isOf(units)
 
-function fitsProtocol(wanted: Protocol, { protocol, family }: Packet): boolean {
+export const isExpired = ({ expires }: RuleSpec, now: number): boolean =>
+  expires !== undefined && expires <= now
+
+export const leadsTo = ({ fixed, hosts }: Rule, { family, destination }: Packet): boolean =>
+  fixed.has(family, destination) || hosts.has(family, destination)
+
+/** Whether the destination was an address of the rule's names. */
+export const ledTo = ({ former }: Rule, { family, destination }: Packet): boolean =>
+  former.has(family, destination)
+
+export function fitsProtocol(wanted: Protocol, { protocol, family }: Packet): boolean {
   if (wanted === 'any') return true
   if (wanted === 'tcp') return protocol === IPPROTO_TCP
   if (wanted === 'udp') return protocol === IPPROTO_UDP
   return protocol === (family === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)
 }
 
-function fitsPort(ports: readonly PortRange[], { protocol, destinationPort }: Packet): boolean {
+export function fitsPort(ports: readonly PortRange[], { protocol, destinationPort }: Packet): boolean {
   return (protocol === IPPROTO_TCP || protocol === IPPROTO_UDP) && fitsPorts(ports, destinationPort)
 }
 
-function fitsUser(
+export function fitsUser(
   { sourcePort }: RuleSpec,
   users: readonly number[],
   packet: Packet,

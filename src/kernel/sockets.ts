@@ -80,10 +80,15 @@ export class Sockets {
    * @param device index of the device that the packet leaves by; 0 finds no socket that is bound to one
    */
   readonly lookUp: SocketLookUp = (family, local, localPort, remote, remotePort, device) => {
-    this.#question.set(family, local, localPort, remote, remotePort, device)
-    const state = this.#state()
+    const state = this.look(family, local, localPort, remote, remotePort, device)
     this.lookups[state]++
     return state
+  }
+
+  /** The same, and is not counted. */
+  readonly look: SocketLookUp = (family, local, localPort, remote, remotePort, device) => {
+    this.#question.set(family, local, localPort, remote, remotePort, device)
+    return this.#state()
   }
 
   /** Whether somebody listens on a TCP port of an address now; answered at once, as `lookUp` is. */

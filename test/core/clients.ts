@@ -10,6 +10,9 @@ export const UDP_TIMEOUT = 10
 export const HANDED_OUT = { first: 32768, last: 60999 } as const
 
 export interface Clients extends Inbound {
+  readonly sessions: SessionTable
+  readonly opened: SessionTable
+  readonly callbacks: Callbacks
   /** What the kernel says of any socket. */
   socket: SocketState
   /** What it says of any listening socket. */
