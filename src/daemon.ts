@@ -8,6 +8,9 @@ import { CANARY } from './core/policy.js'
 import { namesQueues, type QueueForm } from './core/ruleset.js'
 import { SeenNames } from './core/seen-names.js'
 import type { Family, Words } from './core/types.js'
+import { explainRoute } from './explain/route.js'
+import { serviceWorld } from './explain/service.js'
+import type { World } from './explain/world.js'
 import { Heartbeat } from './heartbeat.js'
 import { InboundWatch } from './inbound.js'
 import { readConntrackRoom } from './kernel/conntrack-room.js'
@@ -382,10 +385,19 @@ export class Daemon {
   #serveControl(): Promise<ControlServer> {
     return ControlServer.listen({
       path: this.#inForce.config.control.socket,
-      routes: [{ method: 'GET', path: '/v1/status', handle: () => this.#report.status() }],
+      routes: [
+        { method: 'GET', path: '/v1/status', handle: () => this.#report.status() },
+        explainRoute(() => this.#world()),
+      ],
       onFault: (error) =>
         this.#log.error({ stack: error.stack }, `a control request failed: ${error.message}`),
     })
+  }
+
+  /** From what questions are answered. */
+  #world(): World {
+    const [inForce, inbound, seen, users] = [this.#inForce, this.#inbound, this.#seenNames, this.#users]
+    return serviceWorld({ inForce, inbound, seen, users })
   }
 
   #announce(): void {

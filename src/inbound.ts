@@ -1,5 +1,3 @@
-import { networkInterfaces } from 'node:os'
-import { parsePrefix } from './addressing.js'
 import type { Config } from './config.js'
 import { PrefixSet } from './core/addresses.js'
 import { type Inbound, onlyLooking } from './core/answers.js'
@@ -22,6 +20,7 @@ import {
   TCP_CONNTRACK_ESTABLISHED,
   TCP_CONNTRACK_LAST_ACK,
 } from './kernel/conntrack-wire.js'
+import { localAddresses, setOfAddresses } from './kernel/local-addresses.js'
 import {
   handedOutPorts,
   KernelPorts,
@@ -36,9 +35,6 @@ import { Opened } from './opened.js'
 const EXPIRED_AT_ONCE = 10_000
 /** UDP clients are read anew at least that often: the kernel tells nothing of those that came before it was asked to. */
 const UDP_READ_S = 60
-
-/** All of it is this host, though only one address is on the device (RFC 1122, 3.2.1.3). */
-const LOOPBACK = '127.0.0.0/8'
 
 export interface InboundStatistics {
   readonly sessions: Pick<SessionTable, 'sizeOf' | 'evicted'>
@@ -214,18 +210,11 @@ export class InboundWatch {
 
   /** @returns whether the addresses of this host have changed */
   #readLocal(): boolean {
-    const addresses = Object.values(networkInterfaces()).flatMap(
-      (each) => each?.map(({ address }) => address) ?? [],
-    )
+    const addresses = localAddresses()
     const text = addresses.join()
     if (text === this.#localText) return false
     this.#localText = text
-    this.#local = PrefixSet.of(
-      [...addresses, LOOPBACK].flatMap((address) => {
-        const prefix = parsePrefix(address)
-        return prefix.ok ? [prefix.value] : []
-      }),
-    )
+    this.#local = setOfAddresses(addresses)
     return true
   }
 

@@ -11,10 +11,12 @@ const COMMON = {
   help: { type: 'boolean', short: 'h' },
 } as const
 
+const NOTHING_GIVEN = { path: '', isPathGiven: false, set: [], words: [], options: {} } as const
+
 async function main(argv: readonly string[]): Promise<number> {
   const [first, ...rest] = argv
   if (first === undefined) throw new UsageError('no command')
-  if (first === '--version') return commandOf('version')!.run({ path: '', set: [], words: [], options: {} })
+  if (first === '--version') return commandOf('version')!.run(NOTHING_GIVEN)
   if (first === 'help' && rest.length === 1 && commandOf(rest[0]!)) return say(helpOf(commandOf(rest[0]!)!))
   if (first === 'help' || first === '--help' || first === '-h') return say(usage(COMMANDS))
   const { name, args } = split(argv)
@@ -39,7 +41,13 @@ async function runCommand(command: Command, args: string[]): Promise<number> {
     if (positionals.length > (command.words ?? 0))
       throw new UsageError(`${command.name} takes no further word: ${positionals[command.words ?? 0]}`)
     const path = (config as string | undefined) ?? process.env.CHECKVALVE_CONFIG ?? DEFAULT_CONFIG
-    return await command.run({ path, set: (set as string[] | undefined) ?? [], words: positionals, options })
+    return await command.run({
+      path,
+      isPathGiven: config !== undefined,
+      set: (set as string[] | undefined) ?? [],
+      words: positionals,
+      options,
+    })
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
     return complain(error.message, helpOf(command))

@@ -26,6 +26,8 @@ export interface Command {
 export interface Given {
   /** The path of the configuration. */
   readonly path: string
+  /** Whether it stands on the command line. */
+  readonly isPathGiven: boolean
   /** `key=value` of each --set. */
   readonly set: readonly string[]
   /** Those behind the name of the command. */

@@ -1,6 +1,7 @@
 import { check } from './check.js'
 import type { Command } from './command.js'
 import { doctor } from './doctor.js'
+import { explain } from './explain.js'
 import { ruleset } from './ruleset.js'
 import { run } from './run.js'
 import { showConfig } from './show-config.js'
@@ -9,6 +10,16 @@ import { tail } from './tail.js'
 import { version } from './version.js'
 
 /** In the order in which they are shown. */
-export const COMMANDS: readonly Command[] = [run, check, showConfig, ruleset, status, tail, doctor, version]
+export const COMMANDS: readonly Command[] = [
+  run,
+  check,
+  showConfig,
+  ruleset,
+  status,
+  explain,
+  tail,
+  doctor,
+  version,
+]
 
 export const commandOf = (name: string): Command | undefined => COMMANDS.find((each) => each.name === name)

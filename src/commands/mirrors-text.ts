@@ -41,7 +41,8 @@ function details({ host, addresses, more = 0 }: MirrorStatus, now: number, most:
 const addressText = ({ name, address, until }: AddressStatus, now: number) =>
   `${`${name === undefined ? '' : `${name} `}${address}`.padEnd(ADDRESS_WIDTH)} ${left(Date.parse(until) - now)}`
 
-function left(ms: number): string {
+/** How long something still counts. */
+export function left(ms: number): string {
   if (ms <= 0) return 'the last good answer'
   const seconds = Math.ceil(ms / 1000)
   if (seconds < 120) return `for ${seconds} s`

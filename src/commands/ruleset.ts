@@ -4,7 +4,7 @@ import type { Policy } from '../core/policy.js'
 import { render, renderHosts } from '../core/ruleset.js'
 import { readHost } from '../host.js'
 import { chooseForm } from '../kernel/firewall.js'
-import { readState } from '../mirrors/state.js'
+import { readState, type State } from '../mirrors/state.js'
 import { rulesetOptions } from '../policy-in-force.js'
 import { policyOf } from '../rules.js'
 import { type Command, configOrComplaint, type Given, say } from './command.js'
@@ -27,14 +27,25 @@ export const ruleset: Command = {
   },
 }
 
-/** The policy of a configuration on this host, with what an earlier run has learned; and the names that it has not. */
-export function knownPolicy(config: Config): { policy: Policy; missing: string[] } {
+interface KnownPolicy {
+  readonly policy: Policy
+  readonly host: ReturnType<typeof readHost>
+  /** What an earlier run has learned. */
+  readonly known: State
+  /** The names of which it has learned nothing. */
+  readonly missing: string[]
+}
+
+/** The policy of a configuration on this host, with what an earlier run has learned. */
+export function knownPolicy(config: Config): KnownPolicy {
   const known = readState(config.state.directory)
-  const policy = policyOf(config, readHost(config), {
+  const host = readHost(config)
+  const policy = policyOf(config, host, {
     targets: (service) => known.services.get(service) ?? [],
     isWayTo: () => false,
   })
   for (const [name, kept] of known.names)
     for (const rule of policy.names.find(name)) for (const { host } of kept) rule.hosts.add(host)
-  return { policy, missing: [...namesOf(policy)].filter((name) => !known.names.has(name)) }
+  const missing = [...namesOf(policy)].filter((name) => !known.names.has(name))
+  return { policy, host, known, missing }
 }

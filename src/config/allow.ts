@@ -70,8 +70,11 @@ const ruleName: Format<string> = text('a name', (name, place) => {
 })
 
 /** systemd.unit(5): a name with a type behind the last dot. */
+export const isUnitName = (text: string): boolean =>
+  /^[\w:.\\@-]{1,240}\.(service|scope|slice|socket|mount|swap)$/.test(text)
+
 const unit: Format<string> = text('a systemd unit', (name, place) => {
-  if (/^[\w:.\\@-]{1,240}\.(service|scope|slice|socket|mount|swap)$/.test(name)) return name
+  if (isUnitName(name)) return name
   const meant = /^[\w:\\@-]+$/.test(name) ? `${name}.service` : 'nginx.service'
   return place.fail(`must be a systemd unit with its type, like ${meant}, not ${quote(name)}`)
 })

@@ -6,19 +6,23 @@ import {
   decide,
   fitsPort,
   fitsProtocol,
+  fitsUnit,
   fitsUser,
   isExpired,
   leadsTo,
   ledTo,
   type Policy,
   type Rule,
+  type RuleSpec,
 } from './policy.js'
+import type { RulesetOptions } from './ruleset-options.js'
 
 /**
  * A condition of a rule that a packet does not fit:
  * - `protocol`, `port`, `source-port`
  * - `user`: the rule is for others
  * - `handed-on`: it is for root, and root's packets are root's only from ports that the kernel chooses
+ * - `unit`: it is for those who are in another one
  * - `expired`
  * - `former`: the destination was an address of its names, and is none any more
  * - `destination`: it leads elsewhere
@@ -29,6 +33,7 @@ export type Miss =
   | 'source-port'
   | 'user'
   | 'handed-on'
+  | 'unit'
   | 'expired'
   | 'former'
   | 'destination'
@@ -64,13 +69,14 @@ export const explain = (
 /** What `fits` in policy.ts fails for, but all of it. */
 export function missesOf(policy: Policy, rule: Rule, packet: Packet, sender: Sender, now: number): Miss[] {
   const { spec } = rule
-  const { protocol, ports, sourcePort } = spec
+  const { protocol, ports, sourcePort, units } = spec
   const misses: Miss[] = []
   if (!fitsProtocol(protocol, packet)) misses.push('protocol')
   if (ports.length > 0 && !fitsPort(ports, packet)) misses.push('port')
   if (sourcePort !== undefined && sourcePort !== packet.sourcePort) misses.push('source-port')
   const who = userMiss(policy, rule, packet, sender)
   if (who !== undefined) misses.push(who)
+  if (units !== undefined && !fitsUnit(units, sender)) misses.push('unit')
   if (isExpired(spec, now)) misses.push('expired')
   const where = placeMiss(rule, packet, sender)
   if (where !== undefined) misses.push(where)
@@ -94,8 +100,28 @@ function placeMiss(rule: Rule, packet: Packet, { known }: Sender): 'former' | 'd
   return known ? undefined : 'former'
 }
 
-/** How many misses a rule may have to be near: with more, it is about something else. */
+/**
+ * What the kernel's own copy of the allowlist says while the service is silent (core/fallback.ts): it knows no sessions, no
+ * callbacks and no units.
+ */
+export function verdictOfKernel(
+  policy: Policy,
+  fallback: RulesetOptions['fallback'],
+  candidates: readonly Candidate[],
+  { uid }: Sender,
+): Decision['verdict'] {
+  if (policy.mode === 'observe' || fallback === 'open') return 'accept'
+  const isCopied = ({ rule: { spec }, misses }: Candidate) =>
+    misses.length === 0 && spec.units === undefined && (!isEnforced(spec) || policy.updaters.includes(uid))
+  const isEnforced = ({ reason }: RuleSpec) => reason === 'resolver' && policy.asking !== undefined
+  return fallback === 'static' && candidates.some(isCopied) ? 'accept' : 'block'
+}
+
+/** How much a miss keeps a rule from being near: another protocol is mostly another matter. */
+const WEIGHT: Partial<Record<Miss, number>> = { protocol: 2, destination: 3 }
 const NEAR = 2
+
+const distance = ({ misses }: Candidate) => misses.reduce((sum, miss) => sum + (WEIGHT[miss] ?? 1), 0)
 
 /**
  * The rules that come nearest to letting a packet pass. First those that lead to its destination: what is missing there is
@@ -103,9 +129,15 @@ const NEAR = 2
  */
 export function nearest(candidates: readonly Candidate[]): Candidate[] {
   const missing = candidates.filter(({ misses }) => misses.length > 0)
-  const there = missing.filter(({ misses }) => misses.length <= NEAR && !misses.includes('destination'))
-  if (there.length > 0) return there.toSorted((a, b) => a.misses.length - b.misses.length)
-  return missing.filter(
-    ({ rule, misses }) => rule.spec.reason === 'rule' && misses.length === 1 && misses[0] === 'destination',
-  )
+  const there = missing.filter((each) => distance(each) <= NEAR && !isPingRule(each))
+  if (there.length > 0) return there.toSorted((a, b) => distance(a) - distance(b) || byOwner(a, b))
+  return missing.filter((each) => isOwn(each) && each.misses.length === 1 && each.misses[0] === 'destination')
 }
+
+const isOwn = ({ rule }: Candidate) => rule.spec.reason === 'rule'
+/** Those of the operator can be changed. */
+const byOwner = (a: Candidate, b: Candidate) => Number(isOwn(b)) - Number(isOwn(a))
+
+/** What is allowed to be pinged says nothing of what else may be done with it. */
+const isPingRule = ({ rule, misses }: Candidate) =>
+  rule.spec.protocol === 'icmp' && misses.includes('protocol')

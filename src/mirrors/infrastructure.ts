@@ -3,9 +3,9 @@
  * them. Pure parsers, and one function that reads the files.
  */
 import { parseAddress, parseDestination, parseHostName } from '../addressing.js'
-import { type Destination, familyBits, type Prefix } from '../core/types.js'
+import { type Destination, familyBits, type Origin, type Prefix } from '../core/types.js'
 import { createUsers, type UserLookup } from '../users.js'
-import { Files } from './discovery/files.js'
+import { Files, type TextFile } from './discovery/files.js'
 
 /** systemd-resolved answers on these; whom it asks stands in a file of its own (systemd-resolved(8)). */
 const STUBS = new Set(['127.0.0.53', '127.0.0.54'])
@@ -82,31 +82,58 @@ export interface Infrastructure {
  * @param root, idOf for tests
  */
 export function readInfrastructure(root = '/', idOf: UserLookup = knownUsers()): Infrastructure {
-  const { resolvConf, upstream, times } = textsOf(new Files(root))
-  const resolving = usesStub(resolvConf) ? [resolvConf, upstream] : [resolvConf]
+  const { resolving, times } = readFiles(new Files(root))
   return {
-    resolvers: resolving.flatMap(parseResolvConf),
-    searchDomains: [...new Set(resolving.flatMap(parseSearchDomains))],
+    resolvers: resolving.flatMap(({ text }) => parseResolvConf(text)),
+    searchDomains: [...new Set(resolving.flatMap(({ text }) => parseSearchDomains(text)))],
     resolverUsers: RESOLVER_USERS.flatMap((name) => idOf(name) ?? []),
     dhcpUsers: DHCP_USERS.flatMap((name) => idOf(name) ?? []),
-    timeServers: times.flatMap(parseTimeServers),
+    timeServers: times.flatMap(({ text }) => parseTimeServers(text)),
   }
 }
+
+/** A value, and the line that names it. */
+export interface Placed<T> {
+  readonly value: T
+  readonly origin: Origin
+}
+
+export interface PlacedInfrastructure {
+  readonly resolvers: readonly Placed<Prefix>[]
+  readonly timeServers: readonly Placed<Destination>[]
+}
+
+/** The same resolvers and time servers, each with the line that names it: for the operator. */
+export function placedInfrastructure(root = '/'): PlacedInfrastructure {
+  const { resolving, times } = readFiles(new Files(root))
+  return {
+    resolvers: resolving.flatMap((file) => eachLine(file, parseResolvConf)),
+    timeServers: times.flatMap((file) => eachLine(file, parseTimeServers)),
+  }
+}
+
+const eachLine = <T>(file: TextFile, parse: (line: string) => T[]): Placed<T>[] =>
+  file.text
+    .split('\n')
+    .flatMap((line, index) => parse(line).map((value) => ({ value, origin: file.at(index + 1) })))
 
 /** Changes when one of the files that `readInfrastructure` reads does. */
 export function infrastructureFingerprint(root = '/'): string {
   const files = new Files(root, { lookOnly: true })
-  textsOf(files)
+  readFiles(files)
   return files.looks().join()
 }
 
 /** All that is read; of a folder, its .conf and .sources files. */
-function textsOf(files: Files): { resolvConf: string; upstream: string; times: string[] } {
-  const text = (path: string) => files.leaf(path).text
+function readFiles(files: Files): { resolving: TextFile[]; times: TextFile[] } {
+  const [resolvConf, upstream] = [files.leaf(RESOLV_CONF), files.leaf(RESOLVED_UPSTREAM)]
   const times = TIME_FILES.flatMap((path) =>
     path.endsWith('/') ? files.list(path, /\.(conf|sources)$/) : [path],
   )
-  return { resolvConf: text(RESOLV_CONF), upstream: text(RESOLVED_UPSTREAM), times: times.map(text) }
+  return {
+    resolving: usesStub(resolvConf.text) ? [resolvConf, upstream] : [resolvConf],
+    times: times.map((path) => files.leaf(path)),
+  }
 }
 
 /** /etc/passwd only: most hosts lack most of these users, and asking a directory for each would take seconds. */

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Sender } from '../../src/core/answers.js'
 import { onlyLooking } from '../../src/core/answers.js'
-import { explain, missesOf, nearest } from '../../src/core/explain.js'
+import { explain, missesOf, nearest, verdictOfKernel } from '../../src/core/explain.js'
 import { decode, Packet } from '../../src/core/packet.js'
 import {
   assemble,
@@ -21,7 +21,13 @@ import { query } from './queries.js'
 import { seededRandom } from './random.js'
 
 const NOW = 1_800_000_000_000
-const WWW: Sender = { uid: 33, known: false, isReply: false, device: 0 }
+const WWW: Sender = {
+  uid: 33,
+  known: false,
+  isReply: false,
+  device: 0,
+  isOf: (units) => units.includes('web.service'),
+}
 
 function read(bytes: Uint8Array): Packet {
   const packet = new Packet()
@@ -58,6 +64,8 @@ t.test('each condition that a packet does not fit is named, and no other', async
     [{ users: [0, 42] }, ['user']],
     [{ users: [] }, ['user']],
     [{ users: [33] }, []],
+    [{ units: ['cron.service'] }, ['unit']],
+    [{ units: ['cron.service', 'web.service'] }, []],
     [{ expires: NOW }, ['expired']],
     [{ expires: NOW + 1 }, []],
     [{ prefixes: [v4(203, 0, 113, 0, 24)] }, ['destination']],
@@ -96,11 +104,42 @@ t.test('near are the rules that lead there, those with the least in the way firs
   const names = (...rules: Rule[]) =>
     nearest(explain(policy(rules), call(), WWW, clients(), NOW).candidates).map(({ rule }) => rule.spec.name)
   t.same(names(both, far, elsewhere, user), ['user', 'both'])
+  const resolver = rule({ name: 'resolver', reason: 'resolver', ports: [port(53)] })
+  t.same(names(resolver, user), ['user', 'resolver'], 'of two, that which can be changed')
+  const ping = rule({ name: 'ping', protocol: 'icmp' })
+  t.same(names(ping), [], 'what may be pinged is no word of anything else')
   t.same(names(far, elsewhere), ['elsewhere'], 'and where none does, those that only lead elsewhere')
   const mirror = rule({ name: 'mirrors', reason: 'mirror', prefixes: [v4(203, 0, 113, 1)] })
   t.same(names(far, mirror), [], 'but a mirror is no place to put an address of one’s own')
   t.same(names(rule({ name: 'fits' })), [], 'and what fits is in nobody’s way')
 })
+
+t.test(
+  "the kernel's copy is told as it is made: of rules without units, and for updaters where names are enforced",
+  async (t) => {
+    const kernel = (
+      rules: Rule[],
+      given: Partial<Policy> = {},
+      fallback: 'static' | 'closed' | 'open' = 'static',
+    ) => {
+      const made = policy(rules, given)
+      const { candidates } = explain(made, call({ destinationPort: 53 }), WWW, clients(), NOW)
+      return verdictOfKernel(made, fallback, candidates, WWW)
+    }
+    const asking = { isAllowed: () => true, reverse: false, search: [] }
+    const resolver = rule({ reason: 'resolver' })
+    t.equal(kernel([rule()]), 'accept')
+    t.equal(kernel([]), 'block')
+    t.equal(kernel([rule({ users: [0] })]), 'block')
+    t.equal(kernel([rule({ units: ['web.service'] })]), 'block')
+    t.equal(kernel([rule()], {}, 'closed'), 'block')
+    t.equal(kernel([], {}, 'open'), 'accept')
+    t.equal(kernel([], { mode: 'observe' }, 'closed'), 'accept')
+    t.equal(kernel([resolver]), 'accept')
+    t.equal(kernel([resolver], { asking }), 'block')
+    t.equal(kernel([resolver], { asking, updaters: [33] }), 'accept')
+  },
+)
 
 t.test(
   'a question for a callback does not use it up, and a session that is over stays until a packet asks',
@@ -152,6 +191,7 @@ function anyRule(random: Random): Rule {
     ports: perhaps(random, () => some(random, PORTS).map((first) => port(first, first + random(2)))) ?? [],
     sourcePort: perhaps(random, () => pick(random, PORTS)),
     users: perhaps(random, () => some(random, USERS)),
+    units: perhaps(random, () => [pick(random, ['web.service', 'cron.service'])]),
     expires: perhaps(random, () => NOW - 1 + random(3)),
     prefixes: some(random, PLACES),
   })
@@ -200,6 +240,7 @@ const anySender = (random: Random): Sender => ({
   known: random(2) === 0,
   isReply: random(2) === 0,
   device: 0,
+  isOf: (units) => units.includes('web.service'),
 })
 
 /** The same host each time that it is made of the same numbers. */
@@ -263,7 +304,17 @@ t.test('what is explained is what is decided, and a rule without misses is one t
     'rule',
     'not-allowlisted',
   ]
-  const misses = ['protocol', 'port', 'source-port', 'user', 'handed-on', 'expired', 'former', 'destination']
+  const misses = [
+    'protocol',
+    'port',
+    'source-port',
+    'user',
+    'handed-on',
+    'unit',
+    'expired',
+    'former',
+    'destination',
+  ]
   t.same([...seen].sort(), [...expected, ...misses].sort(), 'and the rounds had all kinds of both')
 })
 

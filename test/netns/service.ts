@@ -165,6 +165,12 @@ control: { socket: ${this.folder}/control.sock }
     return this.place.run(this.#argv(...words), { allowFailure: true })
   }
 
+  /** The same for a command that asks the running service, unless a file is named: it finds the configuration by itself. */
+  ask(...words: string[]): Promise<Result> {
+    const env = { CHECKVALVE_CONFIG: this.config }
+    return this.place.run([...NODE, MAIN, ...words], { allowFailure: true, env })
+  }
+
   #argv(...words: string[]): string[] {
     const command = words.length === 0 ? ['run'] : words
     return [...NODE, MAIN, ...command, '--config', this.config, '--set', `mirrors.root=${this.root}`]

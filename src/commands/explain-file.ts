@@ -1,0 +1,46 @@
+/** From what a question is answered where no service runs, or another configuration is asked about. */
+import type { Config } from '../config.js'
+import type { Inbound } from '../core/answers.js'
+import type { World } from '../explain/world.js'
+import { localAddresses, setOfAddresses } from '../kernel/local-addresses.js'
+import { noServices } from '../kernel/services.js'
+import { slicesOf } from '../kernel/unit-slices.js'
+import { placedInfrastructure } from '../mirrors/infrastructure.js'
+import { createUsers } from '../users.js'
+import { knownPolicy } from './ruleset.js'
+
+/** Nobody knows of any client. */
+const nobody = (): Inbound => ({
+  sessions: { silence: () => Number.POSITIVE_INFINITY, seen: () => {}, remove: () => false },
+  opened: { silence: () => Number.POSITIVE_INFINITY, seen: () => {}, size: 0 },
+  services: noServices(),
+  callbacks: { allow: () => false, seen: () => {} },
+  lookUp: () => 'none',
+  listens: () => false,
+  now: 0,
+})
+
+/** With the addresses that an earlier run has learned. */
+export function fileWorld(config: Config): World {
+  const { policy, host, known } = knownPolicy(config)
+  const local = setOfAddresses(localAddresses())
+  return {
+    source: 'file',
+    config,
+    policy,
+    mirrors: host.mirrors,
+    infrastructure: () => placedInfrastructure(),
+    knowledge: {
+      targets: (service) => known.services.get(service) ?? [],
+      addresses: (name) => known.names.get(name) ?? [],
+      names: () => known.names.keys(),
+    },
+    seenName: () => undefined,
+    inbound: nobody(),
+    userName: createUsers().nameOf,
+    slicesOf: (unit) => slicesOf(unit),
+    isLocal: ({ family, words }) => local.has(family, words),
+    sourceFor: async () => undefined,
+    now: Date.now(),
+  }
+}

@@ -1,0 +1,148 @@
+/** An answer to `explain` as an operator reads it, in 80 columns where names and paths allow it. */
+import { Document, isScalar, visit } from 'yaml'
+import type { Entry, Explained, Judged, Near, RuleFacts } from '../explain/explained.js'
+import type { Colour, Paint } from './colours.js'
+import { left } from './mirrors-text.js'
+
+const WIDTH = 80
+const LABEL = 8
+const ADDRESS_WIDTH = 40
+
+const WHY: Readonly<Record<Exclude<Judged['reason'], 'rule'>, string>> = {
+  malformed: 'its headers cannot be read whole',
+  canary: 'it goes to canary.target, where all is blocked as a proof',
+  session: 'it answers a client of this host',
+  callback: 'this service may call its clients back (sessions.callbacks)',
+  resolver: 'a resolver of this host',
+  time: 'a time server of this host',
+  dhcp: 'the renewal of a lease',
+  'name-not-allowed': 'names are enforced, and no rule has this one',
+  mirror: 'an update mirror',
+  'not-allowlisted': 'nothing allows it',
+  loopback: 'it goes to this host itself, and is never judged',
+}
+
+export interface TextOptions {
+  /** The main file of the configuration. */
+  readonly path: string
+  /** Milliseconds since the epoch. */
+  readonly now: number
+  readonly paint: Paint
+}
+
+export function explainText(explained: Explained, options: TextOptions): string {
+  const { entry, near, notes, source, mode } = explained
+  const asked = source === 'service' ? 'the running service' : `${options.path}, and no service`
+  return [
+    heading(explained, options),
+    ...groupsOf(explained.judged).map((group) => groupText(group, options)),
+    ...near.map((each) => labelled('near', nearText(each))),
+    ...(entry ? [entryText(entry, options)] : []),
+    ...silentText(explained).map((text) => labelled('silent', text)),
+    ...notes.map((note) => labelled('note', note)),
+    labelled('asked', `${asked} (mode ${mode})`),
+  ].join('\n')
+}
+
+function heading(explained: Explained, { paint }: TextOptions): string {
+  const { protocol, to, user, unit, fromPort, question, mode, verdict } = explained
+  const [word, colour] = wordOf(explained)
+  const what = [
+    `${protocol} to ${to}`,
+    ...(question === undefined ? [] : [`the question for ${question}`]),
+    ...(fromPort === undefined ? [] : [`from port ${fromPort}`]),
+    ...(user === undefined ? [] : [`by ${user}`]),
+    ...(unit === undefined ? [] : [`in ${unit}`]),
+  ]
+  const rehearsal = verdict === 'block' && mode === 'observe' ? '\nMode is observe: today it passes.' : ''
+  return `${paint(colour, word)}: ${what.join(', ')}${rehearsal}`
+}
+
+function wordOf({ verdict, mode, judged }: Explained): [string, Colour] {
+  if (verdict === 'accept') return ['ACCEPT', 'green']
+  const block = mode === 'observe' ? 'WOULD BLOCK' : 'BLOCK'
+  const isMixed = judged.some((each) => each.verdict === 'accept')
+  return [isMixed ? `PARTLY ${block}` : block, mode === 'observe' ? 'yellow' : 'red']
+}
+
+/** Addresses of which the same becomes, for the same reason. */
+function groupsOf(judged: readonly Judged[]): Judged[][] {
+  const groups = new Map<string, Judged[]>()
+  for (const each of judged) {
+    const key = JSON.stringify([each.verdict, each.reason, each.rule])
+    groups.set(key, [...(groups.get(key) ?? []), each])
+  }
+  return [...groups.values()]
+}
+
+function groupText(group: readonly Judged[], { now }: TextOptions): string {
+  const { verdict, reason, rule } = group[0]!
+  const why = reason === 'rule' ? [] : [`${reason}: ${WHY[reason]}`]
+  const facts = [...why, ...(rule === undefined ? [] : [ruleText(rule)])]
+  const addresses = group.flatMap(({ address, until }) =>
+    address === undefined || until === undefined
+      ? []
+      : [`${address.padEnd(ADDRESS_WIDTH)} ${left(Date.parse(until) - now)}`],
+  )
+  return [labelled(verdict, facts.join('; ')), ...addresses.map((line) => ' '.repeat(LABEL) + line)].join(
+    '\n',
+  )
+}
+
+const ruleText = ({ name, found }: RuleFacts) => `rule "${name}" (${found})`
+
+const nearText = ({ rule, but }: Near) => `${ruleText(rule)} would allow it but for ${but.join('; and for ')}`
+
+function entryText(entry: Entry, { path }: TextOptions): string {
+  const more = ' '.repeat(LABEL)
+  return [
+    labelled('allow', `to let it pass, write to ${path}`),
+    ...yamlText(entry).map((line) => more + line),
+    `${more}or, for the service that runs:`,
+    ...commandText(entry).map((line) => more + line),
+  ].join('\n')
+}
+
+function yamlText(entry: Entry): string[] {
+  const document = new Document({ allow: [entry] })
+  visit(document, {
+    Seq: (_, node) => {
+      node.flow = node.items.every((item) => isScalar(item))
+    },
+  })
+  return document.toString({ flowCollectionPadding: false }).trimEnd().split('\n')
+}
+
+/** In two lines where one is too long. */
+function commandText({ name, to, ports, protocol, users, units }: Entry): string[] {
+  const first = `  checkvalve allow add ${name} --to ${to.join()}`
+  const rest = [
+    ...(ports === undefined ? [] : [`--ports ${ports.join()}`]),
+    ...(protocol === undefined ? [] : [`--protocol ${protocol}`]),
+    ...(users ?? []).map((user) => `--user ${user}`),
+    ...(units ?? []).map((unit) => `--unit ${unit}`),
+  ].join(' ')
+  const line = `${first} ${rest}`.trimEnd()
+  return line.length + LABEL <= WIDTH ? [line] : [`${first} \\`, `    ${rest}`]
+}
+
+/** What the kernel does by itself. */
+function silentText({ judged }: Explained): string[] {
+  if (judged.every(({ reason }) => reason === 'loopback')) return []
+  const passing = judged.filter(({ whileSilent }) => whileSilent === 'accept').length
+  const some = passing === 0 ? 'blocks it; connections that were approved go on' : 'lets a part of it pass'
+  const what = passing === judged.length ? 'lets it pass' : some
+  return [`while the service is silent, the kernel by itself ${what}`]
+}
+
+/** A label, and a text that is broken between words. */
+function labelled(label: string, text: string): string {
+  const lines: string[] = []
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1)
+    if (last !== undefined && last.length + word.length + 1 <= WIDTH - LABEL)
+      lines[lines.length - 1] = `${last} ${word}`
+    else lines.push(word)
+  }
+  return lines.map((line, index) => (index === 0 ? label : '').padEnd(LABEL) + line).join('\n')
+}

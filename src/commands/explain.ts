@@ -1,0 +1,93 @@
+import type { Config } from '../config.js'
+import { ask, Refused } from '../control/client.js'
+import { answerQuestion } from '../explain/answer.js'
+import type { Explained } from '../explain/explained.js'
+import { type Fields, type Question, readQuestion } from '../explain/question.js'
+import { explainPath } from '../explain/route.js'
+import { createUsers } from '../users.js'
+import { paintFor } from './colours.js'
+import { type Command, configOrComplaint, type Given, has, optionOf, say, UsageError } from './command.js'
+import { fileWorld } from './explain-file.js'
+import { explainText } from './explain-text.js'
+
+export const explain: Command = {
+  name: 'explain',
+  synopsis: 'tcp|udp|icmp HOST[:PORT] [OPTION]...',
+  summary: 'what becomes of a packet, which rule says so, and what would have to change',
+  details: `HOST is an address ([2001:db8::7]:443 too) or a name, of which all addresses that
+are known now are judged. Ends with 0 where the rules let it pass, and with 1
+where it is or would be blocked. Nothing is sent, looked up, counted or logged.
+The running service answers. With --config or --offline the configuration does,
+with the addresses that an earlier run has learned.
+  --user U           who sends it, by name or number; else one whom no rule names
+  --unit X           the systemd unit that sends it: nginx.service
+  --from-port P      the port that it comes from: does it answer a client there?
+  --question NAME    the name that a resolver is asked for
+  --offline          do not ask the running service
+  --json             the answer for programs`,
+  examples: [
+    'checkvalve explain tcp api.example.org:443 --user www-data',
+    'checkvalve explain udp 192.0.2.53:53 --question api.example.org',
+    'checkvalve explain tcp 192.0.2.7:443 --config /tmp/candidate.yaml',
+  ],
+  options: {
+    user: { type: 'string' },
+    unit: { type: 'string' },
+    'from-port': { type: 'string' },
+    question: { type: 'string' },
+    offline: { type: 'boolean' },
+    json: { type: 'boolean' },
+  },
+  words: 2,
+  async run(given: Given): Promise<number> {
+    const fields = fieldsOf(given)
+    const question = readQuestion(fields)
+    if (!question.ok) throw new UsageError(question.reason)
+    const config = configOrComplaint(given)
+    if (!config) return 1
+    const isOffline = given.isPathGiven || has(given, 'offline')
+    const explained = isOffline ? await fromFile(question.value, config) : await fromService(fields, config)
+    const options = { path: given.path, now: Date.now(), paint: paintFor(process.stdout) }
+    say(has(given, 'json') ? JSON.stringify(explained, null, 2) : explainText(explained, options))
+    return explained.verdict === 'accept' ? 0 : 1
+  },
+}
+
+function fieldsOf(given: Given): Fields {
+  const [protocol, to] = given.words
+  if (protocol === undefined || to === undefined)
+    throw new UsageError('say the protocol and where to: explain tcp 192.0.2.7:443')
+  const fields = {
+    protocol,
+    to,
+    uid: uidOf(optionOf(given, 'user')),
+    unit: optionOf(given, 'unit'),
+    'from-port': optionOf(given, 'from-port'),
+    question: optionOf(given, 'question'),
+  }
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+}
+
+function uidOf(user: string | undefined): string | undefined {
+  if (user === undefined) return undefined
+  const uid = createUsers().idOf(user)
+  if (uid === undefined) throw new UsageError(`there is no user ${JSON.stringify(user)} on this host`)
+  return String(uid)
+}
+
+async function fromFile(question: Question, config: Config): Promise<Explained> {
+  const answer = await answerQuestion(question, fileWorld(config))
+  if (!answer.ok) throw new UsageError(answer.reason)
+  return answer.value
+}
+
+async function fromService(fields: Fields, config: Config): Promise<Explained> {
+  try {
+    return await ask<Explained>(config.control.socket, 'GET', explainPath(fields))
+  } catch (error) {
+    if (error instanceof Refused && error.status === 400) throw new UsageError(error.message)
+    throw error instanceof Refused
+      ? error
+      : new Error(`${(error as Error).message}; --offline asks the configuration alone`)
+  }
+}

@@ -1,0 +1,92 @@
+/** Answers a question: what becomes of such a packet, why, and what would have to change. */
+import { formatAddress, type Parsed } from '../addressing.js'
+import { nearest } from '../core/explain.js'
+import type { Rule } from '../core/policy.js'
+import { entryFor } from './entry.js'
+import type { Explained, Judged, Near, RuleFacts } from './explained.js'
+import { judge, type Place } from './judge.js'
+import { phraseOf } from './near.js'
+import { isResolver, notesOn } from './notes.js'
+import type { Question } from './question.js'
+import { whence } from './whence.js'
+import type { World } from './world.js'
+
+/** So many rules are told: further ones are about something else. */
+const NEAR_AT_MOST = 3
+
+/** @returns the answer, or why there can be none: a sentence */
+export async function answerQuestion(question: Question, world: World): Promise<Parsed<Explained>> {
+  const places = await judge(question, world)
+  if (needsName(question, places, world))
+    return {
+      ok: false,
+      reason: 'names are enforced: whether a question passes depends on its name; add --question NAME',
+    }
+  const judged = places.map((place) => judgedOf(place, question, world))
+  const blocked = judged.find(({ verdict }) => verdict === 'block')
+  return {
+    ok: true,
+    value: {
+      source: world.source,
+      mode: world.policy.mode,
+      ...asked(question, world),
+      verdict: blocked === undefined ? 'accept' : 'block',
+      judged: different(judged),
+      near: nearOf(places, question, world),
+      entry: blocked && entryFor(blocked.reason, question, world),
+      notes: [...new Set(notesOn(question, places, world))],
+    },
+  }
+}
+
+/** An empty datagram is no question. */
+const needsName = ({ protocol, port, name }: Question, places: readonly Place[], world: World): boolean =>
+  world.policy.asking !== undefined &&
+  protocol === 'udp' &&
+  port === 53 &&
+  name === undefined &&
+  places.some((place) => isResolver(place, world))
+
+function asked({ protocol, host, port, uid, unit, fromPort, name }: Question, { userName }: World) {
+  const text = typeof host === 'string' ? host : formatAddress(host.family, host.words)
+  const to = port === undefined ? text : `${text.includes(':') ? `[${text}]` : text}:${port}`
+  const user = uid === undefined ? undefined : (userName(uid) ?? String(uid))
+  return { protocol, to, user, unit, fromPort, question: name }
+}
+
+function judgedOf(place: Place, question: Question, world: World): Judged {
+  const { host, until, isAssumed, decision, whileSilent } = place
+  return {
+    ...(!isAssumed && { address: formatAddress(host.family, host.words) }),
+    ...(until !== undefined && { until: new Date(until).toISOString() }),
+    verdict: decision?.verdict ?? 'accept',
+    reason: decision?.reason ?? 'loopback',
+    ...(decision?.rule && { rule: factsOf(decision.rule, place, question, world) }),
+    whileSilent,
+  }
+}
+
+/** Addresses that stand for any are told once, where the same becomes of them. */
+const different = (judged: readonly Judged[]): Judged[] => [
+  ...new Map(judged.map((each) => [JSON.stringify(each), each])).values(),
+]
+
+function factsOf(rule: Rule, { host }: Place, question: Question, world: World): RuleFacts {
+  const name = typeof question.host === 'string' ? question.host : undefined
+  const { spec } = rule
+  return {
+    name: spec.name,
+    reason: spec.reason,
+    found: whence(rule, { host, port: question.port, name }, world),
+  }
+}
+
+function nearOf(places: readonly Place[], question: Question, world: World): Near[] {
+  const found = new Map<Rule, Near>()
+  for (const place of places.filter(({ decision }) => decision?.reason === 'not-allowlisted'))
+    for (const { rule, misses } of nearest(place.candidates)) {
+      const but = misses.map((miss) => phraseOf(miss, rule.spec, question, world))
+      if (!found.has(rule)) found.set(rule, { rule: factsOf(rule, place, question, world), misses, but })
+    }
+  return [...found.values()].slice(0, NEAR_AT_MOST)
+}

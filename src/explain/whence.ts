@@ -1,0 +1,73 @@
+/** Where a rule comes from: a line of the configuration, or of a file of this host that the service reads by itself. */
+import { parseDestination } from '../addressing.js'
+import { PrefixSet } from '../core/addresses.js'
+import type { Rule } from '../core/policy.js'
+import type { Destination, Host, Origin } from '../core/types.js'
+import type { World } from './world.js'
+
+/** What a packet goes to, as far as rules can name it. */
+export interface Goal {
+  readonly host: Host
+  readonly port: number | undefined
+  /** The name by which it was asked for. */
+  readonly name: string | undefined
+}
+
+/** A place that is written somewhere. */
+interface Written {
+  readonly place: Destination
+  readonly origin: Origin
+  /** The package manager whose file it is. */
+  readonly manager?: string
+}
+
+export const originText = ({ file, line }: Origin): string => (line === undefined ? file : `${file}:${line}`)
+
+/** Texts like `/etc/apt/sources.list:2, apt`, or the setting that it follows from. */
+export function whence({ spec }: Rule, goal: Goal, world: World): string {
+  if (spec.reason === 'dhcp') return 'infrastructure.dhcp'
+  if (spec.reason === 'rule') return spec.origin === undefined ? 'the configuration' : originText(spec.origin)
+  const { infrastructure } = world.config
+  if (spec.reason === 'resolver' && infrastructure.dns !== 'auto') return 'infrastructure.dns'
+  if (spec.reason === 'time' && infrastructure.ntp !== 'auto') return 'infrastructure.ntp'
+  const known = { ...goal, name: goal.name ?? nameOf(goal.host, world) }
+  const places = placesOf(spec, known, world)
+  const found = places.find(({ place }) => leadsTo(place, known)) ?? places[0]
+  if (found === undefined) return 'the files of this host'
+  return originText(found.origin) + (found.manager === undefined ? '' : `, ${found.manager}`)
+}
+
+/** All that is written for rules of this kind. */
+function placesOf({ reason, name, isTold }: Rule['spec'], goal: Goal, world: World): Written[] {
+  const { config, mirrors, knowledge, infrastructure } = world
+  const prefix = (value: Host & { length: number }): Destination => ({ kind: 'prefix', prefix: value })
+  if (reason === 'resolver')
+    return infrastructure().resolvers.map(({ value, origin }) => ({ place: prefix(value), origin }))
+  if (reason === 'time')
+    return infrastructure().timeServers.map(({ value, origin }) => ({ place: value, origin }))
+  if (name === 'mirrors') return config.mirrors.hosts.map((place) => ({ place, origin: place.origin }))
+  return mirrors.flatMap(({ host, port, service, manager, origin }) => {
+    const targets = isTold && service !== undefined ? knowledge.targets(service) : []
+    const ends = isTold ? targets.map((each) => ({ host: each.name, port: each.port })) : [{ host, port }]
+    return ends
+      .filter((each) => each.port === goal.port)
+      .flatMap((each) => {
+        const place = parseDestination(each.host)
+        return place.ok ? [{ place: place.value, origin, manager }] : []
+      })
+  })
+}
+
+function leadsTo(place: Destination, { host, name }: Goal): boolean {
+  if (place.kind === 'prefix') return PrefixSet.of([place.prefix]).has(host.family, host.words)
+  if (name === undefined) return false
+  return place.kind === 'name' ? place.name === name : name.endsWith(`.${place.domain}`)
+}
+
+/** A name that is known to have an address. */
+function nameOf({ family, words }: Host, { knowledge }: World): string | undefined {
+  const isIt = (host: Host) => host.family === family && host.words.every((word, i) => word === words[i])
+  for (const name of knowledge.names())
+    if (knowledge.addresses(name).some(({ host }) => isIt(host))) return name
+  return undefined
+}
