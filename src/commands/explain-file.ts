@@ -33,7 +33,7 @@ export function fileWorld(config: Config): World {
     knowledge: {
       targets: (service) => known.services.get(service) ?? [],
       addresses: (name) => known.names.get(name) ?? [],
-      names: () => known.names.keys(),
+      names: () => [...known.names.keys()],
     },
     seenName: () => undefined,
     inbound: nobody(),

@@ -11,13 +11,11 @@ import {
   writeSync,
 } from 'node:fs'
 import t, { type Test } from 'tap'
-import { NOT_ALLOWLISTED } from '../../src/core/policy.js'
 import { closeFiles, openFiles } from '../../src/log/files.js'
 import { follow } from '../../src/log/follow.js'
 import { growingOf, showAll } from '../../src/log/last.js'
 import { Unread } from '../../src/log/unread.js'
-import { BlockLog } from '../../src/report/blocklog.js'
-import { packet } from '../report/blocks.js'
+import { LineFile } from '../../src/report/line-file.js'
 import { BEGIN, gzipped, lineOf } from './events.js'
 
 /** A log that is followed: each event has its number for a port. */
@@ -249,26 +247,24 @@ t.test('bytes that are no UTF-8 at the beginning do not make the file look like 
 
 t.test('what the service writes while it is rotated hundreds of times is seen once, in order', async (t) => {
   const log = new Log(t)
-  const blocks = new BlockLog({
+  const file = new LineFile({
     destination: log.path,
-    userName: () => undefined,
     onTrouble: (error) => t.fail(error),
+    onRecovery: () => {},
   })
   await log.follow()
   const COUNT = 3000
   for (let port = 1; port <= COUNT; port++) {
-    blocks.note(packet({ port }), 33, NOT_ALLOWLISTED, 'enforce')
-    blocks.flushFresh()
-    if (port % 400 === 0) blocks.turn()
+    file.write(log.text())
     if (port % 10 === 0) {
       renameSync(log.path, `${log.path}.${port}`)
-      blocks.reopen()
+      file.reopen()
       if (port % 70 === 0) await log.look()
       while (!isThere(log.path)) await new Promise((resolve) => setImmediate(resolve))
     }
     if (port % 7 === 0) await new Promise((resolve) => setImmediate(resolve))
   }
-  await blocks.close()
+  await file.close()
   await log.end()
   t.same(
     log.seen,
