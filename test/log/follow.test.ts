@@ -24,6 +24,7 @@ class Log {
   readonly seen: number[] = []
   readonly troubles: string[] = []
   #number = 0
+  #time = 0
   #wake: ((goesOn: boolean) => void) | undefined
   #asleep: (() => void) | undefined
   #done: Promise<void> | undefined
@@ -34,10 +35,13 @@ class Log {
 
   /** The text of so many more events. */
   text(count = 1): string {
-    return Array.from(
-      { length: count },
-      () => `${lineOf({ port: ++this.#number, at: this.#number })}\n`,
-    ).join('')
+    return Array.from({ length: count }, () => this.#line()).join('')
+  }
+
+  /** Made now, and later than the one before. */
+  #line(): string {
+    this.#time = Math.max(Date.now(), this.#time + 1)
+    return `${lineOf({ port: ++this.#number, at: (this.#time - BEGIN) / 1000 })}\n`
   }
 
   append(count = 1, path = this.path): void {
