@@ -47,6 +47,8 @@ export async function giveOwnRules(place: Namespace): Promise<void> {
     }
 }
 
+const overrides = (set: readonly string[]) => set.flatMap((each) => ['--set', each])
+
 export class Service {
   readonly folder = mkdtempSync(join(tmpdir(), 'checkvalve-test-'))
   /** From when it is begun. */
@@ -80,14 +82,14 @@ control: { socket: ${this.folder}/control.sock }
     writeFileSync(this.config, settings + own)
   }
 
-  /** Starts it, and does not wait. */
-  begin(): Program {
-    this.program = this.place.spawn(this.#argv())
+  /** Starts it, and does not wait. @param set overrides, `key=value` */
+  begin(...set: string[]): Program {
+    this.program = this.place.spawn([...this.#argv(), ...overrides(set)])
     return this.program
   }
 
-  async launch(): Promise<void> {
-    this.begin()
+  async launch(...set: string[]): Promise<void> {
+    this.begin(...set)
     await eventually(
       'checkvalve is ready',
       async () => {
@@ -103,8 +105,7 @@ control: { socket: ${this.folder}/control.sock }
    * @param through words in front of the command: `setpriv ...` @param set overrides, `key=value`
    */
   fail(through: readonly string[] = [], ...set: string[]): Promise<Result> {
-    const overrides = set.flatMap((each) => ['--set', each])
-    const argv = [...through, ...this.#argv(), ...overrides]
+    const argv = [...through, ...this.#argv(), ...overrides(set)]
     return this.place.run(argv, { allowFailure: true, timeout: READY_MS })
   }
 

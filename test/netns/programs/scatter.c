@@ -1,0 +1,38 @@
+/*
+ * Sends datagrams to random addresses of 198.19.0.0/16 and random ports, from so many sockets in turn: each of them can only
+ * have a few hundred datagrams waiting in a queue, so few sockets go as fast as these are judged, and many fill the queue.
+ *
+ *   scatter COUNT SOCKETS
+ *
+ * Ends after 60 seconds at most. Says {"sent": DATAGRAMS}: those that went out, or were dropped on their way (EPERM).
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SOCKETS_AT_MOST 1000
+
+int main(int argc, char **argv) {
+  int sockets[SOCKETS_AT_MOST], count = argc == 3 ? atoi(argv[1]) : 0, own = argc == 3 ? atoi(argv[2]) : 0;
+  long sent = 0;
+  unsigned random = 2463534242u;
+  if (count < 1 || own < 1 || own > SOCKETS_AT_MOST) return 2;
+  for (int i = 0; i < own; i++)
+    if ((sockets[i] = socket(AF_INET, SOCK_DGRAM, 0)) < 0) return 1;
+  alarm(60);
+  for (int i = 0; i < count; i++) {
+    /* xorshift, G. Marsaglia 2003 */
+    random ^= random << 13, random ^= random >> 17, random ^= random << 5;
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons(1024 + (random >> 16) % 60000),
+                             .sin_addr = {htonl(0xc6130000 | (random & 0xffff))}};
+    if (sendto(sockets[i % own], "x", 1, 0, (struct sockaddr *)&to, sizeof to) == 1 || errno == EPERM) sent++;
+    else perror("sendto");
+  }
+  printf("{\"sent\": %ld}\n", sent);
+  return 0;
+}
