@@ -73,7 +73,7 @@ function suppressedEvent(
     ...common(around, 'suppressed', blocks),
     'user.id': uid === undefined || uid < 0 ? undefined : String(uid),
     'user.name': user,
-    message: `${verb(around)} ${who} ${counted(blocks, 'more time')} in ${duration(ms)}, too many kinds to list: other lines of this log name some of them, the metric checkvalve_packets_total counts all`,
+    message: `${verb(around)} ${who} ${counted(blocks, 'more time')} in ${duration(ms)}, too many kinds to list each: the lines before name some, checkvalve_packets_total counts all`,
   }
 }
 
