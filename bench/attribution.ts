@@ -41,7 +41,7 @@ const STEPS: Record<string, () => unknown> = {
   'a look for the client of a socket (not of this)': () =>
     sockets.lookUp(4, LOOPBACK, client.localPort!, LOOPBACK, port, 0),
   'whose a TCP socket is': tcp,
-  'whose a UDP port is': () => owners.udp(udp.address().port),
+  'whose a UDP port is': () => owners.udp(4, udp.address().port),
   'the unit of a cgroup that is known': () => cgroups.find(owner.cgroup ?? 0, 0),
   'a look through all cgroups': () => new Cgroups().find(-1, 0),
   ...(folder && {

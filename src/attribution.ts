@@ -123,7 +123,7 @@ export class Attribution implements Attributed {
       return this.#among(owner === undefined ? [] : [owner], now)
     }
     return protocol === IPPROTO_UDP
-      ? this.#among(this.#owners.udp(sourcePort) ?? [], now)
+      ? this.#among(this.#owners.udp(family, sourcePort) ?? [], now)
       : this.#findOther(now)
   }
 

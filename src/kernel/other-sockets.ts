@@ -7,12 +7,14 @@ const IPPROTO_RAW = 255
 
 /** Columns of /proc/net/icmp and /proc/net/raw (net/ipv4/ping.c: ping_v4_format_sock; net/ipv4/raw.c: raw_sock_seq_show). */
 const LOCAL = 1
+/** TX:RX, in bytes of memory. */
+const QUEUES = 4
 const UID = 7
 const INODE = 9
 
 /**
  * The inodes of the sockets of a user from which a packet that is neither TCP nor UDP can have come: those of ping with this
- * identifier, else the raw ones of its protocol.
+ * identifier, else the raw ones of its protocol; and only those that have something on its way, see SocketOwners.
  * @param identifier of an echo request (RFC 792, RFC 4443), 0 where the packet is none
  */
 export function otherSockets(family: Family, protocol: number, identifier: number, uid: number): Set<number> {
@@ -30,7 +32,9 @@ function inodesIn(file: string, number: number, uid: number): Set<number> {
   const rows = linesOf(file).map((line) => line.trim().split(/\s+/))
   return new Set(
     rows
-      .filter((row) => row[LOCAL]?.endsWith(suffix) && Number(row[UID]) === uid)
+      .filter((row) => row[LOCAL]?.endsWith(suffix) && Number(row[UID]) === uid && isSending(row[QUEUES]!))
       .map((row) => Number(row[INODE])),
   )
 }
+
+const isSending = (queues: string) => !queues.startsWith('00000000:')

@@ -20,9 +20,11 @@ import {
 
 // enum INET_DIAG_...: INET_DIAG_CGROUP_ID is a __u64, since Linux 5.9 and with CONFIG_SOCK_CGROUP_DATA
 const INET_DIAG_CGROUP_ID = 21
-// struct inet_diag_msg: __u8 idiag_state at 1, __be16 idiag_sport at 4, __u32 idiag_uid at 64, idiag_inode at 68
+// struct inet_diag_msg: __u8 idiag_state at 1, __be16 idiag_sport at 4, __u32 idiag_wqueue at 60, idiag_uid at 64,
+// idiag_inode at 68
 const IDIAG_STATE = 1
 const IDIAG_SPORT = 4
+const IDIAG_WQUEUE = 60
 const IDIAG_UID = 64
 const IDIAG_INODE = 68
 
@@ -60,6 +62,13 @@ export function callerOf(view: DataView, length: number): SocketOwner | undefine
   const state = owner && view.getUint8(NLMSG_HDRLEN + IDIAG_STATE)
   return state === TCP_LISTEN || state === TCP_CLOSE ? undefined : owner
 }
+
+/**
+ * Whether anything that the UDP socket of a whole struct inet_diag_msg has sent is still in this host (net/ipv4/udp_diag.c:
+ * idiag_wqueue is sk_wmem_alloc_get): for the sender of a packet that waits in a queue, it is that packet at least.
+ */
+export const isSending = (view: DataView, payload: number): boolean =>
+  view.getUint32(payload + IDIAG_WQUEUE, HOST_LE) > 0
 
 /** The local port of a struct inet_diag_msg that is whole. */
 export const portOf = (view: DataView, payload: number): number => view.getUint16(payload + IDIAG_SPORT)

@@ -1,12 +1,19 @@
 import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket } from 'node-netfilter-queue'
-import { FAMILIES, type Family, type Words } from '../core/types.js'
+import type { Family, Words } from '../core/types.js'
 import { LookUp } from './sock-diag-wire.js'
-import { callerOf, ownerOf, portOf, type SocketOwner, UdpPortQuestion } from './socket-owner-wire.js'
+import {
+  callerOf,
+  isSending,
+  ownerOf,
+  portOf,
+  type SocketOwner,
+  UdpPortQuestion,
+} from './socket-owner-wire.js'
 
 /** What the kernel sends in one part of a dump. */
 const PART_LENGTH = 32_768
 /** Where more share one port, it is not told which has sent a packet: whoever opens very many must not take the time of others. */
-const SHARING_AT_MOST = 256
+const SHARING_AT_MOST = 1024
 
 /**
  * Asks the kernel whose a socket is, by sock_diag(7). The kernel answers at once: nothing here waits. What it does not
@@ -15,7 +22,7 @@ const SHARING_AT_MOST = 256
 export class SocketOwners {
   #socket = openSocket()
   readonly #connection = new LookUp()
-  readonly #ports = FAMILIES.map((family) => new UdpPortQuestion(family))
+  readonly #ports = { 4: new UdpPortQuestion(4), 6: new UdpPortQuestion(6) }
   readonly #answer = new Uint8Array(PART_LENGTH)
   readonly #view = new DataView(this.#answer.buffer)
 
@@ -39,15 +46,19 @@ export class SocketOwners {
   }
 
   /**
-   * All UDP sockets with a local port, of which any may have sent a packet from there: a program may choose the source
-   * address of each (IP_PKTINFO), and several may share a port (SO_REUSEADDR, SO_REUSEPORT). Tens of microseconds, and
-   * more where this host has very many UDP sockets.
+   * The UDP sockets with a local port that have something on its way: any of them may have sent a packet from there that
+   * waits for its verdict. A program may choose the source address of each (IP_PKTINFO), and several may share a port
+   * (SO_REUSEADDR, SO_REUSEPORT, another local address). Whoever has nothing on its way has not sent it: the sender may have
+   * closed its socket meanwhile, and must not pass for one who has the same port. Tens of microseconds, and more where this
+   * host has very many UDP sockets.
    * @returns undefined where the kernel does not tell, or of too many
    */
-  udp(port: number): SocketOwner[] | undefined {
+  udp(family: Family, port: number): SocketOwner[] | undefined {
     const found: SocketOwner[] = []
+    let sharing = 0
     return this.#try(() => {
-      for (const question of this.#ports) {
+      // A socket of IPv6 can send over IPv4, but not the other way round.
+      for (const question of family === 4 ? [this.#ports[4], this.#ports[6]] : [this.#ports[6]]) {
         question.set(port)
         this.#socket.exchangeDump(
           question.message,
@@ -55,8 +66,9 @@ export class SocketOwners {
           'asking for a port',
           ({ view, payload, end }) => {
             const owner = ownerOf(view, payload, end)
-            if (owner !== undefined && portOf(view, payload) === port) found.push(owner)
-            if (found.length > SHARING_AT_MOST) throw new TooMany()
+            if (owner === undefined || portOf(view, payload) !== port) return
+            if (isSending(view, payload)) found.push(owner)
+            if (++sharing > SHARING_AT_MOST) throw new TooMany()
           },
         )
       }

@@ -1,7 +1,7 @@
 import { HOST_LE, NLMSG_ERROR } from 'node-netfilter-queue'
 import t from 'tap'
 import { SOCK_DIAG_BY_FAMILY } from '../../src/kernel/sock-diag-wire.js'
-import { callerOf, ownerOf, portOf, UdpPortQuestion } from '../../src/kernel/socket-owner-wire.js'
+import { callerOf, isSending, ownerOf, portOf, UdpPortQuestion } from '../../src/kernel/socket-owner-wire.js'
 
 const DIAG_MESSAGE_LENGTH = 72
 const INET_DIAG_CGROUP_ID = 21
@@ -35,6 +35,16 @@ t.test('a socket is read with its user, its inode and its cgroup', async (t) => 
   const view = message(mark, [INET_DIAG_CGROUP_ID, u64(0x1_0000_0003n)], [22, new Uint8Array(2)])
   t.same(read(view), { uid: 33, inode: 4711, cgroup: 0x1_0000_0003 })
   t.equal(portOf(view, 0), 40_000)
+})
+
+t.test('a socket of UDP is sending as long as anything of it is on its way', async (t) => {
+  const view = message()
+  t.notOk(isSending(view, 0))
+  // struct inet_diag_msg: __u32 idiag_rqueue at 56, idiag_wqueue at 60
+  view.setUint32(56, 1, HOST_LE)
+  t.notOk(isSending(view, 0), 'what has come in does not count')
+  view.setUint32(60, 1, HOST_LE)
+  t.ok(isSending(view, 0))
 })
 
 t.test('a kernel that does not tell the cgroup, or not in whole, tells none', async (t) => {

@@ -1,5 +1,5 @@
 /** Whose sockets are, on a real kernel: those of this process, over loopback. */
-import { createSocket, type Socket } from 'node:dgram'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, readlinkSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
@@ -7,6 +7,7 @@ import t, { type Test } from 'tap'
 import { Cgroups } from '../../src/kernel/cgroups.js'
 import { cgroupOf, holderOf, processesOf, processesOfUser } from '../../src/kernel/processes.js'
 import { SocketOwners } from '../../src/kernel/socket-owners.js'
+import { compile } from '../netns/programs.js'
 
 const LOOPBACK = Uint32Array.of(0x7f000001, 0, 0, 0)
 const UID = process.getuid!()
@@ -17,16 +18,12 @@ function ownersOf(t: Test): SocketOwners {
   return owners
 }
 
-/** UDP sockets that share a port. */
-async function sharing(t: Test, count: number): Promise<{ port: number; sockets: Socket[] }> {
-  const sockets = Array.from({ length: count }, () => createSocket({ type: 'udp4', reuseAddr: true }))
-  t.teardown(() => sockets.map((each) => each.close()))
-  let port = 0
-  for (const each of sockets) {
-    await new Promise<void>((resolve) => each.bind(port, '127.0.0.1', resolve))
-    port = each.address().port
-  }
-  return { port, sockets }
+/** UDP sockets that share a port, of which some are sending. @returns the port */
+async function corked(t: Test, program: string, count: number, sending: number): Promise<number> {
+  const child = spawn(program, [String(count), String(sending)], { stdio: ['pipe', 'pipe', 'inherit'] })
+  t.teardown(() => child.stdin.end())
+  const [line] = (await once(child.stdout, 'data')) as [Buffer]
+  return Number(line.toString())
 }
 
 async function connection(t: Test) {
@@ -73,14 +70,15 @@ t.test('a connection leads to its user, its cgroup and its process', async (t) =
   t.equal(ownersOf(t).tcp(4, LOOPBACK, port, LOOPBACK, 1, 0), undefined, 'and who listens has called nobody')
 })
 
-t.test('a port of UDP leads to all who have it, and too many are none', async (t) => {
+t.test('a port of UDP leads to those who send from there; where too many have it, to none', async (t) => {
   const owners = ownersOf(t)
-  const few = await sharing(t, 3)
-  const many = await sharing(t, 300)
+  const program = compile(t, 'corked')
+  const few = await corked(t, program, 5, 3)
   t.same(
-    owners.udp(few.port)?.map(({ uid }) => uid),
+    owners.udp(4, few)?.map(({ uid }) => uid),
     [UID, UID, UID],
   )
-  t.equal(owners.udp(many.port), undefined)
-  t.equal(owners.udp(few.port)?.length, 3, 'and the next question has its own answer')
+  t.same(owners.udp(6, few), [], 'a socket of IPv4 sends nothing over IPv6')
+  t.equal(owners.udp(4, await corked(t, program, 1100, 0)), undefined)
+  t.equal(owners.udp(4, few)?.length, 3, 'and the next question has its own answer')
 })

@@ -6,7 +6,7 @@ import { createTopology } from '../lab/topology.js'
 import { serveHttp } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
 import { compile } from './programs.js'
-import { eventually, NODE, Service } from './service.js'
+import { eventually, NODE, pause, Service } from './service.js'
 
 const VICTIM = { 4: '203.0.113.77', 6: '2001:db8:113::77' } as const
 const TO_VICTIMS = 'to: [203.0.113.77, "2001:db8:113::77"]'
@@ -110,6 +110,58 @@ t.test('whoever shares the port of another unit is not taken for it', (t) =>
       t.equal(await arrived(), 1, 'and when it has the port alone')
       await its.web.run(argv('web.service', 100))
       t.equal(await arrived(), 2)
+    } finally {
+      await its.close()
+    }
+  }),
+)
+
+t.test(
+  'whoever closes its socket at once is not taken for the unit that has the same port or identifier',
+  (t) =>
+    withCgroups(t, async (cgroups) => {
+      const its = await guarded(
+        t,
+        `allow: [{ name: web, ${TO_VICTIMS}, protocol: any, units: [web.service] }]\n`,
+      )
+      const argv = (unit: string, protocol: string, family: 4 | 6, ms: number) =>
+        cgroups.command(unit, 'www-data', its.send, protocol, VICTIM[family], '8000', '5000', String(ms))
+      const arrived = async () => (await its.arrivals()).total
+      try {
+        for (const protocol of ['udp', 'ping']) {
+          const before = await arrived()
+          const holder = its.web.spawn(argv('web.service', protocol, 4, 60_000))
+          await eventually('the unit has sent', async () => (await arrived()) >= before + 1)
+          await pause(100)
+          const had = await arrived()
+          for (let i = 0; i < 20; i++) await its.web.run(argv('other.service', protocol, 4, 0))
+          t.equal(await arrived(), had, `${protocol} of another unit`)
+          await holder.stop()
+        }
+      } finally {
+        await its.close()
+      }
+    }),
+)
+
+t.test('whoever has the port of a unit and is silent does not keep it from sending', (t) =>
+  withCgroups(t, async (cgroups) => {
+    const its = await guarded(
+      t,
+      `allow: [{ name: web, ${TO_VICTIMS}, ports: [8000], protocol: udp, units: [web.service] }]\n`,
+    )
+    const argv = (unit: string, family: 4 | 6, ms: number) =>
+      cgroups.command(unit, 'www-data', its.send, 'udp', VICTIM[family], '8000', '5000', String(ms))
+    try {
+      for (const family of [4, 6] as const) {
+        const holder = its.web.spawn(argv('other.service', family, 60_000))
+        await eventually('it has the port', async () => (await its.service.metric('blocked_users_total')) > 0)
+        const { udp } = await its.arrivals()
+        await its.web.run(argv('web.service', 4, 100))
+        await its.web.run(argv('web.service', 6, 100))
+        t.equal((await its.arrivals()).udp, udp + 2)
+        await holder.stop()
+      }
     } finally {
       await its.close()
     }

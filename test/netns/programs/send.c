@@ -2,7 +2,7 @@
  * send PROTOCOL ADDRESS PORT [FROM [MS]]: one packet, or one connection, by a socket that lives for 300 ms, or MS.
  *
  * PROTOCOL: tcp; udp; connected (UDP); ping (a datagram socket of ICMP); raw (an echo request by a raw socket).
- * FROM: the local port, for those that have one. Sockets of UDP may share it with others. Ends with 0 when it was sent, or the
+ * FROM: the local port, or the identifier of ping. Sockets of UDP, and of ping, may share it with others. Ends with 0 when it was sent, or the
  * connection is there.
  */
 #include <arpa/inet.h>
@@ -50,7 +50,8 @@ int main(int argc, char **argv) {
     ((struct sockaddr_in *)&to.address)->sin_port = 0;
     /* Only the raw one over IPv4 needs it from us: echo (8 << 8) and nothing else. */
     if (!is_v6) echo[2] = 0xf7, echo[3] = 0xff;
-  } else if (argc > 4) {
+  }
+  if (argc > 4 && type != SOCK_RAW) {
     struct end from = end_of(is_v6 ? "::" : "0.0.0.0", atoi(argv[4]));
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     if (bind(fd, (struct sockaddr *)&from.address, from.size) < 0) return perror("bind"), 1;
