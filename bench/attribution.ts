@@ -14,6 +14,7 @@ import { median } from './lib.js'
 const [rounds = 5, seconds = 0.5] = process.argv.slice(2).map(Number)
 const LOOPBACK = Uint32Array.of(0x7f000001, 0, 0, 0)
 const MANY = 2000
+const never = () => false
 
 async function udpSocket(): Promise<Socket> {
   const socket = createSocket('udp4')
@@ -46,7 +47,7 @@ const STEPS: Record<string, () => unknown> = {
   'a look through all cgroups': () => new Cgroups().find(-1, 0),
   ...(folder && {
     'the process of a socket, among those of its cgroup': () =>
-      holderOf(new Set([owner.inode]), processesOf(folder), () => false),
+      holderOf(new Set([owner.inode]), processesOf(folder, never), never),
   }),
 }
 

@@ -142,9 +142,10 @@ export class Attribution implements Attributed {
   #findOther(start: number): Finding {
     const { family, protocol } = this.#packet
     const { uid } = this.#sender
-    const inodes = otherSockets(family, protocol, pingIdentifier(this.#packet), uid)
+    const isLate = isAfter(start + OTHER_MS)
+    const inodes = otherSockets(family, protocol, pingIdentifier(this.#packet), uid, isLate)
     if (inodes.size !== 1) return UNKNOWN
-    const process = holderOf(inodes, processesOfUser(uid), isAfter(start + OTHER_MS))
+    const process = holderOf(inodes, processesOfUser(uid, isLate), isLate)
     const path = process && cgroupOf(process.pid)
     return path === undefined ? UNKNOWN : { outcome: 'found', cgroup: this.#cgroups.at(path), process }
   }
@@ -154,7 +155,8 @@ export class Attribution implements Attributed {
     const folder = cgroup && this.#cgroups.folderOf(cgroup)
     const start = performance.now()
     if (process !== undefined || !inode || folder === undefined || !this.#blocks.has(start)) return finding
-    const holder = holderOf(new Set([inode]), processesOf(folder), isAfter(start + PACKET_MS))
+    const isLate = isAfter(start + PACKET_MS)
+    const holder = holderOf(new Set([inode]), processesOf(folder, isLate), isLate)
     this.#blocks.spend(performance.now() - start)
     return { ...finding, process: holder }
   }

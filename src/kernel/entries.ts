@@ -1,4 +1,8 @@
-import { type Dir, type Dirent, opendirSync } from 'node:fs'
+/** Directories and files of the kernel that others can make very long: their reader has little time. */
+import { closeSync, type Dir, type Dirent, opendirSync, openSync, readSync } from 'node:fs'
+
+/** What the kernel makes of such a file at a time (fs/seq_file.c), whatever it is asked for. */
+const PART_LENGTH = 4096
 
 /**
  * The entries of a directory, read as they are asked for: whoever may make very many must not keep a reader who has little time.
@@ -29,4 +33,33 @@ function next(folder: Dir): Dirent | null {
   } catch {
     return null
   }
+}
+
+/**
+ * The lines of a file, read part by part: the kernel may begin anew for each, and one of thousands of lines takes it seconds.
+ * Where it may not be read, is gone, or the time is over, it has none.
+ */
+export function linesOf(path: string, isLate = () => false): string[] {
+  let file: number | undefined
+  try {
+    file = openSync(path, 'r')
+    return Buffer.concat(partsOf(file, isLate))
+      .toString()
+      .split('\n')
+      .filter((line) => line !== '')
+  } catch {
+    return []
+  } finally {
+    if (file !== undefined) closeSync(file)
+  }
+}
+
+function partsOf(file: number, isLate: () => boolean): Buffer[] {
+  const parts: Buffer[] = []
+  const bytes = Buffer.alloc(PART_LENGTH)
+  for (let length = readSync(file, bytes); length > 0; length = readSync(file, bytes)) {
+    if (isLate()) return []
+    parts.push(Buffer.from(bytes.subarray(0, length)))
+  }
+  return parts
 }

@@ -1,6 +1,6 @@
 /** Processes, by what /proc says of them. What may not be read, or is gone meanwhile, is not there. */
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
-import { entriesOf } from './entries.js'
+import { readlinkSync, statSync } from 'node:fs'
+import { entriesOf, linesOf } from './entries.js'
 
 export interface Process {
   readonly pid: number
@@ -8,13 +8,21 @@ export interface Process {
   readonly executable: string | undefined
 }
 
-/** Those of a cgroup, the newest first: who has just been started is who has just done something. @param folder of the cgroup */
-export const processesOf = (folder: string): number[] => newestFirst(linesOf(`${folder}/cgroup.procs`))
+/**
+ * Those of a cgroup, the newest first: who has just been started is who has just done something.
+ * @param folder of the cgroup @param isLate is asked again and again: then there are none
+ */
+export const processesOf = (folder: string, isLate: () => boolean): number[] =>
+  newestFirst(linesOf(`${folder}/cgroup.procs`, isLate))
 
 /** Those of a user, found as they are asked for. */
-export function* processesOfUser(uid: number): Generator<number> {
-  for (const pid of newestFirst(attempt(() => readdirSync('/proc')) ?? []))
-    if (ownerOf(pid) === uid) yield pid
+export function* processesOfUser(uid: number, isLate: () => boolean): Generator<number> {
+  const names: string[] = []
+  for (const { name } of entriesOf('/proc')) {
+    names.push(name)
+    if (isLate()) return
+  }
+  for (const pid of newestFirst(names)) if (ownerOf(pid) === uid) yield pid
 }
 
 /**
@@ -63,11 +71,6 @@ function ownerOf(pid: number): number | undefined {
 function linkOf(path: string): string | undefined {
   return attempt(() => readlinkSync(path))
 }
-
-export const linesOf = (path: string): string[] =>
-  attempt(() => readFileSync(path, 'utf8'))
-    ?.split('\n')
-    .filter((line) => line !== '') ?? []
 
 function attempt<T>(read: () => T): T | undefined {
   try {
