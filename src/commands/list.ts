@@ -2,10 +2,12 @@ import { check } from './check.js'
 import type { Command } from './command.js'
 import { doctor } from './doctor.js'
 import { explain } from './explain.js'
+import { replay } from './replay.js'
 import { ruleset } from './ruleset.js'
 import { run } from './run.js'
 import { showConfig } from './show-config.js'
 import { status } from './status.js'
+import { suggest } from './suggest.js'
 import { tail } from './tail.js'
 import { version } from './version.js'
 
@@ -18,6 +20,8 @@ export const COMMANDS: readonly Command[] = [
   status,
   explain,
   tail,
+  suggest,
+  replay,
   doctor,
   version,
 ]

@@ -1,5 +1,5 @@
 /** Events as an operator reads them: a line each, in 80 columns where what it says fits. */
-import type { Block, Line, Remark } from '../log/line.js'
+import type { Block, Remark } from '../log/line.js'
 import { visible, visibleWord } from '../log/visible.js'
 import { type Paint, plain } from './colours.js'
 
@@ -77,8 +77,8 @@ export function whoText({ uid, user, unit, container, program }: Who): string {
     .join(' ')
 }
 
-type Who = Pick<Block, 'uid' | 'user' | 'unit' | 'container' | 'program'>
-type Where = Pick<Block, 'reason' | 'repeat' | 'address' | 'port' | 'domain' | 'question' | 'transport'>
+type Who = Pick<Block, 'uid' | 'user'> & Partial<Pick<Block, 'unit' | 'container' | 'program'>>
+type Where = Pick<Block, 'reason' | 'address' | 'port' | 'domain' | 'question' | 'transport'>
 
 /** The name where there is one; the name that was asked for, where that is what was blocked. */
 export function whereText(block: Where): string {
@@ -104,5 +104,3 @@ function moreText(block: Block): string {
 const two = (number: number) => String(number).padStart(2, '0')
 const clockOf = (time: Date) => [time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(':')
 const dayOf = (time: Date) => `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`
-
-export type { Line }

@@ -1,0 +1,126 @@
+/** What a policy would change, as an operator reads it, in 80 columns where the names allow it. */
+import type { Decision } from '../core/policy.js'
+import type { Origin } from '../core/types.js'
+import { visible } from '../log/visible.js'
+import type { Judged, Replayed, Side, Sides, Unjudgeable } from '../replay/replay.js'
+import { number, spanText, wrap } from '../words.js'
+import { type Paint, plain } from './colours.js'
+import { whereText, whoText } from './tail-text.js'
+
+const WIDTH = 80
+const COUNT_WIDTH = 9
+const INDENT = ' '.repeat(COUNT_WIDTH + 2)
+/** Of one section; `--json` has all. */
+const ROWS_AT_MOST = 30
+
+export interface ReplayTexts {
+  /** The candidate, and the log. */
+  readonly policy: string
+  readonly log: string
+  /** Where what was accepted is known from, or why it is not. */
+  readonly passed: string
+  readonly notes: readonly string[]
+}
+
+export function replayText(replayed: Replayed, texts: ReplayTexts, paint: Paint = plain): string {
+  const { evidence, blocked, passed } = replayed
+  const sections = [
+    ...headOf(replayed, texts),
+    section('PASSES NOW', 'was blocked', blocked.accept, paint, 'green'),
+    section('STILL BLOCKED', '', blocked.block, paint, 'yellow'),
+    unjudgedText(blocked),
+    ...(passed === undefined ? [] : [section('BLOCKED NOW', 'has passed', passed.block, paint, 'red')]),
+    ...(passed === undefined ? [] : [unjudgedText(passed)]),
+    totalsText(evidence.blocks, blocked),
+    wrap(passed === undefined ? texts.passed : passedText(passed, texts), WIDTH).join('\n'),
+  ]
+  return sections.filter((text) => text !== '').join('\n\n')
+}
+
+function headOf({ evidence }: Replayed, { policy, log, notes }: ReplayTexts): string[] {
+  const span = evidence.blocks === 0 ? '' : `\n${spanText(evidence)}`
+  const head = `${policy}\nagainst ${number(evidence.blocks)} blocks in ${log}${span}`
+  return [
+    head,
+    ...(notes.length === 0 ? [] : [notes.flatMap((note) => wrap(`note: ${note}`, WIDTH)).join('\n')]),
+  ]
+}
+
+type Known = Parameters<typeof whoText>[0] &
+  Parameters<typeof whereText>[0] & { programs?: ReadonlySet<string>; units?: readonly string[] }
+
+function section<Kind>(
+  title: string,
+  more: string,
+  side: Side<Kind>,
+  paint: Paint,
+  colour: 'green' | 'yellow' | 'red',
+): string {
+  if (side.count === 0) return ''
+  const rows = rowsOf(side.kinds as readonly Judged<Known>[])
+  const hidden = rows.slice(ROWS_AT_MOST)
+  const left = hidden.reduce((sum, [, count]) => sum + count, side.more)
+  return [
+    `${paint(colour, title)}${more === '' ? '' : ` (${more})`}: ${number(side.count)}`,
+    ...rows.slice(0, ROWS_AT_MOST).map(([text, count]) => `${number(count).padStart(COUNT_WIDTH)}  ${text}`),
+    ...(left === 0 ? [] : [`${number(left).padStart(COUNT_WIDTH)}  of further kinds: --json lists them`]),
+  ].join('\n')
+}
+
+/** What reads the same is one: all addresses of a name. */
+function rowsOf(kinds: readonly Judged<Known>[]): [text: string, count: number][] {
+  const rows = new Map<string, number>()
+  for (const { kind, count, decision } of kinds) {
+    const text = rowText(kind, decision)
+    rows.set(text, (rows.get(text) ?? 0) + count)
+  }
+  return [...rows].sort(([, a], [, b]) => b - a)
+}
+
+function rowText(kind: Known, decision: Decision): string {
+  const { programs, units } = kind
+  const who = whoText({ ...kind, program: programs && [...programs][0], unit: kind.unit ?? units?.join('+') })
+  const start = `${who}  ${whereText(kind)}`
+  const why = whyText(decision)
+  return INDENT.length + start.length + 2 + why.length <= WIDTH
+    ? `${start}  ${why}`
+    : `${start}\n${INDENT}${why}`
+}
+
+function whyText({ reason, rule }: Decision): string {
+  if (rule === undefined) return reason
+  const { name, origin } = rule.spec
+  return visible(`${reason} ${name}${origin === undefined ? '' : ` (${originText(origin)})`}`)
+}
+
+const originText = ({ file, line }: Origin) => (line === undefined ? file : `${file}:${line}`)
+
+const UNJUDGED: Readonly<Record<Unjudgeable, string>> = {
+  suppressed: 'of too many kinds for the log to list (suppressed)',
+  'no-destination': 'whose destination the log does not tell',
+  'no-name': 'questions to a resolver: what was asked for is not remembered',
+  'no-unit': 'it depends on their systemd unit, which is not known',
+}
+
+function unjudgedText<Kind>({ unjudged }: Sides<Kind>): string {
+  const lines = [...unjudged].map(
+    ([why, count]) => `${number(count).padStart(COUNT_WIDTH)}  ${UNJUDGED[why]}`,
+  )
+  return lines.length === 0 ? '' : ['NOT JUDGED', ...lines].join('\n')
+}
+
+export const unjudgedOf = <Kind>({ unjudged }: Sides<Kind>): number =>
+  [...unjudged.values()].reduce((sum, each) => sum + each, 0)
+
+function totalsText<Kind>(blocks: number, sides: Sides<Kind>): string {
+  const left = unjudgedOf(sides)
+  const parts = [`${number(sides.accept.count)} pass now`, `${number(sides.block.count)} are still blocked`]
+  return `${number(blocks)} blocks: ${[...parts, ...(left > 0 ? [`${number(left)} cannot be judged`] : [])].join(', ')}`
+}
+
+function passedText<Kind>(sides: Sides<Kind>, { passed }: ReplayTexts): string {
+  const left = unjudgedOf(sides)
+  const all = sides.accept.count + sides.block.count + left
+  const parts = [`${number(sides.accept.count)} still pass`, `${number(sides.block.count)} are blocked now`]
+  return `${number(all)} accepted (${passed}): ${[...parts, ...(left > 0 ? [`${number(left)} cannot be judged`] : [])].join(', ')}`
+}

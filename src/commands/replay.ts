@@ -1,0 +1,85 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Config } from '../config.js'
+import { ask } from '../control/client.js'
+import { sourceOf } from '../log/source.js'
+import { replayJson } from '../replay/json.js'
+import { type Passed, passedOf } from '../replay/passed.js'
+import { Replay } from '../replay/replay.js'
+import { paintFor } from './colours.js'
+import { type Command, configOrComplaint, type Given, has, optionOf, say, UsageError } from './command.js'
+import { replayText } from './replay-text.js'
+import { knownPolicy } from './ruleset.js'
+import { eachBlock } from './suggest.js'
+import { sinceOf } from './tail.js'
+
+export const replay: Command = {
+  name: 'replay',
+  synopsis: '--policy FILE [--since T] [--json] [LOGFILE|-]',
+  summary: 'what another configuration would change, by what was recorded',
+  details: `Judges by FILE, a whole configuration, what was blocked (the block log) and what was
+accepted (the service remembers the last 4,096 kinds). Ends with 1 when FILE
+cannot be used, or would block something that has passed. --config says where
+the log and the service are.
+
+  --policy FILE      the configuration to try
+  --since T          by what was since then: 10m, 2h, 3d, today, 2026-11-26T18:00
+  --json             the same for programs, with all kinds
+  LOGFILE, -         another log, or what comes in`,
+  examples: [
+    'cp -r /etc/checkvalve /tmp/new && checkvalve suggest > /tmp/new/conf.d/more.yaml',
+    'checkvalve replay --policy /tmp/new/checkvalve.yaml --since 1d',
+  ],
+  options: { policy: { type: 'string' }, since: { type: 'string' }, json: { type: 'boolean' } },
+  words: 1,
+  async run(given: Given): Promise<number> {
+    const path = optionOf(given, 'policy')
+    if (path === undefined) throw new UsageError('replay needs the configuration to try: --policy FILE')
+    const now = Date.now()
+    const since = sinceOf(given, now)
+    const config = configOrComplaint(given)
+    const candidate = config && configOrComplaint({ path, set: given.set })
+    if (!config || !candidate) return 1
+    const source = sourceOf(given.words[0], () => config.log.destination, 'replay --policy FILE')
+    // Addresses of names are those that the service has learned, wherever the candidate would keep its own.
+    const { policy, missing } = knownPolicy({ ...candidate, state: config.state })
+    const replaying = new Replay(policy, now)
+    await eachBlock(source, { since: since ?? 0 }, (block) => replaying.note(block))
+    const known = await whatPassed(config)
+    const replayed = replaying.result(known.passed)
+    const unknown = missing.filter((name) => !replaying.knows(name))
+    const notes = [
+      ...(candidate.mode === 'observe' ? ['its mode is observe: it would block nothing, only record'] : []),
+      ...(unknown.length > 0 ? [`no address is known here of ${unknown.join(', ')}`] : []),
+    ]
+    const texts = { policy: path, log: source.path ?? 'standard input', passed: known.from, notes }
+    say(
+      has(given, 'json')
+        ? replayJson(replayed, texts)
+        : replayText(replayed, texts, paintFor(process.stdout)),
+    )
+    return (replayed.passed?.block.count ?? 0) > 0 ? 1 : 0
+  },
+}
+
+export const PASSED_FILE = 'passed.json'
+
+/** What was accepted, by the service, or by what it kept. */
+async function whatPassed({
+  control,
+  state,
+}: Config): Promise<{ passed: Passed[] | undefined; from: string }> {
+  try {
+    return {
+      passed: passedOf(await ask(control.socket, 'GET', '/v1/passed')),
+      from: 'by the running service',
+    }
+  } catch (error) {
+    const path = join(state.directory, PASSED_FILE)
+    try {
+      return { passed: passedOf(JSON.parse(readFileSync(path, 'utf8'))), from: `by ${path}` }
+    } catch {
+      return { passed: undefined, from: `What was accepted is not known: ${(error as Error).message}.` }
+    }
+  }
+}

@@ -1,0 +1,69 @@
+import type { Config } from '../config.js'
+import { readHost } from '../host.js'
+import type { Block } from '../log/line.js'
+import { pick, type Wanted } from '../log/pick.js'
+import { linesFrom, type Source, sourceOf } from '../log/source.js'
+import { Unread } from '../log/unread.js'
+import { Judge } from '../recorded/judge.js'
+import { jsonOf } from '../suggest/json.js'
+import { Suggester } from '../suggest/suggestion.js'
+import { yamlOf } from '../suggest/yaml.js'
+import { createUsers } from '../users.js'
+import { type Command, configOrComplaint, type Given, has, say } from './command.js'
+import { knownPolicy } from './ruleset.js'
+import { sinceOf, userOf } from './tail.js'
+
+export const suggest: Command = {
+  name: 'suggest',
+  synopsis: '[--since T] [--user U] [--json] [FILE|-]',
+  summary: 'what to allow, by what was blocked or would have been',
+  details: `Entries for allow, in YAML that check accepts: as few as possible, and nothing in them
+that was not seen. What the configuration allows by now is left out, and what
+looks like a worm is listed apart, as a comment. Read it before you use it.
+
+  --since T          by what was since then: 10m, 2h, 3d, today, 2026-11-26T18:00
+  --user U           of this user, by name or number
+  --json             the same for programs
+  FILE, -            another log, or what comes in; else the one of the
+                     configuration, with what was rotated`,
+  examples: [
+    'checkvalve suggest --since 1d',
+    'checkvalve suggest > /etc/checkvalve/conf.d/suggested.yaml && checkvalve check',
+    'journalctl -u checkvalve -o cat | checkvalve suggest -',
+  ],
+  options: { since: { type: 'string' }, user: { type: 'string' }, json: { type: 'boolean' } },
+  words: 1,
+  async run(given: Given): Promise<number> {
+    const wanted = { since: sinceOf(given, Date.now()) ?? 0, user: userOf(given) }
+    const config = configOrComplaint(given)
+    if (!config) return 1
+    const source = sourceOf(given.words[0], () => config.log.destination, 'suggest')
+    const suggester = suggesterFor(config)
+    await eachBlock(source, wanted, (block) => suggester.note(block))
+    const suggestion = suggester.suggest()
+    return say(has(given, 'json') ? jsonOf(suggestion) : yamlOf(suggestion, source.path ?? 'standard input'))
+  },
+}
+
+function suggesterFor(config: Config): Suggester {
+  const { policy } = knownPolicy(config)
+  const users = createUsers()
+  return new Suggester({
+    config,
+    policy,
+    judge: new Judge(policy, Date.now()),
+    resolverUsers: readHost(config).resolverUsers,
+    nameUser: (uid, logged) => {
+      const name = users.nameOf(uid) ?? logged
+      return name !== undefined && users.idOf(name) === uid ? name : uid
+    },
+  })
+}
+
+/** Reads a log, and says what could not be read. */
+export async function eachBlock(source: Source, wanted: Wanted, take: (block: Block) => void): Promise<void> {
+  const unread = new Unread()
+  for await (const lines of linesFrom(source, wanted.since, unread))
+    for (const { line } of pick(lines, wanted, unread)) if (line.kind === 'block') take(line)
+  for (const note of unread.notes()) process.stderr.write(`note: ${note}\n`)
+}

@@ -1,0 +1,126 @@
+/** What a policy would have done with what was recorded, by the same judgement as the service's own. */
+import { encode, type Packet as Message, RECURSION_DESIRED } from 'dns-packet'
+import type { Inbound, Sender } from '../core/answers.js'
+import { Callbacks } from '../core/callbacks.js'
+import { Packet, TCPHDR_SYN } from '../core/packet.js'
+import { type Decision, decide, MALFORMED, type Policy } from '../core/policy.js'
+import { SessionTable } from '../core/sessions.js'
+import { type Host, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../core/types.js'
+import { noServices } from '../kernel/services.js'
+
+/** What of a packet was recorded. */
+export interface Recorded {
+  readonly uid: number | undefined
+  readonly unit?: string | undefined
+  readonly reason: string
+  readonly transport: string | undefined
+  readonly host: Host | undefined
+  readonly port: number | undefined
+  readonly sourcePort: number | undefined
+  readonly question: string | undefined
+}
+
+const PROTOCOLS: Readonly<Record<string, number>> = {
+  tcp: IPPROTO_TCP,
+  udp: IPPROTO_UDP,
+  icmp: IPPROTO_ICMP,
+  'ipv6-icmp': IPPROTO_ICMPV6,
+}
+// include/uapi/linux/icmp.h: #define ICMP_ECHO 8; include/uapi/linux/icmpv6.h: #define ICMPV6_ECHO_REQUEST 128
+const [ICMP_ECHO, ICMPV6_ECHO_REQUEST] = [8, 128]
+
+export class Judge {
+  readonly #policy: Policy
+  readonly #now: number
+  readonly #inbound = nobodyIn()
+  readonly #names = new Set<string>()
+  readonly #packet = Object.assign(new Packet(), { single: true })
+
+  /** @param now milliseconds since the epoch: rules expire */
+  constructor(policy: Policy, now: number) {
+    this.#policy = policy
+    this.#now = now
+  }
+
+  /** A name that the policy may allow has this address. */
+  learn(name: string, host: Host): void {
+    this.#names.add(name)
+    for (const rule of this.#policy.names.find(name)) rule.hosts.add(host)
+  }
+
+  /** Whether it has learned an address of that name. */
+  knows(name: string): boolean {
+    return this.#names.has(name)
+  }
+
+  /**
+   * As the first packet of a connection.
+   * @param isAnyUnit as if it were in every unit that a rule could want @returns undefined where too little was recorded
+   */
+  judge(recorded: Recorded, isAnyUnit = false): Decision | undefined {
+    if (recorded.reason === MALFORMED.reason) return MALFORMED
+    if (!fill(this.#packet, recorded)) return undefined
+    const { uid, unit } = recorded
+    const isOf = (units: readonly string[]) => isAnyUnit || (unit !== undefined && units.includes(unit))
+    const sender: Sender = { uid: uid ?? -1, known: false, isReply: false, device: 0, isOf }
+    return decide(this.#policy, this.#packet, sender, this.#inbound, this.#now)
+  }
+}
+
+/** Nobody has come in: what answers a client passes by no rule, and is in no log. */
+function nobodyIn(): Inbound {
+  const sessions = () =>
+    new SessionTable({ capacity: 1, tcpTimeout: 1, udpTimeout: 1, seed: new Uint32Array(2) })
+  return {
+    sessions: sessions(),
+    opened: sessions(),
+    services: noServices(),
+    callbacks: new Callbacks([], 1),
+    lookUp: () => 'none',
+    listens: () => false,
+    now: 0,
+  }
+}
+
+/** @returns false where it cannot be told what packet it was */
+function fill(packet: Packet, { transport, host, port, sourcePort, question }: Recorded): boolean {
+  const protocol = transport === undefined ? undefined : protocolOf(transport)
+  const hasPorts = protocol === IPPROTO_TCP || protocol === IPPROTO_UDP
+  if (protocol === undefined || host === undefined || (hasPorts && port === undefined)) return false
+  packet.family = host.family
+  packet.protocol = protocol
+  packet.destination.set(host.words)
+  packet.destinationPort = hasPorts ? port! : 0
+  packet.sourcePort = hasPorts ? (sourcePort ?? 0) : 0
+  packet.tcpFlags = protocol === IPPROTO_TCP ? TCPHDR_SYN : 0
+  packet.icmpType =
+    protocol === IPPROTO_ICMP ? ICMP_ECHO : protocol === IPPROTO_ICMPV6 ? ICMPV6_ECHO_REQUEST : 0
+  packet.bytes = question === undefined ? NOTHING : messageOf(question, protocol)
+  packet.payloadEnd = packet.bytes.length
+  return true
+}
+
+const NOTHING = new Uint8Array()
+
+function protocolOf(transport: string): number | undefined {
+  if (Object.hasOwn(PROTOCOLS, transport)) return PROTOCOLS[transport]
+  return /^\d{1,3}$/.test(transport) && Number(transport) < 256 ? Number(transport) : undefined
+}
+
+/** The question for a name; over TCP behind its length (RFC 1035, section 4.2.2). Nothing where there is no such question. */
+function messageOf(name: string, protocol: number): Uint8Array {
+  const message: Message = {
+    type: 'query',
+    id: 1,
+    flags: RECURSION_DESIRED,
+    questions: [{ type: 'A', name }],
+  }
+  try {
+    const bytes = encode(message)
+    return protocol === IPPROTO_TCP
+      ? Buffer.concat([Buffer.of(bytes.length >> 8, bytes.length & 255), bytes])
+      : bytes
+  } catch {
+    return NOTHING
+  }
+}

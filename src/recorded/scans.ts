@@ -1,0 +1,81 @@
+/** Who was blocked at many destinations in a short time: what a worm looks like, and what nobody wants to allow. */
+import type { Block } from '../log/line.js'
+import { whoKey } from './kinds.js'
+
+export interface ScanOptions {
+  /** So many different destinations ... */
+  readonly destinations: number
+  /** ... within so many seconds. */
+  readonly window: number
+}
+
+export interface Scan {
+  /** The most destinations within the window, ever, and when that was: milliseconds since the epoch. */
+  readonly destinations: number
+  readonly time: number
+}
+
+/**
+ * A kind that goes on and on is told of as a sum, each quarter of an hour at least, which does not say when in it. So a
+ * destination that was told of shortly before says nothing of how fast somebody goes from one to the other.
+ */
+const SUMMED_MS = 16 * 60_000
+const DESTINATIONS_AT_MOST = 65_536
+const WHOS_AT_MOST = 1024
+
+interface Trace {
+  /** When each destination was told of last, the longest ago first. */
+  readonly told: Map<string, number>
+  /** The times of those that were new, as far back as the window goes. */
+  readonly fresh: number[]
+  destinations: number
+  time: number
+}
+
+export class Scans {
+  readonly #options: ScanOptions
+  readonly #traces = new Map<string, Trace>()
+
+  constructor(options: ScanOptions) {
+    this.#options = options
+  }
+
+  /** In the order of the log. */
+  note(block: Block): void {
+    if (block.reason === 'suppressed') return
+    const trace = this.#traceOf(whoKey(block))
+    if (trace === undefined || !isFresh(trace, destinationOf(block), block.time)) return
+    const { fresh } = trace
+    fresh.push(block.time)
+    while (fresh[0]! <= block.time - this.#options.window * 1000) fresh.shift()
+    if (fresh.length <= trace.destinations) return
+    trace.destinations = fresh.length
+    trace.time = block.time
+  }
+
+  /** By `whoKey`. */
+  found(who: string): Scan | undefined {
+    const trace = this.#traces.get(who)
+    return trace !== undefined && trace.destinations >= this.#options.destinations ? trace : undefined
+  }
+
+  #traceOf(who: string): Trace | undefined {
+    const known = this.#traces.get(who)
+    if (known !== undefined || this.#traces.size >= WHOS_AT_MOST) return known
+    const trace = { told: new Map(), fresh: [], destinations: 0, time: 0 }
+    this.#traces.set(who, trace)
+    return trace
+  }
+}
+
+function isFresh({ told }: Trace, destination: string, time: number): boolean {
+  const before = told.get(destination)
+  told.delete(destination)
+  told.set(destination, time)
+  if (told.size > DESTINATIONS_AT_MOST) told.delete(told.keys().next().value!)
+  return before === undefined || time - before > SUMMED_MS
+}
+
+/** A name that was asked for is one; so are all addresses of one name. */
+const destinationOf = ({ question, domain, address, port, transport }: Block): string =>
+  question ?? [domain ?? address, port, transport].join('\0')

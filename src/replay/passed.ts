@@ -1,0 +1,51 @@
+/** What the service accepted, read from what it tells of it. */
+import { parseAddress } from '../addressing.js'
+import type { Host } from '../core/types.js'
+import type { PassedKindStatus } from '../status/passed.js'
+
+/** One kind of it. */
+export interface Passed {
+  readonly uid: number | undefined
+  readonly user: string | undefined
+  /** None where they are not known. */
+  readonly units: readonly string[]
+  readonly reason: string
+  readonly rule: string
+  readonly transport: string
+  readonly host: Host
+  readonly address: string
+  readonly port: number | undefined
+  readonly sourcePort: number | undefined
+  readonly domain: string | undefined
+  readonly question: undefined
+  readonly count: number
+}
+
+/** @param status of the service, or of its file: that may have been edited, and what makes no sense in it is passed over */
+export function passedOf(status: unknown): Passed[] {
+  const { kinds } = (status ?? {}) as { kinds?: unknown }
+  return Array.isArray(kinds) ? kinds.flatMap(kindOf) : []
+}
+
+function kindOf(written: Partial<PassedKindStatus> | null): Passed[] {
+  const { uid, user, units, transport, address, port, sourcePort, domain, reason, rule, count } =
+    written ?? {}
+  const host = parseAddress(String(address))
+  const isWhole = isText(transport) && isText(reason) && isText(rule) && isCount(count) && host.ok
+  if (!isWhole) return []
+  return [
+    {
+      uid: isCount(uid) ? uid : undefined,
+      user: isText(user) ? user : undefined,
+      units: Array.isArray(units) ? units.filter(isText) : [],
+      ...{ reason, rule, transport, count, host: host.value, address: String(address), question: undefined },
+      port: isPort(port) ? port : undefined,
+      sourcePort: isPort(sourcePort) ? sourcePort : undefined,
+      domain: isText(domain) ? domain : undefined,
+    },
+  ]
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== ''
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+const isPort = (value: unknown): value is number => isCount(value) && value > 0 && value < 65536
