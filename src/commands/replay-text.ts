@@ -27,10 +27,10 @@ export function replayText(replayed: Replayed, texts: ReplayTexts, paint: Paint 
   const sections = [
     ...headOf(replayed, texts),
     section('PASSES NOW', 'was blocked', blocked.accept, paint, 'green'),
+    passed === undefined ? '' : section('BLOCKED NOW', 'has passed', passed.block, paint, 'red'),
     section('STILL BLOCKED', '', blocked.block, paint, 'yellow'),
-    unjudgedText(blocked),
-    ...(passed === undefined ? [] : [section('BLOCKED NOW', 'has passed', passed.block, paint, 'red')]),
-    ...(passed === undefined ? [] : [unjudgedText(passed)]),
+    unjudgedText('NOT JUDGED, of what was blocked', blocked),
+    passed === undefined ? '' : unjudgedText('NOT JUDGED, of what has passed', passed),
     totalsText(evidence.blocks, blocked),
     wrap(passed === undefined ? texts.passed : passedText(passed, texts), WIDTH).join('\n'),
   ]
@@ -102,11 +102,11 @@ const UNJUDGED: Readonly<Record<Unjudgeable, string>> = {
   'no-unit': 'it depends on their systemd unit, which is not known',
 }
 
-function unjudgedText<Kind>({ unjudged }: Sides<Kind>): string {
+function unjudgedText<Kind>(title: string, { unjudged }: Sides<Kind>): string {
   const lines = [...unjudged].map(
     ([why, count]) => `${number(count).padStart(COUNT_WIDTH)}  ${UNJUDGED[why]}`,
   )
-  return lines.length === 0 ? '' : ['NOT JUDGED', ...lines].join('\n')
+  return lines.length === 0 ? '' : [title, ...lines].join('\n')
 }
 
 export const unjudgedOf = <Kind>({ unjudged }: Sides<Kind>): number =>

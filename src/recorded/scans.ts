@@ -1,4 +1,5 @@
 /** Who was blocked at many destinations in a short time: what a worm looks like, and what nobody wants to allow. */
+import { LONGEST_WINDOW } from '../core/sums.js'
 import type { Block } from '../log/line.js'
 import { whoKey } from './kinds.js'
 
@@ -16,10 +17,10 @@ export interface Scan {
 }
 
 /**
- * A kind that goes on and on is told of as a sum, each quarter of an hour at least, which does not say when in it. So a
- * destination that was told of shortly before says nothing of how fast somebody goes from one to the other.
+ * A kind that goes on and on is told of in sums, which do not say when in their window. So a destination that was told of
+ * shortly before says nothing of how fast somebody goes from one to the other.
  */
-const SUMMED_MS = 16 * 60_000
+const SUMMED_MS = LONGEST_WINDOW + 60_000
 const DESTINATIONS_AT_MOST = 65_536
 const WHOS_AT_MOST = 1024
 

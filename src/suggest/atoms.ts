@@ -76,7 +76,7 @@ export function find(kinds: readonly RecordedKind[], options: FindOptions): Find
   for (const { name, host } of names.all) options.judge.learn(name, host)
   for (const kind of kinds) {
     const obstacle = obstacleOf(kind, options)
-    if (obstacle !== undefined) leaveOut(leftOut, obstacle, kind.blocks, names.placeOf(kind))
+    if (obstacle !== undefined) leaveOut(leftOut, obstacle, kind.blocks, kind.question ?? names.placeOf(kind))
     else put(groups, whoKey(kind), kind)
   }
   const suspects: Suspect[] = []

@@ -128,7 +128,7 @@ const EXPLANATIONS: Readonly<Record<Obstacle, Explain>> = {
   malformed: ({ blocks }) => `${blocksText(blocks)} of malformed packets: no rule lets those pass.`,
   canary: ({ blocks }) => `${blocksText(blocks)} of the service's own canary.`,
   'no-user': ({ blocks }, examples) =>
-    `${blocksText(blocks)} of packets without a known user, whose program was gone already; where their connection is allowed, they are: ${examples}`,
+    `${blocksText(blocks)} of packets without a known user, whose program was gone already; they pass once their connection does: ${examples}`,
   'own-port': ({ blocks }, examples) =>
     `${blocksText(blocks)} of root, from a port that it has bound itself: only an entry without users would fit, which all others could use as well: ${examples}`,
   'for-others': ({ blocks }, examples) =>

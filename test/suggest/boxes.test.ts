@@ -1,0 +1,73 @@
+import t from 'tap'
+import { type Box, join } from '../../src/suggest/boxes.js'
+import { seededRandom } from '../core/random.js'
+
+type Point = readonly [place: string, port: number, user: number, unit: string | undefined]
+
+const boxOf = ([place, port, user, unit]: Point): Box<Point> => ({
+  kind: 'tcp',
+  place: new Set([place]),
+  port: new Set([port]),
+  user: new Set([user]),
+  unit: new Set([unit]),
+  parts: [[place, port, user, unit]],
+})
+
+/** All combinations that a box stands for. */
+function pointsOf({ place, port, user, unit }: Box<Point>): string[] {
+  const points: string[] = []
+  for (const a of place)
+    for (const b of port) for (const c of user) for (const d of unit) points.push([a, b, c, String(d)].join())
+  return points
+}
+
+const joined = (points: readonly Point[]) => join(points.map(boxOf))
+const texts = (points: readonly Point[]) => points.map((point) => point.map(String).join()).sort()
+
+t.test('what makes a whole is one entry', async (t) => {
+  const whole = ['a', 'b'].flatMap((place) =>
+    [80, 443].flatMap((port) => [0, 33].map((user): Point => [place, port, user, 'x.service'])),
+  )
+  t.equal(joined(whole).length, 1)
+  t.equal(joined(whole.slice(1)).length, 3, 'one corner is missing')
+})
+
+t.test('the side that leads to the fewest entries comes first', async (t) => {
+  const byPort: Point[] = [
+    ['a', 80, 0, undefined],
+    ['b', 80, 0, undefined],
+    ['c', 80, 0, undefined],
+    ['a', 443, 0, undefined],
+    ['d', 443, 0, undefined],
+    ['e', 443, 0, undefined],
+  ]
+  t.equal(joined(byPort).length, 2)
+  const byPlace = byPort.map(([place, port, ...rest]): Point => [String(port), place.charCodeAt(0), ...rest])
+  t.equal(joined(byPlace).length, 2)
+})
+
+t.test('an unknown unit is joined with none that is known', async (t) => {
+  t.equal(
+    joined([
+      ['a', 80, 0, undefined],
+      ['a', 80, 0, 'x.service'],
+    ]).length,
+    2,
+  )
+})
+
+t.test('whatever is joined, all of it is there once, and nothing else', async (t) => {
+  const random = seededRandom(5)
+  for (let round = 0; round < 300; round++) {
+    const points = new Map<string, Point>()
+    for (let i = random(40); i >= 0; i--) {
+      const point: Point = ['abcd'[random(4)]!, random(4), random(3), ['x', 'y', undefined][random(3)]]
+      points.set(point.join(), point)
+    }
+    const boxes = joined([...points.values()])
+    t.same(boxes.flatMap(pointsOf).sort(), texts([...points.values()]))
+    t.same(texts(boxes.flatMap(({ parts }) => parts)), texts([...points.values()]))
+  }
+})
+
+t.test('nothing is joined to nothing', async (t) => t.same(joined([]), []))
