@@ -3,8 +3,8 @@ import { Document, isScalar, visit } from 'yaml'
 import type { Entry, Explained, Judged, Near, RuleFacts } from '../explain/explained.js'
 import type { Colour, Paint } from './colours.js'
 import { left } from './mirrors-text.js'
+import { WIDTH, wrap } from './terminal.js'
 
-const WIDTH = 80
 const LABEL = 8
 const ADDRESS_WIDTH = 40
 
@@ -135,14 +135,8 @@ function silentText({ judged }: Explained): string[] {
   return [`while the service is silent, the kernel by itself ${what}`]
 }
 
-/** A label, and a text that is broken between words. */
-function labelled(label: string, text: string): string {
-  const lines: string[] = []
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1)
-    if (last !== undefined && last.length + word.length + 1 <= WIDTH - LABEL)
-      lines[lines.length - 1] = `${last} ${word}`
-    else lines.push(word)
-  }
-  return lines.map((line, index) => (index === 0 ? label : '').padEnd(LABEL) + line).join('\n')
-}
+/** A label, and a text beside it. */
+const labelled = (label: string, text: string) =>
+  wrap(text, WIDTH - LABEL)
+    .map((line, index) => (index === 0 ? label : '').padEnd(LABEL) + line)
+    .join('\n')

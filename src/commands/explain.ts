@@ -1,4 +1,3 @@
-import type { Config } from '../config.js'
 import { ask, Refused } from '../control/client.js'
 import { answerQuestion } from '../explain/answer.js'
 import type { Explained } from '../explain/explained.js'
@@ -6,7 +5,16 @@ import { type Fields, type Question, readQuestion } from '../explain/question.js
 import { explainPath } from '../explain/route.js'
 import { createUsers } from '../users.js'
 import { paintFor } from './colours.js'
-import { type Command, configOrComplaint, type Given, has, optionOf, say, UsageError } from './command.js'
+import {
+  type Command,
+  configOrComplaint,
+  type Given,
+  has,
+  optionOf,
+  say,
+  socketOrComplaint,
+  UsageError,
+} from './command.js'
 import { fileWorld } from './explain-file.js'
 import { explainText } from './explain-text.js'
 
@@ -43,10 +51,9 @@ with the addresses that an earlier run has learned.
     const fields = fieldsOf(given)
     const question = readQuestion(fields)
     if (!question.ok) throw new UsageError(question.reason)
-    const config = configOrComplaint(given)
-    if (!config) return 1
     const isOffline = given.isPathGiven || has(given, 'offline')
-    const explained = isOffline ? await fromFile(question.value, config) : await fromService(fields, config)
+    const explained = isOffline ? await fromFile(question.value, given) : await fromService(fields, given)
+    if (explained === undefined) return 1
     const options = { path: given.path, now: Date.now(), paint: paintFor(process.stdout) }
     say(has(given, 'json') ? JSON.stringify(explained, null, 2) : explainText(explained, options))
     return explained.verdict === 'accept' ? 0 : 1
@@ -75,19 +82,22 @@ function uidOf(user: string | undefined): string | undefined {
   return String(uid)
 }
 
-async function fromFile(question: Question, config: Config): Promise<Explained> {
+async function fromFile(question: Question, given: Given): Promise<Explained | undefined> {
+  const config = configOrComplaint(given)
+  if (config === undefined) return undefined
   const answer = await answerQuestion(question, fileWorld(config))
   if (!answer.ok) throw new UsageError(answer.reason)
   return answer.value
 }
 
-async function fromService(fields: Fields, config: Config): Promise<Explained> {
+async function fromService(fields: Fields, given: Given): Promise<Explained | undefined> {
+  const socket = socketOrComplaint(given)
+  if (socket === undefined) return undefined
   try {
-    return await ask<Explained>(config.control.socket, 'GET', explainPath(fields))
+    return await ask<Explained>(socket, 'GET', explainPath(fields))
   } catch (error) {
     if (error instanceof Refused && error.status === 400) throw new UsageError(error.message)
-    throw error instanceof Refused
-      ? error
-      : new Error(`${(error as Error).message}; --offline asks the configuration alone`)
+    if (error instanceof Refused) throw error
+    throw new Error(`${(error as Error).message}; --offline asks the configuration alone`)
   }
 }

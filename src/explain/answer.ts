@@ -22,7 +22,7 @@ export async function answerQuestion(question: Question, world: World): Promise<
       ok: false,
       reason: 'names are enforced: whether a question passes depends on its name; add --question NAME',
     }
-  const judged = places.map((place) => judgedOf(place, question, world))
+  const judged = await Promise.all(places.map((place) => judgedOf(place, question, world)))
   const blocked = judged.find(({ verdict }) => verdict === 'block')
   return {
     ok: true,
@@ -32,7 +32,7 @@ export async function answerQuestion(question: Question, world: World): Promise<
       ...asked(question, world),
       verdict: blocked === undefined ? 'accept' : 'block',
       judged: different(judged),
-      near: nearOf(places, question, world),
+      near: await nearOf(places, question, world),
       entry: blocked && entryFor(blocked.reason, question, world),
       notes: [...new Set(notesOn(question, places, world))],
     },
@@ -54,14 +54,14 @@ function asked({ protocol, host, port, uid, unit, fromPort, name }: Question, { 
   return { protocol, to, user, unit, fromPort, question: name }
 }
 
-function judgedOf(place: Place, question: Question, world: World): Judged {
+async function judgedOf(place: Place, question: Question, world: World): Promise<Judged> {
   const { host, until, isAssumed, decision, whileSilent } = place
   return {
     ...(!isAssumed && { address: formatAddress(host.family, host.words) }),
     ...(until !== undefined && { until: new Date(until).toISOString() }),
     verdict: decision?.verdict ?? 'accept',
     reason: decision?.reason ?? 'loopback',
-    ...(decision?.rule && { rule: factsOf(decision.rule, place, question, world) }),
+    ...(decision?.rule && { rule: await factsOf(decision.rule, place, question, world) }),
     whileSilent,
   }
 }
@@ -71,22 +71,23 @@ const different = (judged: readonly Judged[]): Judged[] => [
   ...new Map(judged.map((each) => [JSON.stringify(each), each])).values(),
 ]
 
-function factsOf(rule: Rule, { host }: Place, question: Question, world: World): RuleFacts {
+async function factsOf(rule: Rule, { host }: Place, question: Question, world: World): Promise<RuleFacts> {
   const name = typeof question.host === 'string' ? question.host : undefined
   const { spec } = rule
   return {
     name: spec.name,
     reason: spec.reason,
-    found: whence(rule, { host, port: question.port, name }, world),
+    found: await whence(rule, { host, port: question.port, name }, world),
   }
 }
 
-function nearOf(places: readonly Place[], question: Question, world: World): Near[] {
+async function nearOf(places: readonly Place[], question: Question, world: World): Promise<Near[]> {
   const found = new Map<Rule, Near>()
   for (const place of places.filter(({ decision }) => decision?.reason === 'not-allowlisted'))
     for (const { rule, misses } of nearest(place.candidates)) {
+      if (found.has(rule) || found.size === NEAR_AT_MOST) continue
       const but = misses.map((miss) => phraseOf(miss, rule.spec, question, world))
-      if (!found.has(rule)) found.set(rule, { rule: factsOf(rule, place, question, world), misses, but })
+      found.set(rule, { rule: await factsOf(rule, place, question, world), misses, but })
     }
-  return [...found.values()].slice(0, NEAR_AT_MOST)
+  return [...found.values()]
 }

@@ -1,4 +1,5 @@
 /** Where a rule comes from: a line of the configuration, or of a file of this host that the service reads by itself. */
+import { setImmediate } from 'node:timers/promises'
 import { parseDestination } from '../addressing.js'
 import { PrefixSet } from '../core/addresses.js'
 import type { Rule } from '../core/policy.js'
@@ -24,13 +25,13 @@ interface Written {
 export const originText = ({ file, line }: Origin): string => (line === undefined ? file : `${file}:${line}`)
 
 /** Texts like `/etc/apt/sources.list:2, apt`, or the setting that it follows from. */
-export function whence({ spec }: Rule, goal: Goal, world: World): string {
+export async function whence({ spec }: Rule, goal: Goal, world: World): Promise<string> {
   if (spec.reason === 'dhcp') return 'infrastructure.dhcp'
   if (spec.reason === 'rule') return spec.origin === undefined ? 'the configuration' : originText(spec.origin)
   const { infrastructure } = world.config
   if (spec.reason === 'resolver' && infrastructure.dns !== 'auto') return 'infrastructure.dns'
   if (spec.reason === 'time' && infrastructure.ntp !== 'auto') return 'infrastructure.ntp'
-  const known = { ...goal, name: goal.name ?? nameOf(goal.host, world) }
+  const known = { ...goal, name: goal.name ?? (await nameOf(goal.host, world)) }
   const places = placesOf(spec, known, world)
   const found = places.find(({ place }) => leadsTo(place, known)) ?? places[0]
   if (found === undefined) return 'the files of this host'
@@ -64,10 +65,15 @@ function leadsTo(place: Destination, { host, name }: Goal): boolean {
   return place.kind === 'name' ? place.name === name : name.endsWith(`.${place.domain}`)
 }
 
+/** So many names are looked through in one go: then packets have their turn. */
+const SLICE = 250
+
 /** A name that is known to have an address. */
-function nameOf({ family, words }: Host, { knowledge }: World): string | undefined {
+async function nameOf({ family, words }: Host, { knowledge }: World): Promise<string | undefined> {
   const isIt = (host: Host) => host.family === family && host.words.every((word, i) => word === words[i])
-  for (const name of knowledge.names())
+  for (const [index, name] of knowledge.names().entries()) {
+    if (index % SLICE === SLICE - 1) await setImmediate()
     if (knowledge.addresses(name).some(({ host }) => isIt(host))) return name
+  }
   return undefined
 }
