@@ -1,0 +1,86 @@
+/** Which bits of a mark the rules of others change: nftables' as JSON (libnftables-json(5)), and those of iptables. */
+
+/** Which mark a rule sets. */
+export type MarkKind = 'packet' | 'connection'
+
+export interface MarkChange {
+  readonly kind: MarkKind
+  /** The bits that may be 1 afterwards though they were 0, and the other way round. */
+  readonly ones: number
+  readonly zeros: number
+}
+
+/** What is known of each bit of a value: those in none of the three may be anything. */
+interface Bits {
+  /** As they were in the mark that the value is put into. */
+  readonly kept: number
+  readonly one: number
+  readonly zero: number
+}
+
+const ALL = 0xffffffff
+const ANYTHING: Bits = { kept: 0, one: 0, zero: 0 }
+
+type Json = Readonly<Record<string, unknown>>
+
+export const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** A statement like `{ "mangle": { "key": { "meta": { "key": "mark" } }, "value": ... } }`; undefined: it sets no mark. */
+export function changeOfStatement(statement: unknown): MarkChange | undefined {
+  const mangle = isObject(statement) ? statement.mangle : undefined
+  const kind = isObject(mangle) ? kindOf(mangle.key) : undefined
+  return kind && changeOf(kind, bitsOf((mangle as Json).value, kind))
+}
+
+const changeOf = (kind: MarkKind, { kept, one, zero }: Bits): MarkChange => ({
+  kind,
+  ones: (ALL & ~kept & ~zero) >>> 0,
+  zeros: (ALL & ~kept & ~one) >>> 0,
+})
+
+function kindOf(key: unknown): MarkKind | undefined {
+  if (!isObject(key)) return undefined
+  if (isObject(key.meta) && key.meta.key === 'mark') return 'packet'
+  return isObject(key.ct) && key.ct.key === 'mark' ? 'connection' : undefined
+}
+
+function bitsOf(value: unknown, kind: MarkKind): Bits {
+  if (typeof value === 'number') return { kept: 0, one: value >>> 0, zero: ~value >>> 0 }
+  if (kindOf(value) === kind) return { kept: ALL, one: 0, zero: 0 }
+  const [operator, operands] = isObject(value) ? (Object.entries(value)[0] ?? []) : []
+  if (!Array.isArray(operands) || typeof operands[1] !== 'number') return ANYTHING
+  return combined(operator, bitsOf(operands[0], kind), operands[1])
+}
+
+function combined(operator: string | undefined, { kept, one, zero }: Bits, by: number): Bits {
+  if (operator === '&') return { kept: kept & by, one: one & by, zero: zero | ~by }
+  if (operator === '|') return { kept: kept & ~by, one: one | by, zero: zero & ~by }
+  if (operator !== '^') return ANYTHING
+  return { kept: kept & ~by, one: (one & ~by) | (zero & by), zero: (zero & ~by) | (one & by) }
+}
+
+/** A rule as iptables-save writes it, like `-A OUTPUT -j MARK --set-xmark 0x10/0xff` (iptables-extensions(8)). */
+export function changeOfRule(rule: string): MarkChange | undefined {
+  const [, target, options = ''] = /(?:^|\s)-j (MARK|CONNMARK)(?=\s|$)(.*)/.exec(rule) ?? []
+  if (target === undefined) return undefined
+  const set = /--set-x?mark (0x[\da-f]+|\d+)(?:\/(0x[\da-f]+|\d+))?/.exec(options)
+  if (set)
+    return changeOf(
+      target === 'MARK' ? 'packet' : 'connection',
+      setBits(Number(set[1]), Number(set[2] ?? ALL)),
+    )
+  const masks = ['nfmask', 'ctmask'].map((name) =>
+    Number(new RegExp(`--${name} (0x[\\da-f]+)`).exec(options)?.[1] ?? ALL),
+  )
+  // The one is put, under its mask, into what the other mask has made room for.
+  const bits = { ...ANYTHING, kept: ~(masks[0]! | masks[1]!) }
+  return changeOf(options.includes('--restore-mark') ? 'packet' : 'connection', bits)
+}
+
+/** Zero where the mask is, and then the value XORed in. */
+const setBits = (value: number, mask: number): Bits => ({
+  kept: ~(mask | value),
+  one: value & mask,
+  zero: mask & ~value,
+})

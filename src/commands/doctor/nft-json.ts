@@ -1,0 +1,60 @@
+/** What `nft -j list ruleset` prints (libnftables-json(5)). Pure. */
+import { changeOfStatement, isObject } from './mark-bits.js'
+import type { Chain, ForeignRule, ForeignRules } from './rules-of-others.js'
+
+type Json = Readonly<Record<string, unknown>>
+
+export interface Listing extends ForeignRules {
+  /** Family and name of each. */
+  readonly tables: readonly string[]
+}
+
+/** @throws SyntaxError where it is no JSON */
+export function parseNft(text: string): Listing {
+  const { nftables } = JSON.parse(text) as Json
+  const entries = Array.isArray(nftables) ? nftables.filter(isObject) : []
+  const of = (kind: string) => entries.flatMap((entry) => (isObject(entry[kind]) ? [entry[kind]] : []))
+  return {
+    tables: of('table').map(({ family, name }) => `${family} ${name}`),
+    chains: of('chain').map(chainOf),
+    rules: of('rule').map(ruleOf),
+  }
+}
+
+const chainOf = ({ family, table, name, hook, prio, policy }: Json): Chain => ({
+  table: `${family} ${table}`,
+  name: String(name),
+  hook: typeof hook === 'string' ? hook : undefined,
+  priority: typeof prio === 'number' ? prio : undefined,
+  policy: typeof policy === 'string' ? policy : undefined,
+})
+
+function ruleOf({ family, table, chain, expr }: Json): ForeignRule {
+  const statements = Array.isArray(expr) ? expr.filter(isObject) : []
+  return {
+    table: `${family} ${table}`,
+    chain: String(chain),
+    change: statements.map(changeOfStatement).find((change) => change !== undefined),
+    queue: statements.flatMap(queueOf)[0],
+    isNotrack: statements.some((statement) => 'notrack' in statement),
+    leadsTo: targetsIn(statements),
+  }
+}
+
+/** `{ "queue": { "num": 5 } }`, or a range of numbers; an expression computes it. */
+function queueOf(statement: Json): number[] {
+  if (!('queue' in statement)) return []
+  const num = isObject(statement.queue) ? statement.queue.num : 0
+  if (typeof num === 'number') return [num]
+  const [first] = isObject(num) && Array.isArray(num.range) ? num.range : []
+  return [typeof first === 'number' ? first : -1]
+}
+
+/** Of `jump` and `goto`, wherever they stand: verdict maps have them inside. */
+function targetsIn(value: unknown): string[] {
+  if (Array.isArray(value)) return value.flatMap(targetsIn)
+  if (!isObject(value)) return []
+  return Object.entries(value).flatMap(([key, inner]) =>
+    (key === 'jump' || key === 'goto') && isObject(inner) ? [String(inner.target)] : targetsIn(inner),
+  )
+}
