@@ -43,10 +43,19 @@ t.test('the sender of a packet is found with its unit and its process', async (t
   if (!HAS_CGROUPS) return void t.comment('left out: no unified hierarchy of cgroups is mounted')
   const { packet, attribution } = attributing(t)
   Object.assign(packet, await connection(t))
+  /** On a machine that is busy with something else the time may be over before the process is found. */
+  const found = () => {
+    for (let tries = 0; tries < 50; tries++) {
+      attribution.begin()
+      const who = attribution.describe()
+      if (who.pid !== undefined) return who
+    }
+    return attribution.describe()
+  }
   attribution.begin()
   t.ok(attribution.place >= 2)
   const { unit, container } = placeOf(OWN_CGROUP)
-  t.match(attribution.describe(), {
+  t.match(found(), {
     attribution: 'found',
     unit,
     container,
