@@ -89,7 +89,7 @@ export class LineFile {
     this.#wake()
     await this.#drainedInTime()
     const { length } = this.#lines
-    const unwritten = this.#chunk.subarray(this.#lineStart()).filter((byte) => byte === NEW_LINE[0]).length
+    const unwritten = this.#chunk.subarray(this.#written).filter((byte) => byte === NEW_LINE[0]).length
     this.#lines = []
     this.#written = this.#chunk.length
     if (!this.#inFlight) this.#outlet.close()

@@ -283,6 +283,15 @@ t.test('of a user who has used up the share, the kind gives way that is repeated
   t.same(news(), ['33:4 first'], 'and one without repeats goes without a word')
 })
 
+t.test('however many kinds give way to each other, those that are left stay known', async (t) => {
+  const { kinds, note } = watched({ ...SMALL, kinds: 64, lines: 4096 })
+  for (let port = 1; port <= 15; port++) note(port, 33, 3)
+  for (let port = 1000; port < 2000; port++) note(port, 33, 2)
+  t.match(kinds, { told: 1015, summed: 1030, suppressed: 0 }, 'each new one is known at once')
+  for (let port = 1; port <= 15; port++) note(port)
+  t.match(kinds, { told: 1015, summed: 1045, suppressed: 0 })
+})
+
 t.test('where all kinds are taken, the user with the most of them gives way', async (t) => {
   const { note, pass, news } = watched({ ...SMALL, lines: 64, users: 8 })
   for (const uid of [1, 2, 3, 4]) for (const port of [1, 2]) note(port, uid)
