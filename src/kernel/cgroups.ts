@@ -1,5 +1,6 @@
 import { readFileSync, type Stats, statSync } from 'node:fs'
 import { type Place, placeOf } from '../core/cgroup-path.js'
+import { cpuTime, isAfter } from './cpu-time.js'
 import { entriesOf } from './entries.js'
 
 /** A cgroup of the unified hierarchy (v2). */
@@ -13,8 +14,8 @@ export interface Cgroup {
 const WALK_MS = 10
 /** And no more than this part of the time. */
 const WALK_SHARE = 0.02
-/** More are forgotten, and found anew. */
-const KNOWN_AT_MOST = 65_536
+/** Characters of all paths together: more are forgotten, and found anew. A path may have 4,096. */
+const LENGTH_AT_MOST = 4_000_000
 /** cgroups(7): a directory has two links, and one more for each directory in it. */
 const LINKS_OF_LEAF = 2
 
@@ -26,6 +27,7 @@ export class Cgroups {
   /** Where the hierarchy is mounted; undefined: nowhere that this process sees. */
   readonly mount: string | undefined
   readonly #known = new Map<number, Cgroup>()
+  #length = 0
   #notBefore = 0
 
   constructor(mounts = readFileSync('/proc/self/mountinfo', 'utf8')) {
@@ -51,20 +53,43 @@ export class Cgroups {
     return this.mount === undefined ? undefined : this.mount + path
   }
 
-  /** From the root on, level by level: a unit of the system is found before what a user has put below one. @returns milliseconds */
+  /**
+   * From the root on, and through all slices and their units before anything below a unit: there a service, or a user to whom
+   * a part of the tree is handed over, may make as many as it likes.
+   * @returns the time that it took, in milliseconds
+   */
   #walk(mount: string): number {
-    if (this.#known.size > KNOWN_AT_MOST) this.#known.clear()
-    const start = performance.now()
-    const isLate = () => performance.now() - start > WALK_MS
-    const paths = ['/']
-    for (let i = 0; i < paths.length && !isLate(); i++) {
-      const path = paths[i]!
-      const stats = statOf(mount + path)
-      if (stats === undefined) continue
-      if (!this.#known.has(stats.ino)) this.#known.set(stats.ino, { path, place: placeOf(path) })
-      if (stats.nlink !== LINKS_OF_LEAF) paths.push(...foldersIn(mount, path, isLate))
+    if (this.#length > LENGTH_AT_MOST) this.#forget()
+    const start = cpuTime()
+    const isLate = isAfter(WALK_MS)
+    const [ofSystem, ofUnits] = [['/'], [] as string[]]
+    // Both grow while they are walked through.
+    for (const path of ofSystem) {
+      if (isLate()) break
+      const below = path === '/' || path.endsWith('.slice') ? ofSystem : ofUnits
+      below.push(...this.#visit(mount, path, isLate))
     }
-    return performance.now() - start
+    for (const path of ofUnits) {
+      if (isLate()) break
+      ofUnits.push(...this.#visit(mount, path, isLate))
+    }
+    return cpuTime() - start
+  }
+
+  /** @returns the cgroups directly below */
+  #visit(mount: string, path: string, isLate: () => boolean): string[] {
+    const stats = statOf(mount + path)
+    if (stats === undefined) return []
+    if (!this.#known.has(stats.ino)) {
+      this.#known.set(stats.ino, { path, place: placeOf(path) })
+      this.#length += path.length
+    }
+    return stats.nlink === LINKS_OF_LEAF ? [] : foldersIn(mount, path, isLate)
+  }
+
+  #forget(): void {
+    this.#known.clear()
+    this.#length = 0
   }
 }
 

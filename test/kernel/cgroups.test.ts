@@ -42,6 +42,13 @@ t.test('what was found stays known when the cgroup is gone', async (t) => {
   t.match(cgroups.find(number, 60_000), { place: { unit: 'short.service' } })
 })
 
+t.test('however many cgroups a service makes, those of other units are found', async (t) => {
+  const { add, cgroups } = tree(t)
+  const number = add('/system.slice/system-php.slice/php.slice/php@1.service')
+  for (let i = 0; i < 20_000; i++) add(`/system.slice/many.service/${i}`)
+  t.match(cgroups.find(number, 0), { place: { unit: 'php@1.service' } })
+})
+
 t.test('a host without the unified hierarchy has no cgroups, and that is no error', async (t) => {
   const cgroups = new Cgroups('24 23 0:22 / /sys rw - sysfs sysfs rw\n')
   t.equal(cgroups.mount, undefined)
