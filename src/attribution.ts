@@ -2,9 +2,11 @@ import type { Sender } from './core/answers.js'
 import { isIn, type Place } from './core/cgroup-path.js'
 import { type Packet, pingIdentifier } from './core/packet.js'
 import { TimeBudget } from './core/time-budget.js'
+import { TimeShares } from './core/time-shares.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from './core/types.js'
 import type { Attributed, Attribution as Outcome, Who } from './core/who.js'
 import { type Cgroup, Cgroups } from './kernel/cgroups.js'
+import { cpuTime, isAfter } from './kernel/cpu-time.js'
 import { otherSockets } from './kernel/other-sockets.js'
 import { cgroupOf, holderOf, type Process, processesOf, processesOfUser } from './kernel/processes.js'
 import type { SocketOwner } from './kernel/socket-owner-wire.js'
@@ -12,13 +14,13 @@ import { SocketOwners } from './kernel/socket-owners.js'
 
 /** Milliseconds a second for blocks: a flood of them must not take the time of verdicts. */
 const BLOCKS_MS = 20
-/** And for rules with units, whose verdict depends on it. */
+/** And for rules with units, whose verdict depends on it; what takes a few microseconds does not count there. */
 const RULES_MS = 100
 /** For one packet, to find its process. */
 const PACKET_MS = 2
 /** The same where only the process leads to the unit. */
 const OTHER_MS = 10
-const PLACES_AT_MOST = 65_536
+const PLACES_AT_MOST = 4096
 /** Numbers of `place`. */
 const UNKNOWN_PLACE = 0
 const SKIPPED_PLACE = 1
@@ -49,7 +51,7 @@ export class Attribution implements Attributed {
   readonly #owners = new SocketOwners()
   readonly #cgroups = new Cgroups()
   readonly #blocks = new TimeBudget(BLOCKS_MS, performance.now())
-  readonly #rules = new TimeBudget(RULES_MS, performance.now())
+  readonly #rules = new TimeShares(RULES_MS, performance.now())
   readonly #places = new Map<string, number>()
   #nextPlace = FIRST_PLACE
   #finding: Finding | undefined
@@ -74,19 +76,20 @@ export class Attribution implements Attributed {
 
   /** Whether the sender is in one of these units: for rules. */
   isOf(units: readonly string[]): boolean {
-    const { cgroup } = this.#look(this.#rules)
+    this.#finding ??= this.#direct(performance.now()) ?? this.#searchForRule()
+    const { cgroup } = this.#finding
     return cgroup !== undefined && isIn(cgroup.place, units)
   }
 
   get place(): number {
-    const { outcome, cgroup } = this.#look(this.#blocks)
+    const { outcome, cgroup } = this.#look()
     this.stats[outcome]++
     if (outcome === 'skipped') return SKIPPED_PLACE
     return cgroup === undefined ? UNKNOWN_PLACE : this.#numberOf(cgroup.place)
   }
 
   describe(): Who {
-    const { outcome, cgroup, process } = this.#withProcess(this.#look(this.#blocks))
+    const { outcome, cgroup, process } = this.#withProcess(this.#look())
     return {
       attribution: outcome,
       unit: cgroup?.place.unit,
@@ -100,36 +103,54 @@ export class Attribution implements Attributed {
     this.#owners.close()
   }
 
-  #look(budget: TimeBudget): Finding {
-    this.#finding ??= this.#lookWithin(budget)
+  /** For a block: no flood of them takes more time than there is. */
+  #look(): Finding {
+    this.#finding ??= this.#lookInTime()
     return this.#finding
   }
 
-  #lookWithin(budget: TimeBudget): Finding {
-    // No user, no socket: it is closed already, or the kernel itself has sent the packet.
-    if (this.#sender.uid === -1) return UNKNOWN
-    const start = performance.now()
-    if (!budget.has(start)) return SKIPPED
-    const finding = this.#find(start)
-    budget.spend(performance.now() - start)
+  #lookInTime(): Finding {
+    const now = performance.now()
+    if (!this.#blocks.has(now)) return SKIPPED
+    const start = cpuTime()
+    const finding = this.#direct(now) ?? this.#search(now)
+    this.#blocks.spend(cpuTime() - start)
     return finding
   }
 
-  #find(now: number): Finding {
+  #searchForRule(): Finding {
+    const { uid } = this.#sender
+    const now = performance.now()
+    if (!this.#rules.has(uid, now)) return SKIPPED
+    const start = cpuTime()
+    const finding = this.#search(now)
+    this.#rules.spend(uid, cpuTime() - start, now)
+    return finding
+  }
+
+  /** By the two ends of the packet: a few microseconds. @returns undefined where its sender must be searched for */
+  #direct(now: number): Finding | undefined {
     const { protocol, family, source, sourcePort, destination, destinationPort } = this.#packet
-    const { device } = this.#sender
-    if (protocol === IPPROTO_TCP) {
-      const owner = this.#owners.tcp(family, source, sourcePort, destination, destinationPort, device)
-      return this.#among(owner === undefined ? [] : [owner], now)
-    }
+    const { uid, device } = this.#sender
+    // No user, no socket: it is closed already, or the kernel itself has sent the packet.
+    if (uid === -1) return UNKNOWN
+    const ends = [family, source, sourcePort, destination, destinationPort, device] as const
+    if (protocol === IPPROTO_TCP) return this.#among([this.#owners.tcp(...ends)], now)
+    const receiver = protocol === IPPROTO_UDP ? this.#owners.udpReceiver(...ends) : undefined
+    return receiver?.uid === uid ? this.#among([receiver], now) : undefined
+  }
+
+  /** Among many: the more sockets, descriptors and processes there are, the longer it takes. */
+  #search(now: number): Finding {
+    const { protocol, family, sourcePort } = this.#packet
     return protocol === IPPROTO_UDP
       ? this.#among(this.#owners.udp(family, sourcePort) ?? [], now)
-      : this.#findOther(now)
+      : this.#searchOther()
   }
 
   /** Where several sockets can have sent it, it is clear only what they have in common. */
-  #among(owners: readonly SocketOwner[], now: number): Finding {
-    const own = owners.filter(({ uid }) => uid === this.#sender.uid)
+  #among(owners: readonly (SocketOwner | undefined)[], now: number): Finding {
+    const own = owners.filter((owner) => owner?.uid === this.#sender.uid) as SocketOwner[]
     const cgroups = [...new Set(own.map((owner) => owner.cgroup))].map((number) =>
       number === undefined ? undefined : this.#cgroups.find(number, now),
     )
@@ -139,10 +160,10 @@ export class Attribution implements Attributed {
   }
 
   /** By the process that has the socket open: sock_diag does not tell of these on every kernel. */
-  #findOther(start: number): Finding {
+  #searchOther(): Finding {
     const { family, protocol } = this.#packet
     const { uid } = this.#sender
-    const isLate = isAfter(start + OTHER_MS)
+    const isLate = isAfter(OTHER_MS)
     const inodes = otherSockets(family, protocol, pingIdentifier(this.#packet), uid, isLate)
     if (inodes.size !== 1) return UNKNOWN
     const process = holderOf(inodes, processesOfUser(uid, isLate), isLate)
@@ -153,11 +174,12 @@ export class Attribution implements Attributed {
   #withProcess(finding: Finding): Finding {
     const { cgroup, inode, process } = finding
     const folder = cgroup && this.#cgroups.folderOf(cgroup)
-    const start = performance.now()
-    if (process !== undefined || !inode || folder === undefined || !this.#blocks.has(start)) return finding
-    const isLate = isAfter(start + PACKET_MS)
+    if (process !== undefined || !inode || folder === undefined) return finding
+    if (!this.#blocks.has(performance.now())) return finding
+    const start = cpuTime()
+    const isLate = isAfter(PACKET_MS)
     const holder = holderOf(new Set([inode]), processesOf(folder, isLate), isLate)
-    this.#blocks.spend(performance.now() - start)
+    this.#blocks.spend(cpuTime() - start)
     return { ...finding, process: holder }
   }
 
@@ -170,8 +192,6 @@ export class Attribution implements Attributed {
     return this.#nextPlace++
   }
 }
-
-const isAfter = (end: number) => () => performance.now() > end
 
 const isSame = (one: Cgroup | undefined, { place }: Cgroup) =>
   one !== undefined && one.place.unit === place.unit && one.place.container === place.container

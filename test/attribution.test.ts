@@ -90,6 +90,24 @@ t.test('what is not known is said, and not guessed', async (t) => {
   t.match(look(), nobody, 'another protocol')
 })
 
+t.test('who uses up the time of rules takes it from nobody else, and from no connection', async (t) => {
+  const { packet, sender, attribution } = attributing(t)
+  const ask = () => {
+    attribution.begin()
+    attribution.isOf(['init.scope'])
+    return attribution.describe().attribution
+  }
+  Object.assign(packet, { protocol: IPPROTO_UDP, sourcePort: 1 })
+  let asked = 0
+  while (asked < 1_000_000 && ask() !== 'skipped') asked++
+  t.ok(asked < 1_000_000)
+  sender.uid = UID + 1
+  t.equal(ask(), 'unknown', 'another user')
+  sender.uid = UID
+  Object.assign(packet, await connection(t))
+  t.equal(ask(), HAS_CGROUPS ? 'found' : 'unknown')
+})
+
 t.test('a flood is attributed as far as its time goes, and the rest is said to be skipped', async (t) => {
   const { packet, attribution } = attributing(t)
   Object.assign(packet, await connection(t))

@@ -219,15 +219,18 @@ function u64(view: DataView, at: number): number {
   return view.getUint32(at + low, HOST_LE) + view.getUint32(at + high, HOST_LE) * 0x100000000
 }
 
-/** A question for the one TCP socket with these two ends; made once, and set anew for each question. */
+/**
+ * A question for the one socket with these two ends; made once, and set anew for each question. For UDP: for the one that is
+ * given what comes from the local end to the remote one (net/ipv4/udp_diag.c: udp_dump_one).
+ */
 export class LookUp {
   readonly message: Uint8Array
   readonly #view: DataView
 
-  constructor() {
+  constructor(protocol = IPPROTO_TCP) {
     const body = new Uint8Array(REQUEST_LENGTH)
-    body[1] = IPPROTO_TCP
-    body[2] = EXTENSION_INFO
+    body[1] = protocol
+    if (protocol === IPPROTO_TCP) body[2] = EXTENSION_INFO
     this.message = new MessageBuilder(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST).raw(body).finish()
     this.#view = new DataView(this.message.buffer, this.message.byteOffset + NLMSG_HDRLEN)
     this.#view.setUint32(48, INET_DIAG_NOCOOKIE, HOST_LE)

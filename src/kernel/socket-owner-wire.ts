@@ -57,10 +57,20 @@ export function ownerOf(view: DataView, payload: number, end: number): SocketOwn
  * question behind it), or names who listens.
  */
 export function callerOf(view: DataView, length: number): SocketOwner | undefined {
-  if (length < NLMSG_HDRLEN || view.getUint16(4, HOST_LE) !== SOCK_DIAG_BY_FAMILY) return undefined
-  const owner = ownerOf(view, NLMSG_HDRLEN, length)
+  const owner = answeredOwner(view, length)
   const state = owner && view.getUint8(NLMSG_HDRLEN + IDIAG_STATE)
   return state === TCP_LISTEN || state === TCP_CLOSE ? undefined : owner
+}
+
+/** The same of a look-up of UDP: whose the socket is that was found, if it is sending. */
+export function senderOf(view: DataView, length: number): SocketOwner | undefined {
+  const owner = answeredOwner(view, length)
+  return owner !== undefined && isSending(view, NLMSG_HDRLEN) ? owner : undefined
+}
+
+function answeredOwner(view: DataView, length: number): SocketOwner | undefined {
+  if (length < NLMSG_HDRLEN || view.getUint16(4, HOST_LE) !== SOCK_DIAG_BY_FAMILY) return undefined
+  return ownerOf(view, NLMSG_HDRLEN, length)
 }
 
 /**

@@ -1,5 +1,5 @@
 import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket } from 'node-netfilter-queue'
-import type { Family, Words } from '../core/types.js'
+import { type Family, IPPROTO_UDP, type Words } from '../core/types.js'
 import { LookUp } from './sock-diag-wire.js'
 import {
   callerOf,
@@ -7,6 +7,7 @@ import {
   ownerOf,
   portOf,
   type SocketOwner,
+  senderOf,
   UdpPortQuestion,
 } from './socket-owner-wire.js'
 
@@ -22,6 +23,7 @@ const SHARING_AT_MOST = 1024
 export class SocketOwners {
   #socket = openSocket()
   readonly #connection = new LookUp()
+  readonly #receiver = new LookUp(IPPROTO_UDP)
   readonly #ports = { 4: new UdpPortQuestion(4), 6: new UdpPortQuestion(6) }
   readonly #answer = new Uint8Array(PART_LENGTH)
   readonly #view = new DataView(this.#answer.buffer)
@@ -42,6 +44,26 @@ export class SocketOwners {
     return this.#try(() => {
       const length = this.#socket.exchange(this.#connection.message, this.#answer, 'asking for a connection')
       return callerOf(this.#view, length)
+    })
+  }
+
+  /**
+   * The UDP socket that an answer to a packet would be for, if it has something on its way: mostly the one that has sent it.
+   * A few microseconds.
+   * @param device index of the device that the packet leaves by
+   */
+  udpReceiver(
+    family: Family,
+    local: Words,
+    localPort: number,
+    remote: Words,
+    remotePort: number,
+    device: number,
+  ): SocketOwner | undefined {
+    this.#receiver.set(family, remote, remotePort, local, localPort, device)
+    return this.#try(() => {
+      const length = this.#socket.exchange(this.#receiver.message, this.#answer, 'asking for a receiver')
+      return senderOf(this.#view, length)
     })
   }
 

@@ -76,4 +76,8 @@ t.test('a port of UDP leads to those who send from there; where too many have it
   t.same(owners.udp(6, few), [], 'a socket of IPv4 sends nothing over IPv6')
   t.equal(owners.udp(4, await corked(t, program, 1100, 0)), undefined)
   t.equal(owners.udp(4, few)?.length, 3, 'and the next question has its own answer')
+  const receiver = (port: number) => owners.udpReceiver(4, LOOPBACK, port, LOOPBACK, 9, 0)?.uid
+  t.equal(receiver(await corked(t, program, 1, 1)), UID, 'who would get the answer has sent it')
+  t.equal(receiver(await corked(t, program, 1, 0)), undefined, 'but not if it sends nothing')
+  t.equal(receiver(1), undefined)
 })
