@@ -1,106 +1,90 @@
-import { hasNetAdmin } from 'node-netfilter-queue'
-import { formatPrefix } from '../addressing.js'
 import type { Config } from '../config.js'
-import { ask } from '../control/client.js'
-import { readHost } from '../host.js'
-import { chooseForm } from '../kernel/firewall.js'
-import { readState } from '../mirrors/state.js'
-import { isAddress, isWildcard, listMirrors, type MirrorStatus } from '../status/mirrors.js'
-import type { Status } from '../status/status.js'
-import { type Command, configOrComplaint, type Given, say } from './command.js'
+import { listMirrors, type MirrorStatus } from '../status/mirrors.js'
+import { paintFor } from './colours.js'
+import { type Command, configOrComplaint, type Given, has, say } from './command.js'
+import { clock } from './doctor/clock.js'
+import { environment } from './doctor/environment.js'
+import { type Finding, isAmiss } from './doctor/finding.js'
+import { flush } from './doctor/flush.js'
+import { folders } from './doctor/folders.js'
+import { formOf, kernel } from './doctor/kernel.js'
+import { ofThisCommand, privileges } from './doctor/privileges.js'
+import { queues } from './doctor/queues.js'
+import { findingsText, summary } from './doctor/report.js'
+import { resolvers } from './doctor/resolvers.js'
+import { routing } from './doctor/routing.js'
+import { mirrors, units, users } from './doctor/rules.js'
+import { service } from './doctor/service.js'
+import { running, type Subject, subjectOf } from './doctor/subject.js'
+import { tables } from './doctor/tables.js'
 import { mirrorsText } from './mirrors-text.js'
 
-/** One thing that was looked at. `advice` says what to do where it is not as it should be. */
-interface Finding {
-  readonly what: string
-  readonly advice?: string
-}
-
 interface Examination {
-  readonly text: string
-  readonly isWell: boolean
+  readonly findings: readonly Finding[]
+  readonly mirrors: readonly MirrorStatus[]
 }
 
 export const doctor: Command = {
   name: 'doctor',
-  summary: 'whether this host is fit for it, and the same of mirrors; ends with 1 where something is amiss',
-  examples: ['checkvalve doctor'],
+  summary: 'whether this host is fit for it, and what to do where it is not; every mirror',
+  details: `Looks at the service, privileges, kernel, firewall rules and queues of others,
+routing, clock, resolvers, log and state, at what rules name, and at mirrors.
+Nothing is changed. As root it sees most; what cannot be looked at is said.
+Ends with 1 where something is amiss: LOOK (somebody should), or FAIL (the
+service cannot do its work). A note is worth knowing, and as it should be.
+  --json             the same for programs`,
+  examples: ['checkvalve doctor', 'checkvalve doctor --json | jq \'.findings[] | select(.grade == "fail")\''],
+  options: { json: { type: 'boolean' } },
   async run(given: Given): Promise<number> {
     const config = configOrComplaint(given)
     if (!config) return 1
-    const { text, isWell } = await examine(config, Date.now())
-    say(text)
-    return isWell ? 0 : 1
+    const now = Date.now()
+    const examination = await examine(config, now)
+    say(has(given, 'json') ? JSON.stringify(examination, null, 2) : textOf(examination, now))
+    return examination.findings.some(isAmiss) ? 1 : 0
   },
 }
 
-/** Looks at the host as the service would find it, and at the service where it runs. */
+const textOf = ({ findings, mirrors }: Examination, now: number): string =>
+  [
+    findingsText(findings, paintFor(process.stdout)),
+    '',
+    mirrorsText(mirrors, now).trimEnd(),
+    '',
+    summary(findings),
+  ].join('\n')
+
 async function examine(config: Config, now: number): Promise<Examination> {
-  const host = readHost(config)
-  const running = await ask<Status>(config.control.socket, 'GET', '/v1/status').catch((error: Error) => error)
-  const mirrors = running instanceof Error ? await fromState(config, host) : running.mirrors
-  const findings: Finding[] = [
-    running instanceof Error ? { what: 'status', advice: running.message } : { what: 'the service runs' },
-    hasNetAdmin()
-      ? { what: 'privileges' }
-      : { what: 'privileges', advice: 'not looked at further: run this command as root' },
-    await queue(config),
-    resolvers(config, host),
-    ...config.notes.map((note) => ({ what: 'configuration', advice: note })),
-    ...host.notes.map((note) => ({ what: 'mirrors', advice: note })),
-    ...(running instanceof Error ? [] : unknown(mirrors)),
-  ]
-  return {
-    text: [...findings.map(line), '', mirrorsText(mirrors, now).trimEnd()].join('\n'),
-    isWell: findings.every(({ advice }) => advice === undefined),
-  }
-}
-
-const line = ({ what, advice }: Finding) =>
-  advice === undefined ? `ok    ${what}` : `LOOK  ${what}: ${advice}`
-
-async function queue(config: Config): Promise<Finding> {
-  if (!hasNetAdmin()) return { what: 'queue', advice: 'cannot be tried without privileges' }
-  try {
-    return { what: `queue: the ${await chooseForm(config.firewall.queue)} form` }
-  } catch (error) {
-    return { what: 'queue', advice: (error as Error).message }
-  }
-}
-
-function resolvers({ infrastructure }: Config, host: ReturnType<typeof readHost>): Finding {
-  const all = infrastructure.dns === 'auto' ? host.resolvers : infrastructure.dns
-  if (all.length > 0) return { what: `resolvers: ${all.map(formatPrefix).join(', ')}` }
-  return {
-    what: 'resolvers',
-    advice:
-      'none outside this host is named in /etc/resolv.conf: name them in infrastructure.dns, or no name is found',
-  }
-}
-
-const unknown = (mirrors: readonly MirrorStatus[]): Finding[] => {
-  const names = mirrors.filter(
-    ({ host, addresses }) => !isAddress(host) && !isWildcard(host) && addresses.length === 0,
-  )
-  if (names.length === 0) return []
-  return [
-    {
-      what: 'mirrors',
-      advice: `no address is known of ${names.length} of ${mirrors.length}: see below, and the log`,
-    },
-  ]
+  const subject = await subjectOf(config, now)
+  const known = running(subject)?.mirrors ?? (await fromState(subject))
+  const form = await formOf(subject)
+  const chosen = form instanceof Error ? undefined : form
+  const all = await Promise.all([
+    service(subject),
+    ofThisCommand(),
+    privileges(subject, chosen),
+    kernel(subject, form),
+    queues(subject),
+    tables(subject, chosen),
+    flush(),
+    routing(subject),
+    clock(subject),
+    resolvers(subject),
+    folders(subject),
+    units(subject),
+    users(subject),
+    environment(subject),
+    mirrors(subject, known),
+  ])
+  return { findings: all.flat(), mirrors: known }
 }
 
 /** Where the service does not run: what it knew last. */
-async function fromState(
-  config: Config,
-  host: ReturnType<typeof readHost>,
-): Promise<readonly MirrorStatus[]> {
-  const { names, services } = readState(config.state.directory)
+async function fromState({ config, host, known }: Subject): Promise<MirrorStatus[]> {
   const { mirrors } = await listMirrors(config, host.mirrors, {
-    targets: (service) => services.get(service) ?? [],
-    addresses: (name) => names.get(name) ?? [],
-    names: () => [...names.keys()],
+    targets: (service) => known.services.get(service) ?? [],
+    addresses: (name) => known.names.get(name) ?? [],
+    names: () => [...known.names.keys()],
   })
-  return mirrors
+  return [...mirrors]
 }

@@ -193,13 +193,14 @@ export class Firewall {
 }
 
 /**
- * The form of the queue that this kernel takes: nftables' own `queue` statement, or xtables where it is missing.
- * Found out by trying, without changing anything.
+ * The form of the queue that this kernel takes: nftables' own `queue` statement, or xtables where it is missing. Found out
+ * by trying, without changing anything: a chain without a hook, for one that goes away again drops every packet that
+ * waits in a queue.
  */
 export async function chooseForm(wanted: 'auto' | QueueForm): Promise<QueueForm> {
   if (wanted !== 'auto') return wanted
   const probe = `table ${TABLE}_probe {
-    chain probe { type filter hook output priority filter; policy accept; meta mark 1 queue flags bypass to 0; }
+    chain probe { meta mark 1 queue flags bypass to 0; }
   }`
   return (await accepts(probe)) ? 'native' : 'xtables'
 }

@@ -15,14 +15,19 @@ export interface Process {
 export const processesOf = (folder: string, isLate: () => boolean): number[] =>
   newestFirst(linesOf(`${folder}/cgroup.procs`, isLate))
 
-/** Those of a user, found as they are asked for. */
+/** Those of a user, found as they are asked for. @param isLate as for `processesOf` */
 export function* processesOfUser(uid: number, isLate: () => boolean): Generator<number> {
+  for (const pid of processes(isLate)) if (ownerOf(pid) === uid) yield pid
+}
+
+/** All that this process can see, the newest first. @param isLate as for `processesOf` */
+export function processes(isLate = () => false): number[] {
   const names: string[] = []
   for (const { name } of entriesOf('/proc')) {
     names.push(name)
-    if (isLate()) return
+    if (isLate()) return []
   }
-  for (const pid of newestFirst(names)) if (ownerOf(pid) === uid) yield pid
+  return newestFirst(names)
 }
 
 /**

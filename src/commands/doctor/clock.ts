@@ -1,0 +1,59 @@
+/** The time: rules expire by it, and so do the addresses of names. */
+import { existsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { originText } from '../../explain/whence.js'
+import { type Finding, Findings } from './finding.js'
+import { isChronySynchronised } from './proc.js'
+import { attempt, type Subject } from './subject.js'
+
+/** Files are written with the time of then: one from so much later than now tells that the clock went back. */
+const AHEAD_MS = 60_000
+
+export async function clock(subject: Subject, root = '/'): Promise<Finding[]> {
+  const found = new Findings('clock')
+  await keeping(found, root)
+  steps(found, subject)
+  for (const { name, expires, origin } of subject.config.allow)
+    if (expires !== undefined && expires <= subject.now)
+      found.note(
+        `rule "${name}" expired at ${new Date(expires).toISOString()}`,
+        `it allows nothing: take it out of ${originText(origin)}`,
+      )
+  return found.all
+}
+
+/** Whoever keeps the clock in time. */
+async function keeping(found: Findings, root: string): Promise<void> {
+  const exists = (path: string) => existsSync(join(root, path))
+  const depends = 'rules with an expiry, and certificates, depend on it'
+  if (exists('run/systemd/timesync/synchronized')) return found.ok('systemd-timesyncd keeps it')
+  const chrony = exists('run/chrony')
+    ? isChronySynchronised((await attempt(['chronyc', '-c', 'tracking'])) ?? '')
+    : undefined
+  if (chrony) return found.ok('chrony keeps it')
+  if (chrony === false)
+    return found.look('chrony has not synchronised it', `${depends}: look at chronyc sources`)
+  if (exists('run/systemd/timesync'))
+    return found.look(
+      'systemd-timesyncd has not synchronised it',
+      `${depends}: look at timedatectl timesync-status`,
+    )
+  const other = ['run/chrony', 'run/ntpd.pid', 'run/ntpsec', 'run/openntpd'].find(exists)
+  if (other) return found.unknown('whether it is synchronised', `something keeps it (/${other})`)
+  found.look('nothing keeps it that is known here', `${depends}: apt install systemd-timesyncd, or chrony`)
+}
+
+/** What was written later than now. */
+function steps(found: Findings, { config, now }: Subject): void {
+  const { directory } = config.state
+  const files = ['addresses.json', 'generation'].map((name) => join(directory, name))
+  const log = config.log.destination === 'stdout' ? [] : [config.log.destination]
+  for (const file of [...files, ...log]) {
+    const written = statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0
+    if (written > now + AHEAD_MS)
+      found.fail(
+        `it went back: ${file} was written at ${new Date(written).toISOString()}`,
+        'rules expire later than meant: set it right, and restart the service',
+      )
+  }
+}

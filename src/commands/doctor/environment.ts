@@ -1,0 +1,80 @@
+/** What else decides how programs of this host fetch their updates, and how the service runs. */
+import { join } from 'node:path'
+import { parseAddress } from '../../addressing.js'
+import { fitsPorts } from '../../core/types.js'
+import { CURL_PROXY } from '../../mirrors/discovery/findings.js'
+import { isLoopback } from '../../mirrors/discovery/place.js'
+import { type Finding, Findings } from './finding.js'
+import { type Subject, textOf } from './subject.js'
+
+const PROXY = /^(?:https?|ftp|all)_proxy$/i
+/** package.json, "engines". */
+const NODE_AT_LEAST = [20, 10] as const
+
+/** @param variables of whoever asks: his programs have them, too */
+export function environment(
+  subject: Pick<Subject, 'config' | 'policy'>,
+  variables: Readonly<Record<string, string | undefined>> = process.env,
+  root = '/',
+): Finding[] {
+  const found = new Findings('environment')
+  const own = Object.entries(variables).map(([name, value]) => ({
+    name,
+    value: value ?? '',
+    from: 'this shell',
+  }))
+  const places = [...own, ...assignments(textOf(join(root, 'etc/environment')))]
+  for (const { name, value, from } of places.filter(({ name, value }) => PROXY.test(name) && value !== '')) {
+    const proxy = proxyOf(value)
+    if (proxy !== undefined && !isAllowed(proxy, subject))
+      found.look(
+        `${name} of ${from} names the proxy ${proxy.host}:${proxy.port}`,
+        'updates that go through it are blocked: allow it, for those who update',
+      )
+  }
+  node(found)
+  return found.all
+}
+
+/** /etc/environment (pam_env(8)): NAME=VALUE, quoted or not. */
+const assignments = (text: string) =>
+  text.split('\n').flatMap((line) => {
+    const match = /^\s*(?:export\s+)?(\w+)=["']?([^"'\s]*)/.exec(line)
+    return match ? [{ name: match[1]!, value: match[2]!, from: '/etc/environment' }] : []
+  })
+
+interface Proxy {
+  readonly host: string
+  readonly port: number
+}
+
+/** Without user and password, which nobody else should read. */
+function proxyOf(text: string): Proxy | undefined {
+  const url = URL.canParse(text) && text.includes('://') ? text : `http://${text}`
+  if (!URL.canParse(url)) return undefined
+  const { hostname, port, protocol } = new URL(url)
+  const host = hostname.replace(/^\[|\]$/g, '')
+  if (host === '' || isLoopback(host)) return undefined
+  return { host, port: Number(port) || CURL_PROXY[protocol.replace(':', '')] || 80 }
+}
+
+/** Whether some rule leads there for one of those who update. */
+function isAllowed({ host, port }: Proxy, { config, policy }: Pick<Subject, 'config' | 'policy'>): boolean {
+  const address = parseAddress(host)
+  const leading = address.ok
+    ? policy.rules.filter(({ fixed }) => fixed.has(address.value.family, address.value.words))
+    : policy.names.find(host)
+  return leading.some(
+    ({ spec: { protocol, ports, users } }) =>
+      (protocol === 'tcp' || protocol === 'any') &&
+      (ports.length === 0 || fitsPorts(ports, port)) &&
+      (users === undefined || users.some((uid) => config.mirrors.users.includes(uid))),
+  )
+}
+
+function node(found: Findings, version = process.versions.node): void {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  const [least, leastMinor] = NODE_AT_LEAST
+  if (major > least || (major === least && minor >= leastMinor)) found.ok(`Node ${version}`)
+  else found.fail(`Node ${version} is too old`, `install ${NODE_AT_LEAST.join('.')} or later`)
+}

@@ -1,0 +1,127 @@
+/** Where the service writes: its log, and what it keeps for the next start. */
+import { accessSync, constants, statfsSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { entriesOf } from '../../kernel/entries.js'
+import { createUsers } from '../../users.js'
+import { type Finding, Findings } from './finding.js'
+import { isRotated } from './logrotate.js'
+import { mayWrite, mayWriteFile, type Who, whoIs } from './may-write.js'
+import { type Subject, textOf } from './subject.js'
+
+const MIB = 1024 * 1024
+/** Less than this is little, and so is less than this part of all. */
+const LITTLE = 100 * MIB
+const LITTLE_SHARE = 0.05
+/** A log that is larger is not rotated as it should be. */
+const LARGE = 1024 * MIB
+const LOG_STOPS = 'blocks are not written, but counted as dropped (checkvalve_log_dropped_total)'
+
+export function folders(subject: Subject, root = '/'): Finding[] {
+  return [...log(subject, root), ...state(subject)]
+}
+
+function log(subject: Subject, root: string): Finding[] {
+  const found = new Findings('log')
+  const { destination } = subject.config.log
+  if (destination === 'stdout') found.ok('it goes to standard output, and so to the journal')
+  else if (folder(found, dirname(destination), 'log.destination', LOG_STOPS, subject)) {
+    const file = statSync(destination, { throwIfNoEntry: false })
+    const size = file?.size ?? 0
+    const { name, who } = writer(subject)
+    if (file && !mayWriteFile(file, who))
+      found.fail(
+        `${name} may not write to ${destination}`,
+        `the service does not start: chown ${name} ${destination}`,
+      )
+    if (!isRotated(destination, logrotateFiles(root)))
+      found.look(
+        `nothing rotates ${destination}`,
+        'write /etc/logrotate.d/checkvalve, with `systemctl kill -s USR2 checkvalve` as postrotate',
+      )
+    if (size > LARGE)
+      found.look(
+        `${destination} has ${sizeText(size)}`,
+        'rotate it: logrotate --force /etc/logrotate.d/checkvalve',
+      )
+    else found.ok(`${destination} has ${sizeText(size)}`)
+  }
+  return found.all
+}
+
+function state(subject: Subject): Finding[] {
+  const found = new Findings('state')
+  const { directory } = subject.config.state
+  const lost = 'the next start knows no addresses of mirrors, and judges what was approved anew'
+  if (!folder(found, directory, 'state.directory', lost, subject)) return found.all
+  const text = textOf(join(directory, 'addresses.json'))
+  if (text !== '' && !isJson(text))
+    found.look(
+      `${directory}/addresses.json cannot be read`,
+      'it counts as empty: the service writes a new one',
+    )
+  found.ok(`${directory}: ${subject.known.names.size} names with addresses`)
+  return found.all
+}
+
+/** @returns whether it can be written to, all in all */
+function folder(found: Findings, path: string, setting: string, lost: string, subject: Subject): boolean {
+  const stats = statSync(path, { throwIfNoEntry: false })
+  if (stats === undefined) {
+    found.look(`${path} does not exist`, `make it, for the user of the service, or set ${setting}`)
+    return false
+  }
+  const { name, who } = writer(subject)
+  if (!stats.isDirectory()) found.fail(`${path} is no folder`, `set ${setting}`)
+  else if (isReadOnly(path)) found.fail(`${path} is on a file system that is read-only`, lost)
+  else if (!mayWrite(stats, who))
+    found.fail(`${name} may not write to ${path}`, `chown ${name} ${path}: without that ${lost}`)
+  else space(found, path, lost)
+  return !found.all.some(({ grade }) => grade === 'fail')
+}
+
+/** Who writes: the user of the running service, or of its unit; else the one that is made for it, or root. */
+function writer({ process, unit }: Subject): { name: string; who: Who } {
+  const passwd = textOf('/etc/passwd')
+  const who = (user: string) => whoIs(user, passwd, textOf('/etc/group'))
+  const user = process ? String(process.uid) : unit?.get('User')
+  const found = (user ? who(user) : who('checkvalve')) ?? { uid: Number(user ?? 0), gids: [] }
+  return { name: createUsers().nameOf(found.uid) ?? String(found.uid), who: found }
+}
+
+function isReadOnly(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK)
+    return false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EROFS'
+  }
+}
+
+function space(found: Findings, path: string, lost: string): void {
+  const { bavail, blocks, bsize, files, ffree } = statfsSync(path)
+  const free = bavail * bsize
+  // File systems without a number of inodes of their own say 0 of 0.
+  if (free === 0 || (files > 0 && ffree === 0))
+    found.fail(`the disk of ${path} is full${free === 0 ? '' : ' (no inodes)'}`, `make room: ${lost}`)
+  else if (free < LITTLE || bavail < blocks * LITTLE_SHARE)
+    found.look(`the disk of ${path} has ${sizeText(free)} left`, `make room: when it is full, ${lost}`)
+}
+
+const sizeText = (bytes: number) =>
+  bytes < MIB ? `${Math.ceil(bytes / 1024)} KiB` : `${Math.round(bytes / MIB)} MiB`
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Texts of logrotate's files. */
+function logrotateFiles(root: string): string[] {
+  const folder = join(root, 'etc/logrotate.d')
+  const files = [...entriesOf(folder)].map(({ name }) => join(folder, name))
+  return [join(root, 'etc/logrotate.conf'), ...files].map(textOf)
+}

@@ -1,0 +1,179 @@
+/** What the service needs of this kernel. */
+import { createSocket, type Socket } from 'node:dgram'
+import { existsSync } from 'node:fs'
+import { release } from 'node:os'
+import { hasNetAdmin } from 'node-netfilter-queue'
+import { pressureOf } from '../../core/pressure.js'
+import { type QueueForm, render, TABLE } from '../../core/ruleset.js'
+import { Cgroups } from '../../kernel/cgroups.js'
+import { command } from '../../kernel/command.js'
+import { readConntrackRoom } from '../../kernel/conntrack-room.js'
+import { chooseForm } from '../../kernel/firewall.js'
+import { handedOutPorts, unprivilegedPortStart } from '../../kernel/services.js'
+import { SocketOwners } from '../../kernel/socket-owners.js'
+import { Sockets } from '../../kernel/sockets.js'
+import { rulesetOptions } from '../../policy-in-force.js'
+import { type Finding, Findings } from './finding.js'
+import { parseQueues } from './proc.js'
+import { attempt, running, type Subject, textOf } from './subject.js'
+
+const QUEUES = '/proc/self/net/netfilter/nfnetlink_queue'
+
+/** The form of the queue: that of the running service, or the one that it would choose; undefined where that cannot be found out. */
+export async function formOf(subject: Subject): Promise<QueueForm | Error | undefined> {
+  const status = running(subject)
+  if (status !== undefined) return status.queue.form
+  if (!hasNetAdmin()) return undefined
+  return chooseForm(subject.config.firewall.queue).catch((error: Error) => error)
+}
+
+export async function kernel(subject: Subject, form: QueueForm | Error | undefined): Promise<Finding[]> {
+  const found = new Findings('kernel')
+  await queueing(found, form)
+  if (form === 'native' || form === 'xtables') await ruleset(found, subject, form)
+  conntrack(found)
+  await sockets(found)
+  await units(found, subject)
+  ports(found)
+  return found.all
+}
+
+async function queueing(found: Findings, form: QueueForm | Error | undefined): Promise<void> {
+  const advice = `Linux ${release()} was built without it: take the kernel of the distribution`
+  if (form instanceof Error)
+    return found.fail(`no queue: ${form.message}`, 'nftables is needed: apt install nftables')
+  if (!existsSync(QUEUES)) {
+    const isThere = hasModule('nfnetlink_queue')
+    if (isThere) found.note('nfnetlink_queue is loaded when the service starts')
+    else if (isThere === undefined)
+      found.unknown('nfnetlink_queue', 'it is not loaded, and /lib/modules tells nothing')
+    else found.fail('there is no nfnetlink_queue', advice)
+  }
+  if (form === undefined)
+    return found.unknown('the form of the queue', 'it cannot be tried without privileges')
+  if (form === 'native') return found.ok('nftables with its own queue statement')
+  await iptables(found)
+}
+
+async function iptables(found: Findings): Promise<void> {
+  const programs = ['iptables', 'ip6tables'] as const
+  const versions = await Promise.all(programs.map((program) => attempt([program, '-V'])))
+  const missing = programs.filter((_, index) => versions[index] === undefined)
+  if (missing.length === 0)
+    return found.ok(`nftables without queue statement: rules of ${versions[0]!.trim()} instead`)
+  found.fail(
+    `${missing.join(' and ')} is missing`,
+    'nftables here has no queue statement: apt install iptables',
+  )
+}
+
+/**
+ * Whether the kernel would take all of our rules; where they are loaded it has. A hook that goes away again, and be it that of
+ * connection tracking, drops every packet that waits in any queue: so it is not tried while others have one.
+ */
+async function ruleset(found: Findings, subject: Subject, form: QueueForm): Promise<void> {
+  const { config, policy, status, now } = subject
+  if (!(status instanceof Error) || !hasNetAdmin()) return
+  if (parseQueues(textOf(QUEUES)).length > 0)
+    return found.unknown(
+      'whether it takes our firewall rules',
+      'to try it would lose what waits in the queues of others',
+    )
+  const text = render(policy, { ...rulesetOptions(config, form, 1), hasOpened: true }, now)
+  const probe = text.replace(`table ${TABLE} {`, `table ${TABLE}_probe {\n  flags dormant`)
+  const refusal = await command(['nft', '-c', '-f', '-'], probe).then(
+    () => undefined,
+    (error: Error) => error.message,
+  )
+  if (refusal === undefined) found.ok('it takes all firewall rules of this configuration')
+  else found.fail('it refuses the firewall rules', refusal)
+}
+
+function conntrack(found: Findings): void {
+  const room = readConntrackRoom()
+  if (room === undefined) {
+    const isMissing = hasModule('nf_conntrack') === false
+    if (isMissing) found.fail('there is no nf_conntrack', 'take the kernel of the distribution')
+    else found.note('connection tracking is loaded when the service starts')
+    return
+  }
+  const { entries, limit } = room
+  const pressure = pressureOf(entries, limit, 'none')
+  const what = `connection tracking holds ${entries} of ${limit || 'any number of'} connections`
+  const advice =
+    'raise net.netfilter.nf_conntrack_max; `conntrack -L` shows whose they are (docs/sessions.md)'
+  if (pressure === 'none') found.ok(what)
+  else found[pressure === 'full' ? 'fail' : 'look'](what, advice)
+}
+
+async function sockets(found: Findings): Promise<void> {
+  const asked = new Sockets()
+  try {
+    await asked.listening()
+    found.ok('it tells of sockets (inet_diag)')
+  } catch (error) {
+    found.fail(
+      `it does not tell of sockets: ${(error as Error).message}`,
+      'clients cannot be known: load inet_diag',
+    )
+  } finally {
+    asked.close()
+  }
+}
+
+/** Systemd units are known by the cgroups in which sockets are made. */
+async function units(found: Findings, { config }: Subject): Promise<void> {
+  const wanted = config.allow.filter(({ units }) => units !== undefined).map(({ name }) => `"${name}"`)
+  const grade = wanted.length > 0 ? 'fail' : 'look'
+  const lost =
+    wanted.length > 0 ? `the rules ${wanted.join(', ')} allow nothing` : 'blocks are not told with their unit'
+  const { mount } = new Cgroups()
+  if (mount === undefined)
+    return found[grade]('no cgroup2 hierarchy is mounted', `${lost}: mount -t cgroup2 none /sys/fs/cgroup`)
+  if (await tellsCgroups()) found.ok(`it tells of units (cgroup2 at ${mount})`)
+  else
+    found[grade](
+      'it does not tell the cgroup of a socket',
+      `${lost}: Linux 5.9 with CONFIG_SOCK_CGROUP_DATA does`,
+    )
+}
+
+/** By a socket of our own. */
+async function tellsCgroups(): Promise<boolean> {
+  const socket = createSocket('udp4')
+  const owners = new SocketOwners()
+  try {
+    await bound(socket)
+    return owners.udp(socket.address().port)?.some(({ cgroup }) => cgroup !== undefined) ?? false
+  } catch {
+    return false
+  } finally {
+    owners.close()
+    socket.close()
+  }
+}
+
+const bound = (socket: Socket) =>
+  new Promise<void>((resolve, reject) => socket.once('error', reject).bind(0, '127.0.0.1', resolve))
+
+/** Ports say who a sender is: below the one no ordinary user gets, and from the other the kernel chooses. */
+function ports(found: Findings): void {
+  const [unprivileged, { first }] = [unprivilegedPortStart(), handedOutPorts()]
+  if (unprivileged < 1024)
+    found.look(
+      `any user may bind ports from ${unprivileged} on (net.ipv4.ip_unprivileged_port_start)`,
+      'a UDP service is one only below that port: set it to 1024, or name services in sessions.services',
+    )
+  if (first <= 1024)
+    found.look(
+      `the kernel chooses ports from ${first} on (net.ipv4.ip_local_port_range)`,
+      'sockets of services pass for calls of root then: begin at 32768 (docs/design.md, Marks)',
+    )
+}
+
+/** Whether a module can be loaded, or is built in; undefined: there is no list. */
+function hasModule(name: string, folder = `/lib/modules/${release()}`): boolean | undefined {
+  if (existsSync(`/sys/module/${name}`)) return true
+  const lists = ['modules.dep', 'modules.builtin'].map((list) => textOf(`${folder}/${list}`)).join('\n')
+  return lists.trim() === '' ? undefined : new RegExp(`/${name}\\.ko`).test(lists)
+}

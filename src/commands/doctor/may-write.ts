@@ -1,0 +1,34 @@
+/** Whether a user may write into a folder, by its owner, group and mode. Pure, so that it can be said of others than oneself. */
+import type { Stats } from 'node:fs'
+
+export interface Who {
+  readonly uid: number
+  readonly gids: readonly number[]
+}
+
+const WRITE = 0o2
+const WRITE_AND_SEARCH = 0o3
+
+type Owned = Pick<Stats, 'uid' | 'gid' | 'mode'>
+
+/** Access lists (acl(5)) are not looked at. */
+export const mayWrite = (folder: Owned, who: Who): boolean => has(folder, who, WRITE_AND_SEARCH)
+
+/** The same of a file. */
+export const mayWriteFile = (file: Owned, who: Who): boolean => has(file, who, WRITE)
+
+function has({ uid, gid, mode }: Owned, who: Who, bits: number): boolean {
+  if (who.uid === 0) return true
+  const shift = who.uid === uid ? 6 : who.gids.includes(gid) ? 3 : 0
+  return ((mode >> shift) & bits) === bits
+}
+
+/** passwd(5) and group(5): a user by name or number, with all of its groups. */
+export function whoIs(user: string, passwd: string, group: string): Who | undefined {
+  const lines = (text: string) => text.split('\n').map((line) => line.split(':'))
+  const found = lines(passwd).find(([name, , uid]) => name === user || uid === user)
+  if (found === undefined) return undefined
+  const [name = '', , uid, gid] = found
+  const more = lines(group).filter(([, , , members]) => members?.split(',').includes(name))
+  return { uid: Number(uid), gids: [Number(gid), ...more.map(([, , id]) => Number(id))] }
+}

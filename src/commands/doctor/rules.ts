@@ -1,0 +1,78 @@
+/** What rules name, and whether this host has it: units, users, mirrors. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { AllowEntry } from '../../config.js'
+import { originText } from '../../explain/whence.js'
+import { slicesOf } from '../../kernel/unit-slices.js'
+import { isAddress, isWildcard, type MirrorStatus } from '../../status/mirrors.js'
+import { type Finding, Findings } from './finding.js'
+import { attempt, type Subject } from './subject.js'
+
+/** systemd.unit(5), "Unit File Load Path". */
+const UNIT_FOLDERS = [
+  'etc/systemd/system',
+  'run/systemd/system',
+  'run/systemd/generator',
+  'run/systemd/transient',
+  'usr/local/lib/systemd/system',
+  'usr/lib/systemd/system',
+  'lib/systemd/system',
+]
+
+export function units({ config }: Subject, root = '/'): Finding[] {
+  const found = new Findings('units')
+  const named = config.allow.flatMap((rule) => (rule.units ?? []).map((unit) => ({ rule, unit })))
+  for (const { rule, unit } of named)
+    if (!isKnown(unit, root))
+      found.look(
+        `there is no ${unit} on this host`,
+        `${ruleText(rule)} allows it nothing: is it spelled right?`,
+      )
+  if (named.length > 0 && found.all.length === 0) found.ok(`all ${named.length} that rules name are there`)
+  return found.all
+}
+
+/** A unit has a file, its template has one, or it runs. */
+function isKnown(unit: string, root: string): boolean {
+  const template = unit.replace(/@[^@]+(?=\.[a-z]+$)/, '@')
+  const names = [...new Set([unit, template])]
+  return (
+    UNIT_FOLDERS.some((folder) => names.some((name) => existsSync(join(root, folder, name)))) ||
+    slicesOf(unit).length > 0
+  )
+}
+
+const ruleText = ({ name, origin }: AllowEntry) => `rule "${name}" (${originText(origin)})`
+
+/** That a name is none is refused with the configuration; numbers may be left of users who are gone. */
+export async function users({ config }: Subject): Promise<Finding[]> {
+  const found = new Findings('users')
+  const named = config.allow.flatMap((rule) => (rule.users ?? []).map((uid) => ({ rule, uid })))
+  for (const { rule, uid } of named)
+    if ((await attempt(['getent', 'passwd', String(uid)])) === undefined)
+      found.look(`there is no user ${uid} on this host`, `${ruleText(rule)} allows it nothing: is it gone?`)
+  if (config.mirrors.users.length === 0)
+    found.fail('nobody may update', 'none of mirrors.users is on this host: name those who do')
+  if (found.all.length === 0) found.ok('all that rules name are there')
+  return found.all
+}
+
+/** @param mirrors with their addresses: as the service knows them, or an earlier run did */
+export function mirrors({ host }: Subject, mirrors: readonly MirrorStatus[]): Finding[] {
+  const found = new Findings('mirrors')
+  for (const note of host.notes) found.look('a source cannot be followed', note)
+  const named = mirrors.filter(({ host }) => !isAddress(host) && !isWildcard(host))
+  const unknown = named.filter(({ addresses }) => addresses.length === 0)
+  if (mirrors.length === 0)
+    found.look(
+      'none is known',
+      'no package manager names one, and mirrors.hosts is empty: updates are blocked',
+    )
+  else if (unknown.length > 0)
+    found.look(
+      `no address is known of ${unknown.length} of ${mirrors.length}`,
+      'see below, and the log of the service',
+    )
+  else found.ok(`${mirrors.length}, with the addresses of all names`)
+  return found.all
+}

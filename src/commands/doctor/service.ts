@@ -1,0 +1,100 @@
+/** The service itself: whether it runs, what it says of itself, and whether its places are free where it does not. */
+import { connect } from 'node:net'
+import { parseAddress } from '../../addressing.js'
+import { localAddresses, setOfAddresses } from '../../kernel/local-addresses.js'
+import { VERSION } from '../../version.js'
+import { type Finding, Findings } from './finding.js'
+import { running, type Subject } from './subject.js'
+
+const ANSWER_MS = 2000
+
+export async function service(subject: Subject): Promise<Finding[]> {
+  return [...itself(subject), ...configuration(subject), ...(await metrics(subject))]
+}
+
+function itself({ status }: Subject): Finding[] {
+  const found = new Findings('service')
+  if (status instanceof Error) {
+    const [what = '', ...advice] = status.message.replace(/^the service /, '').split(': ')
+    const isHidden = what.includes('may not be opened')
+    found[isHidden ? 'unknown' : 'look'](what, advice.join(': '))
+    return found.all
+  }
+  found.ok(`it runs since ${status.started}`)
+  if (status.version !== VERSION)
+    found.look(
+      `version ${status.version} runs, and ${VERSION} is installed`,
+      'restart it: systemctl restart checkvalve',
+    )
+  if (status.mode === 'observe')
+    found.note('mode is observe', 'nothing is blocked, only recorded: `mode: enforce` closes the valve')
+  if (status.proven === false)
+    found.fail('a connection that must be blocked was not', 'the valve is open: see the log of the service')
+  if (status.log.trouble)
+    found.look(`its log could not be written at ${status.log.trouble.at}`, status.log.trouble.message)
+  return found.all
+}
+
+function configuration({ status, config }: Subject): Finding[] {
+  const found = new Findings('configuration')
+  const problems = status instanceof Error ? [] : status.reload.problems
+  for (const problem of problems) found.look('the last reload was refused', problem)
+  for (const note of config.notes) found.look('it asks for what is not there', note)
+  if (found.all.length === 0) found.ok('it can be used')
+  return found.all
+}
+
+/** The pages of the running service, or their place. */
+async function metrics(subject: Subject): Promise<Finding[]> {
+  const found = new Findings('metrics')
+  const { host, port } = subject.config.metrics.listen
+  const place = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+  if (running(subject)) await pages(found, `http://${reachable(host)}:${port}/readyz`, place)
+  else if (!isOfThisHost(host))
+    found.fail(`${place} is no address of this host`, 'the service cannot start: set metrics.listen')
+  else if (await isTaken(host, port))
+    found.fail(`${place} is taken by another program`, 'the service cannot start: set metrics.listen')
+  else found.ok(`${place} is free`)
+  return found.all
+}
+
+async function pages(found: Findings, url: string, place: string): Promise<void> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS) })
+    const text = (await response.text()).trim()
+    if (response.ok) found.ok(`${place} says that it is ready`)
+    else found.fail(`${place} says that it is not ready`, text.replaceAll('\n', '; '))
+  } catch (error) {
+    const { cause, message } = error as Error & { cause?: { code?: string } }
+    found.fail(
+      `${place} does not answer (${cause?.code ?? message})`,
+      'monitoring sees nothing: see the log of the service',
+    )
+  }
+}
+
+/** An address to connect to, for one that stands for all of them; IPv6 in brackets. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1'
+  if (host === '::') return '[::1]'
+  return host.includes(':') ? `[${host}]` : host
+}
+
+function isOfThisHost(host: string): boolean {
+  const address = parseAddress(host)
+  if (!address.ok) return true
+  const { family, words } = address.value
+  return words.every((word) => word === 0) || setOfAddresses(localAddresses()).has(family, words)
+}
+
+const isTaken = (host: string, port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect({ host: reachable(host).replace(/^\[|\]$/g, ''), port, timeout: ANSWER_MS })
+    const end = (isTaken: boolean) => {
+      socket.destroy()
+      resolve(isTaken)
+    }
+    socket.once('connect', () => end(true))
+    socket.once('error', () => end(false))
+    socket.once('timeout', () => end(false))
+  })
