@@ -14,10 +14,18 @@ export class Canary {
   reached = false
   readonly #blocks: () => number
   #dueAt = 0
+  #attempt = 0
 
   /** @param blocks packets blocked for the reason `canary` so far */
   constructor(blocks: () => number) {
     this.#blocks = blocks
+  }
+
+  /** Nothing is known any more, and the next attempt is due. */
+  again(): void {
+    this.proven = undefined
+    this.#dueAt = 0
+    this.#attempt++
   }
 
   /** What it means that the last attempt was no proof, for the operator. */
@@ -35,8 +43,10 @@ export class Canary {
   async tick(target: Endpoint, interval: number, now: number): Promise<boolean> {
     if (now < this.#dueAt) return false
     this.#dueAt = now + interval * 1000
-    const before = this.#blocks()
+    const [before, attempt] = [this.#blocks(), this.#attempt]
     this.reached = await reaches(target)
+    // It was begun in another time.
+    if (attempt !== this.#attempt) return false
     const proven = !this.reached && this.#blocks() > before
     const changed = proven !== this.proven
     this.proven = proven

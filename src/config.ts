@@ -15,7 +15,12 @@ export type { AllowEntry, Callback, Config, Endpoint, Listen, Service } from './
 
 /** A whole configuration, or everything that is wrong with it. */
 export type Loaded =
-  | { readonly ok: true; readonly config: Config }
+  | {
+      readonly ok: true
+      readonly config: Config
+      /** Where each setting that somebody has written was written, by its key. */
+      readonly origins: ReadonlyMap<string, Origin>
+    }
   | {
       readonly ok: false
       readonly problems: readonly Problem[]
@@ -51,7 +56,8 @@ export function load(options: LoadOptions): Loaded {
       controlSocket: values.control.socket,
     }
   const notes = [...read.notes, ...notesOn(values)]
-  return { ok: true, config: freeze({ ...values, notes }) }
+  const origins = new Map([...leaves].map(([key, { origin }]) => [key, origin]))
+  return { ok: true, config: freeze({ ...values, notes }), origins }
 }
 
 /** As an editor would go through them: the main file first, then the fragments by name, each from top to bottom. */

@@ -27,6 +27,8 @@ import { createMetrics, type Metrics } from './report/metrics.js'
 import type { ServiceLog } from './report/service-log.js'
 import { VerdictCounts } from './report/verdicts.js'
 import { ResolverWatch } from './resolver-watch.js'
+import { runtimeRoutes } from './runtime/routes.js'
+import { EntryStore } from './runtime/store.js'
 import { StatusReport } from './status/status-report.js'
 import { createUsers } from './users.js'
 import { Valve } from './valve.js'
@@ -63,6 +65,7 @@ export class Daemon {
   readonly #blockLog: BlockLog
   readonly #inbound: InboundWatch
   readonly #firewall: Firewall
+  readonly #entries: EntryStore
   readonly #inForce: PolicyInForce
   readonly #canary = new Canary(() => this.#canaryBlocks())
   readonly #heartbeat = new Heartbeat()
@@ -109,12 +112,15 @@ export class Daemon {
     this.#blockLog = this.#openBlockLog(config)
     this.#periodic = new Periodic((error) => log.error(error.message))
     this.#metrics = this.#createMetrics(config)
+    this.#entries = new EntryStore(config.state.directory, log)
     this.#inForce = new PolicyInForce(config, {
       firewall: this.#firewall,
       inbound: this.#inbound,
       metrics: this.#metrics,
       log,
+      store: this.#entries,
       isBusy: () => performance.now() - this.#lastFull < BUSY_MS,
+      onMode: (mode) => this.#onMode(mode),
     })
     this.#report = this.#createReport(config)
     this.#valve = new Valve(this.#inForce, {
@@ -257,6 +263,8 @@ export class Daemon {
     this.#periodic.every(TICK_MS, () => this.#inForce.followRoom())
     this.#periodic.every(TICK_MS, () => this.#watchNames())
     this.#periodic.every(TICK_MS, () => this.#inForce.followHost())
+    this.#periodic.every(TICK_MS, () => this.#inForce.followTime())
+    this.#periodic.every(TICK_MS, () => this.#entries.tick(Date.now()))
     this.#periodic.every(TICK_MS, () => this.#verifyRuleset())
     this.#periodic.every(TICK_MS, () => this.#prove())
     this.#periodic.every(TICK_MS, () => this.#blockLog.tick(performance.now()))
@@ -293,6 +301,12 @@ export class Daemon {
     if (this.#stopping || (await this.#firewall.verify()) === 'intact') return
     this.#metrics.rulesetRestored.inc()
     this.#log.warn('the firewall rules were gone or changed by another program; they were put back')
+  }
+
+  /** What was proven of the mode before says nothing of this one. */
+  #onMode(mode: Config['mode']): void {
+    this.#canary.again()
+    this.#notify(`STATUS=mode ${mode}`)
   }
 
   async #prove(): Promise<void> {
@@ -388,6 +402,12 @@ export class Daemon {
       routes: [
         { method: 'GET', path: '/v1/status', handle: () => this.#report.status() },
         explainRoute(() => this.#world()),
+        ...runtimeRoutes({
+          inForce: this.#inForce,
+          store: this.#entries,
+          userName: this.#users.nameOf,
+          log: this.#log,
+        }),
       ],
       onFault: (error) =>
         this.#log.error({ stack: error.stack }, `a control request failed: ${error.message}`),

@@ -1,10 +1,10 @@
 import type { Config } from './config.js'
+import { Refusal } from './control/router.js'
 import { mayBeHandedOn } from './core/handed-out.js'
 import { marksOf, nextGeneration } from './core/marks.js'
 import type { Packet } from './core/packet.js'
-import { type Policy, tightens } from './core/policy.js'
+import { type Policy, type Rule, tightens } from './core/policy.js'
 import type { Pressure } from './core/pressure.js'
-import type { QueueForm, RulesetOptions } from './core/ruleset.js'
 import { hostFingerprint, readHost } from './host.js'
 import type { InboundWatch } from './inbound.js'
 import type { Firewall } from './kernel/firewall.js'
@@ -14,39 +14,31 @@ import { PolicyGeneration } from './policy-generation.js'
 import type { ServiceLog } from './report/service-log.js'
 import { lookForRoom } from './room.js'
 import { policyOf } from './rules.js'
+import { HOST_TIMEOUT, rulesetOptions } from './ruleset-options.js'
+import {
+  givingWay,
+  isExpired,
+  type Overlay,
+  type Settings,
+  settingsOf,
+  unexpired,
+} from './runtime/overlay.js'
+import type { EntryStore } from './runtime/store.js'
+import { createUsers } from './users.js'
 import type { Rules } from './valve.js'
 
-/** Seconds that a learned address outlives the service in the kernel. */
-const HOST_TIMEOUT = 24 * 3600
 /** Settings that are read at start only. */
 const AT_START = ['firewall', 'queue', 'sessions', 'log', 'metrics', 'control', 'state'] as const
-
-/** The options of the ruleset that follow from the configuration. */
-export function rulesetOptions(
-  config: Config,
-  form: QueueForm,
-  generation: number,
-  pressure: Pressure = 'none',
-): Omit<RulesetOptions, 'hasOpened'> {
-  return {
-    form,
-    queue: config.queue,
-    mask: config.firewall.mark.mask,
-    generation,
-    block: config.block,
-    fallback: config.fallback,
-    hostTimeout: HOST_TIMEOUT,
-    udpTimeout: config.sessions.udpTimeout,
-    watchNames: config.dns.holdAnswers || config.dns.enforceNames,
-    pressure,
-  }
-}
 
 export interface PolicyInForceOptions
   extends Pick<LearnedOptions, 'isBusy' | 'metrics'>,
     Record<'firewall', Firewall>,
     Record<'inbound', InboundWatch>,
-    Record<'log', ServiceLog> {}
+    Record<'log', ServiceLog>,
+    Record<'store', EntryStore> {
+  /** It is in force now. */
+  readonly onMode: (mode: Config['mode']) => void
+}
 
 interface Change {
   /** New names are looked up before a policy comes into force. */
@@ -55,8 +47,9 @@ interface Change {
 }
 
 /**
- * Which policy is in force, here and in the kernel, and all that changes it: a new configuration, the host's own files, a
- * service that has moved, room in connection tracking. One change comes after the other.
+ * Which policy is in force, here and in the kernel, and all that changes it: a new configuration, what an operator changes while
+ * the service runs, time that is over, the host's own files, a service that has moved, room in connection tracking. One
+ * change comes after the other.
  */
 export class PolicyInForce {
   /** What packets are judged by. */
@@ -65,7 +58,9 @@ export class PolicyInForce {
   readonly #options: PolicyInForceOptions
   readonly #generation: PolicyGeneration
   readonly #changes = new Turns()
-  #config: Config
+  #settings: Settings
+  /** Rules that had expired by then are in no connection any more: milliseconds since the epoch. */
+  #expiredBy = Date.now()
   #host: ReturnType<typeof readHost>
   #hostFingerprint: string
   #pressure: Pressure = 'none'
@@ -73,8 +68,9 @@ export class PolicyInForce {
   #isStopping = false
 
   constructor(config: Config, options: PolicyInForceOptions) {
-    this.#config = config
     this.#options = options
+    const kept = { mode: undefined, entries: options.store.read(createUsers().idOf) }
+    this.#settings = settingsOf(config, this.#left(kept, config))
     this.#hostFingerprint = hostFingerprint(config)
     this.#host = readHost(config)
     this.#generation = new PolicyGeneration(config.state.directory, Math.random)
@@ -85,13 +81,24 @@ export class PolicyInForce {
       hostTimeout: HOST_TIMEOUT,
     })
     this.rules = {
-      policy: this.#policyOf(config),
+      policy: this.#policyOf(this.#settings.config),
       marks: marksOf(config.firewall.mark.mask, this.#generation.current),
     }
   }
 
+  /** What is in force: the configuration, with all that lies over it. */
   get config(): Config {
-    return this.#config
+    return this.#settings.config
+  }
+
+  /** The configuration as it was read. */
+  get configured(): Config {
+    return this.#settings.configured
+  }
+
+  /** What an operator has changed since. */
+  get overlay(): Overlay {
+    return this.#settings.overlay
   }
 
   /** What this host's files say. */
@@ -112,15 +119,16 @@ export class PolicyInForce {
 
   /** Looks names up, or takes what an earlier run knew of them. */
   prepare(): Promise<void> {
-    return this.learned.start(this.rules.policy, this.#services(), this.#config.dns)
+    return this.learned.start(this.rules.policy, this.#services(), this.config.dns)
   }
 
   /** Brings the policy into the kernel. @throws CommandError (rejects) */
   async start(): Promise<void> {
     this.#pressure = lookForRoom('none')?.pressure ?? 'none'
     await this.#options.inbound.retire(this.rules.marks)
-    await this.#load(this.#config, this.rules.policy, this.#generation.current)
+    await this.#load(this.config, this.rules.policy, this.#generation.current)
     this.#isStarted = true
+    await this.#options.store.keep(this.overlay.entries)
     // Where an earlier run, or the first look-ups, have found services to be.
     if (this.#services().some((service) => this.learned.targets(service).length > 0))
       await this.#refresh({ patience: true })
@@ -138,21 +146,55 @@ export class PolicyInForce {
   reload(wanted: Config): Promise<void> {
     return this.#changes.take(async () => {
       if (this.#isStopping) return
-      const fixed = AT_START.filter(
-        (key) => JSON.stringify(this.#config[key]) !== JSON.stringify(wanted[key]),
-      )
+      const { configured, overlay } = this.#settings
+      const fixed = AT_START.filter((key) => JSON.stringify(configured[key]) !== JSON.stringify(wanted[key]))
       if (fixed.length > 0) this.#options.log.warn(`needs a restart to take effect: ${fixed.join(', ')}`)
-      const config = { ...wanted, ...pick(this.#config, AT_START) }
+      const config = { ...wanted, ...pick(configured, AT_START) }
       this.#readHost(config)
-      const policy = await this.#change(config, { patience: true })
+      const left = this.#left(overlay, config)
+      const wantedNow = settingsOf(config, { ...left, mode: undefined })
+      const policy = await this.#change(wantedNow, { patience: true })
+      await this.#options.store.keep(left.entries)
       this.#options.log.info(`configuration taken: mode ${config.mode}, ${policy.rules.length} rules`)
+    })
+  }
+
+  /**
+   * Changes what lies over the configuration. As a reload does, it cuts what is not allowed any more, and nothing else.
+   * @param change is given what there is when its turn has come @returns why it will not outlast a restart, if so
+   * @throws Refusal, what `change` throws, CommandError (rejects) and then nothing has changed
+   */
+  alter(change: (overlay: Overlay, configured: Config) => Overlay): Promise<string | undefined> {
+    return this.#changes.take(async () => {
+      if (this.#isStopping) throw new Refusal(503, 'the service is stopping')
+      if (!this.#isStarted) throw new Refusal(503, 'the service is starting: try again in a moment')
+      const { configured, overlay } = this.#settings
+      const wanted = change(overlay, configured)
+      await this.#change(settingsOf(configured, wanted), { patience: true })
+      return this.#options.store.keep(wanted.entries)
+    })
+  }
+
+  /** What has expired allows no new connection; those that it has allowed must end, too. */
+  followTime(): Promise<void> {
+    return this.#changes.take(async () => {
+      if (!this.#isStarted || this.#isStopping) return
+      const over = this.#expired(Date.now())
+      if (over.length === 0) return
+      const { configured, overlay } = this.#settings
+      const left = this.#left(overlay, configured)
+      await this.#change(settingsOf(configured, left))
+      this.#options.log.info(
+        `the time of these rules is over: ${over.map(({ spec }) => spec.name).join(', ')}`,
+      )
+      await this.#options.store.keep(left.entries)
     })
   }
 
   /** Package sources and resolvers change while the service runs: a lease is renewed, a repository added. */
   async followHost(): Promise<void> {
-    if (hostFingerprint(this.#config) === this.#hostFingerprint) return
-    this.#readHost(this.#config)
+    if (hostFingerprint(this.config) === this.#hostFingerprint) return
+    this.#readHost(this.config)
     this.#options.log.info(this.findings)
     try {
       await this.#refresh()
@@ -167,8 +209,14 @@ export class PolicyInForce {
     return this.#changes.take(async () => {
       const news = lookForRoom(this.#pressure)
       if (news === undefined || this.#isStopping) return
-      await this.#load(this.#config, this.rules.policy, this.#generation.current, news.pressure)
+      const before = this.#pressure
       this.#pressure = news.pressure
+      try {
+        await this.#load(this.config, this.rules.policy, this.#generation.current)
+      } catch (error) {
+        this.#pressure = before
+        throw error
+      }
       this.#options.log.warn(news.text)
       if (news.pressure === 'none') await this.#options.inbound.forgetLoopback()
     })
@@ -199,19 +247,34 @@ export class PolicyInForce {
     for (const note of this.#host.notes) this.#options.log.warn(note)
   }
 
+  /** What of an overlay goes on beside this configuration. */
+  #left(overlay: Overlay, config: Config): Overlay {
+    const left = givingWay(overlay, config)
+    for (const { name } of overlay.entries.filter((each) => !left.entries.includes(each)))
+      this.#options.log.warn(`runtime entry ${name} is gone: the configuration has a rule of that name`)
+    return unexpired(left, Date.now())
+  }
+
+  /** Rules whose time is over, and which live connections may still go by. */
+  #expired(now: number): readonly Rule[] {
+    const isOver = ({ spec }: Rule) => isExpired(spec, now) && !isExpired(spec, this.#expiredBy)
+    return this.rules.policy.rules.filter(isOver)
+  }
+
   /**
-   * Puts the policy of a configuration in the place of the one in force, whole or not at all. One that allows more does so
+   * Puts the policy of other settings in the place of the one in force, whole or not at all. One that allows more does so
    * here before it does in the kernel: a program may be waiting for it.
    */
-  async #change(config: Config, { patience, onForce }: Change = {}): Promise<Policy> {
-    const [configBefore, before] = [this.#config, this.rules]
+  async #change(settings: Settings, { patience, onForce }: Change = {}): Promise<Policy> {
+    const [settingsBefore, before] = [this.#settings, this.rules]
+    const { config } = settings
+    const now = Date.now()
     const policy = this.#policyOf(config)
-    const less = tightens(before.policy, policy)
+    const less = this.#expired(now).length > 0 || tightens(before.policy, policy)
     const generation = less ? nextGeneration(this.#generation.current) : this.#generation.current
     const marks = marksOf(config.firewall.mark.mask, generation)
     const force = () => {
-      this.#config = config
-      this.rules = { policy, marks }
+      this.#force(settings, { policy, marks })
       onForce?.()
     }
     try {
@@ -221,23 +284,30 @@ export class PolicyInForce {
         await this.#options.inbound.findOpened()
         await this.#options.inbound.retire(marks)
       } else force()
-      await this.#load(config, policy, generation)
-      if (less) force()
+      await this.#load(config, policy, generation, less ? force : undefined)
     } catch (error) {
-      this.#config = configBefore
-      this.rules = before
-      this.learned.follow(before.policy, this.#services(), configBefore.dns)
+      this.#force(settingsBefore, before)
+      this.learned.follow(before.policy, this.#services(), settingsBefore.config.dns)
       this.learned.settle(before.policy)
       throw error
     }
+    if (less) this.#expiredBy = now
     this.learned.settle(policy)
     return policy
+  }
+
+  /** From now on packets are judged by that. */
+  #force(settings: Settings, rules: Rules): void {
+    const { mode } = this.rules.policy
+    this.#settings = settings
+    this.rules = rules
+    if (rules.policy.mode !== mode) this.#options.onMode(rules.policy.mode)
   }
 
   /** The same configuration, by what this host's files and the resolvers say now. @throws CommandError (rejects) */
   #refresh(change?: Change): Promise<void> {
     return this.#changes.take(async () => {
-      if (this.#isStarted && !this.#isStopping) await this.#change(this.#config, change)
+      if (this.#isStarted && !this.#isStopping) await this.#change(this.#settings, change)
     })
   }
 
@@ -250,11 +320,12 @@ export class PolicyInForce {
     })
   }
 
-  async #load(config: Config, policy: Policy, generation: number, pressure = this.#pressure): Promise<void> {
+  /** @param onStand is called as soon as the rules stand in the kernel */
+  async #load(config: Config, policy: Policy, generation: number, onStand?: () => void): Promise<void> {
     const { firewall, inbound } = this.#options
-    const options = rulesetOptions(config, firewall.form, generation, pressure)
+    const options = rulesetOptions(config, firewall.form, generation, this.#pressure)
     this.#keep(generation)
-    await firewall.apply({ policy, options, facts: inbound.facts() })
+    await firewall.apply({ policy, options, facts: inbound.facts() }, onStand)
     this.#generation.take(generation)
   }
 

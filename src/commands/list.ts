@@ -1,7 +1,9 @@
+import { allow } from './allow.js'
 import { check } from './check.js'
 import type { Command } from './command.js'
 import { doctor } from './doctor.js'
 import { explain } from './explain.js'
+import { mode } from './mode.js'
 import { replay } from './replay.js'
 import { ruleset } from './ruleset.js'
 import { run } from './run.js'
@@ -22,6 +24,8 @@ export const COMMANDS: readonly Command[] = [
   tail,
   suggest,
   replay,
+  allow,
+  mode,
   doctor,
   version,
 ]

@@ -5,8 +5,8 @@ import { render, renderHosts } from '../core/ruleset.js'
 import { readHost } from '../host.js'
 import { chooseForm } from '../kernel/firewall.js'
 import { readState, type State } from '../mirrors/state.js'
-import { rulesetOptions } from '../policy-in-force.js'
 import { policyOf } from '../rules.js'
+import { rulesetOptions } from '../ruleset-options.js'
 import { type Command, configOrComplaint, type Given, say } from './command.js'
 
 export const ruleset: Command = {

@@ -2,10 +2,12 @@
 import { visible } from '../log/visible.js'
 import type { Counted, Status } from '../status/status.js'
 import { type Colour, type Paint, plain } from './colours.js'
+import { entriesLines } from './entries-text.js'
 import { mirrorsText } from './mirrors-text.js'
-import { grouped, span, WIDTH, wrap } from './terminal.js'
+import { grouped, labelled, span } from './terminal.js'
 
-const LABEL = 12
+/** Of the verdict in a table. */
+const VERDICT = 12
 /** Of a table with two columns of numbers. */
 const NAME = 36
 const NUMBER = 14
@@ -24,6 +26,7 @@ export function statusText(status: Status, { now, paint = plain, all = false }: 
     standing(status, now).flatMap((fact) => linesOf(fact, paint)),
     verdicts(status, paint),
     users(status, paint),
+    entries(status, now, paint),
     works(status, now).flatMap((fact) => linesOf(fact, paint)),
     [paint('bold', 'MIRRORS'), mirrors.trimEnd()],
   ]
@@ -36,12 +39,8 @@ export function statusText(status: Status, { now, paint = plain, all = false }: 
 /** A line, or several where the text is long. Without a label it belongs to the one before. */
 type Fact = readonly [label: string, text: string, colour?: Colour | undefined]
 
-function linesOf([label, text, colour]: Fact, paint: Paint): string[] {
-  const painted = (line: string) => (colour === undefined ? line : paint(colour, line))
-  return wrap(text, WIDTH - LABEL).map(
-    (line, index) => (index === 0 ? label : '').padEnd(LABEL) + painted(line),
-  )
-}
+const linesOf = ([label, text, colour]: Fact, paint: Paint): string[] =>
+  labelled(label, text, (line) => (colour === undefined ? line : paint(colour, line)))
 
 /** How the service stands. */
 function standing(status: Status, now: number): Fact[] {
@@ -87,7 +86,7 @@ function verdicts({ verdicts }: Status, paint: Paint): string[] {
   const sorted = verdicts.toSorted(
     (one, other) => ORDER.indexOf(one.verdict) - ORDER.indexOf(other.verdict) || other.total - one.total,
   )
-  const rows = sorted.map((each) => row(`${each.verdict.padEnd(LABEL)}${each.reason}`, each, paint))
+  const rows = sorted.map((each) => row(`${each.verdict.padEnd(VERDICT)}${each.reason}`, each, paint))
   return [header('VERDICTS', paint), ...rows]
 }
 
@@ -95,6 +94,11 @@ function users({ blockedUsers, mode }: Status, paint: Paint): string[] {
   if (blockedUsers.length === 0) return []
   const title = mode === 'observe' ? 'WOULD HAVE BEEN BLOCKED' : 'BLOCKED USERS'
   return [header(title, paint), ...blockedUsers.map((each) => row(visible(each.user), each, paint))]
+}
+
+function entries({ allow }: Status, now: number, paint: Paint): string[] {
+  if (allow.length === 0) return []
+  return [paint('bold', 'RUNTIME ENTRIES'), ...entriesLines(allow, now)]
 }
 
 const header = (title: string, paint: Paint) =>

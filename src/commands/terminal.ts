@@ -21,6 +21,16 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line]
 }
 
+const LABEL = 12
+
+/** A label, and beside it a text of as many lines as it takes; below it where the label is long. */
+export function labelled(label: string, text: string, paint = (line: string) => line): string[] {
+  const lines = wrap(text, WIDTH - LABEL).map(paint)
+  const beside = (line: string, index: number) => (index === 0 ? label : '').padEnd(LABEL) + line
+  if (label.length < LABEL) return lines.map(beside)
+  return [...wrap(label, WIDTH), ...lines.map((line) => ''.padEnd(LABEL) + line)]
+}
+
 /** 12345 -> 12,345 */
 export const grouped = (number: number): string => String(number).replace(/\B(?=(\d{3})+$)/g, ',')
 

@@ -37,7 +37,8 @@ function whereIs({ origin, key }: Place): string {
   return origin.line === undefined ? key : `${origin.file}:${origin.line}`
 }
 
-function rule(lookup: UserLookup): Format<AllowEntry> {
+/** One of them. */
+export function rule(lookup: UserLookup): Format<AllowEntry> {
   return (value, place) => {
     const fields = fieldsOf(value, place, KEYS)
     if (fields === undefined) return undefined

@@ -47,9 +47,10 @@ function listDirectory(directory: string): { names: string[]; problems: Problem[
   }
 }
 
-type TextRead = { text: string } | { reason: string; line: number | undefined }
+/** The text of a file, or why there is none: for the operator, behind its path. */
+export type TextRead = { text: string } | { reason: string; line: number | undefined }
 
-function readText(file: string): TextRead {
+export function readText(file: string): TextRead {
   let descriptor: number | undefined
   try {
     // O_NONBLOCK: a FIFO without a writer must not hang the start.

@@ -22,6 +22,7 @@ export function showConfig(
   return document.toString({ lineWidth: 110, flowCollectionPadding: false })
 }
 
+/** How a user is written. */
 type NameUser = (uid: number) => string | number
 
 function writtenForm(config: Config, user: NameUser): Record<string, unknown> {
@@ -69,7 +70,8 @@ function writtenForm(config: Config, user: NameUser): Record<string, unknown> {
   }
 }
 
-function formatRule(entry: AllowEntry, user: NameUser): Record<string, unknown> {
+/** A rule as it could stand in a file. */
+export function formatRule(entry: AllowEntry, user: NameUser): WrittenRule {
   return {
     name: entry.name,
     to: entry.to.map(formatDestination),
@@ -80,6 +82,18 @@ function formatRule(entry: AllowEntry, user: NameUser): Record<string, unknown> 
     expires:
       entry.expires === undefined ? undefined : new Date(entry.expires).toISOString().replace('.000Z', 'Z'),
   }
+}
+
+/** What is undefined is not written. */
+export interface WrittenRule {
+  readonly name: string
+  readonly to: readonly string[]
+  readonly ports: readonly (number | string)[] | undefined
+  readonly protocol: AllowEntry['protocol']
+  readonly users: readonly (number | string)[] | undefined
+  readonly units: readonly string[] | undefined
+  /** RFC 3339. */
+  readonly expires: string | undefined
 }
 
 function isAllPorts(ports: readonly PortRange[]): boolean {

@@ -180,6 +180,8 @@ export function verdict(marks: Marks, block: RulesetOptions['block'], isEnforced
     (family) =>
       `${TO_PORT_53} ${IP[family]} daddr @resolvers${family} meta mark & ${hex(marks.stateMask)} != ${hex(marks.judge)} update @judging { th dport }`,
   )
+  // A packet that was judged while these rules came has the mark of the generation before. It passes, and is not remembered.
+  const pass = [marks.approvedOnce, marks.approvedNow, marks.approvedBefore]
   const refuse = block === 'reject' ? 'reject with icmpx admin-prohibited' : 'drop'
   return [
     `meta mark & ${hex(marks.mask)} == 0x00000000 accept`,
@@ -187,9 +189,9 @@ export function verdict(marks: Marks, block: RulesetOptions['block'], isEnforced
     // Two rules: reading the mark of a connection that is not tracked ends a rule.
     `${is(marks.approvedNow)} ${setMark('ct', marks.mask, marks.approvedNow)}`,
     ...FAMILIES.map((family) => `${is(marks.approvedNow)} ct state untracked ${rememberApproved(family)}`),
-    `meta mark & ${hex(marks.mask)} { ${hex(marks.approvedOnce)}, ${hex(marks.approvedNow)} } ${clear} accept`,
+    `meta mark & ${hex(marks.mask)} { ${pass.map(hex).join(', ')} } ${clear} accept`,
     `${is(marks.blocked)} ${clear} counter name "blocked" ${refuse}`,
-    // Not judged, or judged by an earlier policy.
+    // Not judged.
     `${clear} jump undecided`,
   ]
 }

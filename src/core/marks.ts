@@ -39,6 +39,8 @@ export interface Marks {
   readonly approvedOnce: number
   /** Approved in the current generation: remembered in the connection's mark. */
   readonly approvedNow: number
+  /** The same in the one before: the packet was judged when the current one was about to come into force. */
+  readonly approvedBefore: number
 }
 
 /** @param mask six adjacent bits @param generation 1 to 15 */
@@ -56,7 +58,10 @@ export function marksOf(mask: number, generation: number): Marks {
     approved: at(APPROVED, 0),
     approvedOnce: at(APPROVED, ONCE),
     approvedNow: at(APPROVED, generation),
+    approvedBefore: at(APPROVED, previousGeneration(generation)),
   }
 }
 
 export const nextGeneration = (generation: number): number => (generation % GENERATIONS) + 1
+
+const previousGeneration = (generation: number): number => ((generation + GENERATIONS - 2) % GENERATIONS) + 1

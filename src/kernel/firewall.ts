@@ -76,9 +76,12 @@ export class Firewall {
     this.#generation = new RulesetGeneration(onChange)
   }
 
-  /** Loads a policy in the place of the one before, in one transaction. @throws CommandError (rejects) */
-  apply(loaded: Loaded): Promise<void> {
-    return this.#turns.take(() => this.#apply(loaded))
+  /**
+   * Loads a policy in the place of the one before, in one transaction. @param onStand is called as soon as the kernel has it
+   * @throws CommandError (rejects) and then the one before stands
+   */
+  apply(loaded: Loaded, onStand?: () => void): Promise<void> {
+    return this.#turns.take(() => this.#apply(loaded, onStand))
   }
 
   /** What has changed of the addresses of rules' names. Rules of another policy are passed over. @throws CommandError (rejects) */
@@ -159,7 +162,7 @@ export class Firewall {
       this.#verifiedGeneration = after
   }
 
-  async #apply(loaded: Loaded): Promise<void> {
+  async #apply(loaded: Loaded, onStand?: () => void): Promise<void> {
     const { policy, facts } = loaded
     const options = { ...loaded.options, hasOpened: hasOpened(facts) }
     const now = this.#now()
@@ -176,10 +179,12 @@ export class Firewall {
       if (sets === undefined) await this.#removeQueueRules()
       throw error
     }
+    onStand?.()
     this.#loaded = loaded
     this.#loadedAt = now
     this.#factsText = factsText
-    this.#listed = await listTable()
+    // Where that fails, the next look at the rules puts them back.
+    this.#listed = await listTable().catch(() => '')
   }
 
   async #hasQueueRules(): Promise<boolean> {

@@ -1,11 +1,10 @@
 /** What is known of mirrors, kept for the next start. */
 import { readFileSync } from 'node:fs'
-import { open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseAddress } from '../addressing.js'
+import { writeWhole } from '../atomic-file.js'
 import { addressText } from '../core/text.js'
 import type { Host } from '../core/types.js'
-import { makeFolder } from '../folder.js'
 import { type Target, targetsOf } from './message.js'
 
 const FILE = 'addresses.json'
@@ -28,17 +27,7 @@ export async function writeState(directory: string, { names, services }: State):
     names: Object.fromEntries([...names].map(writtenName)),
     services: Object.fromEntries(services),
   }
-  const text = `${JSON.stringify(written, null, 1)}\n`
-  makeFolder(directory)
-  const path = join(directory, FILE)
-  const file = await open(`${path}.new`, 'w', 0o640)
-  try {
-    await file.writeFile(text)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(`${path}.new`, path)
+  await writeWhole(join(directory, FILE), `${JSON.stringify(written, null, 1)}\n`)
 }
 
 const writtenName = ([name, entries]: readonly [string, readonly Kept[]]) =>

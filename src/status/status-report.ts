@@ -12,6 +12,7 @@ import type { BlockLogStats } from '../report/blocklog.js'
 import { LastMinute } from '../report/last-minute.js'
 import { userLabel } from '../report/metrics.js'
 import type { VerdictCounts } from '../report/verdicts.js'
+import { entriesOf } from '../runtime/routes.js'
 import { VERSION } from '../version.js'
 import { Lately } from './lately.js'
 import { listMirrors, type MirrorList } from './mirrors.js'
@@ -72,17 +73,20 @@ export class StatusReport {
 
   async status(): Promise<Status> {
     const { inForce, canary } = this.#sources
+    const { configured } = inForce
     const [kernel, mirrors] = await Promise.all([this.#kernel.value(), this.#mirrors.value()])
     const { config, host, rules } = inForce
     return {
       version: VERSION,
       started: this.#started,
       mode: config.mode,
+      ...(configured.mode !== config.mode && { configuredMode: configured.mode }),
       proven: canary.proven,
       notes: [...config.notes, ...host.notes],
       reload: this.#reload,
       verdicts: this.#verdictsNow(),
       blockedUsers: this.#usersNow(),
+      allow: entriesOf(this.#sources),
       kernel: kernel && Object.fromEntries(kernel),
       queue: this.#queueNow(),
       sessions: this.#sessionsNow(),

@@ -1,3 +1,4 @@
+import type { WrittenRule } from '../config/show.js'
 import type { Reason } from '../core/policy.js'
 import type { KernelCounter } from '../core/ruleset.js'
 import type { MirrorStatus } from './mirrors.js'
@@ -20,6 +21,8 @@ export interface Status {
   readonly verdicts: readonly VerdictStatus[]
   /** Those with the most blocks first. */
   readonly blockedUsers: readonly UserStatus[]
+  /** Runtime entries, as they could stand in a file. */
+  readonly allow: readonly WrittenRule[]
   /** Packets by the paths they took in the kernel without the service; undefined where they cannot be read now. */
   readonly kernel?: Partial<Readonly<Record<KernelCounter, number>>> | undefined
   readonly queue: QueueState

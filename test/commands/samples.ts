@@ -19,6 +19,7 @@ export const STATUS: Status = {
     { user: 'www-data', total: 12_340, lastMinute: 120 },
     { user: 'unknown', total: 8, lastMinute: 0 },
   ],
+  allow: [],
   kernel: { reply: 1_000_000, approved: 12, fallback_drop: 0 },
   queue: { number: 100, form: 'native', maxLength: 16_384, waiting: 2, dropped: 0, userDropped: 0 },
   sessions: { tcp: 123, udp: 4, capacity: 1_000_000, evicted: 0, tracked: 120, trackedAtMost: 65_536 },

@@ -16,6 +16,7 @@ t.test('the default mask gives the marks that the documentation shows', async (t
     approved: 0x10000000,
     approvedOnce: 0x10000000,
     approvedNow: 0x11000000,
+    approvedBefore: 0x1f000000,
   })
 })
 
@@ -48,6 +49,14 @@ t.test('an approval of one generation is none of another, and an approval once i
   const approvals = Array.from({ length: GENERATIONS }, (_, i) => marksOf(0x3f000000, i + 1).approvedNow)
   t.equal(new Set([...approvals, marksOf(0x3f000000, 1).approvedOnce]).size, GENERATIONS + 1)
   t.equal(ONCE, 0)
+})
+
+t.test('what the generation before has approved is known as that, and as nothing else', async (t) => {
+  for (let generation = 1; generation <= GENERATIONS; generation++) {
+    const after = marksOf(0x3f000000, nextGeneration(generation))
+    t.equal(after.approvedBefore, marksOf(0x3f000000, generation).approvedNow)
+    t.equal(new Set([after.approvedBefore, after.approvedNow, after.approvedOnce]).size, 3)
+  }
 })
 
 t.test('generations run from 1 to 15 and start over, and never are the 0 of an approval once', async (t) => {

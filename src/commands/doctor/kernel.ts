@@ -1,6 +1,7 @@
 /** What the service needs of this kernel. */
-import { createSocket, type Socket } from 'node:dgram'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
+import { type AddressInfo, createServer, Socket } from 'node:net'
 import { release } from 'node:os'
 import { hasNetAdmin } from 'node-netfilter-queue'
 import { pressureOf } from '../../core/pressure.js'
@@ -12,7 +13,7 @@ import { chooseForm } from '../../kernel/firewall.js'
 import { handedOutPorts, unprivilegedPortStart } from '../../kernel/services.js'
 import { SocketOwners } from '../../kernel/socket-owners.js'
 import { Sockets } from '../../kernel/sockets.js'
-import { rulesetOptions } from '../../policy-in-force.js'
+import { rulesetOptions } from '../../ruleset-options.js'
 import { type Finding, Findings } from './finding.js'
 import { parseQueues } from './proc.js'
 import { attempt, running, type Subject, textOf } from './subject.js'
@@ -138,23 +139,26 @@ async function units(found: Findings, { config }: Subject): Promise<void> {
     )
 }
 
-/** By a socket of our own. */
+/** By a connection of our own to ourselves. */
 async function tellsCgroups(): Promise<boolean> {
-  const socket = createSocket('udp4')
+  const server = createServer()
+  const client = new Socket()
   const owners = new SocketOwners()
   try {
-    await bound(socket)
-    return owners.udp(socket.address().port)?.some(({ cgroup }) => cgroup !== undefined) ?? false
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const { port } = server.address() as AddressInfo
+    await once(client.connect(port, '127.0.0.1'), 'connect')
+    return owners.tcp(4, LOOPBACK, client.localPort!, LOOPBACK, port, 0)?.cgroup !== undefined
   } catch {
     return false
   } finally {
     owners.close()
-    socket.close()
+    client.destroy()
+    server.close()
   }
 }
 
-const bound = (socket: Socket) =>
-  new Promise<void>((resolve, reject) => socket.once('error', reject).bind(0, '127.0.0.1', resolve))
+const LOOPBACK = Uint32Array.of(0x7f000001, 0, 0, 0)
 
 /** Ports say who a sender is: below the one no ordinary user gets, and from the other the kernel chooses. */
 function ports(found: Findings): void {

@@ -1,0 +1,33 @@
+import { open, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { makeFolder } from './folder.js'
+
+/**
+ * Writes a file so that it is there whole or as it was before, whatever happens meanwhile. Its folder is made where it is missing.
+ * @throws Error of node:fs (rejects)
+ */
+export async function writeWhole(path: string, text: string): Promise<void> {
+  const folder = dirname(path)
+  makeFolder(folder)
+  const fresh = `${path}.new`
+  // One that was left behind may have another mode.
+  await rm(fresh, { force: true })
+  await synced(fresh, 'wx', (file) => file.writeFile(text))
+  await rename(fresh, path)
+  // The name of the file is a matter of its folder.
+  await synced(folder, 'r', async () => {})
+}
+
+async function synced(
+  path: string,
+  flags: string,
+  work: (file: Awaited<ReturnType<typeof open>>) => Promise<void>,
+): Promise<void> {
+  const file = await open(path, flags, 0o640)
+  try {
+    await work(file)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}

@@ -1,0 +1,146 @@
+import { ask, Refused } from '../control/client.js'
+import type { Changed, EntryChanged, EntryList } from '../runtime/routes.js'
+import { createUsers } from '../users.js'
+import { type Command, type Given, has, optionOf, say, socketOrComplaint, UsageError } from './command.js'
+import { allowedBy, entriesLines } from './entries-text.js'
+import { WIDTH, wrap } from './terminal.js'
+
+const PATH = '/v1/allow'
+
+export const allow: Command = {
+  name: 'allow',
+  synopsis: 'add NAME --to PLACE... | remove NAME | list',
+  summary: 'let something pass at once, without a file: runtime entries',
+  details: `An entry is a rule like those below \`allow\` in the configuration. It is in force at
+once, and survives reloads and restarts, until its time is over or it is removed:
+then its live connections are cut, too.
+
+add NAME
+  --to PLACE         a name, a wildcard, an address or a prefix; several: a,b
+  --ports PORTS      443,8000-8080; all when left out
+  --protocol P       tcp (when left out), udp, icmp or any
+  --user U           only for this user, by name or number; several: a,b
+  --unit X           only for this systemd unit, like nginx.service
+  --ttl TIME         for so long: 30m, 2h, 7d; for good when left out
+  --replace          in the place of the entry of that name
+list
+  --json             the same for programs
+  --names            the names alone, one a line`,
+  examples: [
+    'checkvalve allow add payments --to api.example.org --ports 443 --user www-data',
+    'checkvalve allow add debug --to 203.0.113.0/24 --ttl 2h',
+    'checkvalve allow remove payments',
+  ],
+  options: {
+    to: { type: 'string', multiple: true },
+    ports: { type: 'string', multiple: true },
+    protocol: { type: 'string' },
+    user: { type: 'string', multiple: true },
+    unit: { type: 'string', multiple: true },
+    ttl: { type: 'string' },
+    replace: { type: 'boolean' },
+    json: { type: 'boolean' },
+    names: { type: 'boolean' },
+  },
+  words: 2,
+  async run(given: Given): Promise<number> {
+    const [verb = '', name] = given.words
+    const { run, needsName, options } = verbOf(verb)
+    if (needsName && name === undefined) throw new UsageError(`allow ${verb} needs a name`)
+    if (!needsName && name !== undefined) throw new UsageError(`allow ${verb} takes no name: ${name}`)
+    const odd = Object.keys(given.options).find((option) => !options.includes(option))
+    if (odd !== undefined) throw new UsageError(`--${odd} is not for allow ${verb}`)
+    const socket = socketOrComplaint(given)
+    return socket === undefined ? 1 : run(socket, given, name ?? '')
+  },
+}
+
+interface Verb {
+  readonly needsName: boolean
+  readonly options: readonly string[]
+  run(socket: string, given: Given, name: string): Promise<number>
+}
+
+const VERBS: ReadonlyMap<string, Verb> = new Map([
+  [
+    'add',
+    { needsName: true, options: ['to', 'ports', 'protocol', 'user', 'unit', 'ttl', 'replace'], run: add },
+  ],
+  ['remove', { needsName: true, options: [], run: remove }],
+  ['list', { needsName: false, options: ['json', 'names'], run: list }],
+])
+
+function verbOf(verb: string): Verb {
+  const found = VERBS.get(verb)
+  if (found !== undefined) return found
+  throw new UsageError(
+    verb === '' ? 'allow needs add, remove or list' : `allow knows no ${verb}: add, remove or list`,
+  )
+}
+
+async function add(socket: string, given: Given, name: string): Promise<number> {
+  if (listOf(given, 'to') === undefined) throw new UsageError('allow add needs --to')
+  const body = {
+    name,
+    to: listOf(given, 'to'),
+    ports: listOf(given, 'ports'),
+    protocol: optionOf(given, 'protocol'),
+    users: listOf(given, 'user')?.map(numbered),
+    units: listOf(given, 'unit'),
+    ttl: optionOf(given, 'ttl'),
+  }
+  const method = has(given, 'replace') ? 'PUT' : 'POST'
+  const { entry, notes } = await ask<EntryChanged>(socket, method, PATH, body).catch(explain)
+  const time = body.ttl === undefined ? 'until it is removed' : `for ${body.ttl}`
+  tell(`${name} is in force ${time}: ${allowedBy(entry)}`)
+  return note(notes)
+}
+
+async function remove(socket: string, _: Given, name: string): Promise<number> {
+  const { notes } = await ask<Changed>(socket, 'DELETE', `${PATH}?${new URLSearchParams({ name })}`)
+  tell(`${name} is removed; connections that nothing else allows are cut`)
+  return note(notes)
+}
+
+async function list(socket: string, given: Given): Promise<number> {
+  const { entries } = await ask<EntryList>(socket, 'GET', PATH)
+  if (has(given, 'json')) return say(JSON.stringify(entries, null, 2))
+  if (has(given, 'names')) return entries.length === 0 ? 0 : say(entries.map(({ name }) => name).join('\n'))
+  if (entries.length === 0)
+    return say('no runtime entries; those of the configuration: checkvalve show-config')
+  return say(entriesLines(entries, Date.now()).join('\n'))
+}
+
+/** `--to a,b --to c` */
+function listOf({ options }: Given, name: string): string[] | undefined {
+  const given = options[name] as string[] | undefined
+  return given?.flatMap((each) => each.split(',')).map((each) => each.trim())
+}
+
+/** The service does not ask name services; and a user whom nobody knows is one for it to refuse. */
+const numbered = (user: string): string | number => createUsers().idOf(user) ?? user
+
+const OPTIONS: Readonly<Record<string, string>> = {
+  name: 'NAME',
+  to: '--to',
+  ports: '--ports',
+  protocol: '--protocol',
+  users: '--user',
+  units: '--unit',
+  ttl: '--ttl',
+}
+
+/** What is wrong with a value is wrong usage, of the option that it came from. */
+function explain(error: Error): never {
+  const problem = error instanceof Refused ? error.problems[0] : undefined
+  if (problem === undefined) throw error
+  const field = /^\w+/.exec(problem.key)?.[0] ?? ''
+  throw new UsageError(`${OPTIONS[field] ?? problem.key}: ${problem.reason}`)
+}
+
+const tell = (text: string) => say(wrap(text, WIDTH).join('\n'))
+
+export function note(notes: readonly string[]): number {
+  for (const each of notes) process.stderr.write(`note: ${each}\n`)
+  return 0
+}

@@ -1,0 +1,47 @@
+import { ask } from '../control/client.js'
+import type { Origin } from '../core/types.js'
+import type { ModeChanged } from '../runtime/routes.js'
+import type { Status } from '../status/status.js'
+import { note } from './allow.js'
+import { type Command, type Given, readConfig, say, socketOrComplaint, UsageError } from './command.js'
+
+export const mode: Command = {
+  name: 'mode',
+  synopsis: '[observe|enforce]',
+  summary: 'change the mode at once, until the next reload or restart; or say which it is',
+  details: `enforce judges live connections again, and cuts those that are not allowed;
+observe cuts nothing. To keep a mode, write it into the configuration.`,
+  examples: ['checkvalve mode enforce', 'checkvalve mode'],
+  words: 1,
+  async run(given: Given): Promise<number> {
+    const [wanted] = given.words
+    if (wanted !== undefined && wanted !== 'observe' && wanted !== 'enforce')
+      throw new UsageError(`there are the modes observe and enforce, not ${JSON.stringify(wanted)}`)
+    const socket = socketOrComplaint(given)
+    if (socket === undefined) return 1
+    return wanted === undefined ? tell(socket) : change(socket, given, wanted)
+  },
+}
+
+async function tell(socket: string): Promise<number> {
+  return say((await ask<Status>(socket, 'GET', '/v1/status')).mode)
+}
+
+async function change(socket: string, given: Given, wanted: Status['mode']): Promise<number> {
+  const { configured, notes } = await ask<ModeChanged>(socket, 'PUT', '/v1/mode', { mode: wanted })
+  say(
+    wanted === configured
+      ? `mode is ${wanted}, as in the configuration`
+      : `mode is ${wanted}, until the next reload or restart\nto keep it: \`mode: ${wanted}\` ${placeOf(given)}`,
+  )
+  return note(notes)
+}
+
+/** Where the line is to be written: in the place of the one that counts now. */
+function placeOf(given: Given): string {
+  const loaded = readConfig(given)
+  const origin = loaded.ok ? loaded.origins.get('mode') : undefined
+  return origin === undefined ? `in ${given.path}` : `in the place of ${originText(origin)}`
+}
+
+const originText = ({ file, line }: Origin) => (line === undefined ? file : `${file}:${line}`)

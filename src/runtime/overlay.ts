@@ -1,0 +1,97 @@
+/** What an operator has changed while the service runs: it lies over the configuration. */
+
+import { quote } from '../config/problems.js'
+import type { AllowEntry, Config } from '../config.js'
+import { Refusal } from '../control/router.js'
+import type { Origin } from '../core/types.js'
+import { BYTES_AT_MOST, ENTRIES_AT_MOST, entriesText } from './store.js'
+
+export interface Overlay {
+  /** Until the next reload or restart; undefined: that of the configuration. */
+  readonly mode: Config['mode'] | undefined
+  /** Rules besides those of the configuration. */
+  readonly entries: readonly AllowEntry[]
+}
+
+const laidOver = (config: Config, { mode, entries }: Overlay): Config => ({
+  ...config,
+  mode: mode ?? config.mode,
+  allow: [...config.allow, ...entries],
+})
+
+/** What a policy is made from. */
+export interface Settings {
+  /** As it was read. */
+  readonly configured: Config
+  readonly overlay: Overlay
+  /** Both, one over the other. */
+  readonly config: Config
+}
+
+export const settingsOf = (configured: Config, overlay: Overlay): Settings => ({
+  configured,
+  overlay,
+  config: laidOver(configured, overlay),
+})
+
+/** @param replaces whether it may come in the place of one with its name @throws Refusal */
+export function withEntry(
+  overlay: Overlay,
+  { allow }: Pick<Config, 'allow'>,
+  entry: AllowEntry,
+  replaces: boolean,
+): Overlay {
+  const { name } = entry
+  const written = allow.find((each) => each.name === name)
+  if (written !== undefined)
+    throw new Refusal(409, `${quote(name)} is a rule of the configuration, at ${originText(written.origin)}`)
+  if (!replaces && overlay.entries.some((each) => each.name === name))
+    throw new Refusal(409, `${quote(name)} is a runtime entry already: remove or replace it`)
+  const others = overlay.entries.filter((each) => each.name !== name)
+  if (others.length >= ENTRIES_AT_MOST)
+    throw new Refusal(
+      409,
+      `there are ${ENTRIES_AT_MOST} runtime entries already: remove some, or write them into a file`,
+    )
+  const entries = [...others, entry]
+  if (entriesText(entries).length > BYTES_AT_MOST)
+    throw new Refusal(409, 'there is no room for so many places, ports and users: write them into a file')
+  return { ...overlay, entries }
+}
+
+/** @throws Refusal */
+export function withoutEntry(overlay: Overlay, { allow }: Pick<Config, 'allow'>, name: string): Overlay {
+  const entries = overlay.entries.filter((each) => each.name !== name)
+  if (entries.length < overlay.entries.length) return { ...overlay, entries }
+  const written = allow.find((each) => each.name === name)
+  const why =
+    written === undefined
+      ? namesText(overlay)
+      : `it is a rule of the configuration, at ${originText(written.origin)}: take it out there, and reload`
+  throw new Refusal(404, `there is no runtime entry ${quote(name)}: ${why}`)
+}
+
+/** Rules of the configuration come before those of the same name that were added since. @returns the same overlay where none did */
+export function givingWay(overlay: Overlay, { allow }: Pick<Config, 'allow'>): Overlay {
+  const names = new Set(allow.map(({ name }) => name))
+  const entries = overlay.entries.filter(({ name }) => !names.has(name))
+  return entries.length === overlay.entries.length ? overlay : { ...overlay, entries }
+}
+
+/** @param now milliseconds since the epoch */
+export const isExpired = ({ expires }: { readonly expires?: number | undefined }, now: number): boolean =>
+  expires !== undefined && expires <= now
+
+/** The same overlay where nothing has expired. */
+export function unexpired(overlay: Overlay, now: number): Overlay {
+  const entries = overlay.entries.filter((entry) => !isExpired(entry, now))
+  return entries.length === overlay.entries.length ? overlay : { ...overlay, entries }
+}
+
+function namesText({ entries }: Overlay): string {
+  if (entries.length === 0) return 'there is none at all'
+  const names = entries.map(({ name }) => name)
+  return `there ${names.length === 1 ? 'is' : 'are'} ${names.slice(0, 10).join(', ')}${names.length > 10 ? ' and more' : ''}`
+}
+
+const originText = ({ file, line }: Origin) => (line === undefined ? file : `${file}:${line}`)

@@ -1,0 +1,124 @@
+/** Runtime entries on disk, for the next start. */
+import { existsSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
+import { writeWhole } from '../atomic-file.js'
+import { rule } from '../config/allow.js'
+import { readText } from '../config/files.js'
+import { fieldsOf, listOrNone } from '../config/formats.js'
+import { type Format, type Place, placeOf } from '../config/place.js'
+import { formatProblem, type Problem, quote } from '../config/problems.js'
+import { formatRule } from '../config/show.js'
+import type { AllowEntry } from '../config/types.js'
+import { Turns } from '../kernel/turns.js'
+import type { ServiceLog } from '../report/service-log.js'
+import type { UserLookup } from '../users.js'
+
+/** What is more belongs into a configuration. */
+export const ENTRIES_AT_MOST = 256
+export const BYTES_AT_MOST = 512 * 1024
+
+const FILE = 'allow.json'
+const RETRY_MS = 10_000
+
+/** As they are written: with user ids, since a name may be another's tomorrow. */
+export const entriesText = (entries: readonly AllowEntry[]): string =>
+  `${JSON.stringify({ entries: entries.map((entry) => formatRule(entry, (uid) => uid)) }, null, 1)}\n`
+
+export class EntryStore {
+  readonly path: string
+  readonly #log: Pick<ServiceLog, 'warn' | 'error'>
+  readonly #turns = new Turns()
+  /** What the file says. */
+  #written = entriesText([])
+  /** What could not be written yet. */
+  #unwritten: readonly AllowEntry[] | undefined
+  #retryAt = 0
+
+  constructor(directory: string, log: Pick<ServiceLog, 'warn' | 'error'>) {
+    this.path = join(directory, FILE)
+    this.#log = log
+  }
+
+  /** The place of an entry, for whoever asks why something passes. */
+  get origin(): AllowEntry['origin'] {
+    return { file: `runtime entry in ${this.path}`, line: undefined }
+  }
+
+  /** At start: what an earlier run has kept. A file with something wrong in it is set aside; what is right of it counts. */
+  read(lookup: UserLookup): AllowEntry[] {
+    if (!existsSync(this.path)) return []
+    const problems: Problem[] = []
+    const place = placeOf({ origin: this.origin, key: '' }, new Map(), problems)
+    const entries = this.#parse(lookup, place)
+    if (problems.length > 0) this.#setAside(problems, entries)
+    else this.#written = entriesText(entries)
+    return entries
+  }
+
+  /** @returns why they could not be written, if so; it is tried again then */
+  keep(entries: readonly AllowEntry[]): Promise<string | undefined> {
+    return this.#turns.take(async () => {
+      const text = entriesText(entries)
+      try {
+        if (text !== this.#written) await writeWhole(this.path, text)
+        this.#written = text
+        this.#unwritten = undefined
+        return undefined
+      } catch (error) {
+        const { message } = error as Error
+        if (this.#unwritten === undefined)
+          this.#log.error(`the next start will not know of the latest runtime entries: ${message}`)
+        this.#unwritten = entries
+        return message
+      }
+    })
+  }
+
+  /** @param now milliseconds since the epoch */
+  async tick(now: number): Promise<void> {
+    if (this.#unwritten === undefined || now < this.#retryAt) return
+    this.#retryAt = now + RETRY_MS
+    await this.keep(this.#unwritten)
+  }
+
+  #parse(lookup: UserLookup, place: Place): AllowEntry[] {
+    const read = readText(this.path)
+    if ('reason' in read) return place.fail(read.reason) ?? []
+    try {
+      return entriesOf(lookup)(JSON.parse(read.text), place) ?? []
+    } catch (error) {
+      return place.fail(`is no JSON: ${(error as Error).message}`) ?? []
+    }
+  }
+
+  #setAside(problems: readonly Problem[], entries: readonly AllowEntry[]): void {
+    const aside = `${this.path}.bad`
+    for (const problem of problems) this.#log.error(`not in force: ${formatProblem(problem)}`)
+    try {
+      renameSync(this.path, aside)
+      this.#log.warn(
+        `the file was set aside as ${aside}; ${entries.length} runtime entries of it are in force`,
+      )
+    } catch (error) {
+      this.#log.error(`${this.path} cannot be set aside: ${(error as Error).message}`)
+    }
+  }
+}
+
+/** Those that are right; the place is told of the others. */
+const entriesOf =
+  (lookup: UserLookup): Format<AllowEntry[]> =>
+  (value, place) => {
+    const list: Format<readonly unknown[]> = listOrNone((item) => item ?? null, '[...]')
+    const written = fieldsOf(value, place, ['entries'])?.required('entries', list)
+    const names = new Set<string>()
+    return written?.flatMap((item, index) => {
+      const at = place.at('entries').at(index)
+      const entry = rule(lookup)(item, at)
+      if (entry === undefined) return []
+      if (names.has(entry.name)) return at.fail(`${quote(entry.name)} is there twice`) ?? []
+      if (names.size >= ENTRIES_AT_MOST) return at.fail(`there are more than ${ENTRIES_AT_MOST}`) ?? []
+      names.add(entry.name)
+      return [entry]
+    })
+  }

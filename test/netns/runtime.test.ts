@@ -1,0 +1,454 @@
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { ask } from '../../src/control/client.js'
+import type { Route } from '../../src/control/router.js'
+import type { EntryList } from '../../src/runtime/routes.js'
+import type { Status } from '../../src/status/status.js'
+import { countArrivals } from '../lab/arrivals.js'
+import { serveDnsmasq } from '../lab/dnsmasq.js'
+import type { Namespace } from '../lab/namespace.js'
+import type { Program } from '../lab/program.js'
+import { createTopology, MIRROR, type Topology, VICTIM } from '../lab/topology.js'
+import { connect, serveHttp } from '../lab/traffic.js'
+import { canSwitchUsers } from '../lab/users.js'
+import { eventually, NODE, Service } from './service.js'
+
+const ENFORCE = `mode: enforce
+infrastructure: { dns: [${MIRROR.v4}], ntp: [] }
+mirrors: { hosts: ["${MIRROR.v4}"], ports: [80] }
+canary: { interval: 1s }
+`
+const [ONE, OTHER, THIRD] = [VICTIM.v4, '203.0.113.2', '203.0.113.3']
+
+async function guarded(t: Test, settings = ENFORCE): Promise<[Topology, Service]> {
+  const lab = await createTopology()
+  t.teardown(() => lab.close())
+  await lab.web.file('/etc/resolv.conf', `nameserver ${MIRROR.v4}\noptions timeout:1 attempts:1\n`)
+  await Promise.all([serveHttp(lab.victims, 80), serveHttp(lab.mirror, 80)])
+  const service = await Service.start(lab.web, settings)
+  t.teardown(() => service.remove())
+  return [lab, service]
+}
+
+/** Runs a command that has to do what it is told. @returns what it says */
+async function told(service: Service, ...words: string[]): Promise<string> {
+  const { stdout, stderr, status } = await service.command(...words)
+  if (status !== 0) throw new Error(`${words.join(' ')}: ${status}: ${stderr}`)
+  return stdout
+}
+
+const isOpen = async (web: Namespace, host: string, port = 80) =>
+  (await connect(web, host, port, { timeout: 1000 })).outcome === 'ok'
+
+/** Asks without the command line, which takes its time. */
+const request = <T>(service: Service, method: Route['method'], path: string, body?: unknown) =>
+  ask<T>(join(service.folder, 'control.sock'), method, path, body)
+
+const namesOf = async (service: Service) =>
+  (await request<EntryList>(service, 'GET', '/v1/allow')).entries.map(({ name }) => name)
+
+const statusOf = (service: Service) => request<Status>(service, 'GET', '/v1/status')
+
+/** TALK HOST...: keeps a connection to each, asks again and again, and says who has answered. */
+const TALK = `const net = require('node:net')
+for (const host of process.argv.slice(1)) {
+  const socket = net.connect(80, host, () => ask())
+  const ask = () => socket.write('GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')
+  socket.on('data', () => { console.log('<' + host + '>'); setTimeout(ask, 50) })
+  socket.on('error', () => {})
+}`
+
+/** SAY HOST PORT: sends a datagram every 50 ms, always from the same socket, whatever comes of it. */
+const SAY = `const socket = require('node:dgram').createSocket('udp4')
+const [host, port] = process.argv.slice(1)
+socket.on('error', () => {})
+setInterval(() => socket.send('x', +port, host, () => {}), 50)`
+
+/** Who goes on answering. */
+class Talk {
+  constructor(readonly program: Program) {}
+
+  static to(web: Namespace, ...hosts: string[]): Talk {
+    return new Talk(web.spawn([...NODE, '-e', TALK, ...hosts]))
+  }
+
+  answers(host: string): number {
+    return this.program.stdout.split(`<${host}>`).length - 1
+  }
+
+  /** Whether one more answer comes from there. */
+  async goesOn(host: string): Promise<void> {
+    const before = this.answers(host)
+    await eventually(`${host} answers`, async () => this.answers(host) > before + 1)
+  }
+
+  /** Whether nothing comes from there any more, while the other goes on. */
+  async isCut(t: Test, host: string, other: string): Promise<void> {
+    const before = this.answers(host)
+    for (let i = 0; i < 5; i++) await this.goesOn(other)
+    t.ok(this.answers(host) <= before + 1, `no more answers of ${host}`)
+  }
+}
+
+t.jobs = 3
+
+t.test(
+  'an entry opens what it says at once, and cuts nothing; its removal cuts its connections, and no others',
+  async (t) => {
+    const settings = `${ENFORCE}allow: [{ name: other, to: [${OTHER}], ports: [80] }]\n`
+    const [lab, service] = await guarded(t, settings)
+    t.notOk(await isOpen(lab.web, ONE))
+    const before = Talk.to(lab.web, OTHER, MIRROR.v4)
+    await before.goesOn(OTHER)
+    const generation = readFileSync(join(service.folder, 'state', 'generation'), 'utf8')
+
+    const said = await told(
+      service,
+      'allow',
+      'add',
+      'debug',
+      '--to',
+      `${ONE},203.0.113.64/26`,
+      '--ports',
+      '80,8000-8080',
+    )
+    t.match(
+      said,
+      /^debug is in force until it is removed: tcp 80, 8000-8080 to 203\.0\.113\.1,\n203\.0\.113\.64\/26\n$/,
+    )
+    t.ok(await isOpen(lab.web, ONE), 'open when the command has ended')
+    t.notOk(await isOpen(lab.web, ONE, 81), 'and no other port')
+    t.notOk(await isOpen(lab.web, THIRD), 'and no other place')
+    t.equal(
+      readFileSync(join(service.folder, 'state', 'generation'), 'utf8'),
+      generation,
+      'nothing was judged anew',
+    )
+    await before.goesOn(OTHER)
+
+    const talk = Talk.to(lab.web, ONE, OTHER, MIRROR.v4)
+    await talk.goesOn(ONE)
+    await told(service, 'allow', 'remove', 'debug')
+    t.notOk(await isOpen(lab.web, ONE))
+    await talk.isCut(t, ONE, OTHER)
+    await talk.goesOn(MIRROR.v4)
+    await before.goesOn(OTHER)
+  },
+)
+
+t.test('a UDP flow of an entry ends with it, whether it is bound to users or not', async (t) => {
+  const [lab, service] = await guarded(t)
+  const users = [[], ['--user', 'root']]
+  for (const user of users) {
+    await told(service, 'allow', 'add', 'say', '--to', ONE, '--ports', '5000', '--protocol', 'udp', ...user)
+    const arrivals = await countArrivals(lab.victims, 'to-web')
+    const flow = lab.web.spawn([...NODE, '-e', SAY, ONE, '5000'])
+    await eventually('datagrams arrive', async () => (await arrivals()).udp > 3)
+    await told(service, 'allow', 'remove', 'say')
+    const then = (await arrivals()).udp
+    const blocks = await service.metric('packets_total', 'verdict="block"', 'protocol="udp"')
+    const isBlocked = async () =>
+      (await service.metric('packets_total', 'verdict="block"', 'protocol="udp"')) > blocks + 5
+    await eventually('they are blocked', isBlocked)
+    t.equal((await arrivals()).udp, then, 'none arrives any more')
+    flow.kill('SIGKILL')
+    await lab.victims.run(['nft', 'delete', 'table', 'inet', 'arrivals'])
+  }
+})
+
+t.test('an entry for a time ends with it: no new connection, and live ones are cut', async (t) => {
+  const [lab, service] = await guarded(t)
+  const said = await told(service, 'allow', 'add', 'short', '--to', ONE, '--ttl', '10s')
+  t.equal(said, 'short is in force for 10s: tcp to 203.0.113.1\n')
+  const talk = Talk.to(lab.web, ONE, MIRROR.v4)
+  await talk.goesOn(ONE)
+  t.match(await told(service, 'allow', 'list'), /^short {7}tcp to 203\.0\.113\.1; \d+ s left\n$/)
+  await eventually('it is over', async () => (await namesOf(service)).length === 0, 15_000)
+  await talk.isCut(t, ONE, MIRROR.v4)
+  t.notOk(await isOpen(lab.web, ONE))
+  t.match(service.program.stderr, /the time of these rules is over: short/)
+  t.notMatch(readFileSync(join(service.folder, 'state', 'allow.json'), 'utf8'), 'short')
+})
+
+t.test(
+  'so does a rule of the configuration that expires, and the kernel holds to it when the service is dead',
+  async (t) => {
+    const expires = new Date(Date.now() + 15_000).toISOString()
+    const rule = (name: string, to: string) =>
+      `{ name: ${name}, to: [${to}], ports: [80], expires: "${expires}" }`
+    const [lab, service] = await guarded(
+      t,
+      `${ENFORCE}allow: [${rule('first', ONE)}, ${rule('second', OTHER)}]\n`,
+    )
+    await request(service, 'POST', '/v1/allow', { name: 'third', to: [THIRD], ttl: '3s' })
+    const talk = Talk.to(lab.web, ONE, MIRROR.v4)
+    await talk.goesOn(ONE)
+    const isOver = async () =>
+      service.program.stderr.includes('the time of these rules is over: first, second')
+    await eventually('it is over', isOver, 20_000)
+    await talk.isCut(t, ONE, MIRROR.v4)
+    await service.kill()
+    for (const host of [ONE, OTHER, THIRD]) t.notOk(await isOpen(lab.web, host))
+    t.ok(await isOpen(lab.web, MIRROR.v4))
+  },
+)
+
+t.test('entries outlast a restart and a reload, with the time that they have left', async (t) => {
+  const [lab, service] = await guarded(t)
+  await told(service, 'allow', 'add', 'for good', '--to', ONE, '--user', 'root')
+  await request(service, 'POST', '/v1/allow', { name: 'short', to: [OTHER], ttl: '20s' })
+  await request(service, 'POST', '/v1/allow', { name: 'shorter', to: [THIRD], ttl: '1s' })
+  const { expires } = (await statusOf(service)).allow[1]!
+  const file = join(service.folder, 'state', 'allow.json')
+  t.equal(statSync(file).mode & 0o777, 0o640)
+  await service.kill()
+  await service.launch()
+  t.ok(await isOpen(lab.web, ONE), 'after a crash')
+  t.ok(await isOpen(lab.web, OTHER))
+  t.notOk(await isOpen(lab.web, THIRD), 'but for what is over by now')
+  t.match((await statusOf(service)).allow, [
+    { name: 'for good', to: [ONE], protocol: 'tcp', users: ['root'] },
+    { name: 'short', expires },
+  ])
+  await service.reload(ENFORCE)
+  t.ok(await isOpen(lab.web, ONE), 'after a reload')
+  await service.reload(`${ENFORCE}mod: observe\n`)
+  t.ok(await isOpen(lab.web, ONE), 'after a bad one')
+  await eventually('the time is over', async () => !(await isOpen(lab.web, OTHER)), 30_000)
+  t.ok(Date.now() >= Date.parse(expires!), 'and not before')
+  await service.stop()
+  service.configure(ENFORCE)
+  await service.launch()
+  t.match(
+    await told(service, 'allow', 'list'),
+    /^for good {4}tcp to 203\.0\.113\.1, for root; stays until it is removed$/m,
+  )
+})
+
+t.test('a file that was spoiled is set aside, and what is right of it counts', async (t) => {
+  const lab = await createTopology()
+  t.teardown(() => lab.close())
+  await serveHttp(lab.victims, 80)
+  const service = Service.prepare(lab.web, ENFORCE)
+  t.teardown(() => service.remove())
+  const state = join(service.folder, 'state')
+  await lab.web.run(['mkdir', state])
+  for (const [text, complaint] of [
+    ['{"entries": [', /not in force: runtime entry in \S+allow\.json: is no JSON/],
+    ['{"entries": {}}', /allow\.json: entries: must be a list/],
+    [
+      JSON.stringify({
+        entries: [
+          { name: 'a', to: [ONE] },
+          { name: 'b', to: ['not a host'] },
+          { name: 'a', to: [OTHER] },
+        ],
+      }),
+      /allow\.json: entries\[1\]\.to\[0\]: \\"not a host\\" has a space in it/,
+    ],
+  ] as const) {
+    writeFileSync(join(state, 'allow.json'), text)
+    await service.launch()
+    t.match(service.program.stderr, complaint)
+    t.equal(readFileSync(join(state, 'allow.json.bad'), 'utf8'), text)
+    t.equal(await isOpen(lab.web, ONE), text.includes('"a"'))
+    t.notOk(await isOpen(lab.web, OTHER))
+    await service.kill()
+  }
+  t.notMatch(
+    readFileSync(join(state, 'allow.json'), 'utf8'),
+    'not a host',
+    'the next start finds what is right',
+  )
+  await service.launch()
+  t.ok(await isOpen(lab.web, ONE))
+  t.notMatch(service.program.stderr, 'not in force')
+})
+
+t.test('where entries cannot be written they are in force all the same, and one is told', async (t) => {
+  const [lab, service] = await guarded(t)
+  const state = join(service.folder, 'state')
+  await lab.web.run(['mkdir', join(state, 'allow.json.new')])
+  await lab.web.run(['touch', join(state, 'allow.json.new', 'full')])
+  const { status, stderr } = await service.command('allow', 'add', 'debug', '--to', ONE)
+  t.equal(status, 0)
+  t.match(stderr, /^note: the change is in force, but a restart would undo it until it can be written: /)
+  t.ok(await isOpen(lab.web, ONE))
+  await lab.web.run(['rm', '-r', join(state, 'allow.json.new')])
+  await eventually('it is tried again', async () => existsSync(join(state, 'allow.json')), 15_000)
+  await service.kill()
+  await service.launch()
+  t.ok(await isOpen(lab.web, ONE))
+  t.notOk(readdirSync(state).includes('allow.json.bad'))
+})
+
+t.test('what is wrong with an entry is said of the option that it came from, as in a file', async (t) => {
+  const [, service] = await guarded(t, `${ENFORCE}allow:\n  - { name: written, to: [${OTHER}] }\n`)
+  const wrong: [words: string[], status: number, reason: RegExp][] = [
+    [
+      ['add', 'a', '--to', 'http://x.example.org/'],
+      2,
+      /^checkvalve: --to: "http:\/\/x\.example\.org\/" is a URL: write only the host, x\.example\.org\n/,
+    ],
+    [
+      ['add', 'a', '--to', ONE, '--ports', '70000'],
+      2,
+      /^checkvalve: --ports: must be a port from 1 to 65535/,
+    ],
+    [
+      ['add', 'a', '--to', ONE, '--protocol', 'sctp'],
+      2,
+      /^checkvalve: --protocol: must be tcp, udp, icmp or any, not "sctp"/,
+    ],
+    [
+      ['add', 'a', '--to', ONE, '--user', 'nobody-at-all'],
+      2,
+      /^checkvalve: --user: there is no user "nobody-at-all"/,
+    ],
+    [
+      ['add', 'a', '--to', ONE, '--unit', 'nginx'],
+      2,
+      /^checkvalve: --unit: must be a systemd unit with its type, like nginx\.service/,
+    ],
+    [['add', 'a', '--to', ONE, '--ttl', 'soon'], 2, /^checkvalve: --ttl: must be a duration/],
+    [['add', 'a/b', '--to', ONE], 2, /^checkvalve: NAME: must be 1 to 64 letters/],
+    [
+      ['add', 'mirrors', '--to', ONE],
+      2,
+      /^checkvalve: NAME: "mirrors" is the name of a rule that checkvalve brings itself/,
+    ],
+    [['add', 'a'], 2, /^checkvalve: allow add needs --to/],
+    [['add', '--to', ONE], 2, /^checkvalve: allow add needs a name/],
+    [['list', 'a'], 2, /^checkvalve: allow list takes no name/],
+    [['remove', 'a', '--ttl', '1h'], 2, /^checkvalve: --ttl is not for allow remove/],
+    [[], 2, /^checkvalve: allow needs add, remove or list/],
+    [
+      ['add', 'written', '--to', ONE],
+      1,
+      /^checkvalve: "written" is a rule of the configuration, at \S+checkvalve\.yaml:6\n$/,
+    ],
+    [
+      ['remove', 'written'],
+      1,
+      /^checkvalve: there is no runtime entry "written": it is a rule of the configuration, at \S+:6: take it out there, and reload\n$/,
+    ],
+    [['remove', 'a'], 1, /^checkvalve: there is no runtime entry "a": there is none at all\n$/],
+  ]
+  for (const [words, code, reason] of wrong) {
+    const { status, stdout, stderr } = await service.command('allow', ...words)
+    t.same({ status, stdout }, { status: code, stdout: '' }, words.join(' '))
+    t.match(stderr, reason)
+  }
+  t.same((await statusOf(service)).allow, [])
+})
+
+t.test('a name is taken once, until it is replaced; the configuration comes before it', async (t) => {
+  const [lab, service] = await guarded(t)
+  await told(service, 'allow', 'add', 'one', '--to', ONE)
+  const again = await service.command('allow', 'add', 'one', '--to', OTHER)
+  t.match(again, {
+    status: 1,
+    stderr: 'checkvalve: "one" is a runtime entry already: remove or replace it\n',
+  })
+  const talk = Talk.to(lab.web, ONE, MIRROR.v4)
+  await talk.goesOn(ONE)
+  await told(service, 'allow', 'add', 'one', '--to', `${ONE},${OTHER}`, '--ttl', '1h', '--replace')
+  t.ok(await isOpen(lab.web, OTHER))
+  await talk.goesOn(ONE)
+  t.equal(await told(service, 'allow', 'list', '--names'), 'one\n')
+
+  await service.reload(`${ENFORCE}allow: [{ name: one, to: [${ONE}], ports: [80] }]\n`)
+  t.match(service.program.stderr, /runtime entry one is gone: the configuration has a rule of that name/)
+  t.equal(await told(service, 'allow', 'list', '--names'), '')
+  await talk.goesOn(ONE)
+  t.notOk(await isOpen(lab.web, OTHER))
+  await service.reload(ENFORCE)
+  t.notOk(await isOpen(lab.web, ONE), 'and does not come back')
+})
+
+t.test('an entry with a name opens its addresses, and says so where none is known yet', async (t) => {
+  const [lab, service] = await guarded(t)
+  await serveDnsmasq(lab.mirror, { records: { 'api.example.org': [ONE] }, ttl: 60 })
+  const known = await service.command('allow', 'add', 'api', '--to', 'api.example.org')
+  t.match(known, { status: 0, stderr: '' })
+  t.ok(await isOpen(lab.web, ONE))
+  const unknown = await service.command('allow', 'add', 'none', '--to', 'none.example.org')
+  t.match(unknown, { status: 0, stderr: /^note: no address of none\.example\.org is known yet/ })
+  await service.kill()
+  t.ok(await isOpen(lab.web, ONE), 'the kernel has it, too')
+})
+
+t.test('mode enforce blocks at once, cuts what is not allowed, and ends with a reload', async (t) => {
+  const [lab, service] = await guarded(t, ENFORCE.replace('enforce', 'observe'))
+  const talk = Talk.to(lab.web, ONE, MIRROR.v4)
+  await talk.goesOn(ONE)
+  t.equal(await told(service, 'mode'), 'observe\n')
+  const said = await told(service, 'mode', 'enforce')
+  t.equal(
+    said,
+    `mode is enforce, until the next reload or restart\nto keep it: \`mode: enforce\` in the place of ${service.config}:1\n`,
+  )
+  t.notOk(await isOpen(lab.web, ONE))
+  await talk.isCut(t, ONE, MIRROR.v4)
+  t.equal(await service.metric('enforcing'), 1)
+  t.match(await statusOf(service), { mode: 'enforce', configuredMode: 'observe' })
+  await eventually('it is proven anew', async () => (await statusOf(service)).proven === true)
+  t.match(
+    service.program.stderr,
+    /mode is enforce from now on, as it was asked for at the control socket, until a reload or a restart: the configuration says observe/,
+  )
+
+  await service.reload(ENFORCE.replace('enforce', 'observe'))
+  t.ok(await isOpen(lab.web, ONE))
+  t.match(await statusOf(service), { mode: 'observe', configuredMode: undefined })
+})
+
+t.test('mode observe lets all pass, cuts nothing, and is forgotten by a restart', async (t) => {
+  const [lab, service] = await guarded(t)
+  const talk = Talk.to(lab.web, MIRROR.v4)
+  await talk.goesOn(MIRROR.v4)
+  await told(service, 'mode', 'observe')
+  t.ok(await isOpen(lab.web, ONE))
+  await talk.goesOn(MIRROR.v4)
+  t.equal(await service.metric('enforcing'), 0)
+  t.match(await service.command('allow', 'add', 'x', '--to', ONE), {
+    stderr: 'note: mode is observe: nothing is blocked anyway\n',
+  })
+  await service.kill()
+  t.ok(await isOpen(lab.web, ONE), 'the kernel lets pass what nobody judges')
+  await service.launch()
+  t.equal(await told(service, 'mode'), 'enforce\n')
+  t.match(await told(service, 'mode', 'enforce'), 'mode is enforce, as in the configuration\n')
+  t.match(await service.command('mode', 'open'), {
+    status: 2,
+    stderr: /^checkvalve: there are the modes observe and enforce, not "open"/,
+  })
+})
+
+t.test(
+  'who may not open the socket is told so, and changes nothing',
+  { skip: !canSwitchUsers() && 'needs two users' },
+  async (t) => {
+    const [lab, service] = await guarded(t)
+    await lab.web.run(['chmod', '-R', 'a+rX', service.folder])
+    const main = join(import.meta.dirname, '../../src/main.js')
+    for (const words of [
+      ['status'],
+      ['allow', 'list'],
+      ['allow', 'add', 'x', '--to', ONE],
+      ['allow', 'remove', 'x'],
+      ['mode', 'observe'],
+      ['mode'],
+    ]) {
+      const argv = [...NODE, main, ...words, '--config', service.config]
+      const { status, stdout, stderr } = await lab.web.run(argv, { user: 'nobody', allowFailure: true })
+      t.same({ status, stdout }, { status: 1, stdout: '' }, words.join(' '))
+      t.equal(
+        stderr,
+        `checkvalve: ${service.folder}/control.sock may not be opened: be root, or a member of its group\n`,
+      )
+    }
+    t.match(await statusOf(service), { mode: 'enforce', allow: [] })
+  },
+)
