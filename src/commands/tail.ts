@@ -103,7 +103,7 @@ export function userOf(given: Given): Wanted['user'] {
 function shower(): Plan['show'] {
   const text = new TailText({
     paint: paintFor(process.stdout),
-    width: process.stdout.isTTY ? process.stdout.columns : undefined,
+    width: process.stdout.isTTY ? process.stdout.columns : Number(process.env.COLUMNS) || undefined,
   })
   return (picked) => write(picked.map(({ line }) => text.lineOf(line)).join(''))
 }

@@ -40,7 +40,8 @@ async function host(t: Test): Promise<{ lab: Topology; folder: string }> {
     await lab.web.run(['mount', '-t', 'tmpfs', '-o', 'mode=755', 'own', path])
   await lab.web.file('/etc/apt/sources.list', 'deb http://mirror.example.org/debian stable main\n')
   await lab.web.file('/etc/resolv.conf', `nameserver ${MIRROR.v4}\noptions timeout:1 attempts:1\n`)
-  await lab.web.file('/etc/checkvalve/checkvalve.yaml', CONFIG)
+  await lab.web.file('/etc/checkvalve/made', '')
+  await lab.web.run(['sh', '-c', 'cat > /etc/checkvalve/checkvalve.yaml'], { input: CONFIG })
   await Promise.all([serveDnsmasq(lab.mirror, { records: RECORDS, ttl: 300 }), serveHttp(lab.mirror, 80)])
   await Promise.all([serveHttp(lab.victims, 80), serveHttp(lab.victims, 443)])
   return { lab, folder }
@@ -91,7 +92,9 @@ async function replay(t: Test, cgroups: Cgroups): Promise<void> {
   const { lab, folder } = await host(t)
   const env = { PATH: `${folder}:${process.env.PATH}`, COLUMNS: '80', TZ: 'UTC' }
   const start = async () => {
-    lab.web.spawn(['checkvalve', 'run'], { env })
+    const { pid } = lab.web.spawn(['checkvalve', 'run'], { env })
+    writeFileSync(join(folder, 'systemctl'), `#!/bin/sh\nkill -HUP ${pid}; sleep 1\n`)
+    chmodSync(join(folder, 'systemctl'), 0o755)
     await eventually(
       'checkvalve is ready',
       async () => (await httpGet(lab.web, 'http://127.0.0.1:17671/readyz', { timeout: 1000 })).status === 200,
