@@ -62,29 +62,32 @@ export class Cgroups {
     if (this.#length > LENGTH_AT_MOST) this.#forget()
     const start = cpuTime()
     const isLate = isAfter(WALK_MS)
-    const [ofSystem, ofUnits] = [['/'], [] as string[]]
+    const ofSystem = ['/']
+    const withMore: string[] = []
     // Both grow while they are walked through.
     for (const path of ofSystem) {
       if (isLate()) break
-      const below = path === '/' || path.endsWith('.slice') ? ofSystem : ofUnits
-      below.push(...this.#visit(mount, path, isLate))
+      const hasMore = this.#note(mount, path)
+      if (path !== '/' && !path.endsWith('.slice')) withMore.push(...(hasMore ? [path] : []))
+      else if (hasMore) ofSystem.push(...foldersIn(mount, path, isLate))
     }
-    for (const path of ofUnits) {
-      if (isLate()) break
-      ofUnits.push(...this.#visit(mount, path, isLate))
-    }
+    for (const path of withMore)
+      for (const below of foldersIn(mount, path, isLate)) {
+        if (isLate()) break
+        if (this.#note(mount, below)) withMore.push(below)
+      }
     return cpuTime() - start
   }
 
-  /** @returns the cgroups directly below */
-  #visit(mount: string, path: string, isLate: () => boolean): string[] {
+  /** @returns whether there are any below */
+  #note(mount: string, path: string): boolean {
     const stats = statOf(mount + path)
-    if (stats === undefined) return []
+    if (stats === undefined) return false
     if (!this.#known.has(stats.ino)) {
       this.#known.set(stats.ino, { path, place: placeOf(path) })
       this.#length += path.length
     }
-    return stats.nlink === LINKS_OF_LEAF ? [] : foldersIn(mount, path, isLate)
+    return stats.nlink !== LINKS_OF_LEAF
   }
 
   #forget(): void {
