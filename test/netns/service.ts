@@ -166,6 +166,11 @@ control: { socket: ${this.folder}/control.sock }
     return this.place.run(this.#argv(...words), { allowFailure: true })
   }
 
+  /** The same as another user. */
+  commandAs(user: string, ...words: string[]): Promise<Result> {
+    return this.place.run(this.#argv(...words), { allowFailure: true, user })
+  }
+
   /** The same for a command that asks the running service, unless a file is named: it finds the configuration by itself. */
   ask(...words: string[]): Promise<Result> {
     const env = { CHECKVALVE_CONFIG: this.config }

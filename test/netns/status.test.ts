@@ -33,7 +33,7 @@ t.test(
     t.match(before.stderr, /^checkvalve: the service does not run here .*control\.sock\): start it/)
     const early = await service.command('doctor')
     t.equal(early.status, 1)
-    t.match(early.stdout, /LOOK {2}status: the service does not run here/)
+    t.match(early.stdout, /^LOOK {2}service: does not run here/m)
 
     await service.launch()
     t.equal(statSync(join(service.folder, 'control.sock')).mode & 0o777, 0o660)
@@ -58,8 +58,8 @@ t.test(
 
     const examined = await service.command('doctor')
     t.equal(examined.status, 1)
-    t.match(examined.stdout, /^ok {4}the service runs$/m)
-    t.match(examined.stdout, new RegExp(`^LOOK  mirrors: ${list}:3: .*ftp`, 'm'))
+    t.match(examined.stdout, /^ok {4}service: it runs since 20/m)
+    t.match(examined.stdout, new RegExp(`^LOOK  mirrors: ${list}:3\n.*ftp`, 'm'))
     t.match(examined.stdout, /^LOOK {2}mirrors: no address is known of 1 of 3/m)
     t.match(examined.stdout, new RegExp(`^${NAME}:8443\\s+apt, ${list}:2\n    ${MIRROR.v4}`, 'm'))
 

@@ -90,8 +90,8 @@ async function ruleset(found: Findings, subject: Subject, form: QueueForm): Prom
   else found.fail('it refuses the firewall rules', refusal)
 }
 
-function conntrack(found: Findings): void {
-  const room = readConntrackRoom()
+/** @param room that it has; for tests */
+export function conntrack(found: Findings, room = readConntrackRoom()): void {
   if (room === undefined) {
     const isMissing = hasModule('nf_conntrack') === false
     if (isMissing) found.fail('there is no nf_conntrack', 'take the kernel of the distribution')

@@ -60,7 +60,11 @@ export async function users({ config }: Subject): Promise<Finding[]> {
 /** @param mirrors with their addresses: as the service knows them, or an earlier run did */
 export function mirrors({ host }: Subject, mirrors: readonly MirrorStatus[]): Finding[] {
   const found = new Findings('mirrors')
-  for (const note of host.notes) found.look('a source cannot be followed', note)
+  // `file:line: what, and what to do`
+  for (const note of host.notes) {
+    const [place = '', ...rest] = note.split(': ')
+    found.look(place, rest.join(': '))
+  }
   const named = mirrors.filter(({ host }) => !isAddress(host) && !isWildcard(host))
   const unknown = named.filter(({ addresses }) => addresses.length === 0)
   if (mirrors.length === 0)

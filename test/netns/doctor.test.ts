@@ -1,0 +1,221 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import type { Finding } from '../../src/commands/doctor/finding.js'
+import { Namespace } from '../lab/namespace.js'
+import { canSwitchUsers } from '../lab/users.js'
+import { NODE, rulesOf, Service } from './service.js'
+
+const HOLD = fileURLToPath(new URL('./programs/hold.js', import.meta.url))
+const SETTINGS = 'mode: enforce\ninfrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }\n'
+
+async function prepared(t: Test, settings = ''): Promise<[Namespace, Service]> {
+  const place = await Namespace.create('web')
+  const service = Service.prepare(place, SETTINGS + settings)
+  t.teardown(async () => {
+    await place.close()
+    await service.remove()
+  })
+  return [place, service]
+}
+
+/** All that the doctor finds. */
+async function examined(service: Service): Promise<readonly Finding[]> {
+  const { stdout, stderr } = await service.command('doctor', '--json')
+  if (stdout === '') throw new Error(stderr)
+  return (JSON.parse(stdout) as { findings: Finding[] }).findings
+}
+
+/** What it finds in one area that is not as it should be. */
+const amiss = async (service: Service, area: string) =>
+  (await examined(service))
+    .filter((each) => each.area === area && each.grade !== 'ok')
+    .map(({ grade, what }) => `${grade} ${what}`)
+
+/** Loads rules of somebody else, lines of a chain. */
+const load = (place: Namespace, hook: string, ...lines: string[]) =>
+  place.run(['nft', '-f', '-'], {
+    input: `table inet other {\n  chain theirs {\n    type filter hook ${hook}; policy accept\n${lines.join('\n')}\n  }\n}\n`,
+  })
+
+t.jobs = 2
+
+t.test(
+  'a host that is fit gets no word on its firewall, before the service runs and while it does',
+  async (t) => {
+    const [place, service] = await prepared(t)
+    // Of anybody’s, and in nobody’s way.
+    await load(place, 'output priority 0', 'meta mark set meta mark | 0x10', 'tcp dport 25 reject')
+    const rules = await rulesOf(place)
+    for (const running of [false, true]) {
+      if (running) await service.launch()
+      const found = await examined(service)
+      for (const area of ['firewall', 'queue', 'routing', 'metrics', 'configuration'])
+        t.same(
+          found.filter((each) => each.area === area && each.grade !== 'ok'),
+          [],
+          `${area}, running: ${running}`,
+        )
+      t.ok(found.some(({ area, grade }) => area === 'service' && grade === (running ? 'ok' : 'look')))
+      if (!running) t.equal(await rulesOf(place), rules, 'it changes nothing')
+    }
+    t.ok((await examined(service)).some(({ what }) => what === '100 to 102 are served by the service'))
+  },
+)
+
+t.test(
+  'rules of others that change our marks are found, in nftables and iptables of both kinds',
+  async (t) => {
+    const [place, service] = await prepared(t)
+    await load(place, 'output priority 0', 'meta mark set 0x1', 'ct mark set meta mark')
+    await place.run(['ip6tables', '-t', 'mangle', '-A', 'OUTPUT', '-j', 'CONNMARK', '--save-mark'])
+    await place.run(['iptables-legacy', '-t', 'mangle', '-A', 'PREROUTING', '-j', 'MARK', '--set-mark', '1'])
+    t.same(await amiss(service, 'firewall'), [
+      'fail inet other theirs (output, priority 0) changes our bits of packet marks between our chains',
+      'fail inet other theirs (output, priority 0) sets our bits of connection marks',
+      'look ip mangle PREROUTING (prerouting, priority -150) changes our bits of packet marks',
+      'fail ip6 mangle OUTPUT (output, priority -150) sets our bits of connection marks',
+    ])
+  },
+)
+
+t.test('rules of others that queue, that drop, or that keep from tracking are found', async (t) => {
+  const [place, service] = await prepared(t)
+  await load(place, 'prerouting priority raw', 'udp dport 53 notrack')
+  await place.run([
+    'iptables',
+    '-A',
+    'OUTPUT',
+    '-p',
+    'tcp',
+    '--dport',
+    '1',
+    '-j',
+    'NFQUEUE',
+    '--queue-num',
+    '7',
+  ])
+  await place.run(['iptables', '-A', 'INPUT', '-j', 'NFQUEUE', '--queue-num', '101', '--queue-bypass'])
+  await place.run(['iptables', '-P', 'OUTPUT', 'DROP'])
+  await place.run(['iptables', '-N', 'DOCKER-USER'])
+  t.same(await amiss(service, 'firewall'), [
+    'note inet other theirs (prerouting, priority -300) takes traffic out of connection tracking (notrack)',
+    'fail ip filter INPUT (input, priority 0) sends packets to queue 101, which is ours',
+    'look ip filter OUTPUT (output, priority 0) hands what goes out to queue 7',
+    'note ip filter OUTPUT drops what it does not allow',
+    'note Docker has rules',
+  ])
+})
+
+t.test('a rule before ours in the chain of iptables is found', async (t) => {
+  const [place, service] = await prepared(t, 'firewall: { queue: xtables }\n')
+  await service.launch()
+  t.same(await amiss(service, 'firewall'), [])
+  await place.run(['iptables', '-I', 'OUTPUT', '1', '-p', 'tcp', '--dport', '1', '-j', 'ACCEPT'])
+  t.match(await amiss(service, 'firewall'), [
+    /^look ip filter OUTPUT has a rule before the queue: -A OUTPUT .* ACCEPT$/,
+  ])
+})
+
+t.test('rules of routing that compare our bits are found', async (t) => {
+  const [place, service] = await prepared(t)
+  await place.ip('rule add fwmark 0x5 lookup 100', 'rule add fwmark 0x1/0xff lookup 100')
+  await place.run(['ip', '-6', 'rule', 'add', 'fwmark', '0x1000000/0x1000000', 'lookup', '100'])
+  t.match(await amiss(service, 'routing'), [
+    /^look rule \d+ compares bits of marks that are ours \(0x3f000000\)$/,
+    /^look rule \d+ compares bits of marks that are ours \(0x1000000\)$/,
+  ])
+})
+
+t.test('whoever has one of our queues is named, before the service starts', async (t) => {
+  const [place, service] = await prepared(t)
+  const holder = place.spawn([...NODE, HOLD, '101'])
+  await holder.result('listening')
+  const [found] = await amiss(service, 'queue')
+  t.equal(found, `fail queue 101 is taken by ${process.execPath} (pid ${holder.pid})`)
+})
+
+t.test('a port for metrics that another program has, or that is of no address here, is found', async (t) => {
+  const [place, service] = await prepared(t)
+  const other = place.spawn([
+    ...NODE,
+    '-e',
+    "require('net').createServer().listen(17671, '127.0.0.1', () => console.log('{}'))",
+  ])
+  await other.until(() => other.stdout || undefined)
+  t.same(await amiss(service, 'metrics'), ['fail 127.0.0.1:17671 is taken by another program'])
+  service.configure(`${SETTINGS}metrics: { listen: "198.51.100.9:17671" }\n`)
+  t.same(await amiss(service, 'metrics'), ['fail 198.51.100.9:17671 is no address of this host'])
+})
+
+t.test('a full disk under log and state is found, and one that is read-only', async (t) => {
+  const [place, service] = await prepared(t)
+  const disk = join(service.folder, 'disk')
+  mkdirSync(disk)
+  await place.run(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'lab', disk])
+  // Not by configure, which names folders of its own.
+  writeFileSync(
+    service.config,
+    `${SETTINGS}log: { destination: ${disk}/blocks.json }\nstate: { directory: ${disk} }\ncontrol: { socket: ${service.folder}/control.sock }\n`,
+  )
+  t.match(await amiss(service, 'state'), [/^look the disk of .* has \d+ [KM]iB left$/])
+  await place.run(['sh', '-c', 'cat /dev/zero > "$1" 2>/dev/null || true', 'fill', `${disk}/fill`])
+  t.match(await amiss(service, 'state'), [/^fail the disk of .* is full$/])
+  t.match(await amiss(service, 'log'), [/^fail the disk of .* is full$/])
+  await place.run(['mount', '-o', 'remount,ro', disk])
+  t.match(await amiss(service, 'log'), [/^fail .* is on a file system that is read-only$/])
+})
+
+t.test(
+  'without a cgroup2 hierarchy units are not known, which is a failure where rules name them',
+  async (t) => {
+    const [place, service] = await prepared(t)
+    const unmount = `for path in $(awk '/ - cgroup2 /{ print $5 }' /proc/self/mountinfo | sort -r); do umount -l "$path" || exit 1; done`
+    const { status } = await place.run(['sh', '-c', unmount], { allowFailure: true })
+    if (status !== 0) return t.comment('left out: mounts of another user namespace cannot be taken away')
+    t.match(await amiss(service, 'kernel'), ['look no cgroup2 hierarchy is mounted'])
+    service.configure(`${SETTINGS}allow: [{ name: u, to: [192.0.2.7], units: [nginx.service] }]\n`)
+    t.match(await amiss(service, 'kernel'), ['fail no cgroup2 hierarchy is mounted'])
+  },
+)
+
+t.test('a resolver that does not answer is found, and one that does', async (t) => {
+  const [place, service] = await prepared(t)
+  await place.file('/etc/resolv.conf', 'nameserver 127.0.0.1\n')
+  service.configure('mode: enforce\ninfrastructure: { dns: [127.0.0.1], ntp: [192.0.2.123] }\n')
+  t.match(await amiss(service, 'resolvers'), [/^look 127\.0\.0\.1 does not answer/])
+  const server = place.spawn([
+    ...NODE,
+    '-e',
+    `const socket = require('dgram').createSocket('udp4')
+socket.on('message', (query, from) => {
+  const answer = Buffer.from(query)
+  answer.writeUInt16BE(0x8183, 2)
+  socket.send(answer, from.port, from.address)
+})
+socket.bind(53, '127.0.0.1', () => console.log('{"listening":true}'))`,
+  ])
+  await server.result('listening')
+  t.same(await amiss(service, 'resolvers'), [], 'that there is no such name is an answer')
+})
+
+t.test('it works as an ordinary user, and says what it could not look at', async (t) => {
+  if (!canSwitchUsers()) return t.comment('left out: only one user exists here')
+  const [place, service] = await prepared(t)
+  await place.run(['chmod', '-R', 'a+rX', service.folder])
+  const { stdout, stderr } = await service.commandAs('nobody', 'doctor')
+  t.equal(stderr, '')
+  t.match(stdout, /^\? {5}privileges: this command lacks CAP_NET_ADMIN$/m)
+  t.match(stdout, /^\? {5}queue: who serves the queues$/m)
+  t.match(stdout, /^ok {4}routing: /m)
+  t.match(stdout, /\n\d+ to look at; \d+ could not be looked at\n$/)
+})
+
+t.test('what it says fits 80 columns, and it ends with 1 where something is amiss', async (t) => {
+  const [, service] = await prepared(t)
+  const { stdout, status } = await service.command('doctor')
+  t.equal(status, 1)
+  const long = stdout.split('\n').filter((line) => line.length > 80)
+  t.same(long, [])
+})
