@@ -88,6 +88,11 @@ export class Attribution implements Attributed {
     return cgroup === undefined ? UNKNOWN_PLACE : this.#numberOf(cgroup.place)
   }
 
+  /** The unit alone, which takes less time. */
+  get unit(): string | undefined {
+    return this.#look().cgroup?.place.unit
+  }
+
   describe(): Who {
     const { outcome, cgroup, process } = this.#withProcess(this.#look())
     return {

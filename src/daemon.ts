@@ -4,6 +4,7 @@ import { entriesBySource } from './allowlist.js'
 import { Canary } from './canary.js'
 import type { Config } from './config.js'
 import { ControlServer } from './control/server.js'
+import { PassedKinds } from './core/passed.js'
 import { CANARY } from './core/policy.js'
 import { namesQueues, type QueueForm } from './core/ruleset.js'
 import { SeenNames } from './core/seen-names.js'
@@ -24,6 +25,7 @@ import { BlockLog } from './report/blocklog.js'
 import { HttpServer } from './report/http.js'
 import { lossText, recoveryText, troubleText } from './report/log-trouble.js'
 import { createMetrics, type Metrics } from './report/metrics.js'
+import { PassedKeeper } from './report/passed-keeper.js'
 import type { ServiceLog } from './report/service-log.js'
 import { VerdictCounts } from './report/verdicts.js'
 import { ResolverWatch } from './resolver-watch.js'
@@ -46,6 +48,8 @@ const ANSWERS_AT_MOST = 4096
 const ANSWERS_RECEIVE_BUFFER = 1024 * 1024
 /** Addresses whose names are remembered for the log. */
 const SEEN_NAMES = 8192
+/** Kinds of what was accepted that are remembered, to try other rules on. */
+const PASSED_KINDS = 4096
 const TICK_MS = 1000
 /** A look after the ruleset waits this long for the end of a burst of changes. */
 const VERIFY_DELAY_MS = 20
@@ -73,6 +77,9 @@ export class Daemon {
   readonly #report: StatusReport
   readonly #valve: Valve
   readonly #seenNames = new SeenNames(SEEN_NAMES)
+  readonly #domainOf = (family: Family, words: Words) => this.#seenNames.nameOf(family, words, Date.now())
+  readonly #passed = new PassedKinds(PASSED_KINDS, crypto.getRandomValues(new Uint32Array(2)))
+  readonly #passedKeeper: PassedKeeper
   readonly #answers = { learned: 0, held: 0, missed: 0 }
   readonly #resolvers: ResolverWatch
   #queue: Queue | undefined
@@ -113,6 +120,8 @@ export class Daemon {
     this.#periodic = new Periodic((error) => log.error(error.message))
     this.#metrics = this.#createMetrics(config)
     this.#entries = new EntryStore(config.state.directory, log)
+    this.#passedKeeper = new PassedKeeper(config.state.directory, this.#passed, this.#users.nameOf)
+    this.#passedKeeper.read()
     this.#inForce = new PolicyInForce(config, {
       firewall: this.#firewall,
       inbound: this.#inbound,
@@ -129,6 +138,8 @@ export class Daemon {
       users: UserMap.ofProcess(),
       counts: this.#counts,
       log: this.#blockLog,
+      passed: this.#passed,
+      domainOf: this.#domainOf,
       onFault: (error) => this.#onFault(error as Error),
       onBatch: (seconds) => this.#metrics.verdictDuration.observe(seconds),
     })
@@ -269,6 +280,7 @@ export class Daemon {
     this.#periodic.every(TICK_MS, () => this.#prove())
     this.#periodic.every(TICK_MS, () => this.#blockLog.tick(performance.now()))
     this.#periodic.every(TICK_MS, () => this.#report.tick())
+    this.#periodic.every(TICK_MS, () => this.#passedKeeper.tick(Date.now()))
     const watchdog = Number(process.env.WATCHDOG_USEC ?? 0) / 1000
     if (watchdog > 0) this.#periodic.every(watchdog / 2, () => this.#notify('WATCHDOG=1'))
   }
@@ -335,7 +347,7 @@ export class Daemon {
     const options = {
       destination,
       userName: this.#users.nameOf,
-      domainOf: (family: Family, words: Words) => this.#seenNames.nameOf(family, words, Date.now()),
+      domainOf: this.#domainOf,
       onTrouble: (error: NodeJS.ErrnoException) => {
         this.#report.noteLogTrouble(error)
         this.#log.error(troubleText(destination, error))
@@ -401,6 +413,7 @@ export class Daemon {
       path: this.#inForce.config.control.socket,
       routes: [
         { method: 'GET', path: '/v1/status', handle: () => this.#report.status() },
+        { method: 'GET', path: '/v1/passed', handle: () => this.#passedKeeper.status() },
         explainRoute(() => this.#world()),
         ...runtimeRoutes({
           inForce: this.#inForce,
@@ -456,6 +469,7 @@ export class Daemon {
   async #abandon(): Promise<void> {
     this.#periodic.stop()
     await this.#inForce.learned.stop()
+    await this.#passedKeeper.write().catch((error: Error) => this.#log.warn(error.message))
     this.#heartbeat.close()
     this.#queue?.close()
     this.#questions?.close()

@@ -3,9 +3,10 @@ import { Attribution } from './attribution.js'
 import { type Inbound, noteCall, type Sender } from './core/answers.js'
 import type { Marks } from './core/marks.js'
 import { decode, Packet } from './core/packet.js'
+import type { Details, PassedKinds } from './core/passed.js'
 import { type Decision, decide, MALFORMED, type Policy } from './core/policy.js'
 import type { QueueForm } from './core/ruleset.js'
-import { IPPROTO_TCP } from './core/types.js'
+import { type Family, IPPROTO_TCP, type Words } from './core/types.js'
 import type { Attributed } from './core/who.js'
 import type { UserMap } from './kernel/usermap.js'
 import type { BlockLog } from './report/blocklog.js'
@@ -23,6 +24,9 @@ export interface ValveOptions {
   readonly users: UserMap
   readonly counts: VerdictCounts
   readonly log: BlockLog
+  readonly passed: PassedKinds
+  /** The name by which this host last found an address. */
+  readonly domainOf: (family: Family, words: Words) => string | undefined
   /** A packet could not be judged because of a fault in the program; it is blocked. */
   readonly onFault: (error: unknown) => void
   /** Seconds from the arrival of a batch to its verdicts. */
@@ -119,7 +123,14 @@ export class Valve {
     const { mode } = this.#inForce.rules.policy
     if (decision.verdict === 'block' && decision.reason !== 'canary')
       this.#options.log.note(packet, uid, decision, mode, attributed)
+    if (decision.verdict === 'accept')
+      this.#options.passed.note(packet, uid, decision, Date.now(), this.#details)
     this.#options.counts.add(packet, uid, decision, mode === 'observe')
+  }
+
+  readonly #details = (): Details => {
+    const { family, destination } = this.packet
+    return { unit: this.attribution.unit, domain: this.#options.domainOf(family, destination) }
   }
 }
 

@@ -6,6 +6,7 @@ import { sourceOf } from '../log/source.js'
 import { replayJson } from '../replay/json.js'
 import { type Passed, passedOf } from '../replay/passed.js'
 import { Replay } from '../replay/replay.js'
+import { PASSED_FILE } from '../report/passed-keeper.js'
 import { paintFor } from './colours.js'
 import { type Command, configOrComplaint, type Given, has, optionOf, say, UsageError } from './command.js'
 import { replayText } from './replay-text.js'
@@ -61,8 +62,6 @@ the log and the service are.
     return (replayed.passed?.block.count ?? 0) > 0 ? 1 : 0
   },
 }
-
-export const PASSED_FILE = 'passed.json'
 
 /** What was accepted, by the service, or by what it kept. */
 async function whatPassed({

@@ -2,9 +2,9 @@
 import type { Kind, Telling } from '../core/kinds.js'
 import { REASONS } from '../core/policy.js'
 import { addressText } from '../core/text.js'
-import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../core/types.js'
 import { clip } from './clip.js'
 import type { BlockEvent } from './event.js'
+import { transportOf } from './transport.js'
 
 export type Mode = 'observe' | 'enforce'
 
@@ -147,11 +147,4 @@ const counted = (count: number, what: string) => `${count} ${what}${count === 1 
 function duration(ms: number): string {
   const seconds = Math.round(ms / 1000)
   return seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`
-}
-
-function transportOf(protocol: number): string {
-  if (protocol === IPPROTO_TCP) return 'tcp'
-  if (protocol === IPPROTO_UDP) return 'udp'
-  if (protocol === IPPROTO_ICMP) return 'icmp'
-  return protocol === IPPROTO_ICMPV6 ? 'ipv6-icmp' : String(protocol)
 }

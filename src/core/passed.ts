@@ -1,0 +1,132 @@
+import { KeyTable } from './key-table.js'
+import type { Packet } from './packet.js'
+import { type Decision, REASONS, type Reason } from './policy.js'
+import type { Family, Words } from './types.js'
+
+/** Who reached what, and by which rule. Times are milliseconds since the epoch. */
+export interface PassedKind {
+  readonly uid: number
+  readonly family: Family
+  readonly protocol: number
+  readonly destination: Words
+  readonly destinationPort: number
+  /** Of the last packet. */
+  sourcePort: number
+  /** The unit and the name of the address, as they were known for the first packet. */
+  readonly unit: string | undefined
+  readonly domain: string | undefined
+  /** Why the last one was accepted, and by which rule. */
+  reason: Reason
+  rule: string
+  count: number
+  readonly first: number
+  last: number
+}
+
+/** What is found out for the first packet of a kind only. */
+export type Details = Pick<PassedKind, 'unit' | 'domain'>
+
+const KEY_WORDS = 7
+/** Where there is no room, so many of the kinds go that were seen longest ago. */
+const PART = 8
+
+/**
+ * What was accepted by rules, so that other rules can be tried on it. Of answers to clients it knows nothing: rules do not
+ * change what becomes of those. Memory is bounded by the number of kinds.
+ */
+export class PassedKinds {
+  /** Kinds that had to make room. */
+  evicted = 0
+  /** Packets since the beginning. */
+  packets = 0
+  readonly #capacity: number
+  readonly #table: KeyTable
+  #kinds: PassedKind[] = []
+
+  /** @param capacity kinds at most @param seed two random words: strangers choose what is hashed */
+  constructor(capacity: number, seed: Uint32Array) {
+    this.#capacity = capacity
+    this.#table = new KeyTable(capacity, KEY_WORDS, seed)
+  }
+
+  /** For the packet path. @param now milliseconds since the epoch @param detailsOf is asked for the first of a kind only */
+  note(packet: Packet, uid: number, decision: Decision, now: number, detailsOf: () => Details): void {
+    const { rule } = decision
+    if (rule === undefined) return
+    this.packets++
+    const known = this.#find(packet, uid)
+    if (known === undefined) {
+      this.#add({
+        ...fieldsOf(packet, uid, decision),
+        ...detailsOf(),
+        rule: rule.spec.name,
+        count: 1,
+        first: now,
+        last: now,
+      })
+      return
+    }
+    known.count++
+    known.last = now
+    known.sourcePort = packet.sourcePort
+    known.reason = decision.reason
+    known.rule = rule.spec.name
+  }
+
+  /** Takes over what an earlier run knew, before anything was noted. Further kinds than there is room for are passed over. */
+  restore(kinds: Iterable<PassedKind>): void {
+    for (const kind of kinds)
+      if (this.#kinds.length < this.#capacity && this.#find(kind, kind.uid) === undefined)
+        this.#add({ ...kind })
+  }
+
+  /** The ones that were seen last come last. */
+  get kinds(): readonly PassedKind[] {
+    return this.#kinds.toSorted((a, b) => a.last - b.last)
+  }
+
+  #add(kind: PassedKind): void {
+    if (this.#kinds.length >= this.#capacity) {
+      this.#makeRoom()
+      this.#find(kind, kind.uid)
+    }
+    this.#table.add()
+    this.#kinds.push(kind)
+  }
+
+  #makeRoom(): void {
+    const gone = new Set(this.kinds.slice(0, Math.ceil(this.#capacity / PART)))
+    this.#table.keep((index) => !gone.has(this.#kinds[index]!))
+    this.#kinds = this.#kinds.filter((kind) => !gone.has(kind))
+    this.evicted += gone.size
+  }
+
+  #find(
+    { family, protocol, destination, destinationPort }: Pick<PassedKind, KeyFields>,
+    uid: number,
+  ): PassedKind | undefined {
+    const { key } = this.#table
+    key[0] = family | (protocol << 8)
+    key[1] = uid
+    key[2] = destinationPort
+    key[3] = destination[0]!
+    key[4] = destination[1]!
+    key[5] = destination[2]!
+    key[6] = destination[3]!
+    const index = this.#table.find()
+    return index < 0 ? undefined : this.#kinds[index]
+  }
+}
+
+type KeyFields = 'family' | 'protocol' | 'destination' | 'destinationPort'
+
+/** The packet is written over by the next one. */
+const fieldsOf = (packet: Packet, uid: number, { reasonIndex }: Decision) => ({
+  uid,
+  family: packet.family,
+  protocol: packet.protocol,
+  destination: packet.destination.slice(),
+  destinationPort: packet.destinationPort,
+  sourcePort: packet.sourcePort,
+  reason: REASONS[reasonIndex]!,
+})

@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseAddress } from '../addressing.js'
+import { writeWhole } from '../atomic-file.js'
+import type { PassedKind, PassedKinds } from '../core/passed.js'
+import { REASONS, type Reason } from '../core/policy.js'
+import { addressText } from '../core/text.js'
+import { Turns } from '../kernel/turns.js'
+import type { PassedKindStatus, PassedStatus } from '../status/passed.js'
+import { protocolOf, transportOf } from './transport.js'
+
+/** In the state directory. */
+export const PASSED_FILE = 'passed.json'
+const EVERY_MS = 60_000
+
+/** Keeps what was accepted on disk, for `replay` without the service, and for the next run. */
+export class PassedKeeper {
+  readonly #path: string
+  readonly #passed: PassedKinds
+  readonly #userName: (uid: number) => string | undefined
+  readonly #turns = new Turns()
+  #written = 0
+  #notBefore = 0
+
+  constructor(directory: string, passed: PassedKinds, userName: (uid: number) => string | undefined) {
+    this.#path = join(directory, PASSED_FILE)
+    this.#passed = passed
+    this.#userName = userName
+  }
+
+  /** What an earlier run has kept. A file that cannot be read, or was edited, is as good as none. */
+  read(): void {
+    try {
+      const { kinds } = JSON.parse(readFileSync(this.#path, 'utf8')) as Partial<PassedStatus>
+      if (Array.isArray(kinds)) this.#passed.restore(kinds.flatMap(kindOf))
+    } catch {
+      // Nothing depends on it.
+    }
+  }
+
+  /** For the operator. */
+  status(): PassedStatus {
+    const { kinds, evicted } = this.#passed
+    return { kinds: kinds.map((kind) => written(kind, this.#userName)), evicted }
+  }
+
+  /** Writes, if it is time. @param now milliseconds since the epoch @throws Error of node:fs (rejects) */
+  async tick(now: number): Promise<void> {
+    if (now < this.#notBefore) return
+    this.#notBefore = now + EVERY_MS
+    await this.write()
+  }
+
+  /** @throws Error of node:fs (rejects) */
+  write(): Promise<void> {
+    return this.#turns.take(async () => {
+      const { packets } = this.#passed
+      if (packets === this.#written) return
+      await writeWhole(this.#path, `${JSON.stringify(this.status())}\n`)
+      this.#written = packets
+    })
+  }
+}
+
+const written = (kind: PassedKind, userName: (uid: number) => string | undefined): PassedKindStatus => ({
+  uid: kind.uid < 0 ? undefined : kind.uid,
+  user: kind.uid < 0 ? undefined : userName(kind.uid),
+  units: kind.unit === undefined ? undefined : [kind.unit],
+  transport: transportOf(kind.protocol),
+  address: addressText(kind.family, kind.destination),
+  port: kind.destinationPort || undefined,
+  sourcePort: kind.sourcePort || undefined,
+  domain: kind.domain,
+  reason: kind.reason,
+  rule: kind.rule,
+  count: kind.count,
+  first: new Date(kind.first).toISOString(),
+  last: new Date(kind.last).toISOString(),
+})
+
+/** What makes no sense is passed over. */
+function kindOf(given: Partial<PassedKindStatus> | null): PassedKind[] {
+  const { uid, units, transport, address, port, sourcePort, domain, reason, rule, count, first, last } =
+    given ?? {}
+  const host = parseAddress(String(address))
+  const protocol = protocolOf(String(transport))
+  const times = [Date.parse(String(first)), Date.parse(String(last))] as const
+  const isWhole = isReason(reason) && typeof rule === 'string' && isNumber(count) && times.every(isNumber)
+  if (!host.ok || protocol === undefined || !isWhole) return []
+  return [
+    {
+      ...{
+        uid: isNumber(uid) ? uid : -1,
+        family: host.value.family,
+        destination: host.value.words,
+        protocol,
+      },
+      destinationPort: isNumber(port) ? port : 0,
+      sourcePort: isNumber(sourcePort) ? sourcePort : 0,
+      unit: Array.isArray(units) && typeof units[0] === 'string' ? units[0] : undefined,
+      domain: typeof domain === 'string' ? domain : undefined,
+      ...{ reason, rule, count, first: times[0], last: times[1] },
+    },
+  ]
+}
+
+const isNumber = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+const isReason = (value: unknown): value is Reason => (REASONS as readonly unknown[]).includes(value)
