@@ -27,8 +27,13 @@ async function guarded(t: Test, settings: string): Promise<[Topology, Service]> 
     await lab.close()
     await service.remove()
   })
+  await canaryIsOver(service)
   return [lab, service]
 }
+
+/** Its connection, a second after the start, must not be one of those that meet a full queue. */
+const canaryIsOver = (service: Service) =>
+  eventually('the canary was judged', async () => (await service.metric('packets_total', '"canary"')) > 0)
 
 /** One scrape, as `name{labels}` -> value. */
 async function scrape(service: Service): Promise<Map<string, number>> {
