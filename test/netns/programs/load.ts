@@ -1,0 +1,77 @@
+/**
+ * load PLAN: calls all targets again and again, each by so many workers, until SIGTERM. PLAN is JSON, see below.
+ * Says {"under way": true} after the first calls, and at the end {"calls": {"tcp 198.51.100.2 80": {"ok": 12}}}.
+ */
+import { createSocket } from 'node:dgram'
+import { connect } from 'node:net'
+import { type Outcome, outcomeOf, say, textArgument } from '../../lab/programs/say.js'
+
+export interface Target {
+  /** `udp`: what is sent must come back, at the first attempt. */
+  readonly protocol: 'tcp' | 'udp'
+  readonly host: string
+  readonly port: number
+}
+
+export interface LoadPlan {
+  readonly targets: readonly Target[]
+  readonly workers: number
+  /** Milliseconds between two calls of a worker. */
+  readonly pause: number
+}
+
+/** By target, as `tcp 198.51.100.2 80`. */
+export type Calls = Readonly<Record<string, Readonly<Record<Outcome, number>>>>
+
+const PATIENCE_MS = 8000
+
+function call({ host, port }: Target): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, timeout: PATIENCE_MS })
+    const end = (outcome: Outcome) => {
+      socket.destroy()
+      resolve(outcome)
+    }
+    socket.once('connect', () => end('ok'))
+    socket.once('timeout', () => end('timeout'))
+    socket.once('error', (error) => end(outcomeOf(error)))
+  })
+}
+
+function exchange({ host, port }: Target): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const socket = createSocket('udp4')
+    const end = (outcome: Outcome) => {
+      clearTimeout(timer)
+      socket.close()
+      resolve(outcome)
+    }
+    const timer = setTimeout(() => end('timeout'), PATIENCE_MS)
+    socket.once('error', (error) => end(outcomeOf(error)))
+    socket.once('message', () => end('ok'))
+    socket.connect(port, host, () => socket.send('hello', (error) => error && end(outcomeOf(error))))
+  })
+}
+
+const plan = JSON.parse(textArgument(0)) as LoadPlan
+const calls: Record<string, Record<Outcome, number>> = {}
+let isOver = false
+process.on('SIGTERM', () => {
+  isOver = true
+})
+
+async function work(target: Target): Promise<void> {
+  const name = `${target.protocol} ${target.host} ${target.port}`
+  const outcomes = calls[name] ?? {}
+  calls[name] = outcomes
+  while (!isOver) {
+    const outcome = await (target.protocol === 'tcp' ? call(target) : exchange(target))
+    outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
+    await new Promise((resolve) => setTimeout(resolve, plan.pause))
+  }
+}
+
+const all = plan.targets.flatMap((target) => Array.from({ length: plan.workers }, () => work(target)))
+setTimeout(() => say({ 'under way': true }), 500)
+await Promise.all(all)
+say({ calls })
