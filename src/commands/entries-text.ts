@@ -9,10 +9,13 @@ export const entriesLines = (entries: readonly WrittenRule[], now: number): stri
 export function allowedBy({ protocol, ports, to, users, units }: WrittenRule): string {
   const what = protocol === 'any' ? 'any protocol' : protocol
   const at = ports === undefined ? '' : ` ${ports.join(', ')}`
-  const of = [...(users ? [users.join(', ')] : []), ...(units ? [`in ${units.join(', ')}`] : [])]
-  return `${what}${at} to ${to.join(', ')}${of.length > 0 ? `, for ${of.join(' ')}` : ''}`
+  const whose = [users && `for ${users.join(', ')}`, units && `in ${units.join(', ')}`]
+  return [`${what}${at} to ${to.join(', ')}`, ...whose].filter((part) => part !== undefined).join(', ')
 }
 
+/** Full minutes, so that two hours are not at once one hour and 59 minutes. */
 function left({ expires }: WrittenRule, now: number): string {
-  return expires === undefined ? 'stays until it is removed' : `${span(Date.parse(expires) - now)} left`
+  if (expires === undefined) return 'stays until it is removed'
+  const ms = Date.parse(expires) - now
+  return `${span(ms < 120_000 ? ms : Math.ceil(ms / 60_000) * 60_000)} left`
 }

@@ -46,7 +46,7 @@ export function withEntry(
   if (written !== undefined)
     throw new Refusal(409, `${quote(name)} is a rule of the configuration, at ${originText(written.origin)}`)
   if (!replaces && overlay.entries.some((each) => each.name === name))
-    throw new Refusal(409, `${quote(name)} is a runtime entry already: remove or replace it`)
+    throw new Refusal(409, `${quote(name)} is a runtime entry already: remove it, or replace it (--replace)`)
   const others = overlay.entries.filter((each) => each.name !== name)
   if (others.length >= ENTRIES_AT_MOST)
     throw new Refusal(

@@ -349,7 +349,7 @@ t.test('a name is taken once, until it is replaced; the configuration comes befo
   const again = await service.command('allow', 'add', 'one', '--to', OTHER)
   t.match(again, {
     status: 1,
-    stderr: 'checkvalve: "one" is a runtime entry already: remove or replace it\n',
+    stderr: 'checkvalve: "one" is a runtime entry already: remove it, or replace it (--replace)\n',
   })
   const talk = Talk.to(lab.web, ONE, MIRROR.v4)
   await talk.goesOn(ONE)
