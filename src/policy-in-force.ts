@@ -179,6 +179,8 @@ export class PolicyInForce {
   followTime(): Promise<void> {
     return this.#changes.take(async () => {
       if (!this.#isStarted || this.#isStopping) return
+      // Where the clock was set back, what had expired has not, and will do so again.
+      this.#expiredBy = Math.min(this.#expiredBy, Date.now())
       const over = this.#expired(Date.now())
       if (over.length === 0) return
       const { configured, overlay } = this.#settings

@@ -49,7 +49,7 @@ export class EntryStore {
     if (!existsSync(this.path)) return []
     const problems: Problem[] = []
     const place = placeOf({ origin: this.origin, key: '' }, new Map(), problems)
-    const entries = this.#parse(lookup, place)
+    const entries = this.#parse(lookup, place, problems)
     if (problems.length > 0) this.#setAside(problems, entries)
     else this.#written = entriesText(entries)
     return entries
@@ -81,11 +81,11 @@ export class EntryStore {
     await this.keep(this.#unwritten)
   }
 
-  #parse(lookup: UserLookup, place: Place): AllowEntry[] {
+  #parse(lookup: UserLookup, place: Place, problems: readonly Problem[]): AllowEntry[] {
     const read = readText(this.path)
     if ('reason' in read) return place.fail(read.reason) ?? []
     try {
-      return entriesOf(lookup)(JSON.parse(read.text), place) ?? []
+      return entriesOf(lookup, JSON.parse(read.text), place, problems)
     } catch (error) {
       return place.fail(`is no JSON: ${(error as Error).message}`) ?? []
     }
@@ -105,20 +105,24 @@ export class EntryStore {
   }
 }
 
-/** Those that are right; the place is told of the others. */
-const entriesOf =
-  (lookup: UserLookup): Format<AllowEntry[]> =>
-  (value, place) => {
-    const list: Format<readonly unknown[]> = listOrNone((item) => item ?? null, '[...]')
-    const written = fieldsOf(value, place, ['entries'])?.required('entries', list)
-    const names = new Set<string>()
-    return written?.flatMap((item, index) => {
-      const at = place.at('entries').at(index)
-      const entry = rule(lookup)(item, at)
-      if (entry === undefined) return []
-      if (names.has(entry.name)) return at.fail(`${quote(entry.name)} is there twice`) ?? []
-      if (names.size >= ENTRIES_AT_MOST) return at.fail(`there are more than ${ENTRIES_AT_MOST}`) ?? []
-      names.add(entry.name)
-      return [entry]
-    })
+/** Those that are right in all: without its users, an entry would be for everybody. The place is told of the others. */
+function entriesOf(
+  lookup: UserLookup,
+  value: unknown,
+  place: Place,
+  problems: readonly Problem[],
+): AllowEntry[] {
+  const list: Format<readonly unknown[]> = listOrNone((item) => item ?? null, '[...]')
+  const written = fieldsOf(value, place, ['entries'])?.required('entries', list) ?? []
+  const entries = new Map<string, AllowEntry>()
+  for (const [index, item] of written.entries()) {
+    const at = place.at('entries').at(index)
+    const before = problems.length
+    const entry = rule(lookup)(item, at)
+    if (entry === undefined || problems.length > before) continue
+    if (entries.has(entry.name)) at.fail(`${quote(entry.name)} is there twice`)
+    else if (entries.size >= ENTRIES_AT_MOST) at.fail(`there are more than ${ENTRIES_AT_MOST}`)
+    else entries.set(entry.name, entry)
   }
+  return [...entries.values()]
+}
