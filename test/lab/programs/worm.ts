@@ -4,7 +4,8 @@
  */
 
 import { createSocket } from 'node:dgram'
-import { connect, isIPv6 } from 'node:net'
+import { isIPv6 } from 'node:net'
+import { call } from './call.js'
 import { type Outcome, outcomeOf, say, since, textArgument } from './say.js'
 
 export interface WormPlan {
@@ -51,18 +52,7 @@ async function spread(targets: string[], ports: readonly number[], attempt: Atte
   return { attempts: targets.length * ports.length, successes, errors }
 }
 
-const tcp: Attempt = (address, port) =>
-  new Promise((resolve) => {
-    const socket = connect({ host: address, port })
-    const timer = setTimeout(() => finish('timeout'), plan.timeout)
-    const finish = (outcome: Outcome) => {
-      clearTimeout(timer)
-      socket.destroy()
-      resolve(outcome)
-    }
-    socket.once('connect', () => finish('ok'))
-    socket.on('error', (error) => finish(outcomeOf(error)))
-  })
+const tcp: Attempt = (address, port) => call(address, port, plan.timeout)
 
 async function udp(family: 'udp4' | 'udp6', targets: string[]): Promise<Spread> {
   const socket = createSocket(family).on('error', () => {})

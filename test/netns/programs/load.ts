@@ -3,7 +3,7 @@
  * Says {"under way": true} after the first calls, and at the end {"calls": {"tcp 198.51.100.2 80": {"ok": 12}}}.
  */
 import { createSocket } from 'node:dgram'
-import { connect } from 'node:net'
+import { call } from '../../lab/programs/call.js'
 import { type Outcome, outcomeOf, say, textArgument } from '../../lab/programs/say.js'
 
 export interface Target {
@@ -24,19 +24,6 @@ export interface LoadPlan {
 export type Calls = Readonly<Record<string, Readonly<Record<Outcome, number>>>>
 
 const PATIENCE_MS = 8000
-
-function call({ host, port }: Target): Promise<Outcome> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port, timeout: PATIENCE_MS })
-    const end = (outcome: Outcome) => {
-      socket.destroy()
-      resolve(outcome)
-    }
-    socket.once('connect', () => end('ok'))
-    socket.once('timeout', () => end('timeout'))
-    socket.once('error', (error) => end(outcomeOf(error)))
-  })
-}
 
 function exchange({ host, port }: Target): Promise<Outcome> {
   return new Promise((resolve) => {
@@ -65,7 +52,9 @@ async function work(target: Target): Promise<void> {
   const outcomes = calls[name] ?? {}
   calls[name] = outcomes
   while (!isOver) {
-    const outcome = await (target.protocol === 'tcp' ? call(target) : exchange(target))
+    const outcome = await (target.protocol === 'tcp'
+      ? call(target.host, target.port, PATIENCE_MS)
+      : exchange(target))
     outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
     await new Promise((resolve) => setTimeout(resolve, plan.pause))
   }
