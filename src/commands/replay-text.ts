@@ -47,7 +47,7 @@ function headOf({ evidence }: Replayed, { policy, log, notes }: ReplayTexts): st
 }
 
 type Known = Parameters<typeof whoText>[0] &
-  Parameters<typeof whereText>[0] & { programs?: ReadonlySet<string>; units?: readonly string[] }
+  Parameters<typeof whereText>[0] & { programs?: readonly string[]; units?: readonly string[] }
 
 function section<Kind>(
   title: string,
@@ -79,7 +79,7 @@ function rowsOf(kinds: readonly Judged<Known>[]): [text: string, count: number][
 
 function rowText(kind: Known, decision: Decision): string {
   const { programs, units } = kind
-  const who = whoText({ ...kind, program: programs && [...programs][0], unit: kind.unit ?? units?.join('+') })
+  const who = whoText({ ...kind, program: programs?.[0], unit: kind.unit ?? units?.join('+') })
   const start = `${who}  ${whereText(kind)}`
   const why = whyText(decision)
   return INDENT.length + start.length + 2 + why.length <= WIDTH

@@ -12,7 +12,7 @@ export interface Evidence {
   first: number
   last: number
   /** Paths of programs, the first few. */
-  readonly programs: Set<string>
+  programs: readonly string[]
 }
 
 export interface RecordedKind extends Evidence, Who {
@@ -39,22 +39,26 @@ export interface Who {
 
 const PROGRAMS = 3
 /** Kinds of one user and unit; who has more of them scans, and must not keep out what others have done. */
-const KINDS_AT_MOST = 4096
+const KINDS_AT_MOST = 2048
 const WHOS_AT_MOST = 1024
-const ALL_AT_MOST = 131_072
+const ALL_AT_MOST = 32_768
+
+const NONE: readonly string[] = []
 
 export const newEvidence = (): Evidence => ({
   blocks: 0,
   first: Number.POSITIVE_INFINITY,
   last: Number.NEGATIVE_INFINITY,
-  programs: new Set(),
+  programs: NONE,
 })
 
 export function addEvidence(to: Evidence, { blocks, first, last, programs }: Evidence): void {
   to.blocks += blocks
   to.first = Math.min(to.first, first)
   to.last = Math.max(to.last, last)
-  for (const program of programs) if (to.programs.size < PROGRAMS) to.programs.add(program)
+  for (const program of programs)
+    if (to.programs.length < PROGRAMS && !to.programs.includes(program))
+      to.programs = [...to.programs, program]
 }
 
 /** User and unit, as a key. */
@@ -106,7 +110,7 @@ export const evidenceOf = ({ repeat, time, program }: Block): Evidence => ({
   blocks: repeat,
   first: time,
   last: time,
-  programs: new Set(program === undefined ? [] : [program]),
+  programs: program === undefined ? NONE : [program],
 })
 
 function keyOf(block: Block, isOwnPort: boolean): string {

@@ -43,7 +43,7 @@ const blockOf = (kind: RecordedKind) => ({
   unit: kind.unit,
   container: kind.container,
   question: kind.question,
-  programs: [...kind.programs],
+  programs: kind.programs,
   first: timeOf(kind.first),
   last: timeOf(kind.last),
 })

@@ -1,7 +1,7 @@
 /** Entries for `allow`, each with what it is for. */
 import { addEvidence, type Evidence, newEvidence } from '../recorded/kinds.js'
 import type { Atom } from './atoms.js'
-import { type Box, join } from './boxes.js'
+import { ANY, type Box, join, partsOf } from './boxes.js'
 
 export interface Entry extends Evidence {
   readonly name: string
@@ -47,35 +47,41 @@ export function entriesOf(atoms: readonly Atom[], nameUser: NameUser, taken: Rea
 type Draft = Omit<Entry, 'name' | 'apart'>
 
 const boxOf = (atom: Atom): Box<Atom> => ({
-  kind: JSON.stringify([atom.protocol, atom.isGuess]),
-  place: new Set([atom.place]),
-  port: new Set([atom.port]),
-  user: new Set([atom.uid]),
-  unit: new Set([atom.unit]),
-  parts: [atom],
+  kind: `${atom.protocol} ${atom.isGuess}`,
+  place: [atom.place],
+  port: [String(atom.port ?? ANY)],
+  user: [String(atom.uid)],
+  unit: [atom.unit ?? ANY],
+  from: atom,
 })
 
-function draftOf({ port, user, unit, parts }: Box<Atom>, nameUser: NameUser): Draft {
+function draftOf(box: Box<Atom>, nameUser: NameUser): Draft {
+  const { port, user, unit } = box
+  const parts = partsOf(box)
   const { protocol, isGuess } = parts[0]!
-  const uids = [...user].sort((a, b) => a - b)
+  const uids = user.map(Number).sort((a, b) => a - b)
   const logged = (uid: number) => parts.find((part) => part.uid === uid && part.user !== undefined)?.user
-  const units = [...unit].filter((each) => each !== undefined).sort(compare)
   return {
     ...sumOf(parts),
     to: destinationsOf(parts),
-    ports: [...port].filter((each) => each !== undefined).sort((a, b) => a - b),
+    ports: port[0] === ANY ? [] : port.map(Number).sort((a, b) => a - b),
     protocol,
     uids,
     users: uids.map((uid) => nameUser(uid, logged(uid))),
-    units: units.length === 0 ? undefined : units,
+    units: unit[0] === ANY ? undefined : unit.toSorted(),
     isGuess,
   }
 }
 
 function destinationsOf(parts: readonly Atom[]): Destination[] {
-  const places = [...new Set(parts.map(({ place }) => place))]
-  return places
-    .map((place) => ({ place, ...sumOf(parts.filter((part) => part.place === place)) }))
+  const byPlace = new Map<string, Atom[]>()
+  for (const part of parts) {
+    const others = byPlace.get(part.place)
+    if (others === undefined) byPlace.set(part.place, [part])
+    else others.push(part)
+  }
+  return [...byPlace]
+    .map(([place, own]) => ({ place, ...sumOf(own) }))
     .sort((a, b) => b.blocks - a.blocks || compare(a.place, b.place))
 }
 
@@ -105,24 +111,25 @@ function freeName(wished: string, taken: ReadonlySet<string>): string {
   for (let number = 2; ; number++) if (!taken.has(`${name}-${number}`)) return `${name}-${number}`
 }
 
+/** The first entry that one might wonder about. */
 function apartOf(draft: Draft, before: readonly Entry[]): Apart[] {
-  const found = before.flatMap((entry): Apart[] => {
-    const why = whyApart(draft, entry)
-    return why === undefined ? [] : [{ from: entry.name, why }]
-  })
-  return found.slice(0, 1)
+  const places = new Set(draft.to.map(({ place }) => place))
+  for (const entry of before) {
+    const why = whyApart(draft, entry, () => entry.to.some(({ place }) => places.has(place)))
+    if (why !== undefined) return [{ from: entry.name, why }]
+  }
+  return []
 }
 
-function whyApart(a: Draft, b: Draft): Apart['why'] | undefined {
+function whyApart(a: Draft, b: Draft, samePlace: () => boolean): Apart['why'] | undefined {
   if (a.protocol !== b.protocol || a.isGuess !== b.isGuess) return undefined
-  const [samePort, samePlace] = [meets(a.ports, b.ports), meets(placesOf(a), placesOf(b))]
-  const sameWho = equal(a.users, b.users) && equal(a.units ?? [], b.units ?? [])
-  if (sameWho) return samePort || samePlace ? 'ports' : undefined
-  return samePort && samePlace && a.units !== undefined && b.units !== undefined ? 'users' : undefined
+  const samePort = a.ports.some((port) => b.ports.includes(port))
+  if (isEqual(a.users, b.users) && isEqual(a.units ?? [], b.units ?? []))
+    return samePort || samePlace() ? 'ports' : undefined
+  const haveUnits = a.units !== undefined && b.units !== undefined
+  return haveUnits && samePort && samePlace() ? 'users' : undefined
 }
 
-const placesOf = ({ to }: Draft) => to.map(({ place }) => place)
-const meets = <T>(a: readonly T[], b: readonly T[]) => a.some((each) => b.includes(each))
-const equal = <T>(a: readonly T[], b: readonly T[]) =>
+const isEqual = <T>(a: readonly T[], b: readonly T[]) =>
   a.length === b.length && a.every((each) => b.includes(each))
 const compare = (a: string, b: string) => (a < b ? -1 : Number(a > b))

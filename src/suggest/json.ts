@@ -41,7 +41,7 @@ const whoOf = ({ uid, user, unit, container }: Who) => ({ uid, user, unit, conta
 const evidenceOf = ({ blocks, first, last, programs }: Evidence) => ({
   blocks,
   ...(blocks > 0 && { first: timeOf(first), last: timeOf(last) }),
-  programs: [...programs],
+  programs,
 })
 
 const timeOf = (time: number) => new Date(time).toISOString()

@@ -164,7 +164,7 @@ const evidenceText = (evidence: Evidence): string =>
   `${blocksText(evidence.blocks)}, ${spanText(evidence)}${programsText(evidence)}`
 
 const programsText = ({ programs }: Evidence) =>
-  programs.size === 0 ? '' : `, by ${[...programs].map((each) => visible(each)).join(', ')}`
+  programs.length === 0 ? '' : `, by ${programs.map((each) => visible(each)).join(', ')}`
 
 const blocksText = (blocks: number) => `${number(blocks)} ${blocks === 1 ? 'block' : 'blocks'}`
 /** Ports, and ranges where all between were seen. */

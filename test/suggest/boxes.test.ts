@@ -1,28 +1,33 @@
 import t from 'tap'
-import { type Box, join } from '../../src/suggest/boxes.js'
+import { ANY, type Box, join, partsOf } from '../../src/suggest/boxes.js'
 import { seededRandom } from '../core/random.js'
 
 type Point = readonly [place: string, port: number, user: number, unit: string | undefined]
 
-const boxOf = ([place, port, user, unit]: Point): Box<Point> => ({
+/** An object, for a list is a list of boxes. */
+interface Part {
+  readonly point: Point
+}
+
+const boxOf = ([place, port, user, unit]: Point): Box<Part> => ({
   kind: 'tcp',
-  place: new Set([place]),
-  port: new Set([port]),
-  user: new Set([user]),
-  unit: new Set([unit]),
-  parts: [[place, port, user, unit]],
+  place: [place],
+  port: [String(port)],
+  user: [String(user)],
+  unit: [unit ?? ANY],
+  from: { point: [place, port, user, unit] },
 })
 
 /** All combinations that a box stands for. */
-function pointsOf({ place, port, user, unit }: Box<Point>): string[] {
+function pointsOf({ place, port, user, unit }: Box<Part>): string[] {
   const points: string[] = []
   for (const a of place)
-    for (const b of port) for (const c of user) for (const d of unit) points.push([a, b, c, String(d)].join())
+    for (const b of port) for (const c of user) for (const d of unit) points.push([a, b, c, d].join())
   return points
 }
 
 const joined = (points: readonly Point[]) => join(points.map(boxOf))
-const texts = (points: readonly Point[]) => points.map((point) => point.map(String).join()).sort()
+const texts = (points: readonly Point[]) => points.map((point) => point.join()).sort()
 
 t.test('what makes a whole is one entry', async (t) => {
   const whole = ['a', 'b'].flatMap((place) =>
@@ -66,7 +71,7 @@ t.test('whatever is joined, all of it is there once, and nothing else', async (t
     }
     const boxes = joined([...points.values()])
     t.same(boxes.flatMap(pointsOf).sort(), texts([...points.values()]))
-    t.same(texts(boxes.flatMap(({ parts }) => parts)), texts([...points.values()]))
+    t.same(texts(boxes.flatMap(partsOf).map(({ point }) => point)), texts([...points.values()]))
   }
 })
 

@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { formatDestination } from '../../src/addressing.js'
 import type { Config } from '../../src/config.js'
 import { jsonOf } from '../../src/suggest/json.js'
 import { yamlOf } from '../../src/suggest/yaml.js'
@@ -256,7 +257,7 @@ t.test(
 
 t.test('a worm that floods its own list leaves room for what others have done', async (t) => {
   const flood = Array.from({ length: 6000 }, (_, i) =>
-    lineOf({ at: i, to: `203.0.${i >> 8}.${i & 255}`, port: 22 }),
+    lineOf({ at: i * 2, to: `203.0.${i >> 8}.${i & 255}`, port: 22 }),
   )
   const { entries, leftOut } = suggested(
     t,
@@ -264,7 +265,7 @@ t.test('a worm that floods its own list leaves room for what others have done', 
     'mode: enforce\n',
   )
   t.ok(names(entries).includes('root-198.51.100.8'))
-  t.equal(leftOut.get('crowd')?.blocks, 6000 - 4096)
+  t.equal(leftOut.get('crowd')?.blocks, 6000 - 2048)
   const sum = entries.reduce((blocks, entry) => blocks + entry.blocks, 0)
   t.equal(sum + leftOut.get('crowd')!.blocks, 6001, 'nothing is lost from the sum')
 })
@@ -294,18 +295,10 @@ t.test(
 )
 
 t.test('words that YAML takes for something else are quoted', async (t) => {
-  const lines = ['true.service', 'null', '12.5e3'].flatMap((domain, port) =>
-    lineOf({ domain, port: port + 1, to: `203.0.113.${port + 1}` }),
-  )
-  t.same(
-    allowed(t, [...lines, lineOf({ to: '2001:db8::', port: 9 })]).map(({ to }) => to[0]),
-    [
-      { kind: 'name', name: '12.5e3' },
-      { kind: 'name', name: 'null' },
-      { kind: 'name', name: 'true.service' },
-      { kind: 'prefix', prefix: { family: 6, words: Uint32Array.of(0x20010db8, 0, 0, 0), length: 128 } },
-    ].sort(() => 0),
-  )
+  const destinationOf = (event: Event) => formatDestination(allowed(t, [lineOf(event)])[0]!.to[0]!)
+  for (const domain of ['true.service', 'null', 'on', '12.5e3', '1e3'])
+    t.equal(destinationOf({ domain }), domain)
+  for (const to of ['2001:db8::', '203.0.113.7']) t.equal(destinationOf({ to }), to)
 })
 
 t.test('JSON says the same to programs', async (t) => {
