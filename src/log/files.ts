@@ -40,21 +40,21 @@ export interface FoundFiles {
 }
 
 /** How often files may be moved while they are being opened. */
-const TRIES = 10
+const TRIES = 100
 
 /**
  * Opens all files of a log. None is missing and none there twice, even if they are rotated meanwhile.
  * @throws Error of node:fs (rejects)
  */
 export async function openFiles(path: string): Promise<FoundFiles> {
-  for (let tries = 1; ; tries++) {
+  for (let tries = 0; tries < TRIES; tries++) {
     const { names, unread } = await list(path)
     const files = await openEach(names)
-    if (files !== undefined && ((await isStill(path, names, files)) || tries === TRIES))
-      return { files: inOrder(files, path), unread }
-    if (files !== undefined) await closeFiles(files)
-    if (tries === TRIES) throw new Error(`${path} is being rotated all the time: try again`)
+    if (files === undefined) continue
+    if (await isStill(path, names, files)) return { files: inOrder(files, path), unread }
+    await closeFiles(files)
   }
+  throw new Error(`${path} is being rotated all the time: try again`)
 }
 
 export async function closeFiles(files: readonly LogFile[]): Promise<void> {

@@ -75,7 +75,7 @@ t.test('a day of a web server, with all that there is', async (t) => {
   ]
   sameAsGolden(
     t,
-    'suggest-day.yaml',
+    'suggest-day.txt',
     textOf(t, lines, 'mode: enforce\nallow: [{ name: redis, to: [198.51.100.30], ports: [6379] }]\n'),
   )
 })
@@ -89,11 +89,11 @@ t.test('names that were asked for, where names are enforced', async (t) => {
     asked('_http._tcp.example.net', ROOT),
     asked('7.100.51.198.in-addr.arpa', ROOT),
   ]
-  sameAsGolden(t, 'suggest-names.yaml', textOf(t, lines, ENFORCED))
+  sameAsGolden(t, 'suggest-names.txt', textOf(t, lines, ENFORCED))
 })
 
 t.test('a log that tells of nothing suggests nothing, in a file that can be used', async (t) => {
-  sameAsGolden(t, 'suggest-nothing.yaml', textOf(t, []))
+  sameAsGolden(t, 'suggest-nothing.txt', textOf(t, []))
   t.same(allowed(t, []), [])
   t.same(allowed(t, [lineOf({ reason: 'malformed' })]), [])
 })
