@@ -1,9 +1,9 @@
 /** What the service needs of this kernel. */
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { type AddressInfo, createServer, Socket } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { release } from 'node:os'
-import { hasNetAdmin } from 'node-netfilter-queue'
+import { hasNetAdmin, NETLINK_SOCK_DIAG, NetlinkSocket, NLMSG_HDRLEN } from 'node-netfilter-queue'
 import { pressureOf } from '../../core/pressure.js'
 import { type QueueForm, render, TABLE } from '../../core/ruleset.js'
 import { Cgroups } from '../../kernel/cgroups.js'
@@ -11,7 +11,8 @@ import { command } from '../../kernel/command.js'
 import { readConntrackRoom } from '../../kernel/conntrack-room.js'
 import { chooseForm } from '../../kernel/firewall.js'
 import { handedOutPorts, unprivilegedPortStart } from '../../kernel/services.js'
-import { SocketOwners } from '../../kernel/socket-owners.js'
+import { LookUp } from '../../kernel/sock-diag-wire.js'
+import { ownerOf } from '../../kernel/socket-owner-wire.js'
 import { Sockets } from '../../kernel/sockets.js'
 import { rulesetOptions } from '../../ruleset-options.js'
 import { type Finding, Findings } from './finding.js'
@@ -19,6 +20,8 @@ import { parseQueues } from './proc.js'
 import { attempt, running, type Subject, textOf } from './subject.js'
 
 const QUEUES = '/proc/self/net/netfilter/nfnetlink_queue'
+/** Of the kernel on one socket, in bytes. */
+const ANSWER_LENGTH = 1024
 
 /** The form of the queue: that of the running service, or the one that it would choose; undefined where that cannot be found out. */
 export async function formOf(subject: Subject): Promise<QueueForm | Error | undefined> {
@@ -139,26 +142,25 @@ async function units(found: Findings, { config }: Subject): Promise<void> {
     )
 }
 
-/** By a connection of our own to ourselves. */
+/** By a socket of our own, which nobody calls. */
 async function tellsCgroups(): Promise<boolean> {
   const server = createServer()
-  const client = new Socket()
-  const owners = new SocketOwners()
+  const asked = new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG, slots: 1 })
   try {
     await once(server.listen(0, '127.0.0.1'), 'listening')
     const { port } = server.address() as AddressInfo
-    await once(client.connect(port, '127.0.0.1'), 'connect')
-    return owners.tcp(4, LOOPBACK, client.localPort!, LOOPBACK, port, 0)?.cgroup !== undefined
+    const question = new LookUp()
+    question.set(4, Uint32Array.of(0x7f000001, 0, 0, 0), port, new Uint32Array(4), 0, 0)
+    const answer = new Uint8Array(ANSWER_LENGTH)
+    const length = asked.exchange(question.message, answer, 'asking for a socket')
+    return ownerOf(new DataView(answer.buffer), NLMSG_HDRLEN, length)?.cgroup !== undefined
   } catch {
     return false
   } finally {
-    owners.close()
-    client.destroy()
+    asked.close()
     server.close()
   }
 }
-
-const LOOPBACK = Uint32Array.of(0x7f000001, 0, 0, 0)
 
 /** Ports say who a sender is: below the one no ordinary user gets, and from the other the kernel chooses. */
 function ports(found: Findings): void {

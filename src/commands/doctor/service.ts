@@ -29,7 +29,10 @@ function itself({ status }: Subject): Finding[] {
   if (status.mode === 'observe')
     found.note('mode is observe', 'nothing is blocked, only recorded: `mode: enforce` closes the valve')
   if (status.mode === 'enforce' && status.proven === false)
-    found.fail('a connection that must be blocked was not', 'the valve is open: see the log of the service')
+    found.fail(
+      'nothing proves that it blocks: the last canary connection was not blocked by it',
+      'see its log: the valve is open, the queue is full, or there is no route to canary.target',
+    )
   if (status.log.trouble)
     found.look(`its log could not be written at ${status.log.trouble.at}`, status.log.trouble.message)
   return found.all

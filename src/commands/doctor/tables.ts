@@ -36,7 +36,7 @@ export async function tables(subject: Subject, form: QueueForm | undefined): Pro
   const foreign = withoutOurs(together(withoutSaved(listing, saved), saved), subject)
   conflicts(found, foreign, subject.config.firewall.mark.mask, queueNumbers(subject))
   if (running(subject) && form === 'xtables') position(found, saved, subject)
-  if (found.all.length === 0) found.ok(`nothing in the way in ${others(foreign).length} tables of others`)
+  if (found.all.length === 0) found.ok(`none of ${foreign.rules.length} rules of others is in the way`)
   managers(found, foreign)
   return found.all
 }
