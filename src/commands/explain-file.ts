@@ -1,4 +1,6 @@
 /** From what a question is answered where no service runs, or another configuration is asked about. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Config } from '../config.js'
 import type { Inbound } from '../core/answers.js'
 import type { World } from '../explain/world.js'
@@ -6,6 +8,7 @@ import { localAddresses, setOfAddresses } from '../kernel/local-addresses.js'
 import { noServices } from '../kernel/services.js'
 import { slicesOf } from '../kernel/unit-slices.js'
 import { placedInfrastructure } from '../mirrors/infrastructure.js'
+import { RUNTIME_FILE } from '../runtime/store.js'
 import { createUsers } from '../users.js'
 import { knownPolicy } from './ruleset.js'
 
@@ -41,6 +44,21 @@ export function fileWorld(config: Config): World {
     slicesOf: (unit) => slicesOf(unit),
     isLocal: ({ family, words }) => local.has(family, words),
     sourceFor: async () => undefined,
+    notes: leftOut(config),
     now: Date.now(),
+  }
+}
+
+/** Rules that were added while the service ran stand in no file of the configuration. */
+function leftOut({ state: { directory } }: Config): string[] {
+  const path = join(directory, RUNTIME_FILE)
+  return countOf(path) === 0 ? [] : [`the runtime entries in ${path} are left out: the service has them`]
+}
+
+function countOf(path: string): number {
+  try {
+    return (JSON.parse(readFileSync(path, 'utf8')) as { entries: unknown[] }).entries.length
+  } catch {
+    return 0
   }
 }

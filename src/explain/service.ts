@@ -37,6 +37,7 @@ export function serviceWorld({ inForce, inbound, seen, users }: ServiceParts): W
     slicesOf: (unit) => slicesOf(unit),
     isLocal: ({ family, words }) => local.has(family, words),
     sourceFor,
+    notes: [],
     now,
   }
 }

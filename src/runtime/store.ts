@@ -17,7 +17,8 @@ import type { UserLookup } from '../users.js'
 export const ENTRIES_AT_MOST = 256
 export const BYTES_AT_MOST = 512 * 1024
 
-const FILE = 'allow.json'
+/** In the state directory. */
+export const RUNTIME_FILE = 'allow.json'
 const RETRY_MS = 10_000
 
 /** As they are written: with user ids, since a name may be another's tomorrow. */
@@ -35,7 +36,7 @@ export class EntryStore {
   #retryAt = 0
 
   constructor(directory: string, log: Pick<ServiceLog, 'warn' | 'error'>) {
-    this.path = join(directory, FILE)
+    this.path = join(directory, RUNTIME_FILE)
     this.#log = log
   }
 
