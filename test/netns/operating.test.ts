@@ -73,6 +73,11 @@ function settled(text: string): string {
   return text
     .replace(/\d{4}-\d\d-\d\d/g, 'DATE')
     .replace(/\d\d:\d\d:\d\d(\.\d+)?Z?/g, 'TIME')
+    .replace(/\(pid \d+\)/g, '(pid N)')
+    .replace(/\b\d+( \d+)?(?= (s|min|h|KiB)\b)/g, 'N')
+    .replace(/\b\d+ h \d+ min left/g, 'TIME left')
+    .replace(/(approved|tracks|holds|accept resolver|UDP sockets) +\d+( +\d+)?/g, '$1 N')
+    .replace(/Node \d+\.\d+\.\d+|iptables v[\d.]+/g, 'VERSION')
     .replace(/[ \t]+/g, ' ')
 }
 
