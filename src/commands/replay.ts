@@ -7,6 +7,9 @@ import { replayJson } from '../replay/json.js'
 import { type Passed, passedOf } from '../replay/passed.js'
 import { Replay } from '../replay/replay.js'
 import { PASSED_FILE } from '../report/passed-keeper.js'
+import { withKept } from '../runtime/overlay.js'
+import { keptEntries } from '../runtime/store.js'
+import { createUsers } from '../users.js'
 import { paintFor } from './colours.js'
 import { type Command, configOrComplaint, type Given, has, optionOf, say, UsageError } from './command.js'
 import { replayText } from './replay-text.js'
@@ -37,31 +40,35 @@ the log and the service are.
     const path = optionOf(given, 'policy')
     if (path === undefined) throw new UsageError('replay needs the configuration to try: --policy FILE')
     const now = Date.now()
-    const since = sinceOf(given, now)
+    const since = sinceOf(given, now) ?? 0
     const config = configOrComplaint(given)
     const candidate = config && configOrComplaint({ path, set: given.set })
     if (!config || !candidate) return 1
     const source = sourceOf(given.words[0], () => config.log.destination, 'replay --policy FILE')
-    // Addresses of names are those that the service has learned, wherever the candidate would keep its own.
-    const { policy, missing } = knownPolicy({ ...candidate, state: config.state })
+    const { policy, missing } = policyBeside(config, candidate, now)
     const replaying = new Replay(policy, now)
-    await eachBlock(source, { since: since ?? 0 }, (block) => replaying.note(block))
+    await eachBlock(source, { since }, (block) => replaying.note(block))
     const known = await whatPassed(config)
-    const replayed = replaying.result(known.passed)
+    const replayed = replaying.result(known.passed?.filter(({ last }) => last >= since))
     const unknown = missing.filter((name) => !replaying.knows(name))
-    const notes = [
-      ...(candidate.mode === 'observe' ? ['its mode is observe: it would block nothing, only record'] : []),
-      ...(unknown.length > 0 ? [`no address is known here of ${unknown.join(', ')}`] : []),
-    ]
+    const notes = notesOn(candidate, unknown)
     const texts = { policy: path, log: source.path ?? 'standard input', passed: known.from, notes }
-    say(
-      has(given, 'json')
-        ? replayJson(replayed, texts)
-        : replayText(replayed, texts, paintFor(process.stdout)),
-    )
+    const isJson = has(given, 'json')
+    say(isJson ? replayJson(replayed, texts) : replayText(replayed, texts, paintFor(process.stdout)))
     return (replayed.passed?.block.count ?? 0) > 0 ? 1 : 0
   },
 }
+
+/** What the service would make of it: with the addresses that it has learned, and its runtime entries. */
+function policyBeside({ state }: Config, candidate: Config, now: number) {
+  const kept = keptEntries(state.directory, createUsers().idOf)
+  return knownPolicy({ ...withKept(candidate, kept, now), state })
+}
+
+const notesOn = ({ mode }: Config, unknown: readonly string[]): string[] => [
+  ...(mode === 'observe' ? ['its mode is observe: it would block nothing, only record'] : []),
+  ...(unknown.length > 0 ? [`no address is known here of ${unknown.join(', ')}`] : []),
+]
 
 /** What was accepted, by the service, or by what it kept. */
 async function whatPassed({

@@ -1,10 +1,11 @@
 import type { Config } from '../config.js'
-import { readHost } from '../host.js'
 import type { Block } from '../log/line.js'
 import { pick, type Wanted } from '../log/pick.js'
 import { linesFrom, type Source, sourceOf } from '../log/source.js'
 import { Unread } from '../log/unread.js'
 import { Judge } from '../recorded/judge.js'
+import { withKept } from '../runtime/overlay.js'
+import { keptEntries } from '../runtime/store.js'
 import { jsonOf } from '../suggest/json.js'
 import { Suggester } from '../suggest/suggestion.js'
 import { yamlOf } from '../suggest/yaml.js'
@@ -45,14 +46,19 @@ looks like a worm is listed apart, as a comment. Read it before you use it.
   },
 }
 
+/** Runtime entries that stay count as allowed; those that end are to be made permanent, or not. */
 function suggesterFor(config: Config): Suggester {
-  const { policy } = knownPolicy(config)
   const users = createUsers()
+  const now = Date.now()
+  const staying = keptEntries(config.state.directory, users.idOf).filter(
+    ({ expires }) => expires === undefined,
+  )
+  const { policy, host } = knownPolicy(withKept(config, staying, now))
   return new Suggester({
     config,
     policy,
-    judge: new Judge(policy, Date.now()),
-    resolverUsers: readHost(config).resolverUsers,
+    judge: new Judge(policy, now),
+    resolverUsers: host.resolverUsers,
     nameUser: (uid, logged) => {
       const name = users.nameOf(uid) ?? logged
       return name !== undefined && users.idOf(name) === uid ? name : uid

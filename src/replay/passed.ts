@@ -19,6 +19,8 @@ export interface Passed {
   readonly domain: string | undefined
   readonly question: undefined
   readonly count: number
+  /** Milliseconds since the epoch. */
+  readonly last: number
 }
 
 /** @param status of the service, or of its file: that may have been edited, and what makes no sense in it is passed over */
@@ -42,6 +44,7 @@ function kindOf(written: Partial<PassedKindStatus> | null): Passed[] {
       port: isPort(port) ? port : undefined,
       sourcePort: isPort(sourcePort) ? sourcePort : undefined,
       domain: isText(domain) ? domain : undefined,
+      last: timeOf(written?.last),
     },
   ]
 }
@@ -49,3 +52,9 @@ function kindOf(written: Partial<PassedKindStatus> | null): Passed[] {
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== ''
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 const isPort = (value: unknown): value is number => isCount(value) && value > 0 && value < 65536
+
+/** What has no time is taken for something recent. */
+function timeOf(value: unknown): number {
+  const time = Date.parse(String(value))
+  return Number.isNaN(time) ? Number.POSITIVE_INFINITY : time
+}

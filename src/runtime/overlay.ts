@@ -78,6 +78,11 @@ export function givingWay(overlay: Overlay, { allow }: Pick<Config, 'allow'>): O
   return entries.length === overlay.entries.length ? overlay : { ...overlay, entries }
 }
 
+/** A configuration with the runtime entries that would go on beside it. @param now milliseconds since the epoch */
+export function withKept(config: Config, entries: readonly AllowEntry[], now: number): Config {
+  return laidOver(config, unexpired(givingWay({ mode: undefined, entries }, config), now))
+}
+
 /** @param now milliseconds since the epoch */
 export const isExpired = ({ expires }: { readonly expires?: number | undefined }, now: number): boolean =>
   expires !== undefined && expires <= now

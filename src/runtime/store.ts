@@ -25,6 +25,30 @@ const RETRY_MS = 10_000
 export const entriesText = (entries: readonly AllowEntry[]): string =>
   `${JSON.stringify({ entries: entries.map((entry) => formatRule(entry, (uid) => uid)) }, null, 1)}\n`
 
+/** The place of an entry, for whoever asks why something passes. */
+const originOf = (path: string): AllowEntry['origin'] => ({
+  file: `runtime entry in ${path}`,
+  line: undefined,
+})
+
+/** What is kept in a state directory, as far as it is right: for commands, which leave the file as it is. */
+export function keptEntries(directory: string, lookup: UserLookup): AllowEntry[] {
+  const path = join(directory, FILE)
+  const problems: Problem[] = []
+  return parse(path, lookup, placeOf({ origin: originOf(path), key: '' }, new Map(), problems), problems)
+}
+
+/** @param problems those that the place is told of */
+function parse(path: string, lookup: UserLookup, place: Place, problems: readonly Problem[]): AllowEntry[] {
+  const read = readText(path)
+  if ('reason' in read) return place.fail(read.reason) ?? []
+  try {
+    return entriesOf(lookup, JSON.parse(read.text), place, problems)
+  } catch (error) {
+    return place.fail(`is no JSON: ${(error as Error).message}`) ?? []
+  }
+}
+
 export class EntryStore {
   readonly path: string
   readonly #log: Pick<ServiceLog, 'warn' | 'error'>
@@ -40,9 +64,8 @@ export class EntryStore {
     this.#log = log
   }
 
-  /** The place of an entry, for whoever asks why something passes. */
   get origin(): AllowEntry['origin'] {
-    return { file: `runtime entry in ${this.path}`, line: undefined }
+    return originOf(this.path)
   }
 
   /** At start: what an earlier run has kept. A file with something wrong in it is set aside; what is right of it counts. */
@@ -50,7 +73,7 @@ export class EntryStore {
     if (!existsSync(this.path)) return []
     const problems: Problem[] = []
     const place = placeOf({ origin: this.origin, key: '' }, new Map(), problems)
-    const entries = this.#parse(lookup, place, problems)
+    const entries = parse(this.path, lookup, place, problems)
     if (problems.length > 0) this.#setAside(problems, entries)
     else this.#written = entriesText(entries)
     return entries
@@ -80,16 +103,6 @@ export class EntryStore {
     if (this.#unwritten === undefined || now < this.#retryAt) return
     this.#retryAt = now + RETRY_MS
     await this.keep(this.#unwritten)
-  }
-
-  #parse(lookup: UserLookup, place: Place, problems: readonly Problem[]): AllowEntry[] {
-    const read = readText(this.path)
-    if ('reason' in read) return place.fail(read.reason) ?? []
-    try {
-      return entriesOf(lookup, JSON.parse(read.text), place, problems)
-    } catch (error) {
-      return place.fail(`is no JSON: ${(error as Error).message}`) ?? []
-    }
   }
 
   #setAside(problems: readonly Problem[], entries: readonly AllowEntry[]): void {
