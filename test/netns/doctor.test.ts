@@ -39,7 +39,7 @@ const load = (place: Namespace, hook: string, ...lines: string[]) =>
     input: `table inet other {\n  chain theirs {\n    type filter hook ${hook}; policy accept\n${lines.join('\n')}\n  }\n}\n`,
   })
 
-t.jobs = 2
+t.jobs = 3
 
 t.test(
   'a host that is fit gets no word on its firewall, before the service runs and while it does',
@@ -147,6 +147,13 @@ t.test('a port for metrics that another program has, or that is of no address he
   t.same(await amiss(service, 'metrics'), ['fail 127.0.0.1:17671 is taken by another program'])
   service.configure(`${SETTINGS}metrics: { listen: "198.51.100.9:17671" }\n`)
   t.same(await amiss(service, 'metrics'), ['fail 198.51.100.9:17671 is no address of this host'])
+})
+
+t.test('another file in the place of the control socket is found', async (t) => {
+  const [, service] = await prepared(t)
+  t.same(await amiss(service, 'control'), [])
+  writeFileSync(`${service.folder}/control.sock`, '')
+  t.match(await amiss(service, 'control'), [/^fail .*control\.sock is no socket$/])
 })
 
 t.test('a full disk under log and state is found, and one that is read-only', async (t) => {

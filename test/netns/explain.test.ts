@@ -35,7 +35,7 @@ const judged = async (service: Service) =>
   (await service.metric('packets_total', 'reason="rule"')) +
   (await service.metric('packets_total', 'reason="not-allowlisted"'))
 
-t.jobs = 2
+t.jobs = 3
 
 t.test(
   'what is explained is what becomes of connections, and nothing is counted or logged by it',

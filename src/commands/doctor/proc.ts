@@ -43,7 +43,6 @@ export const statusField = (text: string, name: string): string | undefined =>
 
 /** include/uapi/linux/capability.h */
 export const CAPABILITIES = {
-  CAP_DAC_OVERRIDE: 1,
   CAP_DAC_READ_SEARCH: 2,
   CAP_NET_ADMIN: 12,
   CAP_NET_RAW: 13,

@@ -1,4 +1,5 @@
 /** The service itself: whether it runs, what it says of itself, and whether its places are free where it does not. */
+import { lstatSync } from 'node:fs'
 import { connect } from 'node:net'
 import { parseAddress } from '../../addressing.js'
 import { localAddresses, setOfAddresses } from '../../kernel/local-addresses.js'
@@ -9,7 +10,7 @@ import { running, type Subject } from './subject.js'
 const ANSWER_MS = 2000
 
 export async function service(subject: Subject): Promise<Finding[]> {
-  return [...itself(subject), ...configuration(subject), ...(await metrics(subject))]
+  return [...itself(subject), ...control(subject), ...configuration(subject), ...(await metrics(subject))]
 }
 
 function itself({ status }: Subject): Finding[] {
@@ -35,6 +36,20 @@ function itself({ status }: Subject): Finding[] {
     )
   if (status.log.trouble)
     found.look(`its log could not be written at ${status.log.trouble.at}`, status.log.trouble.message)
+  return found.all
+}
+
+/** Where commands ask: a socket that a dead service has left is no obstacle, another file is. */
+function control({ status, config }: Subject): Finding[] {
+  const found = new Findings('control')
+  const { socket } = config.control
+  const there = lstatSync(socket, { throwIfNoEntry: false })
+  if (there !== undefined && !there.isSocket())
+    found.fail(
+      `${socket} is no socket`,
+      'the service cannot start: take that file away, or set control.socket',
+    )
+  else if (status instanceof Error) found.ok(`${socket} is free`)
   return found.all
 }
 
