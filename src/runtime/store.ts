@@ -33,7 +33,7 @@ const originOf = (path: string): AllowEntry['origin'] => ({
 
 /** What is kept in a state directory, as far as it is right: for commands, which leave the file as it is. */
 export function keptEntries(directory: string, lookup: UserLookup): AllowEntry[] {
-  const path = join(directory, FILE)
+  const path = join(directory, RUNTIME_FILE)
   const problems: Problem[] = []
   return parse(path, lookup, placeOf({ origin: originOf(path), key: '' }, new Map(), problems), problems)
 }
