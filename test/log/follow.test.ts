@@ -212,6 +212,31 @@ t.test('a file that is deleted is read to its end, and the next one from its beg
   t.same(log.seen, log.from(4))
 })
 
+t.test('files that come and go after the current one was deleted are read', async (t) => {
+  const log = await following(t)
+  rmSync(log.path)
+  log.append(2)
+  renameSync(log.path, `${log.path}.1`)
+  log.append(2)
+  await log.end()
+  t.same(log.seen, log.from(4))
+})
+
+t.test(
+  'a file that begins with a line too long to be read is followed, also when it is emptied',
+  async (t) => {
+    const log = new Log(t)
+    writeFileSync(log.path, `${'x'.repeat(100_000)}\n`)
+    await log.follow()
+    log.append(1)
+    await log.look()
+    truncateSync(log.path)
+    log.append(1)
+    await log.end()
+    t.same(log.seen, [1, 2])
+  },
+)
+
 t.test('a log that is not there yet, nor its folder, is waited for', async (t) => {
   const log = await following(t, 0)
   await log.look()

@@ -15,6 +15,7 @@ const HOSTILE = [
   '\u200b',
   '\u2028',
   '\ufeff',
+  '\ufff9',
   '\ud800',
   '\udfff',
   '\ue000',
