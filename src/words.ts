@@ -1,6 +1,7 @@
 /** Sentences for people: numbers, times, lines that are not too long. */
 
-export const number = (value: number): string => value.toLocaleString('en-US')
+/** 12345 -> 12,345 */
+export const grouped = (number: number): string => String(number).replace(/\B(?=(\d{3})+$)/g, ',')
 
 /** UTC, to the second. @param time milliseconds since the epoch */
 export const timeText = (time: number): string => new Date(time).toISOString().replace(/\.\d+Z$/, 'Z')

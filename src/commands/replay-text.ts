@@ -3,7 +3,7 @@ import type { Decision } from '../core/policy.js'
 import type { Origin } from '../core/types.js'
 import { visible } from '../log/visible.js'
 import type { Judged, Replayed, Side, Sides, Unjudgeable } from '../replay/replay.js'
-import { number, spanText, wrap } from '../words.js'
+import { grouped, spanText, wrap } from '../words.js'
 import { type Paint, plain } from './colours.js'
 import { whereText, whoText } from './tail-text.js'
 
@@ -39,7 +39,7 @@ export function replayText(replayed: Replayed, texts: ReplayTexts, paint: Paint 
 
 function headOf({ evidence }: Replayed, { policy, log, notes }: ReplayTexts): string[] {
   const span = evidence.blocks === 0 ? '' : `\n${spanText(evidence)}`
-  const head = `${policy}\nagainst ${number(evidence.blocks)} blocks in ${log}${span}`
+  const head = `${policy}\nagainst ${grouped(evidence.blocks)} blocks in ${log}${span}`
   return [
     head,
     ...(notes.length === 0 ? [] : [notes.flatMap((note) => wrap(`note: ${note}`, WIDTH)).join('\n')]),
@@ -61,9 +61,9 @@ function section<Kind>(
   const hidden = rows.slice(ROWS_AT_MOST)
   const left = hidden.reduce((sum, [, count]) => sum + count, side.more)
   return [
-    `${paint(colour, title)}${more === '' ? '' : ` (${more})`}: ${number(side.count)}`,
-    ...rows.slice(0, ROWS_AT_MOST).map(([text, count]) => `${number(count).padStart(COUNT_WIDTH)}  ${text}`),
-    ...(left === 0 ? [] : [`${number(left).padStart(COUNT_WIDTH)}  of further kinds: --json lists them`]),
+    `${paint(colour, title)}${more === '' ? '' : ` (${more})`}: ${grouped(side.count)}`,
+    ...rows.slice(0, ROWS_AT_MOST).map(([text, count]) => `${grouped(count).padStart(COUNT_WIDTH)}  ${text}`),
+    ...(left === 0 ? [] : [`${grouped(left).padStart(COUNT_WIDTH)}  of further kinds: --json lists them`]),
   ].join('\n')
 }
 
@@ -104,7 +104,7 @@ const UNJUDGED: Readonly<Record<Unjudgeable, string>> = {
 
 function unjudgedText<Kind>(title: string, { unjudged }: Sides<Kind>): string {
   const lines = [...unjudged].map(
-    ([why, count]) => `${number(count).padStart(COUNT_WIDTH)}  ${UNJUDGED[why]}`,
+    ([why, count]) => `${grouped(count).padStart(COUNT_WIDTH)}  ${UNJUDGED[why]}`,
   )
   return lines.length === 0 ? '' : [title, ...lines].join('\n')
 }
@@ -114,13 +114,13 @@ export const unjudgedOf = <Kind>({ unjudged }: Sides<Kind>): number =>
 
 function totalsText<Kind>(blocks: number, sides: Sides<Kind>): string {
   const left = unjudgedOf(sides)
-  const parts = [`${number(sides.accept.count)} pass now`, `${number(sides.block.count)} are still blocked`]
-  return `${number(blocks)} blocks: ${[...parts, ...(left > 0 ? [`${number(left)} cannot be judged`] : [])].join(', ')}`
+  const parts = [`${grouped(sides.accept.count)} pass now`, `${grouped(sides.block.count)} are still blocked`]
+  return `${grouped(blocks)} blocks: ${[...parts, ...(left > 0 ? [`${grouped(left)} cannot be judged`] : [])].join(', ')}`
 }
 
 function passedText<Kind>(sides: Sides<Kind>, { passed }: ReplayTexts): string {
   const left = unjudgedOf(sides)
   const all = sides.accept.count + sides.block.count + left
-  const parts = [`${number(sides.accept.count)} still pass`, `${number(sides.block.count)} are blocked now`]
-  return `${number(all)} accepted (${passed}): ${[...parts, ...(left > 0 ? [`${number(left)} cannot be judged`] : [])].join(', ')}`
+  const parts = [`${grouped(sides.accept.count)} still pass`, `${grouped(sides.block.count)} are blocked now`]
+  return `${grouped(all)} accepted (${passed}): ${[...parts, ...(left > 0 ? [`${grouped(left)} cannot be judged`] : [])].join(', ')}`
 }

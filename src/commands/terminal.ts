@@ -1,6 +1,8 @@
 /** Lines that fit a terminal, and numbers as people read them. */
 import { visible } from '../log/visible.js'
 
+export { grouped } from '../words.js'
+
 export const WIDTH = 80
 
 /** More of one text is of no use to anybody. */
@@ -30,9 +32,6 @@ export function labelled(label: string, text: string, paint = (line: string) => 
   if (label.length < LABEL) return lines.map(beside)
   return [...wrap(label, WIDTH), ...lines.map((line) => ''.padEnd(LABEL) + line)]
 }
-
-/** 12345 -> 12,345 */
-export const grouped = (number: number): string => String(number).replace(/\B(?=(\d{3})+$)/g, ',')
 
 const UNITS = [
   ['d', 86_400],

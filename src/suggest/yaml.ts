@@ -2,7 +2,7 @@
 import { isIP } from 'node:net'
 import { visible } from '../log/visible.js'
 import type { Evidence, Who } from '../recorded/kinds.js'
-import { number, spanText, timeText, wrap } from '../words.js'
+import { grouped, spanText, timeText, wrap } from '../words.js'
 import type { LeftOut, Obstacle } from './atoms.js'
 import type { Apart, Destination, Entry } from './entries.js'
 import type { SuggestedEntry, Suggestion, SuspectEntries } from './suggestion.js'
@@ -55,7 +55,7 @@ function toLines(to: readonly Destination[]): string[] {
     '    to:',
     ...to.map(
       ({ blocks, last }, i) =>
-        `      - ${places[i]!.padEnd(width)} # ${number(blocks)}, last ${timeText(last)}`,
+        `      - ${places[i]!.padEnd(width)} # ${grouped(blocks)}, last ${timeText(last)}`,
     ),
   ]
 }
@@ -90,12 +90,12 @@ function wildcards({ to }: Entry): { domain: string; names: number }[] {
 
 function suspectText(suspect: SuspectEntries): string {
   const { who, destinations, window, time, entries } = suspect
-  const times = `${number(destinations)} destinations in ${window} (${timeText(time)})`
+  const times = `${grouped(destinations)} destinations in ${window} (${timeText(time)})`
   const all = `in all ${evidenceText(suspect)}`
   const what = `NOT SUGGESTED, looks like a scan or a worm: ${whoText(who)} was blocked at ${times}; ${all}. Find out what that was before you allow any of it. Most often:`
   const shown = entries.slice(0, SUSPECT_ENTRIES).map(shortened)
   const rest = entries.length - shown.length
-  const lines = [...shown, ...(rest > 0 ? [`  # and ${number(rest)} more such entries`] : [])]
+  const lines = [...shown, ...(rest > 0 ? [`  # and ${grouped(rest)} more such entries`] : [])]
   return [
     comment('', what),
     ...lines
@@ -109,7 +109,7 @@ function shortened(entry: Entry): string {
   const to = entry.to.slice(0, SUSPECT_DESTINATIONS)
   const text = entryText({ ...entry, to, apart: [] })
   const left = entry.to.length - to.length
-  return left === 0 ? text : `${text}\n  # and ${number(left)} more destinations`
+  return left === 0 ? text : `${text}\n  # and ${grouped(left)} more destinations`
 }
 
 const whoText = ({ uid, user, unit, container }: Who) => {
@@ -154,10 +154,11 @@ function leftOutText(leftOut: ReadonlyMap<Obstacle, LeftOut>): string {
 
 function examplesOf({ about }: LeftOut): string {
   const all = [...about].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))
-  const shown = all.slice(0, EXAMPLES).map(([what, blocks]) => `${visible(what)} (${number(blocks)})`)
-  return [...shown, ...(all.length > shown.length ? [`${number(all.length - shown.length)} more`] : [])].join(
-    ', ',
-  )
+  const shown = all.slice(0, EXAMPLES).map(([what, blocks]) => `${visible(what)} (${grouped(blocks)})`)
+  return [
+    ...shown,
+    ...(all.length > shown.length ? [`${grouped(all.length - shown.length)} more`] : []),
+  ].join(', ')
 }
 
 const evidenceText = (evidence: Evidence): string =>
@@ -166,7 +167,7 @@ const evidenceText = (evidence: Evidence): string =>
 const programsText = ({ programs }: Evidence) =>
   programs.length === 0 ? '' : `, by ${programs.map((each) => visible(each)).join(', ')}`
 
-const blocksText = (blocks: number) => `${number(blocks)} ${blocks === 1 ? 'block' : 'blocks'}`
+const blocksText = (blocks: number) => `${grouped(blocks)} ${blocks === 1 ? 'block' : 'blocks'}`
 /** Ports, and ranges where all between were seen. */
 function portTexts(ports: readonly number[]): string[] {
   const runs: { first: number; last: number }[] = []
