@@ -21,18 +21,19 @@ export const replay: Command = {
   name: 'replay',
   synopsis: '--policy FILE [--since T] [--json] [LOGFILE|-]',
   summary: 'what another configuration would change, by what was recorded',
-  details: `Judges by FILE, a whole configuration, what was blocked (the block log) and what was
-accepted (the service remembers the last 4,096 kinds). Ends with 1 when FILE
-cannot be used, or would block something that has passed. --config says where
-the log and the service are.
+  details: `Judges by FILE, a whole configuration, what was blocked (the block log) and
+what was accepted (the service remembers the last 4,096 kinds). Ends with 1
+when FILE cannot be used, or would block something that has passed. --config
+says where the log and the service are.
 
   --policy FILE      the configuration to try
-  --since T          by what was since then: 10m, 2h, 3d, today, 2026-11-26T18:00
+  --since T          by what was since then: 10m, 2h, 3d, today,
+                     2026-11-26T18:00
   --json             the same for programs, with all kinds
   LOGFILE, -         another log, or what comes in`,
   examples: [
-    'cp -r /etc/checkvalve /tmp/new && checkvalve suggest > /tmp/new/conf.d/more.yaml',
-    'checkvalve replay --policy /tmp/new/checkvalve.yaml --since 1d',
+    'cp -r /etc/checkvalve new; checkvalve suggest > new/conf.d/more.yaml',
+    'checkvalve replay --policy new/checkvalve.yaml --since 1d',
   ],
   options: { policy: { type: 'string' }, since: { type: 'string' }, json: { type: 'boolean' } },
   words: 1,

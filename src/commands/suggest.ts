@@ -18,11 +18,12 @@ export const suggest: Command = {
   name: 'suggest',
   synopsis: '[--since T] [--user U] [--json] [FILE|-]',
   summary: 'what to allow, by what was blocked or would have been',
-  details: `Entries for allow, in YAML that check accepts: as few as possible, and nothing in them
-that was not seen. What the configuration allows by now is left out, and what
-looks like a worm is listed apart, as a comment. Read it before you use it.
+  details: `Entries for allow, in YAML that check accepts: as few as possible, and nothing
+in them that was not seen. What is allowed by now is left out, and what looks
+like a worm is listed apart, as a comment. Read it before you use it.
 
-  --since T          by what was since then: 10m, 2h, 3d, today, 2026-11-26T18:00
+  --since T          by what was since then: 10m, 2h, 3d, today,
+                     2026-11-26T18:00
   --user U           of this user, by name or number
   --json             the same for programs
   FILE, -            another log, or what comes in; else the one of the

@@ -8,6 +8,8 @@ const TIME_WIDTH = 8
 const ACTION_WIDTH = 5
 const WHO_WIDTH = 18
 const WHERE_WIDTH = 24
+/** Letters of a program's name that are left of it. */
+const PROGRAM_AT_LEAST = 3
 
 /** A container id, as its tools show it. */
 const CONTAINER_LETTERS = 12
@@ -51,18 +53,26 @@ export class TailText {
   }
 
   #block(block: Block): string {
-    const [who, where] = [whoText(block), whereText(block)]
     const start = `${clockOf(new Date(block.time))} `
-    const places = `${who.padEnd(WHO_WIDTH)} ${where}`.padEnd(WHO_WIDTH + 1 + WHERE_WIDTH)
     const times = block.repeat > 1 ? ` x${block.repeat}` : ''
     const reason = visibleWord(block.reason)
-    const length = start.length + ACTION_WIDTH + 1 + places.length + 1 + reason.length + times.length
+    const room = this.#width - start.length - ACTION_WIDTH - 1 - 1 - reason.length - times.length
+    const places = placesText(block, room)
     const more = moreText(block)
-    const fits = more !== '' && length + 1 + more.length <= this.#width
+    const fits = more !== '' && places.length + 1 + more.length <= room
     const action = block.isObserved ? this.#paint('yellow', 'would') : this.#paint('red', 'block')
     const end = `${this.#paint('dim', reason)}${this.#paint('bold', times)}${fits ? this.#paint('dim', ` ${more}`) : ''}`
     return `${start}${action} ${places} ${end}`
   }
+}
+
+/** Who and whereto. Where a few letters too much would break the line, the name of the program is cut. */
+function placesText(block: Block, room: number): string {
+  const [who, where] = [whoText(block), whereText(block)]
+  const excess = who.length + 1 + where.length - room
+  const spare = block.program === undefined ? 0 : who.length - who.lastIndexOf('/') - 1 - PROGRAM_AT_LEAST
+  const cut = excess > 0 && excess < spare ? `${who.slice(0, -excess - 1)}~` : who
+  return `${cut.padEnd(WHO_WIDTH)} ${where}`.padEnd(Math.min(WHO_WIDTH + 1 + WHERE_WIDTH, room))
 }
 
 /** User, and what of unit, container and program is known: `www-data nginx/curl`. */

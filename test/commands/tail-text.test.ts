@@ -67,6 +67,23 @@ t.test('what is usual fits 80 columns', async (t) => {
     t.ok(line(event, { width: 80 }).length <= 80, line(event, { width: 80 }))
 })
 
+t.test('a few letters too much are taken from the name of the program', async (t) => {
+  const long = { ...PHP, to: '203.0.113.24' }
+  t.equal(
+    line(long, { width: 80 }),
+    '08:00:00 block www-data php8.2-fpm/php~ 203.0.113.24:443/tcp not-allowlisted x12',
+  )
+  t.equal(
+    line({ ...long, repeat: 1 }, { width: 80 }),
+    '08:00:00 block www-data php8.2-fpm/php-fpm~ 203.0.113.24:443/tcp not-allowlisted',
+  )
+  t.match(line({ ...long, domain: 'x'.repeat(60) }, { width: 80 }), '/php-fpm8.2 x', 'not in vain')
+  t.match(
+    line({ ...long, unit: 'u'.repeat(20), program: undefined }, { width: 80 }),
+    ' uuuuuuuuuuuuuuuuuuuu 203',
+  )
+})
+
 t.test('the day is told when it is another one', async (t) => {
   const day = 86400
   t.equal(
