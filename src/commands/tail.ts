@@ -143,11 +143,11 @@ async function showFile(source: Source & { path: string }, plan: Plan): Promise<
 
 /** @returns where to go on */
 async function showBegin(source: Source & { path: string }, plan: Plan, unread: Unread) {
-  const { files, unread: paths } = await openSource(source)
+  const { files, unread: texts } = await openSource(source)
   const growing = plan.isFollowing ? growingOf(files) : undefined
   try {
     if (files.length === 0) noteMissing(source.path, plan)
-    for (const path of paths) unread.trouble(`${path} is not read: only .gz is`)
+    for (const text of texts) unread.trouble(text)
     const end = await show(files, plan, { wanted: plan.wanted, unread, growing })
     return growing && { file: growing, end }
   } finally {

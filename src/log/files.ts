@@ -1,4 +1,5 @@
 /** The files of a log: the one that is written to, and those that logrotate has made of it. */
+import { constants } from 'node:fs'
 import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { pipeline, Readable } from 'node:stream'
@@ -35,7 +36,7 @@ const UNREADABLE = /^(?:\.\d+|[-.]\d{8}[-_T\d]*)\.(?:bz2|xz|zst|lz4|Z)$/
 export interface FoundFiles {
   /** The oldest first; the one that is written to, if there is one, is the last. */
   readonly files: readonly LogFile[]
-  /** Paths of those that cannot be read here. */
+  /** Those that cannot be read here, and why. */
   readonly unread: readonly string[]
 }
 
@@ -48,28 +49,35 @@ const TRIES = 100
  */
 export async function openFiles(path: string): Promise<FoundFiles> {
   for (let tries = 0; tries < TRIES; tries++) {
-    const { names, unread } = await list(path)
-    const files = await openEach(names)
-    if (files === undefined) continue
-    if (await isStill(path, names, files)) return { files: inOrder(files, path), unread }
+    const { names, foreign } = await list(path)
+    const opened = await openEach(path, names)
+    if (opened === undefined) continue
+    const { files, unread } = opened
+    if (await isStill(path, names, files))
+      return { files: inOrder(files, path), unread: [...unread, ...foreign.map(foreignText)] }
     await closeFiles(files)
   }
   throw new Error(`${path} is being rotated all the time: try again`)
 }
+
+const foreignText = (path: string) => `${path} is not read: only .gz is`
 
 export async function closeFiles(files: readonly LogFile[]): Promise<void> {
   await Promise.all(files.map(({ handle }) => handle.close()))
 }
 
 /** Paths of the files that there are now. Where both are there, one is being compressed: the other one is whole. */
-async function list(path: string): Promise<{ names: string[]; unread: string[] }> {
+async function list(path: string): Promise<{ names: string[]; foreign: string[] }> {
   const [folder, name] = [dirname(path), basename(path)]
   const all = (await namesIn(folder)).filter((each) => each.startsWith(name))
   const ends = (each: string) => each.slice(name.length)
   const names = all.filter((each) => each === name || ROTATED.test(ends(each)))
   const whole = names.filter((each) => !(each.endsWith('.gz') && names.includes(each.slice(0, -3))))
-  const unread = all.filter((each) => UNREADABLE.test(ends(each)))
-  return { names: whole.map((each) => join(folder, each)), unread: unread.map((each) => join(folder, each)) }
+  const foreign = all.filter((each) => UNREADABLE.test(ends(each)))
+  return {
+    names: whole.map((each) => join(folder, each)),
+    foreign: foreign.map((each) => join(folder, each)),
+  }
 }
 
 async function namesIn(folder: string): Promise<string[]> {
@@ -81,17 +89,26 @@ async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** @returns undefined where one of them is gone by now */
-async function openEach(paths: readonly string[]): Promise<LogFile[] | undefined> {
-  const files: LogFile[] = []
-  try {
-    for (const path of paths) files.push(await openFile(path))
-    return files
-  } catch (error) {
-    await closeFiles(files)
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
+/** An old one that cannot be read hinders nobody. @returns undefined where one of them is gone by now @throws for `path` itself */
+async function openEach(
+  path: string,
+  names: readonly string[],
+): Promise<{ files: LogFile[]; unread: string[] } | undefined> {
+  const [files, unread] = [[] as LogFile[], [] as string[]]
+  for (const name of names)
+    try {
+      files.push(await openFile(name))
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException
+      if (code !== 'ENOENT' && name !== path) {
+        unread.push(`${name} cannot be read: ${message}`)
+        continue
+      }
+      await closeFiles(files)
+      if (code === 'ENOENT') return undefined
+      throw error
+    }
+  return { files, unread }
 }
 
 /** Whether the same names still stand for the same files. */
@@ -104,7 +121,8 @@ async function isStill(path: string, names: readonly string[], files: readonly L
 
 /** @throws Error of node:fs (rejects) */
 export async function openFile(path: string): Promise<LogFile> {
-  const handle = await open(path, 'r')
+  // A FIFO without a writer must not hang whoever reads a log.
+  const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
     const { dev, ino, size, mtimeMs } = await handle.stat()
     const isCompressed = await isGzip(handle)

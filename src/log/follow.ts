@@ -134,7 +134,13 @@ async function* between(
   next: LogFile,
   since: number,
 ): AsyncGenerator<Lines> {
-  const { files } = await openFiles(path)
+  const files = await openFiles(path).then(
+    (found) => found.files,
+    (error: Error) => {
+      onTrouble(error.message)
+      return []
+    },
+  )
   try {
     const end = files.findIndex(({ device, inode }) => device === next.device && inode === next.inode)
     const moved = files.slice(0, end < 0 ? files.length : end)

@@ -57,7 +57,7 @@ export async function* linesFrom(source: Source, since: number, unread: Unread):
     const found = await openSource(source)
     try {
       if (found.files.length === 0) throw new Error(missing(source.path))
-      for (const path of found.unread) unread.trouble(`${path} is not read: only .gz is`)
+      for (const text of found.unread) unread.trouble(text)
       for (const file of found.files.slice(firstSince(found, since)))
         yield* readWhole(file, (text) => unread.trouble(text))
     } finally {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import t, { type Test } from 'tap'
@@ -75,7 +76,20 @@ t.test('all files of a log are read, the newest last, by what logrotate calls th
     'blocks.json.1',
     'blocks.json',
   ])
-  t.same([notes, paths], [[], ['blocks.json.3.xz']], 'what is compressed otherwise is named')
+  t.same(
+    [notes, paths],
+    [[], ['blocks.json.3.xz is not read: only .gz is']],
+    'what is compressed otherwise is named',
+  )
+})
+
+t.test('an old one that cannot be read hinders nobody, and is named', async (t) => {
+  const path = folder(t, { 'blocks.json': textOf(events(1, 3)) })
+  mkdirSync(`${path}.1`)
+  execFileSync('mkfifo', [`${path}.2`])
+  const { ports, paths } = await shown(t, path)
+  t.same(ports, range(1, 3))
+  t.match(paths.sort(), [/^blocks\.json\.1 cannot be read: EISDIR/, /^blocks\.json\.2 cannot be read: /])
 })
 
 t.test('a file that is just being compressed is read once, from the whole one', async (t) => {
