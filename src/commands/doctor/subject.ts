@@ -73,10 +73,13 @@ function processAt(path: string): ServiceProcess | undefined {
   return { ...found, uid, capabilities: capabilitiesOf(text) }
 }
 
-/** The process that has a socket open. */
+/**
+ * The process that has a socket open. The oldest of them: whoever starts a program has a child for a moment, which has all that
+ * is its own.
+ */
 export function holderOfSocket(inode: number): Process | undefined {
   const end = Date.now() + SEARCH_MS
-  return holderOf(new Set([inode]), processes(), () => Date.now() > end)
+  return holderOf(new Set([inode]), processes().reverse(), () => Date.now() > end)
 }
 
 /** What systemd says of the unit; undefined where there is no systemd, or no such unit. */
