@@ -1,6 +1,4 @@
 /** From what a question is answered where no service runs, or another configuration is asked about. */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Config } from '../config.js'
 import type { Inbound } from '../core/answers.js'
 import type { World } from '../explain/world.js'
@@ -8,9 +6,8 @@ import { localAddresses, setOfAddresses } from '../kernel/local-addresses.js'
 import { noServices } from '../kernel/services.js'
 import { slicesOf } from '../kernel/unit-slices.js'
 import { placedInfrastructure } from '../mirrors/infrastructure.js'
-import { RUNTIME_FILE } from '../runtime/store.js'
 import { createUsers } from '../users.js'
-import { knownPolicy } from './ruleset.js'
+import { asStarted, knownPolicy } from './ruleset.js'
 
 /** Nobody knows of any client. */
 const nobody = (): Inbound => ({
@@ -23,8 +20,10 @@ const nobody = (): Inbound => ({
   now: 0,
 })
 
-/** With the addresses that an earlier run has learned. */
-export function fileWorld(config: Config): World {
+/** With the addresses and runtime entries of an earlier run. */
+export function fileWorld(written: Config): World {
+  const now = Date.now()
+  const config = asStarted(written, now)
   const { policy, host, known } = knownPolicy(config)
   const local = setOfAddresses(localAddresses())
   return {
@@ -44,21 +43,6 @@ export function fileWorld(config: Config): World {
     slicesOf: (unit) => slicesOf(unit),
     isLocal: ({ family, words }) => local.has(family, words),
     sourceFor: async () => undefined,
-    notes: leftOut(config),
-    now: Date.now(),
-  }
-}
-
-/** Rules that were added while the service ran stand in no file of the configuration. */
-function leftOut({ state: { directory } }: Config): string[] {
-  const path = join(directory, RUNTIME_FILE)
-  return countOf(path) === 0 ? [] : [`the runtime entries in ${path} are left out: the service has them`]
-}
-
-function countOf(path: string): number {
-  try {
-    return (JSON.parse(readFileSync(path, 'utf8')) as { entries: unknown[] }).entries.length
-  } catch {
-    return 0
+    now,
   }
 }

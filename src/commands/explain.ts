@@ -26,7 +26,7 @@ export const explain: Command = {
 are known now are judged. Ends with 0 where the rules let it pass, and with 1
 where it is or would be blocked. Nothing is sent, looked up, counted or logged.
 The running service answers. With --config or --offline the configuration does,
-with the addresses that an earlier run has learned.
+with the addresses and runtime entries of an earlier run.
   --user U           who sends it, by name or number; else one whom no rule names
   --unit X           the systemd unit that sends it: nginx.service
   --from-port P      the port that it comes from: does it answer a client there?

@@ -7,25 +7,33 @@ import { chooseForm } from '../kernel/firewall.js'
 import { readState, type State } from '../mirrors/state.js'
 import { policyOf } from '../rules.js'
 import { rulesetOptions } from '../ruleset-options.js'
+import { withKept } from '../runtime/overlay.js'
+import { keptEntries } from '../runtime/store.js'
+import { createUsers } from '../users.js'
 import { type Command, configOrComplaint, type Given, say } from './command.js'
 
 export const ruleset: Command = {
   name: 'ruleset',
   summary: 'the firewall rules that run would load',
-  details: `With the addresses that an earlier run has learned. Nothing is looked up, nothing is loaded
+  details: `With the addresses and runtime entries of an earlier run. Nothing is looked up, nothing is loaded
 (but for an empty table, to find out which form of queue this kernel has).`,
   examples: ['checkvalve ruleset | nft --check -f -'],
   async run(given: Given): Promise<number> {
-    const config = configOrComplaint(given)
-    if (!config) return 1
+    const written = configOrComplaint(given)
+    if (!written) return 1
+    const now = Date.now()
+    const config = asStarted(written, now)
     const form = await chooseForm(config.firewall.queue)
     const { policy, missing } = knownPolicy(config)
     if (missing.length > 0) process.stderr.write(`note: not looked up here: ${missing.join(', ')}\n`)
     const options = { ...rulesetOptions(config, form, 1), hasOpened: true }
-    const now = Date.now()
     return say([render(policy, options, now).trimEnd(), ...renderHosts(policy, options, now)].join('\n'))
   },
 }
+
+/** A configuration as a service has it that starts now: with the runtime entries of an earlier run. */
+export const asStarted = (config: Config, now: number): Config =>
+  withKept(config, keptEntries(config.state.directory, createUsers().idOf), now)
 
 interface KnownPolicy {
   readonly policy: Policy

@@ -26,7 +26,6 @@ export function notesOn(question: Question, places: readonly Place[], world: Wor
     ...(question.uid === undefined && isMissed('user') ? [NO_USER] : []),
     ...(question.unit === undefined && isMissed('unit') ? [NO_UNIT] : []),
     ...places.flatMap(noRoute),
-    ...world.notes,
   ]
 }
 

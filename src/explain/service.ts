@@ -37,7 +37,6 @@ export function serviceWorld({ inForce, inbound, seen, users }: ServiceParts): W
     slicesOf: (unit) => slicesOf(unit),
     isLocal: ({ family, words }) => local.has(family, words),
     sourceFor,
-    notes: [],
     now,
   }
 }

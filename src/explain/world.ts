@@ -28,8 +28,6 @@ export interface World {
   readonly isLocal: (host: Address) => boolean
   /** The address from which this host would send there; an error where no route leads there; undefined where nobody has looked. */
   readonly sourceFor: (host: Address) => Promise<Words | Error | undefined>
-  /** What this world leaves out, for the operator. */
-  readonly notes: readonly string[]
   /** Milliseconds since the epoch. */
   readonly now: number
 }

@@ -18,7 +18,7 @@ export const ENTRIES_AT_MOST = 256
 export const BYTES_AT_MOST = 512 * 1024
 
 /** In the state directory. */
-export const RUNTIME_FILE = 'allow.json'
+const RUNTIME_FILE = 'allow.json'
 const RETRY_MS = 10_000
 
 /** As they are written: with user ids, since a name may be another's tomorrow. */

@@ -66,7 +66,6 @@ export function world(t: Test, yaml: string, given: Given = {}): World & { reado
     slicesOf: (unit) => (unit === 'cron.service' ? ['system.slice'] : []),
     isLocal: ({ family, words }) => family === 4 && words[0]! >>> 24 === 127,
     sourceFor: async () => host('192.0.2.1').words,
-    notes: [],
     now: NOW,
     ...more,
   }

@@ -185,17 +185,21 @@ t.test('another file is asked about while the service runs', async (t) => {
   t.match(asked.stdout, `asked   ${other}, and no service`)
 })
 
-t.test('a runtime entry is a rule like others, told as one; a file alone does not know it', async (t) => {
-  const lab = await topology(t)
-  const service = await guarded(t, lab, '')
-  await service.command('allow', 'add', 'debug', '--to', VICTIM.v4, '--ports', '80', '--ttl', '1h')
-  const [judged] = (await explained(service, 'tcp', `${VICTIM.v4}:80`)).judged
-  t.match(judged, { verdict: 'accept', rule: { name: 'debug', found: /^runtime entry in .*allow\.json$/ } })
-  const offline = await service.ask('explain', 'tcp', `${VICTIM.v4}:80`, '--offline')
-  t.equal(offline.status, 1)
-  t.match(offline.stdout, /the runtime entries in\s+\S+\s+are\s+left out/)
-  t.match((await explained(service, 'tcp', `${VICTIM.v4}:443`)).entry, { name: VICTIM.v4 })
-})
+t.test(
+  'a runtime entry is a rule like others, told as one, and goes on beside any configuration',
+  async (t) => {
+    const lab = await topology(t)
+    const service = await guarded(t, lab, '')
+    await service.command('allow', 'add', 'debug', '--to', VICTIM.v4, '--ports', '80', '--ttl', '1h')
+    const [judged] = (await explained(service, 'tcp', `${VICTIM.v4}:80`)).judged
+    t.match(judged, { verdict: 'accept', rule: { name: 'debug', found: /^runtime entry in .*allow\.json$/ } })
+    const offline = await service.ask('explain', 'tcp', `${VICTIM.v4}:80`, '--offline')
+    t.equal(offline.status, 0)
+    t.match(offline.stdout, /rule "debug" \(runtime entry in/)
+    t.match((await service.command('ruleset')).stdout, /comment "debug"/)
+    t.match((await explained(service, 'tcp', `${VICTIM.v4}:443`)).entry, { name: VICTIM.v4 })
+  },
+)
 
 t.test('the command that is shown for a block lets it pass', async (t) => {
   const lab = await topology(t)

@@ -8,7 +8,7 @@ import { command } from '../../kernel/command.js'
 import { holderOf, type Process, processes } from '../../kernel/processes.js'
 import type { State } from '../../mirrors/state.js'
 import type { Status } from '../../status/status.js'
-import { knownPolicy } from '../ruleset.js'
+import { asStarted, knownPolicy } from '../ruleset.js'
 import {
   type Capability,
   capabilitiesOf,
@@ -44,7 +44,8 @@ const PROPERTIES = ['LoadState', 'User', 'AmbientCapabilities', 'CapabilityBound
 /** A look through the descriptors of all processes takes no longer. */
 const SEARCH_MS = 2000
 
-export async function subjectOf(config: Config, now: number): Promise<Subject> {
+export async function subjectOf(written: Config, now: number): Promise<Subject> {
+  const config = asStarted(written, now)
   const status = await ask<Status>(config.control.socket, 'GET', '/v1/status').catch((error: Error) => error)
   const { policy, host, known } = knownPolicy(config)
   return {
