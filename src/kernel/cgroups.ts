@@ -1,4 +1,4 @@
-import { readFileSync, type Stats, statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { type Place, placeOf } from '../core/cgroup-path.js'
 import { cpuTime, isAfter } from './cpu-time.js'
 import { entriesOf } from './entries.js'
@@ -28,6 +28,7 @@ export class Cgroups {
   readonly mount: string | undefined
   readonly #known = new Map<number, Cgroup>()
   #length = 0
+  #walks = 0
   #notBefore = 0
 
   constructor(mounts = readFileSync('/proc/self/mountinfo', 'utf8')) {
@@ -55,33 +56,36 @@ export class Cgroups {
 
   /**
    * From the root on, and through all slices and their units before anything below a unit: there a service, or a user to whom
-   * a part of the tree is handed over, may make as many as it likes.
+   * a part of the tree is handed over, may make as many as it likes. So the units take turns in being the first there.
    * @returns the time that it took, in milliseconds
    */
   #walk(mount: string): number {
     if (this.#length > LENGTH_AT_MOST) this.#forget()
     const start = cpuTime()
     const isLate = isAfter(WALK_MS)
-    const ofSystem = ['/']
-    const withMore: string[] = []
+    const slices = this.#note(mount, '/') ? ['/'] : []
+    const units: string[] = []
     // Both grow while they are walked through.
-    for (const path of ofSystem) {
-      if (isLate()) break
-      const hasMore = this.#note(mount, path)
-      if (path !== '/' && !path.endsWith('.slice')) withMore.push(...(hasMore ? [path] : []))
-      else if (hasMore) ofSystem.push(...foldersIn(mount, path, isLate))
-    }
-    for (const path of withMore)
-      for (const below of foldersIn(mount, path, isLate)) {
-        if (isLate()) break
-        if (this.#note(mount, below)) withMore.push(below)
-      }
+    for (const path of slices)
+      for (const child of this.#childrenOf(mount, path, isLate))
+        (child.endsWith('.slice') ? slices : units).push(child)
+    units.push(...units.splice(0, this.#walks++ % (units.length + 1)))
+    for (const path of units) for (const child of this.#childrenOf(mount, path, isLate)) units.push(child)
     return cpuTime() - start
   }
 
-  /** @returns whether there are any below */
+  /** Notes the cgroups directly below one. @returns those that have others below them, as long as there is time */
+  *#childrenOf(mount: string, path: string, isLate: () => boolean): Generator<string> {
+    if (isLate()) return
+    for (const child of foldersIn(mount, path)) {
+      if (this.#note(mount, child)) yield child
+      if (isLate()) return
+    }
+  }
+
+  /** @returns whether there are others below it */
   #note(mount: string, path: string): boolean {
-    const stats = statOf(mount + path)
+    const stats = statSync(mount + path, { throwIfNoEntry: false })
     if (stats === undefined) return false
     if (!this.#known.has(stats.ino)) {
       this.#known.set(stats.ino, { path, place: placeOf(path) })
@@ -102,17 +106,8 @@ function cgroup2Mount(mounts: string): string | undefined {
   return line?.split(' ')[4]?.replaceAll('\\040', ' ')
 }
 
-function statOf(path: string): Stats | undefined {
-  return statSync(path, { throwIfNoEntry: false })
-}
-
 /** The paths of the cgroups directly below one. */
-function foldersIn(mount: string, path: string, isLate: () => boolean): string[] {
-  const found: string[] = []
+function* foldersIn(mount: string, path: string): Generator<string> {
   const parent = path === '/' ? '' : path
-  for (const entry of entriesOf(mount + path)) {
-    if (entry.isDirectory()) found.push(`${parent}/${entry.name}`)
-    if (isLate()) break
-  }
-  return found
+  for (const entry of entriesOf(mount + path)) if (entry.isDirectory()) yield `${parent}/${entry.name}`
 }

@@ -4,6 +4,9 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Cgroups } from '../../src/kernel/cgroups.js'
 
+/** More than a look has time for. */
+const MANY = 8000
+
 /** Directories in the place of cgroups: their numbers are inodes, too. */
 function tree(t: Test, ...paths: string[]) {
   const folder = mkdtempSync(join(tmpdir(), 'checkvalve-cgroups-'))
@@ -42,11 +45,18 @@ t.test('what was found stays known when the cgroup is gone', async (t) => {
   t.match(cgroups.find(number, 60_000), { place: { unit: 'short.service' } })
 })
 
-t.test('however many cgroups a service makes, those of other units are found', async (t) => {
-  const { add, cgroups } = tree(t)
-  const number = add('/system.slice/system-php.slice/php.slice/php@1.service')
-  for (let i = 0; i < 8000; i++) add(`/system.slice/many.service/${i}`)
-  t.match(cgroups.find(number, 0), { place: { unit: 'php@1.service' } })
+t.test('however many cgroups one service makes, those of other units are found', async (t) => {
+  const { folder, add, cgroups } = tree(t, '/system.slice/many.service')
+  const numbers = ['a.slice/a.slice/a@1.service', 'b.service', 'c.slice/c.service'].map((unit) =>
+    add(`/system.slice/${unit}`),
+  )
+  const below = ['b.service', 'c.slice/c.service'].map((unit) => add(`/system.slice/${unit}/worker`))
+  for (let i = 0; i < MANY; i++) mkdirSync(`${folder}/system.slice/many.service/${i}`)
+  cgroups.find(-1, 0)
+  for (const number of numbers) t.ok(cgroups.find(number, 0), 'with the first look')
+  for (let walk = 1; walk < 10; walk++) cgroups.find(-1, walk * 60_000)
+  for (const number of below)
+    t.ok(cgroups.find(number, 0), 'below a unit: one after the other is looked through first')
 })
 
 t.test('a host without the unified hierarchy has no cgroups, and that is no error', async (t) => {
