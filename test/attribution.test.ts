@@ -8,12 +8,17 @@ import { Attribution } from '../src/attribution.js'
 import { placeOf } from '../src/core/cgroup-path.js'
 import { Packet } from '../src/core/packet.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../src/core/types.js'
+import { Cgroups } from '../src/kernel/cgroups.js'
+import { processesOf } from '../src/kernel/processes.js'
 
 const LOOPBACK = 0x7f000001
 const UID = process.getuid!()
 const OWN_CGROUP = readFileSync('/proc/self/cgroup', 'utf8').match(/^0::(.*)$/m)?.[1] ?? ''
 /** Where the unified hierarchy is mounted, this process is in some place of it. */
-const HAS_CGROUPS = readFileSync('/proc/self/mountinfo', 'utf8').includes(' - cgroup2 ')
+const MOUNT = new Cgroups().mount
+const HAS_CGROUPS = MOUNT !== undefined
+/** Whether so few share its cgroup that it is found among them in the time for one packet. */
+const HAS_FEW = processesOf(`${MOUNT}${OWN_CGROUP}`, () => false).length < 50
 
 function attributing(t: Test) {
   const packet = new Packet()
@@ -59,8 +64,7 @@ t.test('the sender of a packet is found with its unit and its process', async (t
     attribution: 'found',
     unit,
     container,
-    pid: process.pid,
-    executable: realpathSync('/proc/self/exe'),
+    ...(HAS_FEW && { pid: process.pid, executable: realpathSync('/proc/self/exe') }),
   })
   t.same(attribution.stats, { found: 1, skipped: 0, unknown: 0 }, 'what was counted is blocks')
 })
