@@ -357,31 +357,33 @@ export class Daemon {
     return new BlockLog(options, performance.now())
   }
 
-  #createReport({ queue }: Config): StatusReport {
+  /** What both metrics and status are made of. */
+  #figures({ queue }: Config) {
+    return {
+      userName: this.#users.nameOf,
+      log: () => this.#blockLog.stats,
+      kernelCounters: () => counters().catch(() => undefined),
+      queue: () => readQueueStatus(queue.first),
+      inbound: () => this.#inbound.statistics(),
+      conntrack: readConntrackRoom,
+    }
+  }
+
+  #createReport(config: Config): StatusReport {
     return new StatusReport({
+      ...this.#figures(config),
       inForce: this.#inForce,
       form: this.#firewall.form,
       canary: this.#canary,
       counts: this.#counts,
-      userName: this.#users.nameOf,
-      log: () => this.#blockLog.stats,
-      kernelCounters: () => counters().catch(() => undefined),
-      queue: () => readQueueStatus(queue.first),
-      inbound: () => this.#inbound.statistics(),
-      conntrack: readConntrackRoom,
     })
   }
 
-  #createMetrics({ queue }: Config): Metrics {
+  #createMetrics(config: Config): Metrics {
     return createMetrics({
+      ...this.#figures(config),
       version: VERSION,
       verdicts: this.#counts,
-      userName: this.#users.nameOf,
-      log: () => this.#blockLog.stats,
-      kernelCounters: () => counters().catch(() => undefined),
-      queue: () => readQueueStatus(queue.first),
-      inbound: () => this.#inbound.statistics(),
-      conntrack: readConntrackRoom,
       answers: this.#answers,
       allowlist: () => entriesBySource(this.#inForce.rules.policy),
       enforcing: () => this.#inForce.rules.policy.mode === 'enforce',

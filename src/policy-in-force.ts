@@ -3,7 +3,7 @@ import { Refusal } from './control/router.js'
 import { mayBeHandedOn } from './core/handed-out.js'
 import { marksOf, nextGeneration } from './core/marks.js'
 import type { Packet } from './core/packet.js'
-import { type Policy, type Rule, tightens } from './core/policy.js'
+import { isExpired, type Policy, type Rule, tightens } from './core/policy.js'
 import type { Pressure } from './core/pressure.js'
 import { hostFingerprint, readHost } from './host.js'
 import type { InboundWatch } from './inbound.js'
@@ -15,14 +15,7 @@ import type { ServiceLog } from './report/service-log.js'
 import { lookForRoom } from './room.js'
 import { policyOf } from './rules.js'
 import { HOST_TIMEOUT, rulesetOptions } from './ruleset-options.js'
-import {
-  givingWay,
-  isExpired,
-  type Overlay,
-  type Settings,
-  settingsOf,
-  unexpired,
-} from './runtime/overlay.js'
+import { givingWay, type Overlay, type Settings, settingsOf, unexpired } from './runtime/overlay.js'
 import type { EntryStore } from './runtime/store.js'
 import { createUsers } from './users.js'
 import type { Rules } from './valve.js'

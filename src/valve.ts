@@ -82,11 +82,12 @@ export class Valve {
     sender.isReply = (queued.mark & marks.reply) !== 0
     sender.device = queued.outDevice
     this.attribution.begin()
+    const now = Date.now()
     const malformed = decode(queued.bytes, queued.start, queued.end, queued.length, packet)
-    const decision = malformed ? MALFORMED : decide(policy, packet, sender, this.#options.inbound, Date.now())
+    const decision = malformed ? MALFORMED : decide(policy, packet, sender, this.#options.inbound, now)
     this.#mark(queued, decision, packet)
     if (decision.verdict === 'accept' || policy.mode === 'observe') noteCall(packet, this.#options.inbound)
-    this.#record(packet, sender.uid, decision, this.attribution)
+    this.#record(packet, sender.uid, decision, this.attribution, now)
     return decision
   }
 
@@ -94,7 +95,7 @@ export class Valve {
   readonly onError = (error: unknown, queued: QueuedPacket): Verdict => {
     const { marks } = this.#inForce.rules
     queued.mark = ((queued.mark & ~marks.mask) | marks.blocked) >>> 0
-    this.#record(this.packet, this.sender.uid, MALFORMED, NOBODY)
+    this.#record(this.packet, this.sender.uid, MALFORMED, NOBODY, Date.now())
     this.#options.onFault(error)
     return this.pass
   }
@@ -119,12 +120,11 @@ export class Valve {
   }
 
   /** First what can fail: a packet that is judged anew as malformed must not be counted twice. */
-  #record(packet: Packet, uid: number, decision: Decision, attributed: Attributed): void {
+  #record(packet: Packet, uid: number, decision: Decision, attributed: Attributed, now: number): void {
     const { mode } = this.#inForce.rules.policy
     if (decision.verdict === 'block' && decision.reason !== 'canary')
       this.#options.log.note(packet, uid, decision, mode, attributed)
-    if (decision.verdict === 'accept')
-      this.#options.passed.note(packet, uid, decision, Date.now(), this.#details)
+    if (decision.verdict === 'accept') this.#options.passed.note(packet, uid, decision, now, this.#details)
     this.#options.counts.add(packet, uid, decision, mode === 'observe')
   }
 

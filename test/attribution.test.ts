@@ -1,8 +1,6 @@
 /** Who sent a packet, by sockets of this process over loopback. */
 import { createSocket } from 'node:dgram'
-import { once } from 'node:events'
 import { readFileSync, realpathSync } from 'node:fs'
-import { type AddressInfo, connect, createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { Attribution } from '../src/attribution.js'
 import { placeOf } from '../src/core/cgroup-path.js'
@@ -10,6 +8,7 @@ import { Packet } from '../src/core/packet.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../src/core/types.js'
 import { Cgroups } from '../src/kernel/cgroups.js'
 import { processesOf } from '../src/kernel/processes.js'
+import { connection } from './kernel/loopback.js'
 
 const LOOPBACK = 0x7f000001
 const UID = process.getuid!()
@@ -30,24 +29,15 @@ function attributing(t: Test) {
   return { packet, sender, attribution }
 }
 
-async function connection(t: Test) {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  const client = connect(port, '127.0.0.1')
-  const [accepted] = (await once(server, 'connection')) as [{ destroy(): void }]
-  t.teardown(() => {
-    client.destroy()
-    accepted.destroy()
-    server.close()
-  })
-  return { protocol: IPPROTO_TCP, sourcePort: client.localPort!, destinationPort: port }
+async function call(t: Test) {
+  const { port, localPort } = await connection(t)
+  return { protocol: IPPROTO_TCP, sourcePort: localPort, destinationPort: port }
 }
 
 t.test('the sender of a packet is found with its unit and its process', async (t) => {
   if (!HAS_CGROUPS) return void t.comment('left out: no unified hierarchy of cgroups is mounted')
   const { packet, attribution } = attributing(t)
-  Object.assign(packet, await connection(t))
+  Object.assign(packet, await call(t))
   /** On a machine that is busy with something else the time may be over before the process is found. */
   const found = () => {
     for (let tries = 0; tries < 50; tries++) {
@@ -71,7 +61,7 @@ t.test('the sender of a packet is found with its unit and its process', async (t
 
 t.test('what is not known is said, and not guessed', async (t) => {
   const { packet, sender, attribution } = attributing(t)
-  Object.assign(packet, await connection(t))
+  Object.assign(packet, await call(t))
   const look = () => {
     attribution.begin()
     return { place: attribution.place, ...attribution.describe(), isOf: attribution.isOf(['init.scope']) }
@@ -108,13 +98,13 @@ t.test('who uses up the time of rules takes it from nobody else, and from no con
   sender.uid = UID + 1
   t.equal(ask(), 'unknown', 'another user')
   sender.uid = UID
-  Object.assign(packet, await connection(t))
+  Object.assign(packet, await call(t))
   t.equal(ask(), HAS_CGROUPS ? 'found' : 'unknown')
 })
 
 t.test('a flood is attributed as far as its time goes, and the rest is said to be skipped', async (t) => {
   const { packet, attribution } = attributing(t)
-  Object.assign(packet, await connection(t))
+  Object.assign(packet, await call(t))
   for (let i = 0; i < 100_000 && attribution.stats.skipped === 0; i++) {
     attribution.begin()
     if (attribution.place === 1) t.equal(attribution.describe().attribution, 'skipped')

@@ -1,24 +1,12 @@
 /** From what a question is answered where no service runs, or another configuration is asked about. */
 import type { Config } from '../config.js'
-import type { Inbound } from '../core/answers.js'
 import type { World } from '../explain/world.js'
 import { localAddresses, setOfAddresses } from '../kernel/local-addresses.js'
-import { noServices } from '../kernel/services.js'
 import { slicesOf } from '../kernel/unit-slices.js'
+import { nobody } from '../made-up.js'
 import { placedInfrastructure } from '../mirrors/infrastructure.js'
 import { createUsers } from '../users.js'
 import { asStarted, knownPolicy } from './ruleset.js'
-
-/** Nobody knows of any client. */
-const nobody = (): Inbound => ({
-  sessions: { silence: () => Number.POSITIVE_INFINITY, seen: () => {}, remove: () => false },
-  opened: { silence: () => Number.POSITIVE_INFINITY, seen: () => {}, size: 0 },
-  services: noServices(),
-  callbacks: { allow: () => false, seen: () => {} },
-  lookUp: () => 'none',
-  listens: () => false,
-  now: 0,
-})
 
 /** With the addresses and runtime entries of an earlier run. */
 export function fileWorld(written: Config): World {

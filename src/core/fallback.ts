@@ -3,7 +3,7 @@
  * full.
  */
 import { type Ported, userMatches } from './handed-out.js'
-import type { Policy, Rule, RuleSpec } from './policy.js'
+import { isExpired, type Policy, type Rule, type RuleSpec } from './policy.js'
 import type { RulesetOptions } from './ruleset-options.js'
 import { addressText, prefixText } from './text.js'
 import { FAMILIES, type Family, type Host, type PortRange, type Prefix } from './types.js'
@@ -76,8 +76,8 @@ function fallbackRule(spec: RuleSpec, policy: Policy, index: number, now: number
 }
 
 /** Nobody can match it, or not any more. The kernel knows units by the number of a cgroup, which each start makes anew. */
-const isVoid = ({ users, units, expires }: RuleSpec, now: number) =>
-  users?.length === 0 || units !== undefined || (expires !== undefined && expires <= now)
+const isVoid = (spec: RuleSpec, now: number) =>
+  spec.users?.length === 0 || spec.units !== undefined || isExpired(spec, now)
 
 /** Whether the kernel has sets for the addresses of a rule's names. */
 export const hasHostSets = (spec: RuleSpec, now: number) =>

@@ -106,15 +106,14 @@ export class Packet {
 }
 
 // include/uapi/linux/icmp.h: #define ICMP_ECHO 8; include/uapi/linux/icmpv6.h: #define ICMPV6_ECHO_REQUEST 128
-const ICMP_ECHO = 8
-const ICMPV6_ECHO_REQUEST = 128
+export const ECHO_REQUEST = { 4: 8, 6: 128 } as const
 /** struct icmphdr and icmp6hdr: the identifier of an echo request stands at 4. */
 const ICMP_IDENTIFIER = 4
 
 /** The identifier of an echo request (RFC 792; RFC 4443, section 4.1) whose headers were read; 0 where it is none. */
 export function pingIdentifier({ family, protocol, icmpType, bytes, transportOffset }: Packet): number {
-  const [echo, of] = family === 4 ? [ICMP_ECHO, IPPROTO_ICMP] : [ICMPV6_ECHO_REQUEST, IPPROTO_ICMPV6]
-  if (protocol !== of || icmpType !== echo) return 0
+  const icmp = family === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6
+  if (protocol !== icmp || icmpType !== ECHO_REQUEST[family]) return 0
   const at = transportOffset + ICMP_IDENTIFIER
   return (bytes[at]! << 8) | bytes[at + 1]!
 }

@@ -253,7 +253,7 @@ export function fits(policy: Policy, rule: Rule, packet: Packet, sender: Sender,
 export const fitsUnit = (units: readonly string[], sender: Sender): boolean =>
   sender.uid === -1 ? sender.known : sender.isOf(units)
 
-export const isExpired = ({ expires }: RuleSpec, now: number): boolean =>
+export const isExpired = ({ expires }: Pick<RuleSpec, 'expires'>, now: number): boolean =>
   expires !== undefined && expires <= now
 
 export const leadsTo = ({ fixed, hosts }: Rule, { family, destination }: Packet): boolean =>

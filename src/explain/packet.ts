@@ -1,6 +1,5 @@
 /** The packet that a question is about, as it would reach the queue. */
-import { encode, type Packet as Query, RECURSION_DESIRED, streamEncode } from 'dns-packet'
-import { Packet, TCPHDR_ACK, TCPHDR_SYN } from '../core/packet.js'
+import { ECHO_REQUEST, Packet, TCPHDR_ACK, TCPHDR_SYN } from '../core/packet.js'
 import {
   type Host,
   IPPROTO_ICMP,
@@ -9,10 +8,9 @@ import {
   IPPROTO_UDP,
   type Words,
 } from '../core/types.js'
+import { questionFor } from '../made-up.js'
 import type { Question } from './question.js'
 
-/** ICMP_ECHO, ICMPV6_ECHO_REQUEST (RFC 792, RFC 4443). */
-const ECHO = { 4: 8, 6: 128 } as const
 const ICMP = { 4: IPPROTO_ICMP, 6: IPPROTO_ICMPV6 } as const
 
 /** Where a packet comes from. */
@@ -31,7 +29,7 @@ export function packetOf({ protocol, port, name }: Question, to: Host, from: Fro
   packet.single = true
   if (protocol === 'icmp') {
     packet.protocol = ICMP[to.family]
-    packet.icmpType = ECHO[to.family]
+    packet.icmpType = ECHO_REQUEST[to.family]
     return packet
   }
   packet.protocol = protocol === 'tcp' ? IPPROTO_TCP : IPPROTO_UDP
@@ -50,7 +48,6 @@ export function answerOf(question: Question, to: Host, from: From): Packet {
 }
 
 function carry(packet: Packet, name: string): void {
-  const query: Query = { type: 'query', flags: RECURSION_DESIRED, questions: [{ type: 'A', name }] }
-  packet.bytes = packet.protocol === IPPROTO_TCP ? streamEncode(query) : encode(query)
+  packet.bytes = questionFor(name, packet.protocol === IPPROTO_TCP)
   packet.payloadEnd = packet.bytes.length
 }

@@ -1,5 +1,5 @@
 import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket } from 'node-netfilter-queue'
-import { type Family, IPPROTO_UDP, type Words } from '../core/types.js'
+import { type Family, IPPROTO_UDP } from '../core/types.js'
 import { LookUp } from './sock-diag-wire.js'
 import {
   callerOf,
@@ -15,6 +15,9 @@ import {
 const PART_LENGTH = 32_768
 /** Where more share one port, it is not told which has sent a packet: whoever opens very many must not take the time of others. */
 const SHARING_AT_MOST = 1024
+
+/** Both ends of a packet that leaves, the local one first, and the device that it leaves by. */
+type Ends = Parameters<LookUp['set']>
 
 /**
  * Asks the kernel whose a socket is, by sock_diag(7). The kernel answers at once: nothing here waits. What it does not
@@ -32,19 +35,9 @@ export class SocketOwners {
    * The TCP socket with these two ends. A few microseconds.
    * @param device index of the device that the packet leaves by
    */
-  tcp(
-    family: Family,
-    local: Words,
-    localPort: number,
-    remote: Words,
-    remotePort: number,
-    device: number,
-  ): SocketOwner | undefined {
+  tcp(...[family, local, localPort, remote, remotePort, device]: Ends): SocketOwner | undefined {
     this.#connection.set(family, local, localPort, remote, remotePort, device)
-    return this.#try(() => {
-      const length = this.#socket.exchange(this.#connection.message, this.#answer, 'asking for a connection')
-      return callerOf(this.#view, length)
-    })
+    return this.#lookUp(this.#connection, callerOf)
   }
 
   /**
@@ -52,19 +45,9 @@ export class SocketOwners {
    * A few microseconds.
    * @param device index of the device that the packet leaves by
    */
-  udpReceiver(
-    family: Family,
-    local: Words,
-    localPort: number,
-    remote: Words,
-    remotePort: number,
-    device: number,
-  ): SocketOwner | undefined {
+  udpReceiver(...[family, local, localPort, remote, remotePort, device]: Ends): SocketOwner | undefined {
     this.#receiver.set(family, remote, remotePort, local, localPort, device)
-    return this.#try(() => {
-      const length = this.#socket.exchange(this.#receiver.message, this.#answer, 'asking for a receiver')
-      return senderOf(this.#view, length)
-    })
+    return this.#lookUp(this.#receiver, senderOf)
   }
 
   /**
@@ -100,6 +83,12 @@ export class SocketOwners {
 
   close(): void {
     this.#socket.close()
+  }
+
+  #lookUp({ message }: LookUp, ownerIn: typeof callerOf): SocketOwner | undefined {
+    return this.#try(() =>
+      ownerIn(this.#view, this.#socket.exchange(message, this.#answer, 'asking for a socket')),
+    )
   }
 
   /** What was not taken of an answer would be in the way of the next one: then a new socket asks that. */

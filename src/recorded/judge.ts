@@ -1,12 +1,10 @@
 /** What a policy would have done with what was recorded, by the same judgement as the service's own. */
-import { encode, type Packet as Message, RECURSION_DESIRED } from 'dns-packet'
-import type { Inbound, Sender } from '../core/answers.js'
-import { Callbacks } from '../core/callbacks.js'
-import { Packet, TCPHDR_SYN } from '../core/packet.js'
+import type { Sender } from '../core/answers.js'
+import { ECHO_REQUEST, Packet, TCPHDR_SYN } from '../core/packet.js'
 import { type Decision, decide, MALFORMED, type Policy } from '../core/policy.js'
-import { SessionTable } from '../core/sessions.js'
 import { type Host, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../core/types.js'
-import { noServices } from '../kernel/services.js'
+import { nobody, questionFor } from '../made-up.js'
+import { protocolOf } from '../report/transport.js'
 
 /** What of a packet was recorded. */
 export interface Recorded {
@@ -20,19 +18,11 @@ export interface Recorded {
   readonly question: string | undefined
 }
 
-const PROTOCOLS: Readonly<Record<string, number>> = {
-  tcp: IPPROTO_TCP,
-  udp: IPPROTO_UDP,
-  icmp: IPPROTO_ICMP,
-  'ipv6-icmp': IPPROTO_ICMPV6,
-}
-// include/uapi/linux/icmp.h: #define ICMP_ECHO 8; include/uapi/linux/icmpv6.h: #define ICMPV6_ECHO_REQUEST 128
-const [ICMP_ECHO, ICMPV6_ECHO_REQUEST] = [8, 128]
-
 export class Judge {
   readonly #policy: Policy
   readonly #now: number
-  readonly #inbound = nobodyIn()
+  /** What answers a client passes by no rule, and is in no log. */
+  readonly #inbound = nobody()
   readonly #names = new Set<string>()
   readonly #packet = Object.assign(new Packet(), { single: true })
 
@@ -67,21 +57,6 @@ export class Judge {
   }
 }
 
-/** Nobody has come in: what answers a client passes by no rule, and is in no log. */
-function nobodyIn(): Inbound {
-  const sessions = () =>
-    new SessionTable({ capacity: 1, tcpTimeout: 1, udpTimeout: 1, seed: new Uint32Array(2) })
-  return {
-    sessions: sessions(),
-    opened: sessions(),
-    services: noServices(),
-    callbacks: new Callbacks([], 1),
-    lookUp: () => 'none',
-    listens: () => false,
-    now: 0,
-  }
-}
-
 /** @returns false where it cannot be told what packet it was */
 function fill(packet: Packet, { transport, host, port, sourcePort, question }: Recorded): boolean {
   const protocol = transport === undefined ? undefined : protocolOf(transport)
@@ -94,7 +69,7 @@ function fill(packet: Packet, { transport, host, port, sourcePort, question }: R
   packet.sourcePort = hasPorts ? (sourcePort ?? 0) : 0
   packet.tcpFlags = protocol === IPPROTO_TCP ? TCPHDR_SYN : 0
   packet.icmpType =
-    protocol === IPPROTO_ICMP ? ICMP_ECHO : protocol === IPPROTO_ICMPV6 ? ICMPV6_ECHO_REQUEST : 0
+    protocol === IPPROTO_ICMP ? ECHO_REQUEST[4] : protocol === IPPROTO_ICMPV6 ? ECHO_REQUEST[6] : 0
   packet.bytes = question === undefined ? NOTHING : messageOf(question, protocol)
   packet.payloadEnd = packet.bytes.length
   return true
@@ -102,24 +77,10 @@ function fill(packet: Packet, { transport, host, port, sourcePort, question }: R
 
 const NOTHING = new Uint8Array()
 
-function protocolOf(transport: string): number | undefined {
-  if (Object.hasOwn(PROTOCOLS, transport)) return PROTOCOLS[transport]
-  return /^\d{1,3}$/.test(transport) && Number(transport) < 256 ? Number(transport) : undefined
-}
-
-/** The question for a name; over TCP behind its length (RFC 1035, section 4.2.2). Nothing where there is no such question. */
+/** Nothing where there is no such question. */
 function messageOf(name: string, protocol: number): Uint8Array {
-  const message: Message = {
-    type: 'query',
-    id: 1,
-    flags: RECURSION_DESIRED,
-    questions: [{ type: 'A', name }],
-  }
   try {
-    const bytes = encode(message)
-    return protocol === IPPROTO_TCP
-      ? Buffer.concat([Buffer.of(bytes.length >> 8, bytes.length & 255), bytes])
-      : bytes
+    return questionFor(name, protocol === IPPROTO_TCP)
   } catch {
     return NOTHING
   }

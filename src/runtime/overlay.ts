@@ -3,6 +3,7 @@
 import { quote } from '../config/problems.js'
 import type { AllowEntry, Config } from '../config.js'
 import { Refusal } from '../control/router.js'
+import { isExpired } from '../core/policy.js'
 import type { Origin } from '../core/types.js'
 import { BYTES_AT_MOST, ENTRIES_AT_MOST, entriesText } from './store.js'
 
@@ -82,10 +83,6 @@ export function givingWay(overlay: Overlay, { allow }: Pick<Config, 'allow'>): O
 export function withKept(config: Config, entries: readonly AllowEntry[], now: number): Config {
   return laidOver(config, unexpired(givingWay({ mode: undefined, entries }, config), now))
 }
-
-/** @param now milliseconds since the epoch */
-export const isExpired = ({ expires }: { readonly expires?: number | undefined }, now: number): boolean =>
-  expires !== undefined && expires <= now
 
 /** The same overlay where nothing has expired. */
 export function unexpired(overlay: Overlay, now: number): Overlay {

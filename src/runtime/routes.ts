@@ -6,10 +6,11 @@ import type { Format } from '../config/place.js'
 import { formatRule, type WrittenRule } from '../config/show.js'
 import type { AllowEntry, Config } from '../config.js'
 import { type ControlRequest, type Route, read } from '../control/router.js'
+import { isExpired } from '../core/policy.js'
 import type { PolicyInForce } from '../policy-in-force.js'
 import type { ServiceLog } from '../report/service-log.js'
 import { createUsers, type UserLookup } from '../users.js'
-import { isExpired, withEntry, withoutEntry } from './overlay.js'
+import { withEntry, withoutEntry } from './overlay.js'
 import type { EntryStore } from './store.js'
 
 /** The answer to a change. `notes` are for the operator. */

@@ -1,13 +1,14 @@
 /** Whose sockets are, on a real kernel: those of this process, over loopback. */
+
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, readlinkSync } from 'node:fs'
-import { type AddressInfo, connect, createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { Cgroups } from '../../src/kernel/cgroups.js'
 import { cgroupOf, holderOf, processesOf, processesOfUser } from '../../src/kernel/processes.js'
 import { SocketOwners } from '../../src/kernel/socket-owners.js'
 import { compile } from '../netns/programs.js'
+import { connection } from './loopback.js'
 
 const LOOPBACK = Uint32Array.of(0x7f000001, 0, 0, 0)
 const UID = process.getuid!()
@@ -25,20 +26,6 @@ async function corked(t: Test, program: string, count: number, sending: number):
   t.teardown(() => child.stdin.end())
   const [line] = (await once(child.stdout, 'data')) as [Buffer]
   return Number(line.toString())
-}
-
-async function connection(t: Test) {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  const client = connect(port, '127.0.0.1')
-  const [accepted] = (await once(server, 'connection')) as [{ destroy(): void }]
-  t.teardown(() => {
-    client.destroy()
-    accepted.destroy()
-    server.close()
-  })
-  return { port, localPort: client.localPort! }
 }
 
 t.test('a connection leads to its user, its cgroup and its process', async (t) => {
