@@ -3,7 +3,7 @@
 import { parseArgs } from 'node:util'
 import { type Command, say, UsageError } from './commands/command.js'
 import { DEFAULT_CONFIG, helpOf, usage } from './commands/help.js'
-import { COMMANDS, commandOf } from './commands/list.js'
+import { allCommands, commandOf } from './commands/list.js'
 
 const COMMON = {
   config: { type: 'string', short: 'c' },
@@ -16,13 +16,18 @@ const NOTHING_GIVEN = { path: '', isPathGiven: false, set: [], words: [], option
 async function main(argv: readonly string[]): Promise<number> {
   const [first, ...rest] = argv
   if (first === undefined) throw new UsageError('no command')
-  if (first === '--version') return commandOf('version')!.run(NOTHING_GIVEN)
-  if (first === 'help' && rest.length === 1 && commandOf(rest[0]!)) return say(helpOf(commandOf(rest[0]!)!))
-  if (first === 'help' || first === '--help' || first === '-h') return say(usage(COMMANDS))
+  if (first === '--version') return (await commandOf('version'))!.run(NOTHING_GIVEN)
+  if (first === 'help' || first === '--help' || first === '-h') return say(await help(rest))
   const { name, args } = split(argv)
-  const command = commandOf(name)
+  const command = await commandOf(name)
   if (!command) throw new UsageError(`no such command: ${name}`)
   return runCommand(command, args)
+}
+
+/** Of the one command that is named, or of all. */
+async function help([name = '', ...rest]: readonly string[]): Promise<string> {
+  const command = rest.length === 0 ? await commandOf(name) : undefined
+  return command === undefined ? usage(await allCommands()) : helpOf(command)
 }
 
 /** The command may stand behind the options that all commands have. */
@@ -76,8 +81,8 @@ process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
 })
 
 try {
-  process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
-    if (error instanceof UsageError) return complain(error.message, usage(COMMANDS))
+  process.exitCode = await main(process.argv.slice(2)).catch(async (error: unknown) => {
+    if (error instanceof UsageError) return complain(error.message, usage(await allCommands()))
     throw error
   })
 } catch (error) {

@@ -3,7 +3,7 @@ import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { COMMANDS } from '../src/commands/list.js'
+import { allCommands } from '../src/commands/list.js'
 import { schema } from '../src/config/schema.js'
 import { type AnySettings, settingsByKey } from '../src/config/settings.js'
 
@@ -23,6 +23,7 @@ function complete(words: readonly string[], folder = ''): string[] {
   return stdout.split('\n').filter((line) => line !== '')
 }
 
+const COMMANDS = await allCommands()
 const COMMON = ['--config', '--set', '--help']
 
 t.test('all commands are completed, and nothing else', async (t) => {

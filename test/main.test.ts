@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { COMMANDS } from '../src/commands/list.js'
+import { allCommands } from '../src/commands/list.js'
 import { VERSION } from '../src/version.js'
 import { directoryOf } from './config/files.js'
 
@@ -33,6 +33,8 @@ function runOn(t: Parameters<typeof directoryOf>[0], yaml: string, ...args: stri
   const file = `${directoryOf(t, { 'main.yaml': yaml })}/main.yaml`
   return { file, ...run([...args, '--config', file]) }
 }
+
+const COMMANDS = await allCommands()
 
 t.test('version tells the version, and the Node it runs on', async (t) => {
   const expected = { status: 0, stdout: `checkvalve ${VERSION} (node ${process.version})\n`, stderr: '' }

@@ -1,33 +1,24 @@
-import { allow } from './allow.js'
-import { check } from './check.js'
 import type { Command } from './command.js'
-import { doctor } from './doctor.js'
-import { explain } from './explain.js'
-import { mode } from './mode.js'
-import { replay } from './replay.js'
-import { ruleset } from './ruleset.js'
-import { run } from './run.js'
-import { showConfig } from './show-config.js'
-import { status } from './status.js'
-import { suggest } from './suggest.js'
-import { tail } from './tail.js'
-import { version } from './version.js'
 
-/** In the order in which they are shown. */
-export const COMMANDS: readonly Command[] = [
-  run,
-  check,
-  showConfig,
-  ruleset,
-  status,
-  explain,
-  tail,
-  suggest,
-  replay,
-  allow,
-  mode,
-  doctor,
-  version,
-]
+/** In the order in which they are shown. A command is read when it is wanted: none waits for what another needs. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  run: async () => (await import('./run.js')).run,
+  check: async () => (await import('./check.js')).check,
+  'show-config': async () => (await import('./show-config.js')).showConfig,
+  ruleset: async () => (await import('./ruleset.js')).ruleset,
+  status: async () => (await import('./status.js')).status,
+  explain: async () => (await import('./explain.js')).explain,
+  tail: async () => (await import('./tail.js')).tail,
+  suggest: async () => (await import('./suggest.js')).suggest,
+  replay: async () => (await import('./replay.js')).replay,
+  allow: async () => (await import('./allow.js')).allow,
+  mode: async () => (await import('./mode.js')).mode,
+  doctor: async () => (await import('./doctor.js')).doctor,
+  version: async () => (await import('./version.js')).version,
+}
 
-export const commandOf = (name: string): Command | undefined => COMMANDS.find((each) => each.name === name)
+export const allCommands = (): Promise<Command[]> =>
+  Promise.all(Object.values(COMMANDS).map((read) => read()))
+
+export const commandOf = async (name: string): Promise<Command | undefined> =>
+  Object.hasOwn(COMMANDS, name) ? COMMANDS[name]!() : undefined
