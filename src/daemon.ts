@@ -385,6 +385,7 @@ export class Daemon {
       version: VERSION,
       verdicts: this.#counts,
       answers: this.#answers,
+      attributions: () => this.#valve.attribution.stats,
       allowlist: () => entriesBySource(this.#inForce.rules.policy),
       enforcing: () => this.#inForce.rules.policy.mode === 'enforce',
       proven: () => this.#canary.proven,

@@ -9,13 +9,17 @@ export const timeText = (time: number): string => new Date(time).toISOString().r
 export const spanText = ({ first, last }: { readonly first: number; readonly last: number }): string =>
   first === last ? timeText(first) : `${timeText(first)} to ${timeText(last)}`
 
-/** Cuts a text into lines of at most so many columns, where its words allow it. */
+/** Lines of at most `width` characters, broken between words, or within those that are longer than a line. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = []
+  let line = ''
   for (const word of text.split(' ')) {
-    const line = lines.at(-1)
-    if (line === undefined || line.length + 1 + word.length > width) lines.push(word)
-    else lines[lines.length - 1] = `${line} ${word}`
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line)
+      line = ''
+    }
+    line = line === '' ? word : `${line} ${word}`
+    for (; line.length > width; line = line.slice(width)) lines.push(line.slice(0, width))
   }
-  return lines
+  return [...lines, line]
 }

@@ -3,11 +3,11 @@ import type { Decision } from '../core/policy.js'
 import type { Origin } from '../core/types.js'
 import { visible } from '../log/visible.js'
 import type { Judged, Replayed, Side, Sides, Unjudgeable } from '../replay/replay.js'
-import { grouped, spanText, wrap } from '../words.js'
+import { grouped, spanText } from '../words.js'
 import { type Paint, plain } from './colours.js'
 import { whereText, whoText } from './tail-text.js'
+import { WIDTH, wrap } from './terminal.js'
 
-const WIDTH = 80
 const COUNT_WIDTH = 9
 const INDENT = ' '.repeat(COUNT_WIDTH + 2)
 /** Of one section; `--json` has all. */

@@ -1,5 +1,6 @@
 /** Lines that fit a terminal, and numbers as people read them. */
 import { visible } from '../log/visible.js'
+import { wrap as wrapWords } from '../words.js'
 
 export { grouped } from '../words.js'
 
@@ -8,20 +9,8 @@ export const WIDTH = 80
 /** More of one text is of no use to anybody. */
 const TEXT_AT_MOST = 2000
 
-/** Lines of at most `width` characters, broken between words, or within those that are longer than a line. */
-export function wrap(text: string, width: number): string[] {
-  const lines: string[] = []
-  let line = ''
-  for (const word of visible(text, TEXT_AT_MOST).split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > width) {
-      lines.push(line)
-      line = ''
-    }
-    line = line === '' ? word : `${line} ${word}`
-    for (; line.length > width; line = line.slice(width)) lines.push(line.slice(0, width))
-  }
-  return [...lines, line]
-}
+/** Text that somebody else may have chosen, in lines of at most `width` characters. */
+export const wrap = (text: string, width: number): string[] => wrapWords(visible(text, TEXT_AT_MOST), width)
 
 const LABEL = 12
 

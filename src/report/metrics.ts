@@ -2,6 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { KernelCounter } from '../core/ruleset.js'
 import { SOURCES } from '../core/sessions.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../core/types.js'
+import type { Attribution } from '../core/who.js'
 import type { InboundStatistics } from '../inbound.js'
 import type { ConntrackRoom } from '../kernel/conntrack-room.js'
 import type { QueueStatus } from '../kernel/queue-status.js'
@@ -20,6 +21,7 @@ export interface MetricSources {
   readonly queue: () => QueueStatus | undefined
   readonly inbound: () => InboundStatistics
   readonly answers: AnswerStats
+  readonly attributions: () => Readonly<Record<Attribution, number>>
   readonly conntrack: () => ConntrackRoom | undefined
   /** Addresses and prefixes by the kind of rule. */
   readonly allowlist: () => Iterable<readonly [source: string, entries: number]>
@@ -120,7 +122,10 @@ function gauge(options: ReturnType<Named>, value: () => number | undefined): voi
   })
 }
 
-function verdictMetrics({ verdicts, userName, kernelCounters }: MetricSources, named: Named): void {
+function verdictMetrics(
+  { verdicts, userName, kernelCounters, attributions }: MetricSources,
+  named: Named,
+): void {
   counter(
     {
       ...named('packets_total', 'Packets judged by the service'),
@@ -144,6 +149,15 @@ function verdictMetrics({ verdicts, userName, kernelCounters }: MetricSources, n
     },
     async (metric) => {
       for (const [path, packets] of (await kernelCounters()) ?? []) metric.inc({ path }, packets)
+    },
+  )
+  counter(
+    {
+      ...named('attributions_total', 'Blocked packets by how far their sender was found out'),
+      labelNames: ['outcome'] as const,
+    },
+    (metric) => {
+      for (const [outcome, packets] of Object.entries(attributions())) metric.inc({ outcome }, packets)
     },
   )
 }

@@ -36,6 +36,7 @@ function sources(given: Partial<MetricSources> = {}): MetricSources {
     }),
     conntrack: () => ({ entries: 41, limit: 42 }),
     answers: { learned: 51, held: 52, missed: 53 },
+    attributions: () => ({ found: 61, skipped: 62, unknown: 63 }),
     allowlist: () => [
       ['mirror', 12],
       ['rule', 2],
@@ -75,6 +76,7 @@ t.test('every metric that is documented is there', async (t) => {
     'conntrack_entries',
     'conntrack_limit',
     'answers_total',
+    'attributions_total',
     'allowlist_entries',
     'mirror_resolve_failures_total',
     'mirror_last_success_timestamp_seconds',
@@ -115,6 +117,7 @@ t.test('the figures are those of their sources', async (t) => {
     'answers_total{outcome="learned"}': '51',
     'answers_total{outcome="held"}': '52',
     'answers_total{outcome="missed"}': '53',
+    'attributions_total{outcome="skipped"}': '62',
     sessions_evicted_total: '9',
     'allowlist_entries{source="mirror"}': '12',
     'allowlist_entries{source="rule"}': '2',
