@@ -1,6 +1,6 @@
 /** What a policy would change, for programs. */
 import type { RecordedKind } from '../recorded/kinds.js'
-import type { Passed } from './passed.js'
+import type { Passed } from '../status/passed.js'
 import type { Judged, Replayed, Side, Sides } from './replay.js'
 
 export function replayJson(

@@ -11,7 +11,7 @@ import {
   type RecordedKind,
   RecordedKinds,
 } from '../recorded/kinds.js'
-import type { Passed } from './passed.js'
+import type { Passed } from '../status/passed.js'
 
 /** One kind of what was recorded, and what the policy says of it. */
 export interface Judged<Kind> {

@@ -1,12 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseAddress } from '../addressing.js'
 import { writeWhole } from '../atomic-file.js'
 import type { PassedKind, PassedKinds } from '../core/passed.js'
 import { REASONS, type Reason } from '../core/policy.js'
 import { addressText } from '../core/text.js'
 import { Turns } from '../kernel/turns.js'
-import type { PassedKindStatus, PassedStatus } from '../status/passed.js'
+import { type Passed, type PassedKindStatus, type PassedStatus, passedOf } from '../status/passed.js'
 import { protocolOf, transportOf } from './transport.js'
 
 /** In the state directory. */
@@ -31,8 +30,7 @@ export class PassedKeeper {
   /** What an earlier run has kept. A file that cannot be read, or was edited, is as good as none. */
   read(): void {
     try {
-      const { kinds } = JSON.parse(readFileSync(this.#path, 'utf8')) as Partial<PassedStatus>
-      if (Array.isArray(kinds)) this.#passed.restore(kinds.flatMap(kindOf))
+      this.#passed.restore(passedOf(JSON.parse(readFileSync(this.#path, 'utf8'))).flatMap(kindOf))
     } catch {
       // Nothing depends on it.
     }
@@ -78,31 +76,23 @@ const written = (kind: PassedKind, userName: (uid: number) => string | undefined
   last: new Date(kind.last).toISOString(),
 })
 
-/** What makes no sense is passed over. */
-function kindOf(given: Partial<PassedKindStatus> | null): PassedKind[] {
-  const { uid, units, transport, address, port, sourcePort, domain, reason, rule, count, first, last } =
-    given ?? {}
-  const host = parseAddress(String(address))
-  const protocol = protocolOf(String(transport))
-  const times = [Date.parse(String(first)), Date.parse(String(last))] as const
-  const isWhole = isReason(reason) && typeof rule === 'string' && isNumber(count) && times.every(isNumber)
-  if (!host.ok || protocol === undefined || !isWhole) return []
+/** What the program does not know, or has no time, is passed over. */
+function kindOf({ host, transport, reason, first, last, ...kind }: Passed): PassedKind[] {
+  const protocol = protocolOf(transport)
+  if (protocol === undefined || !isReason(reason) || !Number.isFinite(first + last)) return []
   return [
     {
-      ...{
-        uid: isNumber(uid) ? uid : -1,
-        family: host.value.family,
-        destination: host.value.words,
-        protocol,
-      },
-      destinationPort: isNumber(port) ? port : 0,
-      sourcePort: isNumber(sourcePort) ? sourcePort : 0,
-      unit: Array.isArray(units) && typeof units[0] === 'string' ? units[0] : undefined,
-      domain: typeof domain === 'string' ? domain : undefined,
-      ...{ reason, rule, count, first: times[0], last: times[1] },
+      uid: kind.uid ?? -1,
+      family: host.family,
+      destination: host.words,
+      protocol,
+      destinationPort: kind.port ?? 0,
+      sourcePort: kind.sourcePort ?? 0,
+      unit: kind.units[0],
+      domain: kind.domain,
+      ...{ reason, rule: kind.rule, count: kind.count, first, last },
     },
   ]
 }
 
-const isNumber = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
-const isReason = (value: unknown): value is Reason => (REASONS as readonly unknown[]).includes(value)
+const isReason = (value: string): value is Reason => (REASONS as readonly string[]).includes(value)

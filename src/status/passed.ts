@@ -1,3 +1,6 @@
+import { parseAddress } from '../addressing.js'
+import type { Host } from '../core/types.js'
+
 /** What the service has accepted since it remembers: the answer to GET /v1/passed, and a file of the state directory. */
 export interface PassedStatus {
   /** The ones seen last come last. */
@@ -26,4 +29,62 @@ export interface PassedKindStatus {
   /** RFC 3339. */
   readonly first: string
   readonly last: string
+}
+
+/** One kind of it, as it is read again. */
+export interface Passed {
+  readonly uid: number | undefined
+  readonly user: string | undefined
+  /** None where they are not known. */
+  readonly units: readonly string[]
+  readonly reason: string
+  readonly rule: string
+  readonly transport: string
+  readonly host: Host
+  readonly address: string
+  readonly port: number | undefined
+  readonly sourcePort: number | undefined
+  readonly domain: string | undefined
+  readonly question: undefined
+  readonly count: number
+  /** Milliseconds since the epoch. */
+  readonly first: number
+  readonly last: number
+}
+
+/** @param status of the service, or of its file: that may have been edited, and what makes no sense in it is passed over */
+export function passedOf(status: unknown): Passed[] {
+  const { kinds } = (status ?? {}) as { kinds?: unknown }
+  return Array.isArray(kinds) ? kinds.flatMap(kindOf) : []
+}
+
+function kindOf(written: Partial<PassedKindStatus> | null): Passed[] {
+  const { uid, user, units, transport, address, port, sourcePort, domain, reason, rule, count } =
+    written ?? {}
+  const host = parseAddress(String(address))
+  const isWhole = isText(transport) && isText(reason) && isText(rule) && isCount(count) && host.ok
+  if (!isWhole) return []
+  return [
+    {
+      uid: isCount(uid) ? uid : undefined,
+      user: isText(user) ? user : undefined,
+      units: Array.isArray(units) ? units.filter(isText) : [],
+      ...{ reason, rule, transport, count, host: host.value, address: String(address), question: undefined },
+      port: isPort(port) ? port : undefined,
+      sourcePort: isPort(sourcePort) ? sourcePort : undefined,
+      domain: isText(domain) ? domain : undefined,
+      first: timeOf(written?.first),
+      last: timeOf(written?.last),
+    },
+  ]
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== ''
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+const isPort = (value: unknown): value is number => isCount(value) && value > 0 && value < 65536
+
+/** What has no time is taken for something recent. */
+function timeOf(value: unknown): number {
+  const time = Date.parse(String(value))
+  return Number.isNaN(time) ? Number.POSITIVE_INFINITY : time
 }

@@ -4,8 +4,8 @@ import { Packet } from '../../src/core/packet.js'
 import { PassedKinds } from '../../src/core/passed.js'
 import { compile } from '../../src/core/policy.js'
 import { IPPROTO_ICMP, IPPROTO_TCP } from '../../src/core/types.js'
-import { passedOf } from '../../src/replay/passed.js'
 import { PASSED_FILE, PassedKeeper } from '../../src/report/passed-keeper.js'
+import { passedOf } from '../../src/status/passed.js'
 import { words } from '../core/packets.js'
 
 const NOW = Date.UTC(2027, 0, 1)
