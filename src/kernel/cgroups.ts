@@ -1,7 +1,7 @@
-import { readFileSync, statSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { type Place, placeOf } from '../core/cgroup-path.js'
 import { cpuTime, isAfter } from './cpu-time.js'
-import { entriesOf } from './entries.js'
+import { entriesOf, statusOf } from './entries.js'
 
 /** A cgroup of the unified hierarchy (v2). */
 export interface Cgroup {
@@ -85,7 +85,7 @@ export class Cgroups {
 
   /** @returns whether there are others below it */
   #note(mount: string, path: string): boolean {
-    const stats = statSync(mount + path, { throwIfNoEntry: false })
+    const stats = statusOf(mount + path)
     if (stats === undefined) return false
     if (!this.#known.has(stats.ino)) {
       this.#known.set(stats.ino, { path, place: placeOf(path) })

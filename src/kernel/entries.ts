@@ -1,5 +1,14 @@
 /** Directories and files of the kernel that others can make very long: their reader has little time. */
-import { closeSync, type Dir, type Dirent, opendirSync, openSync, readSync } from 'node:fs'
+import {
+  closeSync,
+  type Dir,
+  type Dirent,
+  opendirSync,
+  openSync,
+  readSync,
+  type Stats,
+  statSync,
+} from 'node:fs'
 
 /** What the kernel makes of such a file at a time (fs/seq_file.c), whatever it is asked for. */
 const PART_LENGTH = 4096
@@ -62,4 +71,16 @@ function partsOf(file: number, isLate: () => boolean): Buffer[] {
     parts.push(Buffer.from(bytes.subarray(0, length)))
   }
   return parts
+}
+
+/**
+ * What stat(2) says of a path. It may be gone, or be longer than any path may be (PATH_MAX): whoever may make directories makes
+ * them one below the other, from each to the next. Then there is nothing.
+ */
+export function statusOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false })
+  } catch {
+    return undefined
+  }
 }

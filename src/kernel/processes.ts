@@ -1,6 +1,6 @@
 /** Processes, by what /proc says of them. What may not be read, or is gone meanwhile, is not there. */
-import { readlinkSync, statSync } from 'node:fs'
-import { entriesOf, linesOf } from './entries.js'
+import { readlinkSync } from 'node:fs'
+import { entriesOf, linesOf, statusOf } from './entries.js'
 
 export interface Process {
   readonly pid: number
@@ -69,9 +69,7 @@ const newestFirst = (texts: readonly string[]): number[] =>
     .filter((pid) => pid > 0)
     .sort((a, b) => b - a)
 
-function ownerOf(pid: number): number | undefined {
-  return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid
-}
+const ownerOf = (pid: number): number | undefined => statusOf(`/proc/${pid}`)?.uid
 
 function linkOf(path: string): string | undefined {
   return attempt(() => readlinkSync(path))

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,7 +11,8 @@ const MANY = 8000
 /** Directories in the place of cgroups: their numbers are inodes, too. */
 function tree(t: Test, ...paths: string[]) {
   const folder = mkdtempSync(join(tmpdir(), 'checkvalve-cgroups-'))
-  t.teardown(() => rmSync(folder, { recursive: true }))
+  // Not rmSync, which knows no path that is too long.
+  t.teardown(() => execFileSync('rm', ['-r', folder]))
   const add = (path: string) => {
     mkdirSync(join(folder, path), { recursive: true })
     return statSync(join(folder, path)).ino
@@ -57,6 +59,24 @@ t.test('however many cgroups one service makes, those of other units are found',
   for (let walk = 1; walk < 10; walk++) cgroups.find(-1, walk * 60_000)
   for (const number of below)
     t.ok(cgroups.find(number, 0), 'below a unit: one after the other is looked through first')
+})
+
+t.test('a path that is longer than any may be ends no look through the tree', async (t) => {
+  const { folder, add, cgroups } = tree(t, '/user.slice/user@33.service')
+  const deeper = 'for i in $(seq 30); do mkdir "$1" && cd -P "$1"; done'
+  execFileSync('sh', ['-c', deeper, 'deeper', 'd'.repeat(200)], {
+    cwd: `${folder}/user.slice/user@33.service`,
+  })
+  const number = add('/user.slice/web.service/worker')
+  for (const now of [0, 60_000]) t.equal(cgroups.find(-1, now), undefined)
+  t.match(cgroups.find(number, 60_000), { place: { unit: 'web.service' } })
+  add('/user.slice/new.service')
+  t.equal(cgroups.find(-1, 60_000), undefined)
+  t.equal(
+    cgroups.find(statSync(`${folder}/user.slice/new.service`).ino, 60_000),
+    undefined,
+    'looks keep their distance',
+  )
 })
 
 t.test('a host without the unified hierarchy has no cgroups, and that is no error', async (t) => {
