@@ -340,7 +340,9 @@ export class Daemon {
     this.#metrics.faults.inc()
     if (Date.now() - this.#lastFault < FAULT_LOG_MS) return
     this.#lastFault = Date.now()
-    this.#log.error({ stack: error.stack }, `a packet could not be judged and was blocked: ${error.message}`)
+    const { mode } = this.#inForce.config
+    const fate = mode === 'observe' ? 'would have been blocked' : 'was blocked'
+    this.#log.error({ stack: error.stack }, `a packet could not be judged and ${fate}: ${error.message}`)
   }
 
   #openBlockLog({ log: { destination } }: Config): BlockLog {

@@ -27,7 +27,7 @@ export interface ValveOptions {
   readonly passed: PassedKinds
   /** The name by which this host last found an address. */
   readonly domainOf: (family: Family, words: Words) => string | undefined
-  /** A packet could not be judged because of a fault in the program; it is blocked. */
+  /** A packet could not be judged because of a fault in the program; it is blocked, or would have been. */
   readonly onFault: (error: unknown) => void
   /** Seconds from the arrival of a batch to its verdicts. */
   readonly onBatch: (seconds: number) => void
@@ -91,10 +91,9 @@ export class Valve {
     return decision
   }
 
-  /** Blocks a packet that could not be judged. */
+  /** Blocks a packet that could not be judged; in mode observe not even that. */
   readonly onError = (error: unknown, queued: QueuedPacket): Verdict => {
-    const { marks } = this.#inForce.rules
-    queued.mark = ((queued.mark & ~marks.mask) | marks.blocked) >>> 0
+    this.#mark(queued, MALFORMED, this.packet)
     this.#record(this.packet, this.sender.uid, MALFORMED, NOBODY, Date.now())
     this.#options.onFault(error)
     return this.pass
