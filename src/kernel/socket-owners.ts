@@ -91,14 +91,17 @@ export class SocketOwners {
     )
   }
 
-  /** What was not taken of an answer would be in the way of the next one: then a new socket asks that. */
+  /**
+   * What was not taken of an answer would be in the way of the next one: then a new socket asks that. Where none can be had
+   * (EMFILE), the kernel tells nothing for now.
+   */
   #try<T>(ask: () => T): T | undefined {
     try {
+      if (this.#socket.closed) this.#socket = openSocket()
       return ask()
     } catch (error) {
       if (!(error instanceof NetlinkError || error instanceof TooMany)) throw error
       this.#socket.close()
-      this.#socket = openSocket()
       return undefined
     }
   }

@@ -1,8 +1,8 @@
 /** Whose sockets are, on a real kernel: those of this process, over loopback. */
 
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, readlinkSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { Cgroups } from '../../src/kernel/cgroups.js'
 import { cgroupOf, holderOf, processesOf, processesOfUser } from '../../src/kernel/processes.js'
@@ -67,4 +67,34 @@ t.test('a port of UDP leads to those who send from there; where too many have it
   t.equal(receiver(await corked(t, program, 1, 1)), UID, 'who would get the answer has sent it')
   t.equal(receiver(await corked(t, program, 1, 0)), undefined, 'but not if it sends nothing')
   t.equal(receiver(1), undefined)
+})
+
+/** Runs `test` while no further file can be opened. @param test is given what takes up one that has become free */
+function withoutDescriptors(test: (take: () => void) => void): void {
+  const limit = (soft: string) => execFileSync('prlimit', ['--pid', `${process.pid}`, `--nofile=${soft}:`])
+  const before = readFileSync('/proc/self/limits', 'utf8').match(/^Max open files +(\d+)/m)![1]!
+  const taken: number[] = []
+  const take = () => void taken.push(openSync('/dev/null', 'r'))
+  limit('256')
+  try {
+    for (;;) take()
+  } catch {
+    test(take)
+  } finally {
+    for (const file of taken) closeSync(file)
+    limit(before)
+  }
+}
+
+t.test('where no descriptor is left for a new socket nothing is told, until there is one', async (t) => {
+  const owners = ownersOf(t)
+  const program = compile(t, 'corked')
+  const [many, few] = [await corked(t, program, 1100, 0), await corked(t, program, 5, 3)]
+  withoutDescriptors((take) => {
+    t.equal(owners.udp(4, many), undefined)
+    take()
+    t.equal(owners.udp(4, few), undefined)
+    t.equal(owners.tcp(4, LOOPBACK, 1, LOOPBACK, 1, 0), undefined)
+  })
+  t.equal(owners.udp(4, few)?.length, 3)
 })
