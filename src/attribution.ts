@@ -1,7 +1,6 @@
 import type { Sender } from './core/answers.js'
 import { isIn, type Place } from './core/cgroup-path.js'
 import { type Packet, pingIdentifier } from './core/packet.js'
-import { TimeBudget } from './core/time-budget.js'
 import { TimeShares } from './core/time-shares.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from './core/types.js'
 import type { Attributed, Attribution as Outcome, Who } from './core/who.js'
@@ -12,7 +11,7 @@ import { cgroupOf, holderOf, type Process, processesOf, processesOfUser } from '
 import type { SocketOwner } from './kernel/socket-owner-wire.js'
 import { SocketOwners } from './kernel/socket-owners.js'
 
-/** Milliseconds a second for blocks: a flood of them must not take the time of verdicts. */
+/** Milliseconds a second for blocks: a flood of them must not take the time of verdicts, nor one user's that of the others. */
 const BLOCKS_MS = 20
 /** And for rules with units, whose verdict depends on it; what takes a few microseconds does not count there. */
 const RULES_MS = 100
@@ -50,7 +49,7 @@ export class Attribution implements Attributed {
   readonly #sender: Pick<Sender, 'uid' | 'device'>
   readonly #owners = new SocketOwners()
   readonly #cgroups = new Cgroups()
-  readonly #blocks = new TimeBudget(BLOCKS_MS, performance.now())
+  readonly #blocks = new TimeShares(BLOCKS_MS, performance.now())
   readonly #rules = new TimeShares(RULES_MS, performance.now())
   readonly #places = new Map<string, number>()
   #nextPlace = FIRST_PLACE
@@ -76,7 +75,8 @@ export class Attribution implements Attributed {
 
   /** Whether the sender is in one of these units: for rules. */
   isOf(units: readonly string[]): boolean {
-    this.#finding ??= this.#direct(performance.now()) ?? this.#searchForRule()
+    this.#finding ??=
+      this.#direct(performance.now()) ?? this.#within(this.#rules, (now) => this.#search(now)) ?? SKIPPED
     const { cgroup } = this.#finding
     return cgroup !== undefined && isIn(cgroup.place, units)
   }
@@ -88,7 +88,6 @@ export class Attribution implements Attributed {
     return cgroup === undefined ? UNKNOWN_PLACE : this.#numberOf(cgroup.place)
   }
 
-  /** The unit alone, which takes less time. */
   get unit(): string | undefined {
     return this.#look().cgroup?.place.unit
   }
@@ -110,27 +109,21 @@ export class Attribution implements Attributed {
 
   /** For a block: no flood of them takes more time than there is. */
   #look(): Finding {
-    this.#finding ??= this.#lookInTime()
+    this.#finding ??= this.#within(this.#blocks, (now) => this.#direct(now) ?? this.#search(now)) ?? SKIPPED
     return this.#finding
   }
 
-  #lookInTime(): Finding {
-    const now = performance.now()
-    if (!this.#blocks.has(now)) return SKIPPED
-    const start = cpuTime()
-    const finding = this.#direct(now) ?? this.#search(now)
-    this.#blocks.spend(cpuTime() - start)
-    return finding
-  }
-
-  #searchForRule(): Finding {
+  /** Spends the time of the packet's user. @returns what `look` does; undefined where no time is left */
+  #within<T>(time: TimeShares, look: (now: number) => T): T | undefined {
     const { uid } = this.#sender
     const now = performance.now()
-    if (!this.#rules.has(uid, now)) return SKIPPED
+    if (!time.has(uid, now)) return undefined
     const start = cpuTime()
-    const finding = this.#search(now)
-    this.#rules.spend(uid, cpuTime() - start, now)
-    return finding
+    try {
+      return look(now)
+    } finally {
+      time.spend(uid, cpuTime() - start, now)
+    }
   }
 
   /** By the two ends of the packet: a few microseconds. @returns undefined where its sender must be searched for */
@@ -180,11 +173,10 @@ export class Attribution implements Attributed {
     const { cgroup, inode, process } = finding
     const folder = cgroup && this.#cgroups.folderOf(cgroup)
     if (process !== undefined || !inode || folder === undefined) return finding
-    if (!this.#blocks.has(performance.now())) return finding
-    const start = cpuTime()
-    const isLate = isAfter(PACKET_MS)
-    const holder = holderOf(new Set([inode]), processesOf(folder, isLate), isLate)
-    this.#blocks.spend(cpuTime() - start)
+    const holder = this.#within(this.#blocks, () => {
+      const isLate = isAfter(PACKET_MS)
+      return holderOf(new Set([inode]), processesOf(folder, isLate), isLate)
+    })
     return { ...finding, process: holder }
   }
 

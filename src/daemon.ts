@@ -140,7 +140,7 @@ export class Daemon {
       log: this.#blockLog,
       passed: this.#passed,
       domainOf: this.#domainOf,
-      onFault: (error) => this.#onFault(error as Error),
+      onFault: (error, isJudged) => this.#onFault(error as Error, isJudged),
       onBatch: (seconds) => this.#metrics.verdictDuration.observe(seconds),
     })
     this.#resolvers = new ResolverWatch({
@@ -336,13 +336,16 @@ export class Daemon {
     return packets
   }
 
-  #onFault(error: Error): void {
+  #onFault(error: Error, isJudged = false): void {
     this.#metrics.faults.inc()
     if (Date.now() - this.#lastFault < FAULT_LOG_MS) return
     this.#lastFault = Date.now()
     const { mode } = this.#inForce.config
     const fate = mode === 'observe' ? 'would have been blocked' : 'was blocked'
-    this.#log.error({ stack: error.stack }, `a packet could not be judged and ${fate}: ${error.message}`)
+    const what = isJudged
+      ? 'it could not be found out who sent a packet'
+      : `a packet could not be judged and ${fate}`
+    this.#log.error({ stack: error.stack }, `${what}: ${error.message}`)
   }
 
   #openBlockLog({ log: { destination } }: Config): BlockLog {

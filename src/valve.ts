@@ -27,11 +27,14 @@ export interface ValveOptions {
   readonly passed: PassedKinds
   /** The name by which this host last found an address. */
   readonly domainOf: (family: Family, words: Words) => string | undefined
-  /** A packet could not be judged because of a fault in the program; it is blocked, or would have been. */
-  readonly onFault: (error: unknown) => void
+  /** A fault in the program: a packet could not be judged, and is or would have been blocked; or it is judged, and its sender not found out. */
+  readonly onFault: (error: unknown, isJudged: boolean) => void
   /** Seconds from the arrival of a batch to its verdicts. */
   readonly onBatch: (seconds: number) => void
 }
+
+/** Where something failed, looking for the sender might fail as well. */
+const NOBODY: Attributed = { place: 0, describe: () => ({ attribution: 'unknown' }) }
 
 /**
  * The way of a packet through the service: bytes -> headers -> decision -> mark and verdict -> counted and logged.
@@ -53,6 +56,7 @@ export class Valve {
   }
   /** Of the packet that was judged last. */
   readonly attribution = new Attribution(this.packet, this.sender)
+  #attributed: Attributed = NOBODY
   #batchStart = 0
 
   /** @param inForce the rules that are in force at the moment */
@@ -87,7 +91,7 @@ export class Valve {
     const decision = malformed ? MALFORMED : decide(policy, packet, sender, this.#options.inbound, now)
     this.#mark(queued, decision, packet)
     if (decision.verdict === 'accept' || policy.mode === 'observe') noteCall(packet, this.#options.inbound)
-    this.#record(packet, sender.uid, decision, this.attribution, now)
+    this.#tell(decision, now)
     return decision
   }
 
@@ -95,7 +99,7 @@ export class Valve {
   readonly onError = (error: unknown, queued: QueuedPacket): Verdict => {
     this.#mark(queued, MALFORMED, this.packet)
     this.#record(this.packet, this.sender.uid, MALFORMED, NOBODY, Date.now())
-    this.#options.onFault(error)
+    this.#options.onFault(error, false)
     return this.pass
   }
 
@@ -118,9 +122,20 @@ export class Valve {
     queued.mark = ((queued.mark & ~marks.mask) | state) >>> 0
   }
 
-  /** First what can fail: a packet that is judged anew as malformed must not be counted twice. */
+  /** A verdict stands, whatever the look for the sender brings. */
+  #tell(decision: Decision, now: number): void {
+    try {
+      this.#record(this.packet, this.sender.uid, decision, this.attribution, now)
+    } catch (error) {
+      this.#record(this.packet, this.sender.uid, decision, NOBODY, now)
+      this.#options.onFault(error, true)
+    }
+  }
+
+  /** First what can fail: a packet that is told of anew must not be counted twice. */
   #record(packet: Packet, uid: number, decision: Decision, attributed: Attributed, now: number): void {
     const { mode } = this.#inForce.rules.policy
+    this.#attributed = attributed
     if (decision.verdict === 'block' && decision.reason !== 'canary')
       this.#options.log.note(packet, uid, decision, mode, attributed)
     if (decision.verdict === 'accept') this.#options.passed.note(packet, uid, decision, now, this.#details)
@@ -129,9 +144,6 @@ export class Valve {
 
   readonly #details = (): Details => {
     const { family, destination } = this.packet
-    return { unit: this.attribution.unit, domain: this.#options.domainOf(family, destination) }
+    return { unit: this.#attributed.unit, domain: this.#options.domainOf(family, destination) }
   }
 }
-
-/** Where judging failed, looking for the sender might fail as well. */
-const NOBODY: Attributed = { place: 0, describe: () => ({ attribution: 'unknown' }) }

@@ -1,14 +1,21 @@
-/** What becomes of a packet when judging it fails. */
+/** What becomes of a packet when judging it fails, or what follows. */
 import { NF_ACCEPT, type QueuedPacket } from 'node-netfilter-queue'
 import t from 'tap'
 import { marksOf } from '../src/core/marks.js'
-import { assemble, type Policy } from '../src/core/policy.js'
-import type { Rules } from '../src/valve.js'
-import { Valve, type ValveOptions } from '../src/valve.js'
+import type { PassedKinds } from '../src/core/passed.js'
+import { assemble, compile, type Policy } from '../src/core/policy.js'
+import { IPPROTO_UDP } from '../src/core/types.js'
+import { UserMap } from '../src/kernel/usermap.js'
+import { nobody } from '../src/made-up.js'
+import type { BlockLog } from '../src/report/blocklog.js'
+import type { VerdictCounts } from '../src/report/verdicts.js'
+import { type Rules, Valve, type ValveOptions } from '../src/valve.js'
 import { HANDED_OUT } from './core/clients.js'
+import { ipv4, udp, words } from './core/packets.js'
 
 const MASK = 0x3f000000
 const HOSTS_OWN = 0x5
+const EVERYWHERE = { family: 4, words: words('0.0.0.0'), length: 0 } as const
 
 const policy = (mode: Policy['mode']): Policy =>
   assemble({ mode, canary: undefined, handedOut: HANDED_OUT, updaters: [], rules: [], asking: undefined })
@@ -44,3 +51,53 @@ t.test('in mode observe it goes on: nothing at all is blocked there', async (t) 
   t.equal(mark, marks.approvedOnce | HOSTS_OWN)
   t.same(told, ['malformed', true, 'a fault'])
 })
+
+const CALL: Partial<QueuedPacket> = { uid: 0, mark: 0, outDevice: 0, start: 0 }
+
+t.test('a verdict stands, and is told of once, when the look for the sender fails', async (t) => {
+  const allowing = compile({
+    reason: 'rule',
+    name: 'any',
+    protocol: 'any',
+    ports: [],
+    prefixes: [EVERYWHERE],
+    names: [],
+    domains: [],
+  })
+  for (const rules of [[], [allowing]]) {
+    const told: unknown[] = []
+    const marks = marksOf(MASK, 1)
+    const options = {
+      form: 'native',
+      inbound: nobody(),
+      users: UserMap.ofProcess(),
+      log: {
+        note: (...[, , { reason }, , { place }]: Parameters<BlockLog['note']>) => told.push([reason, place]),
+      },
+      passed: {
+        note: (...[, , { reason }, , detailsOf]: Parameters<PassedKinds['note']>) =>
+          told.push([reason, detailsOf().unit]),
+      },
+      counts: { add: (...[, , { verdict }]: Parameters<VerdictCounts['add']>) => told.push(verdict) },
+      domainOf: () => undefined,
+      onFault: ({ message }: Error, isJudged: boolean) => told.push([message, isJudged]),
+    } as unknown as ValveOptions
+    const valve = new Valve({ rules: { policy: { ...policy('enforce'), rules }, marks } }, options)
+    for (const name of ['place', 'unit']) Object.defineProperty(valve.attribution, name, { get: fail })
+    const bytes = ipv4({ destination: '203.0.113.7', protocol: IPPROTO_UDP }, udp({ destinationPort: 9 }))
+    const queued = { ...CALL, bytes, end: bytes.length, length: bytes.length } as QueuedPacket
+    valve.onPacket(queued)
+    valve.attribution.close()
+    const isAllowed = rules.length > 0
+    t.equal(queued.mark, isAllowed ? marks.approvedNow : marks.blocked)
+    t.same(told, [
+      isAllowed ? ['rule', undefined] : ['not-allowlisted', 0],
+      isAllowed ? 'accept' : 'block',
+      ['a fault', true],
+    ])
+  }
+})
+
+function fail(): never {
+  throw new Error('a fault')
+}

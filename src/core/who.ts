@@ -23,6 +23,8 @@ export interface Who {
 export interface Attributed {
   /** A number for unit and container together: the same for the same ones; 0 where they are not known, 1 where nobody has looked. */
   readonly place: number
+  /** The unit alone, which takes less time than all of it. */
+  readonly unit?: string | undefined
   /** All that can be found out: for the first block of a kind. It costs up to two milliseconds. */
   describe(): Who
 }

@@ -90,7 +90,10 @@ export function createMetrics(sources: MetricSources): Metrics {
       named('config_last_reload_success_timestamp_seconds', 'When the configuration was last taken'),
     ),
     faults: new Counter(
-      named('faults_total', 'Packets blocked because judging them failed: a fault in the program'),
+      named(
+        'faults_total',
+        'Faults of the program itself: packets blocked because judging them failed, or senders not found out',
+      ),
     ),
   }
 }
