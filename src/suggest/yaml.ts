@@ -24,8 +24,8 @@ export function yamlOf(suggestion: Suggestion, source: string): string {
 }
 
 const HOW =
-  `Allow what you know, and nothing else. In conf.d beside the configuration, a file like this adds to
-its list; what that would change tells: checkvalve replay --policy.`.replace('\n', ' ')
+  'Allow what you know, and nothing else. In conf.d beside the configuration, a file like this adds to ' +
+  'its list; what that would change tells: checkvalve replay --policy.'
 
 function headOf({ evidence, entries }: Suggestion, source: string): string {
   if (evidence.blocks === 0) return comment('', `No blocks in ${source}.`)
@@ -168,6 +168,7 @@ const programsText = ({ programs }: Evidence) =>
   programs.length === 0 ? '' : `, by ${programs.map((each) => visible(each)).join(', ')}`
 
 const blocksText = (blocks: number) => `${grouped(blocks)} ${blocks === 1 ? 'block' : 'blocks'}`
+
 /** Ports, and ranges where all between were seen. */
 function portTexts(ports: readonly number[]): string[] {
   const runs: { first: number; last: number }[] = []
