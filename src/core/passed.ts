@@ -12,9 +12,10 @@ export interface PassedKind {
   readonly destinationPort: number
   /** Of the last packet. */
   sourcePort: number
-  /** The unit and the name of the address, as they were known for the first packet. */
-  readonly unit: string | undefined
-  readonly domain: string | undefined
+  /** Those from which some of these packets came, as far as it was looked for; a few at most. */
+  units: readonly string[]
+  /** The name of the address, as it was known first. */
+  domain: string | undefined
   /** Why the last one was accepted, and by which rule. */
   reason: Reason
   rule: string
@@ -23,8 +24,16 @@ export interface PassedKind {
   last: number
 }
 
-/** What is found out for the first packet of a kind only. */
-export type Details = Pick<PassedKind, 'unit' | 'domain'>
+/** What takes time to find out: for the first packets of a kind, and for some of the others. */
+export interface Details {
+  readonly unit: string | undefined
+  readonly domain: string | undefined
+}
+
+const FIRST = 16
+const EVERY = 64
+const isLookedAt = (count: number) => count <= FIRST || count % EVERY === 0
+const UNITS_AT_MOST = 8
 
 const KEY_WORDS = 7
 /** Where there is no room, so many of the kinds go that were seen longest ago. */
@@ -49,20 +58,18 @@ export class PassedKinds {
     this.#table = new KeyTable(capacity, KEY_WORDS, seed)
   }
 
-  /** For the packet path. @param now milliseconds since the epoch @param detailsOf is asked for the first of a kind only */
+  /** For the packet path. @param now milliseconds since the epoch @param detailsOf is not asked for each of a kind */
   note(packet: Packet, uid: number, decision: Decision, now: number, detailsOf: () => Details): void {
     const { rule } = decision
     if (rule === undefined) return
     this.packets++
     const known = this.#find(packet, uid)
     if (known === undefined) {
+      const { unit, domain } = detailsOf()
+      const units = unit === undefined ? [] : [unit]
       this.#add({
         ...fieldsOf(packet, uid, decision),
-        ...detailsOf(),
-        rule: rule.spec.name,
-        count: 1,
-        first: now,
-        last: now,
+        ...{ units, domain, rule: rule.spec.name, count: 1, first: now, last: now },
       })
       return
     }
@@ -71,6 +78,7 @@ export class PassedKinds {
     known.sourcePort = packet.sourcePort
     known.reason = decision.reason
     known.rule = rule.spec.name
+    if (isLookedAt(known.count)) addDetails(known, detailsOf())
   }
 
   /** Takes over what an earlier run knew, before anything was noted. Further kinds than there is room for are passed over. */
@@ -116,6 +124,12 @@ export class PassedKinds {
     const index = this.#table.find()
     return index < 0 ? undefined : this.#kinds[index]
   }
+}
+
+function addDetails(kind: PassedKind, { unit, domain }: Details): void {
+  kind.domain ??= domain
+  if (unit !== undefined && !kind.units.includes(unit) && kind.units.length < UNITS_AT_MOST)
+    kind.units = [...kind.units, unit]
 }
 
 type KeyFields = 'family' | 'protocol' | 'destination' | 'destinationPort'

@@ -63,7 +63,7 @@ export class PassedKeeper {
 const written = (kind: PassedKind, userName: (uid: number) => string | undefined): PassedKindStatus => ({
   uid: kind.uid < 0 ? undefined : kind.uid,
   user: kind.uid < 0 ? undefined : userName(kind.uid),
-  units: kind.unit === undefined ? undefined : [kind.unit],
+  units: kind.units.length === 0 ? undefined : kind.units,
   transport: transportOf(kind.protocol),
   address: addressText(kind.family, kind.destination),
   port: kind.destinationPort || undefined,
@@ -88,7 +88,7 @@ function kindOf({ host, transport, reason, first, last, ...kind }: Passed): Pass
       protocol,
       destinationPort: kind.port ?? 0,
       sourcePort: kind.sourcePort ?? 0,
-      unit: kind.units[0],
+      units: kind.units,
       domain: kind.domain,
       ...{ reason, rule: kind.rule, count: kind.count, first, last },
     },

@@ -35,37 +35,62 @@ function packet(to: string, port = 80, sourcePort = 40_000): Packet {
 
 const nothing = () => ({ unit: undefined, domain: undefined })
 
-t.test('what was accepted is summed by who reached what; how is asked for the first only', async (t) => {
-  const passed = new PassedKinds(10, SEED)
-  let asked = 0
-  const details = () => {
-    asked++
-    return { unit: 'apt.service', domain: 'mirror.example.org' }
-  }
-  const other = ruleOf('mirrors:80')
-  passed.note(packet('192.0.2.1'), 0, MIRROR, NOW, details)
-  passed.note(packet('192.0.2.1', 80, 41_000), 0, other, NOW + 5, details)
-  passed.note(packet('2001:db8::1'), 0, MIRROR, NOW + 1, nothing)
-  passed.note(packet('192.0.2.1'), 33, MIRROR, NOW + 2, nothing)
-  passed.note(packet('192.0.2.1', 443), 0, MIRROR, NOW + 3, nothing)
-  t.equal(asked, 1)
-  t.same([passed.packets, passed.evicted, passed.kinds.length], [5, 0, 4])
-  t.same(passed.kinds.at(-1), {
-    uid: 0,
-    family: 4,
-    protocol: IPPROTO_TCP,
-    destination: words('192.0.2.1'),
-    destinationPort: 80,
-    sourcePort: 41_000,
-    unit: 'apt.service',
-    domain: 'mirror.example.org',
-    reason: 'mirror',
-    rule: 'mirrors:80',
-    count: 2,
-    first: NOW,
-    last: NOW + 5,
-  })
-})
+t.test(
+  'what was accepted is summed by who reached what; how is asked for the first ones, and for some of the others',
+  async (t) => {
+    const passed = new PassedKinds(10, SEED)
+    let asked = 0
+    const details = () => {
+      asked++
+      return { unit: 'apt.service', domain: 'mirror.example.org' }
+    }
+    const other = ruleOf('mirrors:80')
+    passed.note(packet('192.0.2.1'), 0, MIRROR, NOW, details)
+    passed.note(packet('192.0.2.1', 80, 41_000), 0, other, NOW + 5, details)
+    passed.note(packet('2001:db8::1'), 0, MIRROR, NOW + 1, nothing)
+    passed.note(packet('192.0.2.1'), 33, MIRROR, NOW + 2, nothing)
+    passed.note(packet('192.0.2.1', 443), 0, MIRROR, NOW + 3, nothing)
+    t.equal(asked, 2)
+    t.same([passed.packets, passed.evicted, passed.kinds.length], [5, 0, 4])
+    t.same(passed.kinds.at(-1), {
+      uid: 0,
+      family: 4,
+      protocol: IPPROTO_TCP,
+      destination: words('192.0.2.1'),
+      destinationPort: 80,
+      sourcePort: 41_000,
+      units: ['apt.service'],
+      domain: 'mirror.example.org',
+      reason: 'mirror',
+      rule: 'mirrors:80',
+      count: 2,
+      first: NOW,
+      last: NOW + 5,
+    })
+  },
+)
+
+t.test(
+  'all units that reach the same are found, also one that is rare, and the name when it is known',
+  async (t) => {
+    const passed = new PassedKinds(10, SEED)
+    let asked = 0
+    const note = (unit: string | undefined, domain?: string) =>
+      passed.note(packet('192.0.2.1'), 0, MIRROR, NOW, () => {
+        asked++
+        return { unit, domain }
+      })
+    note(undefined)
+    note('app.service')
+    note('cron.service', 'mirror.example.org')
+    for (let i = 0; i < 10_000; i++) note(i % 7 === 0 ? 'rare.service' : 'app.service', 'other.example.org')
+    const [kind] = passed.kinds
+    t.match(kind, { units: ['app.service', 'cron.service', 'rare.service'], domain: 'mirror.example.org' })
+    t.ok(asked < 200, `${asked} of ${kind!.count} were looked at`)
+    for (let i = 0; i < 64_000; i++) note(`u${i}.service`)
+    t.equal(passed.kinds[0]!.units.length, 8)
+  },
+)
 
 t.test('answers to clients are nothing that rules could change', async (t) => {
   const passed = new PassedKinds(10, SEED)
