@@ -381,6 +381,7 @@ export class Daemon {
       form: this.#firewall.form,
       canary: this.#canary,
       counts: this.#counts,
+      lastBlocks: () => this.#blockLog.last,
     })
   }
 

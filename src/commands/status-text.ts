@@ -1,16 +1,21 @@
 /** What `checkvalve status` shows, the most important first. It fits 80 columns. */
+import { readLine } from '../log/line.js'
 import { visible } from '../log/visible.js'
-import type { Counted, Status } from '../status/status.js'
+import type { Counted, Status, UserStatus } from '../status/status.js'
 import { type Colour, type Paint, plain } from './colours.js'
 import { entriesLines } from './entries-text.js'
 import { mirrorsText } from './mirrors-text.js'
-import { grouped, labelled, span } from './terminal.js'
+import { TailText } from './tail-text.js'
+import { grouped, labelled, span, WIDTH, wrap } from './terminal.js'
 
 /** Of the verdict in a table. */
 const VERDICT = 12
 /** Of a table with two columns of numbers. */
 const NAME = 36
 const NUMBER = 14
+const WHEN = 16
+/** Of `18:36:03 `. */
+const TIME = 9
 
 export interface StatusView {
   /** Milliseconds since the epoch. */
@@ -25,7 +30,8 @@ export function statusText(status: Status, { now, paint = plain, all = false }: 
   const parts = [
     standing(status, now).flatMap((fact) => linesOf(fact, paint)),
     verdicts(status, paint),
-    users(status, paint),
+    users(status, now, paint),
+    lastBlocks(status, now, paint),
     entries(status, now, paint),
     works(status, now).flatMap((fact) => linesOf(fact, paint)),
     [paint('bold', 'MIRRORS'), mirrors.trimEnd()],
@@ -90,10 +96,41 @@ function verdicts({ verdicts }: Status, paint: Paint): string[] {
   return [header('VERDICTS', paint), ...rows]
 }
 
-function users({ blockedUsers, mode }: Status, paint: Paint): string[] {
+function users({ blockedUsers, mode }: Status, now: number, paint: Paint): string[] {
   if (blockedUsers.length === 0) return []
   const title = mode === 'observe' ? 'WOULD HAVE BEEN BLOCKED' : 'BLOCKED USERS'
-  return [header(title, paint), ...blockedUsers.map((each) => row(visible(each.user), each, paint))]
+  const rows = blockedUsers.map((each) => row(visible(each.user), each, paint) + when(each, now, paint))
+  return [header(title, paint, 'when'), ...rows]
+}
+
+/** How long it has gone on, or for how long it is over. */
+function when({ since, last, lastMinute }: UserStatus, now: number, paint: Paint): string {
+  const from = (time: string) => span(now - Date.parse(time))
+  return lastMinute > 0
+    ? `for ${from(since)}`.padStart(WHEN)
+    : paint('dim', `${from(last)} ago`.padStart(WHEN))
+}
+
+/** What is too long for a line goes on beside its time. */
+function underTime(line: string): string[] {
+  const time = line.slice(0, TIME)
+  return wrap(line.slice(TIME), WIDTH - TIME).map((part, i) => (i === 0 ? time : ''.padEnd(TIME)) + part)
+}
+
+/** Who was kept from what: the same lines as those of `checkvalve tail`. */
+function lastBlocks({ lastBlocks = [] }: Status, now: number, paint: Paint): string[] {
+  const text = new TailText({ width: WIDTH, today: now })
+  const lines = lastBlocks
+    .map((each) => readLine(JSON.stringify(each)))
+    .filter((line) => line?.kind === 'block')
+    .flatMap((line) => text.lineOf(line).trimEnd().split('\n'))
+    .flatMap(underTime)
+  if (lines.length === 0) return []
+  return [
+    paint('bold', 'LAST BLOCKED, of each user and unit'),
+    ...lines,
+    paint('dim', 'all: checkvalve tail; what would let it pass: checkvalve suggest, explain'),
+  ]
 }
 
 function entries({ allow }: Status, now: number, paint: Paint): string[] {
@@ -101,8 +138,16 @@ function entries({ allow }: Status, now: number, paint: Paint): string[] {
   return [paint('bold', 'RUNTIME ENTRIES'), ...entriesLines(allow, now)]
 }
 
-const header = (title: string, paint: Paint) =>
-  paint('bold', title.padEnd(NAME) + 'total'.padStart(NUMBER) + 'last minute'.padStart(NUMBER))
+const header = (title: string, paint: Paint, when = '') =>
+  paint(
+    'bold',
+    (
+      title.padEnd(NAME) +
+      'total'.padStart(NUMBER) +
+      'last minute'.padStart(NUMBER) +
+      when.padStart(WHEN)
+    ).trimEnd(),
+  )
 
 function row(name: string, { total, lastMinute }: Counted, paint: Paint): string {
   const lately = grouped(lastMinute).padStart(NUMBER)

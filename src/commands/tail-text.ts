@@ -18,6 +18,8 @@ export interface TextOptions {
   readonly paint?: Paint
   /** Columns; undefined: lines may be as long as they like. */
   readonly width?: number | undefined
+  /** Milliseconds since the epoch: what is of that day stands there without it. */
+  readonly today?: number
 }
 
 /** Makes lines, one after the other: the day is told when it is another one. */
@@ -26,9 +28,10 @@ export class TailText {
   readonly #width: number
   #day = ''
 
-  constructor({ paint = plain, width = Number.POSITIVE_INFINITY }: TextOptions = {}) {
+  constructor({ paint = plain, width = Number.POSITIVE_INFINITY, today }: TextOptions = {}) {
     this.#paint = paint
     this.#width = width
+    if (today !== undefined) this.#day = dayOf(new Date(today))
   }
 
   /** @returns with its line feed, and that of the day before it */

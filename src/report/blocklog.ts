@@ -8,6 +8,7 @@ import type { Family, Words } from '../core/types.js'
 import type { Attributed } from '../core/who.js'
 import { blockEvent, type Fields, lostEvent, type Mode, type Surroundings } from './block-event.js'
 import { ECS } from './ecs.js'
+import { LastLines } from './last-lines.js'
 import { LineFile } from './line-file.js'
 
 const ECS_VERSION = '8.11.0'
@@ -43,6 +44,8 @@ export class BlockLog {
   readonly #kinds: BlockKinds
   readonly #file: LineFile
   readonly #logger: pino.Logger
+  readonly #last = new LastLines()
+  #line = ''
   #isTaken = true
   #mode: Mode = 'enforce'
   #dropped = 0
@@ -59,6 +62,7 @@ export class BlockLog {
     }))
     this.#file = openLog(options, () => options.onRecovery(this.#lost.lines))
     const write = (line: string) => {
+      this.#line = line
       this.#isTaken = this.#file.write(line)
     }
     this.#logger = pino({ ...ECS, base: { 'ecs.version': ECS_VERSION, ...ECS.base } }, { write })
@@ -67,6 +71,11 @@ export class BlockLog {
   get stats(): BlockLogStats {
     const { told, summed, suppressed } = this.#kinds
     return { told, summed, suppressed, dropped: this.#dropped }
+  }
+
+  /** The last line about each user and unit, whether it could be written or not; the newest last. */
+  get last(): readonly string[] {
+    return this.#last.all
   }
 
   /** Whether the disk kept it from being closed: see LineFile. */
@@ -119,7 +128,9 @@ export class BlockLog {
   }
 
   #write(event: Fields): void {
-    if (this.#takes(event)) return
+    const isTaken = this.#takes(event)
+    this.#last.note(event, this.#line)
+    if (isTaken) return
     this.#dropped++
     this.#lost.lines++
     this.#lost.blocks += event['checkvalve.repeat']

@@ -9,6 +9,7 @@ import type { ConntrackRoom } from '../kernel/conntrack-room.js'
 import type { QueueStatus } from '../kernel/queue-status.js'
 import type { PolicyInForce } from '../policy-in-force.js'
 import type { BlockLogStats } from '../report/blocklog.js'
+import { Bouts } from '../report/bouts.js'
 import { LastMinute } from '../report/last-minute.js'
 import { userLabel } from '../report/metrics.js'
 import type { VerdictCounts } from '../report/verdicts.js'
@@ -30,6 +31,8 @@ export interface StatusSources {
   readonly counts: VerdictCounts
   readonly userName: (uid: number) => string | undefined
   readonly log: () => BlockLogStats
+  /** See BlockLog. */
+  readonly lastBlocks: () => readonly string[]
   /** As for the metrics. */
   readonly kernelCounters: () => Promise<ReadonlyMap<KernelCounter, number> | undefined>
   readonly queue: () => QueueStatus | undefined
@@ -43,6 +46,7 @@ export class StatusReport {
   readonly #started = new Date().toISOString()
   readonly #verdicts = new LastMinute<string>()
   readonly #users = new LastMinute<number | undefined>()
+  readonly #bouts = new Bouts<number | undefined>()
   readonly #kernel: Lately<ReadonlyMap<KernelCounter, number> | undefined>
   readonly #mirrors: Lately<MirrorList>
   #reload: ReloadStatus = { at: this.#started, takenAt: this.#started, problems: [] }
@@ -59,6 +63,7 @@ export class StatusReport {
     const now = performance.now()
     this.#verdicts.note(this.#sources.counts.byReason(), now)
     this.#users.note(this.#sources.counts.blocksByUser(), now)
+    this.#bouts.note(this.#sources.counts.blocksByUser(), now)
   }
 
   /** @param problems what was wrong with the configuration; empty: it was taken */
@@ -86,6 +91,7 @@ export class StatusReport {
       reload: this.#reload,
       verdicts: this.#verdictsNow(),
       blockedUsers: this.#usersNow(),
+      lastBlocks: this.#sources.lastBlocks().map((line) => JSON.parse(line)),
       allow: entriesOf(this.#sources),
       kernel: kernel && Object.fromEntries(kernel),
       queue: this.#queueNow(),
@@ -116,14 +122,20 @@ export class StatusReport {
   #usersNow(): UserStatus[] {
     const { counts, userName } = this.#sources
     const now = performance.now()
+    const timeOf = (moment: number) => new Date(Date.now() - (now - moment)).toISOString()
     return [...counts.blocksByUser()]
       .toSorted(([, one], [, other]) => other - one)
       .slice(0, USERS_AT_MOST)
-      .map(([uid, total]) => ({
-        user: userLabel(uid, userName),
-        total,
-        lastMinute: this.#users.of(uid, total, now),
-      }))
+      .map(([uid, total]) => {
+        const { since, last } = this.#bouts.of(uid, total, now)
+        return {
+          user: userLabel(uid, userName),
+          total,
+          lastMinute: this.#users.of(uid, total, now),
+          since: timeOf(since),
+          last: timeOf(last),
+        }
+      })
   }
 
   #queueNow(): Status['queue'] {

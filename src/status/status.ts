@@ -21,6 +21,8 @@ export interface Status {
   readonly verdicts: readonly VerdictStatus[]
   /** Those with the most blocks first. */
   readonly blockedUsers: readonly UserStatus[]
+  /** The last line of the block log about each user and unit, the newest last. */
+  readonly lastBlocks: readonly Readonly<Record<string, unknown>>[]
   /** Runtime entries, as they could stand in a file. */
   readonly allow: readonly WrittenRule[]
   /** Packets by the paths they took in the kernel without the service; undefined where they cannot be read now. */
@@ -49,6 +51,9 @@ export interface VerdictStatus extends Counted {
 export interface UserStatus extends Counted {
   /** A name, a user id, `unknown`, or `other` for all further ones. */
   readonly user: string
+  /** When this has begun, without a break of a quarter of an hour since; and the last one. */
+  readonly since: string
+  readonly last: string
 }
 
 export interface ReloadStatus {

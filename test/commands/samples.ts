@@ -16,9 +16,10 @@ export const STATUS: Status = {
     { verdict: 'block', reason: 'not-allowlisted', total: 12_345, lastMinute: 120 },
   ],
   blockedUsers: [
-    { user: 'www-data', total: 12_340, lastMinute: 120 },
-    { user: 'unknown', total: 8, lastMinute: 0 },
+    { user: 'www-data', total: 12_340, lastMinute: 120, since: ago(754), last: ago(2) },
+    { user: 'unknown', total: 8, lastMinute: 0, since: ago(7300), last: ago(7200) },
   ],
+  lastBlocks: [],
   allow: [],
   kernel: { reply: 1_000_000, approved: 12, fallback_drop: 0 },
   queue: { number: 100, form: 'native', maxLength: 16_384, waiting: 2, dropped: 0, userDropped: 0 },

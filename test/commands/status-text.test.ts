@@ -3,7 +3,10 @@ import t from 'tap'
 import { paintFor } from '../../src/commands/colours.js'
 import { statusText } from '../../src/commands/status-text.js'
 import type { Status } from '../../src/status/status.js'
+import { fieldsOf } from '../log/events.js'
 import { ago, NOW, STATUS } from './samples.js'
+
+process.env.TZ = 'UTC'
 
 const text = (more: Partial<Status> = {}, all = false) =>
   statusText({ ...STATUS, ...more }, { now: NOW, all })
@@ -23,9 +26,9 @@ block       not-allowlisted                 12,345           120
 block       name-not-allowed                     3             0
 accept      mirror                              87             0
 
-BLOCKED USERS                                total   last minute
-www-data                                    12,340           120
-unknown                                          8             0
+BLOCKED USERS                                total   last minute            when
+www-data                                    12,340           120 for 12 min 34 s
+unknown                                          8             0         2 h ago
 
 queue       100 (native form): 2 of 16,384 waiting, 0 dropped
 kernel      reply 1,000,000, approved 12
@@ -43,6 +46,28 @@ mirror.example.org:80  apt, /etc/apt/sources.list:2
     )
   },
 )
+
+t.test('who was kept from what last is told as tail does, with the day where it is another', async (t) => {
+  const of = (at: string, more: Parameters<typeof fieldsOf>[0]) =>
+    fieldsOf({ ...more, more: { '@timestamp': at } })
+  const lastBlocks = [
+    of('2027-01-30T23:59:59.000Z', { user: 'root', uid: 0, unit: 'cron.service' }),
+    of('2027-01-31T17:59:58.000Z', { unit: 'php8.2-fpm.service', program: '/usr/bin/curl', repeat: 12 }),
+    { 'event.action': 'block', 'something else': 1 },
+  ]
+  t.match(
+    text({ lastBlocks }),
+    `
+LAST BLOCKED, of each user and unit
+-- 2027-01-30
+23:59:59 block root cron          203.0.113.7:443/tcp      not-allowlisted
+-- 2027-01-31
+17:59:58 block www-data php8.2-fpm/curl 203.0.113.7:443/tcp not-allowlisted x12
+all: checkvalve tail; what would let it pass: checkvalve suggest, explain
+`,
+  )
+  t.notMatch(text(), 'LAST BLOCKED')
+})
 
 t.test('what is not as it should be stands where it is seen', async (t) => {
   const problems = ['/etc/checkvalve/checkvalve.yaml:12: mode: must be observe or enforce, not "open"']
@@ -116,7 +141,8 @@ t.test('it fits 80 columns, whatever the names are, and the terminal obeys none 
   const hostile = text({
     version: long,
     notes: [long],
-    blockedUsers: [{ user: long, total: 1e15, lastMinute: 1e15 }],
+    blockedUsers: [{ user: long, total: 1e9, lastMinute: 1e9, since: ago(59 * 60 + 59), last: ago(1) }],
+    lastBlocks: [fieldsOf({ user: long, unit: long, domain: long, program: long })],
     log: { ...STATUS.log, destination: `/${long}` },
     mirrors: [{ ...STATUS.mirrors[0]!, host: `${long}.example.org`, found: `/${long}:1` }],
     reload: { ...STATUS.reload, problems: [long] },

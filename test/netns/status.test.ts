@@ -101,7 +101,12 @@ t.test(
       status.verdicts.find((each) => each.verdict === verdict && each.reason === reason)
     t.match(of('accept', 'mirror'), { total: 1, lastMinute: 1 })
     t.match(of('block', 'not-allowlisted'), { total: 3, lastMinute: 3 })
-    t.same(status.blockedUsers, [{ user: 'root', total: 3, lastMinute: 3 }])
+    t.match(status.blockedUsers, [{ user: 'root', total: 3, lastMinute: 3 }])
+    t.ok(
+      status.started < status.blockedUsers[0]!.since &&
+        status.blockedUsers[0]!.since <= status.blockedUsers[0]!.last,
+    )
+    t.match(status.lastBlocks, [{ 'user.name': 'root', 'destination.ip': VICTIM.v4, 'destination.port': 80 }])
     const isCounted = async () => (await ask()).kernel!.blocked! >= 4
     await eventually('the kernel counts those three, and the canary', isCounted)
     t.match(status.queue, { number: 100, waiting: 0, dropped: 0, userDropped: 0 })

@@ -53,6 +53,29 @@ async function until(so: () => boolean): Promise<void> {
   if (!so()) throw new Error(`it did not come about: ${so}`)
 }
 
+t.test(
+  'the last line about each user and unit is at hand, written or not, and a flood hides no other',
+  async (t) => {
+    const { log, note, path } = opened(t)
+    const last = () => log.last.map((line) => JSON.parse(line) as Line)
+    note({ port: 1 }, 0)
+    for (let port = 1; port <= 300; port++) note({ port })
+    log.flushFresh()
+    t.same(
+      last().map((line) => `${line['user.id']} ${line['destination.port']}`),
+      ['0 1', '33 128'],
+    )
+    await until(() => linesOf(path).length === 129)
+    t.same(last().at(-1), linesOf(path).at(-1))
+    for (let uid = 1000; uid < 1010; uid++) note({}, uid)
+    log.flushFresh()
+    t.same(
+      last().map((line) => line['user.id']),
+      ['1005', '1006', '1007', '1008', '1009'],
+    )
+  },
+)
+
 t.test('the first block of a kind is told at once, its repeats as a sum when the window ends', async (t) => {
   const { log, note, path } = opened(t)
   note({ port: 1 })
