@@ -18,11 +18,14 @@ export class Refused extends Error {
   }
 }
 
+/** Nobody listens at the socket: elsewhere, or not at all. Whoever may not ask, or gets no answer, cannot know that. */
+export class Absent extends Error {}
+
 /**
  * Asks the running service.
  * @param path with the query: `/v1/status`
  * @param body is sent as JSON
- * @throws Refused (rejects); Error (rejects) where there is no answer, with a message for the operator
+ * @throws Refused (rejects); Absent; Error (rejects) where there is no answer, with a message for the operator
  */
 export async function ask<T>(
   socket: string,
@@ -40,13 +43,15 @@ export async function ask<T>(
 
 function explained({ code, message }: NodeJS.ErrnoException, socket: string): Error {
   if (code === 'ENOENT' || code === 'ECONNREFUSED')
-    return new Error(
-      `the service does not run here (nobody listens on ${socket}): start it, or set control.socket`,
+    return new Absent(
+      `the service does not run here (nobody listens on ${socket}): systemctl start checkvalve, or set control.socket`,
     )
   if (code === 'EACCES') return new Error(`${socket} may not be opened: be root, or a member of its group`)
   if (code === 'ECONNRESET' || code === 'EPIPE')
     return new Error(`the service on ${socket} stops, or has too many to answer: try again`)
-  return new Error(`the service does not answer on ${socket}: ${message}`)
+  return new Error(
+    `the service does not answer on ${socket} (${message}): see journalctl -u checkvalve, or restart it`,
+  )
 }
 
 interface Exchange {

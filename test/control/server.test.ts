@@ -264,7 +264,8 @@ t.test('a socket that somebody has left is replaced; one in use, or another file
 t.test('who asks is told why there is no answer, and what to do', async (t) => {
   const { path } = await serving(t)
   await t.rejects(ask(`${path}.none`, 'GET', '/v1/echo'), {
-    message: /does not run here \(nobody listens on .*none\): start it, or set control.socket/,
+    message:
+      /does not run here \(nobody listens on .*none\): systemctl start checkvalve, or set control.socket/,
   })
   const mute = `${path}.mute`
   const server = createServer((socket) => socket.destroy()).listen(mute)

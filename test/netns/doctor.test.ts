@@ -226,3 +226,23 @@ t.test('what it says fits 80 columns, and it ends with 1 where something is amis
   const long = stdout.split('\n').filter((line) => line.length > 80)
   t.same(long, [])
 })
+
+t.test(
+  'a service that may not be asked, or does not answer, is not taken for one that does not run',
+  async (t) => {
+    if (!canSwitchUsers()) return t.comment('left out: only one user exists here')
+    const [place, service] = await prepared(t)
+    await service.launch()
+    await place.run(['chmod', '-R', 'a+rX', service.folder])
+    const hidden = await service.commandAs('nobody', 'doctor')
+    t.match(hidden.stdout, /^\? {5}service: .*may not be opened/m)
+    t.match(hidden.stdout, /^ok {4}metrics: .* says that it is ready$/m)
+    t.notMatch(hidden.stdout, /is free|taken by|does not run/)
+    service.program.kill('SIGSTOP')
+    const mute = await service.command('doctor')
+    service.program.kill('SIGCONT')
+    t.match(mute.stdout, /^LOOK {2}service: does not answer on /m)
+    t.match(mute.stdout, /^ok {4}queue: 100 to 102 are served by the service$/m)
+    t.notMatch(mute.stdout, /is free|taken by|does not run/)
+  },
+)

@@ -30,7 +30,10 @@ t.test(
 
     const before = await service.command('status')
     t.equal(before.status, 1)
-    t.match(before.stderr, /^checkvalve: the service does not run here .*control\.sock\): start it/)
+    t.match(
+      before.stderr,
+      /^checkvalve: the service does not run here .*control\.sock\): systemctl start checkvalve/,
+    )
     const early = await service.command('doctor')
     t.equal(early.status, 1)
     t.match(early.stdout, /^LOOK {2}service: does not run here/m)

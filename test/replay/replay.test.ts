@@ -244,7 +244,7 @@ t.test('as a text it fits a terminal, sums up kinds, and its totals add up', asy
       ...TEXTS,
       notes: [],
       passed:
-        'What was accepted is not known: the service does not run here (nobody listens on /run/checkvalve/control.sock): start it, or set control.socket.',
+        'What was accepted is not known: the service does not run here (nobody listens on /run/checkvalve/control.sock): systemctl start checkvalve, or set control.socket.',
     }),
   )
 })

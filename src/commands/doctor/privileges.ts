@@ -2,7 +2,7 @@
 import { hasNetAdmin } from 'node-netfilter-queue'
 import { type Finding, Findings } from './finding.js'
 import type { Capability } from './proc.js'
-import { type Subject, serviceCapabilities } from './subject.js'
+import { isAbsent, type Subject, serviceCapabilities } from './subject.js'
 
 const HOW = 'add it to AmbientCapabilities= and CapabilityBoundingSet= of the unit'
 
@@ -14,7 +14,7 @@ export function privileges(subject: Subject, form: 'native' | 'xtables' | undefi
   if (of === 'this command' && lacks('CAP_NET_ADMIN')) {
     found.unknown(
       'those of the service',
-      'it does not run, and systemd knows no unit of it: run this as root',
+      `${isAbsent(subject) ? 'it does not run' : 'its process cannot be seen'}, and systemd knows no unit of it: run this as root`,
     )
     return found.all
   }

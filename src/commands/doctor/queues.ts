@@ -2,7 +2,7 @@
 import { namesQueues } from '../../core/ruleset.js'
 import { type Finding, Findings } from './finding.js'
 import { type BoundQueue, inodeOfPort, parseQueues } from './proc.js'
-import { holderOfSocket, running, type Subject, textOf } from './subject.js'
+import { holderOfSocket, isAbsent, type Subject, textOf } from './subject.js'
 
 const QUEUES = '/proc/self/net/netfilter/nfnetlink_queue'
 const SOCKETS = '/proc/self/net/netlink'
@@ -23,7 +23,7 @@ export function queues(subject: Subject): Finding[] {
     return found.all
   }
   const bound = parseQueues(text).filter(({ number }) => numbers.includes(number))
-  if (running(subject)) asServed(found, bound, numbers, subject)
+  if (!isAbsent(subject)) asServed(found, bound, numbers, subject)
   else {
     for (const each of bound)
       found.fail(

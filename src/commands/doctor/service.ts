@@ -5,7 +5,7 @@ import { parseAddress } from '../../addressing.js'
 import { localAddresses, setOfAddresses } from '../../kernel/local-addresses.js'
 import { VERSION } from '../../version.js'
 import { type Finding, Findings } from './finding.js'
-import { running, type Subject } from './subject.js'
+import { isAbsent, type Subject } from './subject.js'
 
 const ANSWER_MS = 2000
 
@@ -13,12 +13,14 @@ export async function service(subject: Subject): Promise<Finding[]> {
   return [...itself(subject), ...control(subject), ...configuration(subject), ...(await metrics(subject))]
 }
 
-function itself({ status }: Subject): Finding[] {
+function itself(subject: Subject): Finding[] {
+  const { status } = subject
   const found = new Findings('service')
   if (status instanceof Error) {
     const [what = '', ...advice] = status.message.replace(/^the service /, '').split(': ')
     const isHidden = what.includes('may not be opened')
-    found[isHidden ? 'unknown' : 'look'](what, advice.join(': '))
+    const more = isAbsent(subject) ? '; journalctl -u checkvalve says why it ended' : ''
+    found[isHidden ? 'unknown' : 'look'](what, `${advice.join(': ')}${more}`)
     return found.all
   }
   found.ok(`it runs since ${status.started}`)
@@ -40,16 +42,16 @@ function itself({ status }: Subject): Finding[] {
 }
 
 /** Where commands ask: a socket that a dead service has left is no obstacle, another file is. */
-function control({ status, config }: Subject): Finding[] {
+function control(subject: Subject): Finding[] {
   const found = new Findings('control')
-  const { socket } = config.control
+  const { socket } = subject.config.control
   const there = lstatSync(socket, { throwIfNoEntry: false })
   if (there !== undefined && !there.isSocket())
     found.fail(
       `${socket} is no socket`,
       'the service cannot start: take that file away, or set control.socket',
     )
-  else if (status instanceof Error) found.ok(`${socket} is free`)
+  else if (isAbsent(subject)) found.ok(`${socket} is free`)
   return found.all
 }
 
@@ -67,7 +69,7 @@ async function metrics(subject: Subject): Promise<Finding[]> {
   const found = new Findings('metrics')
   const { host, port } = subject.config.metrics.listen
   const place = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
-  if (running(subject)) await pages(found, `http://${reachable(host)}:${port}/readyz`, place)
+  if (!isAbsent(subject)) await pages(found, `http://${reachable(host)}:${port}/readyz`, place)
   else if (!isOfThisHost(host))
     found.fail(`${place} is no address of this host`, 'the service cannot start: set metrics.listen')
   else if (await isTaken(host, port))

@@ -1,7 +1,7 @@
 /** Whom the doctor looks at: this host, its configuration, and the service where it runs. */
 import { readFileSync } from 'node:fs'
 import type { Config } from '../../config.js'
-import { ask } from '../../control/client.js'
+import { Absent, ask } from '../../control/client.js'
 import type { Policy } from '../../core/policy.js'
 import type { readHost } from '../../host.js'
 import { command } from '../../kernel/command.js'
@@ -63,6 +63,9 @@ export async function subjectOf(written: Config, now: number): Promise<Subject> 
 /** The running service. */
 export const running = ({ status }: Subject): Status | undefined =>
   status instanceof Error ? undefined : status
+
+/** Whether it does not run; else it does, or that cannot be known: it does not answer, or not to everybody. */
+export const isAbsent = ({ status }: Subject): boolean => status instanceof Absent
 
 /** Who listens at a socket of the file system. */
 function processAt(path: string): ServiceProcess | undefined {
