@@ -3,6 +3,7 @@ import { accessSync, constants, statfsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { entriesOf } from '../../kernel/entries.js'
 import { createUsers } from '../../users.js'
+import { grouped } from '../../words.js'
 import { type Finding, Findings } from './finding.js'
 import { isRotated } from './logrotate.js'
 import { mayWrite, mayWriteFile, type Who, whoIs } from './may-write.js'
@@ -59,7 +60,8 @@ function state(subject: Subject): Finding[] {
       `${directory}/addresses.json cannot be read`,
       'it counts as empty: the service writes a new one',
     )
-  found.ok(`${directory}: ${subject.known.names.size} names with addresses`)
+  const known = subject.known.names.size
+  found.ok(`${directory}: ${known === 1 ? '1 name' : `${grouped(known)} names`} with addresses`)
   return found.all
 }
 

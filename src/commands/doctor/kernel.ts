@@ -15,6 +15,7 @@ import { LookUp } from '../../kernel/sock-diag-wire.js'
 import { ownerOf } from '../../kernel/socket-owner-wire.js'
 import { Sockets } from '../../kernel/sockets.js'
 import { rulesetOptions } from '../../ruleset-options.js'
+import { grouped } from '../../words.js'
 import { type Finding, Findings } from './finding.js'
 import { parseQueues } from './proc.js'
 import { attempt, running, type Subject, textOf } from './subject.js'
@@ -103,7 +104,7 @@ export function conntrack(found: Findings, room = readConntrackRoom()): void {
   }
   const { entries, limit } = room
   const pressure = pressureOf(entries, limit, 'none')
-  const what = `connection tracking holds ${entries} of ${limit || 'any number of'} connections`
+  const what = `connection tracking holds ${grouped(entries)} of ${limit ? grouped(limit) : 'any number of'} connections`
   const advice =
     'raise net.netfilter.nf_conntrack_max; `conntrack -L` shows whose they are (docs/sessions.md)'
   if (pressure === 'none') found.ok(what)

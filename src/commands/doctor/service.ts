@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { parseAddress } from '../../addressing.js'
 import { localAddresses, setOfAddresses } from '../../kernel/local-addresses.js'
 import { VERSION } from '../../version.js'
+import { timeText } from '../../words.js'
 import { type Finding, Findings } from './finding.js'
 import { isAbsent, type Subject } from './subject.js'
 
@@ -23,7 +24,7 @@ function itself(subject: Subject): Finding[] {
     found[isHidden ? 'unknown' : 'look'](what, `${advice.join(': ')}${more}`)
     return found.all
   }
-  found.ok(`it runs since ${status.started}`)
+  found.ok(`it runs since ${timeText(Date.parse(status.started))}`)
   if (status.version !== VERSION)
     found.look(
       `version ${status.version} runs, and ${VERSION} is installed`,
@@ -37,7 +38,10 @@ function itself(subject: Subject): Finding[] {
       'see its log: the valve is open, the queue is full, or there is no route to canary.target',
     )
   if (status.log.trouble)
-    found.look(`its log could not be written at ${status.log.trouble.at}`, status.log.trouble.message)
+    found.look(
+      `its log could not be written at ${timeText(Date.parse(status.log.trouble.at))}`,
+      status.log.trouble.message,
+    )
   return found.all
 }
 
