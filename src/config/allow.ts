@@ -66,7 +66,7 @@ const ruleName: Format<string> = text('a name', (name, place) => {
     return place.fail(`${quote(name)} is the name of a rule that checkvalve brings itself: choose another`)
   if (/^[a-z0-9][a-z0-9 ._-]{0,63}$/i.test(name)) return name
   return place.fail(
-    `must be 1 to 64 letters, digits, spaces, dots, hyphens or underscores, not ${quote(name)}`,
+    `must be 1 to 64 letters, digits, spaces, dots, hyphens or underscores, with a letter or digit first, not ${quote(name)}`,
   )
 })
 

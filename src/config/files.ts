@@ -106,7 +106,7 @@ function errorCode(error: unknown): string | undefined {
 function explain(error: unknown): string {
   switch (errorCode(error)) {
     case 'ENOENT':
-      return 'does not exist: create it, or name another file with --config'
+      return 'does not exist: create it, or name another file'
     case 'EACCES':
       return `may not be read by user ${process.getuid?.()}: run as root, or change the owner or the mode of the file`
     case 'ENOTDIR':

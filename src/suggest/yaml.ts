@@ -124,7 +124,8 @@ const EXPLANATIONS: Readonly<Record<Obstacle, Explain>> = {
     `INCOMPLETE: ${blocksText(blocks)} were of too many kinds for the log to list (suppressed)${examples && `, by user: ${examples}`}: there may be more to allow than is seen here.`,
   crowd: ({ blocks }) =>
     `INCOMPLETE: ${blocksText(blocks)} of users who have been blocked at thousands of destinations are not looked at.`,
-  allowed: ({ blocks }) => `${blocksText(blocks)} would pass by now: the configuration allows them.`,
+  allowed: ({ blocks }) =>
+    `${blocksText(blocks)} would pass by now: ${blocks === 1 ? 'it is' : 'they are'} allowed.`,
   malformed: ({ blocks }) => `${blocksText(blocks)} of malformed packets: no rule lets those pass.`,
   canary: ({ blocks }) => `${blocksText(blocks)} of the service's own canary.`,
   'no-user': ({ blocks }, examples) =>

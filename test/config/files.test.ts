@@ -13,7 +13,7 @@ t.test(
     const directory = directoryOf(t, { 'conf.d/10.yaml': 'mode: on' })
     const main = join(directory, 'main.yaml')
     const lines = () => linesOf(loadFrom(directory), directory)
-    t.equal(lines()[0], 'main.yaml: does not exist: create it, or name another file with --config')
+    t.equal(lines()[0], 'main.yaml: does not exist: create it, or name another file')
     t.match(lines()[1], /^conf\.d\/10\.yaml:1: mode: /)
     mkdirSync(main)
     t.equal(lines()[0], 'main.yaml: is a directory: give the file in it')

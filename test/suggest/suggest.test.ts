@@ -108,7 +108,7 @@ t.test('what the configuration allows by now is left out, and said', async (t) =
     suggested(t, lines, yaml).entries.map(({ to }) => to.map(({ place }) => place)),
     [['other.example.org']],
   )
-  t.match(textOf(t, lines, yaml), '# 5 blocks would pass by now: the configuration allows them.')
+  t.match(textOf(t, lines, yaml), '# 5 blocks would pass by now: they are allowed.')
   t.same(suggested(t, [lineOf({ domain: 'api.example.org' })], yaml).entries, [])
 })
 
