@@ -10,7 +10,7 @@ _checkvalve_options() {
     explain) echo --user --unit --from-port --question --offline --json ;;
     allow) echo --to --ports --protocol --user --unit --ttl --replace --json --names ;;
     tail) echo --lines --since --user --unit --json --follow --no-follow ;;
-    suggest) echo --since --user --json ;;
+    suggest) echo --since --user --unit --json ;;
     replay) echo --policy --since --json ;;
     doctor) echo --json ;;
   esac

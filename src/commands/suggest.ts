@@ -10,13 +10,13 @@ import { jsonOf } from '../suggest/json.js'
 import { Suggester } from '../suggest/suggestion.js'
 import { yamlOf } from '../suggest/yaml.js'
 import { createUsers } from '../users.js'
-import { type Command, configOrComplaint, type Given, has, say } from './command.js'
+import { type Command, configOrComplaint, type Given, has, optionOf, say } from './command.js'
 import { knownPolicy } from './ruleset.js'
-import { sinceOf, userOf } from './tail.js'
+import { choiceOf, sinceOf, userOf } from './tail.js'
 
 export const suggest: Command = {
   name: 'suggest',
-  synopsis: '[--since T] [--user U] [--json] [FILE|-]',
+  synopsis: '[OPTION]... [FILE|-]',
   summary: 'what to allow, by what was blocked or would have been',
   details: `Entries for allow, in YAML that check accepts: as few as possible, and nothing
 in them that was not seen. What is allowed by now is left out, and what looks
@@ -25,6 +25,7 @@ like a worm is listed apart, as a comment. Read it before you use it.
   --since T          by what was since then: 10m, 2h, 3d, today,
                      2026-11-26T18:00
   --user U           of this user, by name or number
+  --unit X           of this systemd unit: nginx.service, or nginx
   --json             the same for programs
   FILE, -            another log, or what comes in; else the one of the
                      configuration, with what was rotated`,
@@ -33,17 +34,27 @@ like a worm is listed apart, as a comment. Read it before you use it.
     'checkvalve suggest > /etc/checkvalve/conf.d/suggested.yaml && checkvalve check',
     'journalctl -u checkvalve -o cat | checkvalve suggest -',
   ],
-  options: { since: { type: 'string' }, user: { type: 'string' }, json: { type: 'boolean' } },
+  options: {
+    since: { type: 'string' },
+    user: { type: 'string' },
+    unit: { type: 'string' },
+    json: { type: 'boolean' },
+  },
   words: 1,
   async run(given: Given): Promise<number> {
-    const wanted = { since: sinceOf(given, Date.now()) ?? 0, user: userOf(given) }
+    const wanted = {
+      since: sinceOf(given, Date.now()) ?? 0,
+      user: userOf(given),
+      unit: optionOf(given, 'unit'),
+    }
     const config = configOrComplaint(given)
     if (!config) return 1
     const source = sourceOf(given.words[0], () => config.log.destination, 'suggest')
     const suggester = suggesterFor(config)
     await eachBlock(source, wanted, (block) => suggester.note(block))
     const suggestion = suggester.suggest()
-    return say(has(given, 'json') ? jsonOf(suggestion) : yamlOf(suggestion, source.path ?? 'standard input'))
+    const from = `${source.path ?? 'standard input'}${choiceOf(given)}`
+    return say(has(given, 'json') ? jsonOf(suggestion) : yamlOf(suggestion, from))
   },
 }
 

@@ -18,17 +18,19 @@ const LOOK_MS = 250
 
 export const tail: Command = {
   name: 'tail',
-  synopsis: '[-n N] [--since T] [--user U] [--json] [FILE|-]',
-  summary: 'what was blocked, or would have been: the block log, readable, as it grows',
-  details: `A line an event: time, block (or would: mode observe), user, unit/program,
-destination, reason, how often. It goes on with what comes, also when the log
-is rotated; Ctrl-C ends it. With FILE it reads that file, with - what comes in.
+  synopsis: '[OPTION]... [FILE|-]',
+  summary: 'what was blocked, or would have been, as it happens',
+  details: `The block log, readable. A line an event: time, block (or would: mode
+observe), user, unit/program, destination, reason, how often. It goes on with
+what comes, also when the log is rotated; Ctrl-C ends it. With FILE it reads
+that file, with - what comes in.
 
   -n, --lines N      begin with the last N events (${LINES}; with --since: all)
   --since T          those since then: ${SINCE_FORMS}
   --user U           of this user, by name or number
-  --unit X           of this systemd unit
+  --unit X           of this systemd unit: nginx.service, or nginx
   --json             the lines themselves, for programs
+  -f, --follow       go on with what comes, as it does anyway
   --no-follow        end when all was shown`,
   examples: [
     'checkvalve tail',
@@ -61,6 +63,8 @@ interface Plan {
   /** undefined: all. */
   readonly count: number | undefined
   readonly isFollowing: boolean
+  /** See choiceOf. */
+  readonly choice: string
   readonly show: (picked: readonly Picked[]) => void
 }
 
@@ -74,6 +78,7 @@ function planOf(given: Given): Plan {
     wanted: { since: since ?? 0, user: userOf(given), unit: optionOf(given, 'unit') },
     count: count ?? (since === undefined && given.words[0] !== '-' ? LINES : undefined),
     isFollowing: !has(given, 'no-follow'),
+    choice: choiceOf(given),
     show: has(given, 'json') ? showJson : shower(),
   }
 }
@@ -95,9 +100,23 @@ function countOf(given: Given): number | undefined {
   throw new UsageError(`-n must be a number from 0 to ${LINES_AT_MOST}, not ${JSON.stringify(text)}`)
 }
 
+/** Says so where this host does not know the user: the log may be of another one, or the name is mistyped. */
 export function userOf(given: Given): Wanted['user'] {
   const name = optionOf(given, 'user')
-  return name === undefined ? undefined : { name, uid: createUsers().idOf(name) }
+  if (name === undefined) return undefined
+  const uid = createUsers().idOf(name)
+  if (uid === undefined)
+    complain({ notes: () => [`there is no user ${JSON.stringify(name)} on this host: the log may know one`] })
+  return { name, uid }
+}
+
+/** What of a log was asked for, as a supplement to its path: ` (since 10m, user root)`. */
+export function choiceOf(given: Given): string {
+  const chosen = ['since', 'user', 'unit'].flatMap((name) => {
+    const value = optionOf(given, name)
+    return value === undefined ? [] : [`${name} ${value}`]
+  })
+  return chosen.length === 0 ? '' : ` (${chosen.join(', ')})`
 }
 
 function shower(): Plan['show'] {
@@ -127,6 +146,13 @@ async function showStream(source: Source, { wanted, count, show }: Plan): Promis
   complain(unread)
 }
 
+/** Whoever sees nothing is to know that there is nothing. */
+function noteEmpty(path: string, { count, choice, isFollowing }: Plan): void {
+  if (count === 0) return
+  const more = isFollowing ? '; waiting for what comes, Ctrl-C ends' : ''
+  process.stderr.write(`note: there is nothing in ${path}${choice}${more}\n`)
+}
+
 async function showFile(source: Source & { path: string }, plan: Plan): Promise<void> {
   const since = Date.now()
   const unread = new Unread()
@@ -148,7 +174,13 @@ async function showBegin(source: Source & { path: string }, plan: Plan, unread: 
   try {
     if (files.length === 0) noteMissing(source.path, plan)
     for (const text of texts) unread.trouble(text)
-    const end = await show(files, plan, { wanted: plan.wanted, unread, growing })
+    let isEmpty = true
+    const note = (picked: readonly Picked[]) => {
+      isEmpty &&= picked.length === 0
+      plan.show(picked)
+    }
+    const end = await show(files, { ...plan, show: note }, { wanted: plan.wanted, unread, growing })
+    if (isEmpty && files.length > 0) noteEmpty(source.path, plan)
     return growing && { file: growing, end }
   } finally {
     await closeFiles(files.filter((file) => file !== growing))

@@ -54,7 +54,7 @@ t.test(
     t.match(run(args('check')), { status: 0, stdout: 'configuration OK\n' })
     const after = suggest()
     t.same(namesOf(after.stdout), [])
-    t.match(after.stdout, '# 11 blocks would pass by now: the configuration allows them.')
+    t.match(after.stdout, '# 11 blocks would pass by now: they are allowed.')
   },
 )
 
@@ -69,6 +69,11 @@ t.test('it can be told which blocks count', async (t) => {
   t.same(namesOf(suggest('--user', '4711').stdout), ['"4711-203.0.113.7"'])
   t.same(namesOf(suggest('--user', 'root').stdout), ['cron-203.0.113.7'])
   t.same(namesOf(suggest('--since', '2024-11-26T08:01Z').stdout), ['cron-203.0.113.7'])
+  t.same(namesOf(suggest('--unit', 'cron').stdout), ['cron-203.0.113.7'])
+  t.match(
+    suggest('--unit', 'x.service', '--since', '2024-11-26').stdout,
+    /^# No blocks in\s[^(]+\(since 2024-11-26, unit x\.service\)\./,
+  )
   t.equal(JSON.parse(suggest('--json', '--user', '4711').stdout).allow[0].entry.users[0], 4711)
   t.equal(suggest('--since', 'soon').status, 2)
 })

@@ -51,6 +51,19 @@ t.test('time, user and unit choose, and together', async (t) => {
   t.same(portsOf(tail('--unit', 'php8.2-fpm', '--user', 'root').stdout), [])
 })
 
+t.test('whoever sees nothing is told that there is nothing, of what was asked for', async (t) => {
+  const { path, tail } = host(t, textOf(events(1, 3)))
+  const { status, stdout, stderr } = tail('--since', '2025-01-01', '--user', 'www-data', '--unit', 'x')
+  t.same([status, stdout], [0, ''])
+  t.equal(stderr, `note: there is nothing in ${path} (since 2025-01-01, user www-data, unit x)\n`)
+  t.equal(
+    tail('--user', 'no such').stderr,
+    `note: there is no user "no such" on this host: the log may know one
+note: there is nothing in ${path} (user no such)\n`,
+  )
+  t.equal(tail('-n', '0').stderr, '')
+})
+
 t.test('JSON is the lines themselves, chosen the same way, and safe', async (t) => {
   const lines = [lineOf({ port: 1 }), lineOf({ port: 2, user: 'root', uid: 0, program: '/tmp/\u202e\x9b' })]
   const { tail } = host(t, `${lines.join('\n')}\nno event\n`)
