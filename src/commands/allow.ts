@@ -11,9 +11,9 @@ export const allow: Command = {
   name: 'allow',
   synopsis: 'add NAME --to PLACE... | remove NAME | list',
   summary: 'let something pass at once, without a file: runtime entries',
-  details: `An entry is a rule like those below \`allow\` in the configuration. It is in force at
-once, and survives reloads and restarts, until its time is over or it is removed:
-then its live connections are cut, too.
+  details: `An entry is a rule like those below \`allow\` in the configuration. It is in force
+at once, and survives reloads and restarts, until its time is over or it is
+removed: then its live connections are cut, too.
 
 add NAME
   --to PLACE         a name, a wildcard, an address or a prefix; several: a,b

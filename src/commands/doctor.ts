@@ -26,7 +26,7 @@ interface Examination {
 
 export const doctor: Command = {
   name: 'doctor',
-  summary: 'whether this host is fit for it, and what to do where it is not; every mirror',
+  summary: 'whether this host is fit for it, and what to do; every mirror',
   details: `Looks at the service, privileges, kernel, firewall rules and queues of others,
 routing, clock, resolvers, log and state, at what rules name, and at mirrors.
 Nothing is changed. As root it sees most; what cannot be looked at is said.

@@ -21,13 +21,13 @@ import { explainText } from './explain-text.js'
 export const explain: Command = {
   name: 'explain',
   synopsis: 'tcp|udp|icmp HOST[:PORT] [OPTION]...',
-  summary: 'what becomes of a packet, which rule says so, and what would have to change',
-  details: `HOST is an address ([2001:db8::7]:443 too) or a name, of which all addresses that
-are known now are judged. Ends with 0 where the rules let it pass, and with 1
-where it is or would be blocked. Nothing is sent, looked up, counted or logged.
-The running service answers. With --config or --offline the configuration does,
-with the addresses and runtime entries of an earlier run.
-  --user U           who sends it, by name or number; else one whom no rule names
+  summary: 'whether something passes, by which rule, or what would let it',
+  details: `HOST is an address ([2001:db8::7]:443 too) or a name, of which all addresses
+that are known now are judged. Ends with 0 where the rules let it pass, and with
+1 where it is or would be blocked. Nothing is sent, looked up, counted or
+logged. The running service answers. With --config or --offline the
+configuration does, with the addresses and runtime entries of an earlier run.
+  --user U           who sends it, by name or number; else one of no rule
   --unit X           the systemd unit that sends it: nginx.service
   --from-port P      the port that it comes from: does it answer a client there?
   --question NAME    the name that a resolver is asked for

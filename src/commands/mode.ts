@@ -8,7 +8,7 @@ import { type Command, type Given, readConfig, say, socketOrComplaint, UsageErro
 export const mode: Command = {
   name: 'mode',
   synopsis: '[observe|enforce]',
-  summary: 'change the mode at once, until the next reload or restart; or say which it is',
+  summary: 'change the mode until the next reload or restart, or say it',
   details: `enforce judges live connections again, and cuts those that are not allowed;
 observe cuts nothing. To keep a mode, write it into the configuration.`,
   examples: ['checkvalve mode enforce', 'checkvalve mode'],

@@ -15,8 +15,9 @@ import { type Command, configOrComplaint, type Given, say } from './command.js'
 export const ruleset: Command = {
   name: 'ruleset',
   summary: 'the firewall rules that run would load',
-  details: `With the addresses and runtime entries of an earlier run. Nothing is looked up, nothing is loaded
-(but for an empty table, to find out which form of queue this kernel has).`,
+  details: `With the addresses and runtime entries of an earlier run. Nothing is looked up,
+nothing is loaded (but for an empty table, to find out which form of queue this
+kernel has).`,
   examples: ['checkvalve ruleset | nft --check -f -'],
   async run(given: Given): Promise<number> {
     const written = configOrComplaint(given)

@@ -6,8 +6,8 @@ import { type Command, configOrComplaint, type Given, readConfig } from './comma
 export const run: Command = {
   name: 'run',
   summary: 'judge packets until told to stop (needs CAP_NET_ADMIN)',
-  details: `SIGHUP reads the configuration anew; a bad one is refused whole, and the old one stays.
-SIGUSR2 opens the block log anew, SIGTERM and SIGINT stop.`,
+  details: `SIGHUP reads the configuration anew; a bad one is refused whole, and the old one
+stays. SIGUSR2 opens the block log anew, SIGTERM and SIGINT stop.`,
   examples: ['systemctl start checkvalve', 'checkvalve run --set mode=observe'],
   async run(given: Given): Promise<number> {
     const config = configOrComplaint(given)

@@ -9,7 +9,7 @@ import { watch } from './watch.js'
 export const status: Command = {
   name: 'status',
   synopsis: '[--watch] [--all] [--json]',
-  summary: 'what the running service does: mode, proof, verdicts, who is blocked, mirrors',
+  summary: 'what the running service does, and who is blocked from what',
   details: `  --watch            show it again every two seconds, until Ctrl-C
   --all              all mirrors and their addresses, not only the first ones
   --json             the same for programs; with --watch a line each time`,
