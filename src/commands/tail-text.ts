@@ -65,7 +65,9 @@ export class TailText {
     const fits = more !== '' && places.length + 1 + more.length <= room
     const action = block.isObserved ? this.#paint('yellow', 'would') : this.#paint('red', 'block')
     const end = `${this.#paint('dim', reason)}${this.#paint('bold', times)}${fits ? this.#paint('dim', ` ${more}`) : ''}`
-    return `${start}${action} ${places} ${end}`
+    // A terminal would break it within a word.
+    const gap = places.length > room ? `\n${''.padEnd(start.length + ACTION_WIDTH + 1)}` : ' '
+    return `${start}${action} ${places}${gap}${end}`
   }
 }
 

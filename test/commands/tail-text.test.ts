@@ -84,6 +84,13 @@ t.test('a few letters too much are taken from the name of the program', async (t
   )
 })
 
+t.test('the reason of what is too long for a line stands below it', async (t) => {
+  const long = lineOf({ unit: 'php8.2-fpm.service', program: '/usr/bin/curl', domain: 'control.example.net' })
+  const one = '08:00:00 block www-data php8.2-fpm/curl control.example.net:443/tcp'
+  t.equal(show([long], { width: 80 }), `-- 2024-11-26\n${one}\n               not-allowlisted\n`)
+  t.match(show([long]), `${one} not-allowlisted 203.0.113.7\n`)
+})
+
 t.test('the day is told when it is another one', async (t) => {
   const day = 86400
   t.equal(
