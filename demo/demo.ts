@@ -134,8 +134,10 @@ async function report(stage: Stage): Promise<void> {
   const lines = logLines(stage)
   claim(lines.length >= 3, `the block log has ${lines.length} lines for ${blocked} blocks; three of them:`)
   const messages = lines.map((each) => (JSON.parse(each) as { message: string }).message)
-  const one = (kind: string) => messages.find((message) => message.includes(kind)) ?? ''
-  for (const message of [one('tcp 203'), one('tcp 2001'), one('udp')]) line(`     ${message}`)
+  // Of a flood not each kind is told at once: where one has no line yet, others stand for it.
+  const kinds = ['tcp 203', 'tcp 2001', 'udp'].map((kind) => messages.find((each) => each.includes(kind)))
+  const shown = new Set([...kinds, ...messages].filter((message) => message !== undefined))
+  for (const message of [...shown].slice(0, 3)) line(`     ${message}`)
 }
 
 async function withDeadGuard(stage: Stage, arrivals: () => Promise<Arrivals>): Promise<void> {
