@@ -59,7 +59,9 @@ class Screen {
       lines.length <= rows
         ? lines
         : [...lines.slice(0, rows - 1), `... ${lines.length - rows + 1} more lines`]
-    this.#out.write(HOME + shown.map((line) => line + REST_OF_LINE).join('\r\n') + REST_OF_SCREEN)
+    // Erased before it is written: behind a line as wide as the terminal the cursor stands on its last letter, and would erase that.
+    const below = shown.length < rows ? `\r\n${REST_OF_SCREEN}` : ''
+    this.#out.write(HOME + shown.map((line) => REST_OF_LINE + line).join('\r\n') + below)
   }
 
   readonly #redraw = () => this.draw(this.#last)

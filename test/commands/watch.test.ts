@@ -75,6 +75,8 @@ t.test(
     })
     const { seen, exited, text } = listen(t, child)
     await seen(ENTER)
+    // Nothing is erased behind a line, which may be as wide as the terminal.
+    await seen('\x1b[H\x1b[Kcheckvalve  1.2.3')
     await seen('12,345')
     state.status = { ...STATUS, verdicts: [{ ...STATUS.verdicts[2]!, total: 54_321 }] }
     await seen('\x1b[H')
