@@ -85,12 +85,18 @@ function reload({ reload: { at, takenAt, problems } }: Status, now: number): Fac
   ]
 }
 
+/** The service's own proof: whoever looks for what is blocked has no use for it. */
+const isCanary = ({ reason }: Status['verdicts'][number]) => reason === 'canary'
+
 const ORDER = ['block', 'would-block', 'accept']
 
 function verdicts({ verdicts }: Status, paint: Paint): string[] {
   if (verdicts.length === 0) return [paint('bold', 'VERDICTS'), 'none yet']
   const sorted = verdicts.toSorted(
-    (one, other) => ORDER.indexOf(one.verdict) - ORDER.indexOf(other.verdict) || other.total - one.total,
+    (one, other) =>
+      ORDER.indexOf(one.verdict) - ORDER.indexOf(other.verdict) ||
+      Number(isCanary(one)) - Number(isCanary(other)) ||
+      other.total - one.total,
   )
   const rows = sorted.map((each) => row(`${each.verdict.padEnd(VERDICT)}${each.reason}`, each, paint))
   return [header('VERDICTS', paint), ...rows]

@@ -47,6 +47,14 @@ mirror.example.org:80  apt, /etc/apt/sources.list:2
   },
 )
 
+t.test('what the service does as a proof stands behind what others did', async (t) => {
+  const verdicts = [
+    { verdict: 'block', reason: 'canary', total: 100, lastMinute: 2 },
+    { verdict: 'block', reason: 'not-allowlisted', total: 1, lastMinute: 1 },
+  ] as const
+  t.match(text({ verdicts }), /not-allowlisted .*\nblock {7}canary /)
+})
+
 t.test('who was kept from what last is told as tail does, with the day where it is another', async (t) => {
   const of = (at: string, more: Parameters<typeof fieldsOf>[0]) =>
     fieldsOf({ ...more, more: { '@timestamp': at } })
