@@ -45,7 +45,10 @@ export function withEntry(
   const { name } = entry
   const written = allow.find((each) => each.name === name)
   if (written !== undefined)
-    throw new Refusal(409, `${quote(name)} is a rule of the configuration, at ${originText(written.origin)}`)
+    throw new Refusal(
+      409,
+      `${quote(name)} is a rule of the configuration, at ${originText(written.origin)}: choose another name`,
+    )
   if (!replaces && overlay.entries.some((each) => each.name === name))
     throw new Refusal(409, `${quote(name)} is a runtime entry already: remove it, or replace it (--replace)`)
   const others = overlay.entries.filter((each) => each.name !== name)

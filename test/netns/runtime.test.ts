@@ -328,7 +328,7 @@ t.test('what is wrong with an entry is said of the option that it came from, as 
     [
       ['add', 'written', '--to', ONE],
       1,
-      /^checkvalve: "written" is a rule of the configuration, at \S+checkvalve\.yaml:6\n$/,
+      /^checkvalve: "written" is a rule of the configuration, at \S+checkvalve\.yaml:6: choose another name\n$/,
     ],
     [
       ['remove', 'written'],

@@ -35,7 +35,7 @@ t.test('a name is used once; the last that was replaced stands last', async (t) 
   })
   t.throws(() => withEntry(two, written, entry('written'), true), {
     status: 409,
-    message: '"written" is a rule of the configuration, at main.yaml:7',
+    message: '"written" is a rule of the configuration, at main.yaml:7: choose another name',
   })
   const replaced = withEntry(two, written, entry('a', { expires: 5 }), true)
   t.same(
