@@ -2,8 +2,10 @@
 /** The command line. Exit status: 0 good, 1 the answer is no or the configuration is bad, 2 wrong usage. */
 import { parseArgs } from 'node:util'
 import { type Command, say, UsageError } from './commands/command.js'
-import { DEFAULT_CONFIG, helpOf, usage } from './commands/help.js'
-import { allCommands, commandOf } from './commands/list.js'
+import { DEFAULT_CONFIG, helpOf, usage, usageOf } from './commands/help.js'
+import { allCommands, COMMAND_NAMES, commandOf } from './commands/list.js'
+import { nearest, suggestion } from './config/problems.js'
+import { visible } from './log/visible.js'
 
 const COMMON = {
   config: { type: 'string', short: 'c' },
@@ -11,30 +13,34 @@ const COMMON = {
   help: { type: 'boolean', short: 'h' },
 } as const
 
+const REASON_AT_MOST = 1000
 const NOTHING_GIVEN = { path: '', isPathGiven: false, set: [], words: [], options: {} } as const
 
 async function main(argv: readonly string[]): Promise<number> {
   const [first, ...rest] = argv
-  if (first === undefined) throw new UsageError('no command')
+  if (first === undefined) return complain('no command', usage(await allCommands()))
   if (first === '--version') return (await commandOf('version'))!.run(NOTHING_GIVEN)
   if (first === 'help' || first === '--help' || first === '-h') return say(await help(rest))
   const { name, args } = split(argv)
-  const command = await commandOf(name)
-  if (!command) throw new UsageError(`no such command: ${name}`)
-  return runCommand(command, args)
+  return runCommand(await commandNamed(name), args)
 }
 
 /** Of the one command that is named, or of all. */
-async function help([name = '', ...rest]: readonly string[]): Promise<string> {
-  const command = rest.length === 0 ? await commandOf(name) : undefined
-  return command === undefined ? usage(await allCommands()) : helpOf(command)
+async function help([name]: readonly string[]): Promise<string> {
+  return name === undefined ? usage(await allCommands()) : helpOf(await commandNamed(name))
+}
+
+async function commandNamed(name: string): Promise<Command> {
+  const command = await commandOf(name)
+  if (command) return command
+  throw new UsageError(`no such command: ${name}${suggestion(nearest(name, COMMAND_NAMES))}`)
 }
 
 /** The command may stand behind the options that all commands have. */
 function split(argv: readonly string[]): { name: string; args: string[] } {
   const { tokens } = parseArgs({ args: [...argv], options: COMMON, strict: false, tokens: true })
   const word = tokens.find((token) => token.kind === 'positional')
-  if (word === undefined) throw new UsageError('no command')
+  if (word === undefined) throw new UsageError(`no command, only ${argv.join(' ')}`)
   return { name: word.value, args: argv.toSpliced(word.index, 1) }
 }
 
@@ -55,7 +61,7 @@ async function runCommand(command: Command, args: string[]): Promise<number> {
     })
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
-    return complain(error.message, helpOf(command))
+    return complain(error.message, `${usageOf(command)}\n\ncheckvalve ${command.name} --help says more.`)
   }
 }
 
@@ -64,12 +70,24 @@ function parse(command: Command, args: string[]) {
     const options = { ...command.options, ...COMMON }
     return parseArgs({ args, allowPositionals: true, options }) as ReturnType<typeof parseArgs>
   } catch (error) {
-    throw new UsageError((error as Error).message.split('. ')[0]!)
+    throw new UsageError(reasonOf(error as Error, command))
   }
 }
 
+/** What parseArgs of node:util says, in a line. */
+function reasonOf({ message }: Error, { options }: Command): string {
+  const [line = ''] = message.split(/\. |\n/)
+  const valueless = /^Option '(?:-\w, )?(--[\w-]+)\b.* (?:missing|ambiguous)/.exec(line)
+  if (valueless) return `${valueless[1]} needs a value`
+  const unknown = /^Unknown option '--([\w-]+)'/.exec(line)
+  const known = Object.keys({ ...options, ...COMMON })
+  const meant = unknown ? nearest(unknown[1]!, known) : undefined
+  return line + suggestion(meant && `--${meant}`)
+}
+
+/** @param reason may repeat what somebody else has chosen */
 function complain(reason: string, help: string): number {
-  process.stderr.write(`checkvalve: ${reason}\n\n${help}\n`)
+  process.stderr.write(`checkvalve: ${visible(reason, REASON_AT_MOST)}\n\n${help}\n`)
   return 2
 }
 
@@ -81,8 +99,8 @@ process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
 })
 
 try {
-  process.exitCode = await main(process.argv.slice(2)).catch(async (error: unknown) => {
-    if (error instanceof UsageError) return complain(error.message, usage(await allCommands()))
+  process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
+    if (error instanceof UsageError) return complain(error.message, 'checkvalve --help names all commands.')
     throw error
   })
 } catch (error) {

@@ -47,6 +47,7 @@ t.test('help is an answer: it goes to standard output and names each command', a
     const { status, stdout, stderr } = run(args)
     t.same({ status, stderr }, { status: 0, stderr: '' }, args.join(' '))
     for (const { name } of COMMANDS) t.match(stdout, `\n  ${name} `)
+    t.ok(stdout.split('\n').every((line) => line.length <= 80))
   }
 })
 
@@ -57,30 +58,48 @@ t.test('each command says by itself what it does, with an example', async (t) =>
     t.match(stdout, `usage: checkvalve ${name}`)
     t.match(stdout, /^examples?:\n {2}\S/m)
     t.ok(
-      stdout.split('\n').every((line) => line.length <= 110),
-      `${name}: lines are short`,
+      stdout.split('\n').every((line) => line.length <= 80),
+      `${name}: lines fit a terminal`,
     )
     t.same(run(['help', name]).stdout, stdout)
   }
 })
 
-t.test('wrong usage exits with 2, says what is wrong, and shows the usage', async (t) => {
-  const wrong: [string[], string][] = [
-    [[], 'no command'],
-    [['no-such'], 'no such command: no-such'],
-    [['toString'], 'no such command: toString'],
-    [['__proto__'], 'no such command: __proto__'],
-    [['check', 'more'], 'check takes no further word: more'],
-    [['check', '--no-such'], "Unknown option '--no-such'"],
-    [['check', '--config'], "Option '-c, --config <value>' argument missing"],
-  ]
-  for (const [args, reason] of wrong) {
-    const { status, stdout, stderr } = run(args)
-    t.same({ status, stdout }, { status: 2, stdout: '' }, args.join(' '))
-    t.equal(stderr.split('\n')[0], `checkvalve: ${reason}`)
-    t.match(stderr, /\nusage: checkvalve (COMMAND|check)/)
-  }
-})
+t.test(
+  'wrong usage exits with 2, says what is wrong, and in few lines where to find what is right',
+  async (t) => {
+    const ofAll = /^checkvalve --help names all commands\.$/m
+    const ofCheck = /^usage: checkvalve check \[OPTION\]\.\.\.\n\ncheckvalve check --help says more\.$/m
+    const wrong: [string[], string, RegExp][] = [
+      [['no-such'], 'no such command: no-such', ofAll],
+      [['toString'], 'no such command: toString', ofAll],
+      [['__proto__'], 'no such command: __proto__', ofAll],
+      [['stauts'], 'no such command: stauts (did you mean status?)', ofAll],
+      [['help', 'tial'], 'no such command: tial (did you mean tail?)', ofAll],
+      [['-V'], 'no command, only -V', ofAll],
+      [['\x1b[2J'], 'no such command: \\x1b[2J', ofAll],
+      [['check', 'more'], 'check takes no further word: more', ofCheck],
+      [['check', '--no-such'], "Unknown option '--no-such'", ofCheck],
+      [['check', '--sett', 'a=b'], "Unknown option '--sett' (did you mean --set?)", ofCheck],
+      [['check', '--config'], '--config needs a value', ofCheck],
+      [['check', '--config', '--set'], '--config needs a value', ofCheck],
+      [['check', '--help=x'], "Option '-h, --help' does not take an argument", ofCheck],
+    ]
+    for (const [args, reason, more] of wrong) {
+      const { status, stdout, stderr } = run(args)
+      t.same({ status, stdout }, { status: 2, stdout: '' }, args.join(' '))
+      t.equal(stderr.split('\n')[0], `checkvalve: ${reason}`)
+      t.match(stderr, more)
+      t.ok(stderr.split('\n').length < 7, 'what is wrong stays to be seen')
+    }
+    const nothing = run([])
+    t.equal(nothing.status, 2)
+    t.match(
+      nothing.stderr,
+      /^checkvalve: no command\n\ncheckvalve \S+: an outbound guard .*\n\nusage: checkvalve COMMAND/,
+    )
+  },
+)
 
 t.test('the shipped configuration can be used', async (t) => {
   const { status, stdout } = run(['check', '--config', SHIPPED])

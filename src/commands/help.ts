@@ -6,7 +6,8 @@ export const DEFAULT_CONFIG = '/etc/checkvalve/checkvalve.yaml'
 
 const NAME_WIDTH = 14
 
-const COMMON = `  --config PATH      default ${DEFAULT_CONFIG}; PATH's folder may hold conf.d/*.yaml
+const COMMON = `  --config PATH      default ${DEFAULT_CONFIG}; conf.d/*.yaml
+                     beside it is read as well
   --set KEY=VALUE    override one setting, e.g. --set mode=enforce`
 
 /** All commands, a line each. */
@@ -14,20 +15,24 @@ export function usage(commands: readonly Command[]): string {
   const lines = commands.map(({ name, summary }) => `  ${name.padEnd(NAME_WIDTH - 1)} ${summary}`)
   return `checkvalve ${VERSION}: an outbound guard for web servers
 
-usage: checkvalve COMMAND [--config PATH] [--set KEY=VALUE]...
+usage: checkvalve COMMAND [OPTION]...
 
 ${lines.join('\n')}
 
 ${COMMON}
 
 checkvalve COMMAND --help says more of each, with an example.
-While it runs: SIGHUP reads the configuration anew, SIGUSR2 opens the block log anew, SIGTERM stops.`
+While it runs: SIGHUP reads the configuration anew, SIGUSR2 opens the block log
+anew, SIGTERM stops.`
 }
 
+export const usageOf = ({ name, synopsis = '[OPTION]...' }: Command): string =>
+  `usage: checkvalve ${name} ${synopsis}`
+
 export function helpOf(command: Command): string {
-  const { name, synopsis, summary, details, examples } = command
+  const { name, summary, details, examples } = command
   return [
-    `usage: checkvalve ${[name, synopsis].filter((each) => each !== undefined).join(' ')} [--config PATH] [--set KEY=VALUE]...`,
+    usageOf(command),
     '',
     `${name}: ${summary}`,
     ...(details === undefined ? [] : ['', details]),

@@ -17,6 +17,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   version: async () => (await import('./version.js')).version,
 }
 
+export const COMMAND_NAMES: readonly string[] = Object.keys(COMMANDS)
+
 export const allCommands = (): Promise<Command[]> =>
   Promise.all(Object.values(COMMANDS).map((read) => read()))
 
