@@ -1,7 +1,8 @@
-import { ask } from '../control/client.js'
+import { Absent, ask } from '../control/client.js'
 import type { Status } from '../status/status.js'
 import { paintFor } from './colours.js'
 import { type Command, type Given, has, say, socketOrComplaint } from './command.js'
+import { leftBehind } from './left-behind.js'
 import { statusText } from './status-text.js'
 import { span, WIDTH, wrap } from './terminal.js'
 import { watch } from './watch.js'
@@ -18,8 +19,16 @@ export const status: Command = {
   async run(given: Given): Promise<number> {
     const socket = socketOrComplaint(given)
     if (socket === undefined) return 1
-    return has(given, 'watch') ? watchStatus(socket, given) : say(show(await askStatus(socket), given))
+    if (has(given, 'watch')) return watchStatus(socket, given)
+    return say(show(await askStatus(socket).catch(explained), given))
   },
+}
+
+/** @throws Error: nobody answers; and what is in force then */
+async function explained(error: Error): Promise<never> {
+  const rest = error instanceof Absent ? await leftBehind() : undefined
+  if (rest === undefined) throw error
+  throw new Error(`${error.message}\n${rest}`)
 }
 
 const askStatus = (socket: string) => ask<Status>(socket, 'GET', '/v1/status')
@@ -39,16 +48,19 @@ function watchStatus(socket: string, given: Given): Promise<number> {
       heard = Date.now()
       return show(answer, given)
     } catch (error) {
-      const { message } = error as Error
-      return has(given, 'json') ? JSON.stringify({ error: message }) : absence(message, heard)
+      return has(given, 'json')
+        ? JSON.stringify({ error: (error as Error).message })
+        : await absence(error as Error, heard)
     }
   })
 }
 
-function absence(message: string, heard: number | undefined): string {
+async function absence(error: Error, heard: number | undefined): Promise<string> {
   const paint = paintFor(process.stdout)
+  const rest = error instanceof Absent ? await leftBehind() : undefined
   return [
-    ...wrap(message, WIDTH).map((line) => paint('red', line)),
+    ...wrap(error.message, WIDTH).map((line) => paint('red', line)),
+    ...(rest === undefined ? [] : [rest]),
     ...(heard === undefined ? [] : [`It was heard of ${span(Date.now() - heard)} ago.`]),
     'Trying again every two seconds. Ctrl-C ends.',
   ].join('\n')

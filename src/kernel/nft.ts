@@ -33,10 +33,14 @@ async function list(...what: string[]): Promise<Listed['nftables']> {
 const isOurs = (entry: Record<string, unknown> | undefined): entry is Record<string, unknown> =>
   entry !== undefined && `${entry.family} ${entry.table}` === TABLE
 
+/** Whether the table is there. @throws CommandError (rejects) */
+export async function presentTable(): Promise<boolean> {
+  return (await list('chains', FAMILY)).some(({ chain }) => isOurs(chain))
+}
+
 /** Names of the sets of the table; undefined where there is no table. @throws CommandError (rejects) */
 export async function presentSets(): Promise<string[] | undefined> {
-  const chains = await list('chains', FAMILY)
-  if (!chains.some(({ chain }) => isOurs(chain))) return undefined
+  if (!(await presentTable())) return undefined
   const sets = await list('sets', FAMILY)
   return sets.flatMap(({ set }) => (isOurs(set) ? [String(set.name)] : []))
 }

@@ -32,11 +32,12 @@ t.test(
     t.equal(before.status, 1)
     t.match(
       before.stderr,
-      /^checkvalve: the service does not run here .*control\.sock\): systemctl start checkvalve/,
+      /^checkvalve: the service does not run here .*control\.sock\): systemctl start checkvalve.*\nnone of its rules is in the kernel: whatever goes out passes\n$/,
     )
     const early = await service.command('doctor')
     t.equal(early.status, 1)
     t.match(early.stdout, /^LOOK {2}service: does not run here/m)
+    t.match(early.stdout, /^FAIL {2}service: none of its rules is in the kernel/m)
 
     await service.launch()
     t.equal(statSync(join(service.folder, 'control.sock')).mode & 0o777, 0o660)
@@ -81,6 +82,8 @@ t.test('a socket that a killed service has left is no obstacle, one that is in u
   const service = await guard(t, lab, '')
   await service.launch()
   await service.kill()
+  t.match((await service.command('status')).stderr, /\nits rules are in the kernel, which goes on by itself/)
+  t.match((await service.command('doctor')).stdout, /^note {2}service: its rules are in the kernel/m)
   await service.launch()
   const second = await service.fail([], 'queue.first=300', 'metrics.listen=127.0.0.1:17672')
   t.equal(second.status, 1)

@@ -5,13 +5,20 @@ import { parseAddress } from '../../addressing.js'
 import { localAddresses, setOfAddresses } from '../../kernel/local-addresses.js'
 import { VERSION } from '../../version.js'
 import { timeText } from '../../words.js'
+import { leftBehind, RULES_ARE_GONE, RULES_STAND } from '../left-behind.js'
 import { type Finding, Findings } from './finding.js'
 import { isAbsent, type Subject } from './subject.js'
 
 const ANSWER_MS = 2000
 
 export async function service(subject: Subject): Promise<Finding[]> {
-  return [...itself(subject), ...control(subject), ...configuration(subject), ...(await metrics(subject))]
+  return [
+    ...itself(subject),
+    ...(await leftovers(subject)),
+    ...control(subject),
+    ...configuration(subject),
+    ...(await metrics(subject)),
+  ]
 }
 
 function itself(subject: Subject): Finding[] {
@@ -42,6 +49,15 @@ function itself(subject: Subject): Finding[] {
       `its log could not be written at ${timeText(Date.parse(status.log.trouble.at))}`,
       status.log.trouble.message,
     )
+  return found.all
+}
+
+/** What is in force while it does not run. */
+async function leftovers(subject: Subject): Promise<Finding[]> {
+  const found = new Findings('service')
+  const rest = isAbsent(subject) ? await leftBehind() : undefined
+  if (rest === RULES_STAND) found.note(rest, 'what was approved, and its copy of the allowlist')
+  if (rest === RULES_ARE_GONE && subject.config.mode === 'enforce') found.fail(rest, 'start it')
   return found.all
 }
 
