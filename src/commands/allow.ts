@@ -1,4 +1,5 @@
 import { ask, Refused } from '../control/client.js'
+import { jsonText } from '../log/visible.js'
 import type { Changed, EntryChanged, EntryList } from '../runtime/routes.js'
 import { createUsers } from '../users.js'
 import { type Command, type Given, has, optionOf, say, socketOrComplaint, UsageError } from './command.js'
@@ -104,7 +105,7 @@ async function remove(socket: string, _: Given, name: string): Promise<number> {
 
 async function list(socket: string, given: Given): Promise<number> {
   const { entries } = await ask<EntryList>(socket, 'GET', PATH)
-  if (has(given, 'json')) return say(JSON.stringify(entries, null, 2))
+  if (has(given, 'json')) return say(jsonText(entries, 2))
   if (has(given, 'names')) return entries.length === 0 ? 0 : say(entries.map(({ name }) => name).join('\n'))
   if (entries.length === 0)
     return say('no runtime entries; those of the configuration: checkvalve show-config')

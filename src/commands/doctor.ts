@@ -1,4 +1,5 @@
 import type { Config } from '../config.js'
+import { jsonText } from '../log/visible.js'
 import { listMirrors, type MirrorStatus } from '../status/mirrors.js'
 import { paintFor } from './colours.js'
 import { type Command, configOrComplaint, type Given, has, say } from './command.js'
@@ -40,7 +41,7 @@ service cannot do its work). A note is worth knowing, and as it should be.
     if (!config) return 1
     const now = Date.now()
     const examination = await examine(config, now)
-    say(has(given, 'json') ? JSON.stringify(examination, null, 2) : textOf(examination, now))
+    say(has(given, 'json') ? jsonText(examination, 2) : textOf(examination, now))
     return examination.findings.some(isAmiss) ? 1 : 0
   },
 }

@@ -3,6 +3,7 @@ import { answerQuestion } from '../explain/answer.js'
 import type { Explained } from '../explain/explained.js'
 import { type Fields, type Question, readQuestion } from '../explain/question.js'
 import { explainPath } from '../explain/route.js'
+import { jsonText } from '../log/visible.js'
 import { createUsers } from '../users.js'
 import { paintFor } from './colours.js'
 import {
@@ -55,7 +56,7 @@ configuration does, with the addresses and runtime entries of an earlier run.
     const explained = isOffline ? await fromFile(question.value, given) : await fromService(fields, given)
     if (explained === undefined) return 1
     const options = { path: given.path, now: Date.now(), paint: paintFor(process.stdout) }
-    say(has(given, 'json') ? JSON.stringify(explained, null, 2) : explainText(explained, options))
+    say(has(given, 'json') ? jsonText(explained, 2) : explainText(explained, options))
     return explained.verdict === 'accept' ? 0 : 1
   },
 }

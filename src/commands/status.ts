@@ -1,4 +1,5 @@
 import { Absent, ask } from '../control/client.js'
+import { jsonText } from '../log/visible.js'
 import type { Status } from '../status/status.js'
 import { paintFor } from './colours.js'
 import { type Command, type Given, has, say, socketOrComplaint } from './command.js'
@@ -34,7 +35,7 @@ async function explained(error: Error): Promise<never> {
 const askStatus = (socket: string) => ask<Status>(socket, 'GET', '/v1/status')
 
 function show(answer: Status, given: Given): string {
-  if (has(given, 'json')) return JSON.stringify(answer, null, has(given, 'watch') ? undefined : 2)
+  if (has(given, 'json')) return jsonText(answer, has(given, 'watch') ? undefined : 2)
   const paint = paintFor(process.stdout)
   return statusText(answer, { now: Date.now(), paint, all: has(given, 'all') })
 }
@@ -49,7 +50,7 @@ function watchStatus(socket: string, given: Given): Promise<number> {
       return show(answer, given)
     } catch (error) {
       return has(given, 'json')
-        ? JSON.stringify({ error: (error as Error).message })
+        ? jsonText({ error: (error as Error).message })
         : await absence(error as Error, heard)
     }
   })

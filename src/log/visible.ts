@@ -25,6 +25,10 @@ export const visibleJson = (line: string): string =>
     .replace(/[\t\r\n]/g, ' ')
     .replace(UNSAFE, (unit) => [...Array(unit.length).keys()].map((i) => u16(unit, i)).join(''))
 
+/** What a program is to read, as JSON that is safe on a terminal, too. @param indent spaces; without any it is one line */
+export const jsonText = (value: unknown, indent?: number): string =>
+  JSON.stringify(value, null, indent).split('\n').map(visibleJson).join('\n')
+
 const u16 = (text: string, at: number) => `\\u${text.charCodeAt(at).toString(16).padStart(4, '0')}`
 
 function escaped(character: string): string {

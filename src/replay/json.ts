@@ -1,4 +1,5 @@
 /** What a policy would change, for programs. */
+import { jsonText } from '../log/visible.js'
 import type { RecordedKind } from '../recorded/kinds.js'
 import type { Passed } from '../status/passed.js'
 import type { Judged, Replayed, Side, Sides } from './replay.js'
@@ -17,7 +18,7 @@ export function replayJson(
     blocked: sidesOf(blocked, blockOf),
     ...(passed && { passed: sidesOf(passed, passedOf) }),
   }
-  return JSON.stringify(written, null, 2)
+  return jsonText(written, 2)
 }
 
 function sidesOf<Kind>({ accept, block, unjudged }: Sides<Kind>, kindOf: (kind: Kind) => object) {

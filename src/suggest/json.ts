@@ -1,4 +1,5 @@
 /** Suggestions for programs. */
+import { jsonText } from '../log/visible.js'
 import type { Evidence, Who } from '../recorded/kinds.js'
 import type { Entry } from './entries.js'
 import type { Suggestion } from './suggestion.js'
@@ -19,7 +20,7 @@ export function jsonOf({ evidence, entries, suspects, leftOut }: Suggestion): st
       [...leftOut].map(([why, { blocks, about }]) => [why, { blocks, about: Object.fromEntries(about) }]),
     ),
   }
-  return JSON.stringify(written, null, 2)
+  return jsonText(written, 2)
 }
 
 const entryOf = (entry: Entry) => ({

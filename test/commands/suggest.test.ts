@@ -117,3 +117,10 @@ t.test('runtime entries that stay are as good as written; those that end are not
   writeFileSync(`${folder}/state/allow.json`, JSON.stringify({ entries }))
   t.same(namesOf(suggest().stdout), ['"4711-203.0.113.8"'])
 })
+
+t.test('for programs, too, it says nothing that a terminal would obey', async (t) => {
+  const { suggest } = host(t, textOf([{ ...SHOP, at: 1, program: '/tmp/\u009b31m\u202e' }]))
+  const { stdout } = suggest('--json')
+  t.match(stdout, '/tmp/\\u009b31m\\u202e')
+  t.same(JSON.parse(stdout).programs, ['/tmp/\u009b31m\u202e'])
+})

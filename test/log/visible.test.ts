@@ -1,5 +1,5 @@
 import t from 'tap'
-import { visible, visibleJson, visibleWord } from '../../src/log/visible.js'
+import { jsonText, visible, visibleJson, visibleWord } from '../../src/log/visible.js'
 
 /** What a terminal would obey, or what would change how its neighbours look. */
 const HOSTILE = [
@@ -70,4 +70,14 @@ t.test('a line of JSON stays the same JSON, and is safe on a terminal', async (t
     t.match(visibleJson(line), SAFE, nameOf(text))
     t.same(JSON.parse(visibleJson(line)), { raw: fields })
   }
+})
+
+t.test('what is written for programs is as safe, whether in lines or in one', async (t) => {
+  for (const text of HOSTILE)
+    for (const indent of [undefined, 2]) {
+      const written = jsonText({ programs: [`a${text}b`] }, indent)
+      for (const line of written.split('\n')) t.match(line, SAFE, nameOf(text))
+      t.equal(written.split('\n').length, indent === undefined ? 1 : 5)
+      t.same(JSON.parse(written), { programs: [`a${text}b`] })
+    }
 })
