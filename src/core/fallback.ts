@@ -59,7 +59,7 @@ const byKernel = (spec: RuleSpec, { asking, updaters }: Policy): RuleSpec =>
 function fallbackRule(spec: RuleSpec, policy: Policy, index: number, now: number): Lines {
   if (isVoid(spec, now)) return { sets: [], fallback: [] }
   const lines: Lines = { sets: [], fallback: [] }
-  const left = spec.expires === undefined ? '' : ` timeout ${spec.expires - now}ms`
+  const left = spec.expires === undefined ? '' : ` timeout ${timeoutText(spec.expires - now)}`
   for (const family of FAMILIES) {
     const matches = matchesOf(spec, policy, family)
     const add = (name: string, set: string) => {
@@ -97,6 +97,18 @@ export function prefixSet(
   const flags = timeout === '' ? 'interval' : 'interval, timeout'
   const elements = own.map((prefix) => prefixText(prefix) + timeout)
   return setText(name, family, flags, comment, elements)
+}
+
+const DAY_MS = 86_400_000
+/** No kernel runs for so long; in one of 584 years its nanoseconds would overflow. */
+const DAYS_AT_MOST = 36_500
+
+/** Whole milliseconds, and of each unit eight digits at most: nft reads no others, and 28 hours have nine of milliseconds. */
+function timeoutText(ms: number): string {
+  const whole = Math.min(Math.ceil(ms), DAYS_AT_MOST * DAY_MS)
+  const days = Math.floor(whole / DAY_MS)
+  const rest = whole % DAY_MS
+  return `${days > 0 ? `${days}d` : ''}${rest > 0 ? `${rest}ms` : ''}`
 }
 
 function setText(

@@ -105,7 +105,7 @@ const newEntry =
     if (ttl === undefined) return entry && isExpired(entry, now) ? place.at('expires').fail('is over') : entry
     if ('expires' in rest) return place.at('ttl').fail('excludes expires: one of them says when it ends')
     const seconds = duration('1s', '365d')(ttl, place.at('ttl'))
-    return entry && seconds ? { ...entry, expires: now + seconds * 1000 } : undefined
+    return entry && seconds ? { ...entry, expires: now + Math.ceil(seconds * 1000) } : undefined
   }
 
 const isMapping = (value: unknown): value is Record<string, unknown> =>

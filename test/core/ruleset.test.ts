@@ -1,5 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
+import { fallbackOf } from '../../src/core/fallback.js'
+import { compile } from '../../src/core/policy.js'
 import {
   type HostChanges,
   namesQueues,
@@ -141,4 +143,22 @@ t.test('each address is in the kernel once, however many names lead to it', asyn
   hosts.add(HOSTS[0]!)
   t.teardown(() => hosts.remove(HOSTS[0]!))
   t.equal(renderHosts(policy, options, NOW)[0]!.split('198.51.100.2 ').length, 2)
+})
+
+const DAY = 86_400_000
+
+t.test('nft can read for how long a rule is left: whole milliseconds, of eight digits at most', async (t) => {
+  const { policy, options } = CASES.find(({ name }) => name === 'enforce')!
+  const { spec } = policy.rules.find((rule) => rule.spec.expires === NOW + 90_500)!
+  const timeout = (left: number) => {
+    const rules = [compile({ ...spec, expires: NOW + left })]
+    return /timeout (\w+) /.exec(fallbackOf({ ...policy, rules }, options, NOW).sets.join())?.[1]
+  }
+  t.equal(timeout(1), '1ms')
+  t.equal(timeout(1499.7), '1500ms')
+  t.equal(timeout(0.2), '1ms', 'never 0, which is for ever')
+  t.equal(timeout(DAY - 1), '86399999ms')
+  t.equal(timeout(DAY), '1d')
+  t.equal(timeout(7 * DAY + 1), '7d1ms')
+  t.equal(timeout(9000 * 365 * DAY), '36500d', 'longer than any kernel runs')
 })

@@ -195,6 +195,17 @@ t.test(
   },
 )
 
+t.test('the end of a rule may be far away, and a time need not be round', async (t) => {
+  const rule = `{ name: far, to: [${OTHER}], ports: [80], expires: 9999-12-31 }`
+  const [lab, service] = await guarded(t, `${ENFORCE}allow: [${rule}]\n`)
+  const ends = { day: '28h', week: '7d', year: '365d', fraction: '1800.0005s' }
+  for (const [name, ttl] of Object.entries(ends))
+    await told(service, 'allow', 'add', name, '--to', ONE, '--ttl', ttl)
+  t.same(await namesOf(service), Object.keys(ends))
+  await service.kill()
+  for (const host of [ONE, OTHER]) t.ok(await isOpen(lab.web, host), 'by the kernel itself')
+})
+
 t.test('entries outlast a restart and a reload, with the time that they have left', async (t) => {
   const [lab, service] = await guarded(t)
   await told(service, 'allow', 'add', 'for good', '--to', ONE, '--user', 'root')
