@@ -22,11 +22,19 @@ export interface Scan {
  */
 const SUMMED_MS = LONGEST_WINDOW + 60_000
 const DESTINATIONS_AT_MOST = 65_536
+/**
+ * More than a name has that many servers share. Whoever has a name server of his own gets any addresses by one name: so each
+ * that is beyond these is a destination of its own.
+ */
+const ADDRESSES_OF_NAME = 32
+const NAMES_AT_MOST = 2048
 const WHOS_AT_MOST = 1024
 
 interface Trace {
   /** When each destination was told of last, the longest ago first. */
   readonly told: Map<string, number>
+  /** The first addresses of each name, the name that was told of first first. */
+  readonly named: Map<string, Set<string | undefined>>
   /** The times of those that were new, as far back as the window goes. */
   readonly fresh: number[]
   destinations: number
@@ -45,7 +53,7 @@ export class Scans {
   note(block: Block): void {
     if (block.reason === 'suppressed') return
     const trace = this.#traceOf(whoKey(block))
-    if (trace === undefined || !isFresh(trace, destinationOf(block), block.time)) return
+    if (trace === undefined || !isFresh(trace, destinationOf(block, trace), block.time)) return
     const { fresh } = trace
     fresh.push(block.time)
     while (fresh[0]! <= block.time - this.#options.window * 1000) fresh.shift()
@@ -63,7 +71,7 @@ export class Scans {
   #traceOf(who: string): Trace | undefined {
     const known = this.#traces.get(who)
     if (known !== undefined || this.#traces.size >= WHOS_AT_MOST) return known
-    const trace = { told: new Map(), fresh: [], destinations: 0, time: 0 }
+    const trace = { told: new Map(), named: new Map(), fresh: [], destinations: 0, time: 0 }
     this.#traces.set(who, trace)
     return trace
   }
@@ -77,6 +85,17 @@ function isFresh({ told }: Trace, destination: string, time: number): boolean {
   return before === undefined || time - before > SUMMED_MS
 }
 
-/** A name that was asked for is one; so are all addresses of one name. */
-const destinationOf = ({ question, domain, address, port, transport }: Block): string =>
-  question ?? [domain ?? address, port, transport].join('\0')
+/** A name that was asked for is one; so are the addresses of one name, as long as they are not too many. */
+function destinationOf({ question, domain, address, port, transport }: Block, { named }: Trace): string {
+  if (question !== undefined) return question
+  const isNamed = domain !== undefined && isOneOf(named, domain, address)
+  return [isNamed ? domain : address, port, transport].join('\0')
+}
+
+function isOneOf(named: Trace['named'], name: string, address: string | undefined): boolean {
+  const addresses = named.get(name) ?? new Set()
+  named.set(name, addresses)
+  if (named.size > NAMES_AT_MOST) named.delete(named.keys().next().value!)
+  if (addresses.size < ADDRESSES_OF_NAME) addresses.add(address)
+  return addresses.has(address)
+}

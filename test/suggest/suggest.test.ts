@@ -255,6 +255,17 @@ t.test(
   },
 )
 
+t.test('a worm that has one name for all it scans is seen', async (t) => {
+  const scan = (count: number) =>
+    Array.from({ length: count }, (_, i) =>
+      lineOf({ at: i / 100, to: `198.18.${i >> 8}.${i & 255}`, port: 22, domain: 'cdn.example.net' }),
+    )
+  t.same(suggested(t, scan(40)).suspects, [], 'a name may have many servers')
+  const { entries, suspects } = suggested(t, [...scan(200), ...scan(200)])
+  t.same(entries, [])
+  t.match(suspects, [{ who: { user: 'www-data' }, destinations: 1 + 200 - 32 }])
+})
+
 t.test('a worm that floods its own list leaves room for what others have done', async (t) => {
   const flood = Array.from({ length: 6000 }, (_, i) =>
     lineOf({ at: i * 2, to: `203.0.${i >> 8}.${i & 255}`, port: 22 }),
