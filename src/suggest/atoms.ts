@@ -81,12 +81,34 @@ export function find(kinds: readonly RecordedKind[], options: FindOptions): Find
   }
   const suspects: Suspect[] = []
   const innocent: RecordedKind[] = []
+  const scans = scansOf(groups, options)
   for (const [who, own] of groups) {
-    const scan = options.scanOf(who)
+    const scan = scans.get(who)
     if (scan === undefined) innocent.push(...own)
     else suspects.push({ who: own[0]!, scan, atoms: atomsOf(own, names) })
   }
   return { atoms: atomsOf(innocent, names), suspects, leftOut }
+}
+
+/**
+ * Of those who scan. Where somebody floods not all is attributed: what a user was kept from in an unknown place may be of his
+ * that scans in a known one.
+ */
+function scansOf(groups: ReadonlyMap<string, readonly RecordedKind[]>, { scanOf }: FindOptions) {
+  const scans = new Map<string, Scan>()
+  const byUser = new Map<number | undefined, Scan>()
+  for (const [who, [first]] of groups) {
+    const scan = scanOf(who)
+    if (scan === undefined) continue
+    scans.set(who, scan)
+    byUser.set(first!.uid, scan)
+  }
+  for (const [who, [first]] of groups) {
+    const { uid, unit, container } = first!
+    const scan = unit === undefined && container === undefined ? byUser.get(uid) : undefined
+    if (scan !== undefined && !scans.has(who)) scans.set(who, scan)
+  }
+  return scans
 }
 
 export function leaveOut(to: Map<Obstacle, LeftOut>, why: Obstacle, blocks: number, about?: string): void {

@@ -255,6 +255,22 @@ t.test(
   },
 )
 
+t.test('what is of an unknown place is not suggested where its user scans in a known one', async (t) => {
+  const scan = Array.from({ length: 20 }, (_, i) =>
+    lineOf({ at: i / 10, to: `203.0.113.${i + 1}`, port: 22, unit: i < 17 ? 'web.service' : undefined }),
+  )
+  const others = [
+    lineOf({ ...ROOT, to: '198.51.100.8' }),
+    lineOf({ to: '198.51.100.9', unit: 'cron.service' }),
+  ]
+  const { entries, suspects } = suggested(t, [...scan, ...others])
+  t.same(names(entries).sort(), ['cron-198.51.100.9', 'root-198.51.100.8'])
+  t.match(suspects, [
+    { who: { unit: 'web.service' }, blocks: 17 },
+    { who: { unit: undefined }, blocks: 3 },
+  ])
+})
+
 t.test('a worm that has one name for all it scans is seen', async (t) => {
   const scan = (count: number) =>
     Array.from({ length: count }, (_, i) =>
