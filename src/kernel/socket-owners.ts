@@ -1,6 +1,7 @@
 import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket } from 'node-netfilter-queue'
 import { type Family, IPPROTO_UDP } from '../core/types.js'
 import { LookUp } from './sock-diag-wire.js'
+import { SocketCount } from './socket-count.js'
 import {
   callerOf,
   isSending,
@@ -15,6 +16,8 @@ import {
 const PART_LENGTH = 32_768
 /** Where more share one port, it is not told which has sent a packet: whoever opens very many must not take the time of others. */
 const SHARING_AT_MOST = 1024
+/** The kernel looks through all UDP sockets for those of a port, without a pause: 20 milliseconds for so many. */
+const SEARCHED_AT_MOST = 100_000
 
 /** Both ends of a packet that leaves, the local one first, and the device that it leaves by. */
 type Ends = Parameters<LookUp['set']>
@@ -25,11 +28,16 @@ type Ends = Parameters<LookUp['set']>
  */
 export class SocketOwners {
   #socket = openSocket()
+  readonly #count: Pick<SocketCount, 'udp' | 'close'>
   readonly #connection = new LookUp()
   readonly #receiver = new LookUp(IPPROTO_UDP)
   readonly #ports = { 4: new UdpPortQuestion(4), 6: new UdpPortQuestion(6) }
   readonly #answer = new Uint8Array(PART_LENGTH)
   readonly #view = new DataView(this.#answer.buffer)
+
+  constructor(count: Pick<SocketCount, 'udp' | 'close'> = new SocketCount()) {
+    this.#count = count
+  }
 
   /**
    * The TCP socket with these two ends. A few microseconds.
@@ -59,6 +67,7 @@ export class SocketOwners {
    * @returns undefined where the kernel does not tell, or of too many
    */
   udp(family: Family, port: number): SocketOwner[] | undefined {
+    if (this.#count.udp > SEARCHED_AT_MOST) return undefined
     const found: SocketOwner[] = []
     let sharing = 0
     return this.#try(() => {
@@ -83,6 +92,7 @@ export class SocketOwners {
 
   close(): void {
     this.#socket.close()
+    this.#count.close()
   }
 
   #lookUp({ message }: LookUp, ownerIn: typeof callerOf): SocketOwner | undefined {

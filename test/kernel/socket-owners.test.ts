@@ -69,6 +69,20 @@ t.test('a port of UDP leads to those who send from there; where too many have it
   t.equal(receiver(1), undefined)
 })
 
+t.test(
+  'where there are so many UDP sockets that a search would keep packets waiting, none is begun',
+  async (t) => {
+    const port = await corked(t, compile(t, 'corked'), 1, 1)
+    const count = { udp: 100_000, close: () => {} }
+    const owners = new SocketOwners(count)
+    t.teardown(() => owners.close())
+    t.equal(owners.udp(4, port)?.length, 1)
+    count.udp++
+    t.equal(owners.udp(4, port), undefined)
+    t.equal(owners.udpReceiver(4, LOOPBACK, port, LOOPBACK, 9, 0)?.uid, UID, 'a single look-up goes on')
+  },
+)
+
 /** Runs `test` while no further file can be opened. @param test is given what takes up one that has become free */
 function withoutDescriptors(test: (take: () => void) => void): void {
   const limit = (soft: string) => execFileSync('prlimit', ['--pid', `${process.pid}`, `--nofile=${soft}:`])
