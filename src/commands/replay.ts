@@ -8,8 +8,9 @@ import { Replay } from '../replay/replay.js'
 import { PASSED_FILE } from '../report/passed-keeper.js'
 import { withKept } from '../runtime/overlay.js'
 import { keptEntries } from '../runtime/store.js'
-import { type Passed, passedOf } from '../status/passed.js'
+import { forgottenOf, type Passed, passedOf } from '../status/passed.js'
 import { createUsers } from '../users.js'
+import { grouped } from '../words.js'
 import { paintFor } from './colours.js'
 import { type Command, configOrComplaint, type Given, has, optionOf, say, UsageError } from './command.js'
 import { replayText } from './replay-text.js'
@@ -52,7 +53,7 @@ says where the log and the service are.
     const known = await whatPassed(config)
     const replayed = replaying.result(known.passed?.filter(({ last }) => last >= since))
     const unknown = missing.filter((name) => !replaying.knows(name))
-    const notes = notesOn(candidate, unknown)
+    const notes = notesOn(candidate, unknown, known.forgotten)
     const texts = { policy: path, log: source.path ?? 'standard input', passed: known.from, notes }
     const isJson = has(given, 'json')
     say(isJson ? replayJson(replayed, texts) : replayText(replayed, texts, paintFor(process.stdout)))
@@ -66,27 +67,37 @@ function policyBeside({ state }: Config, candidate: Config, now: number) {
   return knownPolicy({ ...withKept(candidate, kept, now), state })
 }
 
-const notesOn = ({ mode }: Config, unknown: readonly string[]): string[] => [
+const notesOn = ({ mode }: Config, unknown: readonly string[], forgotten: number): string[] => [
   ...(mode === 'observe' ? ['its mode is observe: it would block nothing, only record'] : []),
   ...(unknown.length > 0 ? [`no address is known here of ${unknown.join(', ')}`] : []),
+  ...(forgotten > 0
+    ? [`not all that was accepted is tried: for ${grouped(forgotten)} kinds of it there was no room any more`]
+    : []),
 ]
 
+interface KnownPassed {
+  readonly passed: Passed[] | undefined
+  /** Kinds of it for which there was no room. */
+  readonly forgotten: number
+  readonly from: string
+}
+
 /** What was accepted, by the service, or by what it kept. */
-async function whatPassed({
-  control,
-  state,
-}: Config): Promise<{ passed: Passed[] | undefined; from: string }> {
+async function whatPassed({ control, state }: Config): Promise<KnownPassed> {
+  const knownBy = (status: unknown, from: string) => ({
+    passed: passedOf(status),
+    forgotten: forgottenOf(status),
+    from,
+  })
   try {
-    return {
-      passed: passedOf(await ask(control.socket, 'GET', '/v1/passed')),
-      from: 'by the running service',
-    }
+    return knownBy(await ask(control.socket, 'GET', '/v1/passed'), 'by the running service')
   } catch (error) {
     const path = join(state.directory, PASSED_FILE)
     try {
-      return { passed: passedOf(JSON.parse(readFileSync(path, 'utf8'))), from: `by ${path}` }
+      return knownBy(JSON.parse(readFileSync(path, 'utf8')), `by ${path}`)
     } catch {
-      return { passed: undefined, from: `What was accepted is not known: ${(error as Error).message}.` }
+      const from = `What was accepted is not known: ${(error as Error).message}.`
+      return { passed: undefined, forgotten: 0, from }
     }
   }
 }

@@ -36,7 +36,7 @@ const isLookedAt = (count: number) => count <= FIRST || count % EVERY === 0
 const UNITS_AT_MOST = 8
 
 const KEY_WORDS = 7
-/** Where there is no room, so many of the kinds go that were seen longest ago. */
+/** Where there is no room, so many of the kinds go: of one user those that were seen longest ago. */
 const PART = 8
 
 /**
@@ -102,11 +102,21 @@ export class PassedKinds {
     this.#kinds.push(kind)
   }
 
+  /** First the user's who has most of them: whoever reaches many places must not make those of others forgotten. */
   #makeRoom(): void {
-    const gone = new Set(this.kinds.slice(0, Math.ceil(this.#capacity / PART)))
+    const { kinds } = this
+    const holder = this.#fullest()
+    const [own, others] = [true, false].map((is) => kinds.filter(({ uid }) => (uid === holder) === is))
+    const gone = new Set([...own!, ...others!].slice(0, Math.ceil(this.#capacity / PART)))
     this.#table.keep((index) => !gone.has(this.#kinds[index]!))
     this.#kinds = this.#kinds.filter((kind) => !gone.has(kind))
     this.evicted += gone.size
+  }
+
+  #fullest(): number {
+    const counts = new Map<number, number>()
+    for (const { uid } of this.#kinds) counts.set(uid, (counts.get(uid) ?? 0) + 1)
+    return [...counts].reduce((most, each) => (each[1] > most[1] ? each : most))[0]
   }
 
   #find(

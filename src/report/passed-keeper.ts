@@ -5,7 +5,13 @@ import type { PassedKind, PassedKinds } from '../core/passed.js'
 import { REASONS, type Reason } from '../core/policy.js'
 import { addressText } from '../core/text.js'
 import { Turns } from '../kernel/turns.js'
-import { type Passed, type PassedKindStatus, type PassedStatus, passedOf } from '../status/passed.js'
+import {
+  forgottenOf,
+  type Passed,
+  type PassedKindStatus,
+  type PassedStatus,
+  passedOf,
+} from '../status/passed.js'
 import { protocolOf, transportOf } from './transport.js'
 
 /** In the state directory. */
@@ -30,7 +36,9 @@ export class PassedKeeper {
   /** What an earlier run has kept. A file that cannot be read, or was edited, is as good as none. */
   read(): void {
     try {
-      this.#passed.restore(passedOf(JSON.parse(readFileSync(this.#path, 'utf8'))).flatMap(kindOf))
+      const kept = JSON.parse(readFileSync(this.#path, 'utf8'))
+      this.#passed.restore(passedOf(kept).flatMap(kindOf))
+      this.#passed.evicted += forgottenOf(kept)
     } catch {
       // Nothing depends on it.
     }

@@ -58,6 +58,12 @@ export function passedOf(status: unknown): Passed[] {
   return Array.isArray(kinds) ? kinds.flatMap(kindOf) : []
 }
 
+/** How many kinds there was no room for. @param status as for `passedOf` */
+export function forgottenOf(status: unknown): number {
+  const { evicted } = (status ?? {}) as { evicted?: unknown }
+  return isCount(evicted) ? evicted : 0
+}
+
 function kindOf(written: Partial<PassedKindStatus> | null): Passed[] {
   const { uid, user, units, transport, address, port, sourcePort, domain, reason, rule, count } =
     written ?? {}

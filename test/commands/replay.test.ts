@@ -9,7 +9,7 @@ const API = 'allow: [{ name: api, to: [203.0.113.7], ports: [443], users: [4711]
 const REDIS = 'allow: [{ name: redis, to: [203.0.113.9], ports: [6379] }]\n'
 
 /** @param passed what the service has kept of what it accepted */
-function host(t: Test, log: string, passed?: unknown) {
+function host(t: Test, log: string, passed?: unknown, evicted = 0) {
   const folder = directoryOf(t, {})
   for (const name of ['state', 'new']) mkdirSync(`${folder}/${name}`)
   writeFileSync(`${folder}/blocks.json`, log)
@@ -22,7 +22,7 @@ state: { directory: ${folder}/state }
 `
   writeFileSync(`${folder}/checkvalve.yaml`, settings)
   if (passed !== undefined)
-    writeFileSync(`${folder}/state/passed.json`, JSON.stringify({ kinds: passed, evicted: 0 }))
+    writeFileSync(`${folder}/state/passed.json`, JSON.stringify({ kinds: passed, evicted }))
   const replay = (candidate: string, ...words: string[]) => {
     writeFileSync(
       `${folder}/new/checkvalve.yaml`,
@@ -90,6 +90,13 @@ t.test('what has passed and would be blocked makes it end with 1', async (t) => 
   const recent = replay(API, '--since', '2024-11-26T09:30Z')
   t.equal(recent.status, 0, 'nobody has done that for long')
   t.match(recent.stdout, '0 blocks: 0 pass now')
+})
+
+t.test('where not all that was accepted is known, that is said', async (t) => {
+  const known = host(t, '', [kind()], 1536).replay(REDIS)
+  const said = known.stdout.replaceAll('\n', ' ')
+  t.match(said, 'note: not all that was accepted is tried: for 1,536 kinds of it there was no room any more')
+  t.notMatch(host(t, '', [kind()]).replay(REDIS).stdout, 'no room')
 })
 
 t.test('runtime entries go on beside another configuration', async (t) => {

@@ -111,6 +111,17 @@ t.test('however many kinds there are, those seen last are kept, and the others a
   t.equal(kept?.count, 1000, 'what goes on and on stays')
 })
 
+t.test('whoever reaches very many places does not make those of others forgotten', async (t) => {
+  const passed = new PassedKinds(16, SEED)
+  passed.note(packet('192.0.2.1'), 0, MIRROR, NOW, nothing)
+  for (let i = 0; i < 1000; i++)
+    passed.note(packet(`198.18.${i >> 8}.${i & 255}`), 33, MIRROR, NOW + 1 + i, nothing)
+  t.equal(passed.kinds[0]?.uid, 0)
+  for (let i = 0; i < 1000; i++) passed.note(packet('192.0.2.1'), 1000 + i, MIRROR, NOW + 2000 + i, nothing)
+  t.ok(passed.kinds.length > 16 - 2, 'room is made for several at once, however many users there are')
+  t.equal(passed.evicted + passed.kinds.length, 2001)
+})
+
 t.test('what an earlier run knew is counted on', async (t) => {
   const before = new PassedKinds(10, SEED)
   for (let i = 1; i <= 3; i++) before.note(packet(`192.0.2.${i}`), 0, MIRROR, NOW + i, nothing)

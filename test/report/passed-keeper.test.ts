@@ -49,6 +49,16 @@ t.test('what was accepted is kept, told, and known to the next run', async (t) =
   t.same(next.keeper.status(), keeper.status())
 })
 
+t.test('the next run knows that not all is known', async (t) => {
+  const { keeper, note, passed, directory } = keeping(t)
+  note('192.0.2.6', 6379, 33)
+  passed.evicted = 7
+  await keeper.write()
+  const next = keeping(t, directory)
+  next.keeper.read()
+  t.equal(next.keeper.status().evicted, 7)
+})
+
 t.test('it is written once a minute, and only where something has changed', async (t) => {
   const { keeper, note, path } = keeping(t)
   const written = () => JSON.parse(readFileSync(path, 'utf8')).kinds.length
