@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs'
 import { pino } from 'pino'
+import { visible } from '../log/visible.js'
 import { ECS } from './ecs.js'
 
 /** What the service says of itself, to standard error: journald keeps it, or a terminal shows it. */
@@ -22,5 +23,6 @@ function toStderr(line: string): void {
 
 function plain(line: string): string {
   const { level, message } = JSON.parse(line) as { level: number; message: string }
-  return `checkvalve: ${level >= 50 ? 'ERROR ' : level >= 40 ? 'warning: ' : ''}${message}\n`
+  const text = visible(message, Number.POSITIVE_INFINITY)
+  return `checkvalve: ${level >= 50 ? 'ERROR ' : level >= 40 ? 'warning: ' : ''}${text}\n`
 }

@@ -9,6 +9,7 @@ const SAY = `
   const log = createServiceLog(process.argv[1])
   for (const level of ['debug', 'info', 'warn', 'error']) log[level]('a word at ' + level)
   log.error({ stack: 'here' }, 'with a field')
+  if (process.stderr.isTTY) log.error('named by a stranger: \\x1b[2J\\u202e')
   console.log('still alive')
 `
 const ARGUMENTS = ['--input-type=module', '-e', SAY]
@@ -82,6 +83,7 @@ t.test('on a terminal, a line is for reading: trouble is called by its name', as
       'checkvalve: warning: a word at warn',
       'checkvalve: ERROR a word at error',
       'checkvalve: ERROR with a field',
+      'checkvalve: ERROR named by a stranger: \\x1b[2J\\u{202e}',
       'still alive',
       '',
     ].join('\n'),
