@@ -46,8 +46,9 @@ const RECEIVE_BUFFER = 8 * 1024 * 1024
 /** Answers of resolvers that may wait; more go on unread. */
 const ANSWERS_AT_MOST = 4096
 const ANSWERS_RECEIVE_BUFFER = 1024 * 1024
-/** Addresses whose names are remembered for the log. */
-const SEEN_NAMES = 8192
+/** Whose names for addresses are remembered for the log, and how many addresses of each. */
+const SEEN_USERS = 16
+const SEEN_ADDRESSES = 2048
 /** Kinds of what was accepted that are remembered, to try other rules on. */
 const PASSED_KINDS = 4096
 const TICK_MS = 1000
@@ -76,8 +77,10 @@ export class Daemon {
   readonly #metrics: Metrics
   readonly #report: StatusReport
   readonly #valve: Valve
-  readonly #seenNames = new SeenNames(SEEN_NAMES)
-  readonly #domainOf = (family: Family, words: Words) => this.#seenNames.nameOf(family, words, Date.now())
+  readonly #seenNames = new SeenNames(SEEN_USERS, SEEN_ADDRESSES)
+  /** As the user himself has asked, or this host's own resolver on behalf of whomever. */
+  readonly #domainOf = (family: Family, words: Words, uid: number) =>
+    this.#seenNames.nameOf(family, words, [uid, ...this.#inForce.host.resolverUsers], Date.now())
   readonly #passed = new PassedKinds(PASSED_KINDS, crypto.getRandomValues(new Uint32Array(2)))
   readonly #passedKeeper: PassedKeeper
   readonly #answers = { learned: 0, held: 0, missed: 0 }

@@ -139,7 +139,7 @@ export class ResolverWatch {
     const reading = readAnswer(message, asked.question)
     if (reading === undefined) return undefined
     const { learned, stats, seen } = this.#options
-    seen.note(reading.hosts, asked.question.name, now)
+    seen.note(reading.hosts, asked.question.name, asked.uid, now)
     stats.learned++
     const { question, uid, isTrusted: trusted } = asked
     const isForgeable = packet.protocol === IPPROTO_UDP
@@ -152,7 +152,7 @@ export class ResolverWatch {
     const asked = this.#othersTime.has(start) && this.#others.take(packet, answered, now)
     if (!asked) return
     const reading = readAnswer(message, asked.question)
-    if (reading !== undefined) this.#options.seen.note(reading.hosts, asked.question.name, now)
+    if (reading !== undefined) this.#options.seen.note(reading.hosts, asked.question.name, asked.uid, now)
     this.#othersTime.spend(performance.now() - start)
   }
 

@@ -25,8 +25,8 @@ export interface ValveOptions {
   readonly counts: VerdictCounts
   readonly log: BlockLog
   readonly passed: PassedKinds
-  /** The name by which this host last found an address. */
-  readonly domainOf: (family: Family, words: Words) => string | undefined
+  /** The name by which a user last found an address. */
+  readonly domainOf: (family: Family, words: Words, uid: number) => string | undefined
   /** A fault in the program: a packet could not be judged, and is or would have been blocked; or it is judged, and its sender not found out. */
   readonly onFault: (error: unknown, isJudged: boolean) => void
   /** Seconds from the arrival of a batch to its verdicts. */
@@ -144,6 +144,9 @@ export class Valve {
 
   readonly #details = (): Details => {
     const { family, destination } = this.packet
-    return { unit: this.#attributed.unit, domain: this.#options.domainOf(family, destination) }
+    return {
+      unit: this.#attributed.unit,
+      domain: this.#options.domainOf(family, destination, this.sender.uid),
+    }
   }
 }

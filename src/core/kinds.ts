@@ -77,7 +77,7 @@ export class BlockKinds {
   #known: Known[] = []
   #tellings: Telling[] = []
   #now: number
-  readonly #namesOf: (packet: Packet, decision: Decision) => Names
+  readonly #namesOf: (packet: Packet, decision: Decision, uid: number) => Names
 
   /**
    * @param seed two random words: the sender chooses what is hashed
@@ -88,7 +88,7 @@ export class BlockKinds {
     bounds: Bounds,
     seed: Uint32Array,
     now: number,
-    namesOf: (packet: Packet, decision: Decision) => Names,
+    namesOf: (packet: Packet, decision: Decision, uid: number) => Names,
   ) {
     this.#bounds = bounds
     this.#namesOf = namesOf
@@ -115,7 +115,7 @@ export class BlockKinds {
         place,
         reasonIndex: decision.reasonIndex,
         rule: decision.rule?.spec.name,
-        names: this.#namesOf(packet, decision),
+        names: this.#namesOf(packet, decision, uid),
         who: attributed.describe(),
       })
     else this.#suppress(share)

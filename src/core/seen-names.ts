@@ -6,41 +6,56 @@ interface Seen {
   readonly until: number
 }
 
+/** By address; the one that was seen longest ago first. */
+type Names = Map<string, Seen>
+
 /** Programs keep addresses longer than they may. */
 const KEPT_MS = 3_600_000
 
 /**
- * By which name this host last got an address from its resolvers: for the log, never for a verdict. Whoever asks for a name of
- * his own gets any address he likes.
+ * By which name a user last got an address from this host's resolvers: for the log, never for a verdict. Whoever asks for a name of
+ * his own gets any address he likes: so it is the name of that address for himself, and for nobody else.
  */
 export class SeenNames {
-  readonly #capacity: number
-  /** The one that was seen longest ago first. */
-  readonly #seen = new Map<string, Seen>()
+  readonly #users: number
+  readonly #addresses: number
+  /** Who has asked longest ago stands first. */
+  readonly #seen = new Map<number, Names>()
 
-  /** @param capacity addresses that are remembered at most: those seen longest ago are forgotten */
-  constructor(capacity: number) {
-    this.#capacity = capacity
+  /** @param users who are remembered at most @param addresses of each: those seen longest ago are forgotten */
+  constructor(users: number, addresses: number) {
+    this.#users = users
+    this.#addresses = addresses
   }
 
-  /** @param now milliseconds since the epoch */
-  note(hosts: readonly Host[], name: string, now: number): void {
-    for (const { family, words } of hosts) {
-      const key = keyOf(family, words)
-      this.#seen.delete(key)
-      this.#seen.set(key, { name, until: now + KEPT_MS })
-    }
-    for (const key of this.#seen.keys()) {
-      if (this.#seen.size <= this.#capacity) break
-      this.#seen.delete(key)
-    }
+  /** @param uid who has asked @param now milliseconds since the epoch */
+  note(hosts: readonly Host[], name: string, uid: number, now: number): void {
+    const names: Names = this.#seen.get(uid) ?? new Map()
+    putLast(this.#seen, uid, names, this.#users)
+    for (const { family, words } of hosts)
+      putLast(names, keyOf(family, words), { name, until: now + KEPT_MS }, this.#addresses)
   }
 
-  /** The name of an address; undefined where nobody has asked for one lately that leads there. */
-  nameOf(family: Family, words: Words, now: number): string | undefined {
-    const seen = this.#seen.get(keyOf(family, words))
-    return seen !== undefined && now < seen.until ? seen.name : undefined
+  /** Who has asked lately. */
+  get askers(): number[] {
+    return [...this.#seen.keys()].reverse()
+  }
+
+  /** The name of an address for the first of these users who has one; undefined where none has asked for one lately that leads there. */
+  nameOf(family: Family, words: Words, askers: readonly number[], now: number): string | undefined {
+    const key = keyOf(family, words)
+    for (const uid of askers) {
+      const seen = this.#seen.get(uid)?.get(key)
+      if (seen !== undefined && now < seen.until) return seen.name
+    }
+    return undefined
   }
 }
 
 const keyOf = (family: Family, words: Words) => (family === 4 ? `${words[0]}` : words.join())
+
+function putLast<K, V>(map: Map<K, V>, key: K, value: V, atMost: number): void {
+  map.delete(key)
+  map.set(key, value)
+  if (map.size > atMost) map.delete(map.keys().next().value!)
+}

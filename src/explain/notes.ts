@@ -43,8 +43,8 @@ function aboutName({ host }: Question, [first]: readonly Place[], { policy }: Wo
   return [`no address of ${host} is known now: one counts as soon as a resolver of this host has answered it`]
 }
 
-function aboutAddress({ host }: Question, { seenName }: World): string[] {
-  const name = typeof host === 'string' ? undefined : seenName(host)
+function aboutAddress({ host, uid }: Question, { seenName }: World): string[] {
+  const name = typeof host === 'string' ? undefined : seenName(host, uid)
   if (name === undefined) return []
   return [
     `this host last got this address when it asked for ${name}: where that is what is wanted, allow the name`,

@@ -12,7 +12,7 @@ import type { World } from './world.js'
 export interface ServiceParts {
   readonly inForce: PolicyInForce
   readonly inbound: Pick<InboundWatch, 'looking'>
-  readonly seen: Pick<SeenNames, 'nameOf'>
+  readonly seen: Pick<SeenNames, 'nameOf' | 'askers'>
   readonly users: Pick<Users, 'nameOf'>
 }
 
@@ -31,7 +31,8 @@ export function serviceWorld({ inForce, inbound, seen, users }: ServiceParts): W
       addresses: (name) => learned.current(name),
       names: () => learned.known,
     },
-    seenName: ({ family, words }) => seen.nameOf(family, words, now),
+    seenName: ({ family, words }, uid) =>
+      seen.nameOf(family, words, uid === undefined ? seen.askers : [uid, ...host.resolverUsers], now),
     inbound: inbound.looking(),
     userName: users.nameOf,
     slicesOf: (unit) => slicesOf(unit),

@@ -17,8 +17,8 @@ export interface World {
   readonly infrastructure: () => PlacedInfrastructure
   /** What is known of names now. */
   readonly knowledge: Knowledge
-  /** By which name this host last got an address; whoever may ask for names can make it any. */
-  readonly seenName: (host: Address) => string | undefined
+  /** By which name a user, or anybody, last got an address: whoever asks for names of his own can make it any for himself. */
+  readonly seenName: (host: Address, uid: number | undefined) => string | undefined
   /** Which only looks (`onlyLooking` of core/answers.ts). */
   readonly inbound: Inbound
   readonly userName: (uid: number) => string | undefined

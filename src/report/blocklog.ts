@@ -18,8 +18,8 @@ export interface BlockLogOptions {
   readonly destination: string
   /** Name of a user, where it is known. */
   readonly userName: (uid: number) => string | undefined
-  /** The name by which this host last found an address. */
-  readonly domainOf: (family: Family, words: Words) => string | undefined
+  /** The name by which a user last found an address. */
+  readonly domainOf: (family: Family, words: Words, uid: number) => string | undefined
   /** The log cannot be written; told once, until it can be. */
   readonly onTrouble: (error: NodeJS.ErrnoException) => void
   /** It can be written again. @param lost how many lines were lost since */
@@ -56,9 +56,9 @@ export class BlockLog {
   constructor(options: BlockLogOptions, now: number) {
     this.#options = options
     const seed = crypto.getRandomValues(new Uint32Array(2))
-    this.#kinds = new BlockKinds(BOUNDS, seed, now, (packet, decision) => ({
+    this.#kinds = new BlockKinds(BOUNDS, seed, now, (packet, decision, uid) => ({
       question: decision === NAME_NOT_ALLOWED ? questionsOf(packet)?.[0]?.name : undefined,
-      domain: options.domainOf(packet.family, packet.destination),
+      domain: options.domainOf(packet.family, packet.destination, uid),
     }))
     this.#file = openLog(options, () => options.onRecovery(this.#lost.lines))
     const write = (line: string) => {

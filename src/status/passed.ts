@@ -21,7 +21,7 @@ export interface PassedKindStatus {
   readonly port?: number | undefined
   /** Of the last packet. */
   readonly sourcePort?: number | undefined
-  /** The name by which this host last got that address from its resolvers. */
+  /** The name by which the user, or a resolver on this host, last got that address. */
   readonly domain?: string | undefined
   readonly reason: string
   readonly rule: string
