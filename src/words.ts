@@ -3,8 +3,14 @@
 /** 12345 -> 12,345 */
 export const grouped = (number: number): string => String(number).replace(/\B(?=(\d{3})+$)/g, ',')
 
-/** UTC, to the second. @param time milliseconds since the epoch */
-export const timeText = (time: number): string => new Date(time).toISOString().replace(/\.\d+Z$/, 'Z')
+/** RFC 3339, in this host's own time, to the second. @param time milliseconds since the epoch */
+export function timeText(time: number): string {
+  const ahead = -new Date(time).getTimezoneOffset()
+  const clock = new Date(time + ahead * 60_000).toISOString().slice(0, 19)
+  if (ahead === 0) return `${clock}Z`
+  const two = (number: number) => String(Math.trunc(Math.abs(number))).padStart(2, '0')
+  return `${clock}${ahead < 0 ? '-' : '+'}${two(ahead / 60)}:${two(ahead % 60)}`
+}
 
 export const spanText = ({ first, last }: { readonly first: number; readonly last: number }): string =>
   first === last ? timeText(first) : `${timeText(first)} to ${timeText(last)}`

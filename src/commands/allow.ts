@@ -115,7 +115,8 @@ async function list(socket: string, given: Given): Promise<number> {
 /** `--to a,b --to c` */
 function listOf({ options }: Given, name: string): string[] | undefined {
   const given = options[name] as string[] | undefined
-  return given?.flatMap((each) => each.split(',')).map((each) => each.trim())
+  const all = given?.flatMap((each) => each.split(',')).map((each) => each.trim())
+  return all && [...new Set(all)]
 }
 
 /** The service does not ask name services; and a user whom nobody knows is one for it to refuse. */

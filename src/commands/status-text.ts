@@ -21,18 +21,19 @@ export interface StatusView {
   /** Milliseconds since the epoch. */
   readonly now: number
   readonly paint?: Paint
-  /** Whether long lists of mirrors are shown whole. */
+  /** Whether long lists are shown whole. */
   readonly all?: boolean
 }
 
-export function statusText(status: Status, { now, paint = plain, all = false }: StatusView): string {
+export function statusText(status: Status, view: StatusView): string {
+  const { now, paint = plain, all = false } = view
   const mirrors = mirrorsText(status.mirrors, now, all ? undefined : status.moreMirrors)
   const parts = [
     standing(status, now).flatMap((fact) => linesOf(fact, paint)),
     verdicts(status, paint),
     users(status, now, paint),
     lastBlocks(status, now, paint),
-    entries(status, now, paint),
+    entries(status, view),
     works(status, now).flatMap((fact) => linesOf(fact, paint)),
     [paint('bold', 'MIRRORS'), mirrors.trimEnd()],
   ]
@@ -139,9 +140,15 @@ function lastBlocks({ lastBlocks = [] }: Status, now: number, paint: Paint): str
   ]
 }
 
-function entries({ allow }: Status, now: number, paint: Paint): string[] {
+/** So that what is below them stays on the screen. */
+const ENTRIES = 5
+
+function entries({ allow }: Status, { now, paint = plain, all }: StatusView): string[] {
   if (allow.length === 0) return []
-  return [paint('bold', 'RUNTIME ENTRIES'), ...entriesLines(allow, now)]
+  const shown = all ? allow : allow.slice(0, ENTRIES)
+  const left = allow.length - shown.length
+  const more = left === 0 ? [] : [paint('dim', `and ${left} more: checkvalve allow list`)]
+  return [paint('bold', 'RUNTIME ENTRIES'), ...entriesLines(shown, now), ...more]
 }
 
 const header = (title: string, paint: Paint, when = '') =>

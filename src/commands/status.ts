@@ -13,7 +13,8 @@ export const status: Command = {
   synopsis: '[--watch] [--all] [--json]',
   summary: 'what the running service does, and who is blocked from what',
   details: `  --watch            show it again every two seconds, until Ctrl-C
-  --all              all mirrors and their addresses, not only the first ones
+  --all              all mirrors, addresses and runtime entries, not only the
+                     first ones
   --json             the same for programs; with --watch a line each time`,
   examples: ['checkvalve status', 'checkvalve status --watch', "checkvalve status --json | jq '.verdicts'"],
   options: { json: { type: 'boolean' }, watch: { type: 'boolean' }, all: { type: 'boolean' } },

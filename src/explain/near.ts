@@ -3,6 +3,7 @@ import { formatPrefix } from '../addressing.js'
 import type { Miss } from '../core/explain.js'
 import type { RuleSpec } from '../core/policy.js'
 import type { PortRange } from '../core/types.js'
+import { timeText } from '../words.js'
 import type { Question } from './question.js'
 import type { World } from './world.js'
 
@@ -29,7 +30,7 @@ export function phraseOf(miss: Miss, spec: RuleSpec, question: Question, world: 
     case 'unit':
       return `the unit: it is for ${several(spec.units!)}${notFor(question.unit)}`
     case 'expired':
-      return `its end: it expired at ${new Date(spec.expires!).toISOString().replace('.000Z', 'Z')}`
+      return `its end: it expired at ${timeText(spec.expires!)}`
     case 'former':
       return 'the address: no answer names it any more; connections from before go on'
     case 'destination':

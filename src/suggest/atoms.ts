@@ -12,6 +12,8 @@ export interface Atom {
   readonly user: string | undefined
   /** undefined where it is not known of all blocks: then the entry can name none. */
   readonly unit: string | undefined
+  /** Where `unit` is undefined: those of some of the blocks. */
+  readonly someUnits: readonly string[]
   readonly protocol: 'tcp' | 'udp' | 'icmp'
   /** undefined: ICMP has none. */
   readonly port: number | undefined
@@ -203,10 +205,12 @@ function atomsOf(kinds: readonly RecordedKind[], names: Names): Atom[] {
 function split(key: string, kinds: readonly RecordedKind[], isGuess: boolean): Atom[] {
   const [uid, protocol, port, place] = JSON.parse(key) as [number, Atom['protocol'], number | null, string]
   const units = new Map<string | undefined, RecordedKind[]>()
-  const areKnown = kinds.every(({ unit }) => unit !== undefined && UNIT.test(unit))
+  const known = kinds.flatMap(({ unit }) => (unit !== undefined && UNIT.test(unit) ? [unit] : []))
+  const areKnown = known.length === kinds.length
   for (const kind of kinds) put(units, areKnown ? kind.unit : undefined, kind)
   const { user } = kinds.find((kind) => kind.user !== undefined) ?? {}
-  const common = { uid, user, protocol, port: port ?? undefined, place, isGuess }
+  const someUnits = areKnown ? [] : [...new Set(known)].sort()
+  const common = { uid, user, someUnits, protocol, port: port ?? undefined, place, isGuess }
   return [...units].map(([unit, evidence]) => ({ ...common, unit, evidence }))
 }
 

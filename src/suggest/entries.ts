@@ -13,6 +13,8 @@ export interface Entry extends Evidence {
   readonly uids: readonly number[]
   /** undefined: whichever it is. */
   readonly units: readonly string[] | undefined
+  /** Where it can name none: those of some of the blocks. */
+  readonly someUnits: readonly string[]
   readonly isGuess: boolean
   /** Those of the entries before that look as if they could be one with it, and why they are not. */
   readonly apart: readonly Apart[]
@@ -69,6 +71,7 @@ function draftOf(box: Box<Atom>, nameUser: NameUser): Draft {
     uids,
     users: uids.map((uid) => nameUser(uid, logged(uid))),
     units: unit[0] === ANY ? undefined : unit.toSorted(),
+    someUnits: [...new Set(parts.flatMap(({ someUnits }) => someUnits))].sort(),
     isGuess,
   }
 }

@@ -35,6 +35,7 @@ const entryOf = (entry: Entry) => ({
   ...evidenceOf(entry),
   destinations: entry.to.map((each) => ({ place: each.place, ...evidenceOf(each) })),
   isGuess: entry.isGuess,
+  ...(entry.someUnits.length > 0 && { someUnits: entry.someUnits }),
 })
 
 const whoOf = ({ uid, user, unit, container }: Who) => ({ uid, user, unit, container })

@@ -65,6 +65,11 @@ function notesOn(entry: Entry & Partial<SuggestedEntry>): string[] {
     ...(entry.isGuess
       ? [`Only its name was asked for: that it is called at port ${entry.ports[0]} is a guess.`]
       : []),
+    ...(entry.someUnits.length > 0
+      ? [
+          `No units: some blocks came from ${entry.someUnits.map((unit) => visible(unit)).join(', ')}, of others it is not known.`,
+        ]
+      : []),
     ...(entry.isForMirrors ? ['If updates come from there, it belongs into mirrors.hosts.'] : []),
     ...wildcards(entry).map(
       ({ domain, names }) =>

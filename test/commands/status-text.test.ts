@@ -55,6 +55,19 @@ t.test('what the service does as a proof stands behind what others did', async (
   t.match(text({ verdicts }), /not-allowlisted .*\nblock {7}canary /)
 })
 
+const ENTRY = {
+  to: ['203.0.113.7'],
+  protocol: 'tcp',
+  ...{ ports: undefined, users: undefined, units: undefined, expires: undefined },
+} as const
+
+t.test('of many runtime entries the first are shown, and how to see the others', async (t) => {
+  const allow = Array.from({ length: 7 }, (_, i) => ({ ...ENTRY, name: `entry-${i}` }))
+  t.match(text({ allow }), /\nentry-4 [^\n]+(?:\n +[^\n]+)*\nand 2 more: checkvalve allow list\n/)
+  t.notMatch(text({ allow }), 'entry-5')
+  t.match(text({ allow }, true), 'entry-6')
+})
+
 t.test('who was kept from what last is told as tail does, with the day where it is another', async (t) => {
   const of = (at: string, more: Parameters<typeof fieldsOf>[0]) =>
     fieldsOf({ ...more, more: { '@timestamp': at } })

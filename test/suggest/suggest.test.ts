@@ -118,6 +118,11 @@ t.test('a unit stands in an entry only where all blocks of it tell one', async (
   t.same(unitsOf(PHP, { at: 9 }), [undefined], 'one of them does not')
   t.same(unitsOf(PHP, { unit: 'nginx.service' }), [['nginx.service', 'php8.2-fpm.service']])
   t.same(unitsOf(PHP, { port: 80 }), [['php8.2-fpm.service'], undefined], 'another port is another entry')
+  t.match(
+    unwrapped(textOf(t, [PHP, { at: 9 }].map(lineOf))),
+    'No units: some blocks came from php8.2-fpm.service, of others it is not known.',
+  )
+  t.notMatch(textOf(t, [{ at: 9 }].map(lineOf)), 'No units')
   t.same(unitsOf({ unit: 'no unit' }), [undefined], 'what is no unit is none')
 })
 

@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { originText } from '../../explain/whence.js'
+import { timeText } from '../../words.js'
 import { type Finding, Findings } from './finding.js'
 import { isChronySynchronised } from './proc.js'
 import { attempt, type Subject } from './subject.js'
@@ -16,7 +17,7 @@ export async function clock(subject: Subject, root = '/'): Promise<Finding[]> {
   for (const { name, expires, origin } of subject.config.allow)
     if (expires !== undefined && expires <= subject.now)
       found.note(
-        `rule "${name}" expired at ${new Date(expires).toISOString()}`,
+        `rule "${name}" expired at ${timeText(expires)}`,
         `it allows nothing: take it out of ${originText(origin)}`,
       )
   return found.all
@@ -52,7 +53,7 @@ function steps(found: Findings, { config, now }: Subject): void {
     const written = statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0
     if (written > now + AHEAD_MS)
       found.fail(
-        `it went back: ${file} was written at ${new Date(written).toISOString()}`,
+        `it went back: ${file} was written at ${timeText(written)}`,
         'rules expire later than meant: set it right, and restart the service',
       )
   }
