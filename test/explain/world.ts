@@ -9,6 +9,8 @@ import { policyOf } from '../../src/rules.js'
 import { configOf, directoryOf, loadFrom, nameOf } from '../config/files.js'
 import { clients, HANDED_OUT } from '../core/clients.js'
 
+process.env.TZ = 'UTC'
+
 export const NOW = Date.UTC(2027, 0, 1)
 
 export interface Given {

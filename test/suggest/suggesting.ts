@@ -11,6 +11,8 @@ import { configOf, loadText, nameOf } from '../config/files.js'
 import { words } from '../core/packets.js'
 import { BEGIN } from '../log/events.js'
 
+process.env.TZ = 'UTC'
+
 export const RESOLVER = '198.51.100.53'
 export const RESOLVER_UID = 101
 
