@@ -226,10 +226,10 @@ t.test('a folder that vanished is made anew; a disk that has become read-only is
   await isTold(port())
   const before = await lines()
   // It cannot be made read-only while somebody writes there: so the file goes first, and another disk comes.
-  await sh(`rm ${log}/blocks.json; mount -t tmpfs -o ro disk ${log}`)
+  await sh(`rm ${log}/blocks.json; mount -t tmpfs disk ${log}; mount -o remount,bind,ro ${log}`)
   await block(2)
   t.match(await hears(/cannot be written/), /EROFS.*mount -o remount,rw/)
-  await sh(`mount -o remount,rw ${log}`)
+  await sh(`mount -o remount,bind,rw ${log}`)
   await hears(/is written again: no line is lost/)
   await isTold(port())
   before.push(...(await lines()))

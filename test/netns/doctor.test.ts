@@ -170,7 +170,7 @@ t.test('a full disk under log and state is found, and one that is read-only', as
   await place.run(['sh', '-c', 'cat /dev/zero > "$1" 2>/dev/null || true', 'fill', `${disk}/fill`])
   t.match(await amiss(service, 'state'), [/^fail the disk of .* is full$/])
   t.match(await amiss(service, 'log'), [/^fail the disk of .* is full$/])
-  await place.run(['mount', '-o', 'remount,ro', disk])
+  await place.run(['mount', '-o', 'remount,bind,ro', disk])
   t.match(await amiss(service, 'log'), [/^fail .* is on a file system that is read-only$/])
 })
 
