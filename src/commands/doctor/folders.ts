@@ -37,7 +37,7 @@ function log(subject: Subject, root: string): Finding[] {
     if (!isRotated(destination, logrotateFiles(root)))
       found.look(
         `nothing rotates ${destination}`,
-        'write /etc/logrotate.d/checkvalve, with `systemctl kill -s USR2 checkvalve` as postrotate',
+        'install packaging/checkvalve.logrotate as /etc/logrotate.d/checkvalve (docs/log.md)',
       )
     if (size > LARGE)
       found.look(
