@@ -86,6 +86,8 @@ export interface Rule {
   /** Those that they had: a connection from that time goes on, and no new one begins. */
   readonly former: HostSet
   readonly accept: Decision
+  /** The same, for a packet of TCP. */
+  readonly acceptTcp: Decision
 }
 
 export interface Decision {
@@ -156,12 +158,15 @@ export function compile(spec: RuleSpec, salt = 0): Rule {
     hosts: new HostSet(salt),
     former: new HostSet(salt),
   } as Rule
-  return Object.assign(rule, { accept: decision('accept', spec.reason, rule, remembers(spec)) })
+  const accept = decision('accept', spec.reason, rule, remembers(spec))
+  const acceptTcp = accept.remember ? accept : decision('accept', spec.reason, rule)
+  return Object.assign(rule, { accept, acceptTcp })
 }
 
 /**
  * UDP has no handshake: after the approved sender is gone, another user can take its port and inherit the
- * connection. So what is bound to users or units is judged packet by packet there.
+ * connection. So what is bound to users or units is judged packet by packet there. TCP is not, by whatever rule it passes:
+ * what a closed socket has left to send has no user any more, and goes by what its connection was approved for.
  */
 function remembers({ users, units, protocol }: RuleSpec): boolean {
   return (users === undefined && units === undefined) || protocol === 'tcp'
@@ -190,7 +195,8 @@ export function decide(
   const { rules } = policy
   for (let i = 0; i < rules.length; i++) {
     const candidate = rules[i]!
-    if (fits(policy, candidate, packet, sender, now)) return candidate.accept
+    if (fits(policy, candidate, packet, sender, now))
+      return packet.protocol === IPPROTO_TCP ? candidate.acceptTcp : candidate.accept
   }
   return NOT_ALLOWLISTED
 }

@@ -237,7 +237,7 @@ t.test('a rule of names allows nothing until their addresses are learned, then j
   const named = rule({ prefixes: [], names: ['mirror.example.org'] })
   t.equal(judge([named], tcp4()), NOT_ALLOWLISTED)
   named.hosts.add(prefix('198.51.100.2'))
-  t.equal(judge([named], tcp4()), named.accept)
+  t.equal(judge([named], tcp4()), named.acceptTcp)
   t.equal(judge([named], read(ipv4({ destination: '198.51.100.3' }, tcp()))), NOT_ALLOWLISTED)
   named.hosts.remove(prefix('198.51.100.2'))
   t.equal(judge([named], tcp4()), NOT_ALLOWLISTED, 'and no longer when they are forgotten')
@@ -286,6 +286,10 @@ t.test(
     t.equal(remembered('any'), true)
     t.equal(remembered('udp', [0]), false)
     t.equal(remembered('any', [0]), false, 'any may be UDP')
+    for (const bound of [{ users: [SOMEONE.uid] }, { units: ['web.service'] }]) {
+      const decision = judge([rule({ protocol: 'any', ...bound })], tcp4(), { ...SOMEONE, isOf: () => true })
+      t.match(decision, { reason: 'rule', remember: true }, 'or TCP, whose closed sockets have no user')
+    }
     t.equal(remembered('icmp', [0]), false)
     t.equal(SESSION.remember, true)
     t.equal(NOT_ALLOWLISTED.remember, false)
@@ -374,19 +378,19 @@ t.test('a former address of a name fits only a connection that was approved befo
   named.former.add(prefix('198.51.100.2'))
   const known = { ...SOMEONE, known: true }
   t.equal(judge([named], tcp4(), SOMEONE), NOT_ALLOWLISTED, 'no new connection begins')
-  t.equal(judge([named], tcp4(), known), named.accept)
-  t.equal(judge([named], tcp4(), NOBODY_APPROVED), named.accept)
+  t.equal(judge([named], tcp4(), known), named.acceptTcp)
+  t.equal(judge([named], tcp4(), NOBODY_APPROVED), named.acceptTcp)
   t.equal(judge([named], tcp4(), { ...known, uid: 34 }), NOT_ALLOWLISTED, 'the rest must fit as ever')
   t.equal(judge([named], read(ipv4({ destination: '198.51.100.3' }, tcp())), known), NOT_ALLOWLISTED)
   named.hosts.add(prefix('198.51.100.2'))
-  t.equal(judge([named], tcp4(), SOMEONE), named.accept, 'until it is an address of the name again')
+  t.equal(judge([named], tcp4(), SOMEONE), named.acceptTcp, 'until it is an address of the name again')
 })
 
 t.test('each rule has addresses of its own', async (t) => {
   const one = rule({ prefixes: [], names: ['a.example.org'] })
   const other = rule({ prefixes: [], names: ['b.example.org'], name: 'other' })
   other.hosts.add(prefix('198.51.100.2'))
-  t.equal(judge([one, other], tcp4()), other.accept)
+  t.equal(judge([one, other], tcp4()), other.acceptTcp)
   t.equal(one.hosts.size + one.former.size, 0)
 })
 

@@ -85,6 +85,8 @@ t.test('a rule for a unit is for its processes alone, whatever protocol they spe
             `${what} of a cgroup that a user may name so`,
           )
         }
+      const unknown = await its.service.metric('blocked_users_total', 'user="unknown"')
+      t.equal(unknown, 0, 'what closed sockets have left to send goes on with their connections')
     } finally {
       await its.close()
     }
