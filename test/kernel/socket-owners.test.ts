@@ -11,6 +11,7 @@ import { compile } from '../netns/programs.js'
 import { connection } from './loopback.js'
 
 const LOOPBACK = Uint32Array.of(0x7f000001, 0, 0, 0)
+const LOOPBACK_6 = Uint32Array.of(0, 0, 0, 1)
 const UID = process.getuid!()
 const never = () => false
 
@@ -20,9 +21,17 @@ function ownersOf(t: Test): SocketOwners {
   return owners
 }
 
-/** UDP sockets that share a port, of which some are sending. @returns the port */
-async function corked(t: Test, program: string, count: number, sending: number): Promise<number> {
-  const child = spawn(program, [String(count), String(sending)], { stdio: ['pipe', 'pipe', 'inherit'] })
+/** UDP sockets that share a port, of which some are sending. @param more `6`: of IPv6 @returns the port */
+async function corked(
+  t: Test,
+  program: string,
+  count: number,
+  sending: number,
+  ...more: '6'[]
+): Promise<number> {
+  const child = spawn(program, [String(count), String(sending), ...more], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
   t.teardown(() => child.stdin.end())
   const [line] = (await once(child.stdout, 'data')) as [Buffer]
   return Number(line.toString())
@@ -67,6 +76,20 @@ t.test('a port of UDP leads to those who send from there; where too many have it
   t.equal(receiver(await corked(t, program, 1, 1)), UID, 'who would get the answer has sent it')
   t.equal(receiver(await corked(t, program, 1, 0)), undefined, 'but not if it sends nothing')
   t.equal(receiver(1), undefined)
+})
+
+t.test('the same of IPv6, whose sockets may send over IPv4, too', async (t) => {
+  const owners = ownersOf(t)
+  const program = compile(t, 'corked')
+  const few = await corked(t, program, 5, 3, '6')
+  for (const family of [4, 6] as const)
+    t.same(
+      owners.udp(family, few)?.map(({ uid }) => uid),
+      [UID, UID, UID],
+    )
+  const receiver = (port: number) => owners.udpReceiver(6, LOOPBACK_6, port, LOOPBACK_6, 9, 0)?.uid
+  t.equal(receiver(await corked(t, program, 1, 1, '6')), UID)
+  t.equal(receiver(await corked(t, program, 1, 0, '6')), undefined)
 })
 
 t.test(

@@ -167,6 +167,24 @@ t.test('in mode observe the sum is as exact', async (t) => {
   t.ok(lines.every((line) => line['event.action'] === 'would-block'))
 })
 
+t.test('SIGUSR2 makes the new file at once, and not only when there is a line for it', async (t) => {
+  const [lab, service] = await guarded(t, 'mode: enforce\n')
+  const path = join(service.folder, 'blocks.json')
+  await connect(lab.web, VICTIM.v4, 81)
+  await eventually('the block is in the log', async () => service.log().length === 1)
+  renameSync(path, `${path}.1`)
+  service.program.kill('SIGUSR2')
+  await eventually(
+    'the new file is there',
+    async () => statSync(path, { throwIfNoEntry: false }) !== undefined,
+  )
+  t.same(service.log(), [])
+  await connect(lab.web, VICTIM.v4, 82)
+  await eventually('the next block is in it', async () => service.log().length === 1)
+  t.equal(await service.stop(), 0)
+  t.equal(sumOf(linesOf(service)), 2)
+})
+
 /** A service whose log is on a small disk of its own, which only its namespace sees. */
 async function onOwnDisk(t: Test) {
   const lab = await createTopology()
