@@ -1,6 +1,6 @@
 /** Who sent a packet, by sockets of this process over loopback. */
 import { createSocket } from 'node:dgram'
-import { closeSync, openSync, readFileSync, realpathSync } from 'node:fs'
+import { readFileSync, realpathSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { Attribution } from '../src/attribution.js'
 import { placeOf } from '../src/core/cgroup-path.js'
@@ -18,9 +18,6 @@ const MOUNT = new Cgroups().mount
 const HAS_CGROUPS = MOUNT !== undefined
 /** Whether so few share its cgroup that it is found among them in the time for one packet. */
 const HAS_FEW = processesOf(`${MOUNT}${OWN_CGROUP}`, () => false).length < 50
-
-/** To look through so many takes several times as long as there is for one packet. */
-const FILES = 3000
 
 function attributing(t: Test) {
   const packet = new Packet()
@@ -60,19 +57,6 @@ t.test('the sender of a packet is found with its unit and its process', async (t
     ...(HAS_FEW && { pid: process.pid, executable: realpathSync('/proc/self/exe') }),
   })
   t.same(attribution.stats, { found: 1, skipped: 0, unknown: 0 }, 'what was counted is blocks')
-})
-
-t.test('for one packet its process is looked for as long as there is time, and not to the end', async (t) => {
-  if (!HAS_CGROUPS || !HAS_FEW)
-    return void t.comment('left out: the unit is not known here, or its processes are many')
-  const files = Array.from({ length: FILES }, () => openSync('/dev/null', 'r'))
-  t.teardown(() => files.forEach(closeSync))
-  const { packet, attribution } = attributing(t)
-  // The last of all that this process has open.
-  Object.assign(packet, await call(t))
-  attribution.begin()
-  t.ok(attribution.place >= 2)
-  t.match(attribution.describe(), { attribution: 'found', pid: undefined, executable: undefined })
 })
 
 t.test('what is not known is said, and not guessed', async (t) => {

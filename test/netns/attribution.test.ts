@@ -1,10 +1,12 @@
 /** Who sent a packet: by real sockets of processes in real cgroups, under different users. */
+import { chownSync, readFileSync, realpathSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { countArrivals } from '../lab/arrivals.js'
 import { Cgroups } from '../lab/cgroup.js'
 import { createTopology } from '../lab/topology.js'
 import { serveHttp } from '../lab/traffic.js'
-import { canSwitchUsers } from '../lab/users.js'
+import { canSwitchUsers, idsOf } from '../lab/users.js'
 import { compile } from './programs.js'
 import { eventually, NODE, pause, Service } from './service.js'
 
@@ -24,9 +26,11 @@ async function withCgroups(t: Test, test: (cgroups: Cgroups) => Promise<void>): 
   }
 }
 
-async function guarded(t: Test, settings: string) {
+/** @param user who runs the service, with the privileges of the shipped unit */
+async function guarded(t: Test, settings: string, user?: string) {
   const lab = await createTopology()
   const service = Service.prepare(lab.web, `mode: enforce\n${settings}`)
+  if (user !== undefined) runAs(service, user)
   const arrivals = await countArrivals(lab.victims, 'to-web')
   await serveHttp(lab.victims, 8000)
   await lab.web.sysctl('net.ipv4.ping_group_range', '0 100000')
@@ -39,7 +43,23 @@ async function guarded(t: Test, settings: string) {
   return { ...lab, service, arrivals, send, close }
 }
 
+const UNIT = fileURLToPath(new URL('../../../systemd/checkvalve.service', import.meta.url))
+
+function runAs(service: Service, user: string): void {
+  const { uid, gid } = idsOf(user)
+  chownSync(service.folder, +uid, +gid)
+  const names = /^AmbientCapabilities=(.*)$/m.exec(readFileSync(UNIT, 'utf8'))![1]!.split(' ')
+  const all = ['-all', ...names.map((name) => `+${name.replace('CAP_', '').toLowerCase()}`)].join()
+  const capabilities = ['inh-caps', 'ambient-caps', 'bounding-set'].map((which) => `--${which}=${all}`)
+  service.through = ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', ...capabilities]
+}
+
 t.jobs = 3
+
+/** CALL HOST PORT FILES: opens so many files, and then a connection, which is refused. */
+const CALL = `const [host, port, files] = process.argv.slice(1)
+for (let i = 0; i < +files; i++) require('fs').openSync('/dev/null')
+require('net').connect(+port, host).on('error', () => setTimeout(process.exit, 200))`
 
 /** TALK HOST PORT: asks the web server there again and again on one connection, until no answer comes, or for 20 seconds. */
 const TALK = `const [host, port] = process.argv.slice(1)
@@ -190,6 +210,68 @@ t.test('a live connection of a unit goes on as long as the rule stands', (t) =>
       await its.service.reload(rule('other', 'other.service'))
       await talking.exited
       t.match(talking.stdout, /cut$/m)
+    } finally {
+      await its.close()
+    }
+  }),
+)
+
+t.test('a block names its user, its unit and its process, if that is found in the time for one packet', (t) =>
+  withCgroups(t, async (cgroups) => {
+    const its = await guarded(t, '')
+    try {
+      /** Of another port each time: what is repeated would be summed. */
+      const event = async (family: 4 | 6, port: number, files = 0) => {
+        const argv = [...NODE, '-e', CALL, VICTIM[family], `${port}`, `${files}`]
+        const program = its.web.spawn(cgroups.command('web.service', 'www-data', ...argv))
+        const told = () => its.service.log().find((each) => each['destination.port'] === port)
+        await eventually('it is told', async () => told() !== undefined)
+        await program.exited
+        return { pid: program.pid, told: told() }
+      }
+      const who = { 'user.name': 'www-data', 'checkvalve.unit': 'web.service', 'service.name': 'web' }
+      const executable = realpathSync(process.execPath)
+      for (const family of [4, 6] as const) {
+        const { pid, told } = await event(family, 1000 + family)
+        t.match(told, { ...who, 'process.pid': pid, 'process.executable': executable }, `IPv${family}`)
+      }
+      const { told } = await event(4, 1001, 3000)
+      t.match(told, { ...who, 'process.pid': undefined, 'process.executable': undefined }, 'too many files')
+    } finally {
+      await its.close()
+    }
+  }),
+)
+
+t.test('with the privileges of the shipped unit, users and units are known all the same', (t) =>
+  withCgroups(t, async (cgroups) => {
+    const rule = `{ name: web, ${TO_VICTIMS}, protocol: any, units: [web.service] }`
+    const its = await guarded(t, `allow: [${rule}]\n`, 'nobody')
+    const send = (unit: string, ...argv: string[]) =>
+      its.web.run(cgroups.command(unit, 'www-data', its.send, ...argv), { allowFailure: true })
+    try {
+      for (const family of [4, 6] as const)
+        for (const protocol of ['tcp', 'udp', 'connected'] as const) {
+          const before = (await its.arrivals()).total
+          await send('web.service', protocol, VICTIM[family], '8000')
+          const after = (await its.arrivals()).total
+          t.ok(after > before, `${protocol} over IPv${family} of the unit`)
+          await send('other.service', protocol, VICTIM[family], '8000')
+          t.equal((await its.arrivals()).total, after, `${protocol} over IPv${family} of another unit`)
+        }
+      const { total } = await its.arrivals()
+      await send('web.service', 'ping', VICTIM[4], '0')
+      t.equal((await its.arrivals()).total, total, 'ping is told by its process, which needs CAP_SYS_PTRACE')
+      await eventually('it is told', async () => its.service.log().length >= 5)
+      for (const event of its.service.log()) {
+        const isPing = event['network.transport'] === 'icmp'
+        t.match(event, {
+          'user.name': 'www-data',
+          'checkvalve.unit': isPing ? undefined : 'other.service',
+          'checkvalve.attribution': isPing ? 'unknown' : undefined,
+          'process.pid': undefined,
+        })
+      }
     } finally {
       await its.close()
     }

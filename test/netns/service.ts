@@ -53,6 +53,8 @@ export class Service {
   readonly folder = mkdtempSync(join(tmpdir(), 'checkvalve-test-'))
   /** From when it is begun. */
   program!: Program
+  /** Words in front of its command: `setpriv ...`. */
+  through: readonly string[] = []
 
   private constructor(readonly place: Namespace) {}
 
@@ -84,7 +86,7 @@ control: { socket: ${this.folder}/control.sock }
 
   /** Starts it, and does not wait. @param set overrides, `key=value` */
   begin(...set: string[]): Program {
-    this.program = this.place.spawn([...this.#argv(), ...overrides(set)])
+    this.program = this.place.spawn([...this.through, ...this.#argv(), ...overrides(set)])
     return this.program
   }
 
