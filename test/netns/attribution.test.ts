@@ -235,7 +235,7 @@ t.test('a block names its user, its unit and its process, if that is found in th
         const { pid, told } = await event(family, 1000 + family)
         t.match(told, { ...who, 'process.pid': pid, 'process.executable': executable }, `IPv${family}`)
       }
-      const { told } = await event(4, 1001, 3000)
+      const { told } = await event(4, 1001, 10_000)
       t.match(told, { ...who, 'process.pid': undefined, 'process.executable': undefined }, 'too many files')
     } finally {
       await its.close()

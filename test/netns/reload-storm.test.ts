@@ -1,6 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { connect as connectTo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { ask } from '../../src/control/client.js'
@@ -12,10 +14,10 @@ import type { Program } from '../lab/program.js'
 import { createTopology, MIRROR, NEIGHBOURS, WEB } from '../lab/topology.js'
 import { connect, serveHttp, serveUdpEcho } from '../lab/traffic.js'
 import type { Calls, LoadPlan, Target } from './programs/load.js'
-import { NODE, Service } from './service.js'
+import { NODE, pause, Service } from './service.js'
 
-const ROUNDS = 10
-const BYTES = 300_000
+const ROUNDS = 25
+const BYTES = 700_000
 /** Bytes a second. */
 const PACE = 20_000
 const DOWNLOADS = 6
@@ -66,6 +68,39 @@ async function callsOf(program: Program): Promise<Calls> {
   return (await program.result('calls', 20_000)).calls as Calls
 }
 
+const put = (body: string, type = 'application/json') =>
+  `PUT /v1/mode HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+const NO_REQUESTS = [
+  'rubbish\r\n\r\n',
+  'GET /v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n',
+  'DELETE /v1/status HTTP/1.1\r\nHost: x\r\n\r\n',
+  put('{"mode":'.repeat(8000)),
+  put('{"mode":"open"}'),
+  put('{"mode":"observe"}', 'text/plain'),
+  put('x'.repeat(100_000)),
+]
+
+/** Sends what is no good request to the control socket, again and again, some at once. */
+function pestering(socket: string): { end(): Promise<number[]> } {
+  const statuses: number[] = []
+  let isOver = false
+  const work = async (bytes: string) => {
+    for (; !isOver; await pause(50)) {
+      const connection = connectTo(socket).on('error', () => {})
+      connection.end(bytes)
+      statuses.push(Number(/^HTTP\/1\.1 (\d{3})/.exec(await text(connection).catch(() => ''))?.[1]))
+    }
+  }
+  const all = Promise.all(NO_REQUESTS.map(work))
+  return {
+    end: async () => {
+      isOver = true
+      await all
+      return statuses
+    },
+  }
+}
+
 /** DOWNLOAD URL: says how many bytes came, or what went wrong. */
 const DOWNLOAD = `fetch(process.argv[1]).then((response) => response.arrayBuffer())
   .then(({ byteLength }) => console.log(byteLength), (error) => console.log(String(error.cause ?? error)))`
@@ -105,18 +140,18 @@ t.test('a storm of reloads under load: what is allowed never fails, what is not 
     pause: 20,
   })
 
+  const pester = pestering(socket)
+  t.teardown(() => pester.end())
   let reloads = 0
   const reload = async (settings: string) => {
     await service.reload(settings)
     reloads++
   }
-  const change = async (...what: Parameters<typeof request>) => {
-    reloads++
-    return request(...what).then(
+  const change = async (...what: Parameters<typeof request>) =>
+    request(...what).then(
       () => 200,
       ({ status }: { status: number }) => status,
     )
-  }
   const entry = (name: string, more = {}) => ({ name, to: [MIRROR.v4], ports: [ADDED], ...more })
   for (let round = 0; round < ROUNDS; round++) {
     await reload(WIDER)
@@ -141,6 +176,9 @@ t.test('a storm of reloads under load: what is allowed never fails, what is not 
     t.notOk(await isOpen(WIDE))
   }
   t.ok(reloads >= 100, `${reloads} reloads`)
+  const refusals = await pester.end()
+  t.ok(refusals.length > 500, `${refusals.length} requests that are none`)
+  t.same([...new Set(refusals)].sort(), [400, 404, 405, 413, 415], 'each was told what is wrong with it')
 
   const [opened, refused, served] = await Promise.all([callsOf(open), callsOf(shut), callsOf(inbound)])
   t.comment(JSON.stringify([opened, refused, served]))

@@ -1,5 +1,6 @@
 /*
- * Sends datagrams to random addresses of 198.19.0.0/16 and random ports, from so many sockets in turn: each of them can only
+ * Sends datagrams to random addresses of 198.19.0.0/16 and 2001:db8:19::/64 and random ports, from so many sockets in turn, by
+ * turns of IPv4 and IPv6: each of them can only
  * have a few hundred datagrams waiting in a queue, so few sockets go as fast as these are judged, and many fill the queue.
  *
  *   scatter COUNT SOCKETS
@@ -11,6 +12,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,15 +24,18 @@ int main(int argc, char **argv) {
   unsigned random = 2463534242u;
   if (count < 1 || own < 1 || own > SOCKETS_AT_MOST) return 2;
   for (int i = 0; i < own; i++)
-    if ((sockets[i] = socket(AF_INET, SOCK_DGRAM, 0)) < 0) return 1;
+    if ((sockets[i] = socket(i % 2 ? AF_INET6 : AF_INET, SOCK_DGRAM, 0)) < 0) return 1;
   alarm(60);
   for (int i = 0; i < count; i++) {
     /* xorshift, G. Marsaglia 2003 */
     random ^= random << 13, random ^= random >> 17, random ^= random << 5;
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons(1024 + (random >> 16) % 60000),
-                             .sin_addr = {htonl(0xc6130000 | (random & 0xffff))}};
-    if (sendto(sockets[i % own], "x", 1, 0, (struct sockaddr *)&to, sizeof to) == 1 || errno == EPERM) sent++;
+    int port = htons(1024 + (random >> 16) % 60000);
+    struct sockaddr_in v4 = {AF_INET, port, {htonl(0xc6130000 | (random & 0xffff))}};
+    struct sockaddr_in6 v6 = {AF_INET6, port, 0, {{{0x20, 1, 0xd, 0xb8, 0, 0x19}}}, 0};
+    memcpy(&v6.sin6_addr.s6_addr[8], &random, sizeof random);
+    int is_v6 = i % own % 2;
+    struct sockaddr *to = is_v6 ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4;
+    if (sendto(sockets[i % own], "x", 1, 0, to, is_v6 ? sizeof v6 : sizeof v4) == 1 || errno == EPERM) sent++;
     else perror("sendto");
   }
   printf("{\"sent\": %ld}\n", sent);
