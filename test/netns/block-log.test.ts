@@ -167,6 +167,19 @@ t.test('in mode observe the sum is as exact', async (t) => {
   t.ok(lines.every((line) => line['event.action'] === 'would-block'))
 })
 
+t.test('SIGTERM amid a flood: what was blocked until then is in the lines', async (t) => {
+  const [lab, service] = await guarded(t, 'mode: enforce\nonStop: keep\n')
+  const flooding = lab.web.spawn([compile(t, 'scatter'), '500000', '32'], infected)
+  await eventually('the flood is on', async () => blocksIn(await scrape(service)).judged > 20_000)
+  t.equal(await service.stop(), 0)
+  t.ok(flooding.running, 'which goes on')
+  const { stdout } = await lab.web.run(['nft', '-j', 'list', 'counters', 'table', 'inet', 'checkvalve'])
+  const counters = JSON.parse(stdout).nftables as { counter?: { name: string; packets: number } }[]
+  const blocked = counters.find(({ counter }) => counter?.name === 'blocked')?.counter?.packets
+  // The kernel's count has the canary, too.
+  t.equal(sumOf(linesOf(service)) + 1, blocked)
+})
+
 t.test('SIGUSR2 makes the new file at once, and not only when there is a line for it', async (t) => {
   const [lab, service] = await guarded(t, 'mode: enforce\n')
   const path = join(service.folder, 'blocks.json')
