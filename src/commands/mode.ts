@@ -1,9 +1,10 @@
 import { ask } from '../control/client.js'
-import type { Origin } from '../core/types.js'
+import { originText } from '../core/text.js'
 import type { ModeChanged } from '../runtime/routes.js'
 import type { Status } from '../status/status.js'
 import { note } from './allow.js'
 import { type Command, type Given, readConfig, say, socketOrComplaint, UsageError } from './command.js'
+import { WIDTH, wrap } from './terminal.js'
 
 export const mode: Command = {
   name: 'mode',
@@ -29,11 +30,14 @@ async function tell(socket: string): Promise<number> {
 
 async function change(socket: string, given: Given, wanted: Status['mode']): Promise<number> {
   const { configured, notes } = await ask<ModeChanged>(socket, 'PUT', '/v1/mode', { mode: wanted })
-  say(
+  const lines =
     wanted === configured
-      ? `mode is ${wanted}, as in the configuration`
-      : `mode is ${wanted}, until the next reload or restart\nto keep it: \`mode: ${wanted}\` ${placeOf(given)}`,
-  )
+      ? [`mode is ${wanted}, as in the configuration`]
+      : [
+          `mode is ${wanted}, until the next reload or restart`,
+          `to keep it: \`mode: ${wanted}\` ${placeOf(given)}`,
+        ]
+  say(lines.flatMap((line) => wrap(line, WIDTH)).join('\n'))
   return note(notes)
 }
 
@@ -43,5 +47,3 @@ function placeOf(given: Given): string {
   const origin = loaded.ok ? loaded.origins.get('mode') : undefined
   return origin === undefined ? `in ${given.path}` : `in the place of ${originText(origin)}`
 }
-
-const originText = ({ file, line }: Origin) => (line === undefined ? file : `${file}:${line}`)

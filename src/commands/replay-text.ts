@@ -1,6 +1,7 @@
 /** What a policy would change, as an operator reads it, in 80 columns where the names allow it. */
+
 import type { Decision } from '../core/policy.js'
-import type { Origin } from '../core/types.js'
+import { originText } from '../core/text.js'
 import { visible } from '../log/visible.js'
 import type { Judged, Replayed, Side, Sides, Unjudgeable } from '../replay/replay.js'
 import { grouped, spanText } from '../words.js'
@@ -92,8 +93,6 @@ function whyText({ reason, rule }: Decision): string {
   const { name, origin } = rule.spec
   return visible(`${reason} ${name}${origin === undefined ? '' : ` (${originText(origin)})`}`)
 }
-
-const originText = ({ file, line }: Origin) => (line === undefined ? file : `${file}:${line}`)
 
 const UNJUDGED: Readonly<Record<Unjudgeable, string>> = {
   suppressed: 'of too many kinds for the log to list (suppressed)',

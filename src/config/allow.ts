@@ -1,4 +1,5 @@
 /** The operator's own rules. */
+import { originText } from '../core/text.js'
 import type { PortRange } from '../core/types.js'
 import type { UserLookup } from '../users.js'
 import { choice, fieldsOf, listOf, listOrNone, text } from './formats.js'
@@ -34,7 +35,7 @@ function refuseSameNames(entries: readonly unknown[], place: Place): void {
 }
 
 function whereIs({ origin, key }: Place): string {
-  return origin.line === undefined ? key : `${origin.file}:${origin.line}`
+  return origin.line === undefined ? key : originText(origin)
 }
 
 /** One of them. */

@@ -1,4 +1,5 @@
 /** What is wrong with a configuration, and how an operator is told. */
+import { originText } from '../core/text.js'
 import type { Origin } from '../core/types.js'
 
 /** One thing to repair. `key` is as the operator wrote it, like `allow[2].ports[0]`; '' for a whole file. */
@@ -18,8 +19,7 @@ const MAX_LINE = 1000
 /** One line for the operator: `file:line: key: reason`. Never longer, and nothing that a terminal would obey. */
 export function formatProblem(problem: Problem): string {
   const { origin, key, reason } = problem
-  const place = origin.line === undefined ? origin.file : `${origin.file}:${origin.line}`
-  const parts = [place, shorten(key), reason].filter((part) => part !== '')
+  const parts = [originText(origin), shorten(key), reason].filter((part) => part !== '')
   if (origin.file === COMMAND_LINE && key !== '') parts.splice(0, 2, `${COMMAND_LINE} ${shorten(key)}`)
   return parts
     .join(': ')

@@ -1,8 +1,10 @@
 /** Where a rule comes from: a line of the configuration, or of a file of this host that the service reads by itself. */
+
 import { setImmediate } from 'node:timers/promises'
 import { parseDestination } from '../addressing.js'
 import { PrefixSet } from '../core/addresses.js'
 import type { Rule } from '../core/policy.js'
+import { originText } from '../core/text.js'
 import type { Destination, Host, Origin } from '../core/types.js'
 import type { World } from './world.js'
 
@@ -21,8 +23,6 @@ interface Written {
   /** The package manager whose file it is. */
   readonly manager?: string
 }
-
-export const originText = ({ file, line }: Origin): string => (line === undefined ? file : `${file}:${line}`)
 
 /** Texts like `/etc/apt/sources.list:2, apt`, or the setting that it follows from. */
 export async function whence({ spec }: Rule, goal: Goal, world: World): Promise<string> {

@@ -4,7 +4,7 @@ import { quote } from '../config/problems.js'
 import type { AllowEntry, Config } from '../config.js'
 import { Refusal } from '../control/router.js'
 import { isExpired } from '../core/policy.js'
-import type { Origin } from '../core/types.js'
+import { originText } from '../core/text.js'
 import { BYTES_AT_MOST, ENTRIES_AT_MOST, entriesText } from './store.js'
 
 export interface Overlay {
@@ -98,5 +98,3 @@ function namesText({ entries }: Overlay): string {
   const names = entries.map(({ name }) => name)
   return `there ${names.length === 1 ? 'is' : 'are'} ${names.slice(0, 10).join(', ')}${names.length > 10 ? ' and more' : ''}`
 }
-
-const originText = ({ file, line }: Origin) => (line === undefined ? file : `${file}:${line}`)

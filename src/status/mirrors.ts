@@ -2,8 +2,8 @@
 import { setImmediate } from 'node:timers/promises'
 import { formatDestination, parseDestination } from '../addressing.js'
 import type { Config } from '../config.js'
-import { addressText } from '../core/text.js'
-import type { Origin, PortRange } from '../core/types.js'
+import { addressText, originText } from '../core/text.js'
+import type { PortRange } from '../core/types.js'
 import type { FoundMirror } from '../mirrors/discovery/found.js'
 import type { Target } from '../mirrors/message.js'
 
@@ -149,4 +149,3 @@ const statusOf = ({ host, expires }: Known): AddressStatus => ({
 
 const textOf = ({ family, words }: { family: 4 | 6; words: Uint32Array }) => addressText(family, words)
 const portText = ({ first, last }: PortRange) => (first === last ? String(first) : `${first}-${last}`)
-const originText = ({ file, line }: Origin) => (line === undefined ? file : `${file}:${line}`)

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import t from 'tap'
-import { addressText, prefixText } from '../../src/core/text.js'
+import { addressText, originText, prefixText } from '../../src/core/text.js'
 import { words } from './packets.js'
 import { seededRandom } from './random.js'
 
@@ -57,3 +57,8 @@ t.test('a prefix is written with its length, a single address without', async (t
 function* bytesOf(bits: Uint32Array): Generator<number> {
   for (const word of bits) for (const shift of [24, 16, 8, 0]) yield (word >>> shift) & 255
 }
+
+t.test('where something is written is told by its line, where there are lines', async (t) => {
+  t.equal(originText({ file: '/etc/apt/sources.list', line: 2 }), '/etc/apt/sources.list:2')
+  t.equal(originText({ file: '--set', line: undefined }), '--set')
+})

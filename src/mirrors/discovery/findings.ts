@@ -1,3 +1,4 @@
+import { originText } from '../../core/text.js'
 import type { Origin } from '../../core/types.js'
 import type { Discovery, FoundMirror, Manager } from './found.js'
 import { isLoopback, type Place, parsePlace } from './place.js'
@@ -90,9 +91,8 @@ export class Findings {
     this.note(origin, text)
   }
 
-  note({ file, line }: Origin, text: string): void {
-    const place = line === undefined ? file : `${file}:${line}`
-    const note = `${place}: ${text}`.replace(/[^\x20-\x7e]/g, '?')
+  note(origin: Origin, text: string): void {
+    const note = `${originText(origin)}: ${text}`.replace(/[^\x20-\x7e]/g, '?')
     if (this.#notes.size < NOTES_AT_MOST || this.#notes.has(note)) this.#notes.add(note)
     else this.#moreNotes = true
   }
