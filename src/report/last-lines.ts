@@ -3,25 +3,39 @@ import type { Fields } from './block-event.js'
 /** More of them is what the log is for. */
 const AT_MOST = 5
 
+interface Last {
+  readonly user: string | undefined
+  readonly line: string
+}
+
 /**
- * The last line of the block log about each user and unit, for who wants to see at once what goes on. Nobody chooses these freely,
- * as they do programs and destinations: so a flood of one hides no other.
+ * The last line of the block log about each user and unit, for who wants to see at once what goes on. An ordinary user has as many
+ * units as he logs in (`session-3.scope`), and may name containers: so nobody's lines make those of one go who has fewer.
  */
 export class LastLines {
   /** Who was blocked last stands last. */
-  readonly #lines = new Map<string, string>()
+  readonly #lines = new Map<string, Last>()
 
   /** @param line as it was written */
   note(event: Fields, line: string): void {
-    const who = [event['user.id'], event['checkvalve.unit'], event['container.id']].join(' ')
+    const user = event['user.id']
+    const who = [user, event['checkvalve.unit'], event['container.id']].join(' ')
     this.#lines.delete(who)
-    this.#lines.set(who, line)
-    const [longestAgo] = this.#lines.keys()
-    if (this.#lines.size > AT_MOST) this.#lines.delete(longestAgo!)
+    this.#lines.set(who, { user, line })
+    if (this.#lines.size > AT_MOST) this.#makeRoom()
   }
 
   /** The newest last. */
   get all(): readonly string[] {
-    return [...this.#lines.values()]
+    return [...this.#lines.values()].map(({ line }) => line)
+  }
+
+  /** Of the user who has most lines, the oldest goes. */
+  #makeRoom(): void {
+    const counts = new Map<string | undefined, number>()
+    for (const { user } of this.#lines.values()) counts.set(user, (counts.get(user) ?? 0) + 1)
+    const most = Math.max(...counts.values())
+    const [victim] = [...this.#lines].find(([, { user }]) => counts.get(user) === most)!
+    this.#lines.delete(victim)
   }
 }

@@ -76,6 +76,24 @@ t.test(
   },
 )
 
+t.test('whoever has many units makes no last line of others go, but his own', async (t) => {
+  const { log, note } = opened(t)
+  const from = (unit: string): Attributed => ({
+    place: Number(unit.at(-1)),
+    describe: () => ({ attribution: 'found', unit }),
+  })
+  note({ port: 1 }, 33)
+  for (let i = 2; i < 9; i++)
+    log.note(packet({ port: 1 }), 1000, NOT_ALLOWLISTED, 'enforce', from(`session-${i}`))
+  note({ port: 1 }, 0)
+  log.flushFresh()
+  t.same(
+    log.last.map((line) => (JSON.parse(line) as Line)['user.id']),
+    ['33', '1000', '1000', '1000', '0'],
+  )
+  t.match(log.last[1], /session-6/, 'of his own, the oldest')
+})
+
 t.test('the first block of a kind is told at once, its repeats as a sum when the window ends', async (t) => {
   const { log, note, path } = opened(t)
   note({ port: 1 })
