@@ -22,11 +22,13 @@ export interface Scan {
  */
 const SUMMED_MS = LONGEST_WINDOW + 60_000
 const DESTINATIONS_AT_MOST = 65_536
+/** So many addresses of each name are one destination: whoever wants to reach it may try them one after the other. */
+const ADDRESSES_OF_NAME = 8
 /**
- * More than a name has that many servers share. Whoever has a name server of his own gets any addresses by one name: so each
- * that is beyond these is a destination of its own.
+ * And so many more of all names together: some have very many servers. Whoever has a name server of his own gets any addresses by
+ * as many names as he likes, and the log tells of 128 first ones of a user at once: so what is beyond these counts one by one.
  */
-const ADDRESSES_OF_NAME = 32
+const MORE_ADDRESSES = 24
 const NAMES_AT_MOST = 2048
 const WHOS_AT_MOST = 1024
 
@@ -35,6 +37,8 @@ interface Trace {
   readonly told: Map<string, number>
   /** The first addresses of each name, the name that was told of first first. */
   readonly named: Map<string, Set<string | undefined>>
+  /** What is left of MORE_ADDRESSES. */
+  more: number
   /** The times of those that were new, as far back as the window goes. */
   readonly fresh: number[]
   destinations: number
@@ -71,7 +75,14 @@ export class Scans {
   #traceOf(who: string): Trace | undefined {
     const known = this.#traces.get(who)
     if (known !== undefined || this.#traces.size >= WHOS_AT_MOST) return known
-    const trace = { told: new Map(), named: new Map(), fresh: [], destinations: 0, time: 0 }
+    const trace = {
+      told: new Map(),
+      named: new Map(),
+      more: MORE_ADDRESSES,
+      fresh: [],
+      destinations: 0,
+      time: 0,
+    }
     this.#traces.set(who, trace)
     return trace
   }
@@ -86,16 +97,22 @@ function isFresh({ told }: Trace, destination: string, time: number): boolean {
 }
 
 /** A name that was asked for is one; so are the addresses of one name, as long as they are not too many. */
-function destinationOf({ question, domain, address, port, transport }: Block, { named }: Trace): string {
+function destinationOf({ question, domain, address, port, transport }: Block, trace: Trace): string {
   if (question !== undefined) return question
-  const isNamed = domain !== undefined && isOneOf(named, domain, address)
+  const isNamed = domain !== undefined && isOneOf(trace, domain, address)
   return [isNamed ? domain : address, port, transport].join('\0')
 }
 
-function isOneOf(named: Trace['named'], name: string, address: string | undefined): boolean {
+function isOneOf(trace: Trace, name: string, address: string | undefined): boolean {
+  const { named } = trace
   const addresses = named.get(name) ?? new Set()
   named.set(name, addresses)
   if (named.size > NAMES_AT_MOST) named.delete(named.keys().next().value!)
-  if (addresses.size < ADDRESSES_OF_NAME) addresses.add(address)
-  return addresses.has(address)
+  if (addresses.has(address)) return true
+  if (addresses.size >= ADDRESSES_OF_NAME) {
+    if (trace.more === 0) return false
+    trace.more--
+  }
+  addresses.add(address)
+  return true
 }

@@ -287,6 +287,15 @@ t.test('a worm that has one name for all it scans is seen', async (t) => {
   t.match(suspects, [{ who: { user: 'www-data' }, destinations: 1 + 200 - 32 }])
 })
 
+t.test('nor does a worm hide behind a few names of its own', async (t) => {
+  const scan = Array.from({ length: 128 }, (_, i) =>
+    lineOf({ at: i / 100, to: `198.18.0.${i}`, port: 22, domain: `n${i >> 5}.example.net` }),
+  )
+  const { entries, suspects } = suggested(t, scan)
+  t.same(entries, [])
+  t.match(suspects, [{ who: { user: 'www-data' }, destinations: 4 + 128 - 4 * 8 - 24 }])
+})
+
 t.test('a worm that floods its own list leaves room for what others have done', async (t) => {
   const flood = Array.from({ length: 6000 }, (_, i) =>
     lineOf({ at: i * 2, to: `203.0.${i >> 8}.${i & 255}`, port: 22 }),
