@@ -19,10 +19,16 @@ export class LastLines {
   /** @param line as it was written */
   note(event: Fields, line: string): void {
     const user = event['user.id']
+    // It does not say from what, and would stand in the place of one that does.
+    if (event['event.reason'] === 'suppressed' && this.#knows(user)) return
     const who = [user, event['checkvalve.unit'], event['container.id']].join(' ')
     this.#lines.delete(who)
     this.#lines.set(who, { user, line })
     if (this.#lines.size > AT_MOST) this.#makeRoom()
+  }
+
+  #knows(user: string | undefined): boolean {
+    return [...this.#lines.values()].some((last) => last.user === user)
   }
 
   /** The newest last. */
