@@ -63,6 +63,8 @@ export interface FindOptions {
   /** Those who ask resolvers on behalf of others. */
   readonly resolverUsers: readonly number[]
   readonly scanOf: (who: string) => Scan | undefined
+  /** In seconds: that of scans. */
+  readonly window: number
 }
 
 /** Where a name was asked for and nobody has called there yet. */
@@ -94,24 +96,33 @@ export function find(kinds: readonly RecordedKind[], options: FindOptions): Find
 
 /**
  * Of those who scan. Where somebody floods not all is attributed: what a user was kept from in an unknown place may be of his
- * that scans in a known one.
+ * that scans in a known one; and where only the first few were attributed, what was new in a known place during a scan in an
+ * unknown one.
  */
-function scansOf(groups: ReadonlyMap<string, readonly RecordedKind[]>, { scanOf }: FindOptions) {
+function scansOf(groups: ReadonlyMap<string, readonly RecordedKind[]>, { scanOf, window }: FindOptions) {
   const scans = new Map<string, Scan>()
-  const byUser = new Map<number | undefined, Scan>()
+  const byUser = { known: new Map<number | undefined, Scan>(), unknown: new Map<number | undefined, Scan>() }
   for (const [who, [first]] of groups) {
     const scan = scanOf(who)
     if (scan === undefined) continue
     scans.set(who, scan)
-    byUser.set(first!.uid, scan)
+    byUser[placeOf(first!)].set(first!.uid, scan)
   }
-  for (const [who, [first]] of groups) {
-    const { uid, unit, container } = first!
-    const scan = unit === undefined && container === undefined ? byUser.get(uid) : undefined
-    if (scan !== undefined && !scans.has(who)) scans.set(who, scan)
+  for (const [who, own] of groups) {
+    const { uid } = own[0]!
+    const isUnknown = placeOf(own[0]!) === 'unknown'
+    const scan = (isUnknown ? byUser.known : byUser.unknown).get(uid)
+    if (scan !== undefined && !scans.has(who) && (isUnknown || hasNew(own, scan, window)))
+      scans.set(who, scan)
   }
   return scans
 }
+
+const placeOf = ({ unit, container }: RecordedKind) =>
+  unit === undefined && container === undefined ? 'unknown' : 'known'
+
+const hasNew = (kinds: readonly RecordedKind[], { time }: Scan, window: number) =>
+  kinds.some(({ first }) => Math.abs(first - time) <= window * 1000)
 
 export function leaveOut(to: Map<Obstacle, LeftOut>, why: Obstacle, blocks: number, about?: string): void {
   const entry = to.get(why) ?? { blocks: 0, about: new Map() }

@@ -73,7 +73,12 @@ export class Suggester {
   suggest(): Suggestion {
     const { judge, resolverUsers, nameUser, config } = this.#options
     const scanOf = (who: string) => this.#scans.found(who)
-    const found = find([...this.#kinds.all], { judge, resolverUsers, scanOf })
+    const found = find([...this.#kinds.all], {
+      judge,
+      resolverUsers,
+      scanOf,
+      window: config.containment.window,
+    })
     // The names of the service's own rules are given back by none of these: they have a user or a unit in front.
     const taken = new Set(config.allow.map(({ name }) => name))
     const entries = entriesOf(found.atoms, nameUser, taken)

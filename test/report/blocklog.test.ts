@@ -94,7 +94,11 @@ t.test('whoever has many units makes no last line of others go, but his own', as
   t.match(log.last[1], /session-6/, 'of his own, the oldest')
   for (let port = 1; port <= 300; port++) note({ port }, 34)
   log.tick(60 * SECOND)
-  t.match(log.last.at(-1), /"destination.port":128,/, 'a sum of a user says less than the last of what it stands for')
+  t.match(
+    log.last.at(-1),
+    /"destination.port":128,/,
+    'a sum of a user says less than the last of what it stands for',
+  )
 })
 
 t.test('the first block of a kind is told at once, its repeats as a sum when the window ends', async (t) => {

@@ -276,6 +276,23 @@ t.test('what is of an unknown place is not suggested where its user scans in a k
   ])
 })
 
+t.test('nor what was new in a known place while its user scans in an unknown one', async (t) => {
+  const scan = Array.from({ length: 60 }, (_, i) =>
+    lineOf({ at: 100 + i / 10, to: `203.0.113.${i + 1}`, port: 22, unit: i < 9 ? 'web.service' : undefined }),
+  )
+  const others = [
+    lineOf({ ...ROOT, at: 101, to: '198.51.100.8' }),
+    lineOf({ at: 50, to: '198.51.100.9', unit: 'cron.service' }),
+    lineOf({ at: 103, to: '198.51.100.9', unit: 'cron.service' }),
+  ]
+  const { entries, suspects } = suggested(t, [...others, ...scan])
+  t.same(names(entries).sort(), ['cron-198.51.100.9', 'root-198.51.100.8'])
+  t.match(suspects, [
+    { who: { unit: undefined }, blocks: 51 },
+    { who: { unit: 'web.service' }, blocks: 9 },
+  ])
+})
+
 t.test('a worm that has one name for all it scans is seen', async (t) => {
   const scan = (count: number) =>
     Array.from({ length: count }, (_, i) =>
