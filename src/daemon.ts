@@ -47,8 +47,8 @@ const RECEIVE_BUFFER = 8 * 1024 * 1024
 const ANSWERS_AT_MOST = 4096
 const ANSWERS_RECEIVE_BUFFER = 1024 * 1024
 /** Whose names for addresses are remembered for the log, and how many addresses of each. */
-const SEEN_USERS = 16
-const SEEN_ADDRESSES = 2048
+const SEEN_USERS = 64
+const SEEN_ADDRESSES = 512
 /** Kinds of what was accepted that are remembered, to try other rules on. */
 const PASSED_KINDS = 4096
 const TICK_MS = 1000
