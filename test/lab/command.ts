@@ -44,10 +44,20 @@ export async function run(place: string, argv: readonly string[], options: RunOp
   return { stdout, stderr, status }
 }
 
-/** The status of a child when it has ended. Rejects when it could not be started. */
+/** Whoever holds a child's pipes after its end may hold them for ever. */
+const LAST_WORDS_MS = 1000
+
+/** The status of a child when it has ended, and what it wrote was read. Rejects when it could not be started. */
 export function ended(child: ReturnType<typeof spawn>): Promise<number> {
   return new Promise((resolve, reject) => {
     child.once('error', reject)
-    child.once('exit', (status, signal) => resolve(status ?? 128 + constants.signals[signal!]))
+    child.once('exit', (status, signal) => {
+      const end = () => resolve(status ?? 128 + constants.signals[signal!])
+      const timer = setTimeout(end, LAST_WORDS_MS)
+      child.once('close', () => {
+        clearTimeout(timer)
+        end()
+      })
+    })
   })
 }
