@@ -441,8 +441,13 @@ export class Daemon {
 
   /** From what questions are answered. */
   #world(): World {
-    const [inForce, inbound, seen, users] = [this.#inForce, this.#inbound, this.#seenNames, this.#users]
-    return serviceWorld({ inForce, inbound, seen, users })
+    return serviceWorld({
+      inForce: this.#inForce,
+      inbound: this.#inbound,
+      seen: this.#seenNames,
+      domainOf: this.#domainOf,
+      users: this.#users,
+    })
   }
 
   #announce(): void {

@@ -2,7 +2,16 @@ import { ask, Refused } from '../control/client.js'
 import { jsonText } from '../log/visible.js'
 import type { Changed, EntryChanged, EntryList } from '../runtime/routes.js'
 import { createUsers } from '../users.js'
-import { type Command, type Given, has, optionOf, say, socketOrComplaint, UsageError } from './command.js'
+import {
+  type Command,
+  type Given,
+  has,
+  note,
+  optionOf,
+  say,
+  socketOrComplaint,
+  UsageError,
+} from './command.js'
 import { allowedBy, entriesLines } from './entries-text.js'
 import { WIDTH, wrap } from './terminal.js'
 
@@ -141,8 +150,3 @@ function explain(error: Error): never {
 }
 
 const tell = (text: string) => say(wrap(text, WIDTH).join('\n'))
-
-export function note(notes: readonly string[]): number {
-  for (const each of notes) process.stderr.write(`note: ${each}\n`)
-  return 0
-}

@@ -1,4 +1,4 @@
-import { type Command, configOrComplaint, type Given, say } from './command.js'
+import { type Command, configOrComplaint, type Given, note, say } from './command.js'
 
 export const check: Command = {
   name: 'check',
@@ -9,7 +9,7 @@ Nothing of this host is looked at but the files of the configuration.`,
   run(given: Given): number {
     const config = configOrComplaint(given)
     if (!config) return 1
-    for (const note of config.notes) process.stderr.write(`note: ${note}\n`)
+    note(config.notes)
     return say('configuration OK')
   },
 }

@@ -45,6 +45,12 @@ export function say(text: string): number {
   return 0
 }
 
+/** Writes what else is to be known to standard error, a line each. @returns 0 */
+export function note(notes: readonly string[]): number {
+  for (const each of notes) process.stderr.write(`note: ${each}\n`)
+  return 0
+}
+
 /** Reads the configuration that a command line names. */
 export function readConfig({ path, set }: Pick<Given, 'path' | 'set'>): Loaded {
   const { CHECKVALVE_CONFIG: _, ...environment } = process.env

@@ -2,8 +2,7 @@ import { ask } from '../control/client.js'
 import { originText } from '../core/text.js'
 import type { ModeChanged } from '../runtime/routes.js'
 import type { Status } from '../status/status.js'
-import { note } from './allow.js'
-import { type Command, type Given, readConfig, say, socketOrComplaint, UsageError } from './command.js'
+import { type Command, type Given, note, readConfig, say, socketOrComplaint, UsageError } from './command.js'
 import { WIDTH, wrap } from './terminal.js'
 
 export const mode: Command = {

@@ -1,5 +1,4 @@
 /** What a policy would change, as an operator reads it, in 80 columns where the names allow it. */
-
 import type { Decision } from '../core/policy.js'
 import { originText } from '../core/text.js'
 import { visible } from '../log/visible.js'

@@ -10,7 +10,7 @@ import { rulesetOptions } from '../ruleset-options.js'
 import { withKept } from '../runtime/overlay.js'
 import { keptEntries } from '../runtime/store.js'
 import { createUsers } from '../users.js'
-import { type Command, configOrComplaint, type Given, say } from './command.js'
+import { type Command, configOrComplaint, type Given, note, say } from './command.js'
 
 export const ruleset: Command = {
   name: 'ruleset',
@@ -26,7 +26,7 @@ kernel has).`,
     const config = asStarted(written, now)
     const form = await chooseForm(config.firewall.queue)
     const { policy, missing } = knownPolicy(config)
-    if (missing.length > 0) process.stderr.write(`note: not looked up here: ${missing.join(', ')}\n`)
+    if (missing.length > 0) note([`not looked up here: ${missing.join(', ')}`])
     const options = { ...rulesetOptions(config, form, 1), hasOpened: true }
     return say([render(policy, options, now).trimEnd(), ...renderHosts(policy, options, now)].join('\n'))
   },

@@ -1,4 +1,4 @@
-import { Absent, ask } from '../control/client.js'
+import { ask } from '../control/client.js'
 import { jsonText } from '../log/visible.js'
 import type { Status } from '../status/status.js'
 import { paintFor } from './colours.js'
@@ -28,7 +28,7 @@ export const status: Command = {
 
 /** @throws Error: nobody answers; and what is in force then */
 async function explained(error: Error): Promise<never> {
-  const rest = error instanceof Absent ? await leftBehind() : undefined
+  const rest = await leftBehind(error)
   if (rest === undefined) throw error
   throw new Error(`${error.message}\n${rest}`)
 }
@@ -59,7 +59,7 @@ function watchStatus(socket: string, given: Given): Promise<number> {
 
 async function absence(error: Error, heard: number | undefined): Promise<string> {
   const paint = paintFor(process.stdout)
-  const rest = error instanceof Absent ? await leftBehind() : undefined
+  const rest = await leftBehind(error)
   return [
     ...wrap(error.message, WIDTH).map((line) => paint('red', line)),
     ...(rest === undefined ? [] : [rest]),

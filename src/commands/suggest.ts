@@ -10,7 +10,7 @@ import { jsonOf } from '../suggest/json.js'
 import { Suggester } from '../suggest/suggestion.js'
 import { yamlOf } from '../suggest/yaml.js'
 import { createUsers } from '../users.js'
-import { type Command, configOrComplaint, type Given, has, optionOf, say } from './command.js'
+import { type Command, configOrComplaint, type Given, has, note, optionOf, say } from './command.js'
 import { knownPolicy } from './ruleset.js'
 import { choiceOf, sinceOf, userOf } from './tail.js'
 
@@ -83,5 +83,5 @@ export async function eachBlock(source: Source, wanted: Wanted, take: (block: Bl
   const unread = new Unread()
   for await (const lines of linesFrom(source, wanted.since, unread))
     for (const { line } of pick(lines, wanted, unread)) if (line.kind === 'block') take(line)
-  for (const note of unread.notes()) process.stderr.write(`note: ${note}\n`)
+  note(unread.notes())
 }

@@ -9,7 +9,7 @@ import { Unread } from '../log/unread.js'
 import { visibleJson } from '../log/visible.js'
 import { createUsers } from '../users.js'
 import { paintFor } from './colours.js'
-import { type Command, configOrComplaint, type Given, has, optionOf, UsageError } from './command.js'
+import { type Command, configOrComplaint, type Given, has, note, optionOf, UsageError } from './command.js'
 import { TailText } from './tail-text.js'
 
 const LINES = 10
@@ -105,8 +105,7 @@ export function userOf(given: Given): Wanted['user'] {
   const name = optionOf(given, 'user')
   if (name === undefined) return undefined
   const uid = createUsers().idOf(name)
-  if (uid === undefined)
-    complain({ notes: () => [`there is no user ${JSON.stringify(name)} on this host: the log may know one`] })
+  if (uid === undefined) note([`there is no user ${JSON.stringify(name)} on this host: the log may know one`])
   return { name, uid }
 }
 
@@ -143,27 +142,27 @@ async function showStream(source: Source, { wanted, count, show }: Plan): Promis
     else ring.push(picked)
   }
   show(ring.items)
-  complain(unread)
+  note(unread.notes())
 }
 
 /** Whoever sees nothing is to know that there is nothing. */
 function noteEmpty(path: string, { count, choice, isFollowing }: Plan): void {
   if (count === 0) return
   const more = isFollowing ? '; waiting for what comes, Ctrl-C ends' : ''
-  process.stderr.write(`note: there is nothing in ${path}${choice}${more}\n`)
+  note([`there is nothing in ${path}${choice}${more}`])
 }
 
 async function showFile(source: Source & { path: string }, plan: Plan): Promise<void> {
   const since = Date.now()
   const unread = new Unread()
   const place = await showBegin(source, plan, unread)
-  complain(unread)
+  note(unread.notes())
   if (!plan.isFollowing) return
-  const onTrouble = (text: string) => complain({ notes: () => [text] })
+  const onTrouble = (text: string) => void note([text])
   for await (const lines of follow({ path: source.path, place, since, pause, onTrouble })) {
     const unread = new Unread()
     plan.show(pick(lines, plan.wanted, unread))
-    complain(unread)
+    note(unread.notes())
   }
 }
 
@@ -175,11 +174,11 @@ async function showBegin(source: Source & { path: string }, plan: Plan, unread: 
     if (files.length === 0) noteMissing(source.path, plan)
     for (const text of texts) unread.trouble(text)
     let isEmpty = true
-    const note = (picked: readonly Picked[]) => {
+    const showNoting = (picked: readonly Picked[]) => {
       isEmpty &&= picked.length === 0
       plan.show(picked)
     }
-    const end = await show(files, { ...plan, show: note }, { wanted: plan.wanted, unread, growing })
+    const end = await show(files, { ...plan, show: showNoting }, { wanted: plan.wanted, unread, growing })
     if (isEmpty && files.length > 0) noteEmpty(source.path, plan)
     return growing && { file: growing, end }
   } finally {
@@ -189,7 +188,7 @@ async function showBegin(source: Source & { path: string }, plan: Plan, unread: 
 
 function noteMissing(path: string, { isFollowing }: Plan): void {
   if (!isFollowing) throw new Error(missing(path))
-  process.stderr.write(`note: ${missing(path)}\nnote: waiting for it\n`)
+  note([missing(path), 'waiting for it'])
 }
 
 function show(
@@ -207,8 +206,4 @@ function show(
 async function pause(): Promise<boolean> {
   await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
   return !isHungUp(process.stdout.fd)
-}
-
-function complain(unread: Pick<Unread, 'notes'>): void {
-  for (const note of unread.notes()) process.stderr.write(`note: ${note}\n`)
 }

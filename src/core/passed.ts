@@ -1,4 +1,5 @@
 import { KeyTable } from './key-table.js'
+import { mostFrequent } from './most.js'
 import type { Packet } from './packet.js'
 import { type Decision, REASONS, type Reason } from './policy.js'
 import type { Family, Words } from './types.js'
@@ -105,18 +106,12 @@ export class PassedKinds {
   /** First the user's who has most of them: whoever reaches many places must not make those of others forgotten. */
   #makeRoom(): void {
     const { kinds } = this
-    const holder = this.#fullest()
+    const holder = mostFrequent(this.#kinds.map(({ uid }) => uid))
     const [own, others] = [true, false].map((is) => kinds.filter(({ uid }) => (uid === holder) === is))
     const gone = new Set([...own!, ...others!].slice(0, Math.ceil(this.#capacity / PART)))
     this.#table.keep((index) => !gone.has(this.#kinds[index]!))
     this.#kinds = this.#kinds.filter((kind) => !gone.has(kind))
     this.evicted += gone.size
-  }
-
-  #fullest(): number {
-    const counts = new Map<number, number>()
-    for (const { uid } of this.#kinds) counts.set(uid, (counts.get(uid) ?? 0) + 1)
-    return [...counts].reduce((most, each) => (each[1] > most[1] ? each : most))[0]
   }
 
   #find(

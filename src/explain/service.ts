@@ -1,5 +1,6 @@
 /** From what the running service answers. */
 import type { SeenNames } from '../core/seen-names.js'
+import type { Family, Words } from '../core/types.js'
 import type { InboundWatch } from '../inbound.js'
 import { localAddresses, setOfAddresses } from '../kernel/local-addresses.js'
 import { sourceFor } from '../kernel/source-for.js'
@@ -13,10 +14,12 @@ export interface ServiceParts {
   readonly inForce: PolicyInForce
   readonly inbound: Pick<InboundWatch, 'looking'>
   readonly seen: Pick<SeenNames, 'nameOf' | 'askers'>
+  /** The name of an address for a user. */
+  readonly domainOf: (family: Family, words: Words, uid: number) => string | undefined
   readonly users: Pick<Users, 'nameOf'>
 }
 
-export function serviceWorld({ inForce, inbound, seen, users }: ServiceParts): World {
+export function serviceWorld({ inForce, inbound, seen, domainOf, users }: ServiceParts): World {
   const { config, rules, host, learned } = inForce
   const now = Date.now()
   const local = setOfAddresses(localAddresses())
@@ -32,7 +35,7 @@ export function serviceWorld({ inForce, inbound, seen, users }: ServiceParts): W
       names: () => learned.known,
     },
     seenName: ({ family, words }, uid) =>
-      seen.nameOf(family, words, uid === undefined ? seen.askers : [uid, ...host.resolverUsers], now),
+      uid === undefined ? seen.nameOf(family, words, seen.askers, now) : domainOf(family, words, uid),
     inbound: inbound.looking(),
     userName: users.nameOf,
     slicesOf: (unit) => slicesOf(unit),

@@ -1,5 +1,4 @@
 /** Where a rule comes from: a line of the configuration, or of a file of this host that the service reads by itself. */
-
 import { setImmediate } from 'node:timers/promises'
 import { parseDestination } from '../addressing.js'
 import { PrefixSet } from '../core/addresses.js'

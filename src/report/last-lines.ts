@@ -1,3 +1,4 @@
+import { mostFrequent } from '../core/most.js'
 import type { Fields } from './block-event.js'
 
 /** More of them is what the log is for. */
@@ -38,10 +39,8 @@ export class LastLines {
 
   /** Of the user who has most lines, the oldest goes. */
   #makeRoom(): void {
-    const counts = new Map<string | undefined, number>()
-    for (const { user } of this.#lines.values()) counts.set(user, (counts.get(user) ?? 0) + 1)
-    const most = Math.max(...counts.values())
-    const [victim] = [...this.#lines].find(([, { user }]) => counts.get(user) === most)!
-    this.#lines.delete(victim)
+    const holder = mostFrequent([...this.#lines.values()].map(({ user }) => user))
+    const [oldest] = [...this.#lines].find(([, { user }]) => user === holder)!
+    this.#lines.delete(oldest)
   }
 }

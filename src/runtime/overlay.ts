@@ -1,5 +1,4 @@
 /** What an operator has changed while the service runs: it lies over the configuration. */
-
 import { quote } from '../config/problems.js'
 import type { AllowEntry, Config } from '../config.js'
 import { Refusal } from '../control/router.js'

@@ -55,7 +55,7 @@ function itself(subject: Subject): Finding[] {
 /** What is in force while it does not run. */
 async function leftovers(subject: Subject): Promise<Finding[]> {
   const found = new Findings('service')
-  const rest = isAbsent(subject) ? await leftBehind() : undefined
+  const rest = await leftBehind(subject.status)
   if (rest === RULES_STAND) found.note(rest, 'what was approved, and its copy of the allowlist')
   if (rest === RULES_ARE_GONE && subject.config.mode === 'enforce') found.fail(rest, 'start it')
   return found.all
