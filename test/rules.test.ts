@@ -140,7 +140,7 @@ t.test('a mirror is bound to its ports and to the users who update', async (t) =
   t.equal(judge(made, '198.51.100.1', 443, { udp: true }), 'not-allowlisted')
   t.match(find(made, 'mirrors'), { names: ['mirror.example.org'] })
   const [mirrors] = made.rules.filter(({ spec }) => spec.reason === 'mirror')
-  t.equal(mirrors!.accept.remember, true, 'TCP: nobody can inherit the connection')
+  t.equal(mirrors!.acceptTcp.remember, true, 'TCP: nobody can inherit the connection')
 })
 
 t.test('an entry of the operator allows what it says and nothing beside', async (t) => {

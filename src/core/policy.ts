@@ -85,8 +85,8 @@ export interface Rule {
   readonly hosts: HostSet
   /** Those that they had: a connection from that time goes on, and no new one begins. */
   readonly former: HostSet
+  /** For a packet of any protocol but TCP. */
   readonly accept: Decision
-  /** The same, for a packet of TCP. */
   readonly acceptTcp: Decision
 }
 
@@ -168,8 +168,8 @@ export function compile(spec: RuleSpec, salt = 0): Rule {
  * connection. So what is bound to users or units is judged packet by packet there. TCP is not, by whatever rule it passes:
  * what a closed socket has left to send has no user any more, and goes by what its connection was approved for.
  */
-function remembers({ users, units, protocol }: RuleSpec): boolean {
-  return (users === undefined && units === undefined) || protocol === 'tcp'
+function remembers({ users, units }: RuleSpec): boolean {
+  return users === undefined && units === undefined
 }
 
 /**

@@ -5,8 +5,9 @@ const BUFFER = 4 * 1024 * 1024
 const CHUNK = 64 * 1024
 /** What failed is tried again after this. */
 const RETRY_MS = 500
-/** And this is for a reader who is slow. */
+/** And a reader who is slow is waited for so long at most; at first much less, or one who is quick again would wait for us. */
 const SLOW_MS = 50
+const FIRST_SLOW_MS = 1
 /** When nothing was taken for so long, that is trouble. */
 const STALL_MS = 10_000
 /** A disk that takes nothing must not keep the service from ending. */
@@ -46,6 +47,8 @@ export class LineFile {
   #draining: Promise<void> | undefined
   #inFlight = false
   #lastProgress = 0
+  /** How long the reader is waited for the next time. */
+  #slowMs = FIRST_SLOW_MS
   /** Ends the wait before another try. */
   #wake = () => {}
 
@@ -116,7 +119,7 @@ export class LineFile {
     while (this.#look || this.#fill()) {
       const retry = await this.#advance()
       if (retry === undefined) continue
-      if (this.#isClosed && retry !== SLOW_MS) break
+      if (this.#isClosed && retry === RETRY_MS) break
       await this.#pause(retry)
     }
     this.#draining = undefined
@@ -174,12 +177,18 @@ export class LineFile {
     this.#isNew = false
     this.#written += await this.#outlet.write(this.#chunk.subarray(this.#written))
     this.#lastProgress = performance.now()
+    this.#slowMs = FIRST_SLOW_MS
   }
 
   #fail(error: NodeJS.ErrnoException): number {
-    if (error.code !== 'EAGAIN') this.#tell(error)
-    else if (performance.now() - this.#lastProgress > STALL_MS) this.#tell(stalled())
-    return error.code === 'EAGAIN' ? SLOW_MS : RETRY_MS
+    if (error.code !== 'EAGAIN') {
+      this.#tell(error)
+      return RETRY_MS
+    }
+    if (performance.now() - this.#lastProgress > STALL_MS) this.#tell(stalled())
+    const wait = this.#slowMs
+    this.#slowMs = Math.min(2 * wait, SLOW_MS)
+    return wait
   }
 
   #tell(error: NodeJS.ErrnoException): void {
