@@ -335,6 +335,21 @@ t.test('a reader of stdout who is slow gets all lines whole', async (t) => {
   t.equal(stdout, `${taken} 0\n`)
 })
 
+t.test('a reader of stdout who takes a pipe full at a time gets all before the end', async (t) => {
+  // 64 times the pipe is full, and empty 2 ms later: who looks only after 50 ms each time does not end in time.
+  const take = `const { readSync } = require('fs'), bytes = Buffer.alloc(65_536)
+    let n = 0
+    while (readSync(0, bytes, 0, 1) > 0) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2)
+      n += 1 + readSync(0, bytes)
+    }
+    console.log(n)`
+  const { stdout, stderr } = run(SLOW, 'stdout', `$RUN | ${process.execPath} -e "${take}"`)
+  const { taken, lost } = JSON.parse(stderr)
+  t.equal(lost, 0)
+  t.equal(stdout, `${taken * 1024}\n`)
+})
+
 t.test('a reader of stdout who is gone is trouble that is told of, and no end', async (t) => {
   const body = `
     await new Promise((resolve) => setTimeout(resolve, 300))
