@@ -5,9 +5,8 @@ const BUFFER = 4 * 1024 * 1024
 const CHUNK = 64 * 1024
 /** What failed is tried again after this. */
 const RETRY_MS = 500
-/** And a reader who is slow is waited for so long at most; at first much less, or one who is quick again would wait for us. */
+/** And for a reader who is slow this is the longest wait. */
 const SLOW_MS = 50
-const FIRST_SLOW_MS = 1
 /** When nothing was taken for so long, that is trouble. */
 const STALL_MS = 10_000
 /** A disk that takes nothing must not keep the service from ending. */
@@ -47,8 +46,6 @@ export class LineFile {
   #draining: Promise<void> | undefined
   #inFlight = false
   #lastProgress = 0
-  /** How long the reader is waited for the next time. */
-  #slowMs = FIRST_SLOW_MS
   /** Ends the wait before another try. */
   #wake = () => {}
 
@@ -177,7 +174,6 @@ export class LineFile {
     this.#isNew = false
     this.#written += await this.#outlet.write(this.#chunk.subarray(this.#written))
     this.#lastProgress = performance.now()
-    this.#slowMs = FIRST_SLOW_MS
   }
 
   #fail(error: NodeJS.ErrnoException): number {
@@ -185,10 +181,10 @@ export class LineFile {
       this.#tell(error)
       return RETRY_MS
     }
-    if (performance.now() - this.#lastProgress > STALL_MS) this.#tell(stalled())
-    const wait = this.#slowMs
-    this.#slowMs = Math.min(2 * wait, SLOW_MS)
-    return wait
+    const waited = performance.now() - this.#lastProgress
+    if (waited > STALL_MS) this.#tell(stalled())
+    // As long again as until now: one who is quick again must not have to wait for us.
+    return Math.min(waited, SLOW_MS)
   }
 
   #tell(error: NodeJS.ErrnoException): void {

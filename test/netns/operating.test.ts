@@ -9,14 +9,12 @@ import { serveDnsmasq } from '../lab/dnsmasq.js'
 import { createTopology, MIRROR, type Topology } from '../lab/topology.js'
 import { serveHttp } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
-import { eventually, NODE } from './service.js'
+import { eventually, LISTEN, NODE } from './service.js'
 import { stepsOf, withOutputs } from './transcript.js'
 
 const DOCUMENT = fileURLToPath(new URL('../../../docs/operating.md', import.meta.url))
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
 const SHIM = `#!/bin/sh\nexec ${NODE.join(' ')} ${MAIN} "$@"\n`
-
-const METRICS = 'http://127.0.0.1:17671/metrics'
 
 const RECORDS = {
   'mirror.example.org': [MIRROR.v4],
@@ -104,7 +102,7 @@ async function replay(t: Test, cgroups: Cgroups): Promise<void> {
     chmodSync(join(folder, 'systemctl'), 0o755)
     // The canary is tried a second later: whether its packet is in the first look must not depend on the machine.
     await eventually('checkvalve has tried its canary', async () => {
-      const metrics = await lab.web.run(['curl', '--silent', METRICS], { allowFailure: true })
+      const metrics = await lab.web.run(['curl', '--silent', `${LISTEN}/metrics`], { allowFailure: true })
       return metrics.stdout.includes('reason="canary"')
     })
   }

@@ -10,7 +10,7 @@ import { httpGet } from '../lab/traffic.js'
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
 const READY_MS = 20_000
-const LISTEN = 'http://127.0.0.1:17671'
+export const LISTEN = 'http://127.0.0.1:17671'
 
 export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 

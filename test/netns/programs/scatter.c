@@ -1,7 +1,7 @@
 /*
  * Sends datagrams to random addresses of 198.19.0.0/16 and 2001:db8:19::/64 and random ports, from so many sockets in turn, by
- * turns of IPv4 and IPv6: each of them can only
- * have a few hundred datagrams waiting in a queue, so few sockets go as fast as these are judged, and many fill the queue.
+ * turns of IPv4 and IPv6: each of them can only have a few hundred datagrams waiting in a queue, so few sockets go as fast as
+ * these are judged, and many fill the queue.
  *
  *   scatter COUNT SOCKETS
  *
