@@ -1,5 +1,5 @@
+import type { Rules } from './active-policy.js'
 import type { Config } from './config.js'
-import { Refusal } from './control/router.js'
 import { mayBeHandedOn } from './core/handed-out.js'
 import { marksOf, nextGeneration } from './core/marks.js'
 import type { Packet } from './core/packet.js'
@@ -11,6 +11,7 @@ import type { Firewall } from './kernel/firewall.js'
 import { Turns } from './kernel/turns.js'
 import { LearnedAddresses, type LearnedOptions } from './learned.js'
 import { PolicyGeneration } from './policy-generation.js'
+import { PolicyRefusal } from './policy-refusal.js'
 import type { ServiceLog } from './report/service-log.js'
 import { lookForRoom } from './room.js'
 import { policyOf } from './rules.js'
@@ -18,7 +19,6 @@ import { HOST_TIMEOUT, rulesetOptions } from './ruleset-options.js'
 import { givingWay, type Overlay, type Settings, settingsOf, unexpired } from './runtime/overlay.js'
 import type { EntryStore } from './runtime/store.js'
 import { createUsers } from './users.js'
-import type { Rules } from './valve.js'
 
 /** Settings that are read at start only. */
 const AT_START = ['firewall', 'queue', 'sessions', 'log', 'metrics', 'control', 'state'] as const
@@ -155,12 +155,13 @@ export class PolicyInForce {
   /**
    * Changes what lies over the configuration. As a reload does, it cuts what is not allowed any more, and nothing else.
    * @param change is given what there is when its turn has come @returns why it will not outlast a restart, if so
-   * @throws Refusal, what `change` throws, CommandError (rejects) and then nothing has changed
+   * @throws PolicyRefusal, what `change` throws, CommandError (rejects) and then nothing has changed
    */
   alter(change: (overlay: Overlay, configured: Config) => Overlay): Promise<string | undefined> {
     return this.#changes.take(async () => {
-      if (this.#isStopping) throw new Refusal(503, 'the service is stopping')
-      if (!this.#isStarted) throw new Refusal(503, 'the service is starting: try again in a moment')
+      if (this.#isStopping) throw new PolicyRefusal('stopping', 'the service is stopping')
+      if (!this.#isStarted)
+        throw new PolicyRefusal('starting', 'the service is starting: try again in a moment')
       const { configured, overlay } = this.#settings
       const wanted = change(overlay, configured)
       await this.#change(settingsOf(configured, wanted), { patience: true })

@@ -1,22 +1,16 @@
 import { NF_ACCEPT, NF_REPEAT, type QueuedPacket, type Verdict } from 'node-netfilter-queue'
+import type { Rules } from './active-policy.js'
 import { Attribution } from './attribution.js'
-import { type Inbound, noteCall, type Sender } from './core/answers.js'
-import type { Marks } from './core/marks.js'
+import { type Inbound, noteCall } from './core/answers.js'
 import { decode, Packet } from './core/packet.js'
 import type { Details, PassedKinds } from './core/passed.js'
-import { type Decision, decide, MALFORMED, type Policy } from './core/policy.js'
+import { type Decision, decide, MALFORMED } from './core/policy.js'
 import type { QueueForm } from './core/ruleset.js'
 import { type Family, IPPROTO_TCP, type Words } from './core/types.js'
-import type { Attributed } from './core/who.js'
+import type { Attributed, Sender } from './core/who.js'
 import type { UserMap } from './kernel/usermap.js'
 import type { BlockLog } from './report/blocklog.js'
 import type { VerdictCounts } from './report/verdicts.js'
-
-/** What a packet is judged by; swapped whole on reload. */
-export interface Rules {
-  readonly policy: Policy
-  readonly marks: Marks
-}
 
 export interface ValveOptions {
   readonly form: QueueForm

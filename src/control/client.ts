@@ -1,7 +1,7 @@
 /** How commands ask the running service. */
 import { type IncomingMessage, request } from 'node:http'
 import { json } from 'node:stream/consumers'
-import type { FieldProblem, Route } from './router.js'
+import type { FieldProblem, RefusalCode, Route } from './router.js'
 
 /** Changes may have to wait for others, for look-ups of names, and for the kernel. */
 const ANSWER_MS = { GET: 5000, POST: 60_000, PUT: 60_000, DELETE: 60_000 } as const
@@ -10,6 +10,8 @@ const ANSWER_MS = { GET: 5000, POST: 60_000, PUT: 60_000, DELETE: 60_000 } as co
 export class Refused extends Error {
   constructor(
     readonly status: number,
+    /** Why, for programs. Undefined where the service is of an older version. */
+    readonly code: RefusalCode | undefined,
     message: string,
     /** Where single values are wrong (status 400). */
     readonly problems: readonly FieldProblem[],
@@ -37,8 +39,8 @@ export async function ask<T>(
     throw explained(error, socket)
   })
   if (status === 200) return value as T
-  const { error, problems } = value as { error?: string; problems?: FieldProblem[] }
-  throw new Refused(status, error ?? `the service answers with status ${status}`, problems ?? [])
+  const { code, error, problems } = value as { code?: RefusalCode; error?: string; problems?: FieldProblem[] }
+  throw new Refused(status, code, error ?? `the service answers with status ${status}`, problems ?? [])
 }
 
 function explained({ code, message }: NodeJS.ErrnoException, socket: string): Error {

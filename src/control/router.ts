@@ -1,6 +1,7 @@
 /** The requests that the control socket knows, and how one is answered. No sockets here. */
 import { type Format, placeOf } from '../config/place.js'
 import { type Problem, quote } from '../config/problems.js'
+import { PolicyRefusal, type PolicyRefusalCode } from '../policy-refusal.js'
 
 export interface ControlRequest {
   /** What stands behind the `?`. */
@@ -20,15 +21,44 @@ export interface Route {
 /** One value of a request that is wrong: `key` is as in the configuration (`to[1]`). */
 export type FieldProblem = Pick<Problem, 'key' | 'reason'>
 
-/** What is answered instead of a value. @param message for the operator */
+/** The HTTP status of each refusal, by its code. Programs may rely on the codes; the texts may change. */
+const STATUS = {
+  'invalid-request': 400,
+  'malformed-http': 400,
+  'unknown-path': 404,
+  'method-not-allowed': 405,
+  'request-timeout': 408,
+  'body-too-large': 413,
+  'not-json': 415,
+  'headers-too-large': 431,
+  'internal-error': 500,
+  starting: 503,
+  stopping: 503,
+  'configured-rule': 409,
+  'entry-exists': 409,
+  'unknown-entry': 404,
+  'too-many-entries': 409,
+  'entries-too-large': 409,
+} as const satisfies Readonly<Record<PolicyRefusalCode | string, number>>
+
+/** Why a request is refused: stable, for programs. */
+export type RefusalCode = keyof typeof STATUS
+
+export const statusOf = (code: RefusalCode): number => STATUS[code]
+
+/** A request is refused. The message is for the operator. */
 export class Refusal extends Error {
   constructor(
-    readonly status: number,
+    readonly code: RefusalCode,
     message: string,
     readonly problems: readonly FieldProblem[] = [],
     readonly headers: Readonly<Record<string, string>> = {},
   ) {
     super(message)
+  }
+
+  get status(): number {
+    return statusOf(this.code)
   }
 }
 
@@ -46,7 +76,11 @@ export interface Asked {
 export async function answer(routes: readonly Route[], asked: Asked): Promise<unknown> {
   const [path = '', ...query] = asked.url.split('?')
   const route = find(routes, asked.method, path)
-  return route.handle({ query: queryOf(query.join('?')), body: bodyOf(asked) })
+  try {
+    return await route.handle({ query: queryOf(query.join('?')), body: bodyOf(asked) })
+  } catch (error) {
+    throw error instanceof PolicyRefusal ? new Refusal(error.code, error.message) : error
+  }
 }
 
 /** Which request this is. @throws Refusal */
@@ -56,10 +90,12 @@ export function find(routes: readonly Route[], method: string, path: string): Ro
   if (found !== undefined) return found
   if (there.length === 0) {
     const all = routes.map((route) => `${route.method} ${route.path}`).join(', ')
-    throw new Refusal(404, `there is no path ${quote(path)}; there are ${all}`)
+    throw new Refusal('unknown-path', `there is no path ${quote(path)}; there are ${all}`)
   }
   const allowed = there.map((route) => route.method).join(', ')
-  throw new Refusal(405, `${path} takes ${allowed}, not ${quote(method)}`, [], { Allow: allowed })
+  throw new Refusal('method-not-allowed', `${path} takes ${allowed}, not ${quote(method)}`, [], {
+    Allow: allowed,
+  })
 }
 
 /** What `format` makes of a query or a body. @throws Refusal that names what is wrong with it */
@@ -69,7 +105,7 @@ export function read<T>(format: Format<T>, value: unknown): T {
   const parsed = format(value, place)
   if (parsed !== undefined && problems.length === 0) return parsed
   const found = problems.map(({ key, reason }) => ({ key, reason }))
-  throw new Refusal(400, found.map(problemText).join('; '), found)
+  throw new Refusal('invalid-request', found.map(problemText).join('; '), found)
 }
 
 const problemText = ({ key, reason }: FieldProblem) =>
@@ -78,7 +114,7 @@ const problemText = ({ key, reason }: FieldProblem) =>
 function queryOf(text: string): Record<string, string> {
   const query: Record<string, string> = Object.create(null)
   for (const [key, value] of new URLSearchParams(text)) {
-    if (key in query) throw new Refusal(400, `${quote(key)} is given twice`)
+    if (key in query) throw new Refusal('invalid-request', `${quote(key)} is given twice`)
     query[key] = value
   }
   return query
@@ -87,10 +123,10 @@ function queryOf(text: string): Record<string, string> {
 function bodyOf({ text, type }: Asked): unknown {
   if (text === '') return undefined
   if (!/^application\/json *(;|$)/i.test(type ?? ''))
-    throw new Refusal(415, 'the body must be JSON: send it with Content-Type: application/json')
+    throw new Refusal('not-json', 'the body must be JSON: send it with Content-Type: application/json')
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw new Refusal(400, `the body is no JSON: ${(error as Error).message}`)
+    throw new Refusal('invalid-request', `the body is no JSON: ${(error as Error).message}`)
   }
 }

@@ -3,9 +3,9 @@ import { lstatSync, unlinkSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { dirname } from 'node:path'
-import { makeFolder } from '../folder.js'
+import { makeFolder } from '../atomic-file.js'
 import { TIMEOUTS } from '../http-timeouts.js'
-import { answer, Refusal, type Route } from './router.js'
+import { answer, Refusal, type RefusalCode, type Route, statusOf } from './router.js'
 
 /** The file of the socket is made with mode 0660. */
 const UMASK = 0o777 & ~0o660
@@ -80,7 +80,7 @@ export class ControlServer {
   async #onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
     this.#responses.set(request.socket, response)
     try {
-      if (this.#isRetired) throw new Refusal(503, 'the service is stopping')
+      if (this.#isRetired) throw new Refusal('stopping', 'the service is stopping')
       const { method = '', url = '', headers } = request
       const asked = { method, url, type: headers['content-type'], text: await textOf(request) }
       send(response, 200, await answer(this.#options.routes, asked))
@@ -99,9 +99,12 @@ export class ControlServer {
     const { message } = error
     if (!(error instanceof Refusal)) {
       this.#options.onFault(error)
-      send(response, 500, { error: message })
-    } else if (error.problems.length === 0) send(response, error.status, { error: message }, error.headers)
-    else send(response, error.status, { error: message, problems: error.problems })
+      send(response, statusOf('internal-error'), { code: 'internal-error', error: message })
+      return
+    }
+    const { code, status, problems, headers } = error
+    const body = { code, error: message, ...(problems.length > 0 ? { problems } : {}) }
+    send(response, status, body, headers)
   }
 }
 
@@ -120,7 +123,7 @@ function send(response: ServerResponse, status: number, value: unknown, more = {
 }
 
 async function textOf(request: IncomingMessage): Promise<string> {
-  const tooLarge = new Refusal(413, `the body has more than ${BODY_AT_MOST} bytes`)
+  const tooLarge = new Refusal('body-too-large', `the body has more than ${BODY_AT_MOST} bytes`)
   if (Number(request.headers['content-length'] ?? 0) > BODY_AT_MOST) throw tooLarge
   const chunks: Buffer[] = []
   let bytes = 0
@@ -132,22 +135,23 @@ async function textOf(request: IncomingMessage): Promise<string> {
       if (bytes > BODY_AT_MOST) break
     }
   } catch {
-    throw new Refusal(400, 'the request breaks off')
+    throw new Refusal('invalid-request', 'the request breaks off')
   }
   if (bytes > BODY_AT_MOST) throw tooLarge
   return Buffer.concat(chunks).toString()
 }
 
 /** By the codes of node:http; all else is no HTTP. */
-const BAD_BYTES: Readonly<Record<string, readonly [status: number, error: string]>> = {
-  HPE_HEADER_OVERFLOW: [431, `the headers have more than ${HEADERS_AT_MOST} bytes`],
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, 'the body has too large extensions'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request did not come whole in time'],
+const BAD_BYTES: Readonly<Record<string, readonly [code: RefusalCode, error: string]>> = {
+  HPE_HEADER_OVERFLOW: ['headers-too-large', `the headers have more than ${HEADERS_AT_MOST} bytes`],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: ['body-too-large', 'the body has too large extensions'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['request-timeout', 'the request did not come whole in time'],
 }
 
-function refusalOf(code = ''): string {
-  const [status, error] = BAD_BYTES[code] ?? [400, 'this is no HTTP request']
-  const body = `${JSON.stringify({ error })}\n`
+function refusalOf(errorCode = ''): string {
+  const [code, error] = BAD_BYTES[errorCode] ?? ['malformed-http', 'this is no HTTP request']
+  const status = statusOf(code)
+  const body = `${JSON.stringify({ code, error })}\n`
   return [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     'Content-Type: application/json',

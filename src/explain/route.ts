@@ -14,13 +14,13 @@ export const explainRoute = (world: () => World): Route => ({
     const unknown = Object.keys(query).find((key) => !FIELDS.some((field) => field === key))
     if (unknown !== undefined)
       throw new Refusal(
-        400,
+        'invalid-request',
         `there is no ${JSON.stringify(unknown)} in a question; there are ${FIELDS.join(', ')}`,
       )
     const question = readQuestion(query as Fields)
-    if (!question.ok) throw new Refusal(400, question.reason)
+    if (!question.ok) throw new Refusal('invalid-request', question.reason)
     const answer = await answerQuestion(question.value, world())
-    if (!answer.ok) throw new Refusal(400, answer.reason)
+    if (!answer.ok) throw new Refusal('invalid-request', answer.reason)
     return answer.value
   },
 })

@@ -1,9 +1,10 @@
 /** What an operator has changed while the service runs: it lies over the configuration. */
 import { quote } from '../config/problems.js'
+import { formatRule, type WrittenRule } from '../config/show.js'
 import type { AllowEntry, Config } from '../config.js'
-import { Refusal } from '../control/router.js'
+import { originText } from '../core/origin.js'
 import { isExpired } from '../core/policy.js'
-import { originText } from '../core/text.js'
+import { PolicyRefusal } from '../policy-refusal.js'
 import { BYTES_AT_MOST, ENTRIES_AT_MOST, entriesText } from './store.js'
 
 export interface Overlay {
@@ -34,7 +35,7 @@ export const settingsOf = (configured: Config, overlay: Overlay): Settings => ({
   config: laidOver(configured, overlay),
 })
 
-/** @param replaces whether it may come in the place of one with its name @throws Refusal */
+/** @param replaces whether it may come in the place of one with its name @throws PolicyRefusal */
 export function withEntry(
   overlay: Overlay,
   { allow }: Pick<Config, 'allow'>,
@@ -44,25 +45,31 @@ export function withEntry(
   const { name } = entry
   const written = allow.find((each) => each.name === name)
   if (written !== undefined)
-    throw new Refusal(
-      409,
+    throw new PolicyRefusal(
+      'configured-rule',
       `${quote(name)} is a rule of the configuration, at ${originText(written.origin)}: choose another name`,
     )
   if (!replaces && overlay.entries.some((each) => each.name === name))
-    throw new Refusal(409, `${quote(name)} is a runtime entry already: remove it, or replace it (--replace)`)
+    throw new PolicyRefusal(
+      'entry-exists',
+      `${quote(name)} is a runtime entry already: remove it, or replace it (--replace)`,
+    )
   const others = overlay.entries.filter((each) => each.name !== name)
   if (others.length >= ENTRIES_AT_MOST)
-    throw new Refusal(
-      409,
+    throw new PolicyRefusal(
+      'too-many-entries',
       `there are ${ENTRIES_AT_MOST} runtime entries already: remove some, or write them into a file`,
     )
   const entries = [...others, entry]
   if (entriesText(entries).length > BYTES_AT_MOST)
-    throw new Refusal(409, 'there is no room for so many places, ports and users: write them into a file')
+    throw new PolicyRefusal(
+      'entries-too-large',
+      'there is no room for so many places, ports and users: write them into a file',
+    )
   return { ...overlay, entries }
 }
 
-/** @throws Refusal */
+/** @throws PolicyRefusal */
 export function withoutEntry(overlay: Overlay, { allow }: Pick<Config, 'allow'>, name: string): Overlay {
   const entries = overlay.entries.filter((each) => each.name !== name)
   if (entries.length < overlay.entries.length) return { ...overlay, entries }
@@ -71,7 +78,7 @@ export function withoutEntry(overlay: Overlay, { allow }: Pick<Config, 'allow'>,
     written === undefined
       ? namesText(overlay)
       : `it is a rule of the configuration, at ${originText(written.origin)}: take it out there, and reload`
-  throw new Refusal(404, `there is no runtime entry ${quote(name)}: ${why}`)
+  throw new PolicyRefusal('unknown-entry', `there is no runtime entry ${quote(name)}: ${why}`)
 }
 
 /** Rules of the configuration come before those of the same name that were added since. @returns the same overlay where none did */
@@ -97,3 +104,13 @@ function namesText({ entries }: Overlay): string {
   const names = entries.map(({ name }) => name)
   return `there ${names.length === 1 ? 'is' : 'are'} ${names.slice(0, 10).join(', ')}${names.length > 10 ? ' and more' : ''}`
 }
+
+/** All runtime entries, as they could stand in a file. */
+export const writtenEntries = ({ entries }: Overlay, userName: UserName): WrittenRule[] =>
+  entries.map((entry) => writtenEntry(entry, userName))
+
+type UserName = (uid: number) => string | undefined
+
+/** One entry, with its users by name where they have one. */
+export const writtenEntry = (entry: AllowEntry, userName: UserName): WrittenRule =>
+  formatRule(entry, (uid) => userName(uid) ?? uid)

@@ -3,14 +3,14 @@
 import { rule } from '../config/allow.js'
 import { choice, duration, fieldsOf, text } from '../config/formats.js'
 import type { Format } from '../config/place.js'
-import { formatRule, type WrittenRule } from '../config/show.js'
+import type { WrittenRule } from '../config/show.js'
 import type { AllowEntry, Config } from '../config.js'
 import { type ControlRequest, type Route, read } from '../control/router.js'
 import { isExpired } from '../core/policy.js'
 import type { PolicyInForce } from '../policy-in-force.js'
 import type { ServiceLog } from '../report/service-log.js'
 import { createUsers, type UserLookup } from '../users.js'
-import { withEntry, withoutEntry } from './overlay.js'
+import { withEntry, withoutEntry, writtenEntries, writtenEntry } from './overlay.js'
 import type { EntryStore } from './store.js'
 
 /** The answer to a change. `notes` are for the operator. */
@@ -40,25 +40,20 @@ export interface RuntimeOptions {
 }
 
 export function runtimeRoutes(options: RuntimeOptions): Route[] {
+  const { inForce, userName } = options
   const path = '/v1/allow'
   return [
-    { method: 'GET', path, handle: (): EntryList => ({ entries: entriesOf(options) }) },
+    {
+      method: 'GET',
+      path,
+      handle: (): EntryList => ({ entries: writtenEntries(inForce.overlay, userName) }),
+    },
     { method: 'POST', path, handle: (request) => addEntry(options, request, false) },
     { method: 'PUT', path, handle: (request) => addEntry(options, request, true) },
     { method: 'DELETE', path, handle: (request) => removeEntry(options, request) },
     { method: 'PUT', path: '/v1/mode', handle: (request) => setMode(options, request) },
   ]
 }
-
-/** All there are, as they could stand in a file. */
-export const entriesOf = ({
-  inForce,
-  userName,
-}: Pick<RuntimeOptions, 'inForce' | 'userName'>): WrittenRule[] =>
-  inForce.overlay.entries.map((entry) => written(entry, userName))
-
-const written = (entry: AllowEntry, userName: RuntimeOptions['userName']) =>
-  formatRule(entry, (uid) => userName(uid) ?? uid)
 
 async function addEntry(
   { inForce, store, userName, log }: RuntimeOptions,
@@ -71,7 +66,7 @@ async function addEntry(
   const trouble = await inForce.alter((overlay, configured) =>
     withEntry(overlay, configured, entry, replaces),
   )
-  const shown = written(entry, userName)
+  const shown = writtenEntry(entry, userName)
   log.info(`runtime entry ${entry.name} is in force: ${JSON.stringify(shown)}`)
   return { entry: shown, notes: [...notesOn(entry, inForce), ...lost(trouble)] }
 }

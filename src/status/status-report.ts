@@ -13,7 +13,7 @@ import { Bouts } from '../report/bouts.js'
 import { LastMinute } from '../report/last-minute.js'
 import { userLabel } from '../report/metrics.js'
 import type { VerdictCounts } from '../report/verdicts.js'
-import { entriesOf } from '../runtime/routes.js'
+import { writtenEntries } from '../runtime/overlay.js'
 import { VERSION } from '../version.js'
 import { Lately } from './lately.js'
 import { listMirrors, type MirrorList } from './mirrors.js'
@@ -92,7 +92,7 @@ export class StatusReport {
       verdicts: this.#verdictsNow(),
       blockedUsers: this.#usersNow(),
       lastBlocks: this.#sources.lastBlocks().map((line) => JSON.parse(line)),
-      allow: entriesOf(this.#sources),
+      allow: writtenEntries(inForce.overlay, this.#sources.userName),
       kernel: kernel && Object.fromEntries(kernel),
       queue: this.#queueNow(),
       sessions: this.#sessionsNow(),

@@ -33,7 +33,7 @@ async function serving(t: Test) {
       method: 'GET',
       path: '/v1/taken',
       handle: async () => {
-        throw new Refusal(409, 'it is taken')
+        throw new Refusal('entry-exists', 'it is taken')
       },
     },
     { method: 'GET', path: '/v1/large', handle: () => ({ large: 'x'.repeat(10_000_000) }) },
@@ -74,7 +74,8 @@ const withBody = (body: string, more = '') =>
   `PUT /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${more}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
 
 const statusOf = (response: string) => Number(/^HTTP\/1\.1 (\d{3})/.exec(response)?.[1])
-const errorOf = (response: string) => (JSON.parse(response.split('\r\n\r\n')[1]!) as { error: string }).error
+const refusalOf = (response: string) =>
+  JSON.parse(response.split('\r\n\r\n')[1]!) as { code: string; error: string }
 
 t.test('query and body reach the handler, and its answer the one who asks', async (t) => {
   const { path } = await serving(t)
@@ -95,40 +96,57 @@ t.test(
   },
 )
 
-t.test('what is wrong with a request is said, with the status that fits', async (t) => {
+t.test('what is wrong with a request is said, with the status and the code that fit', async (t) => {
   const { raw, faults } = await serving(t)
   const post = (body: string) => withBody(body).replace('PUT /v1/echo', 'POST /v1/colour')
-  const cases: [request: string, status: number, error: RegExp][] = [
+  const cases: [request: string, status: number, code: string, error: RegExp][] = [
     [
       'GET /v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n',
       404,
+      'unknown-path',
       /no path "\/v1\/nothing"; there are GET \/v1\/echo, PUT \/v1\/echo, POST/,
     ],
-    ['GET /v1/echo/ HTTP/1.1\r\nHost: x\r\n\r\n', 404, /no path/],
-    ['DELETE /v1/echo HTTP/1.1\r\nHost: x\r\n\r\n', 405, /\/v1\/echo takes GET, PUT, not "DELETE"/],
-    ['GET /v1/echo?a=1&a=2 HTTP/1.1\r\nHost: x\r\n\r\n', 400, /"a" is given twice/],
-    [withBody('{"a":'), 400, /the body is no JSON/],
-    [withBody('{}').replace('application/json', 'text/plain'), 415, /Content-Type: application\/json/],
-    [withBody('x'.repeat(70_000)), 413, /more than 65536 bytes/],
+    ['GET /v1/echo/ HTTP/1.1\r\nHost: x\r\n\r\n', 404, 'unknown-path', /no path/],
+    [
+      'DELETE /v1/echo HTTP/1.1\r\nHost: x\r\n\r\n',
+      405,
+      'method-not-allowed',
+      /\/v1\/echo takes GET, PUT, not "DELETE"/,
+    ],
+    ['GET /v1/echo?a=1&a=2 HTTP/1.1\r\nHost: x\r\n\r\n', 400, 'invalid-request', /"a" is given twice/],
+    [withBody('{"a":'), 400, 'invalid-request', /the body is no JSON/],
+    [
+      withBody('{}').replace('application/json', 'text/plain'),
+      415,
+      'not-json',
+      /Content-Type: application\/json/,
+    ],
+    [withBody('x'.repeat(70_000)), 413, 'body-too-large', /more than 65536 bytes/],
     [
       `${withBody('').replace(/Content-Length.*\r\n/, '')}`.replace(
         '\r\n\r\n',
         `\r\nTransfer-Encoding: chunked\r\n\r\n11170\r\n${'x'.repeat(70_000)}\r\n0\r\n\r\n`,
       ),
       413,
+      'body-too-large',
       /more than 65536 bytes/,
     ],
-    [withBody('{}', `X-Large: ${'x'.repeat(9000)}\r\n`), 431, /headers have more than 8192 bytes/],
-    ['rubbish\r\n\r\n', 400, /no HTTP request/],
-    [post('{"colour":"blue"}'), 400, /colour: must be red or green, not "blue"/],
-    [post('{"color":"red"}'), 400, /color: unknown key \(did you mean colour\?\)/],
-    [post('[]'), 400, /the request must be a mapping with colour, not a list/],
-    ['GET /v1/taken HTTP/1.1\r\nHost: x\r\n\r\n', 409, /it is taken/],
+    [
+      withBody('{}', `X-Large: ${'x'.repeat(9000)}\r\n`),
+      431,
+      'headers-too-large',
+      /headers have more than 8192 bytes/,
+    ],
+    ['rubbish\r\n\r\n', 400, 'malformed-http', /no HTTP request/],
+    [post('{"colour":"blue"}'), 400, 'invalid-request', /colour: must be red or green, not "blue"/],
+    [post('{"color":"red"}'), 400, 'invalid-request', /color: unknown key \(did you mean colour\?\)/],
+    [post('[]'), 400, 'invalid-request', /the request must be a mapping with colour, not a list/],
+    ['GET /v1/taken HTTP/1.1\r\nHost: x\r\n\r\n', 409, 'entry-exists', /it is taken/],
   ]
-  for (const [request, status, error] of cases) {
+  for (const [request, status, code, error] of cases) {
     const response = await raw(request)
     t.equal(statusOf(response), status, request.slice(0, 60))
-    t.match(errorOf(response), error)
+    t.match(refusalOf(response), { code, error })
   }
   t.match(await raw('DELETE /v1/echo HTTP/1.1\r\nHost: x\r\n\r\n'), /^Allow: GET, PUT\r$/m)
   t.same(faults, [], 'none of this is a fault of the program')
@@ -149,7 +167,7 @@ t.test('single values that are wrong are told one by one', async (t) => {
 t.test('a handler that fails is an answer, told to the service log, and no end of the service', async (t) => {
   const { path, faults } = await serving(t)
   const refused = await ask(path, 'GET', '/v1/fault').catch((error) => error)
-  t.match(refused as Refused, { status: 500, message: /Cannot read properties/ })
+  t.match(refused as Refused, { status: 500, code: 'internal-error', message: /Cannot read properties/ })
   t.match(faults, [/Cannot read properties/])
   t.ok(await ask(path, 'GET', '/v1/echo'))
 })
@@ -158,7 +176,7 @@ t.test('a service that stops begins nothing any more, and says so', async (t) =>
   const { path, control, handled } = await serving(t)
   control.retire()
   const refused = await ask(path, 'PUT', '/v1/echo', {}).catch((error) => error)
-  t.match(refused as Refused, { status: 503, message: 'the service is stopping' })
+  t.match(refused as Refused, { status: 503, code: 'stopping', message: 'the service is stopping' })
   t.same(handled, [])
 })
 

@@ -30,11 +30,11 @@ t.test('a name is used once; the last that was replaced stands last', async (t) 
   const two = withEntry(withEntry(NOTHING, written, entry('a'), false), written, entry('b'), false)
   t.same(names(two), ['a', 'b'])
   t.throws(() => withEntry(two, written, entry('a'), false), {
-    status: 409,
+    code: 'entry-exists',
     message: /"a" is a runtime entry already/,
   })
   t.throws(() => withEntry(two, written, entry('written'), true), {
-    status: 409,
+    code: 'configured-rule',
     message: '"written" is a rule of the configuration, at main.yaml:7: choose another name',
   })
   const replaced = withEntry(two, written, entry('a', { expires: 5 }), true)
@@ -47,7 +47,7 @@ t.test('a name is used once; the last that was replaced stands last', async (t) 
   )
   t.same(names(withoutEntry(two, written, 'a')), ['b'])
   t.throws(() => withoutEntry(two, written, 'c'), {
-    status: 404,
+    code: 'unknown-entry',
     message: 'there is no runtime entry "c": there are a, b',
   })
 })
@@ -56,7 +56,7 @@ t.test('there is room for so many, and so much', async (t) => {
   let full = NOTHING
   for (let i = 0; i < 256; i++) full = withEntry(full, { allow: [] }, entry(`e${i}`), false)
   t.throws(() => withEntry(full, { allow: [] }, entry('more'), false), {
-    status: 409,
+    code: 'too-many-entries',
     message: /256 runtime entries already/,
   })
   t.equal(withEntry(full, { allow: [] }, entry('e5'), true).entries.length, 256, 'one may be replaced')
@@ -69,7 +69,7 @@ t.test('there is room for so many, and so much', async (t) => {
     () => {
       for (let i = 0; i < 100; i++) large = withEntry(large, { allow: [] }, entry(`e${i}`, { to }), false)
     },
-    { status: 409, message: /there is no room for so many places/ },
+    { code: 'entries-too-large', message: /there is no room for so many places/ },
   )
   t.ok(large.entries.length > 3)
 })

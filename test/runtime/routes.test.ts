@@ -114,3 +114,11 @@ t.test('a mode that is the one of the configuration is no change', async (t) => 
     message: /mode: must be observe or enforce/,
   })
 })
+
+t.test('what the policy refuses has a code, and the status of HTTP that fits', async (t) => {
+  const { ask } = routes(t)
+  const entry = { name: 'a', to: ['192.0.2.1'] }
+  await ask('POST', '/v1/allow', entry)
+  await t.rejects(ask('POST', '/v1/allow', entry), { code: 'entry-exists', status: 409 })
+  await t.rejects(ask('DELETE', '/v1/allow?name=b'), { code: 'unknown-entry', status: 404 })
+})
