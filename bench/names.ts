@@ -6,10 +6,10 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import type { Sender } from '../src/core/answers.js'
 import { Packet, TCPHDR_SYN } from '../src/core/packet.js'
 import { assemble, compile, decide, type Policy, type RuleSpec } from '../src/core/policy.js'
 import { type Family, type Host, IPPROTO_TCP, type Prefix } from '../src/core/types.js'
+import type { Sender } from '../src/core/who.js'
 import { type Asker, LearnedAddresses, type LearnedOptions } from '../src/learned.js'
 import { clients } from '../test/core/clients.js'
 import { median } from './lib.js'
@@ -134,6 +134,7 @@ function policyOf(names: readonly string[]): Policy {
     asking: undefined,
   })
 }
+
 const RESOLVER = prefix([0xc6336402, 0, 0, 0], 4, 32)
 
 /** A kernel that takes everything. What else the options are for does not happen here. */

@@ -1,6 +1,6 @@
+import { existsSync, mkdirSync } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { makeFolder } from './folder.js'
 
 /**
  * Writes a file so that it is there whole or as it was before, whatever happens meanwhile. Its folder is made where it is missing.
@@ -30,4 +30,14 @@ async function synced(
   } finally {
     await file.close()
   }
+}
+
+/**
+ * Makes a folder and those above it where they are missing. Not by mkdir's own `recursive`, which never returns
+ * where a file system refuses new folders with ENOENT, as /proc does. @throws Error of node:fs
+ */
+export function makeFolder(path: string): void {
+  if (existsSync(path)) return
+  makeFolder(dirname(path))
+  mkdirSync(path)
 }

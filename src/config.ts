@@ -1,12 +1,12 @@
 /** The configuration: read from its files, the environment and the command line; refused whole, or frozen. */
 import { readFiles } from './config/files.js'
-import { notesOn } from './config/notes.js'
 import { COMMAND_LINE, ENVIRONMENT, type Problem } from './config/problems.js'
 import { schema, type Values } from './config/schema.js'
-import { type AnySettings, judge } from './config/settings.js'
+import type { AnySettings } from './config/setting-table.js'
+import { judge } from './config/settings.js'
 import { fromCommandLine, fromEnvironment, fromFile, merge } from './config/sources.js'
 import type { Config } from './config/types.js'
-import type { Origin } from './core/types.js'
+import type { Origin } from './core/origin.js'
 import { createUsers, type UserLookup } from './users.js'
 
 export { formatProblem, type Problem } from './config/problems.js'
@@ -80,3 +80,9 @@ function freeze<T>(value: T): T {
   for (const inner of Object.values(value)) freeze(inner)
   return Object.freeze(value)
 }
+
+/** What a configuration asks for that this version does not do yet. It is said, so that nobody relies on it. */
+const notesOn = ({ containment }: Values): string[] =>
+  containment.action === 'quarantine'
+    ? ['containment.action: this version only alerts, nobody is quarantined']
+    : []

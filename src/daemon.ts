@@ -1,11 +1,10 @@
 /** The service: it builds all parts, and starts, reloads and stops them. */
 import { hasNetAdmin, Queue, sdNotify } from 'node-netfilter-queue'
-import { entriesBySource } from './allowlist.js'
 import { Canary } from './canary.js'
 import type { Config } from './config.js'
 import { ControlServer } from './control/server.js'
 import { PassedKinds } from './core/passed.js'
-import { CANARY } from './core/policy.js'
+import { CANARY, entriesBySource } from './core/policy.js'
 import { namesQueues, type QueueForm } from './core/ruleset.js'
 import { SeenNames } from './core/seen-names.js'
 import type { Family, Words } from './core/types.js'

@@ -4,14 +4,14 @@
  * never allowed, again and again. The questions get no further than to their own queue.
  */
 import { createSocket, type Socket } from 'node:dgram'
-import { encode } from 'dns-packet'
 import { NAMES_CANARY } from './core/asking.js'
 import { type Policy, resolversOf } from './core/policy.js'
 import { addressText } from './core/text.js'
 import { type Family, familyBits, type Host, type Prefix } from './core/types.js'
+import { encodeQuery } from './mirrors/encode-query.js'
 
 const DNS_PORT = 53
-const QUESTION = encode({ type: 'query', questions: [{ type: 'A', name: NAMES_CANARY }] })
+const QUESTION = encodeQuery({ name: NAMES_CANARY })
 /** One that has no route is of no use: so several are asked. */
 const ASKED_AT_MOST = 4
 /** For those who allow any resolver: 192.0.2.53 (RFC 5737), 2001:db8::53 (RFC 3849). */

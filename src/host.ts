@@ -1,11 +1,15 @@
 /** What this host's own files say: its resolvers, time servers and mirrors. They are read anew when one has changed. */
 import { hostname } from 'node:os'
 import type { Config } from './config.js'
-import { handedOutPorts } from './kernel/services.js'
+import type { PortRange } from './core/types.js'
+import { handedOutPorts } from './kernel/port-ranges.js'
 import { discover, fingerprint } from './mirrors/discovery/discover.js'
-import type { Discovery } from './mirrors/discovery/found.js'
-import { infrastructureFingerprint, readInfrastructure } from './mirrors/infrastructure.js'
-import type { Host } from './rules.js'
+import type { Discovery, FoundMirror } from './mirrors/discovery/found.js'
+import {
+  type Infrastructure,
+  infrastructureFingerprint,
+  readInfrastructure,
+} from './mirrors/infrastructure.js'
 
 const NO_MIRRORS: Discovery = { mirrors: [], notes: [] }
 
@@ -21,3 +25,10 @@ export function readHost({ mirrors: { discover: wanted, root } }: Wanted): Host 
 /** Changes when something that `readHost` reads does. */
 export const hostFingerprint = ({ mirrors: { discover: wanted, root } }: Wanted): string =>
   `${Object.values(handedOutPorts())} ${infrastructureFingerprint()} ${wanted ? fingerprint(root) : ''}`
+/** What is known of this host. */
+export interface Host extends Infrastructure {
+  readonly name: string
+  /** Ports that the kernel chooses from for sockets that ask for none. */
+  readonly handedOut: PortRange
+  readonly mirrors: readonly FoundMirror[]
+}

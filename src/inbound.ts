@@ -4,6 +4,7 @@ import { type Inbound, onlyLooking } from './core/answers.js'
 import { Callbacks } from './core/callbacks.js'
 import type { Marks } from './core/marks.js'
 import type { SocketFacts } from './core/ruleset.js'
+import { noServices } from './core/services.js'
 import { SessionTable } from './core/sessions.js'
 import {
   type Connection,
@@ -21,13 +22,8 @@ import {
   TCP_CONNTRACK_LAST_ACK,
 } from './kernel/conntrack-wire.js'
 import { localAddresses, setOfAddresses } from './kernel/local-addresses.js'
-import {
-  handedOutPorts,
-  KernelPorts,
-  noServices,
-  setServices,
-  unprivilegedPortStart,
-} from './kernel/services.js'
+import { handedOutPorts, unprivilegedPortStart } from './kernel/port-ranges.js'
+import { KernelPorts, setServices } from './kernel/services.js'
 import { Sockets } from './kernel/sockets.js'
 import { Opened } from './opened.js'
 

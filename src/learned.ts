@@ -1,5 +1,5 @@
-import { namesOf } from './allowlist.js'
 import type { Policy, Rule } from './core/policy.js'
+import { namesOf } from './core/policy.js'
 import type { Question } from './core/question.js'
 import type { Host } from './core/types.js'
 import type { Firewall } from './kernel/firewall.js'
@@ -16,7 +16,7 @@ import { readState } from './mirrors/state.js'
 import { StateKeeper } from './mirrors/state-keeper.js'
 import type { Metrics } from './report/metrics.js'
 import type { ServiceLog } from './report/service-log.js'
-import { OWN_UID } from './rules.js'
+import { OWN_UID } from './users.js'
 
 /** New names are waited for only this long. */
 const FIRST_ANSWERS_MS = 3000

@@ -1,7 +1,7 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeFolder } from './atomic-file.js'
 import { GENERATIONS, nextGeneration } from './core/marks.js'
-import { makeFolder } from './folder.js'
 
 /**
  * The generation of the policy, which approved connections carry in their mark. Those of an earlier run must be judged

@@ -4,12 +4,11 @@ import type { Config } from './config.js'
 import type { Asking } from './core/asking.js'
 import { assemble, compile, type Policy, type RuleSpec } from './core/policy.js'
 import type { Destination, PortRange, Prefix } from './core/types.js'
+import type { Host } from './host.js'
 import type { FoundMirror } from './mirrors/discovery/found.js'
 import type { Infrastructure } from './mirrors/infrastructure.js'
 import type { Target } from './mirrors/message.js'
-
-/** The service looks names up itself. */
-export const OWN_UID = process.geteuid!()
+import { OWN_UID } from './users.js'
 
 /** 32 bits that nobody knows. */
 const salt = () => crypto.getRandomValues(new Uint32Array(1))[0]!
@@ -19,14 +18,6 @@ const everywhere: readonly Prefix[] = [
   { family: 4, words: new Uint32Array(4), length: 0 },
   { family: 6, words: new Uint32Array(4), length: 0 },
 ]
-
-/** What is known of this host. */
-export interface Host extends Infrastructure {
-  readonly name: string
-  /** Ports that the kernel chooses from for sockets that ask for none. */
-  readonly handedOut: PortRange
-  readonly mirrors: readonly FoundMirror[]
-}
 
 /** What has been learned on the way from names to addresses. */
 export interface Ways {

@@ -81,3 +81,6 @@ function runGetent(name: string): string | undefined {
     return undefined
   }
 }
+
+/** The service looks names up itself. */
+export const OWN_UID = process.geteuid!()

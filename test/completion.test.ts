@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { allCommands } from '../src/commands/list.js'
 import { schema } from '../src/config/schema.js'
-import { type AnySettings, settingsByKey } from '../src/config/settings.js'
+import { type AnySettings, settingsByKey } from '../src/config/setting-table.js'
 
 const SCRIPT = fileURLToPath(new URL('../../packaging/checkvalve.bash', import.meta.url))
 

@@ -4,9 +4,10 @@ import { Packet, TCPHDR_SYN } from '../src/core/packet.js'
 import { decide, type Policy, type Rule } from '../src/core/policy.js'
 import { prefixText } from '../src/core/text.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../src/core/types.js'
+import type { Host } from '../src/host.js'
 import type { FoundMirror } from '../src/mirrors/discovery/found.js'
 import { parseResolvConf, parseTimeServers } from '../src/mirrors/infrastructure.js'
-import { type Host, policyOf, type Ways } from '../src/rules.js'
+import { policyOf, type Ways } from '../src/rules.js'
 import { configOf, loadText } from './config/files.js'
 import { clients, HANDED_OUT } from './core/clients.js'
 
@@ -20,6 +21,7 @@ const NOTHING: Host = {
   dhcpUsers: [],
   mirrors: [],
 }
+
 const HOST: Host = {
   ...NOTHING,
   resolvers: parseResolvConf('nameserver 192.0.2.53\n'),

@@ -1,15 +1,16 @@
 /** What becomes of a packet when judging it fails, or what follows. */
 import { NF_ACCEPT, type QueuedPacket } from 'node-netfilter-queue'
 import t from 'tap'
+import type { Rules } from '../src/active-policy.js'
 import { marksOf } from '../src/core/marks.js'
+import { nobody } from '../src/core/no-clients.js'
 import type { PassedKinds } from '../src/core/passed.js'
 import { assemble, compile, type Policy } from '../src/core/policy.js'
 import { IPPROTO_UDP } from '../src/core/types.js'
 import { UserMap } from '../src/kernel/usermap.js'
-import { nobody } from '../src/made-up.js'
 import type { BlockLog } from '../src/report/blocklog.js'
 import type { VerdictCounts } from '../src/report/verdicts.js'
-import { type Rules, Valve, type ValveOptions } from '../src/valve.js'
+import { Valve, type ValveOptions } from '../src/valve.js'
 import { HANDED_OUT } from './core/clients.js'
 import { ipv4, udp, words } from './core/packets.js'
 

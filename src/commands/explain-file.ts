@@ -1,12 +1,12 @@
 /** From what a question is answered where no service runs, or another configuration is asked about. */
 import type { Config } from '../config.js'
+import { nobody } from '../core/no-clients.js'
 import type { World } from '../explain/world.js'
 import { localAddresses, setOfAddresses } from '../kernel/local-addresses.js'
 import { slicesOf } from '../kernel/unit-slices.js'
-import { nobody } from '../made-up.js'
 import { placedInfrastructure } from '../mirrors/infrastructure.js'
+import { asStarted, knownPolicy } from '../offline-policy.js'
 import { createUsers } from '../users.js'
-import { asStarted, knownPolicy } from './ruleset.js'
 
 /** With the addresses and runtime entries of an earlier run. */
 export function fileWorld(written: Config): World {

@@ -1,5 +1,5 @@
 import { ask } from '../control/client.js'
-import { originText } from '../core/text.js'
+import { originText } from '../core/origin.js'
 import type { ModeChanged } from '../runtime/routes.js'
 import type { Status } from '../status/status.js'
 import { type Command, type Given, note, readConfig, say, socketOrComplaint, UsageError } from './command.js'

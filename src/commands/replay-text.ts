@@ -1,6 +1,7 @@
 /** What a policy would change, as an operator reads it, in 80 columns where the names allow it. */
+
+import { originText } from '../core/origin.js'
 import type { Decision } from '../core/policy.js'
-import { originText } from '../core/text.js'
 import { visible } from '../log/visible.js'
 import type { Judged, Replayed, Side, Sides, Unjudgeable } from '../replay/replay.js'
 import { grouped, spanText } from '../words.js'

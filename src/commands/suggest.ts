@@ -1,8 +1,6 @@
 import type { Config } from '../config.js'
-import type { Block } from '../log/line.js'
-import { pick, type Wanted } from '../log/pick.js'
-import { linesFrom, type Source, sourceOf } from '../log/source.js'
-import { Unread } from '../log/unread.js'
+import { sourceOf } from '../log/source.js'
+import { knownPolicy } from '../offline-policy.js'
 import { Judge } from '../recorded/judge.js'
 import { withKept } from '../runtime/overlay.js'
 import { keptEntries } from '../runtime/store.js'
@@ -10,9 +8,8 @@ import { jsonOf } from '../suggest/json.js'
 import { Suggester } from '../suggest/suggestion.js'
 import { yamlOf } from '../suggest/yaml.js'
 import { createUsers } from '../users.js'
-import { type Command, configOrComplaint, type Given, has, note, optionOf, say } from './command.js'
-import { knownPolicy } from './ruleset.js'
-import { choiceOf, sinceOf, userOf } from './tail.js'
+import { type Command, configOrComplaint, type Given, has, optionOf, say } from './command.js'
+import { choiceOf, eachBlock, sinceOf, userOf } from './log-options.js'
 
 export const suggest: Command = {
   name: 'suggest',
@@ -76,12 +73,4 @@ function suggesterFor(config: Config): Suggester {
       return name !== undefined && users.idOf(name) === uid ? name : uid
     },
   })
-}
-
-/** Reads a log, and says what could not be read. */
-export async function eachBlock(source: Source, wanted: Wanted, take: (block: Block) => void): Promise<void> {
-  const unread = new Unread()
-  for await (const lines of linesFrom(source, wanted.since, unread))
-    for (const { line } of pick(lines, wanted, unread)) if (line.kind === 'block') take(line)
-  note(unread.notes())
 }

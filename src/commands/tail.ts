@@ -3,13 +3,13 @@ import { closeFiles, type LogFile } from '../log/files.js'
 import { follow } from '../log/follow.js'
 import { growingOf, Ring, showAll, showLast } from '../log/last.js'
 import { type Picked, pick, type Wanted } from '../log/pick.js'
-import { parseSince, SINCE_FORMS } from '../log/since.js'
+import { SINCE_FORMS } from '../log/since.js'
 import { firstSince, isStream, linesFrom, missing, openSource, type Source, sourceOf } from '../log/source.js'
 import { Unread } from '../log/unread.js'
 import { visibleJson } from '../log/visible.js'
-import { createUsers } from '../users.js'
 import { paintFor } from './colours.js'
 import { type Command, configOrComplaint, type Given, has, note, optionOf, UsageError } from './command.js'
+import { choiceOf, sinceOf, userOf } from './log-options.js'
 import { TailText } from './tail-text.js'
 
 const LINES = 10
@@ -83,39 +83,11 @@ function planOf(given: Given): Plan {
   }
 }
 
-/** @throws UsageError */
-export function sinceOf(given: Given, now: number): number | undefined {
-  const text = optionOf(given, 'since')
-  const since = text === undefined ? undefined : parseSince(text, now)
-  if (text !== undefined && since === undefined)
-    throw new UsageError(`--since must be a time like ${SINCE_FORMS}, not ${JSON.stringify(text)}`)
-  if (since !== undefined && since > now) throw new UsageError(`--since ${text} is yet to come`)
-  return since
-}
-
 function countOf(given: Given): number | undefined {
   const text = optionOf(given, 'lines')
   if (text === undefined) return undefined
   if (/^\d{1,6}$/.test(text) && Number(text) <= LINES_AT_MOST) return Number(text)
   throw new UsageError(`-n must be a number from 0 to ${LINES_AT_MOST}, not ${JSON.stringify(text)}`)
-}
-
-/** Says so where this host does not know the user: the log may be of another one, or the name is mistyped. */
-export function userOf(given: Given): Wanted['user'] {
-  const name = optionOf(given, 'user')
-  if (name === undefined) return undefined
-  const uid = createUsers().idOf(name)
-  if (uid === undefined) note([`there is no user ${JSON.stringify(name)} on this host: the log may know one`])
-  return { name, uid }
-}
-
-/** What of a log was asked for, as a supplement to its path: ` (since 10m, user root)`. */
-export function choiceOf(given: Given): string {
-  const chosen = ['since', 'user', 'unit'].flatMap((name) => {
-    const value = optionOf(given, name)
-    return value === undefined ? [] : [`${name} ${value}`]
-  })
-  return chosen.length === 0 ? '' : ` (${chosen.join(', ')})`
 }
 
 function shower(): Plan['show'] {

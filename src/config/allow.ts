@@ -1,5 +1,5 @@
 /** The operator's own rules. */
-import { originText } from '../core/text.js'
+import { originText } from '../core/origin.js'
 import type { PortRange } from '../core/types.js'
 import type { UserLookup } from '../users.js'
 import { choice, fieldsOf, listOf, listOrNone, text } from './formats.js'

@@ -1,5 +1,5 @@
 /** One spot of a configuration while it is checked: where it was written, and what is wrong with it. */
-import type { Origin } from '../core/types.js'
+import type { Origin } from '../core/origin.js'
 import type { Problem } from './problems.js'
 import { step } from './yaml.js'
 
@@ -48,4 +48,13 @@ export function placeOf(
       return placeOf(parts.get(inner) ?? { origin, key: step(key, inside) }, parts, problems, inner)
     },
   }
+}
+
+/**
+ * The value of one setting as plain data: lists are arrays, mappings are objects without a prototype. `parts` says
+ * where the things inside of it were written, by their path (`[2].ports[0]`).
+ */
+export interface Leaf extends Located {
+  readonly value: unknown
+  readonly parts: ReadonlyMap<string, Located>
 }

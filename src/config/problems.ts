@@ -1,6 +1,7 @@
 /** What is wrong with a configuration, and how an operator is told. */
-import { originText } from '../core/text.js'
-import type { Origin } from '../core/types.js'
+
+import type { Origin } from '../core/origin.js'
+import { originText } from '../core/origin.js'
 
 /** One thing to repair. `key` is as the operator wrote it, like `allow[2].ports[0]`; '' for a whole file. */
 export interface Problem {

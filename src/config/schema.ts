@@ -24,7 +24,7 @@ import {
   usersOrDefault,
 } from './network.js'
 import type { Format } from './place.js'
-import type { Settings } from './settings.js'
+import type { Settings } from './setting-table.js'
 import type { Config } from './types.js'
 
 /** What comes out of the table: all of the configuration but the notes. */

@@ -1,44 +1,10 @@
 /** A table of settings, and convict as its judge: it fills in the defaults and checks every value. */
 import convict from 'convict'
-import { DEFAULT, type Format, placeOf } from './place.js'
+import type { Leaf } from './place.js'
+import { DEFAULT, placeOf } from './place.js'
 import type { Problem } from './problems.js'
-import type { Leaf } from './sources.js'
+import { type AnySettings, environmentName, isSetting, type Setting, settingsByKey } from './setting-table.js'
 import { step } from './yaml.js'
-
-export interface Setting<T> {
-  readonly doc: string
-  /** As it would be written in the file. */
-  readonly default: unknown
-  readonly format: Format<T>
-}
-
-/** A table in the shape of what comes out of it. */
-export type Settings<T> = { readonly [Key in keyof T]: Setting<T[Key]> | Settings<T[Key]> }
-
-/** A table of whatever shape. */
-export interface AnySettings {
-  readonly [key: string]: Setting<unknown> | AnySettings
-}
-
-export function isSetting(node: Setting<unknown> | AnySettings): node is Setting<unknown> {
-  return typeof node.format === 'function'
-}
-
-/** All settings by their whole key, like `firewall.mark.mask`, in the order of the table. */
-export function settingsByKey(settings: AnySettings, path = ''): Map<string, Setting<unknown>> {
-  const found = new Map<string, Setting<unknown>>()
-  for (const [name, node] of Object.entries(settings)) {
-    const key = step(path, name)
-    if (isSetting(node)) found.set(key, node)
-    else for (const [inner, setting] of settingsByKey(node, key)) found.set(inner, setting)
-  }
-  return found
-}
-
-/** The environment variable of a key: CHECKVALVE_SESSIONS_TCP_TIMEOUT for `sessions.tcpTimeout`. */
-export function environmentName(key: string): string {
-  return `CHECKVALVE_${key.replace(/[A-Z]/g, '_$&').replaceAll('.', '_').toUpperCase()}`
-}
 
 /** The one convict format: a setting checks itself, and convict must not turn texts into numbers or lists before. */
 const FORMAT = 'setting'

@@ -1,19 +1,10 @@
 /** The sources of a configuration, one laid over the other: files, environment, command line. */
-import type { Origin } from '../core/types.js'
+import type { Origin } from '../core/origin.js'
 import type { TextFile } from './files.js'
-import type { Located } from './place.js'
+import type { Leaf, Located } from './place.js'
 import { COMMAND_LINE, ENVIRONMENT, nearest, type Problem, suggestion, unknownKey } from './problems.js'
-import { type AnySettings, environmentName, isSetting, settingsByKey } from './settings.js'
+import { type AnySettings, environmentName, isSetting, settingsByKey } from './setting-table.js'
 import { type Entry, parseYaml, step, type Written } from './yaml.js'
-
-/**
- * The value of one setting as plain data: lists are arrays, mappings are objects without a prototype. `parts` says
- * where the things inside of it were written, by their path (`[2].ports[0]`).
- */
-export interface Leaf extends Located {
-  readonly value: unknown
-  readonly parts: ReadonlyMap<string, Located>
-}
 
 /** What one source says, by the key of the setting (`mirrors.ports`). */
 export interface Source {

@@ -1,27 +1,10 @@
 /** Whether a packet answers a client: for what the kernel's connection tracking does not know, or not any more. */
 import type { Callbacks } from './callbacks.js'
 import { type Packet, TCPHDR_ACK, TCPHDR_SYN } from './packet.js'
+import type { Services } from './services.js'
 import type { SessionProtocol, SessionTable } from './sessions.js'
-import { type Family, IPPROTO_TCP, IPPROTO_UDP, type SocketState, type Words } from './types.js'
-
-/** Local ports that serve clients, as flags by port number. Kept current by whoever watches the sockets. */
-export interface Services {
-  readonly tcp: Uint8Array
-  readonly udp: Uint8Array
-}
-
-/**
- * Asks the kernel for the TCP socket with these two ends.
- * @param device index of the device that the packet leaves by; 0 finds no socket that is bound to one
- */
-export type SocketLookUp = (
-  family: Family,
-  local: Words,
-  localPort: number,
-  remote: Words,
-  remotePort: number,
-  device: number,
-) => SocketState
+import { type Family, IPPROTO_TCP, IPPROTO_UDP, type SocketLookUp, type Words } from './types.js'
+import type { Sender } from './who.js'
 
 /** What the host knows of its clients. */
 export interface Inbound {
@@ -35,20 +18,6 @@ export interface Inbound {
   readonly listens: (family: Family, local: Words, localPort: number, device: number) => boolean
   /** Whole seconds of a monotonic clock, kept current by the owner. */
   now: number
-}
-
-/** Who sent a packet. */
-export interface Sender {
-  /** User id, or -1 where the kernel names none (a socket already closed, or the kernel itself). */
-  uid: number
-  /** An earlier policy approved this connection. */
-  known: boolean
-  /** Connection tracking takes the packet for a reply; told of what goes to resolvers only. */
-  isReply: boolean
-  /** Index of the device that the packet leaves by. */
-  device: number
-  /** Whether its socket was made in one of these systemd units. Asks the kernel; no, where it does not tell. */
-  readonly isOf: (units: readonly string[]) => boolean
 }
 
 /** For so many seconds a TCP session is believed without asking the kernel again. */

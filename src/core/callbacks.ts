@@ -2,10 +2,12 @@
  * Connections that this host may open back to a client of one of its services: the data connection of active FTP, an
  * ident query. Only the operator can name such a service.
  */
-import type { Sender, SocketLookUp } from './answers.js'
+
 import type { Packet } from './packet.js'
 import type { SessionProtocol } from './sessions.js'
+import type { SocketLookUp } from './types.js'
 import { type Family, fitsPorts, IPPROTO_TCP, IPPROTO_UDP, type PortRange, type Words } from './types.js'
+import type { Sender } from './who.js'
 
 export interface CallbackSpec {
   readonly service: { readonly protocol: 'tcp' | 'udp'; readonly port: number }

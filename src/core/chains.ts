@@ -1,10 +1,11 @@
 /** The rules of the three chains that a packet passes on its way out, and of what lies between them. */
-import { userMatches } from './handed-out.js'
+
 import type { Marks } from './marks.js'
 import type { Policy } from './policy.js'
 import type { RulesetOptions } from './ruleset-options.js'
 import { FAMILIES } from './types.js'
 import { A_CALL, ENDS, FORGED, IP, rememberApproved, TO_PORT_53 } from './untracked.js'
+import { userMatches } from './user-matches.js'
 
 const hex = (value: number) => `0x${value.toString(16).padStart(8, '0')}`
 

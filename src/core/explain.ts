@@ -1,5 +1,5 @@
 /** Why a packet gets its verdict, and what is in the way of each rule that does not let it pass. */
-import type { Inbound, Sender } from './answers.js'
+import type { Inbound } from './answers.js'
 import type { Packet } from './packet.js'
 import {
   type Decision,
@@ -13,9 +13,8 @@ import {
   ledTo,
   type Policy,
   type Rule,
-  type RuleSpec,
 } from './policy.js'
-import type { RulesetOptions } from './ruleset-options.js'
+import type { Sender } from './who.js'
 
 /**
  * A condition of a rule that a packet does not fit:
@@ -98,23 +97,6 @@ function placeMiss(rule: Rule, packet: Packet, { known }: Sender): 'former' | 'd
   if (leadsTo(rule, packet)) return undefined
   if (!ledTo(rule, packet)) return 'destination'
   return known ? undefined : 'former'
-}
-
-/**
- * What the kernel's own copy of the allowlist says while the service is silent (core/fallback.ts): it knows no sessions, no
- * callbacks and no units.
- */
-export function verdictOfKernel(
-  policy: Policy,
-  fallback: RulesetOptions['fallback'],
-  candidates: readonly Candidate[],
-  { uid }: Sender,
-): Decision['verdict'] {
-  if (policy.mode === 'observe' || fallback === 'open') return 'accept'
-  const isCopied = ({ rule: { spec }, misses }: Candidate) =>
-    misses.length === 0 && spec.units === undefined && (!isEnforced(spec) || policy.updaters.includes(uid))
-  const isEnforced = ({ reason }: RuleSpec) => reason === 'resolver' && policy.asking !== undefined
-  return fallback === 'static' && candidates.some(isCopied) ? 'accept' : 'block'
 }
 
 /** How much a miss keeps a rule from being near: another protocol is mostly another matter. */

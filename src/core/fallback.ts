@@ -2,12 +2,15 @@
  * The kernel's own copy of the allowlist, for what comes out of the queue unjudged: the service is dead, or its queue is
  * full.
  */
-import { type Ported, userMatches } from './handed-out.js'
-import { isExpired, type Policy, type Rule, type RuleSpec } from './policy.js'
+
+import type { Candidate } from './explain.js'
+import { type Decision, isExpired, type Policy, type Rule, type RuleSpec } from './policy.js'
 import type { RulesetOptions } from './ruleset-options.js'
 import { addressText, prefixText } from './text.js'
 import { FAMILIES, type Family, type Host, type PortRange, type Prefix } from './types.js'
 import { ENDS, IP, NOT_A_CALL } from './untracked.js'
+import { type Ported, userMatches } from './user-matches.js'
+import type { Sender } from './who.js'
 
 interface Lines {
   readonly sets: string[]
@@ -188,4 +191,21 @@ function covers(wide: Prefix, narrow: Prefix): boolean {
     if (((wide.words[i]! ^ narrow.words[i]!) & mask) !== 0) return false
   }
   return true
+}
+
+/**
+ * What the kernel's own copy of the allowlist says while the service is silent (core/fallback.ts): it knows no sessions, no
+ * callbacks and no units.
+ */
+export function verdictOfKernel(
+  policy: Policy,
+  fallback: RulesetOptions['fallback'],
+  candidates: readonly Candidate[],
+  { uid }: Sender,
+): Decision['verdict'] {
+  if (policy.mode === 'observe' || fallback === 'open') return 'accept'
+  const isCopied = ({ rule: { spec }, misses }: Candidate) =>
+    misses.length === 0 && spec.units === undefined && (!isEnforced(spec) || policy.updaters.includes(uid))
+  const isEnforced = ({ reason }: RuleSpec) => reason === 'resolver' && policy.asking !== undefined
+  return fallback === 'static' && candidates.some(isCopied) ? 'accept' : 'block'
 }

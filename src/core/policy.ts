@@ -1,9 +1,10 @@
 import { PrefixSet } from './addresses.js'
-import { answersClient, type Inbound, type Sender } from './answers.js'
+import { answersClient, type Inbound } from './answers.js'
 import { type Asking, answersResolver, isNamesCanary, mayAsk } from './asking.js'
 import { mayBeHandedOn } from './handed-out.js'
 import { HostSet } from './host-set.js'
 import { NameTable } from './name-table.js'
+import type { Origin } from './origin.js'
 import type { Packet } from './packet.js'
 import {
   type Family,
@@ -12,11 +13,11 @@ import {
   IPPROTO_ICMPV6,
   IPPROTO_TCP,
   IPPROTO_UDP,
-  type Origin,
   type PortRange,
   type Prefix,
   type Words,
 } from './types.js'
+import type { Sender } from './who.js'
 
 /**
  * Why a packet got its verdict; the same word in log, metrics, status and tests:
@@ -321,3 +322,15 @@ const places = ({ prefixes, names, domains }: RuleSpec): string[] => [
   ...names,
   ...domains.map((domain) => `*.${domain}`),
 ]
+
+/** Addresses and prefixes by the kind of rule that allows them: for the metrics. */
+export function entriesBySource(policy: Policy): Map<string, number> {
+  const entries = new Map<string, number>()
+  for (const { spec, fixed, hosts } of policy.rules)
+    entries.set(spec.reason, (entries.get(spec.reason) ?? 0) + fixed.size + hosts.size)
+  return entries
+}
+
+/** Every name that some rule allows. */
+export const namesOf = (policy: Policy): Set<string> =>
+  new Set(policy.rules.flatMap(({ spec }) => spec.names))

@@ -1,4 +1,4 @@
-import { type Family, familyBits, type Origin, type Prefix, type Words } from './types.js'
+import { type Family, familyBits, type Prefix, type Words } from './types.js'
 
 /** An address as people write it; IPv6 by RFC 5952. */
 export function addressText(family: Family, words: Words): string {
@@ -26,6 +26,3 @@ function longestZeros(groups: readonly string[]): [number, number] {
   }
   return best
 }
-
-/** Where something is written: `file:line`. */
-export const originText = ({ file, line }: Origin): string => (line === undefined ? file : `${file}:${line}`)

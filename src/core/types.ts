@@ -51,13 +51,6 @@ export interface Connection {
 /** Which end has opened a TCP connection, as far as its socket shows. */
 export type Caller = 'this-host' | 'other-end' | 'unknown'
 
-/** Where a value of the configuration was written: for messages to the operator. */
-export interface Origin {
-  readonly file: string
-  /** 1-based; undefined where the source has no lines (environment, command line, default). */
-  readonly line: number | undefined
-}
-
 /** A place that may be reached: a prefix, a host name, or all names below a domain (`*.example.org`). */
 export type Destination =
   | { readonly kind: 'prefix'; readonly prefix: Prefix }
@@ -78,3 +71,16 @@ export const IPPROTO_ICMPV6 = 58
  * - `unknown`: the kernel has not answered, or not what fits together
  */
 export type SocketState = 'established' | 'transient' | 'none' | 'unknown'
+
+/**
+ * Asks the kernel for the TCP socket with these two ends.
+ * @param device index of the device that the packet leaves by; 0 finds no socket that is bound to one
+ */
+export type SocketLookUp = (
+  family: Family,
+  local: Words,
+  localPort: number,
+  remote: Words,
+  remotePort: number,
+  device: number,
+) => SocketState

@@ -28,3 +28,17 @@ export interface Attributed {
   /** All that can be found out: for the first block of a kind. It costs up to two milliseconds. */
   describe(): Who
 }
+
+/** Who sent a packet. */
+export interface Sender {
+  /** User id, or -1 where the kernel names none (a socket already closed, or the kernel itself). */
+  uid: number
+  /** An earlier policy approved this connection. */
+  known: boolean
+  /** Connection tracking takes the packet for a reply; told of what goes to resolvers only. */
+  isReply: boolean
+  /** Index of the device that the packet leaves by. */
+  device: number
+  /** Whether its socket was made in one of these systemd units. Asks the kernel; no, where it does not tell. */
+  readonly isOf: (units: readonly string[]) => boolean
+}

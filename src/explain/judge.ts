@@ -1,8 +1,10 @@
 /** What becomes of the packets of a question: one for each address that they may go to. */
-import { answersClient, type Sender } from '../core/answers.js'
-import { type Candidate, type Explanation, explain, verdictOfKernel } from '../core/explain.js'
+import { answersClient } from '../core/answers.js'
+import { type Candidate, type Explanation, explain } from '../core/explain.js'
+import { verdictOfKernel } from '../core/fallback.js'
 import type { Decision, Rule } from '../core/policy.js'
 import type { Host } from '../core/types.js'
+import type { Sender } from '../core/who.js'
 import { answerOf, type From, packetOf } from './packet.js'
 import type { Question } from './question.js'
 import type { World } from './world.js'

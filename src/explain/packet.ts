@@ -8,7 +8,7 @@ import {
   IPPROTO_UDP,
   type Words,
 } from '../core/types.js'
-import { questionFor } from '../made-up.js'
+import { encodePayload } from '../mirrors/encode-query.js'
 import type { Question } from './question.js'
 
 const ICMP = { 4: IPPROTO_ICMP, 6: IPPROTO_ICMPV6 } as const
@@ -48,6 +48,6 @@ export function answerOf(question: Question, to: Host, from: From): Packet {
 }
 
 function carry(packet: Packet, name: string): void {
-  packet.bytes = questionFor(name, packet.protocol === IPPROTO_TCP)
+  packet.bytes = encodePayload({ name }, packet.protocol)
   packet.payloadEnd = packet.bytes.length
 }

@@ -2,9 +2,10 @@
 import { setImmediate } from 'node:timers/promises'
 import { parseDestination } from '../addressing.js'
 import { PrefixSet } from '../core/addresses.js'
+import type { Origin } from '../core/origin.js'
+import { originText } from '../core/origin.js'
 import type { Rule } from '../core/policy.js'
-import { originText } from '../core/text.js'
-import type { Destination, Host, Origin } from '../core/types.js'
+import type { Destination, Host } from '../core/types.js'
 import type { World } from './world.js'
 
 /** What a packet goes to, as far as rules can name it. */

@@ -1,22 +1,6 @@
-import { readFileSync } from 'node:fs'
 import type { Service } from '../config.js'
-import type { Services } from '../core/answers.js'
 import type { ServicePorts } from '../core/ruleset.js'
-import type { PortRange } from '../core/types.js'
-
-const PORTS = 65536
-const UNPRIVILEGED_START = '/proc/sys/net/ipv4/ip_unprivileged_port_start'
-
-/** The first port that any user may bind; below it a socket proves privilege (ip-sysctl). */
-export function unprivilegedPortStart(): number {
-  try {
-    return Number(readFileSync(UNPRIVILEGED_START, 'utf8'))
-  } catch {
-    return 1024
-  }
-}
-
-export const noServices = (): Services => ({ tcp: new Uint8Array(PORTS), udp: new Uint8Array(PORTS) })
+import type { Services } from '../core/services.js'
 
 /** A DHCP client (RFC 2131, RFC 8415) has a privileged port and serves nobody. */
 const DHCP_CLIENTS = [68, 546]
@@ -40,19 +24,8 @@ export function setServices(
   } else for (const { protocol, port } of declared) services[protocol][port] = 1
 }
 
-const PORT_RANGE = '/proc/sys/net/ipv4/ip_local_port_range'
 /** Any user can make ports listen: so many and no more are passed on. */
 const KERNEL_PORTS = 2048
-
-/** The ports that the kernel chooses from for sockets that ask for none (ip-sysctl). */
-export function handedOutPorts(): PortRange {
-  try {
-    const [first = 32768, last = 60999] = readFileSync(PORT_RANGE, 'utf8').trim().split(/\s+/).map(Number)
-    return { first, last }
-  } catch {
-    return { first: 32768, last: 60999 }
-  }
-}
 
 /**
  * The services that the kernel's own rules are to know: without ports that were handed out and soon change again. Whoever

@@ -1,5 +1,5 @@
 import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket, NLMSG_HDRLEN } from 'node-netfilter-queue'
-import type { SocketLookUp } from '../core/answers.js'
+import type { SocketLookUp } from '../core/types.js'
 import {
   type Caller,
   type Family,

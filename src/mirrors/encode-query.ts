@@ -1,21 +1,28 @@
-/** What stands in the place of a real packet where one is only talked about. */
-import { encode, type Packet as Message, RECURSION_DESIRED, streamEncode } from 'dns-packet'
-import type { Inbound } from './core/answers.js'
-import { noServices } from './kernel/services.js'
+/** Encodes the DNS queries that the service sends, and those of packets that are only imagined (RFC 1035, section 4). */
+import { encode, type Packet as Message, RECURSION_DESIRED, type RecordType, streamEncode } from 'dns-packet'
+import { IPPROTO_TCP } from '../core/types.js'
 
-/** A host to which nobody has come in. */
-export const nobody = (): Inbound => ({
-  sessions: { silence: () => Number.POSITIVE_INFINITY, seen: () => {}, remove: () => false },
-  opened: { silence: () => Number.POSITIVE_INFINITY, seen: () => {}, size: 0 },
-  services: noServices(),
-  callbacks: { allow: () => false, seen: () => {} },
-  lookUp: () => 'none',
-  listens: () => false,
-  now: 0,
-})
-
-/** The question for a name; in a stream behind its length (RFC 1035, section 4.2.2). @throws Error where there is no such question */
-export function questionFor(name: string, isStream: boolean): Uint8Array {
-  const message: Message = { type: 'query', flags: RECURSION_DESIRED, questions: [{ type: 'A', name }] }
-  return isStream ? streamEncode(message) : encode(message)
+export interface Query {
+  /** 0 to 65535; 0 when absent. */
+  readonly id?: number
+  readonly name: string
+  /** A when absent. */
+  readonly type?: RecordType
 }
+
+/** A query as one datagram. @throws Error where a label of the name is too long */
+export const encodeQuery = (query: Query): Uint8Array => encode(messageOf(query))
+
+/** A query for a stream, behind its length (RFC 1035, section 4.2.2). @throws Error as `encodeQuery` does */
+export const encodeStreamQuery = (query: Query): Uint8Array => streamEncode(messageOf(query))
+
+/** The query as the payload of a packet: TCP is a stream, all else carries datagrams. @throws Error as `encodeQuery` does */
+export const encodePayload = (query: Query, protocol: number): Uint8Array =>
+  protocol === IPPROTO_TCP ? encodeStreamQuery(query) : encodeQuery(query)
+
+const messageOf = ({ id = 0, name, type = 'A' }: Query): Message => ({
+  type: 'query',
+  id,
+  flags: RECURSION_DESIRED,
+  questions: [{ name, type }],
+})

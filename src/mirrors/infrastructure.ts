@@ -3,7 +3,8 @@
  * them. Pure parsers, and one function that reads the files.
  */
 import { parseAddress, parseDestination, parseHostName } from '../addressing.js'
-import { type Destination, familyBits, type Origin, type Prefix } from '../core/types.js'
+import type { Origin } from '../core/origin.js'
+import { type Destination, familyBits, type Prefix } from '../core/types.js'
 import { createUsers, type UserLookup } from '../users.js'
 import { Files, type TextFile } from './discovery/files.js'
 

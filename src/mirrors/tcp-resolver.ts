@@ -5,8 +5,8 @@
  */
 import { once } from 'node:events'
 import { connect, isIP, type Socket } from 'node:net'
-import { encode, RECURSION_DESIRED } from 'dns-packet'
 import { type Question, readAnswered } from '../core/question.js'
+import { encodeStreamQuery } from './encode-query.js'
 
 /** Record types that are asked for, by their numbers (RFC 1035, RFC 3596, RFC 2782). */
 export const TYPES = { A: 1, AAAA: 28, SRV: 33 } as const
@@ -119,14 +119,7 @@ function close(socket: Socket): void {
   else socket.resetAndDestroy()
 }
 
-/** A query behind its length (RFC 1035, section 4.2.2). */
-function framed({ id, name, type }: Question): Buffer {
+function framed({ id, name, type }: Question): Uint8Array {
   const typeName = (Object.keys(TYPES) as TypeName[]).find((each) => TYPES[each] === type)!
-  const query = encode({
-    type: 'query',
-    id,
-    flags: RECURSION_DESIRED,
-    questions: [{ name, type: typeName }],
-  })
-  return Buffer.concat([Buffer.from([query.length >> 8, query.length & 0xff]), query])
+  return encodeStreamQuery({ id, name, type: typeName })
 }

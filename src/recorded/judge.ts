@@ -1,9 +1,11 @@
 /** What a policy would have done with what was recorded, by the same judgement as the service's own. */
-import type { Sender } from '../core/answers.js'
+
+import { nobody } from '../core/no-clients.js'
 import { ECHO_REQUEST, Packet, TCPHDR_SYN } from '../core/packet.js'
 import { type Decision, decide, MALFORMED, type Policy } from '../core/policy.js'
 import { type Host, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../core/types.js'
-import { nobody, questionFor } from '../made-up.js'
+import type { Sender } from '../core/who.js'
+import { encodePayload } from '../mirrors/encode-query.js'
 import { protocolOf } from '../report/transport.js'
 
 /** What of a packet was recorded. */
@@ -80,7 +82,7 @@ const NOTHING = new Uint8Array()
 /** Nothing where there is no such question. */
 function messageOf(name: string, protocol: number): Uint8Array {
   try {
-    return questionFor(name, protocol === IPPROTO_TCP)
+    return encodePayload({ name }, protocol)
   } catch {
     return NOTHING
   }

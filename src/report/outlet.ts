@@ -2,7 +2,7 @@ import { close, closeSync, constants, fstat, fstatSync, open, openSync, read, st
 import { Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
-import { makeFolder } from '../folder.js'
+import { makeFolder } from '../atomic-file.js'
 
 const [openFile, closeFile, writeTo, readFrom] = [
   promisify(open),

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { schema } from '../../src/config/schema.js'
-import { type AnySettings, environmentName, settingsByKey } from '../../src/config/settings.js'
+import { type AnySettings, environmentName, settingsByKey } from '../../src/config/setting-table.js'
 import { lookup, problemsOf } from './files.js'
 
 const settings = settingsByKey(schema(lookup) as unknown as AnySettings)

@@ -1,7 +1,8 @@
 import t from 'tap'
-import { answersClient as answer, type Inbound, noteCall, type Sender } from '../../src/core/answers.js'
+import { answersClient as answer, type Inbound, noteCall } from '../../src/core/answers.js'
 import { decode, Packet, TCPHDR_ACK, TCPHDR_FIN, TCPHDR_RST, TCPHDR_SYN } from '../../src/core/packet.js'
 import { type Family, IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/types.js'
+import type { Sender } from '../../src/core/who.js'
 import { type Clients, clients, TCP_TIMEOUT, UDP_TIMEOUT } from './clients.js'
 import { icmp, ipv4, ipv6, tcp, udp, words } from './packets.js'
 

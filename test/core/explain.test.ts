@@ -1,7 +1,7 @@
 import t from 'tap'
-import type { Sender } from '../../src/core/answers.js'
 import { onlyLooking } from '../../src/core/answers.js'
-import { explain, missesOf, nearest, verdictOfKernel } from '../../src/core/explain.js'
+import { explain, missesOf, nearest } from '../../src/core/explain.js'
+import { verdictOfKernel } from '../../src/core/fallback.js'
 import { decode, Packet } from '../../src/core/packet.js'
 import {
   assemble,
@@ -14,6 +14,7 @@ import {
   type RuleSpec,
 } from '../../src/core/policy.js'
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, type Prefix } from '../../src/core/types.js'
+import type { Sender } from '../../src/core/who.js'
 import { type Clients, clients, HANDED_OUT } from './clients.js'
 import { icmp, ipv4, ipv6, tcp, udp, words } from './packets.js'
 import { v4, v6 } from './policies.js'

@@ -1,6 +1,5 @@
 import t from 'tap'
 import { parsePrefix } from '../../src/addressing.js'
-import type { Sender } from '../../src/core/answers.js'
 import type { Asking } from '../../src/core/asking.js'
 import { decode, Packet, TCPHDR_ACK, TCPHDR_SYN } from '../../src/core/packet.js'
 import {
@@ -21,6 +20,7 @@ import {
   tightens,
 } from '../../src/core/policy.js'
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, type Prefix } from '../../src/core/types.js'
+import type { Sender } from '../../src/core/who.js'
 import { clients, HANDED_OUT } from './clients.js'
 import { icmp, ipv4, ipv6, tcp, udp, words } from './packets.js'
 import { framed, query } from './queries.js'

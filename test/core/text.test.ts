@@ -1,7 +1,8 @@
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import t from 'tap'
-import { addressText, originText, prefixText } from '../../src/core/text.js'
+import { originText } from '../../src/core/origin.js'
+import { addressText, prefixText } from '../../src/core/text.js'
 import { words } from './packets.js'
 import { seededRandom } from './random.js'
 

@@ -1,12 +1,8 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import {
-  handedOutPorts,
-  KernelPorts,
-  noServices,
-  setServices,
-  unprivilegedPortStart,
-} from '../../src/kernel/services.js'
+import { noServices } from '../../src/core/services.js'
+import { handedOutPorts, unprivilegedPortStart } from '../../src/kernel/port-ranges.js'
+import { KernelPorts, setServices } from '../../src/kernel/services.js'
 
 const OPEN = { tcp: new Set([22, 443, 8080]), udp: new Set([443, 5353, 40000]) }
 

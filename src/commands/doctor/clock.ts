@@ -1,7 +1,7 @@
 /** The time: rules expire by it, and so do the addresses of names. */
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { originText } from '../../core/text.js'
+import { originText } from '../../core/origin.js'
 import { timeText } from '../../words.js'
 import { type Finding, Findings } from './finding.js'
 import { isChronySynchronised } from './proc.js'

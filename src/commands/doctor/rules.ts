@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AllowEntry } from '../../config.js'
-import { originText } from '../../core/text.js'
+import { originText } from '../../core/origin.js'
 import { slicesOf } from '../../kernel/unit-slices.js'
 import { isAddress, isWildcard, type MirrorStatus } from '../../status/mirrors.js'
 import { type Finding, Findings } from './finding.js'

@@ -7,8 +7,8 @@ import type { readHost } from '../../host.js'
 import { command } from '../../kernel/command.js'
 import { holderOf, type Process, processes } from '../../kernel/processes.js'
 import type { State } from '../../mirrors/state.js'
+import { asStarted, knownPolicy } from '../../offline-policy.js'
 import type { Status } from '../../status/status.js'
-import { asStarted, knownPolicy } from '../ruleset.js'
 import {
   type Capability,
   capabilitiesOf,

@@ -1,5 +1,5 @@
 /** apt: sources.list(5), apt.conf(5), apt-transport-http(1), apt-transport-mirror(1). */
-import type { Origin } from '../../core/types.js'
+import type { Origin } from '../../core/origin.js'
 import { type AptConf, readConf } from './apt-proxy.js'
 import { parseSources, parseSourcesList } from './apt-sources.js'
 import type { Files, TextFile } from './files.js'

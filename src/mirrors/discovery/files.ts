@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Origin } from '../../core/types.js'
+import type { Origin } from '../../core/origin.js'
 
 /** A larger file is read up to here. apt takes no longer list of mirrors, either. */
 const BYTES_AT_MOST = 1 << 20

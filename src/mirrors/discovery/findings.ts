@@ -1,5 +1,5 @@
-import { originText } from '../../core/text.js'
-import type { Origin } from '../../core/types.js'
+import type { Origin } from '../../core/origin.js'
+import { originText } from '../../core/origin.js'
 import type { Discovery, FoundMirror, Manager } from './found.js'
 import { isLoopback, type Place, parsePlace } from './place.js'
 

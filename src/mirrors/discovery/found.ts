@@ -1,4 +1,4 @@
-import type { Origin } from '../../core/types.js'
+import type { Origin } from '../../core/origin.js'
 
 export type Manager = 'apt' | 'dnf' | 'zypper' | 'apk' | 'pacman' | 'snap'
 

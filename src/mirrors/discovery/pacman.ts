@@ -1,6 +1,6 @@
 /** pacman: pacman.conf(5). */
 import { basename, dirname } from 'node:path'
-import type { Origin } from '../../core/types.js'
+import type { Origin } from '../../core/origin.js'
 import type { Files } from './files.js'
 import type { Findings } from './findings.js'
 import { lastValue, parseIni } from './ini.js'

@@ -1,4 +1,4 @@
-import type { Origin } from '../../core/types.js'
+import type { Origin } from '../../core/origin.js'
 import type { TextFile } from './files.js'
 import type { Sourced } from './findings.js'
 import type { Section } from './ini.js'

@@ -1,6 +1,6 @@
 /** zypper: zypper(8), and the files of libzypp. */
 import { basename } from 'node:path'
-import type { Origin } from '../../core/types.js'
+import type { Origin } from '../../core/origin.js'
 import { assignment, parseAssignments } from './assignments.js'
 import { readVariables } from './dnf.js'
 import type { Files, TextFile } from './files.js'

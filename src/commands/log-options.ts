@@ -1,0 +1,44 @@
+/** Options that the commands which read the block log share. */
+import type { Block } from '../log/line.js'
+import { pick, type Wanted } from '../log/pick.js'
+import { parseSince, SINCE_FORMS } from '../log/since.js'
+import { linesFrom, type Source } from '../log/source.js'
+import { Unread } from '../log/unread.js'
+import { createUsers } from '../users.js'
+import { type Given, note, optionOf, UsageError } from './command.js'
+
+/** @throws UsageError */
+export function sinceOf(given: Given, now: number): number | undefined {
+  const text = optionOf(given, 'since')
+  const since = text === undefined ? undefined : parseSince(text, now)
+  if (text !== undefined && since === undefined)
+    throw new UsageError(`--since must be a time like ${SINCE_FORMS}, not ${JSON.stringify(text)}`)
+  if (since !== undefined && since > now) throw new UsageError(`--since ${text} is yet to come`)
+  return since
+}
+
+/** Says so where this host does not know the user: the log may be of another one, or the name is mistyped. */
+export function userOf(given: Given): Wanted['user'] {
+  const name = optionOf(given, 'user')
+  if (name === undefined) return undefined
+  const uid = createUsers().idOf(name)
+  if (uid === undefined) note([`there is no user ${JSON.stringify(name)} on this host: the log may know one`])
+  return { name, uid }
+}
+
+/** What of a log was asked for, as a supplement to its path: ` (since 10m, user root)`. */
+export function choiceOf(given: Given): string {
+  const chosen = ['since', 'user', 'unit'].flatMap((name) => {
+    const value = optionOf(given, name)
+    return value === undefined ? [] : [`${name} ${value}`]
+  })
+  return chosen.length === 0 ? '' : ` (${chosen.join(', ')})`
+}
+
+/** Reads a log, and says what could not be read. */
+export async function eachBlock(source: Source, wanted: Wanted, take: (block: Block) => void): Promise<void> {
+  const unread = new Unread()
+  for await (const lines of linesFrom(source, wanted.since, unread))
+    for (const { line } of pick(lines, wanted, unread)) if (line.kind === 'block') take(line)
+  note(unread.notes())
+}
