@@ -10,7 +10,7 @@ import {
   NLA_HDRLEN,
   NLM_F_REQUEST,
   NLMSG_HDRLEN,
-} from './wire.js'
+} from './netlink-message.js'
 
 // include/uapi/linux/netfilter/nfnetlink.h: #define NFNL_SUBSYS_QUEUE 3
 const NFNL_SUBSYS_QUEUE = 3

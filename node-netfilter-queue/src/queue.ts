@@ -1,5 +1,7 @@
-import { readFileSync } from 'node:fs'
-import { NetlinkError, QueueOpenError } from './errors.js'
+import { hasNetAdmin } from './capabilities.js'
+import { NetlinkError } from './netlink-error.js'
+import { NETLINK_NETFILTER, NetlinkSocket } from './netlink-socket.js'
+import type { Slab } from './netlink-socket-options.js'
 import {
   bindRequest,
   HELD,
@@ -14,8 +16,10 @@ import {
   type Verdict,
   VerdictWriter,
 } from './nfqueue.js'
-import { NETLINK_NETFILTER, NetlinkSocket, type Slab } from './socket.js'
+import { readProc } from './proc.js'
+import { QueueOpenError } from './queue-open-error.js'
 
+/** What a queue is opened with. Its callbacks run on the thread that opened it. */
 export interface QueueOptions {
   /** Queue number, 0 to 65,535. */
   readonly number: number
@@ -266,32 +270,15 @@ function openError(number: number, error: unknown): unknown {
   return fail('failed', error.message)
 }
 
-// include/uapi/linux/capability.h: #define CAP_NET_ADMIN 12
-const CAP_NET_ADMIN = 12n
-
-/** Whether this process has CAP_NET_ADMIN in its own user namespace (capabilities(7)). */
-export function hasNetAdmin(): boolean {
-  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(read('/proc/self/status') ?? '')?.[1] ?? '0'
-  return ((BigInt(`0x${effective}`) >> CAP_NET_ADMIN) & 1n) === 1n
-}
-
 /**
  * ` (netlink port 4711)`: by custom the port is the process id of the owner's first socket. Empty when nobody
  * is bound to the number, undefined when that cannot be read: the list belongs to root.
  */
 function ownerOf(number: number): string | undefined {
-  const list = read('/proc/self/net/netfilter/nfnetlink_queue')
+  const list = readProc('/proc/self/net/netfilter/nfnetlink_queue')
   for (const line of list?.split('\n') ?? []) {
     const [queue, port] = line.trim().split(/\s+/)
     if (queue === String(number)) return ` (netlink port ${port}, often its process id)`
   }
   return list && ''
-}
-
-function read(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return undefined
-  }
 }
