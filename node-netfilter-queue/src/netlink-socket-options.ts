@@ -13,8 +13,8 @@ export interface NetlinkSocketOptions {
   /** Receive buffer in bytes; without CAP_NET_ADMIN the kernel caps it at net.core.rmem_max. */
   readonly receiveBuffer?: number
   /**
-   * A classic BPF program (struct sock_filter, 8 bytes each): datagrams that it returns 0 for are not received and
-   * wake nobody. Attached before the groups are joined.
+   * A classic BPF program (struct sock_filter, 8 bytes each): datagrams that it returns 0 for are not
+   * received and wake nobody. It is attached before the groups are joined.
    */
   readonly filter?: Uint8Array
   /** A message that answers no request: an event. It lies in the slab: valid until the call returns. */

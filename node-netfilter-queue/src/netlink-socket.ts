@@ -21,8 +21,8 @@ import type { NetlinkSocketOptions, Reply, Slab } from './netlink-socket-options
 const SOL_SOCKET = 1
 const SO_RCVBUF = 8
 const SO_RCVBUFFORCE = 33
-// include/linux/socket.h: #define SOL_NETLINK 270; include/uapi/linux/netlink.h: #define NETLINK_ADD_MEMBERSHIP 1,
-// NETLINK_DROP_MEMBERSHIP 2
+// include/linux/socket.h: #define SOL_NETLINK 270
+// include/uapi/linux/netlink.h: #define NETLINK_ADD_MEMBERSHIP 1, NETLINK_DROP_MEMBERSHIP 2
 const SOL_NETLINK = 270
 const NETLINK_ADD_MEMBERSHIP = 1
 const NETLINK_DROP_MEMBERSHIP = 2
@@ -103,8 +103,8 @@ export class NetlinkSocket {
    * @param message a finished message; NLM_F_ACK is added unless it is a dump; its sequence is set here
    * @param doing what is tried, for the error
    * @param onReply called for each message of the answer, which is valid until the call returns
-   * @throws NetlinkError (rejects) with the kernel's errno; what `onReply` threw; ENOBUFS when the answer may have been lost;
-   *   ECANCELED when the socket was closed
+   * @throws NetlinkError (rejects) with the kernel's errno; what `onReply` threw; ENOBUFS when the answer may
+   *   have been lost; ECANCELED when the socket was closed
    */
   request(message: Uint8Array, doing: string, onReply?: (message: Message) => void): Promise<Reply> {
     const view = new DataView(message.buffer, message.byteOffset)
@@ -125,13 +125,13 @@ export class NetlinkSocket {
   }
 
   /**
-   * Sends one request and returns with its answer. Only for what the kernel answers within send(2), as it does look-ups
-   * of one thing (sock_diag, conntrack): nothing is waited for. On a socket of its own: what else arrives in it, an event
-   * or the answer to a `request`, is passed over.
+   * Sends one request and returns with its answer. It is only for what the kernel answers within send(2), as
+   * it does look-ups of one thing (sock_diag, conntrack): nothing is waited for. It needs a socket of its own:
+   * what else arrives in that, an event or the answer to a `request`, is passed over.
    * @param message a finished message, no dump; its sequence is set here
    * @param answer takes the datagram that answers: a message, or NLMSG_ERROR
    * @returns the length of the answer in bytes
-   * @throws NetlinkError EAGAIN: the kernel has not answered; EMSGSIZE: `answer` is too small; and those of send(2)
+   * @throws NetlinkError EAGAIN: the kernel has not answered; EMSGSIZE: `answer` is too small; or send(2)'s
    */
   exchange(message: Uint8Array, answer: Uint8Array, doing: string): number {
     const handle = this.#open()
@@ -191,7 +191,7 @@ export class NetlinkSocket {
     if (this.#handle) binding.keepAlive(this.#handle, yes)
   }
 
-  /** Closes the socket at once, in a callback too; a second call does nothing. Requests under way are rejected. */
+  /** Closes the socket at once, in a callback too, and rejects what is under way. A second call does nothing. */
   close(): void {
     if (!this.#handle) return
     binding.close(this.#handle)

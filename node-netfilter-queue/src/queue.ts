@@ -38,8 +38,8 @@ export interface QueueOptions {
   /** Packets received and judged in one go. Default 64. */
   readonly batch?: number
   /**
-   * Decides one packet: what it returns is the verdict, or HELD, and then `release` must decide it later. The packet
-   * is valid until it returns.
+   * Decides one packet: what it returns is the verdict, or HELD, and then `release` must decide it later.
+   * The packet is valid until it returns.
    */
   readonly onPacket: (packet: QueuedPacket) => Verdict | typeof HELD
   /**
@@ -55,7 +55,7 @@ export interface QueueOptions {
 /** Counters since the queue was opened. */
 export interface QueueStats {
   packets: number
-  /** Messages that could not be read, as no kernel sends them; their packets wait until the queue is closed. */
+  /** Messages that could not be read (no kernel sends such); their packets wait until the queue is closed. */
   unreadable: number
   /** Times that the receive buffer was full, so that the kernel had to drop or pass packets (ENOBUFS). */
   overruns: number
@@ -63,12 +63,13 @@ export interface QueueStats {
   sendFailures: number
 }
 
-// Attributes around the payload: header, marks, devices, owner, hardware address, conntrack, security context.
+// Attributes beside the payload: header, mark, devices, owner, hardware address, conntrack, security.
 const MESSAGE_OVERHEAD = 512
 
 /**
- * A netfilter queue (NFQUEUE). Each packet gets exactly one verdict: the one its handler returns, or, where that holds
- * it back, the one of `release`. All verdicts of a batch are sent at once, in the same turn of the loop that received it.
+ * A netfilter queue (NFQUEUE). Each packet gets exactly one verdict: the one its handler returns, or, where
+ * that holds it back, the one of `release`. All verdicts of a batch are sent at once, in the same turn of the
+ * loop that received it.
  */
 export class Queue {
   readonly stats: QueueStats = { packets: 0, unreadable: 0, overruns: 0, sendFailures: 0 }

@@ -3,7 +3,8 @@ import { NetlinkError } from './netlink-error.js'
 
 /**
  * Sends a service's state to systemd (sd_notify(3)): `READY=1`, `WATCHDOG=1`, `STATUS=...`.
- * @param socket the address in NOTIFY_SOCKET, a path or `@` and an abstract name; undefined or empty: nothing is sent
+ * @param socket the address in NOTIFY_SOCKET, a path or `@` and an abstract name; undefined or empty: nothing
+ *   is sent
  * @param state one or more lines of `NAME=value`, 1,023 bytes at most
  * @returns whether it was sent
  * @throws NetlinkError when the address cannot be reached; EMSGSIZE when the state is too long

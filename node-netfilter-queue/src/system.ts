@@ -1,6 +1,6 @@
 /**
- * `node-netfilter-queue/system`: what a service needs of Linux that Node.js has not. Netlink sockets and their
- * messages, sd_notify(3), CAP_NET_ADMIN, and whether a pipe still has a reader.
+ * `node-netfilter-queue/system`: what a service needs of Linux that Node.js has not. Netlink sockets and
+ * their messages, sd_notify(3), CAP_NET_ADMIN, and whether a pipe still has a reader.
  */
 export { hasNetAdmin } from './capabilities.js'
 export { isHungUp } from './hang-up.js'
