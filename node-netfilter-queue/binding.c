@@ -325,22 +325,6 @@ static napi_value js_set_option(napi_env env, napi_callback_info info) {
   return number(env, setsockopt(s->fd, level, name, &value, sizeof value) == 0 ? 0 : -errno);
 }
 
-/* getOption(socket, level, name): the value, or a negative errno. */
-static napi_value js_get_option(napi_env env, napi_callback_info info) {
-  size_t count = 3;
-  napi_value argument[3];
-  int32_t level, name;
-  int value = 0;
-  socklen_t size = sizeof value;
-  napi_get_cb_info(env, info, &count, argument, NULL, NULL);
-  netlink_socket *s = socket_of(env, argument[0]);
-  if (!s || s->closed) return number(env, -EBADF);
-  if (napi_get_value_int32(env, argument[1], &level) != napi_ok ||
-      napi_get_value_int32(env, argument[2], &name) != napi_ok)
-    return number(env, -EINVAL);
-  return number(env, getsockopt(s->fd, level, name, &value, &size) == 0 ? value : -errno);
-}
-
 /* portId(socket): the netlink address the kernel gave to this socket. */
 static napi_value js_port_id(napi_env env, napi_callback_info info) {
   size_t count = 1;
@@ -417,7 +401,6 @@ NAPI_MODULE_INIT() {
       {"exchange", NULL, js_exchange, NULL, NULL, NULL, napi_enumerable, NULL},
       {"setFilter", NULL, js_set_filter, NULL, NULL, NULL, napi_enumerable, NULL},
       {"setOption", NULL, js_set_option, NULL, NULL, NULL, napi_enumerable, NULL},
-      {"getOption", NULL, js_get_option, NULL, NULL, NULL, napi_enumerable, NULL},
       {"portId", NULL, js_port_id, NULL, NULL, NULL, napi_enumerable, NULL},
       {"keepAlive", NULL, js_keep_alive, NULL, NULL, NULL, napi_enumerable, NULL},
       {"close", NULL, js_close, NULL, NULL, NULL, napi_enumerable, NULL},

@@ -1,5 +1,6 @@
 /** The service: it builds all parts, and starts, reloads and stops them. */
-import { hasNetAdmin, Queue, sdNotify } from 'node-netfilter-queue'
+import { Queue } from 'node-netfilter-queue'
+import { hasNetAdmin, sdNotify } from 'node-netfilter-queue/system'
 import { Canary } from './canary.js'
 import type { Config } from './config.js'
 import { ControlServer } from './control/server.js'

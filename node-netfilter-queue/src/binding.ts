@@ -15,7 +15,6 @@ interface Binding {
   exchange(handle: Handle, request: Uint8Array, answer: Uint8Array): number
   setFilter(handle: Handle, program: Uint8Array): number
   setOption(handle: Handle, level: number, name: number, value: number): number
-  getOption(handle: Handle, level: number, name: number): number
   portId(handle: Handle): number
   keepAlive(handle: Handle, yes: boolean): void
   close(handle: Handle): void

@@ -10,7 +10,7 @@ import {
   NLA_HDRLEN,
   NLM_F_REQUEST,
   NLMSG_HDRLEN,
-} from './wire.js'
+} from './netlink-message.js'
 
 // include/uapi/linux/netfilter/nfnetlink.h: #define NFNL_SUBSYS_QUEUE 3
 const NFNL_SUBSYS_QUEUE = 3
@@ -47,7 +47,7 @@ export const NFQA_CFG_F_UID_GID = 1 << 3
 
 /** include/uapi/linux/netfilter.h: #define NF_DROP 0. The packet is gone. */
 export const NF_DROP = 0
-/** #define NF_ACCEPT 1. The packet goes on *behind* the hook that queued it: rules below the queue rule are passed over. */
+/** #define NF_ACCEPT 1. The packet goes on *behind* the hook that queued it: rules below never see it. */
 export const NF_ACCEPT = 1
 /** #define NF_REPEAT 4. The packet goes through the hook again: change its mark, or it is queued for ever. */
 export const NF_REPEAT = 4
@@ -204,8 +204,8 @@ const VERDICT_WITH_MARK_LENGTH = VERDICT_LENGTH + NLA_HDRLEN + 4
  * Collects the verdicts of a batch for one send. Neighbours with the same verdict and the same new mark
  * become one NFQNL_MSG_VERDICT_BATCH, so under a flood of equal verdicts the kernel reads one message, not
  * sixty-four. That message decides *every* waiting packet up to its number (the kernel compares numbers as a
- * signed difference, so they may wrap), and packets come in the order of their numbers: it decides exactly the
- * run as long as no older packet was left undecided. Whoever leaves one undecided calls `stopRuns()`.
+ * signed difference, so they may wrap), and packets come in the order of their numbers: it decides exactly
+ * the run as long as no older packet was left undecided. Whoever leaves one undecided calls `stopRuns()`.
  */
 export class VerdictWriter {
   /** What to send: the first `length` bytes. */

@@ -1,5 +1,7 @@
-import { readFileSync } from 'node:fs'
-import { NetlinkError, QueueOpenError } from './errors.js'
+import { hasNetAdmin } from './capabilities.js'
+import { NetlinkError } from './netlink-error.js'
+import { NETLINK_NETFILTER, NetlinkSocket } from './netlink-socket.js'
+import type { Slab } from './netlink-socket-options.js'
 import {
   bindRequest,
   HELD,
@@ -14,8 +16,10 @@ import {
   type Verdict,
   VerdictWriter,
 } from './nfqueue.js'
-import { NETLINK_NETFILTER, NetlinkSocket, type Slab } from './socket.js'
+import { readProc } from './proc.js'
+import { QueueOpenError } from './queue-open-error.js'
 
+/** What a queue is opened with. Its callbacks run on the thread that opened it. */
 export interface QueueOptions {
   /** Queue number, 0 to 65,535. */
   readonly number: number
@@ -34,8 +38,8 @@ export interface QueueOptions {
   /** Packets received and judged in one go. Default 64. */
   readonly batch?: number
   /**
-   * Decides one packet: what it returns is the verdict, or HELD, and then `release` must decide it later. The packet
-   * is valid until it returns.
+   * Decides one packet: what it returns is the verdict, or HELD, and then `release` must decide it later.
+   * The packet is valid until it returns.
    */
   readonly onPacket: (packet: QueuedPacket) => Verdict | typeof HELD
   /**
@@ -51,7 +55,7 @@ export interface QueueOptions {
 /** Counters since the queue was opened. */
 export interface QueueStats {
   packets: number
-  /** Messages that could not be read, as no kernel sends them; their packets wait until the queue is closed. */
+  /** Messages that could not be read (no kernel sends such); their packets wait until the queue is closed. */
   unreadable: number
   /** Times that the receive buffer was full, so that the kernel had to drop or pass packets (ENOBUFS). */
   overruns: number
@@ -59,12 +63,13 @@ export interface QueueStats {
   sendFailures: number
 }
 
-// Attributes around the payload: header, marks, devices, owner, hardware address, conntrack, security context.
+// Attributes beside the payload: header, mark, devices, owner, hardware address, conntrack, security.
 const MESSAGE_OVERHEAD = 512
 
 /**
- * A netfilter queue (NFQUEUE). Each packet gets exactly one verdict: the one its handler returns, or, where that holds
- * it back, the one of `release`. All verdicts of a batch are sent at once, in the same turn of the loop that received it.
+ * A netfilter queue (NFQUEUE). Each packet gets exactly one verdict: the one its handler returns, or, where
+ * that holds it back, the one of `release`. All verdicts of a batch are sent at once, in the same turn of the
+ * loop that received it.
  */
 export class Queue {
   readonly stats: QueueStats = { packets: 0, unreadable: 0, overruns: 0, sendFailures: 0 }
@@ -266,32 +271,15 @@ function openError(number: number, error: unknown): unknown {
   return fail('failed', error.message)
 }
 
-// include/uapi/linux/capability.h: #define CAP_NET_ADMIN 12
-const CAP_NET_ADMIN = 12n
-
-/** Whether this process has CAP_NET_ADMIN in its own user namespace (capabilities(7)). */
-export function hasNetAdmin(): boolean {
-  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(read('/proc/self/status') ?? '')?.[1] ?? '0'
-  return ((BigInt(`0x${effective}`) >> CAP_NET_ADMIN) & 1n) === 1n
-}
-
 /**
  * ` (netlink port 4711)`: by custom the port is the process id of the owner's first socket. Empty when nobody
  * is bound to the number, undefined when that cannot be read: the list belongs to root.
  */
 function ownerOf(number: number): string | undefined {
-  const list = read('/proc/self/net/netfilter/nfnetlink_queue')
+  const list = readProc('/proc/self/net/netfilter/nfnetlink_queue')
   for (const line of list?.split('\n') ?? []) {
     const [queue, port] = line.trim().split(/\s+/)
     if (queue === String(number)) return ` (netlink port ${port}, often its process id)`
   }
   return list && ''
-}
-
-function read(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return undefined
-  }
 }

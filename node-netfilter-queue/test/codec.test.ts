@@ -1,5 +1,13 @@
 import t from 'tap'
 import {
+  eachAttribute,
+  HOST_LE,
+  MessageBuilder,
+  messages,
+  setSequence,
+  statusOf,
+} from '../src/netlink-message.js'
+import {
   bindRequest,
   NF_ACCEPT,
   NF_DROP,
@@ -8,7 +16,6 @@ import {
   QueuedPacket,
   VerdictWriter,
 } from '../src/nfqueue.js'
-import { eachAttribute, HOST_LE, MessageBuilder, messages, setSequence, statusOf } from '../src/wire.js'
 import { seeded } from './helper.js'
 import * as vectors from './vectors.js'
 

@@ -3,23 +3,25 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   HELD,
+  NF_ACCEPT,
+  NF_DROP,
+  NF_REPEAT,
+  Queue,
+  type QueuedPacket,
+  QueueOpenError,
+  type QueueOptions,
+  type Verdict,
+} from 'node-netfilter-queue'
+import {
   HOST_LE,
   MessageBuilder,
   NETLINK_NETFILTER,
   NETLINK_ROUTE,
   type NetlinkError,
   NetlinkSocket,
-  NF_ACCEPT,
-  NF_DROP,
-  NF_REPEAT,
   NLM_F_DUMP,
   NLM_F_REQUEST,
-  Queue,
-  type QueuedPacket,
-  QueueOpenError,
-  type QueueOptions,
-  type Verdict,
-} from '../src/index.js'
+} from 'node-netfilter-queue/system'
 import { HOST, seeded, settle, setUp, shell, Traffic, until } from './helper.js'
 
 const open = (onPacket: QueueOptions['onPacket'], options: Partial<QueueOptions> = {}) =>

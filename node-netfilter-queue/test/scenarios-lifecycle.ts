@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { parentPort, Worker } from 'node:worker_threads'
-import { NF_ACCEPT, NF_DROP, Queue, type QueueOptions, type Verdict } from '../src/index.js'
+import { NF_ACCEPT, NF_DROP, Queue, type QueueOptions, type Verdict } from 'node-netfilter-queue'
 import { SCENARIOS, setUp, shell, Traffic, until } from './helper.js'
 
 const open = (options: Partial<QueueOptions> = {}) =>

@@ -4,7 +4,6 @@ import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
-import { binding } from '../src/binding.js'
 import {
   HOST_LE,
   MessageBuilder,
@@ -18,8 +17,9 @@ import {
   NLA_F_NESTED,
   NLM_F_DUMP,
   NLM_F_REQUEST,
-} from '../src/index.js'
-import { statusOf } from '../src/wire.js'
+} from 'node-netfilter-queue/system'
+import { binding } from '../src/binding.js'
+import { statusOf } from '../src/netlink-message.js'
 import { HOST, settle, shell } from './helper.js'
 
 const LO = 1

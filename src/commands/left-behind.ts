@@ -1,4 +1,4 @@
-import { hasNetAdmin } from 'node-netfilter-queue'
+import { hasNetAdmin } from 'node-netfilter-queue/system'
 import { Absent } from '../control/client.js'
 import { presentTable } from '../kernel/nft.js'
 

@@ -1,4 +1,4 @@
-import { isHungUp } from 'node-netfilter-queue'
+import { isHungUp } from 'node-netfilter-queue/system'
 import { closeFiles, type LogFile } from '../log/files.js'
 import { follow } from '../log/follow.js'
 import { growingOf, Ring, showAll, showLast } from '../log/last.js'

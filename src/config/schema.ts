@@ -233,7 +233,7 @@ function outsideSettings(): Settings<Pick<Values, 'log' | 'metrics' | 'control' 
       level: {
         doc: 'How much the service says about its own doings; blocks are always written',
         default: 'info',
-        format: choice('debug', 'info', 'warn', 'error'),
+        format: choice('info', 'warn', 'error'),
       },
     },
     metrics: {

@@ -102,7 +102,7 @@ export interface Config {
     readonly action: 'alert' | 'quarantine'
     readonly duration: number
   }
-  readonly log: { readonly destination: string; readonly level: 'debug' | 'info' | 'warn' | 'error' }
+  readonly log: { readonly destination: string; readonly level: 'info' | 'warn' | 'error' }
   readonly metrics: { readonly listen: Listen; readonly path: string }
   readonly control: { readonly socket: string }
   readonly state: { readonly directory: string }

@@ -3,7 +3,7 @@
  * Documentation/networking/filter.rst). On a busy web server a connection ends with each request; the kernel forgets it
  * in TIME_WAIT, which tells nothing. This lets only those wake the service that were still open.
  */
-import { HOST_LE, NFGENMSG_LEN, NLA_HDRLEN, NLMSG_HDRLEN } from 'node-netfilter-queue'
+import { HOST_LE, NFGENMSG_LEN, NLA_HDRLEN, NLMSG_HDRLEN } from 'node-netfilter-queue/system'
 import {
   CTA_PROTOINFO,
   CTA_PROTOINFO_TCP,

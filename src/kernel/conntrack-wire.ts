@@ -12,7 +12,7 @@ import {
   NLA_F_NESTED,
   NLM_F_DUMP,
   NLM_F_REQUEST,
-} from 'node-netfilter-queue'
+} from 'node-netfilter-queue/system'
 import type { Family } from '../core/types.js'
 
 // include/uapi/linux/netfilter/nfnetlink.h: #define NFNL_SUBSYS_CTNETLINK 1

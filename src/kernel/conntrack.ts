@@ -1,4 +1,4 @@
-import { type Message, NETLINK_NETFILTER, NetlinkError, NetlinkSocket } from 'node-netfilter-queue'
+import { type Message, NETLINK_NETFILTER, NetlinkError, NetlinkSocket } from 'node-netfilter-queue/system'
 import { openConnectionsOnly } from './conntrack-filter.js'
 import {
   deleteRequest,

@@ -5,7 +5,7 @@ import {
   NetlinkSocket,
   NFGENMSG_LEN,
   NLM_F_REQUEST,
-} from 'node-netfilter-queue'
+} from 'node-netfilter-queue/system'
 
 // include/uapi/linux/netfilter/nfnetlink.h: #define NFNL_SUBSYS_NFTABLES 10
 // include/uapi/linux/netfilter/nf_tables.h: enum nf_tables_msg_types { ..., NFT_MSG_NEWGEN = 15, NFT_MSG_GETGEN = 16 }

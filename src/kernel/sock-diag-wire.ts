@@ -7,7 +7,7 @@ import {
   NLM_F_REQUEST,
   NLMSG_ERROR,
   NLMSG_HDRLEN,
-} from 'node-netfilter-queue'
+} from 'node-netfilter-queue/system'
 import {
   type Caller,
   type Connection,

@@ -6,7 +6,7 @@ import {
   NLM_F_DUMP,
   NLM_F_REQUEST,
   NLMSG_HDRLEN,
-} from 'node-netfilter-queue'
+} from 'node-netfilter-queue/system'
 import { type Family, IPPROTO_UDP } from '../core/types.js'
 import {
   AF_INET,

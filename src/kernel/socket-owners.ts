@@ -1,4 +1,4 @@
-import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket } from 'node-netfilter-queue'
+import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket } from 'node-netfilter-queue/system'
 import { type Family, IPPROTO_UDP } from '../core/types.js'
 import { LookUp } from './sock-diag-wire.js'
 import { SocketCount } from './socket-count.js'

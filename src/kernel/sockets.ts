@@ -1,4 +1,4 @@
-import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket, NLMSG_HDRLEN } from 'node-netfilter-queue'
+import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket, NLMSG_HDRLEN } from 'node-netfilter-queue/system'
 import type { SocketLookUp } from '../core/types.js'
 import {
   type Caller,

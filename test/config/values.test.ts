@@ -266,6 +266,11 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     ['main.yaml:1: metrics.path: must be the path of a URL'],
   ],
   [
+    'a level at which the service says nothing',
+    'log: { level: debug }',
+    ['main.yaml:1: log.level: must be info, warn or error, not "debug"'],
+  ],
+  [
     'files in no fixed place',
     'log: { destination: blocks.json }\nstate: { directory: "/a\\0b" }',
     [

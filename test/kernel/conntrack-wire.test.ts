@@ -1,4 +1,4 @@
-import { HOST_LE, NLMSG_HDRLEN } from 'node-netfilter-queue'
+import { HOST_LE, NLMSG_HDRLEN } from 'node-netfilter-queue/system'
 import t from 'tap'
 import { addressText } from '../../src/core/text.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/types.js'

@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { HOST_LE, NLMSG_ERROR, NLMSG_HDRLEN } from 'node-netfilter-queue'
+import { HOST_LE, NLMSG_ERROR, NLMSG_HDRLEN } from 'node-netfilter-queue/system'
 import t from 'tap'
 import { type Family, IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/types.js'
 import {

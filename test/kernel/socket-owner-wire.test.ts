@@ -1,4 +1,4 @@
-import { HOST_LE, NLMSG_ERROR } from 'node-netfilter-queue'
+import { HOST_LE, NLMSG_ERROR } from 'node-netfilter-queue/system'
 import t from 'tap'
 import { SOCK_DIAG_BY_FAMILY } from '../../src/kernel/sock-diag-wire.js'
 import { callerOf, isSending, ownerOf, portOf, UdpPortQuestion } from '../../src/kernel/socket-owner-wire.js'

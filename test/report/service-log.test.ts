@@ -7,7 +7,7 @@ const MODULE = fileURLToPath(new URL('../../src/report/service-log.js', import.m
 const SAY = `
   import { createServiceLog } from ${JSON.stringify(MODULE)}
   const log = createServiceLog(process.argv[1])
-  for (const level of ['debug', 'info', 'warn', 'error']) log[level]('a word at ' + level)
+  for (const level of ['info', 'warn', 'error']) log[level]('a word at ' + level)
   log.error({ stack: 'here' }, 'with a field')
   if (process.stderr.isTTY) log.error('named by a stranger: \\x1b[2J\\u202e')
   console.log('still alive')
@@ -26,7 +26,7 @@ function say(level: string, stderr: 'pipe' | number = 'pipe') {
 }
 
 t.test('each line is JSON with time, level and message, on standard error alone', async (t) => {
-  const { stdout, stderr } = say('debug')
+  const { stdout, stderr } = say('info')
   t.equal(stdout, 'still alive\n')
   const lines = stderr
     .trim()
@@ -34,11 +34,11 @@ t.test('each line is JSON with time, level and message, on standard error alone'
     .map((line) => JSON.parse(line))
   t.same(
     lines.map((line) => line['log.level']),
-    ['debug', 'info', 'warn', 'error', 'error'],
+    ['info', 'warn', 'error', 'error'],
   )
-  t.match(lines[1], { 'event.module': 'checkvalve', message: 'a word at info' })
-  t.match(lines[1]['@timestamp'], /^\d{4}-\d\d-\d\dT[\d:.]+Z$/)
-  t.match(lines[4], { stack: 'here', message: 'with a field' })
+  t.match(lines[0], { 'event.module': 'checkvalve', message: 'a word at info' })
+  t.match(lines[0]['@timestamp'], /^\d{4}-\d\d-\d\dT[\d:.]+Z$/)
+  t.match(lines[3], { stack: 'here', message: 'with a field' })
 })
 
 t.test('what is below the level is left out', async (t) => {
@@ -46,14 +46,14 @@ t.test('what is below the level is left out', async (t) => {
 })
 
 t.test('a full disk behind standard error neither ends the service nor keeps it from ending', async (t) => {
-  const { status, stdout } = say('debug', openSync('/dev/full', 'w'))
+  const { status, stdout } = say('info', openSync('/dev/full', 'w'))
   t.equal(stdout, 'still alive\n')
   t.equal(status, 0)
 })
 
 t.test('a reader that is gone is no reason to end, either', async (t) => {
   const script = 'exec "$0" "$@" 2> >(exec 0<&-; sleep 0.2)'
-  const result = spawnSync('bash', ['-c', script, process.execPath, ...ARGUMENTS, 'debug'], {
+  const result = spawnSync('bash', ['-c', script, process.execPath, ...ARGUMENTS, 'info'], {
     env: environment,
     encoding: 'utf8',
     timeout: 10_000,

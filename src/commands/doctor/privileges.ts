@@ -1,5 +1,5 @@
 /** What the service may do, and what is lost where it may not. */
-import { hasNetAdmin } from 'node-netfilter-queue'
+import { hasNetAdmin } from 'node-netfilter-queue/system'
 import { type Finding, Findings } from './finding.js'
 import type { Capability } from './proc.js'
 import { isAbsent, type Subject, serviceCapabilities } from './subject.js'

@@ -1,5 +1,5 @@
 /** The firewall rules of others: what of them gets in the way of ours. */
-import { hasNetAdmin } from 'node-netfilter-queue'
+import { hasNetAdmin } from 'node-netfilter-queue/system'
 import { marksOf } from '../../core/marks.js'
 import { type QueueForm, TABLE } from '../../core/ruleset.js'
 import { command } from '../../kernel/command.js'

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { connect, createServer, isIPv6, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { NETLINK_NETFILTER, NetlinkSocket } from 'node-netfilter-queue'
+import { NETLINK_NETFILTER, NetlinkSocket } from 'node-netfilter-queue/system'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/types.js'
 import { Conntrack, type News } from '../../../src/kernel/conntrack.js'
 import {

@@ -5,7 +5,7 @@ import {
   NetlinkSocket,
   NLM_F_ACK,
   NLM_F_REQUEST,
-} from 'node-netfilter-queue'
+} from 'node-netfilter-queue/system'
 
 // include/uapi/linux/netfilter/nfnetlink_conntrack.h: IPCTNL_MSG_CT_DELETE = 2; without a tuple it means all.
 const IPCTNL_MSG_CT_DELETE = (1 << 8) | 2

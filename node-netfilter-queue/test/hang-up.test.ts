@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
+import { isHungUp } from 'node-netfilter-queue/system'
 import t from 'tap'
-import { isHungUp } from '../src/index.js'
 
-/** Says on standard error when nobody reads its standard output any more, to which it writes nothing. */
+/** A program that says on standard error when its standard output has no reader any more. It writes nothing to that. */
 const WAITING = `
-const { isHungUp } = await import(process.argv[1])
+import { isHungUp } from 'node-netfilter-queue/system'
 console.error('waiting', isHungUp(1))
 const timer = setInterval(() => {
   if (!isHungUp(1)) return
@@ -15,9 +15,9 @@ const timer = setInterval(() => {
 }, 10)`
 
 t.test('whoever writes nothing finds out that nobody reads any more', async (t) => {
-  const module = new URL('../src/index.js', import.meta.url).href
-  const child = spawn(process.execPath, ['--input-type=module', '-e', WAITING, module], {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', WAITING], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    cwd: new URL('.', import.meta.url),
     env: { PATH: process.env.PATH },
     timeout: 10_000,
   })

@@ -8,7 +8,7 @@ import { endianness } from 'node:os'
 /** True on little-endian hosts: the last argument of DataView's methods for netlink's own fields. */
 export const HOST_LE = endianness() === 'LE'
 
-// struct nlmsghdr { __u32 nlmsg_len; __u16 nlmsg_type; __u16 nlmsg_flags; __u32 nlmsg_seq; __u32 nlmsg_pid; };
+// struct nlmsghdr { __u32 nlmsg_len; __u16 nlmsg_type, nlmsg_flags; __u32 nlmsg_seq, nlmsg_pid; };
 export const NLMSG_HDRLEN = 16
 // struct nlattr { __u16 nla_len; __u16 nla_type; };
 export const NLA_HDRLEN = 4
@@ -19,7 +19,8 @@ export const NFGENMSG_LEN = 4
 export const NLMSG_ERROR = 2
 export const NLMSG_DONE = 3
 
-// #define NLM_F_REQUEST 0x01, NLM_F_MULTI 0x02, NLM_F_ACK 0x04, NLM_F_DUMP_INTR 0x10, NLM_F_DUMP (0x100|0x200)
+// #define NLM_F_REQUEST 0x01, NLM_F_MULTI 0x02, NLM_F_ACK 0x04, NLM_F_DUMP_INTR 0x10,
+// NLM_F_DUMP (0x100|0x200)
 export const NLM_F_REQUEST = 0x01
 export const NLM_F_MULTI = 0x02
 export const NLM_F_ACK = 0x04

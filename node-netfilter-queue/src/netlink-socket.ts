@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 import { binding, type Handle } from './binding.js'
-import { NetlinkError } from './errors.js'
+import { NetlinkError } from './netlink-error.js'
 import {
   HOST_LE,
   type Message,
@@ -14,71 +14,30 @@ import {
   NLMSG_HDRLEN,
   setSequence,
   statusOf,
-} from './wire.js'
+} from './netlink-message.js'
+import type { NetlinkSocketOptions, Reply, Slab } from './netlink-socket-options.js'
 
 // include/uapi/asm-generic/socket.h: #define SOL_SOCKET 1, SO_RCVBUF 8, SO_RCVBUFFORCE 33
 const SOL_SOCKET = 1
 const SO_RCVBUF = 8
 const SO_RCVBUFFORCE = 33
-// include/linux/socket.h: #define SOL_NETLINK 270; include/uapi/linux/netlink.h: #define NETLINK_ADD_MEMBERSHIP 1,
-// NETLINK_DROP_MEMBERSHIP 2
+// include/linux/socket.h: #define SOL_NETLINK 270
+// include/uapi/linux/netlink.h: #define NETLINK_ADD_MEMBERSHIP 1, NETLINK_DROP_MEMBERSHIP 2
 const SOL_NETLINK = 270
 const NETLINK_ADD_MEMBERSHIP = 1
 const NETLINK_DROP_MEMBERSHIP = 2
 
-// include/uapi/linux/netlink.h
+// include/uapi/linux/netlink.h: the protocols (families) of netlink sockets
+/** #define NETLINK_ROUTE 0: links, addresses, routes (rtnetlink(7)). */
 export const NETLINK_ROUTE = 0
+/** #define NETLINK_SOCK_DIAG 4: the kernel's sockets (sock_diag(7)). */
 export const NETLINK_SOCK_DIAG = 4
+/** #define NETLINK_NETFILTER 12: queues, connection tracking, nftables (nfnetlink). */
 export const NETLINK_NETFILTER = 12
 
 const NOTHING = new Uint8Array(0)
 
 const { ENOBUFS, ECANCELED, EFAULT } = constants.errno
-
-export interface NetlinkSocketOptions {
-  /** Netlink family: NETLINK_NETFILTER, NETLINK_SOCK_DIAG, ... */
-  readonly protocol: number
-  /** Multicast groups to join, by number. */
-  readonly groups?: readonly number[]
-  /** Datagrams received in one system call. Default 64. */
-  readonly slots?: number
-  /** Bytes for each of them. Default 32,768, which holds what the kernel sends in one part of a dump. */
-  readonly slotSize?: number
-  /** Receive buffer in bytes; without CAP_NET_ADMIN the kernel caps it at net.core.rmem_max. */
-  readonly receiveBuffer?: number
-  /**
-   * A classic BPF program (struct sock_filter, 8 bytes each): datagrams that it returns 0 for are not received and
-   * wake nobody. Attached before the groups are joined.
-   */
-  readonly filter?: Uint8Array
-  /** A message that answers no request: an event. It lies in the slab: valid until the call returns. */
-  readonly onMessage?: (message: Message) => void
-  /**
-   * Sees each datagram first, as bytes `start` to `end` of the slab; true means that it is dealt with.
-   * For traffic too fast for an object a message.
-   */
-  readonly onDatagram?: (slab: Slab, start: number, end: number) => boolean
-  /** After all datagrams of one system call. */
-  readonly onBatchEnd?: (datagrams: number) => void
-  /** The kernel had to drop datagrams because the receive buffer was full (ENOBUFS). */
-  readonly onOverrun?: () => void
-  /** A datagram was longer than its slot; it is lost. */
-  readonly onTruncated?: () => void
-}
-
-/**
- * The memory that datagrams are received into. It belongs to the socket and is overwritten by the next batch.
- * Transferring it to a worker closes the socket.
- */
-export interface Slab {
-  readonly bytes: Uint8Array
-  readonly view: DataView
-}
-
-export interface Reply {
-  /** A dump ran while what it lists changed: it may be inconsistent (NLM_F_DUMP_INTR). */
-  readonly interrupted: boolean
-}
 
 interface Pending {
   readonly doing: string
@@ -133,11 +92,6 @@ export class NetlinkSocket {
     return this.#handle === undefined
   }
 
-  /** Size of the receive buffer in bytes, as the kernel counts it (twice what was asked for). */
-  get receiveBuffer(): number {
-    return this.#check(binding.getOption(this.#open(), SOL_SOCKET, SO_RCVBUF), 'reading SO_RCVBUF')
-  }
-
   /** Sends bytes as they are. @throws NetlinkError */
   send(bytes: Uint8Array, length = bytes.length): void {
     this.#check(binding.send(this.#open(), bytes, length), 'sending to the kernel')
@@ -149,8 +103,8 @@ export class NetlinkSocket {
    * @param message a finished message; NLM_F_ACK is added unless it is a dump; its sequence is set here
    * @param doing what is tried, for the error
    * @param onReply called for each message of the answer, which is valid until the call returns
-   * @throws NetlinkError (rejects) with the kernel's errno; what `onReply` threw; ENOBUFS when the answer may have been lost;
-   *   ECANCELED when the socket was closed
+   * @throws NetlinkError (rejects) with the kernel's errno; what `onReply` threw; ENOBUFS when the answer may
+   *   have been lost; ECANCELED when the socket was closed
    */
   request(message: Uint8Array, doing: string, onReply?: (message: Message) => void): Promise<Reply> {
     const view = new DataView(message.buffer, message.byteOffset)
@@ -171,13 +125,13 @@ export class NetlinkSocket {
   }
 
   /**
-   * Sends one request and returns with its answer. Only for what the kernel answers within send(2), as it does look-ups
-   * of one thing (sock_diag, conntrack): nothing is waited for. On a socket of its own: what else arrives in it, an event
-   * or the answer to a `request`, is passed over.
+   * Sends one request and returns with its answer. It is only for what the kernel answers within send(2), as
+   * it does look-ups of one thing (sock_diag, conntrack): nothing is waited for. It needs a socket of its own:
+   * what else arrives in that, an event or the answer to a `request`, is passed over.
    * @param message a finished message, no dump; its sequence is set here
    * @param answer takes the datagram that answers: a message, or NLMSG_ERROR
    * @returns the length of the answer in bytes
-   * @throws NetlinkError EAGAIN: the kernel has not answered; EMSGSIZE: `answer` is too small; and those of send(2)
+   * @throws NetlinkError EAGAIN: the kernel has not answered; EMSGSIZE: `answer` is too small; or send(2)'s
    */
   exchange(message: Uint8Array, answer: Uint8Array, doing: string): number {
     const handle = this.#open()
@@ -237,7 +191,7 @@ export class NetlinkSocket {
     if (this.#handle) binding.keepAlive(this.#handle, yes)
   }
 
-  /** Closes the socket at once, in a callback too; a second call does nothing. Requests under way are rejected. */
+  /** Closes the socket at once, in a callback too, and rejects what is under way. A second call does nothing. */
   close(): void {
     if (!this.#handle) return
     binding.close(this.#handle)

@@ -1,8 +1,8 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { sdNotify } from 'node-netfilter-queue/system'
 import t from 'tap'
-import { sdNotify } from '../src/index.js'
 
 /** Node cannot receive on an AF_UNIX datagram socket: this program prints one datagram. */
 const RECEIVER = `
