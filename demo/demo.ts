@@ -162,17 +162,16 @@ async function withDeadGuard(stage: Stage, arrivals: () => Promise<Arrivals>): P
 }
 
 async function stay(stage: Stage): Promise<void> {
-  const enter = `nsenter --target ${stage.lab.web.pid} ${twoUsers ? '' : '--user --preserve-credentials '}--net`
+  const enter = `nsenter --target ${stage.lab.web.pid} ${twoUsers ? '' : '--user --preserve-credentials '}--net --mount`
   title('It goes on running (Ctrl-C ends it)')
   line(`scrape:        ${enter} curl -s http://127.0.0.1:17671/metrics`)
-  line(`tail:          tail -f ${stage.log}`)
+  line(`tail:          ${enter} tail -f ${stage.log}`)
   line(`the rules:     ${enter} nft list table inet checkvalve`)
   line(
     `attack it:     ${enter} ${twoUsers ? 'setpriv --reuid www-data --clear-groups ' : ''}curl -m 3 http://${VICTIM.v4}/`,
   )
-  line(
-    `configuration: ${stage.configuration} (conf.d/demo.yaml beside it; then kill -HUP ${stage.guard.pid})`,
-  )
+  const configuration = `/proc/${stage.lab.web.pid}/root${stage.configuration}`
+  line(`configuration: ${configuration} (conf.d/demo.yaml beside it; then kill -HUP ${stage.guard.pid})`)
   await new Promise<void>((resolve) => {
     process.once('SIGINT', () => resolve())
     process.once('SIGTERM', () => resolve())
