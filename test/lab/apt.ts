@@ -70,8 +70,6 @@ export interface AptOptions {
   readonly sources: string
   /** The folder that the system is below: every user must be able to enter it. */
   readonly root: string
-  /** Milliseconds until it is killed; 60 000 when absent. */
-  readonly timeout?: number
 }
 
 /** The user whom apt's methods become; where only one user exists, they cannot. */
@@ -85,13 +83,12 @@ export const APT_USER = canSwitchUsers() ? '_apt' : 'root'
 export async function aptGet(
   namespace: Namespace,
   args: readonly string[],
-  { sources, root, timeout = 60_000 }: AptOptions,
+  { sources, root }: AptOptions,
 ): Promise<Result> {
   createSystem(root)
   write(join(root, 'etc/apt/sources.list'), sources)
   const result = await namespace.run(['apt-get', ...args], {
     env: environment(root),
-    timeout,
     allowFailure: true,
   })
   if (result.stderr.includes('unsandboxed'))

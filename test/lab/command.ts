@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { text } from 'node:stream/consumers'
+import { PATIENCE_MS } from './waiting.js'
 
 export interface Result {
   readonly stdout: string
@@ -18,7 +19,7 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv
   /** Resolve even when the status is not 0. */
   readonly allowFailure?: boolean
-  /** Milliseconds until the command is killed; 30 000 when absent. */
+  /** Milliseconds until the command is killed; PATIENCE_MS when absent. */
   readonly timeout?: number
 }
 
@@ -31,7 +32,7 @@ export async function run(place: string, argv: readonly string[], options: RunOp
   const [file = '', ...args] = argv
   const child = spawn(file, args, {
     env: { ...process.env, ...options.env },
-    timeout: options.timeout ?? 30_000,
+    timeout: options.timeout ?? PATIENCE_MS,
     killSignal: 'SIGKILL',
   })
   // A command that ends without reading its input is no error of ours; its status tells.
@@ -45,7 +46,7 @@ export async function run(place: string, argv: readonly string[], options: RunOp
 }
 
 /** Whoever holds a child's pipes after its end may hold them for ever. */
-const LAST_WORDS_MS = 1000
+const LAST_WORDS_MS = 10_000
 
 /** The status of a child when it has ended, and what it wrote was read. Rejects when it could not be started. */
 export function ended(child: ReturnType<typeof spawn>): Promise<number> {

@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { run } from './command.js'
 import { Program } from './program.js'
 import { canSwitchUsers } from './users.js'
+import { eventually } from './waiting.js'
 
 const fileOf = (name: string) => fileURLToPath(new URL(`./${name}.js`, import.meta.url))
 
@@ -31,13 +31,6 @@ function runs(pid: number): boolean {
   }
 }
 
-async function until(condition: () => boolean, timeout: number): Promise<boolean> {
-  for (const deadline = Date.now() + timeout; Date.now() < deadline; await sleep(10)) {
-    if (condition()) return true
-  }
-  return condition()
-}
-
 for (const signal of ['SIGKILL', 'SIGTERM', 'SIGINT'] as const) {
   t.test(`nothing is left of a namespace when its maker dies of ${signal}`, async (t) => {
     const maker = new Program('abandoned', spawn(process.execPath, [fileOf('programs/abandoned')]))
@@ -46,7 +39,8 @@ for (const signal of ['SIGKILL', 'SIGTERM', 'SIGINT'] as const) {
 
     maker.kill(signal)
     t.ok(await maker.exited)
-    t.ok(await until(() => !pids.some(runs), 1000), 'its processes have ended')
+    await eventually('its processes have ended', () => !pids.some(runs))
+    t.notOk(pids.some(runs), 'its processes have ended')
     t.same(processesIn(identity), [], 'nobody is in it')
   })
 }

@@ -18,6 +18,8 @@ export interface SpawnOptions {
   readonly env?: NodeJS.ProcessEnv
   /** The user to run as, with its own group and no others: `www-data`. See `canSwitchUsers`. */
   readonly user?: string
+  /** Whether the program has a standard input: see Program.write. */
+  readonly stdin?: boolean
 }
 
 export class Namespace {
@@ -56,7 +58,7 @@ export class Namespace {
     const [file = '', ...args] = this.#enter(argv, options.user)
     const child = spawn(file, args, {
       env: { ...process.env, ...options.env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [options.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
     })
     const program = new Program(`${this.name}: ${argv.join(' ')}`, child)
     this.#programs.add(program)

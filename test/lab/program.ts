@@ -3,6 +3,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { ended } from './command.js'
+import { PATIENCE_MS } from './waiting.js'
 
 type JsonLine = Record<string, unknown>
 
@@ -13,7 +14,8 @@ export class Program {
   /** Resolves with the exit status (128 plus the number of the signal) when the program has ended. */
   readonly exited: Promise<number>
   readonly #child: ChildProcess
-  readonly #lines: string[] = []
+  /** The lines of standard output that are JSON objects, so far. */
+  readonly results: JsonLine[] = []
   #running = true
   #wake: Array<() => void> = []
 
@@ -29,13 +31,16 @@ export class Program {
     })
     // Whoever awaits `exited` gets the error; that nobody does must not end the test.
     this.exited.catch(() => {})
+    // One that has ended reads no more; its status tells.
+    child.stdin?.on('error', () => {})
     child.stderr!.setEncoding('utf8').on('data', (chunk: string) => {
       this.stderr += chunk
       this.#tell()
     })
     createInterface({ input: child.stdout! }).on('line', (line) => {
       this.stdout += `${line}\n`
-      this.#lines.push(line)
+      const result = parseObject(line)
+      if (result !== undefined) this.results.push(result)
       this.#tell()
     })
   }
@@ -48,16 +53,11 @@ export class Program {
     return this.#running
   }
 
-  /** The lines of standard output that are JSON objects, so far. */
-  get results(): JsonLine[] {
-    return this.#lines.map(parseObject).filter((line) => line !== undefined)
-  }
-
   /**
    * Waits until `found` gives something, asking again whenever the program has written or ended.
    * @throws Error with the program's output after `timeout` ms, or when it ended without
    */
-  async until<T>(found: () => T | undefined, timeout = 10_000): Promise<T> {
+  async until<T>(found: () => T | undefined, timeout = PATIENCE_MS): Promise<T> {
     const deadline = Date.now() + timeout
     for (;;) {
       const value = found()
@@ -71,6 +71,11 @@ export class Program {
   /** Waits for the first line of output that is a JSON object with this key. */
   result(key: string, timeout?: number): Promise<JsonLine> {
     return this.until(() => this.results.find((line) => key in line), timeout)
+  }
+
+  /** Writes a line to its standard input, if it has one. */
+  write(line: string): void {
+    this.#child.stdin!.write(`${line}\n`)
   }
 
   kill(signal: NodeJS.Signals): void {

@@ -2,12 +2,14 @@ import t from 'tap'
 import { countArrivals } from './arrivals.js'
 import { CLIENT, createTopology, MIRROR, NEIGHBOURS, VICTIM, WEB } from './topology.js'
 import { connect, httpGet, httpUpload, sendUdp, serveDns, serveHttp, serveUdpEcho, worm } from './traffic.js'
+import { PATIENCE_MS } from './waiting.js'
 
 const lab = await createTopology()
 t.teardown(() => lab.close())
 const { web, client, mirror, victims } = lab
 await Promise.all([web, mirror, victims].map((namespace) => serveHttp(namespace)))
 
+const patient = { timeout: PATIENCE_MS }
 const url = (address: string, path = '/') =>
   `http://${address.includes(':') ? `[${address}]` : address}${path}`
 
@@ -42,8 +44,8 @@ t.test('names are resolved by the name server of the lab, IPv4 and IPv6', async 
 t.test('datagrams are answered, and their errors are told', async (t) => {
   await serveUdpEcho(mirror, 7)
   for (const address of Object.values(MIRROR)) {
-    t.same(await sendUdp(web, address, 7, 20), { sent: 20, answers: 20, errors: {} })
-    t.match(await sendUdp(web, address, 8, 1), { sent: 1, answers: 0, errors: { ECONNREFUSED: 1 } })
+    t.same(await sendUdp(web, address, 7, 20, patient), { sent: 20, answers: 20, errors: {} })
+    t.match(await sendUdp(web, address, 8, 1, patient), { sent: 1, answers: 0, errors: { ECONNREFUSED: 1 } })
   }
 })
 
@@ -74,7 +76,7 @@ t.test('a connection that the kernel refuses or swallows is told apart from one 
   t.match(await httpGet(web, url(CLIENT.v4), { timeout: 100 }), { outcome: 'timeout', status: 0 })
 })
 
-const plan = { tcpPorts: [22, 80], udpPorts: [53, 161], timeout: 5000, concurrency: 64 }
+const plan = { tcpPorts: [22, 80], udpPorts: [53, 161], timeout: PATIENCE_MS, concurrency: 64 }
 const none = { attempts: 0, successes: 0, errors: {} }
 
 t.test('without a guard each kind of packet of a worm arrives, and is counted', async (t) => {
@@ -110,7 +112,7 @@ t.test('what the kernels say to each other about neighbours is not counted, an I
   const arrivals = await countArrivals(client, 'to-web')
   await client.ip('neighbour flush dev to-web')
   await web.ip('neighbour flush dev to-client')
-  await sendUdp(client, WEB.client.v6, 9, 1)
-  await sendUdp(client, WEB.client.v4, 9, 1)
+  await sendUdp(client, WEB.client.v6, 9, 1, patient)
+  await sendUdp(client, WEB.client.v4, 9, 1, patient)
   t.same(await arrivals(), { tcp: 0, udp: 0, icmp: 2, other: 0, total: 2 }, 'port unreachable, twice')
 })

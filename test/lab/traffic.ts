@@ -3,16 +3,18 @@
 import { fileURLToPath } from 'node:url'
 import type { Namespace, SpawnOptions } from './namespace.js'
 import type { Program } from './program.js'
-import type { ConnectResult } from './programs/connect.js'
+import type { ConnectResult } from './programs/call.js'
+import type { Call, Calls } from './programs/caller.js'
 import type { Zone } from './programs/dns-server.js'
-import type { HttpResult } from './programs/http-get.js'
 import type { UploadResult } from './programs/http-upload.js'
-import type { UdpResult } from './programs/send-udp.js'
+import type { HttpResult } from './programs/page.js'
+import type { UdpResult } from './programs/shots.js'
 import type { WormPlan, WormReport } from './programs/worm.js'
+import { PATIENCE_MS } from './waiting.js'
 
 export type { ConnectResult, HttpResult, UdpResult, UploadResult, WormPlan, WormReport, Zone }
 
-/** The user who sends, and how many milliseconds to wait. */
+/** The user who sends, and how many milliseconds to wait: as long as it takes, when absent. */
 export interface TrafficOptions {
   readonly user?: string
   readonly timeout?: number
@@ -28,13 +30,13 @@ export const serveUdpEcho = (namespace: Namespace, port: number) => serve(namesp
 export const serveDns = (namespace: Namespace, zone: Zone) =>
   serve(namespace, 'dns-server', [JSON.stringify(zone)])
 
-/** Opens a TCP connection. `timeout` is 2000 ms. */
+/** Opens a TCP connection. */
 export const connect = (from: Namespace, host: string, port: number, options: TrafficOptions = {}) =>
-  once<ConnectResult>(from, 'connect', [host, port, options.timeout ?? 2000], options.user)
+  callerOf(from, options.user).call('connect', host, port, options.timeout ?? PATIENCE_MS)
 
-/** Fetches a page. `timeout` is 5000 ms, for the whole of it. */
+/** Fetches a page. `timeout` is for the whole of it. */
 export const httpGet = (from: Namespace, url: string, options: TrafficOptions = {}) =>
-  once<HttpResult>(from, 'http-get', [url, options.timeout ?? 5000], options.user)
+  callerOf(from, options.user).call('httpGet', url, options.timeout ?? PATIENCE_MS)
 
 /** Sends a body of `bytes` evenly over `ms` milliseconds. */
 export const httpUpload = (from: Namespace, url: string, bytes: number, ms: number) =>
@@ -47,11 +49,37 @@ export const sendUdp = (
   port: number,
   count: number,
   options: TrafficOptions = {},
-) => once<UdpResult>(from, 'send-udp', [address, port, count, options.timeout ?? 200], options.user)
+) => callerOf(from, options.user).call('sendUdp', address, port, count, options.timeout ?? 200)
 
 /** Lets a worm loose. */
 export const worm = (from: Namespace, plan: WormPlan, user?: string) =>
   once<WormReport>(from, 'worm', [JSON.stringify(plan)], user)
+
+/** One who makes the calls of a user in a namespace. It is started once, because each start of Node takes its time. */
+class Caller {
+  readonly #program: Program
+  #calls = 0
+
+  constructor(from: Namespace, user: string | undefined) {
+    this.#program = from.spawn(command('caller', []), { ...as(user), stdin: true })
+  }
+
+  async call<Name extends keyof Calls>(call: Name, ...args: Parameters<Calls[Name]>) {
+    const id = this.#calls++
+    this.#program.write(JSON.stringify({ id, call, args } satisfies Call))
+    return (await this.#program.result(`${id}`, 2 * PATIENCE_MS))[id] as Awaited<ReturnType<Calls[Name]>>
+  }
+}
+
+const callers = new WeakMap<Namespace, Map<string | undefined, Caller>>()
+
+function callerOf(from: Namespace, user: string | undefined): Caller {
+  const known = callers.get(from) ?? new Map<string | undefined, Caller>()
+  callers.set(from, known)
+  const caller = known.get(user) ?? new Caller(from, user)
+  known.set(user, caller)
+  return caller
+}
 
 type Arguments = ReadonlyArray<string | number>
 

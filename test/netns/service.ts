@@ -6,19 +6,13 @@ import { fileURLToPath } from 'node:url'
 import type { Result } from '../lab/command.js'
 import type { Namespace } from '../lab/namespace.js'
 import type { Program } from '../lab/program.js'
-import { httpGet } from '../lab/traffic.js'
+
+export { eventually, PATIENCE_MS, pause } from '../lab/waiting.js'
+
+import { eventually } from '../lab/waiting.js'
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
-const READY_MS = 20_000
 export const LISTEN = 'http://127.0.0.1:17671'
-
-export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
-
-/** Asks again and again until the answer is yes. @throws Error after `ms` */
-export async function eventually(what: string, ask: () => Promise<boolean>, ms = 10_000): Promise<void> {
-  for (const end = Date.now() + ms; Date.now() < end; await pause(50)) if (await ask()) return
-  throw new Error(`not within ${ms} ms: ${what}`)
-}
 
 interface HttpAnswer {
   readonly status: number
@@ -26,9 +20,19 @@ interface HttpAnswer {
   readonly body: string
 }
 
-const FETCH = `const [url, method] = process.argv.slice(1)
-fetch(url, { method }).then(async (response) => console.log(JSON.stringify({
-  status: response.status, headers: Object.fromEntries(response.headers), body: await response.text() })))`
+/** FETCH HOST PORT METHOD PATH: what an HTTP server says. Bash has started before Node has read its own options. */
+const FETCH = `exec 3<> "/dev/tcp/$1/$2" && printf '%s %s HTTP/1.0\\r\\nHost: %s\\r\\n\\r\\n' "$3" "$4" "$1" >&3 && cat <&3`
+
+function answerOf(message: string): HttpAnswer {
+  const [head = '', ...body] = message.split('\r\n\r\n')
+  const [status = '', ...fields] = head.split('\r\n')
+  const headers = fields.map((field) => /^([^:]+): *(.*)$/.exec(field)!.slice(1) as [string, string])
+  return {
+    status: Number(status.split(' ')[1]),
+    headers: Object.fromEntries(headers.map(([name, value]) => [name.toLowerCase(), value])),
+    body: body.join('\r\n\r\n'),
+  }
+}
 
 /** How to start Node in a namespace: a test runner follows its children by NODE_OPTIONS, and slows them. */
 export const NODE = ['env', '-u', 'NODE_OPTIONS', process.execPath] as const
@@ -90,16 +94,10 @@ control: { socket: ${this.folder}/control.sock }
     return this.program
   }
 
+  /** Starts it, and waits for its word that it is ready. */
   async launch(...set: string[]): Promise<void> {
     this.begin(...set)
-    await eventually(
-      'checkvalve is ready',
-      async () => {
-        if (!this.program.running) throw new Error(`checkvalve ended: ${this.program.stderr}`)
-        return (await httpGet(this.place, `${LISTEN}/readyz`, { timeout: 1000 })).status === 200
-      },
-      READY_MS,
-    )
+    await this.program.until(() => / mode \w+, queue \d/.test(this.program.stderr) || undefined)
   }
 
   /**
@@ -108,12 +106,13 @@ control: { socket: ${this.folder}/control.sock }
    */
   fail(through: readonly string[] = [], ...set: string[]): Promise<Result> {
     const argv = [...through, ...this.#argv(), ...overrides(set)]
-    return this.place.run(argv, { allowFailure: true, timeout: READY_MS })
+    return this.place.run(argv, { allowFailure: true })
   }
 
   async http(path: string, method = 'GET'): Promise<HttpAnswer> {
-    const { stdout } = await this.place.run([...NODE, '-e', FETCH, `${LISTEN}${path}`, method])
-    return JSON.parse(stdout) as HttpAnswer
+    const { hostname, port } = new URL(LISTEN)
+    const argv = ['bash', '-c', FETCH, 'fetch', hostname, port, method, path]
+    return answerOf((await this.place.run(argv)).stdout)
   }
 
   /** SIGHUP with new settings; settles when they were taken or refused. */

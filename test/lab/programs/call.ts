@@ -1,6 +1,17 @@
 /** One TCP connection, opened and closed again. */
 import { connect } from 'node:net'
-import { type Outcome, outcomeOf } from './say.js'
+import { type Outcome, outcomeOf, since } from './say.js'
+
+export interface ConnectResult {
+  readonly outcome: Outcome
+  readonly ms: number
+}
+
+/** Opens a connection, and closes it. @param timeout milliseconds */
+export async function connection(host: string, port: number, timeout: number): Promise<ConnectResult> {
+  const start = performance.now()
+  return { outcome: await call(host, port, timeout), ms: since(start) }
+}
 
 /** @param timeout milliseconds */
 export function call(host: string, port: number, timeout: number): Promise<Outcome> {

@@ -1,0 +1,37 @@
+/** One page, fetched over a connection of its own. */
+
+import { get } from 'node:http'
+import { type Outcome, outcomeOf, since } from './say.js'
+
+export interface HttpResult {
+  readonly outcome: Outcome
+  /** 0 when no answer came. */
+  readonly status: number
+  /** Bytes of the body that came, also when the rest did not. */
+  readonly bytes: number
+  readonly ms: number
+}
+
+/** @param timeout milliseconds, for the whole of it */
+export function getPage(url: string, timeout: number): Promise<HttpResult> {
+  const start = performance.now()
+  let status = 0
+  let bytes = 0
+  return new Promise((resolve) => {
+    const request = get(url, { agent: false }, (response) => {
+      status = response.statusCode ?? 0
+      response.on('data', (chunk: Buffer) => {
+        bytes += chunk.length
+      })
+      response.once('end', () => finish('ok'))
+      response.once('error', (error) => finish(outcomeOf(error)))
+    })
+    request.once('error', (error) => finish(outcomeOf(error)))
+    const timer = setTimeout(() => finish('timeout'), timeout)
+    const finish = (outcome: Outcome) => {
+      clearTimeout(timer)
+      request.on('error', () => {}).destroy()
+      resolve({ outcome, status, bytes, ms: since(start) })
+    }
+  })
+}
