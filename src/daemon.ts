@@ -1,21 +1,15 @@
 /** The service: it builds all parts, and starts, reloads and stops them. */
 import { hasNetAdmin } from 'node-netfilter-queue'
-import { Canary } from './canary.js'
 import type { Config } from './config.js'
 import { routeTable } from './control/routes/route-table.js'
 import { ControlServer } from './control/server.js'
 import { PassedKinds } from './core/passed.js'
 import type { QueueForm } from './core/ruleset.js'
-import { SeenNames } from './core/seen-names.js'
-import type { Family, Words } from './core/types.js'
-import { Heartbeat } from './heartbeat.js'
 import { InboundWatch } from './inbound.js'
 import { chooseForm, Firewall } from './kernel/firewall.js'
 import { presentUntracksLoopback } from './kernel/nft.js'
 import { RulesetGuard } from './kernel/nftables/ruleset-guard.js'
-import { UserMap } from './kernel/usermap.js'
-import { FaultLog } from './packet-path/fault-log.js'
-import { Queues } from './packet-path/queues.js'
+import { PacketPath } from './packet-path/packet-path.js'
 import { Periodic } from './periodic.js'
 import { PolicyInForce } from './policy-in-force.js'
 import { BlockLog } from './report/blocklog.js'
@@ -24,19 +18,14 @@ import { lossText, recoveryText, troubleText } from './report/log-trouble.js'
 import type { Metrics } from './report/metrics.js'
 import { PassedKeeper } from './report/passed-keeper.js'
 import type { ServiceLog } from './report/service-log.js'
-import { VerdictCounts } from './report/verdicts.js'
-import { ResolverWatch } from './resolver-watch.js'
 import { EntryStore } from './runtime/store.js'
 import type { StatusReport } from './status/status-report.js'
 import { Systemd } from './system/systemd.js'
 import { createServiceMetrics, createStatusReport } from './telemetry/figures.js'
+import { logStart } from './telemetry/start-log.js'
 import { createUsers } from './users.js'
-import { Valve } from './valve.js'
 import { VERSION } from './version.js'
 
-/** Whose names for addresses are remembered for the log, and how many addresses of each. */
-const SEEN_USERS = 64
-const SEEN_ADDRESSES = 512
 /** Kinds of what was accepted that are remembered, to try other rules on. */
 const PASSED_KINDS = 4096
 const TICK_MS = 1000
@@ -47,26 +36,15 @@ export class Daemon {
   readonly #systemd: Systemd
   readonly #periodic: Periodic
   readonly #users = createUsers()
-  readonly #counts = new VerdictCounts()
   readonly #blockLog: BlockLog
   readonly #inbound: InboundWatch
   readonly #firewall: Firewall
   readonly #guard: RulesetGuard
   readonly #entries: EntryStore
   readonly #inForce: PolicyInForce
-  readonly #canary: Canary
-  readonly #heartbeat = new Heartbeat()
-  readonly #queues = new Queues()
-  readonly #faults: FaultLog
-  readonly #valve: Valve
-  readonly #seenNames = new SeenNames(SEEN_USERS, SEEN_ADDRESSES)
-  /** As the user himself has asked, or this host's own resolver on behalf of whomever. */
-  readonly #domainOf = (family: Family, words: Words, uid: number) =>
-    this.#seenNames.nameOf(family, words, [uid, ...this.#inForce.host.resolverUsers], Date.now())
   readonly #passed = new PassedKinds(PASSED_KINDS, crypto.getRandomValues(new Uint32Array(2)))
   readonly #passedKeeper: PassedKeeper
-  readonly #answers = { learned: 0, held: 0, missed: 0 }
-  readonly #resolvers: ResolverWatch
+  readonly #path: PacketPath
   readonly #metrics: Metrics
   readonly #report: StatusReport
   #http: HttpServer | undefined
@@ -96,7 +74,6 @@ export class Daemon {
     this.#log = log
     this.#systemd = new Systemd(process.env, log)
     this.#periodic = new Periodic((error) => log.error(error.message))
-    this.#canary = new Canary(this.#counts, log)
     this.#inbound = new InboundWatch(config.sessions)
     this.#firewall = new Firewall(
       { form, queue: config.queue, mask: config.firewall.mark.mask },
@@ -109,17 +86,11 @@ export class Daemon {
     this.#passedKeeper = new PassedKeeper(config.state.directory, this.#passed, this.#users.nameOf)
     this.#passedKeeper.read()
     this.#inForce = this.#createPolicy(config)
-    this.#faults = new FaultLog({
-      mode: () => this.#inForce.config.mode,
-      log,
-      count: () => this.#metrics.faults.inc(),
-    })
-    this.#valve = this.#createValve(form)
-    this.#resolvers = this.#createResolverWatch(config, form)
+    this.#path = this.#createPacketPath(form)
+    const { counts, answers, canary, attribution } = this.#path
     const measured = {
-      ...{ form, users: this.#users, inForce: this.#inForce, inbound: this.#inbound },
-      ...{ blockLog: this.#blockLog, canary: this.#canary, counts: this.#counts, answers: this.#answers },
-      attribution: this.#valve.attribution,
+      ...{ form, counts, answers, canary, attribution, users: this.#users },
+      ...{ inForce: this.#inForce, inbound: this.#inbound, blockLog: this.#blockLog },
     }
     this.#metrics = createServiceMetrics(measured)
     this.#report = createStatusReport(measured)
@@ -140,7 +111,7 @@ export class Daemon {
     const options = {
       destination,
       userName: this.#users.nameOf,
-      domainOf: this.#domainOf,
+      domainOf: (...asked: Parameters<PacketPath['domainOf']>) => this.#path.domainOf(...asked),
       onTrouble: (error: NodeJS.ErrnoException) => {
         this.#report.noteLogTrouble(error)
         this.#log.error(troubleText(destination, error))
@@ -156,7 +127,7 @@ export class Daemon {
       inbound: this.#inbound,
       log: this.#log,
       store: this.#entries,
-      isBusy: () => this.#queues.isBusy,
+      isBusy: () => this.#path.queues.isBusy,
       onLookedUp: () => this.#metrics.mirrorSuccess.setToCurrentTime(),
       onLookUpFailed: () => this.#metrics.resolveFailures.inc(),
       onMode: (mode) => this.#onMode(mode),
@@ -165,38 +136,20 @@ export class Daemon {
 
   /** What was proven of the mode before says nothing of this one. */
   #onMode(mode: Config['mode']): void {
-    this.#canary.again()
+    this.#path.canary.again()
     this.#systemd.mode(mode)
   }
 
-  #createValve(form: QueueForm): Valve {
-    return new Valve(this.#inForce, {
+  #createPacketPath(form: QueueForm): PacketPath {
+    return new PacketPath({
       form,
+      inForce: this.#inForce,
       inbound: this.#inbound.inbound,
-      users: UserMap.ofProcess(),
-      counts: this.#counts,
-      log: this.#blockLog,
+      blockLog: this.#blockLog,
       passed: this.#passed,
-      domainOf: this.#domainOf,
-      onFault: (error, isJudged) => this.#faults.note(error as Error, isJudged),
+      log: this.#log,
+      onFault: () => this.#metrics.faults.inc(),
       onBatch: (seconds) => this.#metrics.verdictDuration.observe(seconds),
-    })
-  }
-
-  #createResolverWatch(config: Config, form: QueueForm): ResolverWatch {
-    return new ResolverWatch({
-      form,
-      mask: config.firewall.mark.mask,
-      valve: this.#valve,
-      learned: this.#inForce.learned,
-      seen: this.#seenNames,
-      isTrusted: (uid, packet) => this.#inForce.isTrusted(uid, packet),
-      budget: () => {
-        const { holdAnswers, holdTime } = this.#inForce.config.dns
-        return holdAnswers ? holdTime * 1000 : 0
-      },
-      stats: this.#answers,
-      onFault: (error) => this.#faults.note(error as Error),
     })
   }
 
@@ -233,7 +186,7 @@ export class Daemon {
     await this.#inForce.stop(async () => {
       if (onStop === 'remove') await this.#removeRules()
     })
-    this.#resolvers.release()
+    this.#path.release()
     await this.#abandon()
     this.#log.info(
       onStop === 'remove'
@@ -252,7 +205,7 @@ export class Daemon {
       throw new Error(`the connections of this host cannot be read: ${error.message}`)
     })
     await this.#inForce.prepare()
-    await this.#queues.open(this.#inForce.config.queue, this.#valve, this.#resolvers)
+    await this.#path.open()
     this.#http = await this.#serveHttp()
     this.#control = await this.#serveControl()
     const untracked = await presentUntracksLoopback()
@@ -261,14 +214,15 @@ export class Daemon {
     // Those of the moment before the rules stood.
     await this.#inbound.findOpened()
     await this.#firewall.setFacts(this.#inbound.facts())
-    this.#beat()
+    this.#path.beat()
     this.#startTimers()
     this.#noteReload([])
-    this.#announce()
+    logStart(this.#inForce, this.#firewall.form, this.#path.attribution.trouble, this.#log)
+    this.#systemd.ready(this.#inForce.config.mode)
   }
 
   #startTimers(): void {
-    this.#periodic.every(TICK_MS, () => this.#beat())
+    this.#periodic.every(TICK_MS, () => this.#path.beat())
     this.#periodic.every(TICK_MS, () => this.#watchClients())
     this.#periodic.every(TICK_MS, () => this.#inForce.followRoom())
     this.#periodic.every(TICK_MS, () => this.#watchNames())
@@ -276,15 +230,11 @@ export class Daemon {
     this.#periodic.every(TICK_MS, () => this.#inForce.followTime())
     this.#periodic.every(TICK_MS, () => this.#entries.tick(Date.now()))
     this.#periodic.every(TICK_MS, () => this.#guard.verify())
-    this.#periodic.every(TICK_MS, () => this.#canary.tick(this.#inForce.config, Date.now()))
+    this.#periodic.every(TICK_MS, () => this.#path.canary.tick(this.#inForce.config, Date.now()))
     this.#periodic.every(TICK_MS, () => this.#blockLog.tick(performance.now()))
     this.#periodic.every(TICK_MS, () => this.#report.tick())
     this.#periodic.every(TICK_MS, () => this.#passedKeeper.tick(Date.now()))
     this.#systemd.feedWatchdog(this.#periodic)
-  }
-
-  #beat(): void {
-    this.#heartbeat.beat(this.#inForce.rules.policy)
   }
 
   async #watchClients(): Promise<void> {
@@ -294,7 +244,7 @@ export class Daemon {
 
   /** Not awaited: a disk that hangs must not stop the time of names. */
   #watchNames(): void {
-    this.#resolvers.expire(Date.now())
+    this.#path.expire()
     this.#inForce.learned.tick().catch((error: Error) => this.#log.error(error.message))
   }
 
@@ -306,7 +256,7 @@ export class Daemon {
       registry: this.#metrics.registry,
       version: VERSION,
       unready: () => [
-        ...this.#queues.unready,
+        ...this.#path.queues.unready,
         ...(this.#firewall.present ? [] : ['the firewall rules are not loaded']),
       ],
       onTrouble: (error) =>
@@ -318,30 +268,13 @@ export class Daemon {
     return ControlServer.listen({
       path: this.#inForce.config.control.socket,
       routes: routeTable({
-        ...{ inForce: this.#inForce, inbound: this.#inbound, users: this.#users, report: this.#report },
-        ...{ seen: this.#seenNames, domainOf: this.#domainOf, passed: this.#passedKeeper },
-        ...{ store: this.#entries, log: this.#log },
+        ...{ inForce: this.#inForce, inbound: this.#inbound, users: this.#users, store: this.#entries },
+        ...{ seen: this.#path.seen, domainOf: this.#path.domainOf },
+        ...{ report: this.#report, passed: this.#passedKeeper, log: this.#log },
       }),
       onFault: (error) =>
         this.#log.error({ stack: error.stack }, `a control request failed: ${error.message}`),
     })
-  }
-
-  #announce(): void {
-    const { host, findings, config } = this.#inForce
-    const { mode, queue, metrics, log, notes } = config
-    this.#log.info(
-      `checkvalve ${VERSION}: mode ${mode}, queue ${queue.first} (${this.#firewall.form} form), ` +
-        `metrics http://${metrics.listen.host}:${metrics.listen.port}${metrics.path}, blocks in ${log.destination}`,
-    )
-    if (mode === 'observe')
-      this.#log.warn(
-        'mode is observe: nothing is blocked, only recorded; set `mode: enforce` to close the valve',
-      )
-    this.#log.info(findings)
-    const units = config.allow.some((entry) => entry.units !== undefined) && this.#valve.attribution.trouble
-    for (const note of [...notes, ...host.notes, ...(units ? [units] : [])]) this.#log.warn(note)
-    this.#systemd.ready(mode)
   }
 
   #noteReload(problems: readonly string[]): void {
@@ -356,10 +289,8 @@ export class Daemon {
     this.#periodic.stop()
     await this.#inForce.learned.stop()
     await this.#passedKeeper.write().catch((error: Error) => this.#log.warn(error.message))
-    this.#heartbeat.close()
-    this.#queues.close()
+    this.#path.close()
     this.#inbound.close()
-    this.#valve.attribution.close()
     this.#firewall.close()
     this.#http?.close()
     this.#control?.close()
