@@ -1,5 +1,8 @@
 import { connect } from 'node:net'
-import type { Endpoint } from './config.js'
+import type { Config, Endpoint } from './config.js'
+import { CANARY } from './core/policy.js'
+import type { ServiceLog } from './report/service-log.js'
+import type { VerdictCounts } from './report/verdicts.js'
 
 const TIMEOUT_MS = 2000
 
@@ -10,15 +13,16 @@ const TIMEOUT_MS = 2000
 export class Canary {
   /** Whether the last attempt was blocked by this service; undefined before the first. */
   proven: boolean | undefined
+  readonly #counts: Pick<VerdictCounts, 'counts'>
+  readonly #log: Pick<ServiceLog, 'error'>
   /** Whether the last attempt got through. */
-  reached = false
-  readonly #blocks: () => number
+  #reached = false
   #dueAt = 0
   #attempt = 0
 
-  /** @param blocks packets blocked for the reason `canary` so far */
-  constructor(blocks: () => number) {
-    this.#blocks = blocks
+  constructor(counts: Pick<VerdictCounts, 'counts'>, log: Pick<ServiceLog, 'error'>) {
+    this.#counts = counts
+    this.#log = log
   }
 
   /** Nothing is known any more, and the next attempt is due. */
@@ -28,29 +32,44 @@ export class Canary {
     this.#attempt++
   }
 
-  /** What it means that the last attempt was no proof, for the operator. */
-  disproof(host: string): string {
-    return this.reached
-      ? `the canary connection to ${host} got through: something accepts packets before they are judged`
-      : `the canary connection to ${host} was not seen by this service, so nothing proves that it judges: ` +
-          'the queue was full, there is no route, or another firewall comes first'
+  /**
+   * Tries when it is time. Where packets should be blocked, the log says once that nothing proves it.
+   * @param now milliseconds since the epoch
+   */
+  async tick({ canary, mode }: Pick<Config, 'canary' | 'mode'>, now: number): Promise<void> {
+    if (now < this.#dueAt) return
+    this.#dueAt = now + canary.interval * 1000
+    const changed = await this.#try(canary.target)
+    if (changed && !this.proven && mode === 'enforce') this.#log.error(this.#disproof(canary.target.host))
   }
 
-  /**
-   * Tries when it is time. @param interval seconds @param now milliseconds since the epoch
-   * @returns whether what is known has changed
-   */
-  async tick(target: Endpoint, interval: number, now: number): Promise<boolean> {
-    if (now < this.#dueAt) return false
-    this.#dueAt = now + interval * 1000
+  /** @returns whether what is known has changed */
+  async #try(target: Endpoint): Promise<boolean> {
     const [before, attempt] = [this.#blocks(), this.#attempt]
-    this.reached = await reaches(target)
+    this.#reached = await reaches(target)
     // It was begun in another time.
     if (attempt !== this.#attempt) return false
-    const proven = !this.reached && this.#blocks() > before
+    const proven = !this.#reached && this.#blocks() > before
     const changed = proven !== this.proven
     this.proven = proven
     return changed
+  }
+
+  /** Packets of canary connections that were blocked so far. */
+  #blocks(): number {
+    let packets = 0
+    for (const count of this.#counts.counts())
+      if (count.reason === CANARY.reason && count.verdict === 'block' && count.protocol === 'tcp')
+        packets += count.packets
+    return packets
+  }
+
+  /** What it means that the last attempt was no proof, for the operator. */
+  #disproof(host: string): string {
+    return this.#reached
+      ? `the canary connection to ${host} got through: something accepts packets before they are judged`
+      : `the canary connection to ${host} was not seen by this service, so nothing proves that it judges: ` +
+          'the queue was full, there is no route, or another firewall comes first'
   }
 }
 

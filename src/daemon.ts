@@ -1,93 +1,52 @@
 /** The service: it builds all parts, and starts, reloads and stops them. */
-import { Queue } from 'node-netfilter-queue'
-import { hasNetAdmin, sdNotify } from 'node-netfilter-queue/system'
-import { Canary } from './canary.js'
+import { hasNetAdmin } from 'node-netfilter-queue/system'
 import type { Config } from './config.js'
+import { routeTable } from './control/routes/route-table.js'
 import { ControlServer } from './control/server.js'
 import { PassedKinds } from './core/passed.js'
-import { CANARY, entriesBySource } from './core/policy.js'
-import { namesQueues, type QueueForm } from './core/ruleset.js'
-import { SeenNames } from './core/seen-names.js'
-import type { Family, Words } from './core/types.js'
-import { explainRoute } from './explain/route.js'
-import { serviceWorld } from './explain/service.js'
-import type { World } from './explain/world.js'
-import { Heartbeat } from './heartbeat.js'
+import type { QueueForm } from './core/ruleset.js'
 import { InboundWatch } from './inbound.js'
-import { readConntrackRoom } from './kernel/conntrack-room.js'
 import { chooseForm, Firewall } from './kernel/firewall.js'
-import { counters, presentUntracksLoopback } from './kernel/nft.js'
-import { readQueueStatus } from './kernel/queue-status.js'
-import { UserMap } from './kernel/usermap.js'
+import { presentUntracksLoopback } from './kernel/nft.js'
+import { RulesetGuard } from './kernel/nftables/ruleset-guard.js'
+import { PacketPath } from './packet-path/packet-path.js'
 import { Periodic } from './periodic.js'
 import { PolicyInForce } from './policy-in-force.js'
 import { BlockLog } from './report/blocklog.js'
 import { HttpServer } from './report/http.js'
 import { lossText, recoveryText, troubleText } from './report/log-trouble.js'
-import { createMetrics, type Metrics } from './report/metrics.js'
+import type { Metrics } from './report/metrics.js'
 import { PassedKeeper } from './report/passed-keeper.js'
 import type { ServiceLog } from './report/service-log.js'
-import { VerdictCounts } from './report/verdicts.js'
-import { ResolverWatch } from './resolver-watch.js'
-import { runtimeRoutes } from './runtime/routes.js'
 import { EntryStore } from './runtime/store.js'
-import { StatusReport } from './status/status-report.js'
+import type { StatusReport } from './status/status-report.js'
+import { Systemd } from './system/systemd.js'
+import { createServiceMetrics, createStatusReport } from './telemetry/figures.js'
+import { logStart } from './telemetry/start-log.js'
 import { createUsers } from './users.js'
-import { Valve } from './valve.js'
 import { VERSION } from './version.js'
 
-/** All headers fit: IPv4 with options and TCP, or IPv6 with a chain of extension headers. */
-const COPY_RANGE = 512
-/** Packets judged in one go. */
-const BATCH = 64
-/** For so long after a backlog packets are expected to find the queue full. */
-const BUSY_MS = 1000
-const RECEIVE_BUFFER = 8 * 1024 * 1024
-/** Answers of resolvers that may wait; more go on unread. */
-const ANSWERS_AT_MOST = 4096
-const ANSWERS_RECEIVE_BUFFER = 1024 * 1024
-/** Whose names for addresses are remembered for the log, and how many addresses of each. */
-const SEEN_USERS = 64
-const SEEN_ADDRESSES = 512
 /** Kinds of what was accepted that are remembered, to try other rules on. */
 const PASSED_KINDS = 4096
 const TICK_MS = 1000
-/** A look after the ruleset waits this long for the end of a burst of changes. */
-const VERIFY_DELAY_MS = 20
-/** Faults of judging are logged at most this often. */
-const FAULT_LOG_MS = 10_000
 
 export class Daemon {
-  #lastFault = 0
-  /** When more packets were waiting than are judged in one go. */
-  #lastFull = Number.NEGATIVE_INFINITY
   #stopping = false
-  #verifySoon: NodeJS.Timeout | undefined
-  readonly #periodic: Periodic
   readonly #log: ServiceLog
+  readonly #systemd: Systemd
+  readonly #periodic: Periodic
   readonly #users = createUsers()
-  readonly #counts = new VerdictCounts()
   readonly #blockLog: BlockLog
   readonly #inbound: InboundWatch
   readonly #firewall: Firewall
+  readonly #guard: RulesetGuard
   readonly #entries: EntryStore
   readonly #inForce: PolicyInForce
-  readonly #canary = new Canary(() => this.#canaryBlocks())
-  readonly #heartbeat = new Heartbeat()
-  readonly #metrics: Metrics
-  readonly #report: StatusReport
-  readonly #valve: Valve
-  readonly #seenNames = new SeenNames(SEEN_USERS, SEEN_ADDRESSES)
-  /** As the user himself has asked, or this host's own resolver on behalf of whomever. */
-  readonly #domainOf = (family: Family, words: Words, uid: number) =>
-    this.#seenNames.nameOf(family, words, [uid, ...this.#inForce.host.resolverUsers], Date.now())
   readonly #passed = new PassedKinds(PASSED_KINDS, crypto.getRandomValues(new Uint32Array(2)))
   readonly #passedKeeper: PassedKeeper
-  readonly #answers = { learned: 0, held: 0, missed: 0 }
-  readonly #resolvers: ResolverWatch
-  #queue: Queue | undefined
-  #questions: Queue | undefined
-  #answerQueue: Queue | undefined
+  readonly #path: PacketPath
+  readonly #metrics: Metrics
+  readonly #report: StatusReport
   #http: HttpServer | undefined
   #control: ControlServer | undefined
 
@@ -113,52 +72,84 @@ export class Daemon {
 
   private constructor(config: Config, form: QueueForm, log: ServiceLog) {
     this.#log = log
+    this.#systemd = new Systemd(process.env, log)
+    this.#periodic = new Periodic((error) => log.error(error.message))
     this.#inbound = new InboundWatch(config.sessions)
     this.#firewall = new Firewall(
       { form, queue: config.queue, mask: config.firewall.mark.mask },
       Date.now,
-      () => this.#onRulesetChange(),
+      () => this.#guard.onChange(),
     )
+    this.#guard = this.#createGuard()
     this.#blockLog = this.#openBlockLog(config)
-    this.#periodic = new Periodic((error) => log.error(error.message))
-    this.#metrics = this.#createMetrics(config)
     this.#entries = new EntryStore(config.state.directory, log)
     this.#passedKeeper = new PassedKeeper(config.state.directory, this.#passed, this.#users.nameOf)
     this.#passedKeeper.read()
-    this.#inForce = new PolicyInForce(config, {
+    this.#inForce = this.#createPolicy(config)
+    this.#path = this.#createPacketPath(form)
+    const { counts, answers, canary, attribution } = this.#path
+    const measured = {
+      ...{ form, counts, answers, canary, attribution, users: this.#users },
+      ...{ inForce: this.#inForce, inbound: this.#inbound, blockLog: this.#blockLog },
+    }
+    this.#metrics = createServiceMetrics(measured)
+    this.#report = createStatusReport(measured)
+  }
+
+  #createGuard(): RulesetGuard {
+    return new RulesetGuard({
+      firewall: this.#firewall,
+      onRestored: () => {
+        this.#metrics.rulesetRestored.inc()
+        this.#log.warn('the firewall rules were gone or changed by another program; they were put back')
+      },
+      onError: (error) => this.#log.error(error.message),
+    })
+  }
+
+  #openBlockLog({ log: { destination } }: Config): BlockLog {
+    const options = {
+      destination,
+      userName: this.#users.nameOf,
+      domainOf: (...asked: Parameters<PacketPath['domainOf']>) => this.#path.domainOf(...asked),
+      onTrouble: (error: NodeJS.ErrnoException) => {
+        this.#report.noteLogTrouble(error)
+        this.#log.error(troubleText(destination, error))
+      },
+      onRecovery: (lost: number) => this.#log.warn(recoveryText(destination, lost)),
+    }
+    return new BlockLog(options, performance.now())
+  }
+
+  #createPolicy(config: Config): PolicyInForce {
+    return new PolicyInForce(config, {
       firewall: this.#firewall,
       inbound: this.#inbound,
-      metrics: this.#metrics,
-      log,
+      log: this.#log,
       store: this.#entries,
-      isBusy: () => performance.now() - this.#lastFull < BUSY_MS,
+      isBusy: () => this.#path.queues.isBusy,
+      onLookedUp: () => this.#metrics.mirrorSuccess.setToCurrentTime(),
+      onLookUpFailed: () => this.#metrics.resolveFailures.inc(),
       onMode: (mode) => this.#onMode(mode),
     })
-    this.#report = this.#createReport(config)
-    this.#valve = new Valve(this.#inForce, {
+  }
+
+  /** What was proven of the mode before says nothing of this one. */
+  #onMode(mode: Config['mode']): void {
+    this.#path.canary.again()
+    this.#systemd.mode(mode)
+  }
+
+  #createPacketPath(form: QueueForm): PacketPath {
+    return new PacketPath({
       form,
+      inForce: this.#inForce,
       inbound: this.#inbound.inbound,
-      users: UserMap.ofProcess(),
-      counts: this.#counts,
-      log: this.#blockLog,
+      blockLog: this.#blockLog,
       passed: this.#passed,
-      domainOf: this.#domainOf,
-      onFault: (error, isJudged) => this.#onFault(error as Error, isJudged),
+      log: this.#log,
+      onFault: () => this.#metrics.faults.inc(),
       onBatch: (seconds) => this.#metrics.verdictDuration.observe(seconds),
-    })
-    this.#resolvers = new ResolverWatch({
-      form,
-      mask: config.firewall.mark.mask,
-      valve: this.#valve,
-      learned: this.#inForce.learned,
-      seen: this.#seenNames,
-      isTrusted: (uid, packet) => this.#inForce.isTrusted(uid, packet),
-      budget: () => {
-        const { holdAnswers, holdTime } = this.#inForce.config.dns
-        return holdAnswers ? holdTime * 1000 : 0
-      },
-      stats: this.#answers,
-      onFault: (error) => this.#onFault(error as Error),
     })
   }
 
@@ -186,16 +177,16 @@ export class Daemon {
   async stop(): Promise<void> {
     if (this.#stopping) return
     this.#stopping = true
-    this.#notify('STOPPING=1')
+    this.#systemd.stopping()
     this.#control?.retire()
     this.#periodic.stop()
-    clearTimeout(this.#verifySoon)
+    this.#guard.stop()
     const { onStop } = this.#inForce.config
     // The table first: while it stands, the kernel's fallback judges what the queue no longer takes.
     await this.#inForce.stop(async () => {
       if (onStop === 'remove') await this.#removeRules()
     })
-    this.#resolvers.release()
+    this.#path.release()
     await this.#abandon()
     this.#log.info(
       onStop === 'remove'
@@ -210,28 +201,11 @@ export class Daemon {
   }
 
   async #start(): Promise<void> {
-    const { queue } = this.#inForce.config
     await this.#inbound.start().catch((error: Error) => {
       throw new Error(`the connections of this host cannot be read: ${error.message}`)
     })
     await this.#inForce.prepare()
-    this.#queue = await Queue.open({
-      number: queue.first,
-      copyRange: COPY_RANGE,
-      maxLength: queue.maxLength,
-      failOpen: true,
-      uidGid: true,
-      gso: true,
-      receiveBuffer: RECEIVE_BUFFER,
-      onPacket: this.#valve.onPacket,
-      batch: BATCH,
-      onError: this.#valve.onError,
-      onBatch: (packets) => {
-        this.#valve.onBatch()
-        if (packets >= Math.min(BATCH, queue.maxLength)) this.#lastFull = performance.now()
-      },
-    })
-    await this.#openNamesQueues()
+    await this.#path.open()
     this.#http = await this.#serveHttp()
     this.#control = await this.#serveControl()
     const untracked = await presentUntracksLoopback()
@@ -240,56 +214,27 @@ export class Daemon {
     // Those of the moment before the rules stood.
     await this.#inbound.findOpened()
     await this.#firewall.setFacts(this.#inbound.facts())
-    this.#beat()
+    this.#path.beat()
     this.#startTimers()
     this.#noteReload([])
-    this.#announce()
-  }
-
-  /** Large packets are shown as those that they will be cut into: each is a message of its own to a resolver. */
-  async #openNamesQueues(): Promise<void> {
-    const { queue } = this.#inForce.config
-    const { questions, answers } = namesQueues(queue)
-    const common = { failOpen: true, batch: 16, onBatch: this.#valve.onBatch }
-    this.#questions = await Queue.open({
-      ...common,
-      number: questions,
-      maxLength: queue.maxLength,
-      uidGid: true,
-      receiveBuffer: RECEIVE_BUFFER,
-      onPacket: this.#resolvers.onQuestion,
-      onError: this.#valve.onError,
-    })
-    this.#answerQueue = await Queue.open({
-      ...common,
-      number: answers,
-      maxLength: ANSWERS_AT_MOST,
-      receiveBuffer: ANSWERS_RECEIVE_BUFFER,
-      onPacket: this.#resolvers.onAnswer,
-      onError: this.#resolvers.onAnswerError,
-    })
-    this.#resolvers.attach(this.#answerQueue)
+    logStart(this.#inForce, this.#firewall.form, this.#path.attribution.trouble, this.#log)
+    this.#systemd.ready(this.#inForce.config.mode)
   }
 
   #startTimers(): void {
-    this.#periodic.every(TICK_MS, () => this.#beat())
+    this.#periodic.every(TICK_MS, () => this.#path.beat())
     this.#periodic.every(TICK_MS, () => this.#watchClients())
     this.#periodic.every(TICK_MS, () => this.#inForce.followRoom())
     this.#periodic.every(TICK_MS, () => this.#watchNames())
     this.#periodic.every(TICK_MS, () => this.#inForce.followHost())
     this.#periodic.every(TICK_MS, () => this.#inForce.followTime())
     this.#periodic.every(TICK_MS, () => this.#entries.tick(Date.now()))
-    this.#periodic.every(TICK_MS, () => this.#verifyRuleset())
-    this.#periodic.every(TICK_MS, () => this.#prove())
+    this.#periodic.every(TICK_MS, () => this.#guard.verify())
+    this.#periodic.every(TICK_MS, () => this.#path.canary.tick(this.#inForce.config, Date.now()))
     this.#periodic.every(TICK_MS, () => this.#blockLog.tick(performance.now()))
     this.#periodic.every(TICK_MS, () => this.#report.tick())
     this.#periodic.every(TICK_MS, () => this.#passedKeeper.tick(Date.now()))
-    const watchdog = Number(process.env.WATCHDOG_USEC ?? 0) / 1000
-    if (watchdog > 0) this.#periodic.every(watchdog / 2, () => this.#notify('WATCHDOG=1'))
-  }
-
-  #beat(): void {
-    this.#heartbeat.beat(this.#inForce.rules.policy)
+    this.#systemd.feedWatchdog(this.#periodic)
   }
 
   async #watchClients(): Promise<void> {
@@ -299,106 +244,8 @@ export class Daemon {
 
   /** Not awaited: a disk that hangs must not stop the time of names. */
   #watchNames(): void {
-    this.#resolvers.expire(Date.now())
+    this.#path.expire()
     this.#inForce.learned.tick().catch((error: Error) => this.#log.error(error.message))
-  }
-
-  /** Changes come in bursts, ours among them. */
-  #onRulesetChange(): void {
-    if (this.#stopping || !this.#firewall.present) return
-    this.#verifySoon ??= setTimeout(() => {
-      this.#verifySoon = undefined
-      this.#verifyRuleset().catch((error: Error) => this.#log.error(error.message))
-    }, VERIFY_DELAY_MS)
-  }
-
-  async #verifyRuleset(): Promise<void> {
-    if (this.#stopping || (await this.#firewall.verify()) === 'intact') return
-    this.#metrics.rulesetRestored.inc()
-    this.#log.warn('the firewall rules were gone or changed by another program; they were put back')
-  }
-
-  /** What was proven of the mode before says nothing of this one. */
-  #onMode(mode: Config['mode']): void {
-    this.#canary.again()
-    this.#notify(`STATUS=mode ${mode}`)
-  }
-
-  async #prove(): Promise<void> {
-    const { canary, mode } = this.#inForce.config
-    const changed = await this.#canary.tick(canary.target, canary.interval, Date.now())
-    if (changed && !this.#canary.proven && mode === 'enforce')
-      this.#log.error(this.#canary.disproof(canary.target.host))
-  }
-
-  #canaryBlocks(): number {
-    let packets = 0
-    for (const count of this.#counts.counts())
-      if (count.reason === CANARY.reason && count.verdict === 'block' && count.protocol === 'tcp')
-        packets += count.packets
-    return packets
-  }
-
-  #onFault(error: Error, isJudged = false): void {
-    this.#metrics.faults.inc()
-    if (Date.now() - this.#lastFault < FAULT_LOG_MS) return
-    this.#lastFault = Date.now()
-    const { mode } = this.#inForce.config
-    const fate = mode === 'observe' ? 'would have been blocked' : 'was blocked'
-    const what = isJudged
-      ? 'it could not be found out who sent a packet'
-      : `a packet could not be judged and ${fate}`
-    this.#log.error({ stack: error.stack }, `${what}: ${error.message}`)
-  }
-
-  #openBlockLog({ log: { destination } }: Config): BlockLog {
-    const options = {
-      destination,
-      userName: this.#users.nameOf,
-      domainOf: this.#domainOf,
-      onTrouble: (error: NodeJS.ErrnoException) => {
-        this.#report.noteLogTrouble(error)
-        this.#log.error(troubleText(destination, error))
-      },
-      onRecovery: (lost: number) => this.#log.warn(recoveryText(destination, lost)),
-    }
-    return new BlockLog(options, performance.now())
-  }
-
-  /** What both metrics and status are made of. */
-  #figures({ queue }: Config) {
-    return {
-      userName: this.#users.nameOf,
-      log: () => this.#blockLog.stats,
-      kernelCounters: () => counters().catch(() => undefined),
-      queue: () => readQueueStatus(queue.first),
-      inbound: () => this.#inbound.statistics(),
-      conntrack: readConntrackRoom,
-    }
-  }
-
-  #createReport(config: Config): StatusReport {
-    return new StatusReport({
-      ...this.#figures(config),
-      inForce: this.#inForce,
-      form: this.#firewall.form,
-      canary: this.#canary,
-      counts: this.#counts,
-      lastBlocks: () => this.#blockLog.last,
-    })
-  }
-
-  #createMetrics(config: Config): Metrics {
-    return createMetrics({
-      ...this.#figures(config),
-      version: VERSION,
-      verdicts: this.#counts,
-      answers: this.#answers,
-      attributions: () => this.#valve.attribution.stats,
-      allowlist: () => entriesBySource(this.#inForce.rules.policy),
-      enforcing: () => this.#inForce.rules.policy.mode === 'enforce',
-      proven: () => this.#canary.proven,
-    })
   }
 
   #serveHttp(): Promise<HttpServer> {
@@ -409,10 +256,7 @@ export class Daemon {
       registry: this.#metrics.registry,
       version: VERSION,
       unready: () => [
-        ...(isOpen(this.#queue) ? [] : ['the queue is not bound']),
-        ...(isOpen(this.#questions) && isOpen(this.#answerQueue)
-          ? []
-          : ['the queues for names are not bound']),
+        ...this.#path.queues.unready,
         ...(this.#firewall.present ? [] : ['the firewall rules are not loaded']),
       ],
       onTrouble: (error) =>
@@ -423,48 +267,14 @@ export class Daemon {
   #serveControl(): Promise<ControlServer> {
     return ControlServer.listen({
       path: this.#inForce.config.control.socket,
-      routes: [
-        { method: 'GET', path: '/v1/status', handle: () => this.#report.status() },
-        { method: 'GET', path: '/v1/passed', handle: () => this.#passedKeeper.status() },
-        explainRoute(() => this.#world()),
-        ...runtimeRoutes({
-          inForce: this.#inForce,
-          store: this.#entries,
-          userName: this.#users.nameOf,
-          log: this.#log,
-        }),
-      ],
+      routes: routeTable({
+        ...{ inForce: this.#inForce, inbound: this.#inbound, users: this.#users, store: this.#entries },
+        ...{ seen: this.#path.seen, domainOf: this.#path.domainOf },
+        ...{ report: this.#report, passed: this.#passedKeeper, log: this.#log },
+      }),
       onFault: (error) =>
         this.#log.error({ stack: error.stack }, `a control request failed: ${error.message}`),
     })
-  }
-
-  /** From what questions are answered. */
-  #world(): World {
-    return serviceWorld({
-      inForce: this.#inForce,
-      inbound: this.#inbound,
-      seen: this.#seenNames,
-      domainOf: this.#domainOf,
-      users: this.#users,
-    })
-  }
-
-  #announce(): void {
-    const { host, findings, config } = this.#inForce
-    const { mode, queue, metrics, log, notes } = config
-    this.#log.info(
-      `checkvalve ${VERSION}: mode ${mode}, queue ${queue.first} (${this.#firewall.form} form), ` +
-        `metrics http://${metrics.listen.host}:${metrics.listen.port}${metrics.path}, blocks in ${log.destination}`,
-    )
-    if (mode === 'observe')
-      this.#log.warn(
-        'mode is observe: nothing is blocked, only recorded; set `mode: enforce` to close the valve',
-      )
-    this.#log.info(findings)
-    const units = config.allow.some((entry) => entry.units !== undefined) && this.#valve.attribution.trouble
-    for (const note of [...notes, ...host.notes, ...(units ? [units] : [])]) this.#log.warn(note)
-    this.#notify(`READY=1\nSTATUS=mode ${mode}`)
   }
 
   #noteReload(problems: readonly string[]): void {
@@ -474,25 +284,13 @@ export class Daemon {
     this.#report.noteReload(problems)
   }
 
-  #notify(state: string): void {
-    try {
-      sdNotify(process.env.NOTIFY_SOCKET, state)
-    } catch (error) {
-      this.#log.warn((error as Error).message)
-    }
-  }
-
   /** Closes everything that is open, and leaves the firewall as it is. */
   async #abandon(): Promise<void> {
     this.#periodic.stop()
     await this.#inForce.learned.stop()
     await this.#passedKeeper.write().catch((error: Error) => this.#log.warn(error.message))
-    this.#heartbeat.close()
-    this.#queue?.close()
-    this.#questions?.close()
-    this.#answerQueue?.close()
+    this.#path.close()
     this.#inbound.close()
-    this.#valve.attribution.close()
     this.#firewall.close()
     this.#http?.close()
     this.#control?.close()
@@ -500,5 +298,3 @@ export class Daemon {
     if (lost > 0) this.#log.error(lossText(this.#inForce.config.log.destination, lost))
   }
 }
-
-const isOpen = (queue: Queue | undefined) => queue !== undefined && !queue.closed

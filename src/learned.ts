@@ -7,23 +7,20 @@ import { HostChangeQueue } from './kernel/host-changes.js'
 import { Aliases } from './mirrors/aliases.js'
 import { AddressBook } from './mirrors/book.js'
 import { Failures } from './mirrors/failures.js'
-import { type Addresses, confirm, lookup, lookupService, type ServiceTargets } from './mirrors/lookup.js'
+import { type Addresses, lookup, lookupService, type ServiceTargets } from './mirrors/lookup.js'
 import type { Reading, Target } from './mirrors/message.js'
 import { NameWatcher } from './mirrors/names.js'
 import type { Entry, Standing } from './mirrors/page.js'
 import { ServiceTable } from './mirrors/services.js'
 import { readState } from './mirrors/state.js'
 import { StateKeeper } from './mirrors/state-keeper.js'
-import type { Metrics } from './report/metrics.js'
+import { type Asker, Confirmations } from './names/confirmations.js'
+import { ServedPolicies } from './names/served-policies.js'
 import type { ServiceLog } from './report/service-log.js'
 import { OWN_UID } from './users.js'
 
 /** New names are waited for only this long. */
 const FIRST_ANSWERS_MS = 3000
-/** Confirmations at the same time: for users who are trusted, and as many for the others. */
-const CONFIRMATIONS_AT_ONCE = 32
-/** Of those of the others, for one user. */
-const CONFIRMATIONS_A_USER = 8
 
 /** What of the configuration may change by a reload. */
 export interface LearnedSettings {
@@ -33,29 +30,16 @@ export interface LearnedSettings {
   readonly grace: number
 }
 
-/** Who has asked a resolver. */
-export interface Asker {
-  /** A user id, or -1 where the kernel names none. */
-  readonly uid: number
-  /** Whether that user cannot be an accomplice of whoever forges answers. */
-  readonly trusted: boolean
-  /** Over UDP, where whoever finds the number of the question in time answers it. */
-  readonly isForgeable: boolean
-}
-
-interface Confirmation {
-  readonly asker: Asker
-  /** Settles when it is over, well or not. */
-  readonly end: Promise<void>
-}
-
 export interface LearnedOptions {
   readonly directory: string
   readonly firewall: Pick<Firewall, 'changeHosts'>
-  readonly metrics: Pick<Metrics, 'mirrorSuccess' | 'resolveFailures'>
   readonly log: Pick<ServiceLog, 'warn' | 'error'>
   /** Whether packets may soon meet the kernel's fallback, because the service does not keep up. */
   readonly isBusy: () => boolean
+  /** The service itself has looked an allowed name up. */
+  readonly onLookedUp: () => void
+  /** It has tried to, and failed. */
+  readonly onLookUpFailed: () => void
   /** There are new targets of services: the policy must be made anew. */
   readonly onTargets: () => Promise<void>
   /** Seconds that an address stays in the kernel by itself. */
@@ -75,21 +59,18 @@ export class LearnedAddresses {
   readonly #aliases = new Aliases()
   readonly #failures = new Failures()
   readonly #keeper: StateKeeper
-  readonly #confirming = new Map<string, Confirmation>()
-  /** The policy in force, and one that is about to be. */
-  #policies: readonly Policy[] = []
-  /** The names that stand in them. */
-  #listed: ReadonlySet<string> = new Set()
+  readonly #confirmations = new Confirmations((...confirmed) => this.#onConfirmed(...confirmed))
+  readonly #policies = new ServedPolicies()
   #settings: LearnedSettings = { resolve: true, grace: 0 }
   #nextRenewal = 0
 
   constructor(options: LearnedOptions) {
-    const { firewall, log, metrics } = options
+    const { firewall, log } = options
     this.#options = options
     this.#book = new AddressBook({
       onChange: (...change) => this.#onChange(...change),
       grace: () => this.#settings.grace,
-      isListed: (name) => this.#listed.has(name),
+      isListed: (name) => this.#policies.lists(name),
       isWatched: (name) => this.#names.has(name),
     })
     this.#names = new NameWatcher({
@@ -97,7 +78,7 @@ export class LearnedAddresses {
       random: Math.random,
       ttlOf: ({ ttl }) => ttl,
       onAnswer: (name, answer) => {
-        metrics.mirrorSuccess.setToCurrentTime()
+        options.onLookedUp()
         for (const each of this.#namesFor(name)) this.#learnFor(each, answer, true)
       },
       onFailure: (name, error) => this.#onFailure(name, error as Error),
@@ -144,13 +125,13 @@ export class LearnedAddresses {
    */
   follow(policy: Policy, services: readonly string[], settings: LearnedSettings): Promise<void> {
     this.#settings = settings
-    this.#serve([...new Set([...this.#policies, policy])])
+    this.#serve([...new Set([...this.#policies.all, policy])])
     this.#services.keep(services)
     return Promise.race([this.#watch(policy, services), pause(FIRST_ANSWERS_MS)])
   }
 
   settle(policy: Policy): void {
-    this.#take([policy])
+    this.#policies.take([policy])
     this.#book.keep((name) => policy.names.has(name))
     this.#aliases.keep((name) => policy.names.has(name))
   }
@@ -182,7 +163,7 @@ export class LearnedAddresses {
 
   /** Whether an answer to this question could teach anything. */
   isOfInterest({ name }: Question): boolean {
-    return this.#policies.some((policy) => policy.names.has(name)) || this.isWayTo(name)
+    return this.#policies.has(name) || this.isWayTo(name)
   }
 
   /**
@@ -193,7 +174,7 @@ export class LearnedAddresses {
     const { uid, trusted, isForgeable } = asker
     if (reading.targets.length > 0) return trusted ? this.#learnTargets(name, reading) : undefined
     const names = this.#namesFor(name)
-    const isBelieved = (each: string) => trusted && !(isForgeable && this.#isShared(each))
+    const isBelieved = (each: string) => trusted && !(isForgeable && this.#policies.isShared(each))
     const isForItself = !this.#isConfirmation(name, uid)
     for (const each of names.filter(isBelieved)) this.#learnFor(each, reading, isForItself)
     const confirmed = this.#confirm(
@@ -232,17 +213,11 @@ export class LearnedAddresses {
 
   /** Gives all policies the addresses that are known of their names. */
   #serve(policies: readonly Policy[]): void {
-    const fresh = policies.filter((policy) => !this.#policies.includes(policy))
-    this.#take(policies)
+    const fresh = this.#policies.take(policies)
     for (const name of this.#book.names)
       for (const policy of fresh)
         for (const rule of policy.names.find(name))
           for (const { host, standing } of this.#book.entries(name)) rule[setOf(standing)].add(host)
-  }
-
-  #take(policies: readonly Policy[]): void {
-    this.#policies = policies
-    this.#listed = new Set(policies.flatMap((policy) => [...namesOf(policy)]))
   }
 
   async #watch(policy: Policy, services: readonly string[]): Promise<void> {
@@ -254,7 +229,7 @@ export class LearnedAddresses {
   /** The allowed names whose addresses an answer for this name tells: itself, and those that it is an alias of. */
   #namesFor(name: string): string[] {
     const all = new Set([name, ...this.#aliases.originsOf(name)])
-    return [...all].filter((each) => this.#policies.some((policy) => policy.names.has(each)))
+    return [...all].filter((each) => this.#policies.has(each))
   }
 
   /** @param isTrusted whether the one who wanted to know is */
@@ -272,54 +247,22 @@ export class LearnedAddresses {
     return this.#options.onTargets()
   }
 
-  /** Whether some rule with this name is for others than those who are trusted: what it opens may be of use to an accomplice. */
-  #isShared(name: string): boolean {
-    return this.#policies.some(({ names, updaters }) =>
-      names.find(name).some(({ spec: { users } }) => !users?.every((uid) => updaters.includes(uid))),
-    )
-  }
-
   /**
    * Whoever has asked may tell an accomplice outside the port and the number of the question, and that one forges an
    * answer. So the service asks as well, over TCP, where none can be forged, and believes what it hears itself.
    */
   #confirm(names: readonly string[], reading: Reading, asker: Asker): Promise<void> | undefined {
     const now = Date.now()
-    const unknown = names.filter((each) => this.#serves(each, asker) && !this.#book.knows(each, reading, now))
-    if (unknown.length === 0) return undefined
-    return Promise.all(unknown.map((each) => this.#askOnce(each, asker))).then(() => {})
-  }
-
-  /** Whether some rule has this name for a user: to anybody else its addresses are of no use. Who is trusted asks for others, too. */
-  #serves(name: string, { uid, trusted }: Asker): boolean {
-    if (trusted) return true
-    return this.#policies.some((policy) =>
-      policy.names.find(name).some(({ spec }) => spec.users === undefined || spec.users.includes(uid)),
+    const unknown = names.filter(
+      (each) => this.#policies.serves(each, asker) && !this.#book.knows(each, reading, now),
     )
-  }
-
-  #askOnce(name: string, asker: Asker): Promise<void> {
-    const asking = this.#confirming.get(name)
-    if (asking !== undefined) return asking.end
-    if (!this.#mayConfirm(asker)) return Promise.resolve()
-    const heard = (answer: Addresses) => this.#onConfirmed(name, asker, answer)
-    const end = confirm(name)
-      .then(heard, () => {})
-      .finally(() => this.#confirming.delete(name))
-    this.#confirming.set(name, { asker, end })
-    return end
-  }
-
-  /** Whether there is room for one more. */
-  #mayConfirm({ uid, trusted }: Asker): boolean {
-    const peers = [...this.#confirming.values()].filter(({ asker }) => asker.trusted === trusted)
-    const own = peers.filter(({ asker }) => asker.uid === uid)
-    return peers.length < CONFIRMATIONS_AT_ONCE && (trusted || own.length < CONFIRMATIONS_A_USER)
+    if (unknown.length === 0) return undefined
+    return Promise.all(unknown.map((each) => this.#confirmations.confirm(each, asker))).then(() => {})
   }
 
   #onConfirmed(name: string, asker: Asker, answer: Addresses): void {
-    this.#options.metrics.mirrorSuccess.setToCurrentTime()
-    if (this.#serves(name, asker)) this.#learnFor(name, answer, asker.trusted)
+    this.#options.onLookedUp()
+    if (this.#policies.serves(name, asker)) this.#learnFor(name, answer, asker.trusted)
   }
 
   /**
@@ -329,13 +272,12 @@ export class LearnedAddresses {
   #isConfirmation(name: string, uid: number): boolean {
     const { ownUid = OWN_UID } = this.#options
     if (uid !== ownUid) return false
-    return this.#confirming.has(name) || (ownUid !== 0 && !this.#names.has(name))
+    return this.#confirmations.has(name) || (ownUid !== 0 && !this.#names.has(name))
   }
 
   #onChange(name: string, host: Host, was: Standing | undefined, is: Standing | undefined): void {
     this.#keeper.change()
-    for (const policy of this.#policies)
-      for (const rule of policy.names.find(name)) this.#move(rule, host, was, is)
+    for (const rule of this.#policies.rulesFor(name)) this.#move(rule, host, was, is)
   }
 
   #move(rule: Rule, host: Host, was: Standing | undefined, is: Standing | undefined): void {
@@ -349,7 +291,7 @@ export class LearnedAddresses {
   /** The time of an address in the kernel runs out, unless it is told anew in good time. */
   #renew(now: number): void {
     if (this.#nextRenewal > 0)
-      for (const policy of this.#policies)
+      for (const policy of this.#policies.all)
         for (const rule of policy.rules) for (const host of rule.hosts) this.#kernel.note(rule, host, true)
     this.#nextRenewal = now + (this.#options.hostTimeout * 1000) / 4
   }
@@ -359,7 +301,7 @@ export class LearnedAddresses {
   }
 
   #onFailure(name: string, error: Error): void {
-    this.#options.metrics.resolveFailures.inc()
+    this.#options.onLookUpFailed()
     this.#failures.note(name, error.message)
   }
 }

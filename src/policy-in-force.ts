@@ -24,7 +24,7 @@ import { createUsers } from './users.js'
 const AT_START = ['firewall', 'queue', 'sessions', 'log', 'metrics', 'control', 'state'] as const
 
 export interface PolicyInForceOptions
-  extends Pick<LearnedOptions, 'isBusy' | 'metrics'>,
+  extends Pick<LearnedOptions, 'isBusy' | 'onLookedUp' | 'onLookUpFailed'>,
     Record<'firewall', Firewall>,
     Record<'inbound', InboundWatch>,
     Record<'log', ServiceLog>,

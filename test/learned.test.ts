@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { assemble, compile, type Policy, type Rule } from '../src/core/policy.js'
 import type { HostChanges } from '../src/core/ruleset.js'
-import { type Asker, LearnedAddresses, type LearnedOptions } from '../src/learned.js'
+import { LearnedAddresses, type LearnedOptions } from '../src/learned.js'
 import type { Reading } from '../src/mirrors/message.js'
+import type { Asker } from '../src/names/confirmations.js'
 import { HANDED_OUT } from './core/clients.js'
 import { Clock, settled } from './mirrors/clock.js'
 import { A, asked, questionOf, SRV } from './mirrors/dns.js'
@@ -79,10 +80,8 @@ function learning(t: Test, { directory = t.testdir(), ...options }: Partial<Lear
         return state.kernel()
       },
     },
-    metrics: {
-      mirrorSuccess: { setToCurrentTime: () => void state.counts.successes++ },
-      resolveFailures: { inc: () => void state.counts.failures++ },
-    } as unknown as LearnedOptions['metrics'],
+    onLookedUp: () => void state.counts.successes++,
+    onLookUpFailed: () => void state.counts.failures++,
     log: {
       warn: (text: string) => void state.warnings.push(text),
       error: (text: string) => void state.errors.push(text),

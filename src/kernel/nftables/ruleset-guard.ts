@@ -1,0 +1,44 @@
+import type { Firewall } from '../firewall.js'
+
+/** A check waits this long for the end of a burst of changes. */
+const DELAY_MS = 20
+
+export interface RulesetGuardOptions {
+  readonly firewall: Pick<Firewall, 'present' | 'verify'>
+  /** The rules were gone or changed, and are back. */
+  readonly onRestored: () => void
+  /** A check that a change has caused failed. */
+  readonly onError: (error: Error) => void
+}
+
+/** Puts the firewall rules back when another program has removed or changed them. */
+export class RulesetGuard {
+  readonly #options: RulesetGuardOptions
+  #check: NodeJS.Timeout | undefined
+  #isStopped = false
+
+  constructor(options: RulesetGuardOptions) {
+    this.#options = options
+  }
+
+  /** Checks the rules soon: some ruleset was changed. Changes come in bursts, ours among them. */
+  onChange(): void {
+    if (this.#isStopped || !this.#options.firewall.present) return
+    this.#check ??= setTimeout(() => {
+      this.#check = undefined
+      this.verify().catch(this.#options.onError)
+    }, DELAY_MS)
+  }
+
+  /** Checks the rules now. @throws CommandError, NetlinkError (rejects) */
+  async verify(): Promise<void> {
+    if (this.#isStopped || (await this.#options.firewall.verify()) === 'intact') return
+    this.#options.onRestored()
+  }
+
+  /** From now on nothing is checked or put back. */
+  stop(): void {
+    this.#isStopped = true
+    clearTimeout(this.#check)
+  }
+}

@@ -1,0 +1,50 @@
+import type { Policy, Rule } from '../core/policy.js'
+import { namesOf } from '../core/policy.js'
+import type { Asker } from './confirmations.js'
+
+/** The policies that addresses of names are put into: the one in force, and one that is about to be. */
+export class ServedPolicies {
+  #policies: readonly Policy[] = []
+  /** The names that stand in them. */
+  #listed: ReadonlySet<string> = new Set()
+
+  /** Takes others in the place of those before. @returns the ones that are new */
+  take(policies: readonly Policy[]): Policy[] {
+    const fresh = policies.filter((policy) => !this.#policies.includes(policy))
+    this.#policies = policies
+    this.#listed = new Set(policies.flatMap((policy) => [...namesOf(policy)]))
+    return fresh
+  }
+
+  get all(): readonly Policy[] {
+    return this.#policies
+  }
+
+  /** Whether some rule allows a name, by itself or by its domain. */
+  has(name: string): boolean {
+    return this.#policies.some((policy) => policy.names.has(name))
+  }
+
+  /** Whether some rule lists a name itself. */
+  lists(name: string): boolean {
+    return this.#listed.has(name)
+  }
+
+  /** The rules of all policies that allow a name. */
+  rulesFor(name: string): Rule[] {
+    return this.#policies.flatMap((policy) => policy.names.find(name))
+  }
+
+  /** Whether some rule with this name is for others than those who are trusted: what it opens may be of use to an accomplice. */
+  isShared(name: string): boolean {
+    return this.#policies.some(({ names, updaters }) =>
+      names.find(name).some(({ spec: { users } }) => !users?.every((uid) => updaters.includes(uid))),
+    )
+  }
+
+  /** Whether some rule has this name for a user: to anybody else its addresses are of no use. Who is trusted asks for others, too. */
+  serves(name: string, { uid, trusted }: Asker): boolean {
+    if (trusted) return true
+    return this.rulesFor(name).some(({ spec }) => spec.users === undefined || spec.users.includes(uid))
+  }
+}

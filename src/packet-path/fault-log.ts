@@ -1,0 +1,38 @@
+import type { Config } from '../config.js'
+import type { ServiceLog } from '../report/service-log.js'
+
+/** Faults of judging are logged at most this often. */
+const LOG_MS = 10_000
+
+export interface FaultLogOptions {
+  readonly mode: () => Config['mode']
+  readonly log: Pick<ServiceLog, 'error'>
+  /** Is called for each fault, logged or not. */
+  readonly count: () => void
+}
+
+/** Logs faults of the program on the packet path. Whoever provokes one with each packet must not fill the log. */
+export class FaultLog {
+  readonly #options: FaultLogOptions
+  /** Milliseconds since the epoch. */
+  #lastLogged = 0
+
+  constructor(options: FaultLogOptions) {
+    this.#options = options
+  }
+
+  /** @param isJudged whether the packet has its verdict, and only its sender was not found out */
+  note(error: Error, isJudged = false): void {
+    this.#options.count()
+    const now = Date.now()
+    if (now - this.#lastLogged < LOG_MS) return
+    this.#lastLogged = now
+    const what = isJudged ? 'it could not be found out who sent a packet' : this.#unjudged()
+    this.#options.log.error({ stack: error.stack }, `${what}: ${error.message}`)
+  }
+
+  #unjudged(): string {
+    const fate = this.#options.mode() === 'observe' ? 'would have been blocked' : 'was blocked'
+    return `a packet could not be judged and ${fate}`
+  }
+}

@@ -1,0 +1,44 @@
+import { sdNotify } from 'node-netfilter-queue/system'
+import type { Periodic } from '../periodic.js'
+import type { ServiceLog } from '../report/service-log.js'
+
+/** The variables by which systemd tells a service where to notify it, and how often (sd_notify(3), sd_watchdog_enabled(3)). */
+type Environment = Readonly<Partial<Record<'NOTIFY_SOCKET' | 'WATCHDOG_USEC', string>>>
+
+/** Notifies systemd of the service's state. Does nothing where systemd did not start the service. */
+export class Systemd {
+  readonly #environment: Environment
+  readonly #log: Pick<ServiceLog, 'warn'>
+
+  constructor(environment: Environment, log: Pick<ServiceLog, 'warn'>) {
+    this.#environment = environment
+    this.#log = log
+  }
+
+  ready(mode: string): void {
+    this.#notify(`READY=1\nSTATUS=mode ${mode}`)
+  }
+
+  mode(mode: string): void {
+    this.#notify(`STATUS=mode ${mode}`)
+  }
+
+  stopping(): void {
+    this.#notify('STOPPING=1')
+  }
+
+  /** Feeds the watchdog twice in each of its intervals, if the unit sets one. */
+  feedWatchdog(periodic: Pick<Periodic, 'every'>): void {
+    const interval = Number(this.#environment.WATCHDOG_USEC ?? 0) / 1000
+    if (interval > 0) periodic.every(interval / 2, () => this.#notify('WATCHDOG=1'))
+  }
+
+  /** The service goes on without systemd's knowledge where it cannot be reached. */
+  #notify(state: string): void {
+    try {
+      sdNotify(this.#environment.NOTIFY_SOCKET, state)
+    } catch (error) {
+      this.#log.warn((error as Error).message)
+    }
+  }
+}

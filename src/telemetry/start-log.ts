@@ -1,0 +1,26 @@
+import type { QueueForm } from '../core/ruleset.js'
+import type { PolicyInForce } from '../policy-in-force.js'
+import type { ServiceLog } from '../report/service-log.js'
+import { VERSION } from '../version.js'
+
+/**
+ * Logs what the service has started with, and what the operator should know about it.
+ * @param trouble why units cannot be told apart, if so: of interest where a rule is for units
+ */
+export function logStart(
+  { host, findings, config }: Pick<PolicyInForce, 'host' | 'findings' | 'config'>,
+  form: QueueForm,
+  trouble: string | undefined,
+  log: Pick<ServiceLog, 'info' | 'warn'>,
+): void {
+  const { mode, queue, metrics, log: blocks, notes } = config
+  log.info(
+    `checkvalve ${VERSION}: mode ${mode}, queue ${queue.first} (${form} form), ` +
+      `metrics http://${metrics.listen.host}:${metrics.listen.port}${metrics.path}, blocks in ${blocks.destination}`,
+  )
+  if (mode === 'observe')
+    log.warn('mode is observe: nothing is blocked, only recorded; set `mode: enforce` to close the valve')
+  log.info(findings)
+  const units = config.allow.some((entry) => entry.units !== undefined) && trouble
+  for (const note of [...notes, ...host.notes, ...(units ? [units] : [])]) log.warn(note)
+}

@@ -1,0 +1,96 @@
+import t, { type Test } from 'tap'
+import { RulesetGuard } from '../../../src/kernel/nftables/ruleset-guard.js'
+import { Clock, settled } from '../../mirrors/clock.js'
+
+/** A guard of rules that the test plays, at a time that only passes when the test says so. */
+function guarding(t: Test) {
+  const clock = Clock.install(t)
+  const state = {
+    clock,
+    present: true,
+    answer: async (): Promise<'intact' | 'restored'> => 'intact',
+    checks: 0,
+    restored: 0,
+    errors: [] as string[],
+  }
+  const firewall = {
+    get present() {
+      return state.present
+    },
+    verify: () => {
+      state.checks++
+      return state.answer()
+    },
+  }
+  const guard = new RulesetGuard({
+    firewall,
+    onRestored: () => void state.restored++,
+    onError: ({ message }) => void state.errors.push(message),
+  })
+  return Object.assign(state, { guard })
+}
+
+t.test('a burst of changes is one check, and a change after it another one', async (t) => {
+  const its = guarding(t)
+  for (let i = 0; i < 100; i++) its.guard.onChange()
+  t.equal(its.checks, 0, 'none before its end')
+  await its.clock.pass(20)
+  t.equal(its.checks, 1)
+  its.guard.onChange()
+  await its.clock.pass(20)
+  t.equal(its.checks, 2)
+})
+
+t.test('a burst without an end does not put the check off', async (t) => {
+  const its = guarding(t)
+  for (let i = 0; i < 100; i++) {
+    its.guard.onChange()
+    await its.clock.pass(1)
+  }
+  t.ok(its.checks >= 4)
+})
+
+t.test('only rules that had to be put back are told of', async (t) => {
+  const its = guarding(t)
+  await its.guard.verify()
+  t.equal(its.restored, 0)
+  its.answer = async () => 'restored'
+  its.guard.onChange()
+  await its.clock.pass(20)
+  t.equal(its.restored, 1)
+})
+
+t.test(
+  'a check that fails is an error for who has asked, or for the log; the next change is checked again',
+  async (t) => {
+    const its = guarding(t)
+    its.answer = async () => Promise.reject(new Error('no netlink'))
+    await t.rejects(its.guard.verify(), { message: 'no netlink' })
+    t.same(its.errors, [])
+    its.guard.onChange()
+    await its.clock.pass(20)
+    await settled()
+    t.same(its.errors, ['no netlink'])
+    its.guard.onChange()
+    await its.clock.pass(20)
+    t.equal(its.checks, 3)
+  },
+)
+
+t.test('without rules of ours there is nothing to check', async (t) => {
+  const its = guarding(t)
+  its.present = false
+  its.guard.onChange()
+  await its.clock.pass(20)
+  t.equal(its.checks, 0)
+})
+
+t.test('after the stop nothing is checked: what was removed at the end is not put back', async (t) => {
+  const its = guarding(t)
+  its.guard.onChange()
+  its.guard.stop()
+  its.guard.onChange()
+  await its.guard.verify()
+  await its.clock.pass(20)
+  t.equal(its.checks, 0)
+})

@@ -1,0 +1,100 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import t, { type Test } from 'tap'
+import { Canary } from '../../src/canary.js'
+import type { Config } from '../../src/config.js'
+import type { VerdictCount } from '../../src/report/verdicts.js'
+
+/** What is counted of each attempt, where the service blocks it. */
+const BLOCKED = { verdict: 'block', reason: 'canary', protocol: 'tcp', family: 'ipv4' } as const
+const INTERVAL = 60
+const LOOPBACK = Uint32Array.of(0x7f000001, 0, 0, 0)
+
+/** A port of loopback where somebody listens, or nobody any more. */
+async function target(t: Test, isListening: boolean): Promise<number> {
+  const server = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  if (isListening) t.teardown(() => server.close())
+  else await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+/** A canary whose packets are counted as the test says; each tick comes when the next attempt is due. */
+function trying(port: number, counted: Partial<VerdictCount> | undefined) {
+  const state = { lines: [] as string[], counted, mode: 'enforce' as Config['mode'], now: 1_800_000_000_000 }
+  let packets = 0
+  function* counts(): Generator<VerdictCount> {
+    if (state.counted) yield { ...BLOCKED, packets: ++packets, ...state.counted }
+  }
+  const log = { error: (line: string) => void state.lines.push(line) }
+  const canary = new Canary({ counts }, log as unknown as ConstructorParameters<typeof Canary>[1])
+  const tick = (seconds = INTERVAL) => {
+    state.now += seconds * 1000
+    const tried = {
+      target: { host: '127.0.0.1', port, family: 4 as const, words: LOOPBACK },
+      interval: INTERVAL,
+    }
+    return canary.tick({ mode: state.mode, canary: tried }, state.now)
+  }
+  return Object.assign(state, { canary, tick })
+}
+
+t.test('a connection that fails, and was counted as blocked, is the proof', async (t) => {
+  const its = trying(await target(t, false), {})
+  t.equal(its.canary.proven, undefined)
+  await its.tick()
+  t.equal(its.canary.proven, true)
+  t.same(its.lines, [])
+})
+
+for (const counted of [
+  undefined,
+  { verdict: 'would-block' },
+  { reason: 'not-allowlisted' },
+  { protocol: 'udp' },
+] as const)
+  t.test(`counted as ${JSON.stringify(counted)}, it proves nothing, and the log says so once`, async (t) => {
+    const its = trying(await target(t, false), counted as Partial<VerdictCount> | undefined)
+    await its.tick()
+    await its.tick()
+    t.equal(its.canary.proven, false)
+    t.equal(its.lines.length, 1)
+    t.match(its.lines[0], 'the canary connection to 127.0.0.1 was not seen by this service')
+  })
+
+t.test('a connection that gets through is no proof, whatever was counted', async (t) => {
+  const its = trying(await target(t, true), {})
+  await its.tick()
+  t.equal(its.canary.proven, false)
+  t.match(its.lines, ['the canary connection to 127.0.0.1 got through'])
+})
+
+t.test('in mode observe nothing is expected to be blocked, and nothing is complained of', async (t) => {
+  const its = trying(await target(t, false), undefined)
+  its.mode = 'observe'
+  await its.tick()
+  t.equal(its.canary.proven, false)
+  t.same(its.lines, [])
+})
+
+t.test('it is tried once in an interval, and at once after the mode has changed', async (t) => {
+  const its = trying(await target(t, false), {})
+  await its.tick()
+  its.counted = undefined
+  await its.tick(INTERVAL - 1)
+  t.equal(its.canary.proven, true)
+  its.canary.again()
+  t.equal(its.canary.proven, undefined)
+  await its.tick(0)
+  t.equal(its.canary.proven, false)
+})
+
+t.test('an attempt from before the mode has changed says nothing', async (t) => {
+  const its = trying(await target(t, false), undefined)
+  const attempt = its.tick()
+  its.canary.again()
+  await attempt
+  t.equal(its.canary.proven, undefined)
+  t.same(its.lines, [])
+})

@@ -1,0 +1,75 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { Systemd } from '../../src/system/systemd.js'
+
+const SOURCE = fileURLToPath(new URL('../../../test/system/programs/notify-receiver.c', import.meta.url))
+
+/** Systemd's end of the socket; Node has no AF_UNIX datagram sockets. @returns its address, and the lines of the next datagrams */
+async function receiver(t: Test) {
+  const program = join(t.testdir(), 'notify-receiver')
+  execFileSync('cc', ['-Wall', '-o', program, SOURCE])
+  const socket = `@checkvalve-${randomUUID()}`
+  const child = spawn(program, [socket], { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.teardown(async () => {
+    child.kill()
+    await once(child, 'close')
+  })
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const next = async (count = 1): Promise<string[]> => {
+    const texts: string[] = []
+    for (let i = 0; i < count; i++) texts.push((await lines.next()).value)
+    return texts
+  }
+  t.same(await next(), ['bound'])
+  return { socket, next }
+}
+
+const silent = (t: Test) => ({ warn: (line: string) => void t.fail(line) })
+
+/** What is to be done again and again, by its interval in milliseconds. */
+function periodic() {
+  const works: [ms: number, work: () => void | Promise<void>][] = []
+  return { works, every: (ms: number, work: () => void | Promise<void>) => void works.push([ms, work]) }
+}
+
+t.test('systemd hears when the service is ready, of its mode, and that it stops', async (t) => {
+  const { socket, next } = await receiver(t)
+  const systemd = new Systemd({ NOTIFY_SOCKET: socket }, silent(t))
+  systemd.ready('enforce')
+  systemd.mode('observe')
+  systemd.stopping()
+  t.same(await next(4), ['[READY=1', 'STATUS=mode enforce]', '[STATUS=mode observe]', '[STOPPING=1]'])
+})
+
+t.test('the watchdog is fed twice in each of its intervals', async (t) => {
+  const { socket, next } = await receiver(t)
+  const timers = periodic()
+  new Systemd({ NOTIFY_SOCKET: socket, WATCHDOG_USEC: '10000000' }, silent(t)).feedWatchdog(timers)
+  t.same(
+    timers.works.map(([ms]) => ms),
+    [5000],
+  )
+  await timers.works[0]![1]()
+  t.same(await next(), ['[WATCHDOG=1]'])
+})
+
+t.test('without a watchdog, or without systemd, nothing is sent', async (t) => {
+  const timers = periodic()
+  for (const environment of [{}, { WATCHDOG_USEC: '0' }, { WATCHDOG_USEC: 'soon' }])
+    new Systemd(environment, silent(t)).feedWatchdog(timers)
+  t.same(timers.works, [])
+  new Systemd({}, silent(t)).ready('enforce')
+})
+
+t.test('the service goes on where systemd cannot be reached, and says so', async (t) => {
+  const warnings: string[] = []
+  const environment = { NOTIFY_SOCKET: `@checkvalve-${randomUUID()}` }
+  new Systemd(environment, { warn: (line: string) => void warnings.push(line) }).ready('enforce')
+  t.equal(warnings.length, 1)
+  t.match(warnings[0], /^notifying @checkvalve-/)
+})
