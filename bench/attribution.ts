@@ -5,10 +5,10 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
-import { Cgroups } from '../src/kernel/cgroups.js'
-import { holderOf, processesOf } from '../src/kernel/processes.js'
-import { SocketOwners } from '../src/kernel/socket-owners.js'
-import { Sockets } from '../src/kernel/sockets.js'
+import { Cgroups } from '../src/kernel/proc/cgroups.js'
+import { holderOf, processesOf } from '../src/kernel/proc/processes.js'
+import { SocketOwners } from '../src/kernel/sockets/socket-owners.js'
+import { Sockets } from '../src/kernel/sockets/sockets.js'
 import { median } from './lib.js'
 
 const [rounds = 5, seconds = 0.5] = process.argv.slice(2).map(Number)

@@ -2,8 +2,9 @@
  * What a look at the table of sessions costs, with ten sessions in it and with a million: nanoseconds an event, the ratio
  * of both, and bytes of the heap an event. Both tables take turns. `node dist/bench/sessions.js [ROUNDS [SECONDS]]`
  */
-import { SessionTable } from '../src/core/sessions.js'
-import { IPPROTO_TCP } from '../src/core/types.js'
+
+import { IPPROTO_TCP } from '../src/core/packet/ip.js'
+import { SessionTable } from '../src/core/session/session-table.js'
 import { median } from './lib.js'
 
 const [rounds = 5, seconds = 1] = process.argv.slice(2).map(Number)

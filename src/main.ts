@@ -3,9 +3,9 @@
 import { parseArgs } from 'node:util'
 import { type Command, say, UsageError } from './commands/command.js'
 import { DEFAULT_CONFIG, helpOf, usage, usageOf } from './commands/help.js'
-import { allCommands, COMMAND_NAMES, commandOf } from './commands/list.js'
+import { allCommands, COMMAND_NAMES, commandOf } from './commands/registry.js'
 import { nearest, suggestion } from './config/problems.js'
-import { visible } from './log/visible.js'
+import { visible } from './text/terminal-safe.js'
 
 const COMMON = {
   config: { type: 'string', short: 'c' },

@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { allCommands } from '../src/commands/list.js'
-import { VERSION } from '../src/version.js'
+import { allCommands } from '../src/commands/registry.js'
+import { VERSION } from '../src/system/version.js'
 import { directoryOf } from './config/files.js'
 
 const MAIN = fileURLToPath(new URL('../src/main.js', import.meta.url))

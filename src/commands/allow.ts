@@ -1,7 +1,7 @@
 import { ask, Refused } from '../control/client.js'
-import { jsonText } from '../log/visible.js'
-import type { Changed, EntryChanged, EntryList } from '../runtime/routes.js'
-import { createUsers } from '../users.js'
+import type { Changed, EntryChanged, EntryList } from '../control/routes/runtime.js'
+import { createUsers } from '../system/users.js'
+import { jsonText } from '../text/terminal-safe.js'
 import {
   type Command,
   type Given,

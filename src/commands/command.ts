@@ -1,6 +1,6 @@
 /** What a command is: a file of this folder each, all of them listed in list.ts. */
 import type { ParseArgsConfig } from 'node:util'
-import { type Config, formatProblem, type Loaded, load, type Problem } from '../config.js'
+import { type Config, formatProblem, type Loaded, load, type Problem } from '../config/config.js'
 
 type Options = NonNullable<ParseArgsConfig['options']>
 

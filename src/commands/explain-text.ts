@@ -1,6 +1,6 @@
 /** An answer to `explain` as an operator reads it, in 80 columns where names and paths allow it. */
 import { Document, isScalar, visit } from 'yaml'
-import type { Entry, Explained, Judged, Near, RuleFacts } from '../explain/explained.js'
+import type { Entry, Explained, Judged, Near, RuleFacts } from '../analysis/explain/explanation.js'
 import type { Colour, Paint } from './colours.js'
 import { left } from './mirrors-text.js'
 import { WIDTH, wrap } from './terminal.js'

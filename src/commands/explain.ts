@@ -1,10 +1,11 @@
+import { answerQuestion } from '../analysis/explain/answer.js'
+import type { Explained } from '../analysis/explain/explanation.js'
+import { fileWorld } from '../analysis/explain/file-context.js'
+import { type Fields, type Question, readQuestion } from '../analysis/explain/query.js'
 import { ask, Refused } from '../control/client.js'
-import { answerQuestion } from '../explain/answer.js'
-import type { Explained } from '../explain/explained.js'
-import { type Fields, type Question, readQuestion } from '../explain/question.js'
-import { explainPath } from '../explain/route.js'
-import { jsonText } from '../log/visible.js'
-import { createUsers } from '../users.js'
+import { explainPath } from '../control/routes/explain.js'
+import { createUsers } from '../system/users.js'
+import { jsonText } from '../text/terminal-safe.js'
 import { paintFor } from './colours.js'
 import {
   type Command,
@@ -16,7 +17,6 @@ import {
   socketOrComplaint,
   UsageError,
 } from './command.js'
-import { fileWorld } from './explain-file.js'
 import { explainText } from './explain-text.js'
 
 export const explain: Command = {

@@ -1,5 +1,5 @@
 /** What `--help` says, of all commands and of one. */
-import { VERSION } from '../version.js'
+import { VERSION } from '../system/version.js'
 import type { Command } from './command.js'
 
 export const DEFAULT_CONFIG = '/etc/checkvalve/checkvalve.yaml'

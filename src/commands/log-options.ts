@@ -1,10 +1,10 @@
 /** Options that the commands which read the block log share. */
-import type { Block } from '../log/line.js'
-import { pick, type Wanted } from '../log/pick.js'
-import { parseSince, SINCE_FORMS } from '../log/since.js'
-import { linesFrom, type Source } from '../log/source.js'
-import { Unread } from '../log/unread.js'
-import { createUsers } from '../users.js'
+import type { Block } from '../records/block-log/event-reader.js'
+import { pick, type Wanted } from '../records/block-log/filter.js'
+import { linesFrom, type Source } from '../records/block-log/source.js'
+import { Unread } from '../records/block-log/unreadable.js'
+import { createUsers } from '../system/users.js'
+import { parseSince, SINCE_FORMS } from '../text/time-argument.js'
 import { type Given, note, optionOf, UsageError } from './command.js'
 
 /** @throws UsageError */

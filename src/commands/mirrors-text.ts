@@ -1,6 +1,7 @@
 /** The mirrors as an operator reads them, in 80 columns where their names allow it. */
-import { visible } from '../log/visible.js'
-import { type AddressStatus, isAddress, type MirrorStatus } from '../status/mirrors.js'
+
+import { type AddressStatus, isAddress, type MirrorStatus } from '../telemetry/mirror-status.js'
+import { visible } from '../text/terminal-safe.js'
 import { WIDTH, wrap } from './terminal.js'
 
 const INDENT = '    '

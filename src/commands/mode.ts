@@ -1,7 +1,7 @@
 import { ask } from '../control/client.js'
-import { originText } from '../core/origin.js'
-import type { ModeChanged } from '../runtime/routes.js'
-import type { Status } from '../status/status.js'
+import type { ModeChanged } from '../control/routes/runtime.js'
+import { originText } from '../core/policy/origin.js'
+import type { Status } from '../telemetry/status.js'
 import { type Command, type Given, note, readConfig, say, socketOrComplaint, UsageError } from './command.js'
 import { WIDTH, wrap } from './terminal.js'
 

@@ -1,10 +1,10 @@
 /** What a policy would change, as an operator reads it, in 80 columns where the names allow it. */
 
-import { originText } from '../core/origin.js'
-import type { Decision } from '../core/policy.js'
-import { visible } from '../log/visible.js'
-import type { Judged, Replayed, Side, Sides, Unjudgeable } from '../replay/replay.js'
-import { grouped, spanText } from '../words.js'
+import type { Judged, Replayed, Side, Sides, Unjudgeable } from '../analysis/replay/replay.js'
+import { originText } from '../core/policy/origin.js'
+import type { Decision } from '../core/policy/policy.js'
+import { grouped, spanText } from '../text/prose.js'
+import { visible } from '../text/terminal-safe.js'
 import { type Paint, plain } from './colours.js'
 import { whereText, whoText } from './tail-text.js'
 import { WIDTH, wrap } from './terminal.js'

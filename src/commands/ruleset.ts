@@ -1,7 +1,7 @@
-import { render, renderHosts } from '../core/ruleset.js'
-import { chooseForm } from '../kernel/firewall.js'
-import { asStarted, knownPolicy } from '../offline-policy.js'
-import { rulesetOptions } from '../ruleset-options.js'
+import { render, renderHosts } from '../core/ruleset/ruleset.js'
+import { chooseForm } from '../kernel/nftables/firewall.js'
+import { asStarted, knownPolicy } from '../policy/offline-policy.js'
+import { rulesetOptions } from '../policy/ruleset-options.js'
 import { type Command, configOrComplaint, type Given, note, say } from './command.js'
 
 export const ruleset: Command = {

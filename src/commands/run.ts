@@ -1,6 +1,6 @@
-import { formatProblem } from '../config.js'
+import { formatProblem } from '../config/config.js'
 import { Daemon } from '../daemon.js'
-import { createServiceLog, type ServiceLog } from '../report/service-log.js'
+import { createServiceLog, type ServiceLog } from '../system/service-log.js'
 import { type Command, configOrComplaint, type Given, readConfig } from './command.js'
 
 export const run: Command = {

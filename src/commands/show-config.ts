@@ -1,5 +1,5 @@
-import { showConfig as textOf } from '../config.js'
-import { createUsers } from '../users.js'
+import { showConfig as textOf } from '../config/config.js'
+import { createUsers } from '../system/users.js'
 import { type Command, configOrComplaint, type Given, say } from './command.js'
 
 export const showConfig: Command = {

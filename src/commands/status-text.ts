@@ -1,7 +1,7 @@
 /** What `checkvalve status` shows, the most important first. It fits 80 columns. */
-import { readLine } from '../log/line.js'
-import { visible } from '../log/visible.js'
-import type { Counted, Status, UserStatus } from '../status/status.js'
+import { readLine } from '../records/block-log/event-reader.js'
+import type { Counted, Status, UserStatus } from '../telemetry/status.js'
+import { visible } from '../text/terminal-safe.js'
 import { type Colour, type Paint, plain } from './colours.js'
 import { entriesLines } from './entries-text.js'
 import { mirrorsText } from './mirrors-text.js'

@@ -1,6 +1,6 @@
 /** Events as an operator reads them: a line each, in 80 columns where what it says fits. */
-import type { Block, Remark } from '../log/line.js'
-import { visible, visibleWord } from '../log/visible.js'
+import type { Block, Remark } from '../records/block-log/event-reader.js'
+import { visible, visibleWord } from '../text/terminal-safe.js'
 import { type Paint, plain } from './colours.js'
 
 /** Columns, of `18:36:03 block ` and of the two that follow. */

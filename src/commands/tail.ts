@@ -1,12 +1,20 @@
 import { isHungUp } from 'node-netfilter-queue/system'
-import { closeFiles, type LogFile } from '../log/files.js'
-import { follow } from '../log/follow.js'
-import { growingOf, Ring, showAll, showLast } from '../log/last.js'
-import { type Picked, pick, type Wanted } from '../log/pick.js'
-import { SINCE_FORMS } from '../log/since.js'
-import { firstSince, isStream, linesFrom, missing, openSource, type Source, sourceOf } from '../log/source.js'
-import { Unread } from '../log/unread.js'
-import { visibleJson } from '../log/visible.js'
+import { type Picked, pick, type Wanted } from '../records/block-log/filter.js'
+import { follow } from '../records/block-log/follow.js'
+import { growingOf, Ring, showAll, showLast } from '../records/block-log/last-lines.js'
+import { closeFiles, type LogFile } from '../records/block-log/rotated-files.js'
+import {
+  firstSince,
+  isStream,
+  linesFrom,
+  missing,
+  openSource,
+  type Source,
+  sourceOf,
+} from '../records/block-log/source.js'
+import { Unread } from '../records/block-log/unreadable.js'
+import { visibleJson } from '../text/terminal-safe.js'
+import { SINCE_FORMS } from '../text/time-argument.js'
 import { paintFor } from './colours.js'
 import { type Command, configOrComplaint, type Given, has, note, optionOf, UsageError } from './command.js'
 import { choiceOf, sinceOf, userOf } from './log-options.js'

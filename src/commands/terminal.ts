@@ -1,8 +1,9 @@
 /** Lines that fit a terminal, and numbers as people read them. */
-import { visible } from '../log/visible.js'
-import { wrap as wrapWords } from '../words.js'
 
-export { grouped } from '../words.js'
+import { wrap as wrapWords } from '../text/prose.js'
+import { visible } from '../text/terminal-safe.js'
+
+export { grouped } from '../text/prose.js'
 
 export const WIDTH = 80
 

@@ -1,4 +1,4 @@
-import { VERSION } from '../version.js'
+import { VERSION } from '../system/version.js'
 import { type Command, say } from './command.js'
 
 export const version: Command = {

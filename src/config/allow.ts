@@ -1,10 +1,11 @@
 /** The operator's own rules. */
-import { originText } from '../core/origin.js'
-import type { PortRange } from '../core/types.js'
-import type { UserLookup } from '../users.js'
+
+import type { PortRange } from '../core/packet/ip.js'
+import { originText } from '../core/policy/origin.js'
+import type { UserLookup } from '../system/users.js'
 import { choice, fieldsOf, listOf, listOrNone, text } from './formats.js'
+import type { Format, Place } from './location.js'
 import { destination, ports, users } from './network.js'
-import type { Format, Place } from './place.js'
 import { quote } from './problems.js'
 import type { AllowEntry } from './types.js'
 

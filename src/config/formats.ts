@@ -1,5 +1,5 @@
 /** The forms of single values: words, numbers, durations, paths, lists of them. */
-import type { Format, Place } from './place.js'
+import type { Format, Place } from './location.js'
 import { alternatives, quote, unknownKey } from './problems.js'
 
 /** One of these words. */

@@ -1,4 +1,7 @@
 /** The forms of what is on the network: ports, services, destinations, endpoints; and who uses it. */
+
+import type { Destination, PortRange, Prefix } from '../core/packet/ip.js'
+import type { UserLookup } from '../system/users.js'
 import {
   type Address,
   formatAddress,
@@ -7,11 +10,9 @@ import {
   parseDestination,
   parseHostName,
   parsePrefix,
-} from '../addressing.js'
-import type { Destination, PortRange, Prefix } from '../core/types.js'
-import type { UserLookup } from '../users.js'
+} from '../text/parse-address.js'
 import { choice, count, fieldsOf, listOf, text } from './formats.js'
-import type { Format, Place } from './place.js'
+import type { Format, Place } from './location.js'
 import { quote } from './problems.js'
 import type { Callback, Endpoint, Listen, PlacedDestination, Service } from './types.js'
 

@@ -1,7 +1,7 @@
 /** What is wrong with a configuration, and how an operator is told. */
 
-import type { Origin } from '../core/origin.js'
-import { originText } from '../core/origin.js'
+import type { Origin } from '../core/policy/origin.js'
+import { originText } from '../core/policy/origin.js'
 
 /** One thing to repair. `key` is as the operator wrote it, like `allow[2].ports[0]`; '' for a whole file. */
 export interface Problem {

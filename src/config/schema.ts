@@ -1,5 +1,5 @@
 /** Every setting there is: what it means, its default, its form. */
-import type { UserLookup } from '../users.js'
+import type { UserLookup } from '../system/users.js'
 import { rules } from './allow.js'
 import {
   absolutePath,
@@ -12,6 +12,7 @@ import {
   sixBitMask,
   urlPath,
 } from './formats.js'
+import type { Format } from './location.js'
 import {
   callback,
   destination,
@@ -23,7 +24,6 @@ import {
   service,
   usersOrDefault,
 } from './network.js'
-import type { Format } from './place.js'
 import type { Settings } from './setting-table.js'
 import type { Config } from './types.js'
 

@@ -1,5 +1,5 @@
 /** The shape of a table of settings. */
-import type { Format } from './place.js'
+import type { Format } from './location.js'
 import { step } from './yaml.js'
 
 export interface Setting<T> {

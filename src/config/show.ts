@@ -1,7 +1,7 @@
 /** A configuration as YAML that could be its file. */
 import { Document, isScalar, visit } from 'yaml'
-import { formatDestination, formatPrefix } from '../addressing.js'
-import type { PortRange } from '../core/types.js'
+import type { PortRange } from '../core/packet/ip.js'
+import { formatDestination, formatPrefix } from '../text/parse-address.js'
 import { formatDuration } from './formats.js'
 import type { AllowEntry, Config, Service } from './types.js'
 

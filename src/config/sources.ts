@@ -1,7 +1,7 @@
 /** The sources of a configuration, one laid over the other: files, environment, command line. */
-import type { Origin } from '../core/origin.js'
-import type { TextFile } from './files.js'
-import type { Leaf, Located } from './place.js'
+import type { Origin } from '../core/policy/origin.js'
+import type { TextFile } from './config-files.js'
+import type { Leaf, Located } from './location.js'
 import { COMMAND_LINE, ENVIRONMENT, nearest, type Problem, suggestion, unknownKey } from './problems.js'
 import { type AnySettings, environmentName, isSetting, settingsByKey } from './setting-table.js'
 import { type Entry, parseYaml, step, type Written } from './yaml.js'

@@ -1,7 +1,7 @@
 /** The configuration as the rest of the program sees it: every value parsed, nothing optional by accident. */
 
-import type { Origin } from '../core/origin.js'
-import type { Destination, Family, PortRange, Prefix, Words } from '../core/types.js'
+import type { Destination, Family, PortRange, Prefix, Words } from '../core/packet/ip.js'
+import type { Origin } from '../core/policy/origin.js'
 
 /** A service of this host: packets from its port may be answers. */
 export interface Service {

@@ -12,7 +12,7 @@ import {
   parseDocument,
   type YAMLError,
 } from 'yaml'
-import type { Origin } from '../core/origin.js'
+import type { Origin } from '../core/policy/origin.js'
 import type { Problem } from './problems.js'
 
 export type Scalar = string | number | boolean | null

@@ -1,7 +1,7 @@
 /** The requests that the control socket knows, and how one is answered. No sockets here. */
-import { type Format, placeOf } from '../config/place.js'
+import { type Format, placeOf } from '../config/location.js'
 import { type Problem, quote } from '../config/problems.js'
-import { PolicyRefusal, type PolicyRefusalCode } from '../policy-refusal.js'
+import { PolicyRefusal, type PolicyRefusalCode } from '../policy/refusal.js'
 
 export interface ControlRequest {
   /** What stands behind the `?`. */

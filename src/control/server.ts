@@ -3,8 +3,8 @@ import { lstatSync, unlinkSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { dirname } from 'node:path'
-import { makeFolder } from '../atomic-file.js'
-import { TIMEOUTS } from '../http-timeouts.js'
+import { makeFolder } from '../system/atomic-write.js'
+import { TIMEOUTS } from '../system/http-limits.js'
 import { answer, Refusal, type RefusalCode, type Route, statusOf } from './router.js'
 
 /** The file of the socket is made with mode 0660. */

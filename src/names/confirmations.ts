@@ -1,4 +1,4 @@
-import { type Addresses, confirm } from '../mirrors/lookup.js'
+import { type Addresses, confirm } from './dns/lookup.js'
 
 /** Confirmations at the same time: for users who are trusted, and as many for the others. */
 const AT_ONCE = 32

@@ -1,5 +1,5 @@
-import type { Policy, Rule } from '../core/policy.js'
-import { namesOf } from '../core/policy.js'
+import type { Policy, Rule } from '../core/policy/policy.js'
+import { namesOf } from '../core/policy/policy.js'
 import type { Asker } from './confirmations.js'
 
 /** The policies that addresses of names are put into: the one in force, and one that is about to be. */

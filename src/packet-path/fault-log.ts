@@ -1,5 +1,5 @@
-import type { Config } from '../config.js'
-import type { ServiceLog } from '../report/service-log.js'
+import type { Config } from '../config/config.js'
+import type { ServiceLog } from '../system/service-log.js'
 
 /** Faults of judging are logged at most this often. */
 const LOG_MS = 10_000

@@ -1,8 +1,8 @@
 import { Queue } from 'node-netfilter-queue'
-import type { Config } from '../config.js'
-import { namesQueues } from '../core/ruleset.js'
-import type { ResolverWatch } from '../resolver-watch.js'
-import type { Valve } from '../valve.js'
+import type { Config } from '../config/config.js'
+import { namesQueues } from '../core/ruleset/ruleset.js'
+import type { ResolverWatch } from './dns-watch.js'
+import type { Valve } from './valve.js'
 
 /** All headers fit: IPv4 with options and TCP, or IPv6 with a chain of extension headers. */
 const COPY_RANGE = 512

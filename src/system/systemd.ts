@@ -1,6 +1,6 @@
 import { sdNotify } from 'node-netfilter-queue/system'
-import type { Periodic } from '../periodic.js'
-import type { ServiceLog } from '../report/service-log.js'
+import type { Periodic } from './periodic.js'
+import type { ServiceLog } from './service-log.js'
 
 /** The variables by which systemd tells a service where to notify it, and how often (sd_notify(3), sd_watchdog_enabled(3)). */
 type Environment = Readonly<Partial<Record<'NOTIFY_SOCKET' | 'WATCHDOG_USEC', string>>>

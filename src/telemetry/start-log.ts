@@ -1,7 +1,7 @@
-import type { QueueForm } from '../core/ruleset.js'
-import type { PolicyInForce } from '../policy-in-force.js'
-import type { ServiceLog } from '../report/service-log.js'
-import { VERSION } from '../version.js'
+import type { QueueForm } from '../core/ruleset/ruleset.js'
+import type { PolicyInForce } from '../policy/policy-in-force.js'
+import type { ServiceLog } from '../system/service-log.js'
+import { VERSION } from '../system/version.js'
 
 /**
  * Logs what the service has started with, and what the operator should know about it.

@@ -1,7 +1,7 @@
 import t from 'tap'
+import type { Explained } from '../../src/analysis/explain/explanation.js'
 import { plain } from '../../src/commands/colours.js'
 import { explainText } from '../../src/commands/explain-text.js'
-import type { Explained } from '../../src/explain/explained.js'
 
 const NOW = Date.UTC(2027, 0, 1)
 const OPTIONS = { path: '/etc/checkvalve/checkvalve.yaml', now: NOW, paint: plain }

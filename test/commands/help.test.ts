@@ -1,5 +1,5 @@
 import t from 'tap'
-import { allCommands } from '../../src/commands/list.js'
+import { allCommands } from '../../src/commands/registry.js'
 
 /** The widest line of a terminal, and what of it stands before a summary in the list of all commands. */
 const WIDTH = 80

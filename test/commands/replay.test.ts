@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { directoryOf } from '../config/files.js'
-import { lineOf, suppressed, textOf } from '../log/events.js'
+import { lineOf, suppressed, textOf } from '../records/block-log/events.js'
 import { run } from './running.js'
 
 const SHOP = { uid: 4711, user: 'shop' }

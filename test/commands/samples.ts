@@ -1,4 +1,4 @@
-import type { Status } from '../../src/status/status.js'
+import type { Status } from '../../src/telemetry/status.js'
 
 export const NOW = Date.UTC(2027, 0, 31, 18)
 export const ago = (seconds: number) => new Date(NOW - seconds * 1000).toISOString()

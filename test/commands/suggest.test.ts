@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import { gzipped, lineOf, textOf } from '../log/events.js'
+import { gzipped, lineOf, textOf } from '../records/block-log/events.js'
 import { run } from './running.js'
 
 const MAIN = new URL('../../src/main.js', import.meta.url).pathname

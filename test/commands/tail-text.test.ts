@@ -1,9 +1,9 @@
 import t from 'tap'
 import { paintFor } from '../../src/commands/colours.js'
 import { TailText, type TextOptions } from '../../src/commands/tail-text.js'
-import { readLine } from '../../src/log/line.js'
+import { readLine } from '../../src/records/block-log/event-reader.js'
 import { seededRandom } from '../core/random.js'
-import { type Event, lineOf, suppressed } from '../log/events.js'
+import { type Event, lineOf, suppressed } from '../records/block-log/events.js'
 
 process.env.TZ = 'UTC'
 

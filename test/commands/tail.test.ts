@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { appendFileSync, renameSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import { type Event, gzipped, lineOf, suppressed, textOf } from '../log/events.js'
+import { type Event, gzipped, lineOf, suppressed, textOf } from '../records/block-log/events.js'
 import { Running, run } from './running.js'
 
 const events = (first: number, last: number, more: Event = {}): Event[] =>

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { grouped, span, wrap } from '../../src/commands/terminal.js'
-import { visible } from '../../src/log/visible.js'
+import { visible } from '../../src/text/terminal-safe.js'
 import { seededRandom } from '../core/random.js'
 
 t.test('lines are broken between words, and within a word only where it is longer than a line', async (t) => {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { ControlServer } from '../../src/control/server.js'
-import type { Status } from '../../src/status/status.js'
+import type { Status } from '../../src/telemetry/status.js'
 import { STATUS } from './samples.js'
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))

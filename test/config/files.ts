@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Test } from 'tap'
-import { type Config, formatProblem, type Loaded, type LoadOptions, load } from '../../src/config.js'
+import { type Config, formatProblem, type Loaded, type LoadOptions, load } from '../../src/config/config.js'
 
 const USERS: Readonly<Record<string, number>> = { root: 0, _apt: 42, 'www-data': 33, deploy: 1000 }
 

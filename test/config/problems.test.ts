@@ -1,5 +1,5 @@
 import t from 'tap'
-import { formatProblem } from '../../src/config.js'
+import { formatProblem } from '../../src/config/config.js'
 import { directoryOf, linesOf, loadFrom, loadText, problemsOf } from './files.js'
 
 const SYNTAX: [what: string, yaml: string, line: string][] = [

@@ -1,8 +1,9 @@
 /** What a host knows of its clients, for tests: nobody, at first, and no socket. */
-import type { Inbound } from '../../src/core/answers.js'
-import { type CallbackSpec, Callbacks } from '../../src/core/callbacks.js'
-import { SessionTable } from '../../src/core/sessions.js'
-import type { SocketState } from '../../src/core/types.js'
+
+import type { SocketState } from '../../src/core/packet/ip.js'
+import { type CallbackSpec, Callbacks } from '../../src/core/session/callbacks.js'
+import type { Inbound } from '../../src/core/session/client-replies.js'
+import { SessionTable } from '../../src/core/session/session-table.js'
 
 export const TCP_TIMEOUT = 1000
 export const UDP_TIMEOUT = 10

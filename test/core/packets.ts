@@ -1,7 +1,13 @@
 /** Builds packets as a process would send them, with right lengths and checksums; tests then break them. */
 
 import ipaddr from 'ipaddr.js'
-import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, type Words } from '../../src/core/types.js'
+import {
+  IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  type Words,
+} from '../../src/core/packet/ip.js'
 
 export interface IpOptions {
   readonly source?: string

@@ -1,7 +1,8 @@
 /** Policies and options for tests of the ruleset: one of each kind that the text must get right. */
-import { assemble, compile, type Policy, type Rule, type RuleSpec } from '../../src/core/policy.js'
-import { type RulesetOptions, render, renderHosts } from '../../src/core/ruleset.js'
-import type { Host, Prefix } from '../../src/core/types.js'
+
+import type { Host, Prefix } from '../../src/core/packet/ip.js'
+import { assemble, compile, type Policy, type Rule, type RuleSpec } from '../../src/core/policy/policy.js'
+import { type RulesetOptions, render, renderHosts } from '../../src/core/ruleset/ruleset.js'
 import { HANDED_OUT } from './clients.js'
 
 export const NOW = Date.UTC(2027, 0, 1)

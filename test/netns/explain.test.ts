@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { Explained } from '../../src/explain/explained.js'
+import type { Explained } from '../../src/analysis/explain/explanation.js'
 import { serveDnsmasq } from '../lab/dnsmasq.js'
 import { CLIENT, createTopology, MIRROR, type Topology, VICTIM, WEB } from '../lab/topology.js'
 import { connect, serveHttp } from '../lab/traffic.js'

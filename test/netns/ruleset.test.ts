@@ -1,7 +1,12 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
-import { type HostChanges, renderHostChanges, renderHosts, renderUpdate } from '../../src/core/ruleset.js'
-import type { Host } from '../../src/core/types.js'
+import type { Host } from '../../src/core/packet/ip.js'
+import {
+  type HostChanges,
+  renderHostChanges,
+  renderHosts,
+  renderUpdate,
+} from '../../src/core/ruleset/ruleset.js'
 import { CASES, HOSTS, mirrorsOf, NOW, textOf, v4, v6 } from '../core/policies.js'
 import { Namespace } from '../lab/namespace.js'
 import { eventually } from './service.js'

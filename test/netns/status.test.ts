@@ -1,7 +1,7 @@
 import { mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Status } from '../../src/status/status.js'
+import type { Status } from '../../src/telemetry/status.js'
 import { serveDnsmasq } from '../lab/dnsmasq.js'
 import { MIRROR, VICTIM } from '../lab/topology.js'
 import { connect, serveHttp } from '../lab/traffic.js'

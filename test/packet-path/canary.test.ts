@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import t, { type Test } from 'tap'
-import { Canary } from '../../src/canary.js'
-import type { Config } from '../../src/config.js'
-import type { VerdictCount } from '../../src/report/verdicts.js'
+import type { Config } from '../../src/config/config.js'
+import type { VerdictCount } from '../../src/core/record/verdict-counts.js'
+import { Canary } from '../../src/packet-path/canary.js'
 
 /** What is counted of each attempt, where the service blocks it. */
 const BLOCKED = { verdict: 'block', reason: 'canary', protocol: 'tcp', family: 'ipv4' } as const

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { FaultLog, type FaultLogOptions } from '../../src/packet-path/fault-log.js'
-import { Clock } from '../mirrors/clock.js'
+import { Clock } from '../names/clock.js'
 
 /** A log whose lines are kept, at a time that only passes when the test says so. */
 function faults(t: Test) {

@@ -1,11 +1,11 @@
 /** The time: rules expire by it, and so do the addresses of names. */
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { originText } from '../../core/origin.js'
-import { timeText } from '../../words.js'
+import { originText } from '../../core/policy/origin.js'
+import { timeText } from '../../text/prose.js'
+import { attempt, type Subject } from './context.js'
 import { type Finding, Findings } from './finding.js'
 import { isChronySynchronised } from './proc.js'
-import { attempt, type Subject } from './subject.js'
 
 /** Files are written with the time of then: one from so much later than now tells that the clock went back. */
 const AHEAD_MS = 60_000

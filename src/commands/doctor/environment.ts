@@ -1,11 +1,11 @@
 /** What else decides how programs of this host fetch their updates, and how the service runs. */
 import { join } from 'node:path'
-import { parseAddress } from '../../addressing.js'
-import { fitsPorts } from '../../core/types.js'
-import { CURL_PROXY } from '../../mirrors/discovery/findings.js'
-import { isLoopback } from '../../mirrors/discovery/place.js'
+import { fitsPorts } from '../../core/packet/ip.js'
+import { CURL_PROXY } from '../../host/mirrors/mirror-collector.js'
+import { isLoopback } from '../../host/mirrors/url.js'
+import { parseAddress } from '../../text/parse-address.js'
+import { type Subject, textOf } from './context.js'
 import { type Finding, Findings } from './finding.js'
-import { type Subject, textOf } from './subject.js'
 
 const PROXY = /^(?:https?|ftp|all)_proxy$/i
 /** package.json, "engines". */

@@ -1,13 +1,13 @@
 /** Where the service writes: its log, and what it keeps for the next start. */
 import { accessSync, constants, statfsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { entriesOf } from '../../kernel/entries.js'
-import { createUsers } from '../../users.js'
-import { grouped } from '../../words.js'
+import { entriesOf } from '../../kernel/proc/bounded-reads.js'
+import { createUsers } from '../../system/users.js'
+import { grouped } from '../../text/prose.js'
+import { type Subject, textOf } from './context.js'
 import { type Finding, Findings } from './finding.js'
 import { isRotated } from './logrotate.js'
-import { mayWrite, mayWriteFile, type Who, whoIs } from './may-write.js'
-import { type Subject, textOf } from './subject.js'
+import { mayWrite, mayWriteFile, type Who, whoIs } from './write-access.js'
 
 const MIB = 1024 * 1024
 /** Less than this is little, and so is less than this part of all. */

@@ -1,8 +1,8 @@
 /** What the service may do, and what is lost where it may not. */
 import { hasNetAdmin } from 'node-netfilter-queue/system'
+import { isAbsent, type Subject, serviceCapabilities } from './context.js'
 import { type Finding, Findings } from './finding.js'
 import type { Capability } from './proc.js'
-import { isAbsent, type Subject, serviceCapabilities } from './subject.js'
 
 const HOW = 'add it to AmbientCapabilities= and CapabilityBoundingSet= of the unit'
 

@@ -1,8 +1,8 @@
 /** Who serves our queue numbers. */
-import { namesQueues } from '../../core/ruleset.js'
+import { namesQueues } from '../../core/ruleset/ruleset.js'
+import { holderOfSocket, isAbsent, type Subject, textOf } from './context.js'
 import { type Finding, Findings } from './finding.js'
 import { type BoundQueue, inodeOfPort, parseQueues } from './proc.js'
-import { holderOfSocket, isAbsent, type Subject, textOf } from './subject.js'
 
 const QUEUES = '/proc/self/net/netfilter/nfnetlink_queue'
 const SOCKETS = '/proc/self/net/netlink'

@@ -1,13 +1,13 @@
 /** Whom this host asks for names, and whether they answer. */
 import { Resolver } from 'node:dns/promises'
 import { join } from 'node:path'
-import { formatAddress, formatPrefix } from '../../addressing.js'
-import { PrefixSet } from '../../core/addresses.js'
-import { namesOf, resolversOf } from '../../core/policy.js'
-import { familyBits, type Prefix } from '../../core/types.js'
-import { parseResolvConf, usesStub } from '../../mirrors/infrastructure.js'
+import { familyBits, type Prefix } from '../../core/packet/ip.js'
+import { PrefixSet } from '../../core/packet/prefix-set.js'
+import { namesOf, resolversOf } from '../../core/policy/policy.js'
+import { parseResolvConf, usesStub } from '../../host/infrastructure.js'
+import { formatAddress, formatPrefix } from '../../text/parse-address.js'
+import { type Subject, textOf } from './context.js'
 import { type Finding, Findings } from './finding.js'
-import { type Subject, textOf } from './subject.js'
 
 /** resolv.conf(5) itself asks three; a configuration may name more. */
 const ASKED_AT_MOST = 6

@@ -1,7 +1,8 @@
 /** Policy routing by marks: while a packet is judged its mark has other bits. */
+
+import { attempt, type Subject } from './context.js'
 import { type Finding, Findings } from './finding.js'
 import { type MarkRule, parseIpRules } from './proc.js'
-import { attempt, type Subject } from './subject.js'
 
 const hex = (value: number) => `0x${(value >>> 0).toString(16)}`
 

@@ -1,12 +1,12 @@
 /** What rules name, and whether this host has it: units, users, mirrors. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { AllowEntry } from '../../config.js'
-import { originText } from '../../core/origin.js'
-import { slicesOf } from '../../kernel/unit-slices.js'
-import { isAddress, isWildcard, type MirrorStatus } from '../../status/mirrors.js'
+import type { AllowEntry } from '../../config/config.js'
+import { originText } from '../../core/policy/origin.js'
+import { slicesOf } from '../../kernel/proc/unit-slices.js'
+import { isAddress, isWildcard, type MirrorStatus } from '../../telemetry/mirror-status.js'
+import { attempt, type Subject } from './context.js'
 import { type Finding, Findings } from './finding.js'
-import { attempt, type Subject } from './subject.js'
 
 /** systemd.unit(5), "Unit File Load Path". */
 const UNIT_FOLDERS = [

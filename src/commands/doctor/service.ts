@@ -1,13 +1,13 @@
 /** The service itself: whether it runs, what it says of itself, and whether its places are free where it does not. */
 import { lstatSync } from 'node:fs'
 import { connect } from 'node:net'
-import { parseAddress } from '../../addressing.js'
-import { localAddresses, setOfAddresses } from '../../kernel/local-addresses.js'
-import { VERSION } from '../../version.js'
-import { timeText } from '../../words.js'
-import { leftBehind, RULES_ARE_GONE, RULES_STAND } from '../left-behind.js'
+import { localAddresses, setOfAddresses } from '../../kernel/proc/local-addresses.js'
+import { VERSION } from '../../system/version.js'
+import { parseAddress } from '../../text/parse-address.js'
+import { timeText } from '../../text/prose.js'
+import { leftBehind, RULES_ARE_GONE, RULES_STAND } from '../fallback-notice.js'
+import { isAbsent, type Subject } from './context.js'
 import { type Finding, Findings } from './finding.js'
-import { isAbsent, type Subject } from './subject.js'
 
 const ANSWER_MS = 2000
 

@@ -1,15 +1,15 @@
 /** The firewall rules of others: what of them gets in the way of ours. */
 import { hasNetAdmin } from 'node-netfilter-queue/system'
-import { marksOf } from '../../core/marks.js'
-import { type QueueForm, TABLE } from '../../core/ruleset.js'
-import { command } from '../../kernel/command.js'
-import { queueRules } from '../../kernel/xtables.js'
+import { marksOf } from '../../core/ruleset/marks.js'
+import { type QueueForm, TABLE } from '../../core/ruleset/ruleset.js'
+import { queueRules } from '../../kernel/nftables/xtables.js'
+import { command } from '../../system/run-command.js'
+import { attempt, running, type Subject, textOf } from './context.js'
 import { type Finding, Findings } from './finding.js'
 import { parseSave } from './iptables-save.js'
 import { type Listing, parseNft } from './nft-json.js'
 import { queueNumbers } from './queues.js'
 import { type ForeignRules, type Reached, reached, together } from './rules-of-others.js'
-import { attempt, running, type Subject, textOf } from './subject.js'
 
 /** Where our chains stand (src/core/ruleset.ts): between these two a packet carries our word. */
 const JUDGE = -1

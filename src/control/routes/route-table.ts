@@ -1,11 +1,11 @@
-import { explainRoute } from '../../explain/route.js'
-import { type ServiceParts, serviceWorld } from '../../explain/service.js'
-import type { PassedKeeper } from '../../report/passed-keeper.js'
-import type { ServiceLog } from '../../report/service-log.js'
-import { runtimeRoutes } from '../../runtime/routes.js'
-import type { EntryStore } from '../../runtime/store.js'
-import type { StatusReport } from '../../status/status-report.js'
+import { type ServiceParts, serviceWorld } from '../../analysis/explain/service-context.js'
+import type { EntryStore } from '../../policy/runtime-entries-file.js'
+import type { PassedKeeper } from '../../records/accepted-flows-file.js'
+import type { ServiceLog } from '../../system/service-log.js'
+import type { StatusReport } from '../../telemetry/status-report.js'
 import type { Route } from '../router.js'
+import { explainRoute } from './explain.js'
+import { runtimeRoutes } from './runtime.js'
 
 /** The parts of the service that requests of the control socket are answered from. */
 export interface RoutedParts extends ServiceParts {

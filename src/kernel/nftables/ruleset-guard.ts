@@ -1,4 +1,4 @@
-import type { Firewall } from '../firewall.js'
+import type { Firewall } from './firewall.js'
 
 /** A check waits this long for the end of a burst of changes. */
 const DELAY_MS = 20

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { RulesetGuard } from '../../../src/kernel/nftables/ruleset-guard.js'
-import { Clock, settled } from '../../mirrors/clock.js'
+import { Clock, settled } from '../../names/clock.js'
 
 /** A guard of rules that the test plays, at a time that only passes when the test says so. */
 function guarding(t: Test) {

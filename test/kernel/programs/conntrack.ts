@@ -6,8 +6,8 @@ import { connect, createServer, isIPv6, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { NETLINK_NETFILTER, NetlinkSocket } from 'node-netfilter-queue/system'
-import { IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/types.js'
-import { Conntrack, type News } from '../../../src/kernel/conntrack.js'
+import { IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
+import { Conntrack, type News } from '../../../src/kernel/conntrack/conntrack.js'
 import {
   Flow,
   IPCTNL_MSG_CT_DELETE,
@@ -15,7 +15,7 @@ import {
   NFNLGRP_CONNTRACK_NEW,
   NFNLGRP_CONNTRACK_UPDATE,
   readFlow,
-} from '../../../src/kernel/conntrack-wire.js'
+} from '../../../src/kernel/conntrack/wire.js'
 import { say } from '../../lab/programs/say.js'
 
 const FORGET = fileURLToPath(new URL('../../netns/programs/forget-connections.js', import.meta.url))

@@ -1,0 +1,94 @@
+/** Answers a question: what becomes of such a packet, why, and what would have to change. */
+
+import { nearest } from '../../core/policy/explain.js'
+import type { Rule } from '../../core/policy/policy.js'
+import { formatAddress, type Parsed } from '../../text/parse-address.js'
+import type { World } from './context.js'
+import type { Explained, Judged, Near, RuleFacts } from './explanation.js'
+import { phraseOf } from './near-miss.js'
+import { isResolver, notesOn } from './notes.js'
+import type { Question } from './query.js'
+import { whence } from './rule-origin.js'
+import { entryFor } from './suggested-entry.js'
+import { judge, type Place } from './trial.js'
+
+/** So many rules are told: further ones are about something else. */
+const NEAR_AT_MOST = 3
+
+/** @returns the answer, or why there can be none: a sentence */
+export async function answerQuestion(question: Question, world: World): Promise<Parsed<Explained>> {
+  const places = await judge(question, world)
+  if (needsName(question, places, world))
+    return {
+      ok: false,
+      reason: 'names are enforced: whether a question passes depends on its name; add --question NAME',
+    }
+  const judged = await Promise.all(places.map((place) => judgedOf(place, question, world)))
+  const blocked = judged.find(({ verdict }) => verdict === 'block')
+  return {
+    ok: true,
+    value: {
+      source: world.source,
+      mode: world.policy.mode,
+      ...asked(question, world),
+      verdict: blocked === undefined ? 'accept' : 'block',
+      judged: different(judged),
+      near: await nearOf(places, question, world),
+      entry: blocked && entryFor(blocked.reason, question, world),
+      notes: [...new Set(notesOn(question, places, world))],
+    },
+  }
+}
+
+/** An empty datagram is no question. */
+const needsName = ({ protocol, port, name }: Question, places: readonly Place[], world: World): boolean =>
+  world.policy.asking !== undefined &&
+  protocol === 'udp' &&
+  port === 53 &&
+  name === undefined &&
+  places.some((place) => isResolver(place, world))
+
+function asked({ protocol, host, port, uid, unit, fromPort, name }: Question, { userName }: World) {
+  const text = typeof host === 'string' ? host : formatAddress(host.family, host.words)
+  const to = port === undefined ? text : `${text.includes(':') ? `[${text}]` : text}:${port}`
+  const user = uid === undefined ? undefined : (userName(uid) ?? String(uid))
+  return { protocol, to, user, unit, fromPort, question: name }
+}
+
+async function judgedOf(place: Place, question: Question, world: World): Promise<Judged> {
+  const { host, until, isAssumed, decision, whileSilent } = place
+  return {
+    ...(!isAssumed && { address: formatAddress(host.family, host.words) }),
+    ...(until !== undefined && { until: new Date(until).toISOString() }),
+    verdict: decision?.verdict ?? 'accept',
+    reason: decision?.reason ?? 'loopback',
+    ...(decision?.rule && { rule: await factsOf(decision.rule, place, question, world) }),
+    whileSilent,
+  }
+}
+
+/** Addresses that stand for any are told once, where the same becomes of them. */
+const different = (judged: readonly Judged[]): Judged[] => [
+  ...new Map(judged.map((each) => [JSON.stringify(each), each])).values(),
+]
+
+async function factsOf(rule: Rule, { host }: Place, question: Question, world: World): Promise<RuleFacts> {
+  const name = typeof question.host === 'string' ? question.host : undefined
+  const { spec } = rule
+  return {
+    name: spec.name,
+    reason: spec.reason,
+    found: await whence(rule, { host, port: question.port, name }, world),
+  }
+}
+
+async function nearOf(places: readonly Place[], question: Question, world: World): Promise<Near[]> {
+  const found = new Map<Rule, Near>()
+  for (const place of places.filter(({ decision }) => decision?.reason === 'not-allowlisted'))
+    for (const { rule, misses } of nearest(place.candidates)) {
+      if (found.has(rule) || found.size === NEAR_AT_MOST) continue
+      const but = misses.map((miss) => phraseOf(miss, rule.spec, question, world))
+      found.set(rule, { rule: await factsOf(rule, place, question, world), misses, but })
+    }
+  return [...found.values()]
+}

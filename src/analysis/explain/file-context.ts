@@ -1,0 +1,36 @@
+/** From what a question is answered where no service runs, or another configuration is asked about. */
+import type { Config } from '../../config/config.js'
+import { nobody } from '../../core/session/no-clients.js'
+import { placedInfrastructure } from '../../host/infrastructure.js'
+import { localAddresses, setOfAddresses } from '../../kernel/proc/local-addresses.js'
+import { slicesOf } from '../../kernel/proc/unit-slices.js'
+import { asStarted, knownPolicy } from '../../policy/offline-policy.js'
+import { createUsers } from '../../system/users.js'
+import type { World } from './context.js'
+
+/** With the addresses and runtime entries of an earlier run. */
+export function fileWorld(written: Config): World {
+  const now = Date.now()
+  const config = asStarted(written, now)
+  const { policy, host, known } = knownPolicy(config)
+  const local = setOfAddresses(localAddresses())
+  return {
+    source: 'file',
+    config,
+    policy,
+    mirrors: host.mirrors,
+    infrastructure: () => placedInfrastructure(),
+    knowledge: {
+      targets: (service) => known.services.get(service) ?? [],
+      addresses: (name) => known.names.get(name) ?? [],
+      names: () => [...known.names.keys()],
+    },
+    seenName: () => undefined,
+    inbound: nobody(),
+    userName: createUsers().nameOf,
+    slicesOf: (unit) => slicesOf(unit),
+    isLocal: ({ family, words }) => local.has(family, words),
+    sourceFor: async () => undefined,
+    now,
+  }
+}

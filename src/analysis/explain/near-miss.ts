@@ -1,0 +1,63 @@
+/** What is in the way of a rule, in words. */
+
+import type { PortRange } from '../../core/packet/ip.js'
+import type { Miss } from '../../core/policy/explain.js'
+import type { RuleSpec } from '../../core/policy/policy.js'
+import { formatPrefix } from '../../text/parse-address.js'
+import { timeText } from '../../text/prose.js'
+import type { World } from './context.js'
+import type { Question } from './query.js'
+
+/** So many things of a list are told. */
+const TOLD_AT_MOST = 4
+
+/** The phrase behind "would allow it but for". */
+export function phraseOf(miss: Miss, spec: RuleSpec, question: Question, world: World): string {
+  const { handedOut } = world.policy
+  switch (miss) {
+    case 'protocol':
+      return `the protocol: it is for ${spec.protocol}`
+    case 'port':
+      return `the port: it is for ${several(spec.ports.map(portText))}`
+    case 'source-port':
+      return `the port that it comes from: it is for port ${spec.sourcePort}`
+    case 'user':
+      return `the user: ${whom(spec.users!, question, world)}`
+    case 'handed-on':
+      return (
+        `the port that it comes from: root's sockets of services may be others' by now, so it is for ` +
+        `ports that the kernel chooses (${portText(handedOut)})`
+      )
+    case 'unit':
+      return `the unit: it is for ${several(spec.units!)}${notFor(question.unit)}`
+    case 'expired':
+      return `its end: it expired at ${timeText(spec.expires!)}`
+    case 'former':
+      return 'the address: no answer names it any more; connections from before go on'
+    case 'destination':
+      return `the destination: it leads to ${several(placesOf(spec))}`
+  }
+}
+
+function whom(users: readonly number[], { uid }: Question, { userName }: World): string {
+  const name = (id: number) => userName(id) ?? String(id)
+  const own = notFor(uid === undefined ? undefined : name(uid))
+  return users.length === 0
+    ? 'it is for none that this host has'
+    : `it is for ${several(users.map(name))}${own}`
+}
+
+const notFor = (who: string | undefined) => (who === undefined ? '' : `, not ${who}`)
+
+const placesOf = ({ prefixes, names, domains }: RuleSpec): string[] => [
+  ...names,
+  ...domains.map((domain) => `*.${domain}`),
+  ...prefixes.map(formatPrefix),
+]
+
+const portText = ({ first, last }: PortRange) => (first === last ? String(first) : `${first}-${last}`)
+
+function several(all: readonly string[]): string {
+  if (all.length <= TOLD_AT_MOST) return all.join(', ') || 'nothing'
+  return `${all.slice(0, TOLD_AT_MOST - 1).join(', ')} and ${all.length - TOLD_AT_MOST + 1} more`
+}

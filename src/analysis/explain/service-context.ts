@@ -1,0 +1,46 @@
+/** From what the running service answers. */
+import type { SeenNames } from '../../core/dns/resolved-names.js'
+import type { Family, Words } from '../../core/packet/ip.js'
+import { placedInfrastructure } from '../../host/infrastructure.js'
+import { localAddresses, setOfAddresses } from '../../kernel/proc/local-addresses.js'
+import { sourceFor } from '../../kernel/proc/route-source.js'
+import { slicesOf } from '../../kernel/proc/unit-slices.js'
+import type { PolicyInForce } from '../../policy/policy-in-force.js'
+import type { InboundWatch } from '../../sessions/inbound-watch.js'
+import type { Users } from '../../system/users.js'
+import type { World } from './context.js'
+
+export interface ServiceParts {
+  readonly inForce: PolicyInForce
+  readonly inbound: Pick<InboundWatch, 'looking'>
+  readonly seen: Pick<SeenNames, 'nameOf' | 'askers'>
+  /** The name of an address for a user. */
+  readonly domainOf: (family: Family, words: Words, uid: number) => string | undefined
+  readonly users: Pick<Users, 'nameOf'>
+}
+
+export function serviceWorld({ inForce, inbound, seen, domainOf, users }: ServiceParts): World {
+  const { config, rules, host, learned } = inForce
+  const now = Date.now()
+  const local = setOfAddresses(localAddresses())
+  return {
+    source: 'service',
+    config,
+    policy: rules.policy,
+    mirrors: host.mirrors,
+    infrastructure: () => placedInfrastructure(),
+    knowledge: {
+      targets: (service) => learned.targets(service),
+      addresses: (name) => learned.current(name),
+      names: () => learned.known,
+    },
+    seenName: ({ family, words }, uid) =>
+      uid === undefined ? seen.nameOf(family, words, seen.askers, now) : domainOf(family, words, uid),
+    inbound: inbound.looking(),
+    userName: users.nameOf,
+    slicesOf: (unit) => slicesOf(unit),
+    isLocal: ({ family, words }) => local.has(family, words),
+    sourceFor,
+    now,
+  }
+}

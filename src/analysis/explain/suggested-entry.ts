@@ -1,0 +1,43 @@
+/** The smallest entry of `allow` by which a packet would pass. */
+
+import type { Config } from '../../config/config.js'
+import type { Reason } from '../../core/policy/policy.js'
+import { formatAddress, parseHostName } from '../../text/parse-address.js'
+import type { World } from './context.js'
+import type { Entry } from './explanation.js'
+import type { Question } from './query.js'
+
+/** What an allowed name is most likely wanted for, where nothing but the question for it is known. */
+const WEB = [443]
+
+/** undefined where none helps. */
+export function entryFor(reason: Reason | 'loopback', question: Question, world: World): Entry | undefined {
+  const { protocol, host, port, uid, unit } = question
+  const own = (to: string) => ({ name: nameFor(to, world.config), to: [to] })
+  if (reason === 'name-not-allowed') {
+    const asked = parseHostName(question.name ?? '')
+    return asked.ok ? { ...own(asked.value), ports: WEB } : undefined
+  }
+  if (reason !== 'not-allowlisted') return undefined
+  const to = typeof host === 'string' ? host : formatAddress(host.family, host.words)
+  return {
+    ...own(to),
+    ...(port !== undefined && { ports: [port] }),
+    ...(protocol !== 'tcp' && { protocol }),
+    ...(uid !== undefined && { users: [world.userName(uid) ?? String(uid)] }),
+    ...(unit !== undefined && { units: [unit] }),
+  }
+}
+
+/** A name that no rule has yet (src/config/allow.ts says which characters it may have). */
+function nameFor(to: string, { allow }: Config): string {
+  const base = to
+    .replace(/[^a-z0-9._-]+/gi, '-')
+    .replace(/^[^a-z0-9]+/i, '')
+    .slice(0, 60)
+  const taken = new Set(allow.map(({ name }) => name))
+  for (let number = 1; ; number++) {
+    const name = number === 1 ? base : `${base}-${number}`
+    if (!taken.has(name)) return name
+  }
+}

@@ -1,0 +1,139 @@
+/** Recorded events against a policy: what would be another way now. */
+import type { Decision, Policy } from '../../core/policy/policy.js'
+import type { Passed } from '../../records/accepted-flows-format.js'
+import type { Block } from '../../records/block-log/event-reader.js'
+import { Judge } from '../recorded/policy-trial.js'
+import {
+  addEvidence,
+  type Evidence,
+  evidenceOf,
+  kindOf,
+  newEvidence,
+  type RecordedKind,
+  RecordedKinds,
+} from '../recorded/recorded-kinds.js'
+
+/** One kind of what was recorded, and what the policy says of it. */
+export interface Judged<Kind> {
+  readonly kind: Kind
+  readonly count: number
+  readonly decision: Decision
+}
+
+/**
+ * What the policy does with what was recorded. The kinds that are listed come with the most frequent first; `more` is what
+ * is of too many kinds to be listed.
+ */
+export interface Side<Kind> {
+  readonly kinds: readonly Judged<Kind>[]
+  readonly more: number
+  readonly count: number
+}
+
+/** Why something cannot be judged. */
+export type Unjudgeable =
+  /** Of too many kinds for the log to list. */
+  | 'suppressed'
+  /** The log does not say, in a way that can be read, where to. */
+  | 'no-destination'
+  /** To a resolver: the names that were asked for are not remembered, and the policy enforces names. */
+  | 'no-name'
+  /** It depends on the unit, and that is not known. */
+  | 'no-unit'
+
+export interface Sides<Kind> {
+  readonly accept: Side<Kind>
+  readonly block: Side<Kind>
+  readonly unjudged: ReadonlyMap<Unjudgeable, number>
+}
+
+export interface Replayed {
+  /** All blocks of the log. */
+  readonly evidence: Evidence
+  readonly blocked: Sides<RecordedKind>
+  /** undefined: what was accepted is not known. */
+  readonly passed: Sides<Passed> | undefined
+}
+
+export class Replay {
+  readonly #policy: Policy
+  readonly #judge: Judge
+  readonly #kinds: RecordedKinds
+  readonly #evidence = newEvidence()
+  readonly #unjudged = new Map<Unjudgeable, number>()
+  readonly #more = { accept: 0, block: 0 }
+
+  /** @param now milliseconds since the epoch */
+  constructor(policy: Policy, now: number) {
+    this.#policy = policy
+    this.#judge = new Judge(policy, now)
+    this.#kinds = new RecordedKinds(policy.handedOut)
+  }
+
+  note(block: Block): void {
+    addEvidence(this.#evidence, evidenceOf(block))
+    if (block.reason === 'suppressed') add(this.#unjudged, 'suppressed', block.repeat)
+    else if (!this.#kinds.note(block)) this.#judgeAtOnce(block)
+  }
+
+  /** Whether something recorded tells an address of that name. */
+  knows(name: string): boolean {
+    return this.#judge.knows(name)
+  }
+
+  /** By the names that are known until then. */
+  #judgeAtOnce(block: Block): void {
+    const decision = this.#judge.judge(kindOf(block, false))
+    if (decision === undefined) add(this.#unjudged, 'no-destination', block.repeat)
+    else this.#more[decision.verdict] += block.repeat
+  }
+
+  /** All of the log was noted. @param passed what was accepted, as far as it is known */
+  result(passed: readonly Passed[] | undefined): Replayed {
+    const kinds = [...this.#kinds.all]
+    for (const { domain, host } of [...kinds, ...(passed ?? [])])
+      if (domain !== undefined && host !== undefined) this.#judge.learn(domain.toLowerCase(), host)
+    const judgeBlock = (kind: RecordedKind) => this.#judge.judge(kind) ?? 'no-destination'
+    const blocked = judgeAll(kinds, ({ blocks }) => blocks, judgeBlock, this.#unjudged, this.#more)
+    const judgePassed = (kind: Passed) => this.#judgePassed(kind)
+    const passing = passed && judgeAll(passed, ({ count }) => count, judgePassed)
+    return { evidence: this.#evidence, blocked, passed: passing }
+  }
+
+  /** By the first of its units that makes a difference. */
+  #judgePassed(kind: Passed): Decision | Unjudgeable {
+    if (kind.reason === 'resolver' && this.#policy.asking !== undefined) return 'no-name'
+    if (kind.units.length > 0) {
+      const decisions = kind.units.map((unit) => this.#judge.judge({ ...kind, unit }))
+      return decisions.find((each) => each?.verdict !== 'accept') ?? decisions[0] ?? 'no-destination'
+    }
+    const decision = this.#judge.judge({ ...kind, unit: undefined })
+    if (decision?.verdict === 'block' && this.#judge.judge(kind, true)?.verdict === 'accept') return 'no-unit'
+    return decision ?? 'no-destination'
+  }
+}
+
+function judgeAll<Kind>(
+  kinds: readonly Kind[],
+  countOf: (kind: Kind) => number,
+  judge: (kind: Kind) => Decision | Unjudgeable,
+  unjudgedBefore: ReadonlyMap<Unjudgeable, number> = new Map(),
+  more: Readonly<Record<Decision['verdict'], number>> = { accept: 0, block: 0 },
+): Sides<Kind> {
+  const sides: Record<Decision['verdict'], Judged<Kind>[]> = { accept: [], block: [] }
+  const unjudged = new Map(unjudgedBefore)
+  for (const kind of kinds) {
+    const [decision, count] = [judge(kind), countOf(kind)]
+    if (typeof decision === 'string') add(unjudged, decision, count)
+    else sides[decision.verdict].push({ kind, count, decision })
+  }
+  return { accept: sideOf(sides.accept, more.accept), block: sideOf(sides.block, more.block), unjudged }
+}
+
+function sideOf<Kind>(kinds: readonly Judged<Kind>[], more: number): Side<Kind> {
+  const count = kinds.reduce((sum, each) => sum + each.count, more)
+  return { kinds: kinds.toSorted((a, b) => b.count - a.count), more, count }
+}
+
+const add = (to: Map<Unjudgeable, number>, why: Unjudgeable, count: number) =>
+  to.set(why, (to.get(why) ?? 0) + count)

@@ -1,0 +1,233 @@
+/** What of a log could be allowed, in the smallest parts; and what could not, and why. */
+
+import { CANARY, MALFORMED } from '../../core/policy/policy.js'
+import { parseHostName } from '../../text/parse-address.js'
+import type { Judge } from '../recorded/policy-trial.js'
+import { type Evidence, type RecordedKind, type Who, whoKey } from '../recorded/recorded-kinds.js'
+import type { Scan } from '../recorded/scan-detector.js'
+
+/** One user at one place and port, by one protocol. */
+export interface Atom {
+  readonly uid: number
+  /** The name that the log gives to the user. */
+  readonly user: string | undefined
+  /** undefined where it is not known of all blocks: then the entry can name none. */
+  readonly unit: string | undefined
+  /** Where `unit` is undefined: those of some of the blocks. */
+  readonly someUnits: readonly string[]
+  readonly protocol: 'tcp' | 'udp' | 'icmp'
+  /** undefined: ICMP has none. */
+  readonly port: number | undefined
+  /** A host name or an address. */
+  readonly place: string
+  /** Its name was asked for, and no more came of that: the port is a guess. */
+  readonly isGuess: boolean
+  readonly evidence: readonly Evidence[]
+}
+
+/** Why blocks are not suggested to be allowed. */
+export type Obstacle =
+  | 'allowed'
+  | 'suppressed'
+  | 'crowd'
+  | 'malformed'
+  | 'canary'
+  | 'no-user'
+  | 'own-port'
+  | 'for-others'
+  | 'reverse'
+  | 'no-host-name'
+  | 'protocol'
+  | 'no-destination'
+
+export interface LeftOut {
+  blocks: number
+  /** By what they were about. */
+  readonly about: Map<string, number>
+}
+
+/** Who looks like a worm, and what it was kept from. */
+export interface Suspect {
+  readonly who: Who
+  readonly scan: Scan
+  readonly atoms: readonly Atom[]
+}
+
+export interface Findings {
+  readonly atoms: readonly Atom[]
+  readonly suspects: readonly Suspect[]
+  readonly leftOut: ReadonlyMap<Obstacle, LeftOut>
+}
+
+export interface FindOptions {
+  readonly judge: Judge
+  /** Those who ask resolvers on behalf of others. */
+  readonly resolverUsers: readonly number[]
+  readonly scanOf: (who: string) => Scan | undefined
+  /** In seconds: that of scans. */
+  readonly window: number
+}
+
+/** Where a name was asked for and nobody has called there yet. */
+export const GUESSED_PORT = 443
+const ABOUT_AT_MOST = 1000
+const UNIT = /^[\w:.\\@-]{1,240}\.(service|scope|slice|socket|mount|swap)$/
+const REVERSE = /\.(in-addr|ip6)\.arpa$/
+
+export function find(kinds: readonly RecordedKind[], options: FindOptions): Findings {
+  const names = new Names(kinds)
+  const leftOut = new Map<Obstacle, LeftOut>()
+  const groups = new Map<string, RecordedKind[]>()
+  for (const { name, host } of names.all) options.judge.learn(name, host)
+  for (const kind of kinds) {
+    const obstacle = obstacleOf(kind, options)
+    if (obstacle !== undefined) leaveOut(leftOut, obstacle, kind.blocks, kind.question ?? names.placeOf(kind))
+    else put(groups, whoKey(kind), kind)
+  }
+  const suspects: Suspect[] = []
+  const innocent: RecordedKind[] = []
+  const scans = scansOf(groups, options)
+  for (const [who, own] of groups) {
+    const scan = scans.get(who)
+    if (scan === undefined) innocent.push(...own)
+    else suspects.push({ who: own[0]!, scan, atoms: atomsOf(own, names) })
+  }
+  return { atoms: atomsOf(innocent, names), suspects, leftOut }
+}
+
+/**
+ * Of those who scan. Where somebody floods not all is attributed: what a user was kept from in an unknown place may be of his
+ * that scans in a known one; and where only the first few were attributed, what was new in a known place during a scan in an
+ * unknown one.
+ */
+function scansOf(groups: ReadonlyMap<string, readonly RecordedKind[]>, { scanOf, window }: FindOptions) {
+  const scans = new Map<string, Scan>()
+  const byUser = { known: new Map<number | undefined, Scan>(), unknown: new Map<number | undefined, Scan>() }
+  for (const [who, [first]] of groups) {
+    const scan = scanOf(who)
+    if (scan === undefined) continue
+    scans.set(who, scan)
+    byUser[placeOf(first!)].set(first!.uid, scan)
+  }
+  for (const [who, own] of groups) {
+    const { uid } = own[0]!
+    const isUnknown = placeOf(own[0]!) === 'unknown'
+    const scan = (isUnknown ? byUser.known : byUser.unknown).get(uid)
+    if (scan !== undefined && !scans.has(who) && (isUnknown || hasNew(own, scan, window)))
+      scans.set(who, scan)
+  }
+  return scans
+}
+
+const placeOf = ({ unit, container }: RecordedKind) =>
+  unit === undefined && container === undefined ? 'unknown' : 'known'
+
+const hasNew = (kinds: readonly RecordedKind[], { time }: Scan, window: number) =>
+  kinds.some(({ first }) => Math.abs(first - time) <= window * 1000)
+
+export function leaveOut(to: Map<Obstacle, LeftOut>, why: Obstacle, blocks: number, about?: string): void {
+  const entry = to.get(why) ?? { blocks: 0, about: new Map() }
+  to.set(why, entry)
+  entry.blocks += blocks
+  if (about !== undefined && (entry.about.has(about) || entry.about.size < ABOUT_AT_MOST))
+    entry.about.set(about, (entry.about.get(about) ?? 0) + blocks)
+}
+
+function obstacleOf(kind: RecordedKind, { judge, resolverUsers }: FindOptions): Obstacle | undefined {
+  const { reason, uid, host, port, transport, question, isOwnPort } = kind
+  if (reason === MALFORMED.reason || reason === CANARY.reason) return reason as 'malformed' | 'canary'
+  if (judge.judge(kind)?.verdict === 'accept') return 'allowed'
+  if (uid === undefined) return 'no-user'
+  if (question !== undefined) return questionObstacle(question, resolverUsers.includes(uid))
+  if (transport === undefined || host === undefined) return 'no-destination'
+  if (protocolOf(transport) === undefined) return 'protocol'
+  if (port === undefined && protocolOf(transport) !== 'icmp') return 'no-destination'
+  return isOwnPort ? 'own-port' : undefined
+}
+
+function questionObstacle(question: string, isForOthers: boolean): Obstacle | undefined {
+  if (REVERSE.test(question)) return 'reverse'
+  if (!parseHostName(question).ok) return 'no-host-name'
+  return isForOthers ? 'for-others' : undefined
+}
+
+function protocolOf(transport: string): Atom['protocol'] | undefined {
+  if (transport === 'ipv6-icmp') return 'icmp'
+  return transport === 'tcp' || transport === 'udp' || transport === 'icmp' ? transport : undefined
+}
+
+/** The names by which the log knows addresses. */
+class Names {
+  readonly all: { name: string; host: NonNullable<RecordedKind['host']> }[] = []
+  readonly #byAddress = new Map<string, Set<string>>()
+
+  constructor(kinds: readonly RecordedKind[]) {
+    for (const { uid, domain, address, host } of kinds) {
+      const name = nameOf(domain)
+      if (name === undefined || host === undefined) continue
+      this.all.push({ name, host })
+      const key = JSON.stringify([uid, address])
+      this.#byAddress.set(key, (this.#byAddress.get(key) ?? new Set()).add(name))
+    }
+  }
+
+  /**
+   * An address without a name has the one that it has in other blocks of the user: after a restart the service has to learn it
+   * again. What others call it does not count, nor what has several names.
+   */
+  placeOf({ uid, question, domain, address }: RecordedKind): string | undefined {
+    const name = nameOf(question ?? domain)
+    if (name !== undefined || address === undefined) return name
+    const others = this.#byAddress.get(JSON.stringify([uid, address]))
+    return others?.size === 1 ? [...others][0] : address
+  }
+}
+
+function nameOf(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined
+  const parsed = parseHostName(text)
+  return parsed.ok ? parsed.value : undefined
+}
+
+/** A name that was asked for, and called later, is one thing: then its port is no guess. */
+function atomsOf(kinds: readonly RecordedKind[], names: Names): Atom[] {
+  const called = new Map<string, RecordedKind[]>()
+  const asked = new Map<string, RecordedKind[]>()
+  const callers = new Map<string, string>()
+  for (const kind of kinds.filter(({ question }) => question === undefined)) {
+    const { uid, transport, port } = kind
+    const place = names.placeOf(kind)
+    const key = JSON.stringify([uid, protocolOf(transport!), port, place])
+    callers.set(JSON.stringify([uid, place]), key)
+    put(called, key, kind)
+  }
+  for (const kind of kinds.filter(({ question }) => question !== undefined)) {
+    const place = names.placeOf(kind)
+    const caller = callers.get(JSON.stringify([kind.uid, place]))
+    if (caller !== undefined) put(called, caller, kind)
+    else put(asked, JSON.stringify([kind.uid, 'tcp', GUESSED_PORT, place]), kind)
+  }
+  return [
+    ...[...called].flatMap(([key, own]) => split(key, own, false)),
+    ...[...asked].flatMap(([key, own]) => split(key, own, true)),
+  ]
+}
+
+/** By unit, where that is known of all of them; an entry without units is for all of the user's. */
+function split(key: string, kinds: readonly RecordedKind[], isGuess: boolean): Atom[] {
+  const [uid, protocol, port, place] = JSON.parse(key) as [number, Atom['protocol'], number | null, string]
+  const units = new Map<string | undefined, RecordedKind[]>()
+  const known = kinds.flatMap(({ unit }) => (unit !== undefined && UNIT.test(unit) ? [unit] : []))
+  const areKnown = known.length === kinds.length
+  for (const kind of kinds) put(units, areKnown ? kind.unit : undefined, kind)
+  const { user } = kinds.find((kind) => kind.user !== undefined) ?? {}
+  const someUnits = areKnown ? [] : [...new Set(known)].sort()
+  const common = { uid, user, someUnits, protocol, port: port ?? undefined, place, isGuess }
+  return [...units].map(([unit, evidence]) => ({ ...common, unit, evidence }))
+}
+
+function put<K, V>(map: Map<K, V[]>, key: K, value: V): void {
+  const values = map.get(key)
+  if (values === undefined) map.set(key, [value])
+  else values.push(value)
+}

@@ -1,0 +1,138 @@
+/** Entries for `allow`, each with what it is for. */
+import { addEvidence, type Evidence, newEvidence } from '../recorded/recorded-kinds.js'
+import type { Atom } from './candidates.js'
+import { ANY, type Box, join, partsOf } from './merge-entries.js'
+
+export interface Entry extends Evidence {
+  readonly name: string
+  readonly to: readonly Destination[]
+  /** Sorted; none where there are none. */
+  readonly ports: readonly number[]
+  readonly protocol: Atom['protocol']
+  readonly users: readonly (string | number)[]
+  readonly uids: readonly number[]
+  /** undefined: whichever it is. */
+  readonly units: readonly string[] | undefined
+  /** Where it can name none: those of some of the blocks. */
+  readonly someUnits: readonly string[]
+  readonly isGuess: boolean
+  /** Those of the entries before that look as if they could be one with it, and why they are not. */
+  readonly apart: readonly Apart[]
+}
+
+export interface Destination extends Evidence {
+  readonly place: string
+}
+
+export interface Apart {
+  readonly from: string
+  readonly why: 'ports' | 'users'
+}
+
+/** The name of a user, where this host has one that leads back to the same number. */
+export type NameUser = (uid: number, logged: string | undefined) => string | number
+
+/** Their names are unique, and none is taken. The most frequent comes first. */
+export function entriesOf(atoms: readonly Atom[], nameUser: NameUser, taken: ReadonlySet<string>): Entry[] {
+  const drafts = join(atoms.map(boxOf)).map((box) => draftOf(box, nameUser))
+  drafts.sort((a, b) => b.blocks - a.blocks || compare(sortKey(a), sortKey(b)))
+  const names = new Set(taken)
+  const entries: Entry[] = []
+  for (const draft of drafts) {
+    const name = freeName(wishedName(draft), names)
+    names.add(name)
+    entries.push({ ...draft, name, apart: apartOf(draft, entries) })
+  }
+  return entries
+}
+
+type Draft = Omit<Entry, 'name' | 'apart'>
+
+const boxOf = (atom: Atom): Box<Atom> => ({
+  kind: `${atom.protocol} ${atom.isGuess}`,
+  place: [atom.place],
+  port: [String(atom.port ?? ANY)],
+  user: [String(atom.uid)],
+  unit: [atom.unit ?? ANY],
+  from: atom,
+})
+
+function draftOf(box: Box<Atom>, nameUser: NameUser): Draft {
+  const { port, user, unit } = box
+  const parts = partsOf(box)
+  const { protocol, isGuess } = parts[0]!
+  const uids = user.map(Number).sort((a, b) => a - b)
+  const logged = (uid: number) => parts.find((part) => part.uid === uid && part.user !== undefined)?.user
+  return {
+    ...sumOf(parts),
+    to: destinationsOf(parts),
+    ports: port[0] === ANY ? [] : port.map(Number).sort((a, b) => a - b),
+    protocol,
+    uids,
+    users: uids.map((uid) => nameUser(uid, logged(uid))),
+    units: unit[0] === ANY ? undefined : unit.toSorted(),
+    someUnits: [...new Set(parts.flatMap(({ someUnits }) => someUnits))].sort(),
+    isGuess,
+  }
+}
+
+function destinationsOf(parts: readonly Atom[]): Destination[] {
+  const byPlace = new Map<string, Atom[]>()
+  for (const part of parts) {
+    const others = byPlace.get(part.place)
+    if (others === undefined) byPlace.set(part.place, [part])
+    else others.push(part)
+  }
+  return [...byPlace]
+    .map(([place, own]) => ({ place, ...sumOf(own) }))
+    .sort((a, b) => b.blocks - a.blocks || compare(a.place, b.place))
+}
+
+function sumOf(parts: readonly Atom[]): Evidence {
+  const sum = newEvidence()
+  for (const { evidence } of parts) for (const each of evidence) addEvidence(sum, each)
+  return sum
+}
+
+const sortKey = ({ users, units, protocol, ports, to }: Draft) =>
+  JSON.stringify([users, units, protocol, ports, to.map(({ place }) => place).sort()])
+
+/** Who, and what for: `php8.2-fpm-api.example.org`. */
+function wishedName({ users, units, protocol, ports, to }: Draft): string {
+  const who = units?.length === 1 ? units[0]!.replace(/\.\w+$/, '') : users.slice(0, 2).join('-')
+  const service = ports.length === 1 ? `${protocol}-${ports[0]}` : protocol
+  return `${who}-${to.length === 1 ? to[0]!.place : service}`
+}
+
+const NAME_AT_MOST = 60
+
+/** As the configuration wants names: letters, digits, dots, hyphens, underscores; a letter or a digit first. */
+function freeName(wished: string, taken: ReadonlySet<string>): string {
+  const plain = wished.replace(/[^a-z0-9._-]+/gi, '-').replace(/^[^a-z0-9]+/i, '')
+  const name = plain.slice(0, NAME_AT_MOST).replace(/[.-]+$/, '') || 'entry'
+  if (!taken.has(name)) return name
+  for (let number = 2; ; number++) if (!taken.has(`${name}-${number}`)) return `${name}-${number}`
+}
+
+/** The first entry that one might wonder about. */
+function apartOf(draft: Draft, before: readonly Entry[]): Apart[] {
+  const places = new Set(draft.to.map(({ place }) => place))
+  for (const entry of before) {
+    const why = whyApart(draft, entry, () => entry.to.some(({ place }) => places.has(place)))
+    if (why !== undefined) return [{ from: entry.name, why }]
+  }
+  return []
+}
+
+function whyApart(a: Draft, b: Draft, samePlace: () => boolean): Apart['why'] | undefined {
+  if (a.protocol !== b.protocol || a.isGuess !== b.isGuess) return undefined
+  const samePort = a.ports.some((port) => b.ports.includes(port))
+  if (isEqual(a.users, b.users) && isEqual(a.units ?? [], b.units ?? []))
+    return samePort || samePlace() ? 'ports' : undefined
+  const haveUnits = a.units !== undefined && b.units !== undefined
+  return haveUnits && samePort && samePlace() ? 'users' : undefined
+}
+
+const isEqual = <T>(a: readonly T[], b: readonly T[]) =>
+  a.length === b.length && a.every((each) => b.includes(each))
+const compare = (a: string, b: string) => (a < b ? -1 : Number(a > b))

@@ -1,0 +1,49 @@
+/** Suggestions for programs. */
+import { jsonText } from '../../text/terminal-safe.js'
+import type { Evidence, Who } from '../recorded/recorded-kinds.js'
+import type { Entry } from './entries.js'
+import type { Suggestion } from './suggestion.js'
+
+export function jsonOf({ evidence, entries, suspects, leftOut }: Suggestion): string {
+  const written = {
+    ...evidenceOf(evidence),
+    allow: entries.map((entry) => ({ ...entryOf(entry), isForMirrors: entry.isForMirrors })),
+    suspects: suspects.map((suspect) => ({
+      ...whoOf(suspect.who),
+      destinations: suspect.destinations,
+      window: suspect.window,
+      time: timeOf(suspect.time),
+      ...evidenceOf(suspect),
+      entries: suspect.entries.map(entryOf),
+    })),
+    notSuggested: Object.fromEntries(
+      [...leftOut].map(([why, { blocks, about }]) => [why, { blocks, about: Object.fromEntries(about) }]),
+    ),
+  }
+  return jsonText(written, 2)
+}
+
+const entryOf = (entry: Entry) => ({
+  entry: {
+    name: entry.name,
+    to: entry.to.map(({ place }) => place),
+    ...(entry.ports.length > 0 && { ports: entry.ports }),
+    protocol: entry.protocol,
+    users: entry.users,
+    ...(entry.units !== undefined && { units: entry.units }),
+  },
+  ...evidenceOf(entry),
+  destinations: entry.to.map((each) => ({ place: each.place, ...evidenceOf(each) })),
+  isGuess: entry.isGuess,
+  ...(entry.someUnits.length > 0 && { someUnits: entry.someUnits }),
+})
+
+const whoOf = ({ uid, user, unit, container }: Who) => ({ uid, user, unit, container })
+
+const evidenceOf = ({ blocks, first, last, programs }: Evidence) => ({
+  blocks,
+  ...(blocks > 0 && { first: timeOf(first), last: timeOf(last) }),
+  programs,
+})
+
+const timeOf = (time: number) => new Date(time).toISOString()

@@ -1,0 +1,204 @@
+/** Suggestions as the text of a configuration: what to allow in YAML, and why in comments. */
+import { isIP } from 'node:net'
+import { grouped, spanText, timeText, wrap } from '../../text/prose.js'
+import { visible } from '../../text/terminal-safe.js'
+import type { Evidence, Who } from '../recorded/recorded-kinds.js'
+import type { LeftOut, Obstacle } from './candidates.js'
+import type { Apart, Destination, Entry } from './entries.js'
+import type { SuggestedEntry, Suggestion, SuspectEntries } from './suggestion.js'
+
+const WIDTH = 80
+/** Of a suspect, so that one can see what it was. */
+const SUSPECT_ENTRIES = 3
+const SUSPECT_DESTINATIONS = 10
+const EXAMPLES = 5
+/** Names below one domain: more of them may be meant as all of it. */
+const NAMES_BELOW = 8
+
+/** @param source where the log came from */
+export function yamlOf(suggestion: Suggestion, source: string): string {
+  const { entries, suspects, leftOut } = suggestion
+  const allow = entries.length === 0 ? 'allow: []' : `allow:\n${entries.map(entryText).join('\n\n')}`
+  const parts = [headOf(suggestion, source), ...suspects.map(suspectText), leftOutText(leftOut), allow]
+  return parts.filter((part) => part !== '').join('\n\n')
+}
+
+const HOW =
+  'Allow what you know, and nothing else. In conf.d beside the configuration, a file like this adds to ' +
+  'its list; what that would change tells: checkvalve replay --policy.'
+
+function headOf({ evidence, entries }: Suggestion, source: string): string {
+  if (evidence.blocks === 0) return comment('', `No blocks in ${source}.`)
+  const found = comment('', `${blocksText(evidence.blocks)} in ${source}, ${spanText(evidence)}.`)
+  return entries.length === 0 ? found : `${found}\n${comment('', HOW)}`
+}
+
+function entryText(entry: Entry & Partial<SuggestedEntry>): string {
+  const { name, protocol, ports, users, units } = entry
+  return [
+    comment('  ', `${evidenceText(entry)}.`),
+    ...notesOn(entry).map((note) => comment('  ', note)),
+    `  - name: ${scalar(name)}`,
+    ...toLines(entry.to),
+    ...(ports.length > 0 ? [`    ports: [${portTexts(ports).join(', ')}]`] : []),
+    `    protocol: ${protocol}`,
+    `    users: [${users.map(scalar).join(', ')}]`,
+    ...(units === undefined ? [] : [`    units: [${units.map(scalar).join(', ')}]`]),
+  ].join('\n')
+}
+
+function toLines(to: readonly Destination[]): string[] {
+  if (to.length === 1) return [`    to: [${scalar(to[0]!.place)}]`]
+  const places = to.map(({ place }) => scalar(place))
+  const width = Math.min(40, Math.max(...places.map(({ length }) => length)))
+  return [
+    '    to:',
+    ...to.map(
+      ({ blocks, last }, i) =>
+        `      - ${places[i]!.padEnd(width)} # ${grouped(blocks)}, last ${timeText(last)}`,
+    ),
+  ]
+}
+
+function notesOn(entry: Entry & Partial<SuggestedEntry>): string[] {
+  return [
+    ...(entry.isGuess
+      ? [`Only its name was asked for: that it is called at port ${entry.ports[0]} is a guess.`]
+      : []),
+    ...(entry.someUnits.length > 0
+      ? [
+          `No units: some blocks came from ${entry.someUnits.map((unit) => visible(unit)).join(', ')}, of others it is not known.`,
+        ]
+      : []),
+    ...(entry.isForMirrors ? ['If updates come from there, it belongs into mirrors.hosts.'] : []),
+    ...wildcards(entry).map(
+      ({ domain, names }) =>
+        `${names} names below ${domain}: "*.${domain}" would stand for them, and for all others below it.`,
+    ),
+    ...entry.apart.map(apartText),
+  ]
+}
+
+const apartText = ({ from, why }: Apart) =>
+  why === 'ports'
+    ? `Apart from ${from}: not every port was seen at every destination.`
+    : `Apart from ${from}: not every user was seen in every unit.`
+
+function wildcards({ to }: Entry): { domain: string; names: number }[] {
+  const below = new Map<string, number>()
+  for (const { place } of to) {
+    const domain = place.slice(place.indexOf('.') + 1)
+    if (/[a-z]$/.test(place) && domain.includes('.')) below.set(domain, (below.get(domain) ?? 0) + 1)
+  }
+  return [...below].filter(([, names]) => names > NAMES_BELOW).map(([domain, names]) => ({ domain, names }))
+}
+
+function suspectText(suspect: SuspectEntries): string {
+  const { who, destinations, window, time, entries } = suspect
+  const times = `${grouped(destinations)} destinations in ${window} (${timeText(time)})`
+  const all = `in all ${evidenceText(suspect)}`
+  const what = `NOT SUGGESTED, looks like a scan or a worm: ${whoText(who)} was blocked at ${times}; ${all}. Find out what that was before you allow any of it. Most often:`
+  const shown = entries.slice(0, SUSPECT_ENTRIES).map(shortened)
+  const rest = entries.length - shown.length
+  const lines = [...shown, ...(rest > 0 ? [`  # and ${grouped(rest)} more such entries`] : [])]
+  return [
+    comment('', what),
+    ...lines
+      .join('\n')
+      .split('\n')
+      .map((line) => `#${line}`),
+  ].join('\n')
+}
+
+function shortened(entry: Entry): string {
+  const to = entry.to.slice(0, SUSPECT_DESTINATIONS)
+  const text = entryText({ ...entry, to, apart: [] })
+  const left = entry.to.length - to.length
+  return left === 0 ? text : `${text}\n  # and ${grouped(left)} more destinations`
+}
+
+const whoText = ({ uid, user, unit, container }: Who) => {
+  const place = unit ?? (container && `container ${container.slice(0, 12)}`)
+  return visible([user ?? uid, ...(place === undefined ? [] : [place])].join(' in '))
+}
+
+type Explain = (left: LeftOut, examples: string) => string
+
+const EXPLANATIONS: Readonly<Record<Obstacle, Explain>> = {
+  suppressed: ({ blocks }, examples) =>
+    `INCOMPLETE: ${blocksText(blocks)} were of too many kinds for the log to list (suppressed)${examples && `, by user: ${examples}`}: there may be more to allow than is seen here.`,
+  crowd: ({ blocks }) =>
+    `INCOMPLETE: ${blocksText(blocks)} of users who have been blocked at thousands of destinations are not looked at.`,
+  allowed: ({ blocks }) =>
+    `${blocksText(blocks)} would pass by now: ${blocks === 1 ? 'it is' : 'they are'} allowed.`,
+  malformed: ({ blocks }) => `${blocksText(blocks)} of malformed packets: no rule lets those pass.`,
+  canary: ({ blocks }) => `${blocksText(blocks)} of the service's own canary.`,
+  'no-user': ({ blocks }, examples) =>
+    `${blocksText(blocks)} of packets without a known user, whose program was gone already; they pass once their connection does: ${examples}`,
+  'own-port': ({ blocks }, examples) =>
+    `${blocksText(blocks)} of root, from a port that it has bound itself: only an entry without users would fit, which all others could use as well: ${examples}`,
+  'for-others': ({ blocks }, examples) =>
+    `${blocksText(blocks)} of the host's resolver, which has asked on behalf of others; add the name to the entry of those who need it: ${examples}`,
+  reverse: ({ blocks }) =>
+    `${blocksText(blocks)} of questions for the names of addresses: dns.reverse allows these.`,
+  'no-host-name': ({ blocks }, examples) =>
+    `${blocksText(blocks)} of questions for what is no host name, so that no entry can have it: ${examples}`,
+  protocol: ({ blocks }, examples) =>
+    `${blocksText(blocks)} of other protocols than TCP, UDP and ICMP: only \`protocol: any\` would allow these: ${examples}`,
+  'no-destination': ({ blocks }) => `${blocksText(blocks)} whose destination cannot be read in the log.`,
+}
+
+function leftOutText(leftOut: ReadonlyMap<Obstacle, LeftOut>): string {
+  const order = Object.keys(EXPLANATIONS) as Obstacle[]
+  return order
+    .flatMap((why) => {
+      const left = leftOut.get(why)
+      return left === undefined ? [] : [comment('', EXPLANATIONS[why](left, examplesOf(left)))]
+    })
+    .join('\n')
+}
+
+function examplesOf({ about }: LeftOut): string {
+  const all = [...about].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))
+  const shown = all.slice(0, EXAMPLES).map(([what, blocks]) => `${visible(what)} (${grouped(blocks)})`)
+  return [
+    ...shown,
+    ...(all.length > shown.length ? [`${grouped(all.length - shown.length)} more`] : []),
+  ].join(', ')
+}
+
+const evidenceText = (evidence: Evidence): string =>
+  `${blocksText(evidence.blocks)}, ${spanText(evidence)}${programsText(evidence)}`
+
+const programsText = ({ programs }: Evidence) =>
+  programs.length === 0 ? '' : `, by ${programs.map((each) => visible(each)).join(', ')}`
+
+const blocksText = (blocks: number) => `${grouped(blocks)} ${blocks === 1 ? 'block' : 'blocks'}`
+
+/** Ports, and ranges where all between were seen. */
+function portTexts(ports: readonly number[]): string[] {
+  const runs: { first: number; last: number }[] = []
+  for (const port of ports) {
+    const run = runs.at(-1)
+    if (run !== undefined && run.last === port - 1) run.last = port
+    else runs.push({ first: port, last: port })
+  }
+  return runs.map(({ first, last }) => (first === last ? String(first) : `"${first}-${last}"`))
+}
+
+const WORDS = new Set(['true', 'false', 'null', 'yes', 'no', 'on', 'off', 'y', 'n'])
+
+/** In quotes where YAML could take it for anything but a text. */
+const scalar = (value: string | number): string => {
+  if (typeof value === 'number') return String(value)
+  const isPlain = /^[a-z_][\w.@-]*$/i.test(value) || isIP(value) === 4
+  return isPlain && !WORDS.has(value.toLowerCase()) ? value : quoted(value)
+}
+const quoted = (value: string) => JSON.stringify(value)
+
+/** Lines of a comment. Whatever is in it, it cannot end the comment. */
+function comment(indent: string, text: string): string {
+  const start = `${indent}# `
+  const lines = wrap(visible(text, Number.POSITIVE_INFINITY), WIDTH - start.length)
+  return lines.map((line) => start + line).join('\n')
+}

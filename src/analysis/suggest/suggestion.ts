@@ -1,0 +1,112 @@
+/** What a log suggests to allow. */
+
+import type { Config } from '../../config/config.js'
+import { formatDuration } from '../../config/formats.js'
+import { fitsPorts } from '../../core/packet/ip.js'
+import type { Policy } from '../../core/policy/policy.js'
+import type { Block } from '../../records/block-log/event-reader.js'
+import type { Judge } from '../recorded/policy-trial.js'
+import {
+  addEvidence,
+  type Evidence,
+  evidenceOf,
+  newEvidence,
+  RecordedKinds,
+  type Who,
+} from '../recorded/recorded-kinds.js'
+import { Scans } from '../recorded/scan-detector.js'
+import { find, type LeftOut, leaveOut, type Obstacle, type Suspect } from './candidates.js'
+import { type Entry, entriesOf, type NameUser } from './entries.js'
+
+export interface Suggestion {
+  /** All blocks, suggested or not. */
+  readonly evidence: Evidence
+  readonly entries: readonly SuggestedEntry[]
+  readonly suspects: readonly SuspectEntries[]
+  readonly leftOut: ReadonlyMap<Obstacle, LeftOut>
+}
+
+export interface SuggestedEntry extends Entry {
+  /** Those who update have called where mirrors answer. */
+  readonly isForMirrors: boolean
+}
+
+export interface SuspectEntries extends Evidence {
+  readonly who: Who
+  /** At most so many destinations ... */
+  readonly destinations: number
+  /** ... within this: `10s`. */
+  readonly window: string
+  /** Milliseconds since the epoch. */
+  readonly time: number
+  readonly entries: readonly Entry[]
+}
+
+export interface SuggestOptions {
+  readonly config: Pick<Config, 'allow' | 'containment' | 'mirrors'>
+  readonly policy: Pick<Policy, 'handedOut'>
+  readonly judge: Judge
+  readonly resolverUsers: readonly number[]
+  readonly nameUser: NameUser
+}
+
+/** Takes the blocks of a log, in their order, and makes suggestions of them. */
+export class Suggester {
+  readonly #options: SuggestOptions
+  readonly #kinds: RecordedKinds
+  readonly #scans: Scans
+  readonly #evidence = newEvidence()
+  readonly #leftOut = new Map<Obstacle, LeftOut>()
+
+  constructor(options: SuggestOptions) {
+    this.#options = options
+    this.#kinds = new RecordedKinds(options.policy.handedOut)
+    this.#scans = new Scans(options.config.containment)
+  }
+
+  note(block: Block): void {
+    addEvidence(this.#evidence, evidenceOf(block))
+    if (block.reason === 'suppressed') leaveOut(this.#leftOut, 'suppressed', block.repeat, block.user)
+    else if (!this.#kinds.note(block)) leaveOut(this.#leftOut, 'crowd', block.repeat)
+    this.#scans.note(block)
+  }
+
+  suggest(): Suggestion {
+    const { judge, resolverUsers, nameUser, config } = this.#options
+    const scanOf = (who: string) => this.#scans.found(who)
+    const found = find([...this.#kinds.all], {
+      judge,
+      resolverUsers,
+      scanOf,
+      window: config.containment.window,
+    })
+    // The names of the service's own rules are given back by none of these: they have a user or a unit in front.
+    const taken = new Set(config.allow.map(({ name }) => name))
+    const entries = entriesOf(found.atoms, nameUser, taken)
+    for (const { name } of entries) taken.add(name)
+    return {
+      evidence: this.#evidence,
+      entries: entries.map((entry) => ({ ...entry, isForMirrors: isForMirrors(entry, config.mirrors) })),
+      suspects: found.suspects
+        .map((suspect) => this.#suspect(suspect, taken))
+        .sort((a, b) => b.blocks - a.blocks),
+      leftOut: new Map([...this.#leftOut, ...found.leftOut]),
+    }
+  }
+
+  #suspect({ who, scan, atoms }: Suspect, taken: Set<string>): SuspectEntries {
+    const entries = entriesOf(atoms, this.#options.nameUser, taken)
+    const sum = newEvidence()
+    for (const entry of entries) {
+      taken.add(entry.name)
+      addEvidence(sum, entry)
+    }
+    const window = formatDuration(this.#options.config.containment.window)
+    return { ...sum, who, window, destinations: scan.destinations, time: scan.time, entries }
+  }
+}
+
+function isForMirrors({ protocol, uids, ports }: Entry, mirrors: Config['mirrors']): boolean {
+  const isTheirs = uids.every((uid) => mirrors.users.includes(uid))
+  return protocol === 'tcp' && isTheirs && ports.every((port) => fitsPorts(mirrors.ports, port))
+}

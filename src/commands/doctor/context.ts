@@ -1,0 +1,117 @@
+/** Whom the doctor looks at: this host, its configuration, and the service where it runs. */
+import { readFileSync } from 'node:fs'
+import type { Config } from '../../config/config.js'
+import { Absent, ask } from '../../control/client.js'
+import type { Policy } from '../../core/policy/policy.js'
+import type { readHost } from '../../host/host-facts.js'
+import { holderOf, type Process, processes } from '../../kernel/proc/processes.js'
+import type { State } from '../../names/state-file.js'
+import { asStarted, knownPolicy } from '../../policy/offline-policy.js'
+import { command } from '../../system/run-command.js'
+import type { Status } from '../../telemetry/status.js'
+import {
+  type Capability,
+  capabilitiesOf,
+  capabilitiesOfUnit,
+  inodeOfListener,
+  parseProperties,
+  statusField,
+} from './proc.js'
+
+export interface Subject {
+  readonly config: Config
+  readonly policy: Policy
+  readonly host: ReturnType<typeof readHost>
+  /** What an earlier run has learned. */
+  readonly known: State
+  /** What the running service says; or why it says nothing. */
+  readonly status: Status | NodeJS.ErrnoException
+  /** Where the service runs: its process, as far as it may be looked at. */
+  readonly process: ServiceProcess | undefined
+  /** Where systemd has a unit for it. */
+  readonly unit: ReadonlyMap<string, string> | undefined
+  /** Milliseconds since the epoch. */
+  readonly now: number
+}
+
+export interface ServiceProcess extends Process {
+  readonly uid: number
+  readonly capabilities: ReadonlySet<Capability>
+}
+
+export const UNIT = 'checkvalve.service'
+const PROPERTIES = ['LoadState', 'User', 'AmbientCapabilities', 'CapabilityBoundingSet']
+/** A look through the descriptors of all processes takes no longer. */
+const SEARCH_MS = 2000
+
+export async function subjectOf(written: Config, now: number): Promise<Subject> {
+  const config = asStarted(written, now)
+  const status = await ask<Status>(config.control.socket, 'GET', '/v1/status').catch((error: Error) => error)
+  const { policy, host, known } = knownPolicy(config)
+  return {
+    config,
+    policy,
+    host,
+    known,
+    status,
+    process: processAt(config.control.socket),
+    unit: await unit(),
+    now,
+  }
+}
+
+/** The running service. */
+export const running = ({ status }: Subject): Status | undefined =>
+  status instanceof Error ? undefined : status
+
+/** Whether it does not run; else it does, or that cannot be known: it does not answer, or not to everybody. */
+export const isAbsent = ({ status }: Subject): boolean => status instanceof Absent
+
+/** Who listens at a socket of the file system. */
+function processAt(path: string): ServiceProcess | undefined {
+  const inode = inodeOfListener(textOf('/proc/net/unix'), path)
+  const found = inode === undefined ? undefined : holderOfSocket(inode)
+  const text = found && textOf(`/proc/${found.pid}/status`)
+  if (!found || !text) return undefined
+  const uid = Number(statusField(text, 'Uid')?.split(/\s+/)[1])
+  return { ...found, uid, capabilities: capabilitiesOf(text) }
+}
+
+/**
+ * The process that has a socket open. The oldest of them: whoever starts a program has a child for a moment, which has all that
+ * is its own.
+ */
+export function holderOfSocket(inode: number): Process | undefined {
+  const end = Date.now() + SEARCH_MS
+  return holderOf(new Set([inode]), processes().reverse(), () => Date.now() > end)
+}
+
+/** What systemd says of the unit; undefined where there is no systemd, or no such unit. */
+async function unit(): Promise<ReadonlyMap<string, string> | undefined> {
+  const text = await attempt(['systemctl', 'show', UNIT, ...PROPERTIES.flatMap((each) => ['-p', each])])
+  const properties = parseProperties(text ?? '')
+  return properties.get('LoadState') === 'loaded' ? properties : undefined
+}
+
+/** The output of a program; undefined where it is missing, or fails. */
+export const attempt = (argv: readonly [string, ...string[]]): Promise<string | undefined> =>
+  command(argv).catch(() => undefined)
+
+/** What a file says; nothing where it may not be read, or is not there. */
+export function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+/** Whose capabilities the service has, or would have. */
+export function serviceCapabilities({ process, unit }: Subject): {
+  of: string
+  has: ReadonlySet<Capability>
+} {
+  if (process !== undefined) return { of: `the service (pid ${process.pid})`, has: process.capabilities }
+  if (unit !== undefined) return { of: UNIT, has: capabilitiesOfUnit(unit) }
+  return { of: 'this command', has: capabilitiesOf(textOf('/proc/self/status')) }
+}

@@ -1,0 +1,77 @@
+import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../packet/ip.js'
+import type { Packet } from '../packet/packet.js'
+import { type Decision, REASONS } from '../policy/policy.js'
+
+const VERDICTS = ['accept', 'block', 'would-block'] as const
+const PROTOCOLS = ['tcp', 'udp', 'icmp', 'other'] as const
+const FAMILIES = ['ipv4', 'ipv6'] as const
+
+/** One counter of checkvalve_packets_total. */
+export interface VerdictCount {
+  readonly verdict: (typeof VERDICTS)[number]
+  readonly reason: (typeof REASONS)[number]
+  readonly protocol: (typeof PROTOCOLS)[number]
+  readonly family: (typeof FAMILIES)[number]
+  readonly packets: number
+}
+
+/** Users with a counter of their own; blocks of further users are counted as `other`. */
+const USERS_AT_MOST = 100
+
+/** Counts of verdicts, in an array: adding to one costs the packet path nothing worth measuring. */
+export class VerdictCounts {
+  readonly #counts = new Float64Array(VERDICTS.length * REASONS.length * PROTOCOLS.length * FAMILIES.length)
+  readonly #blocks = new Map<number, number>()
+  #otherUsers = 0
+
+  add(packet: Packet, uid: number, decision: Decision, observing: boolean): void {
+    const accepted = decision.verdict === 'accept'
+    const verdict = accepted ? 0 : observing ? 2 : 1
+    const index =
+      (verdict * REASONS.length + decision.reasonIndex) * PROTOCOLS.length + protocolIndex(packet.protocol)
+    this.#counts[index * 2 + (packet.family === 6 ? 1 : 0)]!++
+    // The canary is the service's own: no user did it.
+    if (!accepted && decision.reason !== 'canary') this.#addBlock(uid)
+  }
+
+  /** All counters that are not 0. */
+  *counts(): Generator<VerdictCount> {
+    let index = 0
+    for (const verdict of VERDICTS)
+      for (const reason of REASONS)
+        for (const protocol of PROTOCOLS)
+          for (const family of FAMILIES) {
+            const packets = this.#counts[index++]!
+            if (packets > 0) yield { verdict, reason, protocol, family, packets }
+          }
+  }
+
+  /** Totals by verdict and reason. */
+  byReason(): Map<`${VerdictCount['verdict']} ${VerdictCount['reason']}`, number> {
+    const totals: ReturnType<VerdictCounts['byReason']> = new Map()
+    for (const { verdict, reason, packets } of this.counts()) {
+      const key = `${verdict} ${reason}` as const
+      totals.set(key, (totals.get(key) ?? 0) + packets)
+    }
+    return totals
+  }
+
+  /** Blocks by user id; -1 is packets without a known user; undefined is all further users. */
+  *blocksByUser(): Generator<[uid: number | undefined, packets: number]> {
+    yield* this.#blocks
+    if (this.#otherUsers > 0) yield [undefined, this.#otherUsers]
+  }
+
+  #addBlock(uid: number): void {
+    const count = this.#blocks.get(uid)
+    if (count !== undefined) this.#blocks.set(uid, count + 1)
+    else if (this.#blocks.size < USERS_AT_MOST) this.#blocks.set(uid, 1)
+    else this.#otherUsers++
+  }
+}
+
+function protocolIndex(protocol: number): number {
+  if (protocol === IPPROTO_TCP) return 0
+  if (protocol === IPPROTO_UDP) return 1
+  return protocol === IPPROTO_ICMP || protocol === IPPROTO_ICMPV6 ? 2 : 3
+}

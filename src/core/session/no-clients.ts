@@ -1,0 +1,13 @@
+import type { Inbound } from './client-replies.js'
+import { noServices } from './services.js'
+
+/** A host to which nobody has come in. */
+export const nobody = (): Inbound => ({
+  sessions: { silence: () => Number.POSITIVE_INFINITY, seen: () => {}, remove: () => false },
+  opened: { silence: () => Number.POSITIVE_INFINITY, seen: () => {}, size: 0 },
+  services: noServices(),
+  callbacks: { allow: () => false, seen: () => {} },
+  lookUp: () => 'none',
+  listens: () => false,
+  now: 0,
+})

@@ -1,0 +1,54 @@
+import type { Written } from './source-lines.js'
+
+/** A setting of apt. Of several with the same name the last one counts. */
+export interface Setting extends Written {
+  /** In lower case, with all its scopes: `acquire::http::proxy`. */
+  readonly name: string
+  /** `#clear`: takes back the name and all names below it. */
+  readonly clear?: true
+}
+
+/** What apt.conf(5) is made of. A comment begins at `//` or `#` anywhere but within quotes. */
+const TOKEN =
+  /"[^"\n]*"?|\/\*[\s\S]*?(?:\*\/|$)|\/\/.*|#(?:clear|include)\b|#.*|[{};]|(?:(?!\/[/*])[^\s"{};#])+/g
+
+/**
+ * The settings of an apt.conf: `Acquire::http::Proxy "...";` as well as `Acquire { http { Proxy "..."; }; };`.
+ * A setting without its semicolon is none.
+ */
+export function parseAptConf(text: string): Setting[] {
+  const settings: Setting[] = []
+  const scopes: string[] = []
+  let words: Written[] = []
+  for (const token of tokensOf(text)) {
+    if (token.text === '{') scopes.push(unquoted(words[0]))
+    else if (token.text === '}') scopes.pop()
+    else if (token.text === ';') settings.push(...settingOf(words, scopes))
+    else words.push(token)
+    if (/^[{};]$/.test(token.text)) words = []
+  }
+  return settings
+}
+
+function tokensOf(text: string): Written[] {
+  const tokens: Written[] = []
+  let line = 1
+  let at = 0
+  for (const { 0: token, index } of text.matchAll(TOKEN)) {
+    for (; at < index; at++) if (text[at] === '\n') line++
+    if (!/^(?:\/[/*]|#(?!(?:clear|include)$))/.test(token)) tokens.push({ text: token, line })
+  }
+  return tokens
+}
+
+function settingOf(words: readonly Written[], scopes: readonly string[]): Setting[] {
+  const [first, second] = words
+  if (!first || !second || first.text.startsWith('"')) return []
+  if (first.text === '#clear')
+    return [{ name: second.text.toLowerCase(), text: '', line: second.line, clear: true }]
+  if (first.text === '#include') return [{ name: '#include', text: unquoted(second), line: second.line }]
+  const name = [...scopes, first.text].join('::').toLowerCase()
+  return [{ name, text: unquoted(second), line: second.line }]
+}
+
+const unquoted = (word: Written | undefined): string => word?.text.replace(/^"|"$/g, '') ?? ''

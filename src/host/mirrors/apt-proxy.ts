@@ -1,0 +1,54 @@
+import { parseAptConf, type Setting } from './apt-conf.js'
+import type { Files, TextFile } from './file-reader.js'
+import type { Findings, Sourced, Target } from './mirror-collector.js'
+import { isOff } from './source-lines.js'
+
+/** Names that apt reads in its folder: others it ignores. */
+const CONF_PARTS = /^(?:[\w-]+|[\w-][\w.-]*\.conf)$/
+
+/** What of apt's settings decides on hosts. */
+export interface AptConf {
+  /** The proxy through which a target is called. */
+  proxyOf(target: Target): Sourced | undefined
+  /** Whether SRV records are asked for. */
+  readonly asksServices: boolean
+}
+
+/** Later files go before earlier ones, and apt.conf before all of its folder (apt.conf(5)). */
+export function readConf(files: Files, found: Findings): AptConf {
+  const values = new Map<string, Sourced>()
+  for (const path of [...files.list('/etc/apt/apt.conf.d', CONF_PARTS), '/etc/apt/apt.conf']) {
+    const file = files.leaf(path)
+    for (const setting of parseAptConf(file.text)) take(setting, file, values, found)
+  }
+  for (const [name, { text, origin }] of values)
+    if (/^acquire::https?::proxy-?auto-?detect$/.test(name) && text !== '') found.note(origin, AUTO_DETECT)
+  return {
+    proxyOf: (target) => proxyOf(target, (name) => values.get(name)),
+    asksServices: !isOff(values.get('acquire::enablesrvrecords')?.text ?? ''),
+  }
+}
+
+const AUTO_DETECT = 'a program says which proxy is called: name that proxy in mirrors.hosts'
+const INCLUDE = '#include is not followed: name proxies of that file in mirrors.hosts'
+
+function take(setting: Setting, file: TextFile, values: Map<string, Sourced>, found: Findings): void {
+  const { name, text, line, clear } = setting
+  if (name === '#include') found.note(file.at(line), INCLUDE)
+  else if (!clear) values.set(name, { text, origin: file.at(line) })
+  else for (const key of values.keys()) if (key === name || key.startsWith(`${name}::`)) values.delete(key)
+}
+
+/** A proxy for one host goes before that for all, and https takes what is said of http where nothing is of https. */
+function proxyOf<T extends { text: string }>(
+  { scheme, host }: Target,
+  value: (name: string) => T | undefined,
+): T | undefined {
+  const methods = scheme === 'https' ? ['https', 'http'] : ['http']
+  const names = [`proxy::${host}`, 'proxy'].flatMap((name) =>
+    methods.map((method) => `acquire::${method}::${name}`),
+  )
+  const proxy = names.map(value).find((setting) => setting !== undefined && setting.text !== '')
+  // Without a colon it names no host: apt writes DIRECT, people also `false`.
+  return proxy?.text.includes(':') ? proxy : undefined
+}

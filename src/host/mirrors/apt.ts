@@ -1,0 +1,102 @@
+/** apt: sources.list(5), apt.conf(5), apt-transport-http(1), apt-transport-mirror(1). */
+import type { Origin } from '../../core/policy/origin.js'
+import { type AptConf, readConf } from './apt-proxy.js'
+import { parseSources, parseSourcesList } from './apt-sources.js'
+import type { Files, TextFile } from './file-reader.js'
+import { type Findings, type Sourced, type Target, WEB_PORTS } from './mirror-collector.js'
+import { parseMirrorList } from './mirror-list.js'
+import type { Written } from './source-lines.js'
+
+/** Names that apt reads in its folders: others it ignores. */
+const PARTS = /^[\w-][\w.-]*\.(?:list|sources)$/
+/** Where apt keeps the lists of mirrors that it has fetched. */
+const FETCHED_LISTS = '/var/lib/apt/lists/auxfiles'
+
+export function discoverApt(files: Files, found: Findings): void {
+  const apt = new Apt(files, found)
+  const parts = files.list('/etc/apt/sources.list.d', PARTS)
+  for (const path of ['/etc/apt/sources.list', ...parts]) {
+    const file = files.read(path)
+    const uris = path.endsWith('.sources') ? parseSources(file.text) : parseSourcesList(file.text)
+    for (const uri of uris) apt.source(uri, file)
+  }
+}
+
+class Apt {
+  readonly #files: Files
+  readonly #found: Findings
+  readonly #conf: AptConf
+
+  constructor(files: Files, found: Findings) {
+    this.#files = files
+    this.#found = found
+    this.#conf = readConf(files, found)
+  }
+
+  /** One URI of a source: `http://...`, `mirror+file:/...`, `tor+http://...`. */
+  source(uri: Written, file: TextFile): void {
+    const [, scheme = '', rest = ''] = /^([a-z0-9.+-]+):(.*)$/is.exec(uri.text) ?? []
+    const methods = scheme.toLowerCase().split('+')
+    const origin = file.at(uri.line)
+    if (methods[0] === 'mirror') this.#list(methods[1] ?? 'http', rest, origin)
+    else if (methods.includes('tor')) this.#found.note(origin, TOR)
+    else this.#mirror(`${methods.at(-1)}:${rest}`, origin)
+    if (methods.length > 1 && !/^(?:mirror|tor)$/.test(methods[0]!)) this.#found.note(origin, OWN_METHOD)
+  }
+
+  /** A list of mirrors: the hosts in it, and, of one that is fetched, also the host that has it. */
+  #list(method: string, rest: string, origin: Origin): void {
+    const online = !['file', 'copy'].includes(method)
+    if (online) this.#mirror(`${method}:${rest}`, origin)
+    const path = online ? `${FETCHED_LISTS}/${nameOf(rest)}` : rest.replace(/^\/\/(?=\/)/, '')
+    const list = this.#files.read(path)
+    const compressed = /\.(?:gz|xz|bz2|lzma|lz4|zst)$/.test(path)
+    const mirrors = compressed ? [] : parseMirrorList(list.text)
+    for (const { text, line } of mirrors) this.#mirror(text, list.at(line), online)
+    if (mirrors.length === 0) this.#found.note(origin, compressed ? COMPRESSED : online ? UNKNOWN : EMPTY)
+  }
+
+  #mirror(url: string, origin: Origin, quiet = false): void {
+    const target = this.#found.target(url, origin, quiet)
+    if (target) this.#reach(target, origin)
+  }
+
+  /** The service that is asked for is the mirror's also where a proxy is called (methods/http.cc of apt). */
+  #reach(target: Target, origin: Origin): void {
+    const proxy = this.#conf.proxyOf(target)
+    const place = proxy ? this.#proxy(proxy, target) : target
+    if (!place) return
+    const socks = proxy?.text.toLowerCase().startsWith('socks')
+    const { host, port } = place
+    const service = this.#conf.asksServices && !isAddress(host)
+    const name = `_${socks ? 'socks' : target.scheme}._tcp.${host}`
+    this.#found.add('apt', { host, port }, proxy?.origin ?? origin, service ? name : undefined)
+  }
+
+  #proxy(proxy: Sourced, target: Target): Omit<Target, 'scheme'> | undefined {
+    const ports = { http: WEB_PORTS[target.scheme], https: 443, socks5h: 1080 }
+    if (proxy.text.includes('://')) return this.#found.proxy(proxy, ports)
+    this.#found.note(proxy.origin, NO_SCHEME)
+    return undefined
+  }
+}
+
+const NO_SCHEME = 'apt takes no proxy without a scheme: write http:// before it'
+const TOR = 'this goes by the Tor service of this host: allow that service by a rule'
+const OWN_METHOD = 'this goes by a method of its own: name what else that calls in mirrors.hosts'
+const UNKNOWN =
+  'which mirrors this list names is not known before it was fetched once: name them in mirrors.hosts'
+const EMPTY = 'this list of mirrors names none'
+const COMPRESSED = 'this list is compressed: name its hosts in mirrors.hosts, or unpack it'
+
+const isAddress = (host: string) => host.includes(':') || /\.\d+$/.test(host)
+
+/** The name of a fetched list: its URI without scheme and user, `/` as `_` (URItoFileName of apt). */
+function nameOf(rest: string): string {
+  const place = rest.replace(/^\/\/(?:[^/]*@)?/, '')
+  const quoted = place.replace(/[\\|{}[\]<>"^~_=!@#$%&*\0-\x20\x7f-\uffff]/g, (c) => percent(c))
+  return quoted.replaceAll('/', '_')
+}
+
+const percent = (character: string) =>
+  [...Buffer.from(character)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('')

@@ -1,0 +1,45 @@
+import { createHash } from 'node:crypto'
+import { discoverApk } from './apk.js'
+import { discoverApt } from './apt.js'
+import { discoverDnf } from './dnf.js'
+import { Files } from './file-reader.js'
+import type { Discovery } from './mirror.js'
+import { Findings } from './mirror-collector.js'
+import { discoverPacman } from './pacman.js'
+import { discoverSnap, noteLogins } from './snap.js'
+import { discoverZypper } from './zypper.js'
+
+const MANAGERS = [
+  discoverApt,
+  discoverDnf,
+  discoverZypper,
+  discoverApk,
+  discoverPacman,
+  discoverSnap,
+  noteLogins,
+]
+
+const LARGE =
+  'this file is larger than 1 MiB, and only its beginning was read: name further hosts in mirrors.hosts'
+
+/**
+ * Finds the hosts from which this host's package managers get their updates, in their own files below `root`. Never
+ * throws: a file that is missing, unreadable or senseless names nothing.
+ */
+export function discover(root: string): Discovery {
+  const found = new Findings()
+  const files = new Files(root, { onLarge: (origin) => found.note(origin, LARGE) })
+  for (const discoverManager of MANAGERS) discoverManager(files, found)
+  return found.discovery()
+}
+
+/**
+ * A text that is different after any file or folder that `discover` reads was changed, made or removed. Cheap: it
+ * reads the few files that name other files, and looks at the rest.
+ */
+export function fingerprint(root: string): string {
+  const files = new Files(root, { lookOnly: true })
+  const found = new Findings()
+  for (const discoverManager of MANAGERS) discoverManager(files, found)
+  return createHash('sha256').update(files.looks().join('\n')).digest('hex')
+}

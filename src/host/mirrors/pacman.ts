@@ -1,0 +1,81 @@
+/** pacman: pacman.conf(5). */
+import { basename, dirname } from 'node:path'
+import type { Origin } from '../../core/policy/origin.js'
+import type { Files } from './file-reader.js'
+import { lastValue, parseIni } from './ini.js'
+import type { Findings } from './mirror-collector.js'
+import { architecture, expand } from './variables.js'
+
+/** Files within files, as deep as pacman itself goes. */
+const DEPTH = 10
+/** Includes of one run: a file may be named by many sections, and two files may name each other. */
+const INCLUDES_AT_MOST = 1024
+
+export function discoverPacman(files: Files, found: Findings): void {
+  new Pacman(files, found).read('/etc/pacman.conf', 'options', 0)
+}
+
+class Pacman {
+  readonly #files: Files
+  readonly #found: Findings
+  #arch = architecture()
+  #includes = 0
+
+  constructor(files: Files, found: Findings) {
+    this.#files = files
+    this.#found = found
+  }
+
+  /** Reads a file as if it stood in a section of another. */
+  read(path: string, repo: string, depth: number): void {
+    const file = this.#files.read(path)
+    for (const section of parseIni(file.text)) {
+      const name = section.name || repo
+      const arch = name === 'options' ? lastValue(section, 'Architecture')?.split(' ')[0] : undefined
+      if (arch !== undefined && arch !== 'auto') this.#arch = arch
+      for (const { key, value, line } of section.entries) {
+        const text = value[0]!.text
+        if (key === 'Include') this.#include(text, name, depth)
+        else if (/^(?:Cache)?Server$/.test(key) && name !== 'options') this.#server(text, name, file.at(line))
+      }
+    }
+  }
+
+  #server(url: string, repo: string, origin: Origin): void {
+    const variables = (name: string) => ({ repo, arch: this.#arch })[name]
+    const target = this.#found.target(expand(url, variables), origin)
+    if (target) this.#found.add('pacman', target, origin)
+  }
+
+  /** glob(7), of names in one folder. */
+  #include(pattern: string, repo: string, depth: number): void {
+    if (depth >= DEPTH || this.#includes++ >= INCLUDES_AT_MOST) return
+    const name = basename(pattern)
+    const paths = /[*?[]/.test(name) ? this.#files.list(dirname(pattern), globOf(name)) : [pattern]
+    for (const path of paths) this.read(path, repo, depth + 1)
+  }
+}
+
+/** A pattern of glob(7) for one name. */
+function globOf(pattern: string): RegExp {
+  const parts = pattern.match(/\*+|\?|\[!?\]?[^\]]*\]|[^*?[]+|\[/g) ?? []
+  const source = parts.map((part) => {
+    if (part.startsWith('*')) return '.*'
+    if (part === '?') return '.'
+    if (!/^\[.+\]$/.test(part)) return part.replace(/[.+^$(){}|\\\]/[-]/g, '\\$&')
+    return `[${part
+      .slice(1, -1)
+      .replace(/^!/, '^')
+      .replace(/[\\[\]]/g, '\\$&')}]`
+  })
+  return regExpOf(pattern.startsWith('.') ? source.join('') : `(?!\\.)${source.join('')}`)
+}
+
+/** A pattern that makes no sense (`[z-a]`) fits nothing. */
+function regExpOf(source: string): RegExp {
+  try {
+    return new RegExp(`^${source}$`, 's')
+  } catch {
+    return /(?!)/
+  }
+}

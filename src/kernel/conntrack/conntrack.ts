@@ -1,0 +1,152 @@
+import { type Message, NETLINK_NETFILTER, NetlinkError, NetlinkSocket } from 'node-netfilter-queue/system'
+import { Turns } from '../../system/serial-queue.js'
+import { openConnectionsOnly } from './event-filter.js'
+import {
+  deleteRequest,
+  dumpRequest,
+  Flow,
+  type MaskedMark,
+  markedRequest,
+  markRequest,
+  NFNLGRP_CONNTRACK_DESTROY,
+  NFNLGRP_CONNTRACK_NEW,
+  NFNLGRP_CONNTRACK_UPDATE,
+  readFlow,
+} from './wire.js'
+
+// include/linux/socket.h: #define AF_INET 2, AF_INET6 10
+const FAMILIES = [2, 10] as const
+const DUMPS_AT_MOST = 3
+const RESYNC_DELAY_MS = 200
+/** Sees a connection, which is valid until it returns. */
+export type FlowListener = (flow: Flow) => void
+
+/** Holds the news of some 40,000 connections forgotten at once (`conntrack -F`); memory that is taken only then. */
+const RECEIVE_BUFFER = 32 * 1024 * 1024
+
+/**
+ * What to be told of besides the lists. The kernel writes a message for each connection, on the time of whoever uses it:
+ *
+ * - `nothing`
+ * - `forgotten`: connections that the kernel forgets
+ * - `all`: those that come and change as well
+ */
+export type News = 'nothing' | 'forgotten' | 'all'
+
+const GROUPS: Record<News, readonly number[]> = {
+  nothing: [],
+  forgotten: [NFNLGRP_CONNTRACK_DESTROY],
+  all: [NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY],
+}
+
+/**
+ * The connections of this network namespace as connection tracking knows them, open ones only: listed when asked for,
+ * and news of them where that is wanted. After lost news all are listed again.
+ */
+export class Conntrack {
+  /** Lists made because news was lost; times that it was. */
+  readonly stats = { resyncs: 0, overruns: 0 }
+  readonly #flow = new Flow()
+  readonly #onFlow: FlowListener
+  readonly #events: NetlinkSocket
+  readonly #dumps: NetlinkSocket
+  readonly #turns = new Turns()
+  #news: News = 'nothing'
+  #resync: NodeJS.Timeout | undefined
+
+  /** @throws NetlinkError when the kernel has no netfilter sockets */
+  constructor(onFlow: FlowListener) {
+    this.#onFlow = onFlow
+    this.#events = new NetlinkSocket({
+      protocol: NETLINK_NETFILTER,
+      filter: openConnectionsOnly(),
+      slotSize: 2048,
+      receiveBuffer: RECEIVE_BUFFER,
+      onMessage: (message) => this.#onMessage(message, onFlow),
+      onOverrun: () => this.#onOverrun(),
+    })
+    this.#dumps = new NetlinkSocket({ protocol: NETLINK_NETFILTER, slots: 8 })
+  }
+
+  /** @returns whether that changes anything @throws NetlinkError when the kernel has no conntrack events */
+  want(news: News): boolean {
+    if (news === this.#news) return false
+    for (const group of GROUPS[this.#news]) this.#events.leave(group)
+    for (const group of GROUPS[news]) this.#events.join(group)
+    this.#news = news
+    return true
+  }
+
+  /**
+   * Lists all connections, or those of one protocol: to the listener of the news, unless told otherwise.
+   * @throws NetlinkError (rejects)
+   */
+  dump(protocol?: number, onFlow = this.#onFlow): Promise<void> {
+    return this.#turns.take(() => this.#dump(protocol, (message) => this.#onMessage(message, onFlow)))
+  }
+
+  /**
+   * Makes the kernel forget connections. @param isUnwanted asked of each; the flow is valid until it returns
+   * @throws NetlinkError (rejects)
+   */
+  forget(isUnwanted: (flow: Flow) => boolean): Promise<void> {
+    return this.#turns.take(() =>
+      this.#dump(undefined, ({ view, payload, end }) => {
+        if (!readFlow(view, payload, end, this.#flow) || !isUnwanted(this.#flow)) return
+        // No answer is asked for: one that is gone by now is as good as forgotten.
+        this.#events.send(deleteRequest(view, payload, end))
+      }),
+    )
+  }
+
+  /**
+   * Gives all connections that have one mark another one. @param from, to under the same mask
+   * @throws NetlinkError (rejects)
+   */
+  remark(from: MaskedMark, to: MaskedMark): Promise<void> {
+    return this.#turns.take(() =>
+      this.#list(
+        (family) => markedRequest(family, from),
+        ({ view, payload, end }) => this.#events.send(markRequest(view, payload, end, to)),
+      ),
+    )
+  }
+
+  close(): void {
+    clearTimeout(this.#resync)
+    this.#events.close()
+    this.#dumps.close()
+  }
+
+  #dump(protocol: number | undefined, onMessage: (message: Message) => void): Promise<void> {
+    return this.#list((family) => dumpRequest(family, protocol), onMessage)
+  }
+
+  async #list(request: (family: number) => Uint8Array, onMessage: (message: Message) => void): Promise<void> {
+    for (const family of FAMILIES) {
+      for (let tries = DUMPS_AT_MOST; tries > 0; tries--) {
+        const reply = await this.#dumps.request(request(family), 'listing connections', onMessage)
+        if (!reply.interrupted) break
+      }
+    }
+  }
+
+  #onMessage({ view, payload, end }: Message, onFlow: FlowListener): void {
+    if (readFlow(view, payload, end, this.#flow)) onFlow(this.#flow)
+  }
+
+  /** Lost news comes in bursts: one list when the burst is over. */
+  #onOverrun(): void {
+    this.stats.overruns++
+    this.#resync ??= setTimeout(async () => {
+      this.#resync = undefined
+      this.stats.resyncs++
+      try {
+        await this.dump()
+      } catch (error) {
+        if (!(error instanceof NetlinkError)) throw error
+        if (!this.#events.closed) this.#onOverrun()
+      }
+    }, RESYNC_DELAY_MS)
+  }
+}

@@ -1,0 +1,21 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { placeOf } from '../../core/packet/cgroup-path.js'
+import { entriesOf } from './bounded-reads.js'
+import { Cgroups } from './cgroups.js'
+
+/** systemd makes a few; whoever has a part of the tree to himself may make more. */
+const SLICES_AT_MOST = 1000
+
+/** The slices that a unit is in; none where it does not run. @param mount of the hierarchy of cgroups */
+export function slicesOf(unit: string, mount = new Cgroups().mount): readonly string[] {
+  if (mount === undefined) return []
+  const slices = ['/']
+  for (const slice of slices) {
+    const path = join(slice, unit)
+    if (existsSync(mount + path)) return placeOf(path).slices
+    for (const { name } of entriesOf(mount + slice))
+      if (name.endsWith('.slice') && slices.length < SLICES_AT_MOST) slices.push(join(slice, name))
+  }
+  return []
+}

@@ -1,0 +1,281 @@
+/** sock_diag(7): this host's sockets as messages (include/uapi/linux/inet_diag.h). Pure: bytes to values. */
+import {
+  eachAttribute,
+  HOST_LE,
+  MessageBuilder,
+  NLM_F_DUMP,
+  NLM_F_REQUEST,
+  NLMSG_ERROR,
+  NLMSG_HDRLEN,
+} from 'node-netfilter-queue/system'
+import {
+  type Caller,
+  type Connection,
+  type Family,
+  IPPROTO_TCP,
+  type SocketState,
+  type Words,
+} from '../../core/packet/ip.js'
+
+// include/uapi/linux/sock_diag.h: #define SOCK_DIAG_BY_FAMILY 20
+export const SOCK_DIAG_BY_FAMILY = 20
+// include/linux/socket.h
+export const AF_INET = 2
+export const AF_INET6 = 10
+// include/net/tcp_states.h; an unconnected UDP socket counts as TCP_CLOSE.
+const TCP_ESTABLISHED = 1
+const TCP_SYN_SENT = 2
+const TCP_FIN_WAIT1 = 4
+const TCP_FIN_WAIT2 = 5
+export const TCP_CLOSE = 7
+const TCP_CLOSE_WAIT = 8
+const TCP_LAST_ACK = 9
+export const TCP_LISTEN = 10
+const TCP_CLOSING = 11
+
+/** States in which data may still pass, or will: one end, or both, may have closed. */
+export const OPEN_STATES = [
+  TCP_ESTABLISHED,
+  TCP_SYN_SENT,
+  TCP_FIN_WAIT1,
+  TCP_FIN_WAIT2,
+  TCP_CLOSE_WAIT,
+  TCP_LAST_ACK,
+  TCP_CLOSING,
+] as const
+// #define INET_DIAG_NOCOOKIE (~0U)
+const INET_DIAG_NOCOOKIE = 0xffffffff
+
+// enum INET_DIAG_NONE, INET_DIAG_MEMINFO, INET_DIAG_INFO: the attribute, and its bit in idiag_ext plus one
+const INET_DIAG_INFO = 2
+const EXTENSION_INFO = 1 << (INET_DIAG_INFO - 1)
+
+// struct inet_diag_req_v2 { __u8 sdiag_family, sdiag_protocol, idiag_ext, pad; __u32 idiag_states;
+//   struct inet_diag_sockid { __be16 idiag_sport, idiag_dport; __be32 idiag_src[4], idiag_dst[4];
+//     __u32 idiag_if, idiag_cookie[2]; } id; };
+export const REQUEST_LENGTH = 56
+// struct inet_diag_msg { __u8 idiag_family, idiag_state, idiag_timer, idiag_retrans; struct inet_diag_sockid id;
+//   __u32 idiag_expires, idiag_rqueue, idiag_wqueue, idiag_uid, idiag_inode; };
+export const DIAG_MESSAGE_LENGTH = 72
+
+/** A request for all sockets of a family and protocol in one of these states. */
+export function diagRequest(family: number, protocol: number, states: readonly number[]): Uint8Array {
+  const body = new Uint8Array(REQUEST_LENGTH)
+  body[0] = family
+  body[1] = protocol
+  if (protocol === IPPROTO_TCP) body[2] = EXTENSION_INFO
+  const mask = states.reduce((bits, state) => bits | (1 << state), 0)
+  new DataView(body.buffer).setUint32(4, mask, HOST_LE)
+  return new MessageBuilder(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP).raw(body).finish()
+}
+
+/**
+ * The local port of a struct inet_diag_msg to which others can send; undefined where it is cut short, or the socket is
+ * bound to a loopback address.
+ */
+export function openPort(view: DataView, payload: number, end: number): number | undefined {
+  if (payload + DIAG_MESSAGE_LENGTH > end || isLoopback(view, payload)) return undefined
+  return view.getUint16(payload + 4)
+}
+
+/** RFC 1122, 3.2.1.3: 127.0.0.0/8; RFC 4291, 2.5.3: ::1, and 2.5.5.2: IPv4 in IPv6. */
+function isLoopback(view: DataView, payload: number): boolean {
+  const word = (index: number) => view.getUint32(payload + 8 + index * 4)
+  if (view.getUint8(payload) !== AF_INET6) return word(0) >>> 24 === 127
+  if (word(0) !== 0 || word(1) !== 0) return false
+  return (word(2) === 0 && word(3) === 1) || (word(2) === 0xffff && word(3) >>> 24 === 127)
+}
+
+/** A connection, who has opened it, and the index of the device that its socket is bound to, or 0. */
+export type SocketConnection = Connection & { readonly caller: Caller; readonly device: number }
+
+/** What a struct inet_diag_msg tells; undefined where it is cut short. IPv4 on an IPv6 socket is told as IPv4. */
+export function connectionOf(view: DataView, payload: number, end: number): SocketConnection | undefined {
+  if (payload + DIAG_MESSAGE_LENGTH > end) return undefined
+  const words = (at: number) =>
+    Uint32Array.from([0, 4, 8, 12], (offset) => view.getUint32(payload + at + offset))
+  const [local, remote] = [words(8), words(24)]
+  const ports = {
+    localPort: view.getUint16(payload + 4),
+    remotePort: view.getUint16(payload + 6),
+    device: view.getUint32(payload + 40, HOST_LE),
+    caller: callerOf(view, payload, end),
+  }
+  const ipv4 = (word: number) => Uint32Array.of(word, 0, 0, 0)
+  if (view.getUint8(payload) !== AF_INET6)
+    return { family: 4, local: ipv4(local[0]!), remote: ipv4(remote[0]!), ...ports }
+  // RFC 4291, 2.5.5.2: ::ffff:0:0/96
+  const mapped = remote[0] === 0 && remote[1] === 0 && remote[2] === 0xffff
+  if (mapped) return { family: 4, local: ipv4(local[3]!), remote: ipv4(remote[3]!), ...ports }
+  return { family: 6, local, remote, ...ports }
+}
+
+// struct tcp_info (include/uapi/linux/tcp.h): __u8 tcpi_state at 0, __u32 tcpi_unacked at 24, __u64 tcpi_bytes_acked at
+// 120, __u32 tcpi_notsent_bytes at 144, __u64 tcpi_bytes_sent at 200, tcpi_bytes_retrans at 208 (these two since Linux 4.19)
+const TCPI_STATE = 0
+const TCPI_UNACKED = 24
+const TCPI_BYTES_ACKED = 120
+const TCPI_NOTSENT_BYTES = 144
+const TCPI_BYTES_SENT = 200
+const TCPI_BYTES_RETRANS = 208
+const TCP_INFO_LENGTH = 216
+// struct inet_diag_msg: idiag_wqueue is write_seq - snd_una (net/ipv4/tcp_diag.c)
+const IDIAG_WQUEUE = 60
+
+/**
+ * The figures of a connection that show which end has opened it. The kernel counts the caller's SYN among the bytes that
+ * were acknowledged, and not among those that were sent: what was acknowledged or is on its way is one more than what
+ * was sent for the end that called, and just as much for the other. A FIN counts like a SYN.
+ */
+export class Figures {
+  #state = 0
+  #unacked = 0
+  #notSent = 0
+  #acked = 0
+  #sent = 0
+  #queued = 0
+
+  /** Takes those of a struct inet_diag_msg. @returns whether it has any */
+  read(view: DataView, payload: number, end: number): boolean {
+    const info = infoOf(view, payload + DIAG_MESSAGE_LENGTH, end)
+    if (info === undefined) return false
+    this.#queued = view.getUint32(payload + IDIAG_WQUEUE, HOST_LE)
+    this.#state = view.getUint8(info + TCPI_STATE)
+    this.#unacked = view.getUint32(info + TCPI_UNACKED, HOST_LE)
+    this.#notSent = view.getUint32(info + TCPI_NOTSENT_BYTES, HOST_LE)
+    this.#acked = u64(view, info + TCPI_BYTES_ACKED)
+    this.#sent = u64(view, info + TCPI_BYTES_SENT) - u64(view, info + TCPI_BYTES_RETRANS)
+    return true
+  }
+
+  copy(other: Figures): void {
+    this.#state = other.#state
+    this.#unacked = other.#unacked
+    this.#notSent = other.#notSent
+    this.#acked = other.#acked
+    this.#sent = other.#sent
+    this.#queued = other.#queued
+  }
+
+  equals(other: Figures): boolean {
+    return (
+      this.#queued === other.#queued &&
+      this.#state === other.#state &&
+      this.#unacked === other.#unacked &&
+      this.#notSent === other.#notSent &&
+      this.#acked === other.#acked &&
+      this.#sent === other.#sent
+    )
+  }
+
+  /**
+   * Whether something is on its way. How much stands outside of tcp_info, and the kernel reads it a moment earlier: such
+   * figures fit for certain only where the next look finds the same ones.
+   */
+  get isMoving(): boolean {
+    return this.#unacked > 0
+  }
+
+  /**
+   * Who has called, if these were the figures of one instant. What this host itself has dropped on its way out counts as sent
+   * twice: so for a client there may be less, and for one who called too (`Opened` knows those).
+   */
+  get caller(): Caller {
+    const onItsWay = this.isMoving ? this.#queued - this.#notSent : 0
+    const ahead = this.#acked + onItsWay - this.#sent - this.#fin
+    return ahead === 1 ? 'this-host' : ahead <= 0 ? 'other-end' : 'unknown'
+  }
+
+  /** 1 where the FIN has been sent: it is the last of all. */
+  get #fin(): number {
+    if (this.#state === TCP_FIN_WAIT2) return 1
+    const isClosing =
+      this.#state === TCP_FIN_WAIT1 || this.#state === TCP_LAST_ACK || this.#state === TCP_CLOSING
+    return isClosing && this.#notSent === 0 ? 1 : 0
+  }
+}
+
+/** Scratch for `callerOf`. */
+const figures = new Figures()
+
+/** Which end has opened the connection of a struct inet_diag_msg, as far as one look tells. */
+function callerOf(view: DataView, payload: number, end: number): Caller {
+  if (view.getUint8(payload + 1) === TCP_SYN_SENT) return 'this-host'
+  return figures.read(view, payload, end) && !figures.isMoving ? figures.caller : 'unknown'
+}
+
+/** Where the struct tcp_info among the attributes is, if it is whole. */
+function infoOf(view: DataView, start: number, end: number): number | undefined {
+  let found: number | undefined
+  eachAttribute(view, start, end, (type, value, stop) => {
+    if (type === INET_DIAG_INFO && stop - value >= TCP_INFO_LENGTH) found = value
+  })
+  return found
+}
+
+/** Exact up to 2^53, which no connection reaches. */
+function u64(view: DataView, at: number): number {
+  const [low, high] = HOST_LE ? [0, 4] : [4, 0]
+  return view.getUint32(at + low, HOST_LE) + view.getUint32(at + high, HOST_LE) * 0x100000000
+}
+
+/**
+ * A question for the one socket with these two ends; made once, and set anew for each question. For UDP: for the one that is
+ * given what comes from the local end to the remote one (net/ipv4/udp_diag.c: udp_dump_one).
+ */
+export class LookUp {
+  readonly message: Uint8Array
+  readonly #view: DataView
+
+  constructor(protocol = IPPROTO_TCP) {
+    const body = new Uint8Array(REQUEST_LENGTH)
+    body[1] = protocol
+    if (protocol === IPPROTO_TCP) body[2] = EXTENSION_INFO
+    this.message = new MessageBuilder(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST).raw(body).finish()
+    this.#view = new DataView(this.message.buffer, this.message.byteOffset + NLMSG_HDRLEN)
+    this.#view.setUint32(48, INET_DIAG_NOCOOKIE, HOST_LE)
+    this.#view.setUint32(52, INET_DIAG_NOCOOKIE, HOST_LE)
+  }
+
+  /** @param device index of the device that the packet leaves by: 0 finds no socket that is bound to one */
+  set(
+    family: Family,
+    local: Words,
+    localPort: number,
+    remote: Words,
+    remotePort: number,
+    device: number,
+  ): void {
+    const view = this.#view
+    view.setUint8(0, family === 4 ? AF_INET : AF_INET6)
+    view.setUint16(8, localPort)
+    view.setUint16(10, remotePort)
+    for (let i = 0; i < 4; i++) {
+      view.setUint32(12 + i * 4, local[i]!)
+      view.setUint32(28 + i * 4, remote[i]!)
+    }
+    view.setUint32(44, device, HOST_LE)
+  }
+}
+
+const ENOENT = 2
+
+/**
+ * Reads the answer to a LookUp, but for who has called. Where no socket has these two ends the kernel names the one that
+ * listens there, or none (ENOENT). A socket that is calling has no client.
+ */
+export function socketState(view: DataView, length: number): SocketState {
+  if (length < NLMSG_HDRLEN + 4) return 'unknown'
+  if (view.getUint16(4, HOST_LE) === NLMSG_ERROR)
+    return view.getInt32(NLMSG_HDRLEN, HOST_LE) === -ENOENT ? 'none' : 'unknown'
+  if (length < NLMSG_HDRLEN + DIAG_MESSAGE_LENGTH) return 'unknown'
+  const state = view.getUint8(NLMSG_HDRLEN + 1)
+  if (state === TCP_LISTEN || state === TCP_CLOSE || state === TCP_SYN_SENT) return 'none'
+  return state === TCP_ESTABLISHED || state === TCP_CLOSE_WAIT ? 'established' : 'transient'
+}
+
+/** Whether the answer to a LookUp names a socket that listens. */
+export function isListening(view: DataView, length: number): boolean {
+  if (length < NLMSG_HDRLEN + DIAG_MESSAGE_LENGTH || view.getUint16(4, HOST_LE) === NLMSG_ERROR) return false
+  return view.getUint8(NLMSG_HDRLEN + 1) === TCP_LISTEN
+}

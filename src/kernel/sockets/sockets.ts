@@ -1,0 +1,155 @@
+import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket, NLMSG_HDRLEN } from 'node-netfilter-queue/system'
+import type { SocketLookUp } from '../../core/packet/ip.js'
+import {
+  type Caller,
+  type Family,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  type SocketState,
+  type Words,
+} from '../../core/packet/ip.js'
+import { Turns } from '../../system/serial-queue.js'
+import {
+  AF_INET,
+  AF_INET6,
+  connectionOf,
+  diagRequest,
+  Figures,
+  isListening,
+  LookUp,
+  OPEN_STATES,
+  openPort,
+  type SocketConnection,
+  socketState,
+  TCP_CLOSE,
+  TCP_LISTEN,
+} from './sock-diag-wire.js'
+
+const FAMILIES = [AF_INET, AF_INET6] as const
+/** The answer to one look-up, attributes that nobody asked for included. */
+const ANSWER_LENGTH = 1024
+/** A connection whose figures change with each look tells nothing. */
+const LOOKS_AT_MOST = 16
+const NO_ADDRESS = new Uint32Array(4)
+
+/** Asks the kernel for the sockets of this network namespace, by sock_diag(7). */
+export class Sockets {
+  /** Look-ups of single connections, by what came of them. */
+  readonly lookups: Record<SocketState, number> = { established: 0, transient: 0, none: 0, unknown: 0 }
+  readonly #dumps = new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG, slots: 4 })
+  readonly #asked = new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG, slots: 1, slotSize: ANSWER_LENGTH })
+  readonly #question = new LookUp()
+  readonly #answer = new Uint8Array(ANSWER_LENGTH)
+  readonly #answerView = new DataView(this.#answer.buffer)
+  readonly #figures = new Figures()
+  readonly #before = new Figures()
+  /** The kernel runs one dump a socket at a time. */
+  readonly #turns = new Turns()
+
+  /**
+   * The ports of listening TCP sockets and of unconnected UDP sockets that others than this host can reach.
+   * @throws NetlinkError (rejects) where the kernel lacks inet_diag
+   */
+  listening(): Promise<{ tcp: Set<number>; udp: Set<number> }> {
+    return this.#turns.take(async () => {
+      const tcp = await this.#ports(IPPROTO_TCP, TCP_LISTEN)
+      const udp = await this.#ports(IPPROTO_UDP, TCP_CLOSE)
+      return { tcp, udp }
+    })
+  }
+
+  /** All TCP connections that are not closed; those of clients once their handshake is done. @throws NetlinkError (rejects) */
+  connections(): Promise<SocketConnection[]> {
+    return this.#turns.take(async () => {
+      const found: SocketConnection[] = []
+      for (const family of FAMILIES) {
+        const request = diagRequest(family, IPPROTO_TCP, OPEN_STATES)
+        await this.#dumps.request(request, 'listing connections', ({ view, payload, end }) => {
+          const connection = connectionOf(view, payload, end)
+          if (connection)
+            found.push(connection.caller === 'unknown' ? this.#lookAgain(connection) : connection)
+        })
+      }
+      return found
+    })
+  }
+
+  /**
+   * Whether a TCP socket of this host has these two ends and a client behind it. The kernel answers at once: this waits
+   * for nothing.
+   * @param device index of the device that the packet leaves by; 0 finds no socket that is bound to one
+   */
+  readonly lookUp: SocketLookUp = (family, local, localPort, remote, remotePort, device) => {
+    const state = this.look(family, local, localPort, remote, remotePort, device)
+    this.lookups[state]++
+    return state
+  }
+
+  /** The same, and is not counted. */
+  readonly look: SocketLookUp = (family, local, localPort, remote, remotePort, device) => {
+    this.#question.set(family, local, localPort, remote, remotePort, device)
+    return this.#state()
+  }
+
+  /** Whether somebody listens on a TCP port of an address now; answered at once, as `lookUp` is. */
+  listens(family: Family, local: Words, localPort: number, device: number): boolean {
+    this.#question.set(family, local, localPort, NO_ADDRESS, 0, device)
+    return isListening(this.#answerView, this.#ask())
+  }
+
+  close(): void {
+    this.#dumps.close()
+    this.#asked.close()
+  }
+
+  /** What the socket in question is; a socket that has called itself has no client. */
+  #state(): SocketState {
+    const length = this.#ask()
+    const state = socketState(this.#answerView, length)
+    if (state === 'none' || state === 'unknown') return state
+    // Older kernels have no figures: what is connected to a service counts as its client.
+    if (!this.#figures.read(this.#answerView, NLMSG_HDRLEN, length)) return state
+    const caller = this.#caller()
+    return caller === 'this-host' ? 'none' : caller === 'other-end' ? state : 'unknown'
+  }
+
+  #lookAgain(connection: SocketConnection): SocketConnection {
+    const { family, local, localPort, remote, remotePort, device } = connection
+    this.#question.set(family, local, localPort, remote, remotePort, device)
+    const isTold = this.#figures.read(this.#answerView, NLMSG_HDRLEN, this.#ask())
+    return isTold ? { ...connection, caller: this.#caller() } : connection
+  }
+
+  /** Who has called, by the figures that were read last. Those of two looks that are the same are those of one instant. */
+  #caller(): Caller {
+    for (let looks = 1; this.#figures.isMoving; looks++) {
+      this.#before.copy(this.#figures)
+      if (looks === LOOKS_AT_MOST || !this.#figures.read(this.#answerView, NLMSG_HDRLEN, this.#ask()))
+        return 'unknown'
+      if (this.#figures.equals(this.#before)) break
+    }
+    return this.#figures.caller
+  }
+
+  /** @returns bytes of the answer, 0 where there is none */
+  #ask(): number {
+    try {
+      return this.#asked.exchange(this.#question.message, this.#answer, 'looking up a connection')
+    } catch (error) {
+      if (error instanceof NetlinkError) return 0
+      throw error
+    }
+  }
+
+  async #ports(protocol: number, state: number): Promise<Set<number>> {
+    const ports = new Set<number>()
+    for (const family of FAMILIES) {
+      const request = diagRequest(family, protocol, [state])
+      await this.#dumps.request(request, 'listing sockets', ({ view, payload, end }) => {
+        const port = openPort(view, payload, end)
+        if (port !== undefined) ports.add(port)
+      })
+    }
+    return ports
+  }
+}

@@ -1,0 +1,93 @@
+/** Collects what changes of the learned addresses, so that the kernel is told of many at once. */
+
+import type { Host } from '../core/packet/ip.js'
+import type { Rule } from '../core/policy/policy.js'
+import type { HostChanges } from '../core/ruleset/ruleset.js'
+
+/** Tells the kernel. Rejects where it has not taken the changes. */
+export type Send = (changes: ReadonlyMap<Rule, HostChanges>) => Promise<void>
+
+/** A burst of answers becomes one transaction. */
+const DELAY_MS = 100
+/** So long it waits after a failure. */
+const RETRY_MS = 5000
+
+interface Change {
+  readonly host: Host
+  readonly isIn: boolean
+}
+
+export class HostChangeQueue {
+  readonly #send: Send
+  readonly #onError: (error: Error) => void
+  #waiting = new Map<Rule, Map<string, Change>>()
+  #timer: NodeJS.Timeout | undefined
+  #isSending = false
+  #last: Promise<void> = Promise.resolve()
+
+  constructor(send: Send, onError: (error: Error) => void) {
+    this.#send = send
+    this.#onError = onError
+  }
+
+  /** Whether there is something that the kernel does not know, as far as is known. */
+  get pending(): boolean {
+    return this.#waiting.size > 0 || this.#isSending
+  }
+
+  /** @param isIn whether the rule has the address now; to say so again renews its time in the kernel */
+  note(rule: Rule, host: Host, isIn: boolean): void {
+    this.#put(rule, host, isIn)
+    this.#schedule(DELAY_MS)
+  }
+
+  /** Tells the kernel now. Settles when all that was noted until now has been sent, taken or not. */
+  flush(): Promise<void> {
+    this.stop()
+    this.#last = this.#last.then(() => this.#flush())
+    return this.#last
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#waiting.size === 0) return
+    const taken = this.#waiting
+    this.#waiting = new Map()
+    this.#isSending = true
+    try {
+      await this.#send(new Map([...taken].map(([rule, changes]) => [rule, split(changes.values())])))
+    } catch (error) {
+      this.#onError(error as Error)
+      this.#takeBack(taken)
+      this.#schedule(RETRY_MS)
+    } finally {
+      this.#isSending = false
+    }
+  }
+
+  /** What has changed since then is newer. */
+  #takeBack(taken: ReadonlyMap<Rule, ReadonlyMap<string, Change>>): void {
+    for (const [rule, changes] of taken)
+      for (const [key, { host, isIn }] of changes)
+        if (!this.#waiting.get(rule)?.has(key)) this.#put(rule, host, isIn)
+  }
+
+  #put(rule: Rule, host: Host, isIn: boolean): void {
+    const changes = this.#waiting.get(rule) ?? new Map<string, Change>()
+    this.#waiting.set(rule, changes.set(`${host.family} ${host.words.join()}`, { host, isIn }))
+  }
+
+  #schedule(ms: number): void {
+    this.#timer ??= setTimeout(() => this.flush(), ms).unref()
+  }
+}
+
+function split(changes: Iterable<Change>): HostChanges {
+  const all = [...changes]
+  const of = (isIn: boolean) => all.filter((change) => change.isIn === isIn).map(({ host }) => host)
+  return { added: of(true), removed: of(false) }
+}

@@ -1,0 +1,150 @@
+/** The configuration and the host's own facts as rules of the policy, in the order in which they are tried. */
+
+import type { Config } from '../config/config.js'
+import type { Asking } from '../core/dns/query-policy.js'
+import type { Destination, PortRange, Prefix } from '../core/packet/ip.js'
+import { assemble, compile, type Policy, type RuleSpec } from '../core/policy/policy.js'
+import type { Host } from '../host/host-facts.js'
+import type { Infrastructure } from '../host/infrastructure.js'
+import type { FoundMirror } from '../host/mirrors/mirror.js'
+import type { Target } from '../names/dns/answer-reader.js'
+import { OWN_UID } from '../system/users.js'
+import { type Parsed, parseDestination, parseHostName } from '../text/parse-address.js'
+
+/** 32 bits that nobody knows. */
+const salt = () => crypto.getRandomValues(new Uint32Array(1))[0]!
+
+const port = (number: number): PortRange[] => [{ first: number, last: number }]
+const everywhere: readonly Prefix[] = [
+  { family: 4, words: new Uint32Array(4), length: 0 },
+  { family: 6, words: new Uint32Array(4), length: 0 },
+]
+
+/** What has been learned on the way from names to addresses. */
+export interface Ways {
+  /** Where a service is. */
+  readonly targets: (service: string) => readonly Target[]
+  readonly isWayTo: (name: string) => boolean
+}
+
+/** @param host what the host's files say, for settings that are `auto` */
+export function policyOf(config: Config, host: Host, ways: Ways): Policy {
+  return assemble({
+    mode: config.mode,
+    canary: config.canary.target,
+    handedOut: host.handedOut,
+    updaters: [...new Set([OWN_UID, ...config.mirrors.users, ...host.resolverUsers])],
+    rules: [
+      ...infrastructureRules(config, host),
+      ...mirrorRules(config),
+      ...foundRules(config, host.mirrors, ways),
+      ...allowRules(config),
+    ].map((spec) => compile(spec, salt())),
+    asking: config.dns.enforceNames ? asking(config, host, ways) : undefined,
+  })
+}
+
+const asking = ({ dns }: Config, host: Host, { isWayTo }: Ways): Asking => ({
+  isAllowed: (name) => name === host.name || isWayTo(name),
+  reverse: dns.reverse,
+  search: dns.searchDomains ? host.searchDomains : [],
+})
+
+function infrastructureRules({ infrastructure }: Config, host: Infrastructure): RuleSpec[] {
+  const resolvers = infrastructure.dns === 'auto' ? host.resolvers : infrastructure.dns
+  const servers = infrastructure.ntp === 'auto' ? host.timeServers : infrastructure.ntp
+  const rules: RuleSpec[] = []
+  if (resolvers.length > 0)
+    rules.push({
+      reason: 'resolver',
+      name: 'resolver',
+      protocol: 'any',
+      ports: port(53),
+      prefixes: resolvers,
+      names: [],
+      domains: [],
+    })
+  if (servers.length > 0)
+    rules.push({ reason: 'time', name: 'time', protocol: 'udp', ports: port(123), ...split(servers) })
+  if (infrastructure.dhcp)
+    rules.push(dhcp('dhcp4', 68, 67, 4, host.dhcpUsers), dhcp('dhcp6', 546, 547, 6, host.dhcpUsers))
+  return rules
+}
+
+/** Clients speak from a privileged port of their own (RFC 2131, RFC 8415), to a server that may be anywhere. */
+function dhcp(name: string, from: number, to: number, family: 4 | 6, users: readonly number[]): RuleSpec {
+  const prefixes = everywhere.filter((prefix) => prefix.family === family)
+  return {
+    reason: 'dhcp',
+    name,
+    protocol: 'udp',
+    users,
+    sourcePort: from,
+    ports: port(to),
+    prefixes,
+    names: [],
+    domains: [],
+  }
+}
+
+function mirrorRules({ mirrors }: Config): RuleSpec[] {
+  if (mirrors.hosts.length === 0) return []
+  const { ports, users, hosts } = mirrors
+  return [{ reason: 'mirror', name: 'mirrors', protocol: 'tcp', ports, users, ...split(hosts) }]
+}
+
+/** One rule a port: a mirror is reached at the port that its file names, and at no other; and so where its service was found to be. */
+function foundRules(
+  { mirrors: { users } }: Config,
+  found: readonly FoundMirror[],
+  { targets }: Ways,
+): RuleSpec[] {
+  const moved = found.flatMap(({ service }) => (service === undefined ? [] : targets(service)))
+  const written = found.map(({ host, port }) => ({ port, place: parseDestination(host) }))
+  // What a resolver says is a name, whatever it looks like.
+  const told = moved.map(({ name, port }) => ({ port, place: namePlace(name) }))
+  const rules = (places: readonly Place[], prefix: string, more: Partial<RuleSpec> = {}) =>
+    byPort(places).map(([number, own]): RuleSpec => {
+      const name = `${prefix}:${number}`
+      return { reason: 'mirror', name, protocol: 'tcp', ports: port(number), users, ...split(own), ...more }
+    })
+  return [...rules(written, 'mirrors'), ...rules(told, 'targets', { isTold: true })]
+}
+
+interface Place {
+  readonly port: number
+  readonly place: Parsed<Destination>
+}
+
+function byPort(places: readonly Place[]): [number, Destination[]][] {
+  const of = new Map<number, Destination[]>()
+  for (const { port, place } of places) if (place.ok) of.set(port, [...(of.get(port) ?? []), place.value])
+  return [...of].sort(([a], [b]) => a - b)
+}
+
+function namePlace(text: string): Parsed<Destination> {
+  const name = parseHostName(text)
+  return name.ok ? { ok: true, value: { kind: 'name', name: name.value } } : name
+}
+
+function allowRules({ allow }: Config): RuleSpec[] {
+  return allow.map(({ name, protocol, ports, users, units, expires, origin, to }) => ({
+    reason: 'rule',
+    name,
+    protocol,
+    ports: ports.filter(({ first, last }) => first > 0 || last < 65535),
+    users,
+    units,
+    expires,
+    origin,
+    ...split(to),
+  }))
+}
+
+function split(destinations: readonly Destination[]): Pick<RuleSpec, 'prefixes' | 'names' | 'domains'> {
+  return {
+    prefixes: destinations.flatMap((place) => (place.kind === 'prefix' ? [place.prefix] : [])),
+    names: [...new Set(destinations.flatMap((place) => (place.kind === 'name' ? [place.name] : [])))],
+    domains: [...new Set(destinations.flatMap((place) => (place.kind === 'wildcard' ? [place.domain] : [])))],
+  }
+}

@@ -1,0 +1,117 @@
+/** What an operator has changed while the service runs: it lies over the configuration. */
+
+import type { AllowEntry, Config } from '../config/config.js'
+import { quote } from '../config/problems.js'
+import { formatRule, type WrittenRule } from '../config/show.js'
+import { originText } from '../core/policy/origin.js'
+import { isExpired } from '../core/policy/policy.js'
+import { PolicyRefusal } from './refusal.js'
+import { BYTES_AT_MOST, ENTRIES_AT_MOST, entriesText } from './runtime-entries-file.js'
+
+export interface Overlay {
+  /** Until the next reload or restart; undefined: that of the configuration. */
+  readonly mode: Config['mode'] | undefined
+  /** Rules besides those of the configuration. */
+  readonly entries: readonly AllowEntry[]
+}
+
+const laidOver = (config: Config, { mode, entries }: Overlay): Config => ({
+  ...config,
+  mode: mode ?? config.mode,
+  allow: [...config.allow, ...entries],
+})
+
+/** What a policy is made from. */
+export interface Settings {
+  /** As it was read. */
+  readonly configured: Config
+  readonly overlay: Overlay
+  /** Both, one over the other. */
+  readonly config: Config
+}
+
+export const settingsOf = (configured: Config, overlay: Overlay): Settings => ({
+  configured,
+  overlay,
+  config: laidOver(configured, overlay),
+})
+
+/** @param replaces whether it may come in the place of one with its name @throws PolicyRefusal */
+export function withEntry(
+  overlay: Overlay,
+  { allow }: Pick<Config, 'allow'>,
+  entry: AllowEntry,
+  replaces: boolean,
+): Overlay {
+  const { name } = entry
+  const written = allow.find((each) => each.name === name)
+  if (written !== undefined)
+    throw new PolicyRefusal(
+      'configured-rule',
+      `${quote(name)} is a rule of the configuration, at ${originText(written.origin)}: choose another name`,
+    )
+  if (!replaces && overlay.entries.some((each) => each.name === name))
+    throw new PolicyRefusal(
+      'entry-exists',
+      `${quote(name)} is a runtime entry already: remove it, or replace it (--replace)`,
+    )
+  const others = overlay.entries.filter((each) => each.name !== name)
+  if (others.length >= ENTRIES_AT_MOST)
+    throw new PolicyRefusal(
+      'too-many-entries',
+      `there are ${ENTRIES_AT_MOST} runtime entries already: remove some, or write them into a file`,
+    )
+  const entries = [...others, entry]
+  if (entriesText(entries).length > BYTES_AT_MOST)
+    throw new PolicyRefusal(
+      'entries-too-large',
+      'there is no room for so many places, ports and users: write them into a file',
+    )
+  return { ...overlay, entries }
+}
+
+/** @throws PolicyRefusal */
+export function withoutEntry(overlay: Overlay, { allow }: Pick<Config, 'allow'>, name: string): Overlay {
+  const entries = overlay.entries.filter((each) => each.name !== name)
+  if (entries.length < overlay.entries.length) return { ...overlay, entries }
+  const written = allow.find((each) => each.name === name)
+  const why =
+    written === undefined
+      ? namesText(overlay)
+      : `it is a rule of the configuration, at ${originText(written.origin)}: take it out there, and reload`
+  throw new PolicyRefusal('unknown-entry', `there is no runtime entry ${quote(name)}: ${why}`)
+}
+
+/** Rules of the configuration come before those of the same name that were added since. @returns the same overlay where none did */
+export function givingWay(overlay: Overlay, { allow }: Pick<Config, 'allow'>): Overlay {
+  const names = new Set(allow.map(({ name }) => name))
+  const entries = overlay.entries.filter(({ name }) => !names.has(name))
+  return entries.length === overlay.entries.length ? overlay : { ...overlay, entries }
+}
+
+/** A configuration with the runtime entries that would go on beside it. @param now milliseconds since the epoch */
+export function withKept(config: Config, entries: readonly AllowEntry[], now: number): Config {
+  return laidOver(config, unexpired(givingWay({ mode: undefined, entries }, config), now))
+}
+
+/** The same overlay where nothing has expired. */
+export function unexpired(overlay: Overlay, now: number): Overlay {
+  const entries = overlay.entries.filter((entry) => !isExpired(entry, now))
+  return entries.length === overlay.entries.length ? overlay : { ...overlay, entries }
+}
+
+function namesText({ entries }: Overlay): string {
+  if (entries.length === 0) return 'there is none at all'
+  const names = entries.map(({ name }) => name)
+  return `there ${names.length === 1 ? 'is' : 'are'} ${names.slice(0, 10).join(', ')}${names.length > 10 ? ' and more' : ''}`
+}
+
+/** All runtime entries, as they could stand in a file. */
+export const writtenEntries = ({ entries }: Overlay, userName: UserName): WrittenRule[] =>
+  entries.map((entry) => writtenEntry(entry, userName))
+
+type UserName = (uid: number) => string | undefined
+
+/** One entry, with its users by name where they have one. */
+export const writtenEntry = (entry: AllowEntry, userName: UserName): WrittenRule =>
+  formatRule(entry, (uid) => userName(uid) ?? uid)

@@ -1,0 +1,27 @@
+/** The options of the kernel's rules, as they follow from the configuration. */
+import type { Config } from '../config/config.js'
+import type { Pressure } from '../core/ruleset/conntrack-pressure.js'
+import type { QueueForm, RulesetOptions } from '../core/ruleset/ruleset.js'
+
+/** Seconds that a learned address outlives the service in the kernel. */
+export const HOST_TIMEOUT = 24 * 3600
+
+export function rulesetOptions(
+  config: Config,
+  form: QueueForm,
+  generation: number,
+  pressure: Pressure = 'none',
+): Omit<RulesetOptions, 'hasOpened'> {
+  return {
+    form,
+    queue: config.queue,
+    mask: config.firewall.mark.mask,
+    generation,
+    block: config.block,
+    fallback: config.fallback,
+    hostTimeout: HOST_TIMEOUT,
+    udpTimeout: config.sessions.udpTimeout,
+    watchNames: config.dns.holdAnswers || config.dns.enforceNames,
+    pressure,
+  }
+}

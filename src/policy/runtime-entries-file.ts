@@ -1,0 +1,142 @@
+/** Runtime entries on disk, for the next start. */
+import { existsSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
+import { rule } from '../config/allow.js'
+import { readText } from '../config/config-files.js'
+import { fieldsOf, listOrNone } from '../config/formats.js'
+import { type Format, type Place, placeOf } from '../config/location.js'
+import { formatProblem, type Problem, quote } from '../config/problems.js'
+import { formatRule } from '../config/show.js'
+import type { AllowEntry } from '../config/types.js'
+import { writeWhole } from '../system/atomic-write.js'
+import { Turns } from '../system/serial-queue.js'
+import type { ServiceLog } from '../system/service-log.js'
+import type { UserLookup } from '../system/users.js'
+
+/** What is more belongs into a configuration. */
+export const ENTRIES_AT_MOST = 256
+export const BYTES_AT_MOST = 512 * 1024
+
+/** In the state directory. */
+const RUNTIME_FILE = 'allow.json'
+const RETRY_MS = 10_000
+
+/** As they are written: with user ids, since a name may be another's tomorrow. */
+export const entriesText = (entries: readonly AllowEntry[]): string =>
+  `${JSON.stringify({ entries: entries.map((entry) => formatRule(entry, (uid) => uid)) }, null, 1)}\n`
+
+/** The place of an entry, for whoever asks why something passes. */
+const originOf = (path: string): AllowEntry['origin'] => ({
+  file: `runtime entry in ${path}`,
+  line: undefined,
+})
+
+/** What is kept in a state directory, as far as it is right: for commands, which leave the file as it is. */
+export function keptEntries(directory: string, lookup: UserLookup): AllowEntry[] {
+  const path = join(directory, RUNTIME_FILE)
+  const problems: Problem[] = []
+  return parse(path, lookup, placeOf({ origin: originOf(path), key: '' }, new Map(), problems), problems)
+}
+
+/** @param problems those that the place is told of */
+function parse(path: string, lookup: UserLookup, place: Place, problems: readonly Problem[]): AllowEntry[] {
+  const read = readText(path)
+  if ('reason' in read) return place.fail(read.reason) ?? []
+  try {
+    return entriesOf(lookup, JSON.parse(read.text), place, problems)
+  } catch (error) {
+    return place.fail(`is no JSON: ${(error as Error).message}`) ?? []
+  }
+}
+
+export class EntryStore {
+  readonly path: string
+  readonly #log: Pick<ServiceLog, 'warn' | 'error'>
+  readonly #turns = new Turns()
+  /** What the file says. */
+  #written = entriesText([])
+  /** What could not be written yet. */
+  #unwritten: readonly AllowEntry[] | undefined
+  #retryAt = 0
+
+  constructor(directory: string, log: Pick<ServiceLog, 'warn' | 'error'>) {
+    this.path = join(directory, RUNTIME_FILE)
+    this.#log = log
+  }
+
+  get origin(): AllowEntry['origin'] {
+    return originOf(this.path)
+  }
+
+  /** At start: what an earlier run has kept. A file with something wrong in it is set aside; what is right of it counts. */
+  read(lookup: UserLookup): AllowEntry[] {
+    if (!existsSync(this.path)) return []
+    const problems: Problem[] = []
+    const place = placeOf({ origin: this.origin, key: '' }, new Map(), problems)
+    const entries = parse(this.path, lookup, place, problems)
+    if (problems.length > 0) this.#setAside(problems, entries)
+    else this.#written = entriesText(entries)
+    return entries
+  }
+
+  /** @returns why they could not be written, if so; it is tried again then */
+  keep(entries: readonly AllowEntry[]): Promise<string | undefined> {
+    return this.#turns.take(async () => {
+      const text = entriesText(entries)
+      try {
+        if (text !== this.#written) await writeWhole(this.path, text)
+        this.#written = text
+        this.#unwritten = undefined
+        return undefined
+      } catch (error) {
+        const { message } = error as Error
+        if (this.#unwritten === undefined)
+          this.#log.error(`the next start will not know of the latest runtime entries: ${message}`)
+        this.#unwritten = entries
+        return message
+      }
+    })
+  }
+
+  /** @param now milliseconds since the epoch */
+  async tick(now: number): Promise<void> {
+    if (this.#unwritten === undefined || now < this.#retryAt) return
+    this.#retryAt = now + RETRY_MS
+    await this.keep(this.#unwritten)
+  }
+
+  #setAside(problems: readonly Problem[], entries: readonly AllowEntry[]): void {
+    const aside = `${this.path}.bad`
+    for (const problem of problems) this.#log.error(`not in force: ${formatProblem(problem)}`)
+    try {
+      renameSync(this.path, aside)
+      this.#log.warn(
+        `the file was set aside as ${aside}; ${entries.length} runtime entries of it are in force`,
+      )
+    } catch (error) {
+      this.#log.error(`${this.path} cannot be set aside: ${(error as Error).message}`)
+    }
+  }
+}
+
+/** Those that are right in all: without its users, an entry would be for everybody. The place is told of the others. */
+function entriesOf(
+  lookup: UserLookup,
+  value: unknown,
+  place: Place,
+  problems: readonly Problem[],
+): AllowEntry[] {
+  const list: Format<readonly unknown[]> = listOrNone((item) => item ?? null, '[...]')
+  const written = fieldsOf(value, place, ['entries'])?.required('entries', list) ?? []
+  const entries = new Map<string, AllowEntry>()
+  for (const [index, item] of written.entries()) {
+    const at = place.at('entries').at(index)
+    const before = problems.length
+    const entry = rule(lookup)(item, at)
+    if (entry === undefined || problems.length > before) continue
+    if (entries.has(entry.name)) at.fail(`${quote(entry.name)} is there twice`)
+    else if (entries.size >= ENTRIES_AT_MOST) at.fail(`there are more than ${ENTRIES_AT_MOST}`)
+    else entries.set(entry.name, entry)
+  }
+  return [...entries.values()]
+}

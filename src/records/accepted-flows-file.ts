@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { addressText } from '../core/packet/address-text.js'
+import { protocolOf, transportOf } from '../core/packet/protocol-names.js'
+import { REASONS, type Reason } from '../core/policy/policy.js'
+import type { PassedKind, PassedKinds } from '../core/record/accepted-flows.js'
+import { writeWhole } from '../system/atomic-write.js'
+import { Turns } from '../system/serial-queue.js'
+import {
+  forgottenOf,
+  type Passed,
+  type PassedKindStatus,
+  type PassedStatus,
+  passedOf,
+} from './accepted-flows-format.js'
+
+/** In the state directory. */
+export const PASSED_FILE = 'passed.json'
+const EVERY_MS = 60_000
+
+/** Keeps what was accepted on disk, for `replay` without the service, and for the next run. */
+export class PassedKeeper {
+  readonly #path: string
+  readonly #passed: PassedKinds
+  readonly #userName: (uid: number) => string | undefined
+  readonly #turns = new Turns()
+  #written = 0
+  #notBefore = 0
+
+  constructor(directory: string, passed: PassedKinds, userName: (uid: number) => string | undefined) {
+    this.#path = join(directory, PASSED_FILE)
+    this.#passed = passed
+    this.#userName = userName
+  }
+
+  /** What an earlier run has kept. A file that cannot be read, or was edited, is as good as none. */
+  read(): void {
+    try {
+      const kept = JSON.parse(readFileSync(this.#path, 'utf8'))
+      this.#passed.restore(passedOf(kept).flatMap(kindOf))
+      this.#passed.evicted += forgottenOf(kept)
+    } catch {
+      // Nothing depends on it.
+    }
+  }
+
+  /** For the operator. */
+  status(): PassedStatus {
+    const { kinds, evicted } = this.#passed
+    return { kinds: kinds.map((kind) => written(kind, this.#userName)), evicted }
+  }
+
+  /** Writes, if it is time. @param now milliseconds since the epoch @throws Error of node:fs (rejects) */
+  async tick(now: number): Promise<void> {
+    if (now < this.#notBefore) return
+    this.#notBefore = now + EVERY_MS
+    await this.write()
+  }
+
+  /** @throws Error of node:fs (rejects) */
+  write(): Promise<void> {
+    return this.#turns.take(async () => {
+      const { packets } = this.#passed
+      if (packets === this.#written) return
+      await writeWhole(this.#path, `${JSON.stringify(this.status())}\n`)
+      this.#written = packets
+    })
+  }
+}
+
+const written = (kind: PassedKind, userName: (uid: number) => string | undefined): PassedKindStatus => ({
+  uid: kind.uid < 0 ? undefined : kind.uid,
+  user: kind.uid < 0 ? undefined : userName(kind.uid),
+  units: kind.units.length === 0 ? undefined : kind.units,
+  transport: transportOf(kind.protocol),
+  address: addressText(kind.family, kind.destination),
+  port: kind.destinationPort || undefined,
+  sourcePort: kind.sourcePort || undefined,
+  domain: kind.domain,
+  reason: kind.reason,
+  rule: kind.rule,
+  count: kind.count,
+  first: new Date(kind.first).toISOString(),
+  last: new Date(kind.last).toISOString(),
+})
+
+/** What the program does not know, or has no time, is passed over. */
+function kindOf({ host, transport, reason, first, last, ...kind }: Passed): PassedKind[] {
+  const protocol = protocolOf(transport)
+  if (protocol === undefined || !isReason(reason) || !Number.isFinite(first + last)) return []
+  return [
+    {
+      uid: kind.uid ?? -1,
+      family: host.family,
+      destination: host.words,
+      protocol,
+      destinationPort: kind.port ?? 0,
+      sourcePort: kind.sourcePort ?? 0,
+      units: kind.units,
+      domain: kind.domain,
+      ...{ reason, rule: kind.rule, count: kind.count, first, last },
+    },
+  ]
+}
+
+const isReason = (value: string): value is Reason => (REASONS as readonly string[]).includes(value)

@@ -1,0 +1,96 @@
+import type { Host } from '../core/packet/ip.js'
+import { parseAddress } from '../text/parse-address.js'
+
+/** What the service has accepted since it remembers: the answer to GET /v1/passed, and a file of the state directory. */
+export interface PassedStatus {
+  /** The ones seen last come last. */
+  readonly kinds: readonly PassedKindStatus[]
+  /** How many kinds were forgotten, so that there was room for others. */
+  readonly evicted: number
+}
+
+export interface PassedKindStatus {
+  /** Left out where the kernel has named none. */
+  readonly uid?: number | undefined
+  readonly user?: string | undefined
+  /** The systemd units from which some of these packets came; nothing where nobody has looked, or the kernel does not tell. */
+  readonly units?: readonly string[] | undefined
+  /** As in the block log. */
+  readonly transport: string
+  readonly address: string
+  readonly port?: number | undefined
+  /** Of the last packet. */
+  readonly sourcePort?: number | undefined
+  /** The name by which the user, or a resolver on this host, last got that address. */
+  readonly domain?: string | undefined
+  readonly reason: string
+  readonly rule: string
+  readonly count: number
+  /** RFC 3339. */
+  readonly first: string
+  readonly last: string
+}
+
+/** One kind of it, as it is read again. */
+export interface Passed {
+  readonly uid: number | undefined
+  readonly user: string | undefined
+  /** None where they are not known. */
+  readonly units: readonly string[]
+  readonly reason: string
+  readonly rule: string
+  readonly transport: string
+  readonly host: Host
+  readonly address: string
+  readonly port: number | undefined
+  readonly sourcePort: number | undefined
+  readonly domain: string | undefined
+  readonly question: undefined
+  readonly count: number
+  /** Milliseconds since the epoch. */
+  readonly first: number
+  readonly last: number
+}
+
+/** @param status of the service, or of its file: that may have been edited, and what makes no sense in it is passed over */
+export function passedOf(status: unknown): Passed[] {
+  const { kinds } = (status ?? {}) as { kinds?: unknown }
+  return Array.isArray(kinds) ? kinds.flatMap(kindOf) : []
+}
+
+/** How many kinds there was no room for. @param status as for `passedOf` */
+export function forgottenOf(status: unknown): number {
+  const { evicted } = (status ?? {}) as { evicted?: unknown }
+  return isCount(evicted) ? evicted : 0
+}
+
+function kindOf(written: Partial<PassedKindStatus> | null): Passed[] {
+  const { uid, user, units, transport, address, port, sourcePort, domain, reason, rule, count } =
+    written ?? {}
+  const host = parseAddress(String(address))
+  const isWhole = isText(transport) && isText(reason) && isText(rule) && isCount(count) && host.ok
+  if (!isWhole) return []
+  return [
+    {
+      uid: isCount(uid) ? uid : undefined,
+      user: isText(user) ? user : undefined,
+      units: Array.isArray(units) ? units.filter(isText) : [],
+      ...{ reason, rule, transport, count, host: host.value, address: String(address), question: undefined },
+      port: isPort(port) ? port : undefined,
+      sourcePort: isPort(sourcePort) ? sourcePort : undefined,
+      domain: isText(domain) ? domain : undefined,
+      first: timeOf(written?.first),
+      last: timeOf(written?.last),
+    },
+  ]
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== ''
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+const isPort = (value: unknown): value is number => isCount(value) && value > 0 && value < 65536
+
+/** What has no time is taken for something recent. */
+function timeOf(value: unknown): number {
+  const time = Date.parse(String(value))
+  return Number.isNaN(time) ? Number.POSITIVE_INFINITY : time
+}

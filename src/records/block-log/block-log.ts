@@ -1,0 +1,159 @@
+import { pino } from 'pino'
+import { questionsOf } from '../../core/dns/query-policy.js'
+import type { Family, Words } from '../../core/packet/ip.js'
+import type { Packet } from '../../core/packet/packet.js'
+import type { Attributed } from '../../core/packet/sender.js'
+import { type Decision, NAME_NOT_ALLOWED } from '../../core/policy/policy.js'
+import { BlockKinds } from '../../core/record/block-summary.js'
+import { BOUNDS } from '../../core/record/user-shares.js'
+import { ECS } from '../../text/ecs.js'
+import { blockEvent, type Fields, lostEvent, type Mode, type Surroundings } from './event-writer.js'
+import { LineFile } from './line-file.js'
+import { LastLines } from './recent-blocks.js'
+
+const ECS_VERSION = '8.11.0'
+
+export interface BlockLogOptions {
+  /** A path, or `stdout`. */
+  readonly destination: string
+  /** Name of a user, where it is known. */
+  readonly userName: (uid: number) => string | undefined
+  /** The name by which a user last found an address. */
+  readonly domainOf: (family: Family, words: Words, uid: number) => string | undefined
+  /** The log cannot be written; told once, until it can be. */
+  readonly onTrouble: (error: NodeJS.ErrnoException) => void
+  /** It can be written again. @param lost how many lines were lost since */
+  readonly onRecovery: (lost: number) => void
+}
+
+/** What is counted of the log. At any moment told + summed + suppressed are all blocks. */
+export interface BlockLogStats {
+  /** Blocks that are told one by one. */
+  readonly told: number
+  /** Blocks that are told in sums, each of one kind. */
+  readonly summed: number
+  /** Blocks that are told in sums of users only. */
+  readonly suppressed: number
+  /** Lines that were lost. */
+  readonly dropped: number
+}
+
+/** The block log: one line of JSON for each BlockEvent. */
+export class BlockLog {
+  readonly #options: BlockLogOptions
+  readonly #kinds: BlockKinds
+  readonly #file: LineFile
+  readonly #logger: pino.Logger
+  readonly #last = new LastLines()
+  #line = ''
+  #isTaken = true
+  #mode: Mode = 'enforce'
+  #dropped = 0
+  /** What was lost, and is not told of yet. */
+  #lost = { lines: 0, blocks: 0 }
+
+  /** @param now as for `tick` @throws Error when the file cannot be opened: better now than after the first block */
+  constructor(options: BlockLogOptions, now: number) {
+    this.#options = options
+    const seed = crypto.getRandomValues(new Uint32Array(2))
+    this.#kinds = new BlockKinds(BOUNDS, seed, now, (packet, decision, uid) => ({
+      question: decision === NAME_NOT_ALLOWED ? questionsOf(packet)?.[0]?.name : undefined,
+      domain: options.domainOf(packet.family, packet.destination, uid),
+    }))
+    this.#file = openLog(options, () => options.onRecovery(this.#lost.lines))
+    const write = (line: string) => {
+      this.#line = line
+      this.#isTaken = this.#file.write(line)
+    }
+    this.#logger = pino({ ...ECS, base: { 'ecs.version': ECS_VERSION, ...ECS.base } }, { write })
+  }
+
+  get stats(): BlockLogStats {
+    const { told, summed, suppressed } = this.#kinds
+    return { told, summed, suppressed, dropped: this.#dropped }
+  }
+
+  /** The last line about each user and unit, whether it could be written or not; the newest last. */
+  get last(): readonly string[] {
+    return this.#last.all
+  }
+
+  /** Whether the disk kept it from being closed: see LineFile. */
+  get hangs(): boolean {
+    return this.#file.hangs
+  }
+
+  /** Notes a block, or what would have been one. For the packet path: nothing is formatted here. */
+  note(packet: Packet, uid: number, decision: Decision, mode: Mode, attributed: Attributed): void {
+    if (mode !== this.#mode) this.#change(mode)
+    this.#kinds.note(packet, uid, decision, attributed)
+  }
+
+  /** Writes what is new: after the verdicts were sent. */
+  flushFresh(): void {
+    for (const telling of this.#kinds.take()) this.#write(blockEvent(telling, this.#surroundings))
+  }
+
+  /** Once a second: writes sums that are due. @param now milliseconds, of a clock that never goes back */
+  tick(now: number): void {
+    this.#kinds.tick(now)
+    this.flushFresh()
+    if (this.#file.isWell) this.#tellLost()
+  }
+
+  /** Opens the file anew, after it was moved away. */
+  reopen(): void {
+    this.#file.reopen()
+  }
+
+  /** Writes what is left and closes, within two seconds. @returns lines that could not be written by then */
+  async close(): Promise<number> {
+    this.#kinds.end()
+    this.flushFresh()
+    this.#tellLost()
+    const unwritten = await this.#file.close()
+    this.#dropped += unwritten
+    return unwritten
+  }
+
+  get #surroundings(): Surroundings {
+    return { mode: this.#mode, userName: this.#options.userName }
+  }
+
+  /** Sums are of blocks of one mode. */
+  #change(mode: Mode): void {
+    this.#kinds.end()
+    this.flushFresh()
+    this.#mode = mode
+  }
+
+  #write(event: Fields): void {
+    const isTaken = this.#takes(event)
+    this.#last.note(event, this.#line)
+    if (isTaken) return
+    this.#dropped++
+    this.#lost.lines++
+    this.#lost.blocks += event['checkvalve.repeat']
+  }
+
+  #tellLost(): void {
+    if (this.#lost.lines > 0 && this.#takes(lostEvent(this.#lost, this.#surroundings)))
+      this.#lost = { lines: 0, blocks: 0 }
+  }
+
+  /** Whether there was room for the line. */
+  #takes(event: Fields): boolean {
+    this.#logger.warn(event)
+    return this.#isTaken
+  }
+}
+
+function openLog({ destination, onTrouble }: BlockLogOptions, onRecovery: () => void): LineFile {
+  try {
+    return new LineFile({ destination, onTrouble, onRecovery })
+  } catch (error) {
+    throw new Error(
+      `the block log cannot be written (${(error as Error).message}): let this user write there, or set log.destination`,
+    )
+  }
+}

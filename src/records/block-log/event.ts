@@ -1,0 +1,48 @@
+import type { Reason } from '../../core/policy/policy.js'
+
+/**
+ * A line of the block log: one JSON object, names of the Elastic Common Schema (ECS 8.11). What is not known is left out.
+ * Who reads it must take any field for absent or wrong: the file may be cut short, or edited.
+ */
+export interface BlockEvent {
+  /** ISO 8601, UTC, milliseconds: when the line was made. */
+  readonly '@timestamp': string
+  readonly 'log.level': string
+  readonly 'ecs.version': string
+  readonly 'event.module': 'checkvalve'
+  readonly 'event.kind': 'event'
+  readonly 'event.category': readonly ['network']
+  readonly 'event.type': readonly ['denied' | 'allowed']
+  /** `would-block`: in mode observe. */
+  readonly 'event.action': 'block' | 'would-block'
+  /** `suppressed`: blocks of too many kinds to be listed; the line has no destination. */
+  readonly 'event.reason': Reason | 'suppressed'
+  readonly 'source.ip'?: string | undefined
+  readonly 'source.port'?: number | undefined
+  readonly 'destination.ip'?: string | undefined
+  readonly 'destination.port'?: number | undefined
+  /** The name by which this host last got that address from its resolvers. */
+  readonly 'destination.domain'?: string | undefined
+  /** The name that was asked for, where that is why. */
+  readonly 'dns.question.name'?: string | undefined
+  /** `tcp`, `udp`, `icmp`, `ipv6-icmp`, or the number of another protocol. */
+  readonly 'network.transport'?: string | undefined
+  readonly 'network.type'?: 'ipv4' | 'ipv6' | undefined
+  readonly 'network.direction': 'egress'
+  readonly 'user.id'?: string | undefined
+  readonly 'user.name'?: string | undefined
+  readonly 'process.pid'?: number | undefined
+  readonly 'process.executable'?: string | undefined
+  readonly 'container.id'?: string | undefined
+  /** The unit without its type: `nginx`. Services only. */
+  readonly 'service.name'?: string | undefined
+  readonly 'rule.name'?: string | undefined
+  /** The unit whole: `nginx.service`. */
+  readonly 'checkvalve.unit'?: string | undefined
+  /** Why unit and process are missing: nobody has looked, since there were too many; or the kernel does not tell. */
+  readonly 'checkvalve.attribution'?: 'skipped' | 'unknown' | undefined
+  readonly 'checkvalve.mode': 'observe' | 'enforce'
+  /** How many blocks the line stands for. The sum over all lines is the number of blocks. */
+  readonly 'checkvalve.repeat': number
+  readonly message: string
+}

@@ -1,0 +1,78 @@
+/** Where a command reads the log: a file, what comes in, or the log of the configuration with all that was rotated. */
+import { createReadStream, statSync } from 'node:fs'
+import type { Lines } from './line-splitter.js'
+import { closeFiles, type FoundFiles, linesOf, openFile, openFiles, readWhole } from './rotated-files.js'
+import type { Unread } from './unreadable.js'
+
+export interface Source {
+  /** undefined: standard input. */
+  readonly path: string | undefined
+  /** Whether those beside it belong to it: `blocks.json.1`. */
+  readonly hasRotated: boolean
+}
+
+const FROM_JOURNAL =
+  'the blocks are in the journal (log.destination is stdout): journalctl -u checkvalve -o cat | checkvalve'
+
+/**
+ * @param word of the command line: a path, or `-` @param destination of the configuration, asked where there is none
+ * @param command for the advice @throws Error where the log is no file
+ */
+export function sourceOf(word: string | undefined, destination: () => string, command: string): Source {
+  if (word === '-') return { path: undefined, hasRotated: false }
+  if (word !== undefined) return { path: word, hasRotated: false }
+  const path = destination()
+  if (path === 'stdout') throw new Error(`${FROM_JOURNAL} ${command} -`)
+  return { path, hasRotated: true }
+}
+
+/** @throws Error (rejects) with a message for the operator */
+export async function openSource({ path, hasRotated }: Source): Promise<FoundFiles> {
+  if (path === undefined) return { files: [], unread: [] }
+  try {
+    return hasRotated ? await openFiles(path) : { files: [await openFile(path)], unread: [] }
+  } catch (error) {
+    throw new Error(explain(error as NodeJS.ErrnoException, path))
+  }
+}
+
+function explain({ code, message }: NodeJS.ErrnoException, path: string): string {
+  if (code === 'EACCES')
+    return `${path} may not be read by user ${process.getuid!()}: be root, or a member of the file's group`
+  return code === 'ENOENT' ? `${path} does not exist` : `${path} cannot be read: ${message}`
+}
+
+/** A pipe, as of a shell's <(...): it is read as it comes, and only once. */
+export const isStream = (path: string): boolean =>
+  statSync(path, { throwIfNoEntry: false })?.isFIFO() ?? false
+
+/**
+ * All lines that may tell of what was since then, the oldest first.
+ * @throws Error (rejects) with a message for the operator
+ */
+export async function* linesFrom(source: Source, since: number, unread: Unread): AsyncGenerator<Lines> {
+  if (source.path === undefined) yield* linesOf(process.stdin)
+  else if (isStream(source.path)) yield* linesOf(createReadStream(source.path))
+  else {
+    const found = await openSource(source)
+    try {
+      if (found.files.length === 0) throw new Error(missing(source.path))
+      for (const text of found.unread) unread.trouble(text)
+      for (const file of found.files.slice(firstSince(found, since)))
+        yield* readWhole(file, (text) => unread.trouble(text))
+    } finally {
+      await closeFiles(found.files)
+    }
+  }
+}
+
+export const missing = (path: string) =>
+  `there is no block log at ${path}: has the service run? If it writes elsewhere, set log.destination`
+
+/** A file is passed over where the next one begins before that. */
+export function firstSince({ files }: FoundFiles, since: number): number {
+  return Math.max(
+    0,
+    files.findLastIndex(({ begins }) => begins < since),
+  )
+}

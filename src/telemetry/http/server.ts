@@ -1,0 +1,96 @@
+/**
+ * Metrics and health over HTTP. Whoever may connect may ask without end, so a thread of its own answers (http-worker.ts), and
+ * asks this one, which judges packets, a few times a second at most.
+ */
+import { Worker } from 'node:worker_threads'
+import type { Registry } from 'prom-client'
+import type { Listen } from '../../config/config.js'
+import type { Answer, Question, WorkerOptions } from './worker.js'
+
+export interface HttpOptions {
+  readonly listen: Listen
+  readonly metricsPath: string
+  readonly registry: Registry
+  readonly version: string
+  /** What keeps the service from being ready; empty when it is. */
+  readonly unready: () => readonly string[]
+  /** The pages are gone for a second, by a fault of the program. */
+  readonly onTrouble: (error: Error) => void
+}
+
+const RESTART_MS = 1000
+
+export class HttpServer {
+  /** The one that it listens on. */
+  port = 0
+  readonly #options: HttpOptions
+  #worker: Worker | undefined
+  #restart: NodeJS.Timeout | undefined
+  #isClosed = false
+
+  private constructor(options: HttpOptions) {
+    this.#options = options
+  }
+
+  /** @returns the server once it listens @throws Error (rejects) of node:net, e.g. EADDRINUSE */
+  static async listen(options: HttpOptions): Promise<HttpServer> {
+    const server = new HttpServer(options)
+    await server.#start(options.listen)
+    return server
+  }
+
+  close(): void {
+    this.#isClosed = true
+    clearTimeout(this.#restart)
+    this.#worker?.terminate()
+  }
+
+  #start(listen: Listen): Promise<void> {
+    const { metricsPath, version } = this.#options
+    const workerData: WorkerOptions = { listen, metricsPath, version }
+    const worker = new Worker(new URL('./worker.js', import.meta.url), {
+      workerData,
+      // Without what a test runner or a debugger has put there.
+      execArgv: [],
+      env: {},
+    })
+    this.#worker = worker
+    return new Promise((resolve, reject) => {
+      worker.on('message', (question: Question) => {
+        if (question.kind === 'listening') {
+          this.port = question.port
+          worker.unref()
+          resolve()
+        } else if (question.kind === 'failed') {
+          this.close()
+          reject(listenError(listen, question.code))
+        } else this.#answer(worker, question)
+      })
+      worker.on('error', (error) => this.#options.onTrouble(error as Error))
+      worker.on('exit', () => this.#onExit())
+    })
+  }
+
+  /** On the port that it had. */
+  #onExit(): void {
+    if (this.#isClosed) return
+    const again = { ...this.#options.listen, port: this.port }
+    this.#restart = setTimeout(() => this.#start(again).catch(this.#options.onTrouble), RESTART_MS).unref()
+  }
+
+  async #answer(worker: Worker, { kind }: Question): Promise<void> {
+    const { registry, unready } = this.#options
+    const answer = (content: Answer) => worker.postMessage(content)
+    if (kind === 'state') return answer({ kind, unready: unready() })
+    try {
+      answer({ kind: 'metrics', text: await registry.metrics(), type: registry.contentType })
+    } catch (error) {
+      answer({ kind: 'metrics', error: (error as Error).message })
+    }
+  }
+}
+
+function listenError({ host, port }: Listen, code: string): Error {
+  const advice = code === 'EADDRINUSE' ? 'another program listens there: stop it, or set' : 'set'
+  return new Error(`metrics cannot be served on ${host}:${port} (${code}): ${advice} metrics.listen`)
+}

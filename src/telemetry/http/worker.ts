@@ -1,0 +1,151 @@
+/** The thread that answers over HTTP. What it has to say it asks the service for. */
+import { createServer, type ServerResponse } from 'node:http'
+import { parentPort, workerData } from 'node:worker_threads'
+import type { Listen } from '../../config/config.js'
+import { TIMEOUTS } from '../../system/http-limits.js'
+
+export interface WorkerOptions {
+  readonly listen: Listen
+  readonly metricsPath: string
+  readonly version: string
+}
+
+/** From this thread to the service. */
+export type Question =
+  | { readonly kind: 'listening'; readonly port: number }
+  | { readonly kind: 'failed'; readonly code: string }
+  | { readonly kind: 'state' }
+  | { readonly kind: 'metrics' }
+
+/** And back. */
+export type Answer = State | Metrics
+interface State {
+  readonly kind: 'state'
+  readonly unready: readonly string[]
+}
+interface Metrics {
+  readonly kind: 'metrics'
+  readonly text?: string
+  readonly type?: string
+  readonly error?: string
+}
+
+const CONNECTIONS_AT_MOST = 64
+/** Milliseconds between two questions of a kind: all who ask meanwhile get the next answer. */
+const INTERVAL_MS = { state: 20, metrics: 200 }
+/** A service that does not answer for so long hangs. */
+const PATIENCE_MS = 2000
+
+const { listen, metricsPath, version } = workerData as WorkerOptions
+const say = (question: Question) => parentPort!.postMessage(question)
+
+/** Asks the service for one thing. */
+class Asked<T extends Answer> {
+  readonly #kind: T['kind']
+  #last = Number.NEGATIVE_INFINITY
+  #pending: Promise<T> | undefined
+  #settle: ((answer: T) => void) | undefined
+
+  constructor(kind: T['kind']) {
+    this.#kind = kind
+  }
+
+  /** @throws Error (rejects) where the service does not answer */
+  get(): Promise<T> {
+    this.#pending ??= this.#ask().finally(() => {
+      this.#pending = undefined
+    })
+    return this.#pending
+  }
+
+  onAnswer(answer: T): void {
+    this.#settle?.(answer)
+  }
+
+  async #ask(): Promise<T> {
+    const early = this.#last + INTERVAL_MS[this.#kind] - performance.now()
+    if (early > 0) await new Promise((resolve) => setTimeout(resolve, early))
+    this.#last = performance.now()
+    return new Promise((resolve, reject) => {
+      this.#settle = resolve
+      setTimeout(() => reject(new Error('the service does not answer')), PATIENCE_MS)
+      say({ kind: this.#kind })
+    })
+  }
+}
+
+const state = new Asked<State>('state')
+const metrics = new Asked<Metrics>('metrics')
+parentPort!.on('message', (answer: Answer) =>
+  answer.kind === 'state' ? state.onAnswer(answer) : metrics.onAnswer(answer),
+)
+
+/** Not by `new URL`, which throws for what any client may send: `//`. */
+const pathOf = (target: string): string => target.split('?', 1)[0]!
+
+async function answer(method: string, path: string, response: ServerResponse): Promise<void> {
+  if (method !== 'GET' && method !== 'HEAD') {
+    response.setHeader('Allow', 'GET, HEAD')
+    reply(response, 405, 'only GET and HEAD\n')
+  } else if (path === metricsPath) await replyMetrics(response)
+  else if (path === '/healthz') await replyHealth(response)
+  else if (path === '/readyz') ready(response, (await state.get()).unready)
+  else if (path === '/')
+    reply(response, 200, indexPage((await state.get()).unready), 'text/html; charset=utf-8')
+  else reply(response, 404, `no such page; there are /, /healthz, /readyz and ${metricsPath}\n`)
+}
+
+async function replyMetrics(response: ServerResponse): Promise<void> {
+  const { text, type, error } = await metrics.get()
+  if (text === undefined) reply(response, 500, `${error}\n`)
+  else reply(response, 200, text, type)
+}
+
+async function replyHealth(response: ServerResponse): Promise<void> {
+  await state.get()
+  reply(response, 200, 'ok\n')
+}
+
+function ready(response: ServerResponse, missing: readonly string[]): void {
+  if (missing.length === 0) reply(response, 200, 'ready\n')
+  else reply(response, 503, missing.map((each) => `not ready: ${each}\n`).join(''))
+}
+
+function reply(
+  response: ServerResponse,
+  status: number,
+  body: string,
+  type = 'text/plain; charset=utf-8',
+): void {
+  response.writeHead(status, {
+    'Content-Type': type,
+    'X-Content-Type-Options': 'nosniff',
+    'Cache-Control': 'no-store',
+  })
+  response.end(body)
+}
+
+function indexPage(unready: readonly string[]): string {
+  const said = unready.length === 0 ? 'ready' : `not ready: ${unready.join('; ')}`
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>checkvalve</title>
+<style>body{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:3em auto;padding:0 1em}</style>
+<h1>checkvalve ${version}</h1><p>${said}</p>
+<ul><li><a href="${metricsPath}">metrics</a><li><a href="/healthz">healthz</a><li><a href="/readyz">readyz</a></ul>
+`
+}
+
+const server = createServer(TIMEOUTS, (request, response) => {
+  answer(request.method ?? '', pathOf(request.url ?? '/'), response).catch((error: Error) =>
+    reply(response, 503, `${error.message}\n`),
+  )
+})
+server.maxConnections = CONNECTIONS_AT_MOST
+// Answers to many requests on one connection, which nobody reads, would fill the memory.
+server.maxRequestsPerSocket = 1
+server.once('error', (error: NodeJS.ErrnoException) =>
+  say({ kind: 'failed', code: error.code ?? error.message }),
+)
+server.listen(listen.port, listen.host, () => {
+  const address = server.address()
+  say({ kind: 'listening', port: typeof address === 'object' ? (address?.port ?? 0) : 0 })
+})

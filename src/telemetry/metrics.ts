@@ -1,0 +1,280 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { IPPROTO_TCP, IPPROTO_UDP } from '../core/packet/ip.js'
+import type { Attribution } from '../core/packet/sender.js'
+import type { VerdictCounts } from '../core/record/verdict-counts.js'
+import type { KernelCounter } from '../core/ruleset/ruleset.js'
+import { SOURCES } from '../core/session/session-table.js'
+import type { ConntrackRoom } from '../kernel/conntrack/usage.js'
+import type { QueueStatus } from '../kernel/proc/queue-counters.js'
+import type { AnswerStats } from '../packet-path/dns-watch.js'
+import type { BlockLogStats } from '../records/block-log/block-log.js'
+import type { InboundStatistics } from '../sessions/inbound-watch.js'
+
+/** Where the figures come from; all of it is asked only when someone scrapes. */
+export interface MetricSources {
+  readonly version: string
+  readonly verdicts: VerdictCounts
+  readonly userName: (uid: number) => string | undefined
+  readonly log: () => BlockLogStats
+  /** Packets by the kernel's own paths; undefined where they cannot be read now. */
+  readonly kernelCounters: () => Promise<ReadonlyMap<KernelCounter, number> | undefined>
+  readonly queue: () => QueueStatus | undefined
+  readonly inbound: () => InboundStatistics
+  readonly answers: AnswerStats
+  readonly attributions: () => Readonly<Record<Attribution, number>>
+  readonly conntrack: () => ConntrackRoom | undefined
+  /** Addresses and prefixes by the kind of rule. */
+  readonly allowlist: () => Iterable<readonly [source: string, entries: number]>
+  readonly enforcing: () => boolean
+  /** 1 proven, 0 disproved, undefined not yet known. */
+  readonly proven: () => boolean | undefined
+}
+
+const PREFIX = 'checkvalve_'
+/** A verdict takes microseconds; one that takes a second is a verdict too late. */
+const DURATION_BUCKETS = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1]
+/** prom-client counts things that go up and down under names that end in _total, against the rules for names. */
+const MISNAMED = [
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources_total',
+]
+
+const PROTOCOLS = [
+  ['tcp', IPPROTO_TCP],
+  ['udp', IPPROTO_UDP],
+] as const
+
+export interface Metrics {
+  readonly registry: Registry
+  /** One observation a batch, in seconds: from its arrival to its verdicts. */
+  readonly verdictDuration: Histogram
+  readonly resolveFailures: Counter
+  readonly mirrorSuccess: Gauge
+  readonly rulesetRestored: Counter
+  readonly reloadSuccessful: Gauge
+  readonly reloadTime: Gauge
+  readonly faults: Counter
+}
+
+export function createMetrics(sources: MetricSources): Metrics {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  for (const name of [...MISNAMED, ...MISNAMED.map((each) => each.replace(/_total$/, ''))])
+    registry.removeSingleMetric(name)
+  const registers = [registry]
+  const named = (name: string, help: string) => ({ name: PREFIX + name, help, registers })
+  verdictMetrics(sources, named)
+  queueMetrics(sources, named)
+  sessionMetrics(sources, named)
+  answerMetrics(sources, named)
+  logMetrics(sources, named)
+  stateMetrics(sources, named)
+  return {
+    registry,
+    verdictDuration: new Histogram({
+      ...named('verdict_duration_seconds', 'Time from the arrival of a batch of packets to its verdicts'),
+      buckets: DURATION_BUCKETS,
+    }),
+    resolveFailures: new Counter(
+      named('mirror_resolve_failures_total', 'Look-ups of allowed names that failed'),
+    ),
+    mirrorSuccess: new Gauge(
+      named('mirror_last_success_timestamp_seconds', 'When an allowed name was last looked up with success'),
+    ),
+    rulesetRestored: new Counter(
+      named('ruleset_restored_total', 'Times the ruleset was found missing or changed, and put back'),
+    ),
+    reloadSuccessful: new Gauge(named('config_last_reload_successful', 'Whether the last reload was taken')),
+    reloadTime: new Gauge(
+      named('config_last_reload_success_timestamp_seconds', 'When the configuration was last taken'),
+    ),
+    faults: new Counter(
+      named(
+        'faults_total',
+        'Faults of the program itself: packets blocked because judging them failed, or senders not found out',
+      ),
+    ),
+  }
+}
+
+type Named = (name: string, help: string) => { name: string; help: string; registers: Registry[] }
+
+/** A counter whose value is kept elsewhere: it is set anew at each scrape. */
+function counter<L extends string>(
+  options: ReturnType<Named> & { labelNames?: readonly L[] },
+  fill: (counter: Counter<L>) => void | Promise<void>,
+): void {
+  new Counter<L>({
+    ...options,
+    async collect() {
+      this.reset()
+      await fill(this)
+    },
+  })
+}
+
+function gauge(options: ReturnType<Named>, value: () => number | undefined): void {
+  new Gauge({
+    ...options,
+    collect() {
+      const now = value()
+      if (now === undefined) this.remove()
+      else this.set(now)
+    },
+  })
+}
+
+function verdictMetrics(
+  { verdicts, userName, kernelCounters, attributions }: MetricSources,
+  named: Named,
+): void {
+  counter(
+    {
+      ...named('packets_total', 'Packets judged by the service'),
+      labelNames: ['verdict', 'reason', 'protocol', 'family'] as const,
+    },
+    (metric) => {
+      for (const { packets, ...labels } of verdicts.counts()) metric.inc(labels, packets)
+    },
+  )
+  counter(
+    { ...named('blocked_users_total', 'Packets blocked by user'), labelNames: ['user'] as const },
+    (metric) => {
+      for (const [uid, packets] of verdicts.blocksByUser())
+        metric.inc({ user: userLabel(uid, userName) }, packets)
+    },
+  )
+  counter(
+    {
+      ...named('kernel_packets_total', 'Packets by the path they took in the kernel'),
+      labelNames: ['path'] as const,
+    },
+    async (metric) => {
+      for (const [path, packets] of (await kernelCounters()) ?? []) metric.inc({ path }, packets)
+    },
+  )
+  counter(
+    {
+      ...named('attributions_total', 'Blocked packets by how far their sender was found out'),
+      labelNames: ['outcome'] as const,
+    },
+    (metric) => {
+      for (const [outcome, packets] of Object.entries(attributions())) metric.inc({ outcome }, packets)
+    },
+  )
+}
+
+export function userLabel(uid: number | undefined, userName: MetricSources['userName']): string {
+  if (uid === undefined) return 'other'
+  return uid < 0 ? 'unknown' : (userName(uid) ?? String(uid))
+}
+
+function queueMetrics({ queue }: MetricSources, named: Named): void {
+  gauge(named('queue_length', 'Packets that wait for a verdict'), () => queue()?.waiting)
+  counter(named('queue_dropped_total', 'Packets the kernel dropped because the queue was full'), (metric) => {
+    metric.inc(queue()?.dropped ?? 0)
+  })
+  counter(
+    named('queue_user_dropped_total', 'Packets the kernel could not hand over: the receive buffer was full'),
+    (metric) => {
+      metric.inc(queue()?.userDropped ?? 0)
+    },
+  )
+}
+
+function answerMetrics({ answers }: MetricSources, named: Named): void {
+  counter(
+    {
+      ...named(
+        'answers_total',
+        'Answers of resolvers for allowed names: learned, of them held, of those gone on too early (missed)',
+      ),
+      labelNames: ['outcome'] as const,
+    },
+    (metric) => {
+      for (const [outcome, count] of Object.entries(answers)) metric.inc({ outcome }, count)
+    },
+  )
+}
+
+function sessionMetrics({ inbound, conntrack }: MetricSources, named: Named): void {
+  new Gauge({
+    ...named('sessions', 'Clients remembered for the time when connection tracking does not know them'),
+    labelNames: ['source', 'protocol'] as const,
+    collect() {
+      const { sessions } = inbound()
+      for (const source of SOURCES)
+        for (const [protocol, number] of PROTOCOLS)
+          this.set({ source, protocol }, sessions.sizeOf(number, source))
+    },
+  })
+  gauge(named('conntrack_entries', 'Connections that the kernel tracks'), () => conntrack()?.entries)
+  gauge(named('conntrack_limit', 'Connections that the kernel can track'), () => conntrack()?.limit)
+  const total = (name: string, help: string, value: () => number) =>
+    counter(named(name, help), (metric) => metric.inc(value()))
+  total('sessions_evicted_total', 'Sessions that had to make room', () => inbound().sessions.evicted)
+  total(
+    'conntrack_overruns_total',
+    'Times that news of connection tracking was lost',
+    () => inbound().overruns,
+  )
+  total(
+    'conntrack_resyncs_total',
+    'Lists of all connections that were read because of that',
+    () => inbound().resyncs,
+  )
+  counter(
+    {
+      ...named('socket_lookups_total', 'Connections that the kernel was asked for, by its answer'),
+      labelNames: ['state'] as const,
+    },
+    (metric) => {
+      for (const [state, lookups] of Object.entries(inbound().lookups)) metric.inc({ state }, lookups)
+    },
+  )
+  gauge(
+    named('opened_connections', 'Connections of this host itself from before the policy was in force'),
+    () => inbound().opened,
+  )
+}
+
+/** They are read in one go with packets_total: in each scrape the first three are its blocks. */
+function logMetrics({ log }: MetricSources, named: Named): void {
+  const total = (name: string, help: string, value: (stats: BlockLogStats) => number) =>
+    counter(named(`log_${name}_total`, help), (metric) => metric.inc(value(log())))
+  total('events', 'Blocks told in the block log one by one, each the first of its kind', (log) => log.told)
+  total('summed', 'Blocks told in the block log in sums, each of one kind', (log) => log.summed)
+  total(
+    'suppressed',
+    'Blocks of too many kinds to tell, told in the block log in sums by user',
+    (log) => log.suppressed,
+  )
+  total(
+    'dropped',
+    'Lines of the block log that were lost because it could not be written',
+    (log) => log.dropped,
+  )
+}
+
+function stateMetrics(sources: MetricSources, named: Named): void {
+  gauge(named('enforcing', 'Whether packets are blocked (1) or only reported (0)'), () =>
+    Number(sources.enforcing()),
+  )
+  gauge(named('enforcement_proven', 'Whether the last canary connection was blocked'), () => {
+    const proven = sources.proven()
+    return proven === undefined ? undefined : Number(proven)
+  })
+  new Gauge({
+    ...named('allowlist_entries', 'Addresses and prefixes that may be reached'),
+    labelNames: ['source'] as const,
+    collect() {
+      this.reset()
+      for (const [source, entries] of sources.allowlist()) this.set({ source }, entries)
+    },
+  })
+  new Gauge({
+    ...named('build_info', 'Version of the service and of Node'),
+    labelNames: ['version', 'node'] as const,
+  }).set({ version: sources.version, node: process.version }, 1)
+}

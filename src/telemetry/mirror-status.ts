@@ -1,0 +1,152 @@
+/** Every place from which updates may come: where it was found, the addresses that it has, and until when. */
+import { setImmediate } from 'node:timers/promises'
+import type { Config } from '../config/config.js'
+import { addressText } from '../core/packet/address-text.js'
+import type { PortRange } from '../core/packet/ip.js'
+import { originText } from '../core/policy/origin.js'
+import type { FoundMirror } from '../host/mirrors/mirror.js'
+import type { Target } from '../names/dns/answer-reader.js'
+import { formatDestination, parseDestination } from '../text/parse-address.js'
+
+export interface AddressStatus {
+  /** The name that has it, where that is not the mirror's own: one below a wildcard. */
+  readonly name?: string
+  readonly address: string
+  /** RFC 3339. In the past: no resolver has said anything newer, so that the last good answer stands. */
+  readonly until: string
+}
+
+export interface MirrorStatus {
+  /** A name, a wildcard, an address or a prefix. */
+  readonly host: string
+  /** `80`, `8000-8080`. */
+  readonly ports: readonly string[]
+  /** The package manager whose file names it; undefined where the configuration does. */
+  readonly manager?: string
+  /** The SRV name that led here. */
+  readonly service?: string
+  /** `file:line` */
+  readonly found: string
+  /** None where it is an address itself, or none is known. */
+  readonly addresses: readonly AddressStatus[]
+  /** So many more addresses are known. */
+  readonly more?: number
+}
+
+export interface MirrorList {
+  readonly mirrors: readonly MirrorStatus[]
+  /** So many more there are. */
+  readonly moreMirrors: number
+}
+
+/** A known address of a name: milliseconds since the epoch. */
+interface Known {
+  readonly host: Parameters<typeof textOf>[0]
+  readonly expires: number
+}
+
+/** What is known of names. */
+export interface Knowledge {
+  readonly targets: (service: string) => readonly Target[]
+  readonly addresses: (name: string) => readonly Known[]
+  /** All names that have addresses: those of now, whatever comes later. */
+  readonly names: () => readonly string[]
+}
+
+type Place = Omit<MirrorStatus, 'addresses' | 'more'>
+
+/** No answer is larger than half a megabyte or so: nobody reads more, and it is made on the thread that judges packets. */
+const MIRRORS_AT_MOST = 1000
+const ADDRESSES_AT_MOST = 2000
+/** Things done in one go; then packets have their turn. */
+const SLICE = 250
+
+/** Counts what is done, and lets others have their turn now and then. */
+function slices(): () => Promise<void> | undefined {
+  let done = 0
+  return () => (++done % SLICE === 0 ? setImmediate() : undefined)
+}
+
+export async function listMirrors(
+  { mirrors: { hosts, ports } }: Pick<Config, 'mirrors'>,
+  found: readonly FoundMirror[],
+  knowledge: Knowledge,
+): Promise<MirrorList> {
+  const configured = hosts.slice(0, MIRRORS_AT_MOST).map((destination) => ({
+    host: formatDestination(destination),
+    ports: ports.map(portText),
+    found: originText(destination.origin),
+  }))
+  const listed = found.slice(0, MIRRORS_AT_MOST).flatMap((mirror) => placesOf(mirror, knowledge))
+  const all = [...configured, ...listed]
+  const places = all.slice(0, MIRRORS_AT_MOST)
+  const below = await namesBelow(places, knowledge)
+  const mirrors: MirrorStatus[] = []
+  for (let room = ADDRESSES_AT_MOST; mirrors.length < places.length; ) {
+    const mirror = await withAddresses(places[mirrors.length]!, below, knowledge, room)
+    room -= mirror.addresses.length
+    mirrors.push(mirror)
+  }
+  const left = Math.max(hosts.length - configured.length, 0) + Math.max(found.length - MIRRORS_AT_MOST, 0)
+  return { mirrors, moreMirrors: all.length - places.length + left }
+}
+
+/** Where a file names a mirror, and where its service was found to be. */
+function placesOf({ host, port, service, manager, origin }: FoundMirror, { targets }: Knowledge): Place[] {
+  const base = { manager, found: originText(origin) }
+  const own = { ...base, host, ports: [String(port)] }
+  if (service === undefined) return [own]
+  const at = (target: Target) => ({ ...base, host: target.name, ports: [String(target.port)], service })
+  return [own, ...targets(service).map(at)]
+}
+
+/** The names below each wildcard. There may be tens of thousands. */
+async function namesBelow(places: readonly Place[], { names }: Knowledge): Promise<Map<string, string[]>> {
+  const below = new Map<string, string[]>()
+  for (const { host } of places) if (isWildcard(host)) below.set(host, [])
+  if (below.size === 0) return below
+  const looked = slices()
+  for (const name of names()) {
+    for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1))
+      below.get(`*${name.slice(dot)}`)?.push(name)
+    await looked()
+  }
+  return below
+}
+
+/** With an address at least, if any is known. */
+async function withAddresses(
+  place: Place,
+  below: ReadonlyMap<string, readonly string[]>,
+  { addresses }: Knowledge,
+  room: number,
+): Promise<MirrorStatus> {
+  const names = below.get(place.host)
+  const listed: AddressStatus[] = []
+  const looked = slices()
+  let more = 0
+  for (const name of names ?? [place.host]) {
+    for (const known of addresses(name)) {
+      if (listed.length >= Math.max(room, 1)) more++
+      else listed.push({ ...(names && { name }), ...statusOf(known) })
+    }
+    await looked()
+  }
+  return { ...place, addresses: listed, ...(more > 0 && { more }) }
+}
+
+/** Whether a mirror is named by its address, or by a prefix: then there is nothing to look up. */
+export function isAddress(host: string): boolean {
+  const destination = parseDestination(host)
+  return destination.ok && destination.value.kind === 'prefix'
+}
+
+export const isWildcard = (host: string) => host.startsWith('*.')
+
+const statusOf = ({ host, expires }: Known): AddressStatus => ({
+  address: textOf(host),
+  until: new Date(expires).toISOString(),
+})
+
+const textOf = ({ family, words }: { family: 4 | 6; words: Uint32Array }) => addressText(family, words)
+const portText = ({ first, last }: PortRange) => (first === last ? String(first) : `${first}-${last}`)

@@ -1,0 +1,168 @@
+import { IPPROTO_TCP, IPPROTO_UDP } from '../core/packet/ip.js'
+import { resolversOf } from '../core/policy/policy.js'
+import type { VerdictCounts } from '../core/record/verdict-counts.js'
+import type { KernelCounter } from '../core/ruleset/ruleset.js'
+import { SOURCES } from '../core/session/session-table.js'
+import type { ConntrackRoom } from '../kernel/conntrack/usage.js'
+import type { QueueStatus } from '../kernel/proc/queue-counters.js'
+import type { Canary } from '../packet-path/canary.js'
+import { writtenEntries } from '../policy/overlay.js'
+import type { PolicyInForce } from '../policy/policy-in-force.js'
+import type { BlockLogStats } from '../records/block-log/block-log.js'
+import type { InboundStatistics } from '../sessions/inbound-watch.js'
+import { VERSION } from '../system/version.js'
+import { formatPrefix } from '../text/parse-address.js'
+import { Bouts } from './activity.js'
+import { Lately } from './cached-value.js'
+import { LastMinute } from './last-minute.js'
+import { userLabel } from './metrics.js'
+import { listMirrors, type MirrorList } from './mirror-status.js'
+import type { LogStatus, ReloadStatus, SessionsStatus, Status, UserStatus, VerdictStatus } from './status.js'
+
+/** More of them are read by nobody. */
+const USERS_AT_MOST = 10
+/** What costs something is found out at most so often, however many ask. */
+const AGE_MS = 1000
+
+export interface StatusSources {
+  readonly inForce: PolicyInForce
+  readonly form: 'native' | 'xtables'
+  readonly canary: Pick<Canary, 'proven'>
+  readonly counts: VerdictCounts
+  readonly userName: (uid: number) => string | undefined
+  readonly log: () => BlockLogStats
+  /** See BlockLog. */
+  readonly lastBlocks: () => readonly string[]
+  /** As for the metrics. */
+  readonly kernelCounters: () => Promise<ReadonlyMap<KernelCounter, number> | undefined>
+  readonly queue: () => QueueStatus | undefined
+  readonly inbound: () => InboundStatistics
+  readonly conntrack: () => ConntrackRoom | undefined
+}
+
+/** Puts together what `checkvalve status` shows. */
+export class StatusReport {
+  readonly #sources: StatusSources
+  readonly #started = new Date().toISOString()
+  readonly #verdicts = new LastMinute<string>()
+  readonly #users = new LastMinute<number | undefined>()
+  readonly #bouts = new Bouts<number | undefined>()
+  readonly #kernel: Lately<ReadonlyMap<KernelCounter, number> | undefined>
+  readonly #mirrors: Lately<MirrorList>
+  #reload: ReloadStatus = { at: this.#started, takenAt: this.#started, problems: [] }
+  #logTrouble: LogStatus['trouble']
+
+  constructor(sources: StatusSources) {
+    this.#sources = sources
+    this.#kernel = new Lately(AGE_MS, sources.kernelCounters)
+    this.#mirrors = new Lately(AGE_MS, () => this.#listMirrors())
+  }
+
+  /** Once a second. */
+  tick(): void {
+    const now = performance.now()
+    this.#verdicts.note(this.#sources.counts.byReason(), now)
+    this.#users.note(this.#sources.counts.blocksByUser(), now)
+    this.#bouts.note(this.#sources.counts.blocksByUser(), now)
+  }
+
+  /** @param problems what was wrong with the configuration; empty: it was taken */
+  noteReload(problems: readonly string[]): void {
+    const at = new Date().toISOString()
+    this.#reload = { at, problems, takenAt: problems.length === 0 ? at : this.#reload.takenAt }
+  }
+
+  noteLogTrouble({ message }: Error): void {
+    this.#logTrouble = { at: new Date().toISOString(), message }
+  }
+
+  async status(): Promise<Status> {
+    const { inForce, canary } = this.#sources
+    const { configured } = inForce
+    const [kernel, mirrors] = await Promise.all([this.#kernel.value(), this.#mirrors.value()])
+    const { config, host, rules } = inForce
+    return {
+      version: VERSION,
+      started: this.#started,
+      mode: config.mode,
+      ...(configured.mode !== config.mode && { configuredMode: configured.mode }),
+      proven: canary.proven,
+      notes: [...config.notes, ...host.notes],
+      reload: this.#reload,
+      verdicts: this.#verdictsNow(),
+      blockedUsers: this.#usersNow(),
+      lastBlocks: this.#sources.lastBlocks().map((line) => JSON.parse(line)),
+      allow: writtenEntries(inForce.overlay, this.#sources.userName),
+      kernel: kernel && Object.fromEntries(kernel),
+      queue: this.#queueNow(),
+      sessions: this.#sessionsNow(),
+      log: this.#logNow(),
+      resolvers: resolversOf(rules.policy).map(formatPrefix),
+      ...mirrors,
+    }
+  }
+
+  #listMirrors(): Promise<MirrorList> {
+    const { config, host, learned } = this.#sources.inForce
+    return listMirrors(config, host.mirrors, {
+      targets: (service) => learned.targets(service),
+      addresses: (name) => learned.current(name),
+      names: () => learned.known,
+    })
+  }
+
+  #verdictsNow(): VerdictStatus[] {
+    const now = performance.now()
+    return [...this.#sources.counts.byReason()].map(([key, total]) => {
+      const [verdict, reason] = key.split(' ') as [VerdictStatus['verdict'], VerdictStatus['reason']]
+      return { verdict, reason, total, lastMinute: this.#verdicts.of(key, total, now) }
+    })
+  }
+
+  #usersNow(): UserStatus[] {
+    const { counts, userName } = this.#sources
+    const now = performance.now()
+    const timeOf = (moment: number) => new Date(Date.now() - (now - moment)).toISOString()
+    return [...counts.blocksByUser()]
+      .toSorted(([, one], [, other]) => other - one)
+      .slice(0, USERS_AT_MOST)
+      .map(([uid, total]) => {
+        const { since, last } = this.#bouts.of(uid, total, now)
+        return {
+          user: userLabel(uid, userName),
+          total,
+          lastMinute: this.#users.of(uid, total, now),
+          since: timeOf(since),
+          last: timeOf(last),
+        }
+      })
+  }
+
+  #queueNow(): Status['queue'] {
+    const { queue, form, inForce } = this.#sources
+    const { first, maxLength } = inForce.config.queue
+    return { number: first, form, maxLength, ...queue() }
+  }
+
+  #sessionsNow(): SessionsStatus {
+    const { inbound, conntrack, inForce } = this.#sources
+    const { sessions } = inbound()
+    const sizeOf = (protocol: typeof IPPROTO_TCP | typeof IPPROTO_UDP) =>
+      SOURCES.reduce((sum, source) => sum + sessions.sizeOf(protocol, source), 0)
+    const room = conntrack()
+    return {
+      tcp: sizeOf(IPPROTO_TCP),
+      udp: sizeOf(IPPROTO_UDP),
+      capacity: inForce.config.sessions.capacity,
+      evicted: sessions.evicted,
+      tracked: room?.entries,
+      trackedAtMost: room?.limit,
+    }
+  }
+
+  #logNow(): LogStatus {
+    const { log, inForce } = this.#sources
+    const { destination } = inForce.config.log
+    return { destination, ...log(), trouble: this.#logTrouble }
+  }
+}

@@ -1,0 +1,74 @@
+/** A world for questions: a configuration in text, and what is known besides, all given by the test. */
+import type { Test } from 'tap'
+import type { World } from '../../../src/analysis/explain/context.js'
+import type { Host as Address } from '../../../src/core/packet/ip.js'
+import { placedInfrastructure, readInfrastructure } from '../../../src/host/infrastructure.js'
+import type { FoundMirror } from '../../../src/host/mirrors/mirror.js'
+import { policyOf } from '../../../src/policy/build-policy.js'
+import { parseAddress } from '../../../src/text/parse-address.js'
+import { configOf, directoryOf, loadFrom, nameOf } from '../../config/files.js'
+import { clients, HANDED_OUT } from '../../core/clients.js'
+
+process.env.TZ = 'UTC'
+
+export const NOW = Date.UTC(2027, 0, 1)
+
+export interface Given {
+  /** What names lead to, and to what they did. */
+  readonly known?: Readonly<Record<string, readonly string[]>>
+  readonly former?: Readonly<Record<string, readonly string[]>>
+  readonly mirrors?: readonly FoundMirror[]
+  /** Where services were found to be. */
+  readonly targets?: Readonly<Record<string, { name: string; port: number }>>
+  /** Files below /etc of the host. */
+  readonly etc?: Readonly<Record<string, string>>
+  readonly more?: Partial<World>
+}
+
+export function host(text: string): Address {
+  const parsed = parseAddress(text)
+  if (!parsed.ok) throw new Error(text)
+  return parsed.value
+}
+
+/** Its configuration is `main.yaml`, and its sources are those of the test. */
+export function world(t: Test, yaml: string, given: Given = {}): World & { readonly directory: string } {
+  const { known = {}, former = {}, mirrors = [], targets = {}, etc = {}, more } = given
+  const directory = directoryOf(t, {
+    'main.yaml': yaml,
+    ...Object.fromEntries(Object.entries(etc).map(([name, text]) => [`root/etc/${name}`, text])),
+  })
+  const config = configOf(loadFrom(directory))
+  const root = `${directory}/root`
+  const infrastructure = readInfrastructure(root, () => undefined)
+  const targetsOf = (service: string) => (targets[service] ? [targets[service]] : [])
+  const policy = policyOf(
+    config,
+    { ...infrastructure, name: 'web1', handedOut: HANDED_OUT, mirrors },
+    { targets: targetsOf, isWayTo: () => false },
+  )
+  for (const [set, all] of Object.entries({ hosts: known, former }) as ['hosts' | 'former', typeof known][])
+    for (const [name, addresses] of Object.entries(all))
+      for (const rule of policy.names.find(name)) for (const each of addresses) rule[set].add(host(each))
+  return {
+    directory,
+    source: 'service',
+    config,
+    policy,
+    mirrors,
+    infrastructure: () => placedInfrastructure(root),
+    knowledge: {
+      targets: targetsOf,
+      addresses: (name) => (known[name] ?? []).map((each) => ({ host: host(each), expires: NOW + 60_000 })),
+      names: () => Object.keys(known),
+    },
+    seenName: () => undefined,
+    inbound: clients(),
+    userName: nameOf,
+    slicesOf: (unit) => (unit === 'cron.service' ? ['system.slice'] : []),
+    isLocal: ({ family, words }) => family === 4 && words[0]! >>> 24 === 127,
+    sourceFor: async () => host('192.0.2.1').words,
+    now: NOW,
+    ...more,
+  }
+}

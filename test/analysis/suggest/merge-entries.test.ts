@@ -1,0 +1,78 @@
+import t from 'tap'
+import { ANY, type Box, join, partsOf } from '../../../src/analysis/suggest/merge-entries.js'
+import { seededRandom } from '../../core/random.js'
+
+type Point = readonly [place: string, port: number, user: number, unit: string | undefined]
+
+/** An object, for a list is a list of boxes. */
+interface Part {
+  readonly point: Point
+}
+
+const boxOf = ([place, port, user, unit]: Point): Box<Part> => ({
+  kind: 'tcp',
+  place: [place],
+  port: [String(port)],
+  user: [String(user)],
+  unit: [unit ?? ANY],
+  from: { point: [place, port, user, unit] },
+})
+
+/** All combinations that a box stands for. */
+function pointsOf({ place, port, user, unit }: Box<Part>): string[] {
+  const points: string[] = []
+  for (const a of place)
+    for (const b of port) for (const c of user) for (const d of unit) points.push([a, b, c, d].join())
+  return points
+}
+
+const joined = (points: readonly Point[]) => join(points.map(boxOf))
+const texts = (points: readonly Point[]) => points.map((point) => point.join()).sort()
+
+t.test('what makes a whole is one entry', async (t) => {
+  const whole = ['a', 'b'].flatMap((place) =>
+    [80, 443].flatMap((port) => [0, 33].map((user): Point => [place, port, user, 'x.service'])),
+  )
+  t.equal(joined(whole).length, 1)
+  t.equal(joined(whole.slice(1)).length, 3, 'one corner is missing')
+})
+
+t.test('the side that leads to the fewest entries comes first', async (t) => {
+  const byPort: Point[] = [
+    ['a', 80, 0, undefined],
+    ['b', 80, 0, undefined],
+    ['c', 80, 0, undefined],
+    ['a', 443, 0, undefined],
+    ['d', 443, 0, undefined],
+    ['e', 443, 0, undefined],
+  ]
+  t.equal(joined(byPort).length, 2)
+  const byPlace = byPort.map(([place, port, ...rest]): Point => [String(port), place.charCodeAt(0), ...rest])
+  t.equal(joined(byPlace).length, 2)
+})
+
+t.test('an unknown unit is joined with none that is known', async (t) => {
+  t.equal(
+    joined([
+      ['a', 80, 0, undefined],
+      ['a', 80, 0, 'x.service'],
+    ]).length,
+    2,
+  )
+})
+
+t.test('whatever is joined, all of it is there once, and nothing else', async (t) => {
+  const random = seededRandom(5)
+  for (let round = 0; round < 300; round++) {
+    const points = new Map<string, Point>()
+    for (let i = random(40); i >= 0; i--) {
+      const point: Point = ['abcd'[random(4)]!, random(4), random(3), ['x', 'y', undefined][random(3)]]
+      points.set(point.join(), point)
+    }
+    const boxes = joined([...points.values()])
+    t.same(boxes.flatMap(pointsOf).sort(), texts([...points.values()]))
+    t.same(texts(boxes.flatMap(partsOf).map(({ point }) => point)), texts([...points.values()]))
+  }
+})
+
+t.test('nothing is joined to nothing', async (t) => t.same(joined([]), []))

@@ -1,0 +1,385 @@
+import t, { type Test } from 'tap'
+import { jsonOf } from '../../../src/analysis/suggest/suggestion-json.js'
+import { yamlOf } from '../../../src/analysis/suggest/suggestion-yaml.js'
+import type { Config } from '../../../src/config/config.js'
+import { formatDestination } from '../../../src/text/parse-address.js'
+import { configOf, directoryOf, loadFrom } from '../../config/files.js'
+import { type Event, lineOf, suppressed } from '../../records/block-log/events.js'
+import { RESOLVER, RESOLVER_UID, sameAsGolden, suggested } from './suggesting.js'
+
+const PHP = { unit: 'php8.2-fpm.service', program: '/usr/sbin/php-fpm8.2' }
+const ROOT = { user: 'root', uid: 0 }
+const ENFORCED = `mode: enforce\ndns: { enforceNames: true }\n`
+const asked = (question: string, event: Event = {}) =>
+  lineOf({ to: RESOLVER, port: 53, transport: 'udp', reason: 'name-not-allowed', question, ...event })
+
+/** Without the line breaks of comments. */
+const unwrapped = (text: string) => text.replaceAll(/\n *#+ +(?=[a-z0-9])/g, ' ')
+
+const textOf = (t: Test, lines: readonly string[], yaml?: string) =>
+  yamlOf(suggested(t, lines, yaml), '/var/log/checkvalve/blocks.json')
+
+/** The entries as the configuration reads them, in conf.d beside it: `check` accepts all of the text. */
+function allowed(t: Test, lines: readonly string[], yaml = 'mode: enforce\n'): Config['allow'] {
+  const files = { 'main.yaml': yaml, 'conf.d/suggested.yaml': `${textOf(t, lines, yaml)}\n` }
+  return configOf(loadFrom(directoryOf(t, files))).allow
+}
+
+const names = (entries: readonly { name: string }[]) => entries.map(({ name }) => name)
+
+t.test('a day of a web server, with all that there is', async (t) => {
+  const scan = Array.from({ length: 253 }, (_, i) =>
+    lineOf({
+      at: 5000 + i / 100,
+      to: `203.0.113.${i + 1}`,
+      port: 22,
+      user: 'deploy',
+      uid: 1000,
+      unit: 'app.service',
+      program: '/tmp/.x/worm',
+    }),
+  )
+  const lines = [
+    ...[0, 60, 3600].map((at) =>
+      lineOf({ at, domain: 'api.example.org', to: '198.51.100.7', repeat: 400, ...PHP }),
+    ),
+    lineOf({ at: 61, domain: 'api.example.org', to: '198.51.100.8', ...PHP }),
+    lineOf({ at: 62, to: '2001:db8::7', ...PHP, isObserved: true }),
+    lineOf({ at: 70, to: '198.51.100.20', port: 5432, ...PHP, repeat: 12 }),
+    lineOf({
+      at: 80,
+      domain: 'files.example.org',
+      to: '198.51.100.9',
+      ...ROOT,
+      unit: 'cron.service',
+      program: '/usr/bin/curl',
+    }),
+    lineOf({
+      at: 81,
+      domain: 'files.example.org',
+      to: '198.51.100.9',
+      port: 80,
+      ...ROOT,
+      unit: 'cron.service',
+      program: '/usr/bin/curl',
+    }),
+    lineOf({ at: 90, to: '198.51.100.21', transport: 'icmp', ...ROOT }),
+    lineOf({ at: 91, to: '2001:db8::21', transport: 'ipv6-icmp', ...ROOT }),
+    lineOf({ at: 92, to: '198.51.100.22', port: 123, fromPort: 123, transport: 'udp', ...ROOT }),
+    lineOf({ at: 93, to: '198.51.100.23', user: undefined, uid: undefined }),
+    lineOf({ at: 94, to: '198.51.100.24', transport: '132' }),
+    lineOf({ at: 95, reason: 'malformed', repeat: 3 }),
+    lineOf({ at: 96, to: '198.51.100.30', port: 6379, repeat: 7 }),
+    ...scan,
+    suppressed(9488, 6000),
+  ]
+  sameAsGolden(
+    t,
+    'suggest-day.txt',
+    textOf(t, lines, 'mode: enforce\nallow: [{ name: redis, to: [198.51.100.30], ports: [6379] }]\n'),
+  )
+})
+
+t.test('names that were asked for, where names are enforced', async (t) => {
+  const lines = [
+    asked('api.example.org', { repeat: 20, ...PHP }),
+    asked('www.example.net', PHP),
+    lineOf({ at: 10, domain: 'www.example.net', to: '198.51.100.7', port: 8443, ...PHP }),
+    asked('other.example.net', { user: 'systemd-resolve', uid: RESOLVER_UID }),
+    asked('_http._tcp.example.net', ROOT),
+    asked('7.100.51.198.in-addr.arpa', ROOT),
+  ]
+  sameAsGolden(t, 'suggest-names.txt', textOf(t, lines, ENFORCED))
+})
+
+t.test('a log that tells of nothing suggests nothing, in a file that can be used', async (t) => {
+  sameAsGolden(t, 'suggest-nothing.txt', textOf(t, []))
+  t.same(allowed(t, []), [])
+  t.same(allowed(t, [lineOf({ reason: 'malformed' })]), [])
+})
+
+t.test('what the configuration allows by now is left out, and said', async (t) => {
+  const yaml = 'mode: enforce\nallow: [{ name: api, to: [api.example.org], users: [www-data] }]\n'
+  const lines = [
+    lineOf({ domain: 'api.example.org', repeat: 5 }),
+    lineOf({ domain: 'other.example.org', to: '203.0.113.8' }),
+  ]
+  t.same(
+    suggested(t, lines, yaml).entries.map(({ to }) => to.map(({ place }) => place)),
+    [['other.example.org']],
+  )
+  t.match(textOf(t, lines, yaml), '# 5 blocks would pass by now: they are allowed.')
+  t.same(suggested(t, [lineOf({ domain: 'api.example.org' })], yaml).entries, [])
+})
+
+t.test('a unit stands in an entry only where all blocks of it tell one', async (t) => {
+  const unitsOf = (...events: Event[]) => allowed(t, events.map(lineOf)).map(({ units }) => units)
+  t.same(unitsOf(PHP, { ...PHP, at: 9 }), [['php8.2-fpm.service']])
+  t.same(unitsOf(PHP, { at: 9 }), [undefined], 'one of them does not')
+  t.same(unitsOf(PHP, { unit: 'nginx.service' }), [['nginx.service', 'php8.2-fpm.service']])
+  t.same(unitsOf(PHP, { port: 80 }), [['php8.2-fpm.service'], undefined], 'another port is another entry')
+  t.match(
+    unwrapped(textOf(t, [PHP, { at: 9 }].map(lineOf))),
+    'No units: some blocks came from php8.2-fpm.service, of others it is not known.',
+  )
+  t.notMatch(textOf(t, [{ at: 9 }].map(lineOf)), 'No units')
+  t.same(unitsOf({ unit: 'no unit' }), [undefined], 'what is no unit is none')
+})
+
+t.test('users stand by name where the name leads back to them', async (t) => {
+  const users = (event: Event) => suggested(t, [lineOf(event)]).entries[0]!.users
+  t.same(users({ user: 'www-data', uid: 33 }), ['www-data'])
+  t.same(users({ user: 'gone', uid: 4711 }), [4711])
+  t.same(allowed(t, [lineOf({ user: 'gone', uid: 4711 })])[0]!.users, [4711])
+})
+
+t.test(
+  'an address without a name is the name that it has in other blocks of the user, if it is one',
+  async (t) => {
+    const to = (...events: Event[]) =>
+      suggested(t, events.map(lineOf)).entries.flatMap(({ to }) => to.map(({ place }) => place))
+    const named = { domain: 'api.example.org', repeat: 9 }
+    t.same(to(named, {}), ['api.example.org'])
+    t.same(to(named, { domain: 'b.example.org', repeat: 5 }, {}), [
+      'api.example.org',
+      'b.example.org',
+      '203.0.113.7',
+    ])
+    t.same(
+      to({ ...named, user: 'deploy', uid: 1000 }, {}),
+      ['api.example.org', '203.0.113.7'],
+      'others name nothing for it',
+    )
+    t.same(to({ domain: 'not a name' }), ['203.0.113.7'])
+    t.same(to({ domain: 'API.Example.ORG.' }), ['api.example.org'])
+  },
+)
+
+t.test('names stay names; many below one domain are said to be so, and no more', async (t) => {
+  const many = (count: number) =>
+    Array.from({ length: count }, (_, i) =>
+      lineOf({ at: i * 100, domain: `n${i}.cdn.example.org`, to: `203.0.113.${i + 1}` }),
+    )
+  t.notMatch(textOf(t, many(8)), 'would stand for')
+  const text = textOf(t, many(9))
+  t.match(
+    unwrapped(text),
+    '9 names below cdn.example.org: "*.cdn.example.org" would stand for them, and for all others',
+  )
+  t.same(
+    allowed(t, many(9))[0]!.to.map(({ kind }) => kind),
+    Array(9).fill('name'),
+  )
+})
+
+t.test(
+  'names of entries are unique, also beside those of the configuration, and such as it takes',
+  async (t) => {
+    const yaml = 'mode: enforce\nallow: [{ name: www-data-203.0.113.7, to: [192.0.2.9] }]\n'
+    const lines = [
+      lineOf({ port: 1 }),
+      lineOf({ port: 2, unit: 'x.service' }),
+      lineOf({ port: 3, uid: 1000, user: 'deploy', to: '2001:db8::7' }),
+      lineOf({ port: 4, unit: `${'u'.repeat(80)}.service` }),
+      lineOf({ port: 5, unit: '-.mount' }),
+    ]
+    t.same(names(allowed(t, lines, yaml)).sort(), [
+      '203.0.113.7',
+      'deploy-2001-db8-7',
+      'u'.repeat(60),
+      'www-data-203.0.113.7',
+      'www-data-203.0.113.7-2',
+      'x-203.0.113.7',
+    ])
+  },
+)
+
+t.test('entries that look as if they could be one say why they are not', async (t) => {
+  const lines = [
+    lineOf({ to: '203.0.113.1', port: 80, repeat: 9 }),
+    lineOf({ to: '203.0.113.1', port: 443, repeat: 9 }),
+    lineOf({ to: '203.0.113.2', port: 443 }),
+    lineOf({ to: '203.0.113.3', port: 25 }),
+  ]
+  const text = textOf(t, lines)
+  t.match(unwrapped(text), 'Apart from www-data-tcp-443: not every port was seen at every destination.')
+  t.equal(text.split('Apart from').length, 2)
+  const crossed = [
+    lineOf({ unit: 'a.service', repeat: 2 }),
+    lineOf({ unit: 'b.service', user: 'deploy', uid: 1000 }),
+  ]
+  t.match(unwrapped(textOf(t, crossed)), 'Apart from a-203.0.113.7: not every user was seen in every unit.')
+})
+
+t.test('who updates is pointed to mirrors.hosts, at the ports of mirrors only', async (t) => {
+  const hint = 'If updates come from there, it belongs into mirrors.hosts.'
+  for (const user of [ROOT, { user: '_apt', uid: 42 }])
+    for (const port of [80, 443]) t.match(textOf(t, [lineOf({ ...user, port })]), hint)
+  t.notMatch(textOf(t, [lineOf({ ...ROOT, port: 8080 })]), hint)
+  t.notMatch(textOf(t, [lineOf({ ...ROOT, transport: 'udp' })]), hint)
+  t.notMatch(textOf(t, [lineOf({})]), hint)
+})
+
+t.test(
+  'who was blocked at many destinations in a short time is not suggested, nor anything else of his',
+  async (t) => {
+    const scan = (count: number, seconds: number) =>
+      Array.from({ length: count }, (_, i) =>
+        lineOf({ at: 100 + (i * seconds) / count, to: `203.0.113.${i + 1}`, port: 22 }),
+      )
+    const regular = [
+      lineOf({ domain: 'api.example.org', to: '198.51.100.7', repeat: 99 }),
+      lineOf({ ...ROOT, to: '198.51.100.8' }),
+    ]
+    const before = suggested(t, [...regular, ...scan(8, 9)])
+    t.same([before.entries.length, before.suspects], [3, []], 'nine destinations are below the limit')
+    const { entries, suspects } = suggested(t, [...regular, ...scan(10, 9)])
+    t.same(names(entries), ['root-198.51.100.8'])
+    t.match(suspects, [{ who: { user: 'www-data' }, destinations: 10, window: '10s', blocks: 109 }])
+    t.same(suggested(t, [...regular, ...scan(50, 100)]).suspects, [], 'slower than the window')
+    const wide = 'mode: enforce\ncontainment: { destinations: 50, window: 2m }\n'
+    t.match(suggested(t, [...regular, ...scan(50, 100)], wide).suspects, [
+      { destinations: 51 - 1, window: '2m' },
+    ])
+  },
+)
+
+t.test(
+  'sums of what goes on and on, told at one moment, are no scan; nor are the addresses of one name',
+  async (t) => {
+    const hosts = Array.from({ length: 20 }, (_, i) => `198.51.100.${i + 1}`)
+    const slowly = hosts.map((to, i) => lineOf({ at: i * 30, to }))
+    const summed = [630, 690, 810, 1050, 1530, 2430].flatMap((at) =>
+      hosts.map((to) => lineOf({ at, to, repeat: 5 })),
+    )
+    t.same(suggested(t, [...slowly, ...summed]).suspects, [])
+    const balanced = hosts.map((to, i) => lineOf({ at: i / 10, to, domain: 'cdn.example.org' }))
+    t.same(suggested(t, balanced).suspects, [])
+    const names = hosts.map((_, i) => asked(`n${i}.example.org`, { at: i / 10 }))
+    t.match(suggested(t, names, ENFORCED).suspects, [{ destinations: 20 }], 'many names are')
+  },
+)
+
+t.test('what is of an unknown place is not suggested where its user scans in a known one', async (t) => {
+  const scan = Array.from({ length: 20 }, (_, i) =>
+    lineOf({ at: i / 10, to: `203.0.113.${i + 1}`, port: 22, unit: i < 17 ? 'web.service' : undefined }),
+  )
+  const others = [
+    lineOf({ ...ROOT, to: '198.51.100.8' }),
+    lineOf({ to: '198.51.100.9', unit: 'cron.service' }),
+  ]
+  const { entries, suspects } = suggested(t, [...scan, ...others])
+  t.same(names(entries).sort(), ['cron-198.51.100.9', 'root-198.51.100.8'])
+  t.match(suspects, [
+    { who: { unit: 'web.service' }, blocks: 17 },
+    { who: { unit: undefined }, blocks: 3 },
+  ])
+})
+
+t.test('nor what was new in a known place while its user scans in an unknown one', async (t) => {
+  const scan = Array.from({ length: 60 }, (_, i) =>
+    lineOf({ at: 100 + i / 10, to: `203.0.113.${i + 1}`, port: 22, unit: i < 9 ? 'web.service' : undefined }),
+  )
+  const others = [
+    lineOf({ ...ROOT, at: 101, to: '198.51.100.8' }),
+    lineOf({ at: 50, to: '198.51.100.9', unit: 'cron.service' }),
+    lineOf({ at: 103, to: '198.51.100.9', unit: 'cron.service' }),
+  ]
+  const { entries, suspects } = suggested(t, [...others, ...scan])
+  t.same(names(entries).sort(), ['cron-198.51.100.9', 'root-198.51.100.8'])
+  t.match(suspects, [
+    { who: { unit: undefined }, blocks: 51 },
+    { who: { unit: 'web.service' }, blocks: 9 },
+  ])
+})
+
+t.test('a worm that has one name for all it scans is seen', async (t) => {
+  const scan = (count: number) =>
+    Array.from({ length: count }, (_, i) =>
+      lineOf({ at: i / 100, to: `198.18.${i >> 8}.${i & 255}`, port: 22, domain: 'cdn.example.net' }),
+    )
+  t.same(suggested(t, scan(40)).suspects, [], 'a name may have many servers')
+  const { entries, suspects } = suggested(t, [...scan(200), ...scan(200)])
+  t.same(entries, [])
+  t.match(suspects, [{ who: { user: 'www-data' }, destinations: 1 + 200 - 32 }])
+})
+
+t.test('nor does a worm hide behind a few names of its own', async (t) => {
+  const scan = Array.from({ length: 128 }, (_, i) =>
+    lineOf({ at: i / 100, to: `198.18.0.${i}`, port: 22, domain: `n${i >> 5}.example.net` }),
+  )
+  const { entries, suspects } = suggested(t, scan)
+  t.same(entries, [])
+  t.match(suspects, [{ who: { user: 'www-data' }, destinations: 4 + 128 - 4 * 8 - 24 }])
+})
+
+t.test('a worm that floods its own list leaves room for what others have done', async (t) => {
+  const flood = Array.from({ length: 6000 }, (_, i) =>
+    lineOf({ at: i * 2, to: `203.0.${i >> 8}.${i & 255}`, port: 22 }),
+  )
+  const { entries, leftOut } = suggested(
+    t,
+    [...flood, lineOf({ ...ROOT, to: '198.51.100.8' })],
+    'mode: enforce\n',
+  )
+  t.ok(names(entries).includes('root-198.51.100.8'))
+  t.equal(leftOut.get('crowd')?.blocks, 6000 - 2048)
+  const sum = entries.reduce((blocks, entry) => blocks + entry.blocks, 0)
+  t.equal(sum + leftOut.get('crowd')!.blocks, 6001, 'nothing is lost from the sum')
+})
+
+t.test(
+  'whatever a field holds, the text stays one that check accepts, with comments that stay comments',
+  async (t) => {
+    const hostile = 'x\n  - name: evil\n    to: [0.0.0.0/0]\n\r\u2028\u0085\x1b[2J'
+    const fields = [
+      'process.executable',
+      'user.name',
+      'checkvalve.unit',
+      'container.id',
+      'destination.domain',
+      'network.transport',
+    ]
+    for (const field of fields) {
+      const lines = [lineOf({ more: { [field]: hostile } }), lineOf({ port: 80, more: { [field]: hostile } })]
+      t.notOk(names(allowed(t, lines)).includes('evil'), field)
+      t.match(textOf(t, lines), /^[\x20-\x7e\n]*$/, field)
+    }
+    const worm = Array.from({ length: 20 }, (_, i) =>
+      lineOf({ at: i / 9, port: i + 1, more: { 'process.executable': hostile, 'checkvalve.unit': hostile } }),
+    )
+    t.same(allowed(t, worm), [])
+  },
+)
+
+t.test('words that YAML takes for something else are quoted', async (t) => {
+  const destinationOf = (event: Event) => formatDestination(allowed(t, [lineOf(event)])[0]!.to[0]!)
+  for (const domain of ['true.service', 'null', 'on', '12.5e3', '1e3'])
+    t.equal(destinationOf({ domain }), domain)
+  for (const to of ['2001:db8::', '203.0.113.7']) t.equal(destinationOf({ to }), to)
+})
+
+t.test('JSON says the same to programs', async (t) => {
+  const written = JSON.parse(jsonOf(suggested(t, [lineOf({ repeat: 3, ...PHP }), suppressed(7)])))
+  t.match(written, {
+    blocks: 10,
+    allow: [
+      {
+        entry: {
+          name: 'php8.2-fpm-203.0.113.7',
+          to: ['203.0.113.7'],
+          ports: [443],
+          protocol: 'tcp',
+          users: ['www-data'],
+          units: ['php8.2-fpm.service'],
+        },
+        blocks: 3,
+        first: '2024-11-26T08:00:00.000Z',
+        programs: ['/usr/sbin/php-fpm8.2'],
+        isGuess: false,
+      },
+    ],
+    suspects: [],
+    notSuggested: { suppressed: { blocks: 7 } },
+  })
+})

@@ -1,0 +1,57 @@
+/** Suggestions from logs that a test writes, on a host that is the same everywhere. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import type { Test } from 'tap'
+import { Judge } from '../../../src/analysis/recorded/policy-trial.js'
+import { Suggester, type Suggestion } from '../../../src/analysis/suggest/suggestion.js'
+import type { Config } from '../../../src/config/config.js'
+import type { Policy } from '../../../src/core/policy/policy.js'
+import type { Host } from '../../../src/host/host-facts.js'
+import { policyOf } from '../../../src/policy/build-policy.js'
+import { readLine } from '../../../src/records/block-log/event-reader.js'
+import { configOf, loadText, nameOf } from '../../config/files.js'
+import { words } from '../../core/packets.js'
+import { BEGIN } from '../../records/block-log/events.js'
+
+process.env.TZ = 'UTC'
+
+export const RESOLVER = '198.51.100.53'
+export const RESOLVER_UID = 101
+
+export const HOST: Host = {
+  name: 'web.example.org',
+  handedOut: { first: 32768, last: 60999 },
+  mirrors: [],
+  resolvers: [{ family: 4, words: words(RESOLVER), length: 32 }],
+  timeServers: [],
+  searchDomains: [],
+  dhcpUsers: [0],
+  resolverUsers: [RESOLVER_UID],
+}
+
+export const policyFor = (config: Config): Policy =>
+  policyOf(config, HOST, { targets: () => [], isWayTo: () => false })
+
+/** @param lines of the log @param yaml of the configuration */
+export function suggested(t: Test, lines: readonly string[], yaml = 'mode: enforce\n'): Suggestion {
+  const config = configOf(loadText(t, yaml))
+  const policy = policyFor(config)
+  const suggester = new Suggester({
+    config,
+    policy,
+    judge: new Judge(policy, BEGIN),
+    resolverUsers: HOST.resolverUsers,
+    nameUser: (uid) => nameOf(uid) ?? uid,
+  })
+  for (const text of lines) {
+    const line = readLine(text)
+    if (line?.kind === 'block') suggester.note(line)
+  }
+  return suggester.suggest()
+}
+
+/** Compares with a file of test/golden; UPDATE_GOLDEN=1 writes it. */
+export function sameAsGolden(t: Test, name: string, text: string): void {
+  const path = new URL(`../../../../test/golden/${name}`, import.meta.url)
+  if (process.env.UPDATE_GOLDEN) writeFileSync(path, `${text}\n`)
+  t.equal(text, readFileSync(path, 'utf8').trimEnd(), name)
+}

@@ -1,0 +1,120 @@
+import t from 'tap'
+import { type Finding, Findings } from '../../../src/commands/doctor/finding.js'
+import { parseSave } from '../../../src/commands/doctor/iptables-save.js'
+import { parseNft } from '../../../src/commands/doctor/nft-json.js'
+import { clashes } from '../../../src/commands/doctor/routing.js'
+import type { ForeignRules } from '../../../src/commands/doctor/rules-of-others.js'
+import { conflicts } from '../../../src/commands/doctor/tables.js'
+
+const MASK = 0x3f000000
+const META = { meta: { key: 'mark' } }
+const CT = { ct: { key: 'mark' } }
+
+function found(foreign: ForeignRules): Finding[] {
+  const findings = new Findings('firewall')
+  conflicts(findings, foreign, MASK, [100, 101, 102])
+  return findings.all
+}
+
+/** The grade of what a rule in a base chain is found to do; `none` where it is in nobody's way. */
+function grade(hook: string, prio: number, ...expr: unknown[]): string {
+  const nftables = [
+    { chain: { family: 'inet', table: 'other', name: 'c', hook, prio, policy: 'accept' } },
+    { rule: { family: 'inet', table: 'other', chain: 'c', expr } },
+  ]
+  return (
+    found(parseNft(JSON.stringify({ nftables })))
+      .map(({ grade }) => grade)
+      .join() || 'none'
+  )
+}
+const set = (key: unknown, value: unknown) => ({ mangle: { key, value } })
+const or = (key: unknown, value: number) => set(key, { '|': [key, value] })
+const and = (key: unknown, value: number) => set(key, { '&': [key, value] })
+
+t.test('marks that share no bit with ours are in nobody’s way', async (t) => {
+  for (const prio of [-150, 0, 100]) {
+    t.equal(grade('output', prio, or(META, 0x10)), 'none')
+    t.equal(grade('postrouting', prio, and(CT, 0xffffff00)), 'none')
+    t.equal(grade('prerouting', prio, or(CT, 0x00010000)), 'none')
+  }
+})
+
+t.test(
+  'between our chains any change of our bits is a hole, before them only bits that are set',
+  async (t) => {
+    t.equal(grade('output', -1, set(META, 1)), 'fail', 'it clears ours')
+    t.equal(grade('output', 0, set(META, 1)), 'fail')
+    t.equal(grade('output', 10, set(META, CT)), 'fail')
+    t.equal(grade('output', -150, set(META, 1)), 'none', 'ours are written later')
+    t.equal(grade('output', -150, set(META, 0x01000000)), 'fail')
+    t.equal(grade('output', 11, set(META, 0x01000000)), 'none', 'ours are gone by then')
+    t.equal(grade('postrouting', 0, set(META, 0x01000000)), 'none')
+  },
+)
+
+t.test('connection marks are ours wherever they are set', async (t) => {
+  for (const hook of ['prerouting', 'input', 'output', 'postrouting']) {
+    t.equal(grade(hook, -150, or(CT, 0x01000000)), 'fail', hook)
+    t.equal(grade(hook, -150, set(CT, META)), 'fail', hook)
+    t.equal(grade(hook, -150, and(CT, 0xff)), 'look', hook)
+  }
+})
+
+t.test('answers of resolvers have our bits on their way in', async (t) => {
+  t.equal(grade('prerouting', -150, set(META, 1)), 'look')
+  t.equal(grade('prerouting', -300, set(META, 1)), 'none')
+  t.equal(grade('prerouting', -100, set(META, 1)), 'none')
+})
+
+t.test('queues of others are told, and one of our numbers is a failure', async (t) => {
+  t.equal(grade('output', 0, { queue: { num: 5 } }), 'look')
+  t.equal(grade('postrouting', 0, { queue: { num: 5 } }), 'look')
+  t.equal(grade('input', 0, { queue: { num: 5 } }), 'none')
+  t.equal(grade('input', 0, { queue: { num: 101 } }), 'fail')
+  t.equal(grade('output', 0, { queue: { num: { jhash: {} } } }), 'look')
+})
+
+t.test('untracked traffic and chains that drop are worth knowing', async (t) => {
+  t.equal(grade('output', -300, { notrack: null }), 'note')
+  t.equal(grade('prerouting', -300, { notrack: null }), 'note')
+  const chain = { family: 'inet', table: 'filter', name: 'output', hook: 'output', prio: 0, policy: 'drop' }
+  t.match(found(parseNft(JSON.stringify({ nftables: [{ chain }] }))), [
+    { grade: 'note', what: 'inet filter output drops what it does not allow' },
+  ])
+})
+
+t.test('a finding says where the rule stands, and how packets get there', async (t) => {
+  const saved = parseSave(
+    `*mangle
+:OUTPUT ACCEPT [0:0]
+:mine - [0:0]
+-A OUTPUT -j mine
+-A mine -j MARK --set-xmark 0x1000000/0x1000000
+-A mine -j MARK --set-xmark 0x2000000/0x2000000
+COMMIT
+`,
+    'ip',
+  )
+  const told = found(saved)
+  t.equal(told.length, 1, 'once')
+  t.match(told, [
+    {
+      grade: 'fail',
+      what: /^ip mangle mine \(from OUTPUT: output, priority -150\) sets our bits of packet marks$/,
+    },
+  ])
+})
+
+t.test('rules of routing clash that compare our bits; the advice keeps the others', async (t) => {
+  const advice = (mark: string, mask: number) => {
+    const findings = new Findings('routing')
+    clashes(findings, [{ priority: 9, mark, mask }], MASK)
+    return findings.all.map(({ grade, advice = '' }) => `${grade} ${advice}`)
+  }
+  t.same(advice('0x1', 0xff), ['ok '])
+  t.match(advice('0x5', 0xffffffff), [/^look .*write fwmark 0x5\/0xc0ffffff/])
+  const ours = advice('0x1000000', 0xff000000)
+  t.match(ours, [/^look .*set firewall\.mark\.mask/])
+  t.notMatch(ours[0], 'write fwmark')
+})

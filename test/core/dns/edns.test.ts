@@ -1,0 +1,67 @@
+import t from 'tap'
+import { isOpt } from '../../../src/core/dns/edns.js'
+import { join } from '../packets.js'
+import { opt } from '../queries.js'
+
+/** An option of so many bytes. */
+const option = (code: number, length: number, value = 0) => [
+  code >> 8,
+  code & 255,
+  length >> 8,
+  length & 255,
+  ...Array(length).fill(value),
+]
+
+/** Whether a record with these options, somewhere in a message, may be sent. */
+function may(...options: number[][]): boolean {
+  const record = opt(options.flat())
+  const bytes = join(Uint8Array.of(7, 7), record, Uint8Array.of(9))
+  return isOpt(bytes, 2, 2 + record.length)
+}
+
+t.test('the options that programs use may be sent, each as long as it is meant to be', async (t) => {
+  const lengths = (code: number, value = 0) =>
+    Array.from({ length: 512 }, (_, length) => length).filter((length) => may(option(code, length, value)))
+  const from = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i)
+  t.same(lengths(3, 1), [0], 'NSID')
+  t.same(lengths(8, 1), from(4, 20), 'client subnet')
+  t.same(lengths(10, 1), [8, ...from(16, 40)], 'cookie')
+  t.same(lengths(11, 1), [0], 'keepalive')
+  t.same(lengths(12), from(0, 128), 'padding')
+  t.same(lengths(12, 1), [0], 'which is of zeros')
+})
+
+t.test('no other option may be, and none twice', async (t) => {
+  const known = Array.from({ length: 65536 }, (_, code) => code).filter((code) => may(option(code, 0)))
+  t.same(known, [3, 11, 12])
+  t.ok(may(option(3, 0), option(10, 8, 1), option(12, 20)))
+  t.notOk(may(option(10, 8, 1), option(10, 8, 1)))
+  t.notOk(may(option(3, 0), option(65001, 4)))
+})
+
+t.test('options fit into the record', async (t) => {
+  for (const cut of [1, 2, 3, 5, 11]) t.notOk(may(option(10, 8).slice(0, -cut)), `${cut} bytes are missing`)
+  t.notOk(may(option(3, 0), [0]))
+  t.notOk(may([0, 12, 255, 255]))
+})
+
+t.test('of the flags only DO may be set: there is no version but 0', async (t) => {
+  const allowed: string[] = []
+  for (const at of [5, 6, 7, 8])
+    for (let bit = 0; bit < 8; bit++) {
+      const record = opt()
+      record[at]! |= 1 << bit
+      if (isOpt(record, 0, record.length)) allowed.push(`${at}: ${bit}`)
+    }
+  t.same(allowed, ['7: 7'])
+})
+
+t.test('it is whole, and of its type', async (t) => {
+  const record = opt(option(10, 8))
+  for (let end = 0; end < record.length; end++) t.notOk(isOpt(record, 0, end), `${end}`)
+  for (const at of [0, 1, 2, 9, 10]) {
+    const other = opt(option(10, 8))
+    other[at]! ^= 1
+    t.notOk(isOpt(other, 0, other.length), `byte ${at}`)
+  }
+})

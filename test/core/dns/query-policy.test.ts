@@ -1,0 +1,138 @@
+import t from 'tap'
+import { type Asking, mayAsk, questionsOf } from '../../../src/core/dns/query-policy.js'
+import { IPPROTO_UDP } from '../../../src/core/packet/ip.js'
+import { decode, Packet, TCPHDR_ACK, TCPHDR_URG } from '../../../src/core/packet/packet.js'
+import { ipv4, ipv6, join, tcp, udp } from '../packets.js'
+import { framed, opt, query } from '../queries.js'
+
+function read(bytes: Uint8Array, single = true): Packet {
+  const packet = new Packet()
+  const malformed = decode(bytes, 0, bytes.length, bytes.length, packet)
+  if (malformed) throw new Error(malformed)
+  return Object.assign(packet, { single })
+}
+
+const datagram = (payload: Uint8Array) => read(ipv4({ protocol: IPPROTO_UDP }, udp({ payload })))
+const segment = (payload: Uint8Array) => read(ipv6({}, tcp({ destinationPort: 53, payload })))
+
+const asking = (given: Partial<Asking> = {}): Asking => ({
+  isAllowed: (name) => ['a.example.org', 'b.example.org', '_http._tcp.a.example.org'].includes(name),
+  reverse: false,
+  search: [],
+  ...given,
+})
+
+/** Those names that may be asked for, of some. */
+const allowed = (given: Partial<Asking>, ...names: string[]) =>
+  names.filter((name) => mayAsk(datagram(query(name)), asking(given)))
+
+t.test('the questions of a packet are read, by UDP and TCP', async (t) => {
+  const names = (packet: Packet) => questionsOf(packet)?.map(({ name }) => name)
+  t.same(names(datagram(query('a.example.org'))), ['a.example.org'])
+  t.same(names(segment(framed(query('a.example.org')))), ['a.example.org'])
+  t.same(names(segment(join(framed(query('a.example')), framed(query('b.example'))))), [
+    'a.example',
+    'b.example',
+  ])
+  t.same(names(segment(new Uint8Array())), [])
+  t.equal(names(datagram(framed(query('a.example.org')))), undefined)
+  t.equal(names(segment(query('a.example.org'))), undefined)
+  t.equal(names(datagram(new Uint8Array())), undefined, 'a datagram without data is no question')
+})
+
+t.test('bytes of a datagram behind its UDP length are nobody’s question, and hide none', async (t) => {
+  const whole = udp({ payload: query('b.example') })
+  const longer = ipv4({ protocol: IPPROTO_UDP }, join(whole, Uint8Array.of(1, 2, 3)))
+  t.match(questionsOf(read(longer)), [{ name: 'b.example' }])
+})
+
+t.test('allowed names may be asked for, by any type of record, and no other names', async (t) => {
+  const names = ['a.example.org', '_http._tcp.a.example.org', 'c.example.org', 'x.a.example.org', 'org', '']
+  t.same(allowed({}, ...names), ['a.example.org', '_http._tcp.a.example.org'])
+  t.same(allowed({}, 'A.EXAMPLE.org'), ['A.EXAMPLE.org'], 'in any case')
+  for (const type of [1, 16, 28, 65, 255])
+    t.equal(mayAsk(datagram(query('a.example.org', { type })), asking()), true, `type ${type}`)
+  t.equal(mayAsk(datagram(query('a.example.org', { counts: [1, 0, 0, 1], rest: opt() })), asking()), true)
+})
+
+t.test('what cannot be read is not asked', async (t) => {
+  for (const payload of [
+    new Uint8Array(),
+    Uint8Array.of(1, 2, 3),
+    query('a.example.org', { class: 3 }),
+    query('a.example.org', { flags: 0x8000 }),
+    join(query('a.example.org'), query('secret.example')),
+  ])
+    t.equal(mayAsk(datagram(payload), asking()), false)
+})
+
+t.test('names of addresses may be asked for where that is wanted', async (t) => {
+  const names = ['2.100.51.198.in-addr.arpa', '0.255.in-addr.arpa', '8.b.d.0.1.0.0.2.ip6.arpa']
+  t.same(allowed({}, ...names), [])
+  t.same(allowed({ reverse: true }, ...names), names)
+  const others = [
+    'arpa',
+    'in-addr.arpa',
+    'ip6.arpa',
+    'secret.in-addr.arpa',
+    'secret.2.100.51.198.in-addr.arpa',
+    '1.2.100.51.198.in-addr.arpa',
+    '256.in-addr.arpa',
+    '1e1.in-addr.arpa',
+    'secret.8.b.d.0.1.0.0.2.ip6.arpa',
+    'g.8.ip6.arpa',
+    `${'a.'.repeat(33)}ip6.arpa`,
+    'e164.arpa',
+    'xin-addr.arpa',
+    'xip6.arpa',
+    '2.in-addr.arpa.example',
+    '2.in-addrxarpa',
+  ]
+  t.same(allowed({ reverse: true }, ...others), [])
+})
+
+t.test('allowed names may be asked for with a search domain behind them', async (t) => {
+  const search = ['corp.example', 'example']
+  const names = ['a.example.org.corp.example', 'a.example.org.example', 'b.example.org.corp.example']
+  t.same(allowed({ search }, ...names), names)
+  t.same(allowed({}, ...names), [])
+  const others = [
+    ...['corp.example', 'example', 'c.example.org.corp.example', 'a.example.org.example.corp'],
+    ...['a.example.orgcorp.example', 'a.example.org-corp.example'],
+    ...['a.example.org.corp.example.corp.example', 'secret.a.example.org.corp.example'],
+  ]
+  t.same(allowed({ search }, ...others), [])
+})
+
+t.test('a search domain does not open names of addresses, nor all that lies below it', async (t) => {
+  const search = ['corp.example']
+  t.same(allowed({ search, reverse: true }, '2.0.192.in-addr.arpa.corp.example', 'x.corp.example'), [])
+})
+
+t.test('a packet that the kernel would still cut into several asks nothing that may be asked', async (t) => {
+  const bytes = ipv4({ protocol: IPPROTO_UDP }, udp({ payload: query('a.example.org') }))
+  t.equal(mayAsk(read(bytes), asking()), true)
+  t.equal(mayAsk(read(bytes, false), asking()), false)
+  t.equal(mayAsk(read(ipv4({}, tcp({ destinationPort: 53 })), false), asking()), false)
+})
+
+t.test('a segment with urgent bytes is not read as the program at the other end would read it', async (t) => {
+  const judged = (flags: number, payload: Uint8Array) =>
+    mayAsk(read(ipv4({}, tcp({ destinationPort: 53, flags, payload }))), asking())
+  const payload = framed(query('a.example.org'))
+  t.equal(judged(TCPHDR_ACK, payload), true)
+  t.equal(judged(TCPHDR_ACK | TCPHDR_URG, payload), false)
+  t.equal(judged(TCPHDR_ACK | TCPHDR_URG, new Uint8Array()), false)
+})
+
+t.test('over TCP, packets without data go on, and of several questions each must be allowed', async (t) => {
+  t.equal(mayAsk(segment(new Uint8Array()), asking()), true)
+  const [a, b, secret] = ['a.example.org', 'b.example.org', 'secret.example'].map((name) =>
+    framed(query(name)),
+  )
+  t.equal(mayAsk(segment(a!), asking()), true)
+  t.equal(mayAsk(segment(join(a!, b!)), asking()), true)
+  t.equal(mayAsk(segment(join(a!, secret!)), asking()), false)
+  t.equal(mayAsk(segment(join(secret!, a!)), asking()), false)
+  t.equal(mayAsk(segment(a!.subarray(0, 9)), asking()), false, 'a part of a question')
+})

@@ -1,0 +1,291 @@
+import { decode, encode, type Packet as Message, RECURSION_DESIRED } from 'dns-packet'
+import t from 'tap'
+import { readAnswered, readQueries, readQuery } from '../../../src/core/dns/question.js'
+import { join } from '../packets.js'
+import { framed, opt, type QueryOptions, query, rawQuery, wireName } from '../queries.js'
+import { seededRandom } from '../random.js'
+
+const LABEL = 'a'.repeat(63)
+/** 255 bytes on the wire, with all lengths and the root: no name is longer. */
+const LONGEST = [LABEL, LABEL, LABEL, 'a'.repeat(61)].join('.')
+const NSID = [0, 3, 0, 0]
+const WITH_OPT: QueryOptions = { counts: [1, 0, 0, 1], rest: opt() }
+
+/** What a reader says of the first `length` bytes of a message, whatever lies around them: also where it is the rest. */
+function between<T>(
+  reader: (bytes: Uint8Array, start: number, end: number) => T,
+  message: Uint8Array,
+  length = message.length,
+): T | 'depends on what lies outside' {
+  const [found, ...others] = [0x00, 0xff, undefined].map((around) => {
+    const bytes = new Uint8Array(message.length + 40).fill(around ?? 0)
+    bytes.set(around === undefined ? message : message.subarray(0, length), 7)
+    return reader(bytes, 7, 7 + length)
+  })
+  const isSame = others.every((other) => JSON.stringify(other) === JSON.stringify(found))
+  return isSame ? found! : 'depends on what lies outside'
+}
+
+const read = (message: Uint8Array) => between(readQuery, message)
+const readFramed = (segment: Uint8Array) => between(readQueries, segment)
+
+/** As a library writes it. */
+const written = (message: Message) => new Uint8Array(encode(message))
+const OPT = {
+  type: 'OPT',
+  name: '.',
+  udpPayloadSize: 1232,
+  extendedRcode: 0,
+  ednsVersion: 0,
+  flags: 0,
+  flag_do: false,
+  options: [{ code: 'PADDING', length: 9 }],
+} as const
+
+/** Good queries, and what each asks. */
+const VECTORS: readonly [message: Uint8Array, name: string, type?: number][] = [
+  [query('mirror.example.org'), 'mirror.example.org'],
+  [query('mirror.example.org', { type: 28 }), 'mirror.example.org', 28],
+  [query('_http._tcp.Mirror-1.EXAMPLE.org', { type: 33 }), '_http._tcp.mirror-1.example.org', 33],
+  [query('localhost'), 'localhost'],
+  [query('', { type: 2 }), '', 2],
+  [query(LONGEST), LONGEST],
+  [query('mirror.example.org', WITH_OPT), 'mirror.example.org'],
+  [
+    query('a.example', { counts: [1, 0, 0, 1], rest: opt([0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]) }),
+    'a.example',
+  ],
+  [
+    written({
+      type: 'query',
+      id: 0x1234,
+      flags: RECURSION_DESIRED,
+      questions: [{ type: 'AAAA', name: 'deb.Example.net' }],
+    }),
+    'deb.example.net',
+    28,
+  ],
+  [
+    written({
+      type: 'query',
+      id: 0x1234,
+      questions: [{ type: 'SRV', name: '_https._tcp.deb.example.net' }],
+      additionals: [OPT],
+    } as unknown as Message),
+    '_https._tcp.deb.example.net',
+    33,
+  ],
+]
+
+t.test('a query is read: its id, its name in lower case, its type', async (t) => {
+  for (const [message, name, type = 1] of VECTORS) t.same(read(message), { id: 0x1234, name, type }, name)
+  t.match(read(query('a.example', { id: 0xfffe, type: 0xff01 })), { id: 0xfffe, type: 0xff01 })
+})
+
+t.test('a query that is cut off, wherever, is none', async (t) => {
+  for (const [message, name] of VECTORS) {
+    const accepted = Array.from(message, (_, length) => between(readQuery, message, length))
+    t.same(accepted, Array(message.length).fill(undefined), name)
+  }
+})
+
+t.test('bits of the header that are no kind of query do not matter', async (t) => {
+  for (let bit = 0; bit < 16; bit++) {
+    const isWanted = (0x8000 | 0x7800) & (1 << bit)
+    t.equal(read(query('a.example', { flags: 1 << bit })) === undefined, isWanted !== 0, `bit ${bit}`)
+  }
+})
+
+t.test('a message with another number of questions or records is none', async (t) => {
+  const two = join(wireName('b.example'), Uint8Array.of(0, 1, 0, 1))
+  t.equal(read(query('a.example', { counts: [2, 0, 0, 0], rest: two })), undefined, 'two questions')
+  t.equal(read(query('a.example', { rest: two })), undefined, 'a second one that nobody counts')
+  t.equal(read(query('a.example', { counts: [0, 0, 0, 0] })), undefined)
+  t.equal(read(query('a.example', { counts: [257, 0, 0, 0] })), undefined)
+  t.equal(read(Uint8Array.from([0x12, 0x34, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0])), undefined, 'a header alone')
+  for (const counts of [
+    [1, 1, 0, 0],
+    [1, 0, 1, 0],
+    [1, 0, 0, 1],
+    [1, 256, 0, 0],
+    [1, 0, 256, 0],
+  ] as const)
+    t.equal(read(query('a.example', { counts })), undefined, `${counts}, and nothing there`)
+  const record = opt()
+  t.equal(read(query('a.example', { counts: [1, 1, 0, 0], rest: record })), undefined, 'as an answer')
+  t.equal(read(query('a.example', { counts: [1, 0, 1, 0], rest: record })), undefined, 'as an authority')
+  const both = join(record, record)
+  t.equal(read(query('a.example', { counts: [1, 0, 0, 2], rest: both })), undefined, 'two OPT records')
+})
+
+t.test('behind the question stands one OPT record at most, that ends where the message does', async (t) => {
+  const withRest = (rest: Uint8Array, additional = 1) =>
+    read(query('a.example', { counts: [1, 0, 0, additional], rest }))
+  t.not(withRest(opt(NSID)), undefined)
+  t.equal(withRest(opt(), 0), undefined, 'one that nobody counts')
+  t.equal(withRest(Uint8Array.of(0), 0), undefined, 'a byte more')
+  t.equal(withRest(join(opt(), Uint8Array.of(0))), undefined, 'a byte behind it')
+  t.equal(withRest(opt(NSID, 3)), undefined, 'it is shorter than its data')
+  t.equal(withRest(opt(NSID, 5)), undefined, 'it is longer')
+  t.equal(withRest(opt([], 0xffff)), undefined)
+  t.equal(withRest(opt([...query('b.example')])), undefined, 'another message in it')
+  const named = opt()
+  named[0] = 1
+  t.equal(withRest(named), undefined, 'its name is the root')
+  for (const [at, value] of [
+    [1, 1],
+    [2, 1],
+  ] as const) {
+    const other = opt()
+    other[at] = value
+    t.equal(withRest(other), undefined, 'another type of record')
+  }
+})
+
+t.test('only letters, digits, hyphens and underscores are in a name', async (t) => {
+  const accepted: string[] = []
+  for (let byte = 0; byte < 256; byte++) {
+    const found = read(rawQuery(Uint8Array.from([3, 0x61, byte, 0x62, 0])))
+    if (typeof found === 'object') accepted.push(found.name)
+  }
+  const letters = 'abcdefghijklmnopqrstuvwxyz'
+  const expected = [...`-0123456789${letters}_${letters}`].map((letter) => `a${letter}b`)
+  t.same(accepted, expected)
+})
+
+t.test('no byte makes two labels look like others: no dot, no end of text', async (t) => {
+  for (const bytes of [
+    [3, 0x61, 0x2e, 0x62, 0],
+    [3, 0x61, 0x00, 0x62, 0],
+    [1, 0x20, 0],
+    [2, 0x5c, 0x2e, 0],
+    [4, 0xc3, 0xa4, 0x61, 0x61, 0],
+  ])
+    t.equal(read(rawQuery(Uint8Array.from(bytes))), undefined, `${bytes}`)
+})
+
+t.test('a label has 63 bytes at most; pointers and other kinds of labels are none', async (t) => {
+  t.match(read(query(LABEL)), { name: LABEL })
+  for (let kind = 0x40; kind <= 0xff; kind++) {
+    const name = Uint8Array.from([kind, ...Array(kind).fill(0x61), 0])
+    t.equal(read(rawQuery(name)), undefined, `a label that begins with ${kind}`)
+  }
+  t.equal(read(rawQuery(Uint8Array.of(0xc0, 12))), undefined, 'a pointer to itself')
+  t.equal(read(rawQuery(Uint8Array.of(1, 0x61, 0xc0, 12))), undefined, 'a pointer behind a label')
+  t.equal(read(rawQuery(Uint8Array.of(1, 0x61, 0xc0, 12, 0))), undefined)
+})
+
+t.test('a name has 255 bytes at most, with all lengths and the root', async (t) => {
+  t.equal(wireName(LONGEST).length, 255)
+  t.match(read(query(LONGEST)), { name: LONGEST })
+  const longer = [LABEL, LABEL, LABEL, 'a'.repeat(62)].join('.')
+  t.equal(wireName(longer).length, 256)
+  t.equal(read(query(longer)), undefined)
+  t.equal(read(query(`${LONGEST}.a`)), undefined)
+  t.match(read(query(Array(127).fill('a').join('.'))), { type: 1 }, 'many short labels')
+  t.equal(read(query(Array(128).fill('a').join('.'))), undefined)
+  t.equal(read(query(Array(1000).fill(LABEL).join('.'))), undefined)
+})
+
+t.test('only the Internet is asked', async (t) => {
+  for (const other of [0, 2, 3, 4, 255, 257, 0x8001])
+    t.equal(read(query('a.example', { class: other })), undefined, `class ${other}`)
+})
+
+t.test('whatever the bytes, what is accepted is all that the message asks', async (t) => {
+  const random = seededRandom(20261018)
+  const wrong: string[] = []
+  let accepted = 0
+  for (let i = 0; i < 100_000; i++) {
+    const [original] = VECTORS[random(VECTORS.length)]!
+    const message = mutated(original, random)
+    const question = read(message)
+    if (question === undefined) continue
+    if (typeof question === 'string') wrong.push(`${question}: ${Buffer.from(message).toString('hex')}`)
+    else if (!asksJust(message, question)) wrong.push(Buffer.from(message).toString('hex'))
+    accepted++
+  }
+  t.same(wrong.slice(0, 5), [])
+  t.ok(accepted > 10_000, `good ones were among them (${accepted})`)
+})
+
+function mutated(bytes: Uint8Array, random: (limit: number) => number): Uint8Array {
+  const copy = bytes.slice()
+  for (let changes = random(4); changes > 0; changes--) {
+    const at = random(copy.length)
+    const way = random(3)
+    copy[at] = way === 0 ? random(256) : way === 1 ? random(64) : copy[at]! ^ (1 << random(8))
+  }
+  return random(8) === 0 ? copy.subarray(0, random(copy.length + 1)) : copy
+}
+
+const lower = (bytes: Uint8Array) => Buffer.from(bytes).toString('latin1').toLowerCase()
+
+/** Whether a message is the one of this question, but for what may follow it, and another reader sees the same. */
+function asksJust(
+  message: Uint8Array,
+  { id, name, type }: { id: number; name: string; type: number },
+): boolean {
+  const flags = (message[2]! << 8) | message[3]!
+  const again = query(name, { id, type, flags, counts: [1, 0, 0, message[11]!] })
+  const isSame = lower(message.subarray(0, again.length)) === lower(again)
+  // Without the OPT record: what is in it says nothing of the question.
+  const alone = Buffer.from(message.subarray(0, again.length))
+  alone[11] = 0
+  const { questions = [] } = decode(alone)
+  return isSame && questions.length === 1 && questions[0]!.name.toLowerCase() === (name || '.')
+}
+
+t.test('an answer tells what was asked, and a query does not', async (t) => {
+  const answer = written({
+    type: 'response',
+    id: 0xabcd,
+    questions: [{ type: 'A', name: 'Mirror.example.org' }],
+    answers: [{ type: 'A', name: 'mirror.example.org', ttl: 60, data: '198.51.100.2' }],
+  })
+  t.same(between(readAnswered, answer), { id: 0xabcd, name: 'mirror.example.org', type: 1, after: 36 + 7 })
+  t.equal(between(readQuery, answer), undefined)
+  for (const [message] of VECTORS) t.equal(between(readAnswered, message), undefined)
+})
+
+t.test('an answer without a whole question of this kind tells nothing', async (t) => {
+  const answered = (options: QueryOptions) =>
+    between(readAnswered, query('a.example', { flags: 0x8180, ...options }))
+  t.match(answered({}), { name: 'a.example' })
+  t.match(answered({ counts: [1, 2, 3, 4] }), { name: 'a.example' }, 'whatever follows')
+  t.equal(answered({ counts: [0, 1, 0, 0] }), undefined)
+  t.equal(answered({ counts: [2, 1, 0, 0] }), undefined)
+  t.equal(answered({ class: 3 }), undefined)
+  t.equal(answered({ flags: 0x8180 | 0x2800 }), undefined, 'of an update')
+  const whole = query('a.example', { flags: 0x8180 })
+  const cut = Array.from(whole, (_, length) => between(readAnswered, whole, length))
+  t.same(cut, Array(whole.length).fill(undefined))
+})
+
+t.test('over TCP, each query stands behind its length; one segment may have several', async (t) => {
+  const [one, other] = [query('a.example'), query('b.example', WITH_OPT)]
+  t.same(readFramed(framed(one)), [read(one)])
+  t.same(readFramed(join(framed(one), framed(other), framed(one))), [read(one), read(other), read(one)])
+  t.same(readFramed(new Uint8Array()), [], 'a segment without data asks nothing')
+})
+
+t.test('a segment that is anything else than whole queries is none', async (t) => {
+  const one = query('a.example')
+  const two = join(framed(one), framed(one))
+  const whole = Array.from(two, (_, length) => between(readQueries, two, length)).flatMap((found, length) =>
+    found === undefined ? [] : [length],
+  )
+  t.same(whole, [0, framed(one).length], 'it is cut')
+  t.equal(readFramed(join(framed(one), Uint8Array.of(0))), undefined, 'a byte behind it')
+  t.equal(readFramed(join(framed(one), Uint8Array.of(0, 0))), undefined, 'a message of no bytes')
+  t.equal(readFramed(Uint8Array.of(0, 0)), undefined)
+  t.equal(readFramed(framed(one, one.length + 1)), undefined)
+  t.equal(readFramed(framed(one, one.length - 1)), undefined)
+  t.equal(readFramed(framed(one, 0xffff)), undefined)
+  t.equal(
+    readFramed(join(framed(one), framed(query('a.example', { class: 3 })))),
+    undefined,
+    'a bad one among them',
+  )
+  t.equal(readFramed(one), undefined, 'a query without its length')
+})

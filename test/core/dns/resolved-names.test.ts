@@ -1,0 +1,67 @@
+import t from 'tap'
+import { SeenNames } from '../../../src/core/dns/resolved-names.js'
+import type { Host } from '../../../src/core/packet/ip.js'
+import { words } from '../packets.js'
+
+const host = (address: string): Host => ({ family: address.includes(':') ? 6 : 4, words: words(address) })
+const NOW = 1_800_000_000_000
+const HOUR = 3_600_000
+const [ROOT, WWW, RESOLVER] = [0, 33, 101]
+
+function nameOf(seen: SeenNames, address: string, askers: readonly number[] = [ROOT], now = NOW) {
+  const { family, words } = host(address)
+  return seen.nameOf(family, words, askers, now)
+}
+
+t.test('an address has the name by which its user has seen it last, for an hour', async (t) => {
+  const seen = new SeenNames(10, 10)
+  seen.note([host('192.0.2.1'), host('2001:db8::1')], 'a.example.org', ROOT, NOW)
+  seen.note([host('192.0.2.1')], 'b.example.org', ROOT, NOW)
+  t.equal(nameOf(seen, '192.0.2.1'), 'b.example.org')
+  t.equal(nameOf(seen, '2001:db8::1'), 'a.example.org')
+  t.equal(nameOf(seen, '192.0.2.2'), undefined)
+  t.equal(nameOf(seen, '2001:db8::1', [ROOT], NOW + HOUR - 1), 'a.example.org')
+  t.equal(nameOf(seen, '2001:db8::1', [ROOT], NOW + HOUR), undefined)
+})
+
+t.test('who gives an address a name of his own gives it to nobody else', async (t) => {
+  const seen = new SeenNames(10, 10)
+  seen.note([host('203.0.113.5')], 'api.example.org', ROOT, NOW)
+  seen.note([host('203.0.113.5')], 'api-example.net', WWW, NOW)
+  t.equal(nameOf(seen, '203.0.113.5'), 'api.example.org')
+  t.equal(nameOf(seen, '203.0.113.5', [WWW]), 'api-example.net')
+  t.equal(nameOf(seen, '203.0.113.5', [1000]), undefined)
+})
+
+t.test('who has asked nobody himself has the name that a resolver on this host has got', async (t) => {
+  const seen = new SeenNames(10, 10)
+  seen.note([host('203.0.113.5'), host('203.0.113.6')], 'for-others.example.org', RESOLVER, NOW)
+  seen.note([host('203.0.113.5')], 'own.example.org', WWW, NOW)
+  t.equal(nameOf(seen, '203.0.113.5', [WWW, RESOLVER]), 'own.example.org')
+  t.equal(nameOf(seen, '203.0.113.6', [WWW, RESOLVER]), 'for-others.example.org')
+  t.equal(nameOf(seen, '203.0.113.5', [WWW, RESOLVER], NOW + HOUR), undefined)
+})
+
+t.test('an IPv4 address and the IPv6 address of the same first word are two', async (t) => {
+  const seen = new SeenNames(10, 10)
+  seen.note([host('32.1.13.184')], 'four.example.org', ROOT, NOW)
+  t.equal(nameOf(seen, '2001:db8::'), undefined)
+})
+
+t.test('however many addresses and users are seen, those seen last are kept, and no more', async (t) => {
+  const seen = new SeenNames(3, 3)
+  for (let i = 1; i <= 4; i++) seen.note([host(`192.0.2.${i}`)], `${i}.example.org`, ROOT, NOW)
+  seen.note([host('192.0.2.2')], 'again.example.org', ROOT, NOW)
+  seen.note([host('192.0.2.5')], '5.example.org', ROOT, NOW)
+  t.same(
+    [1, 2, 3, 4, 5].map((i) => nameOf(seen, `192.0.2.${i}`)),
+    [undefined, 'again.example.org', undefined, '4.example.org', '5.example.org'],
+  )
+  for (const uid of [1, 2, ROOT, 3]) seen.note([host('192.0.2.9')], `${uid}.example.org`, uid, NOW)
+  t.same(seen.askers, [3, ROOT, 2])
+  t.same(
+    [0, 1, 2, 3].map((uid) => nameOf(seen, '192.0.2.9', [uid])),
+    ['0.example.org', undefined, '2.example.org', '3.example.org'],
+  )
+  t.equal(nameOf(seen, '192.0.2.9', seen.askers), '3.example.org')
+})

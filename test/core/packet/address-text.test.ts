@@ -1,0 +1,65 @@
+import { isIP } from 'node:net'
+import ipaddr from 'ipaddr.js'
+import t from 'tap'
+import { addressText, prefixText } from '../../../src/core/packet/address-text.js'
+import { originText } from '../../../src/core/policy/origin.js'
+import { words } from '../packets.js'
+import { seededRandom } from '../random.js'
+
+t.test('an IPv4 address is written in decimal parts, the first bit set or not', async (t) => {
+  for (const text of ['192.0.2.1', '0.0.0.0', '255.255.255.255', '198.51.100.20'])
+    t.equal(addressText(4, words(text)), text)
+})
+
+t.test('an IPv6 address is written as RFC 5952 says', async (t) => {
+  const written: Record<string, string> = {
+    '2001:0db8:0000:0000:0000:0000:0000:0001': '2001:db8::1',
+    '::': '::',
+    '::1': '::1',
+    '2001:db8::': '2001:db8::',
+    '2001:DB8::ABCD': '2001:db8::abcd',
+    // 4.2.2: a single zero group is not shortened.
+    '2001:db8:0:1:1:1:1:1': '2001:db8:0:1:1:1:1:1',
+    // 4.2.3: the longest run of zeros; of two equal ones, the first.
+    '2001:0:0:1:0:0:0:1': '2001:0:0:1::1',
+    '2001:db8:0:0:1:0:0:1': '2001:db8::1:0:0:1',
+    '2001:db8:1:2:3:4:5:6': '2001:db8:1:2:3:4:5:6',
+    '0:0:1:2:3:4:0:0': '::1:2:3:4:0:0',
+    'fe80:0:0:0:a:b:0:0': 'fe80::a:b:0:0',
+  }
+  for (const [long, short] of Object.entries(written)) t.equal(addressText(6, words(long)), short)
+})
+
+t.test('whatever the address, its text is one and reads back as the same address', async (t) => {
+  const random = seededRandom(5952)
+  const wrong: string[] = []
+  for (let i = 0; i < 500; i++) {
+    // Zeros are what makes the text of an IPv6 address hard.
+    const bits = Uint32Array.from({ length: 4 }, () => (random(3) === 0 ? random(2 ** 32) : random(3) << 16))
+    const six = addressText(6, bits)
+    const others = ipaddr.fromByteArray([...bytesOf(bits)]).toString()
+    if (isIP(six) !== 6 || words(six).join() !== bits.join() || six !== others) wrong.push(`${six} ${others}`)
+    const four = addressText(4, bits)
+    if (isIP(four) !== 4 || words(four)[0] !== bits[0]) wrong.push(four)
+  }
+  t.same(wrong, [])
+})
+
+t.test('a prefix is written with its length, a single address without', async (t) => {
+  const text = (address: string, length: number) =>
+    prefixText({ family: address.includes(':') ? 6 : 4, words: words(address), length })
+  t.equal(text('192.0.2.0', 24), '192.0.2.0/24')
+  t.equal(text('192.0.2.1', 32), '192.0.2.1')
+  t.equal(text('0.0.0.0', 0), '0.0.0.0/0')
+  t.equal(text('2001:db8::', 32), '2001:db8::/32')
+  t.equal(text('2001:db8::1', 128), '2001:db8::1')
+})
+
+function* bytesOf(bits: Uint32Array): Generator<number> {
+  for (const word of bits) for (const shift of [24, 16, 8, 0]) yield (word >>> shift) & 255
+}
+
+t.test('where something is written is told by its line, where there are lines', async (t) => {
+  t.equal(originText({ file: '/etc/apt/sources.list', line: 2 }), '/etc/apt/sources.list:2')
+  t.equal(originText({ file: '--set', line: undefined }), '--set')
+})

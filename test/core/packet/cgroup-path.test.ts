@@ -1,0 +1,53 @@
+import t from 'tap'
+import { isIn, placeOf } from '../../../src/core/packet/cgroup-path.js'
+
+const ID = '0123456789abcdef'.repeat(4)
+
+t.test('the unit is the first of the path that is no slice; what is below it changes nothing', async (t) => {
+  const units: [string, string | undefined][] = [
+    ['/system.slice/nginx.service', 'nginx.service'],
+    ['/system.slice/system-getty.slice/getty@tty1.service', 'getty@tty1.service'],
+    ['/user.slice/user-1000.slice/session-3.scope', 'session-3.scope'],
+    ['/user.slice/user-1000.slice/user@1000.service/app.slice/web.service', 'user@1000.service'],
+    ['/init.scope', 'init.scope'],
+    ['/system.slice/_memory.service', 'memory.service'],
+    ['/system.slice/docker.service/nginx.service', 'docker.service'],
+    ['/', undefined],
+    ['', undefined],
+    ['/system.slice', undefined],
+    ['/by-hand', undefined],
+    ['/by-hand/nginx.service', undefined],
+  ]
+  for (const [path, unit] of units) t.equal(placeOf(path).unit, unit, path)
+})
+
+t.test('slices are those that the unit is in, not those that a user has made below one', async (t) => {
+  t.same(placeOf('/user.slice/user-7.slice/user@7.service/app.slice/a.service').slices, [
+    'user.slice',
+    'user-7.slice',
+  ])
+  t.same(placeOf('/system.slice').slices, ['system.slice'])
+})
+
+t.test('containers are told by their ids, as the runtimes name their cgroups', async (t) => {
+  const paths: [string, string | undefined][] = [
+    [`/system.slice/docker-${ID}.scope`, ID],
+    [`/docker/${ID}`, ID],
+    [`/machine.slice/libpod-${ID}.scope/container`, ID],
+    [`/kubepods.slice/kubepods-pod1.slice/cri-containerd-${ID}.scope`, ID],
+    [`/kubepods/burstable/pod1/cri-containerd:${ID}`, ID],
+    ['/lxc.payload.web/system.slice/nginx.service', 'web'],
+    ['/system.slice/nginx.service', undefined],
+    [`/system.slice/${ID}0.scope`, undefined],
+    ['/machine.slice', undefined],
+  ]
+  for (const [path, container] of paths) t.equal(placeOf(path).container, container, path)
+})
+
+t.test('a place is in its unit and in the slices around it, and in nothing else', async (t) => {
+  const place = placeOf('/system.slice/web.slice/nginx.service/other.service')
+  for (const unit of ['nginx.service', 'web.slice', 'system.slice'])
+    t.ok(isIn(place, ['none.service', unit]), unit)
+  for (const unit of ['other.service', 'nginx', 'user.slice', '']) t.notOk(isIn(place, [unit]), unit)
+  t.notOk(isIn(placeOf('/'), ['nginx.service']))
+})

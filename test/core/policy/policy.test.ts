@@ -1,0 +1,555 @@
+import t from 'tap'
+import type { Asking } from '../../../src/core/dns/query-policy.js'
+import {
+  IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  type Prefix,
+} from '../../../src/core/packet/ip.js'
+import { decode, Packet, TCPHDR_ACK, TCPHDR_SYN } from '../../../src/core/packet/packet.js'
+import type { Sender } from '../../../src/core/packet/sender.js'
+import {
+  assemble,
+  CALLBACK,
+  CANARY,
+  compile,
+  type Decision,
+  decide,
+  MALFORMED,
+  NAME_NOT_ALLOWED,
+  NOT_ALLOWLISTED,
+  type Policy,
+  REASONS,
+  REPLY,
+  type RuleSpec,
+  SESSION,
+  tightens,
+} from '../../../src/core/policy/policy.js'
+import { parsePrefix } from '../../../src/text/parse-address.js'
+import { clients, HANDED_OUT } from '../clients.js'
+import { icmp, ipv4, ipv6, tcp, udp, words } from '../packets.js'
+import { framed, query } from '../queries.js'
+
+/** Milliseconds since the epoch at which these tests are judged. */
+const NOW = 1_800_000_000_000
+const SOMEONE: Sender = { uid: 33, known: false, isReply: false, device: 0, isOf: () => false }
+const NOBODY_KNOWN: Sender = { uid: -1, known: false, isReply: false, device: 0, isOf: () => false }
+const NOBODY_APPROVED: Sender = { uid: -1, known: true, isReply: false, device: 0, isOf: () => false }
+
+function prefix(text: string): Prefix {
+  const parsed = parsePrefix(text)
+  if (!parsed.ok) throw new Error(`${text} ${parsed.reason}`)
+  return parsed.value
+}
+
+/** A rule that lets everything to its prefixes pass, but for what is given. */
+function rule(given: Partial<RuleSpec> = {}) {
+  const base = { reason: 'rule', name: 'r', protocol: 'any', ports: [], names: [], domains: [] } as const
+  return compile({ ...base, prefixes: [prefix('198.51.100.0/24'), prefix('2001:db8:2::/48')], ...given })
+}
+
+function policy(rules: Policy['rules'] = [], given: Partial<Policy> = {}): Policy {
+  return assemble({
+    mode: 'enforce',
+    canary: undefined,
+    handedOut: HANDED_OUT,
+    updaters: [],
+    rules,
+    asking: undefined,
+    ...given,
+  })
+}
+
+function read(bytes: Uint8Array): Packet {
+  const packet = new Packet()
+  const malformed = decode(bytes, 0, bytes.length, bytes.length, packet)
+  if (malformed) throw new Error(malformed)
+  return packet
+}
+
+const tcp4 = (options: Parameters<typeof tcp>[0] = {}) => read(ipv4({}, tcp(options)))
+const udp4 = (options: Parameters<typeof udp>[0] = {}) => read(ipv4({ protocol: IPPROTO_UDP }, udp(options)))
+
+/** What becomes of a packet, where the host has no clients. */
+function judge(rules: Policy['rules'], packet: Packet, sender = SOMEONE, now = NOW): Decision {
+  return decide(policy(rules), packet, sender, clients(), now)
+}
+
+t.test('what no rule allows is blocked, and the decision counts under its own reason', async (t) => {
+  t.equal(judge([], tcp4()), NOT_ALLOWLISTED)
+  t.equal(judge([rule({ prefixes: [prefix('203.0.113.0/24')] })], tcp4()), NOT_ALLOWLISTED)
+  for (const each of [MALFORMED, CANARY, SESSION, CALLBACK, NAME_NOT_ALLOWED, NOT_ALLOWLISTED])
+    t.equal(REASONS[each.reasonIndex], each.reason)
+})
+
+t.test('every reason of a rule is accepted under that reason and names its rule', async (t) => {
+  for (const reason of ['resolver', 'time', 'dhcp', 'mirror', 'rule'] as const) {
+    const one = rule({ reason, name: `the ${reason} rule` })
+    const decision = judge([one], tcp4())
+    t.match(decision, { verdict: 'accept', reason, reasonIndex: REASONS.indexOf(reason) })
+    t.equal(decision.rule, one)
+  }
+})
+
+t.test('the first rule that fits decides', async (t) => {
+  const elsewhere = rule({ name: 'elsewhere', prefixes: [prefix('203.0.113.0/24')] })
+  const first = rule({ name: 'first', reason: 'mirror' })
+  const second = rule({ name: 'second' })
+  t.equal(judge([elsewhere, first, second], tcp4()).rule, first)
+  t.equal(judge([elsewhere, second, first], tcp4()).rule, second)
+})
+
+t.test('the order of reasons: canary before session before any rule', async (t) => {
+  const host = clients()
+  host.services.tcp[443] = 1
+  host.sessions.seen(4, IPPROTO_TCP, words('192.0.2.1'), 443, words('198.51.100.2'), 9, host.now)
+  const answer = tcp4({ sourcePort: 443, destinationPort: 9, flags: TCPHDR_ACK })
+  const canary = { family: 4, words: words('198.51.100.2'), port: 9 } as const
+  t.equal(decide(policy([rule()], { canary }), answer, SOMEONE, host, NOW), CANARY)
+  t.equal(decide(policy([rule()]), answer, SOMEONE, host, NOW), SESSION)
+  t.equal(decide(policy([rule()]), answer, SOMEONE, clients(), NOW).reason, 'rule')
+})
+
+t.test(
+  'the canary is blocked by its address, port and protocol together; its neighbours are not',
+  async (t) => {
+    const everywhere = rule({ prefixes: [prefix('0.0.0.0/0'), prefix('::/0')] })
+    const judged = (canary: Policy['canary'], packet: Packet) =>
+      decide(policy([everywhere], { canary }), packet, SOMEONE, clients(), NOW)
+    const four = { family: 4, words: words('192.0.2.9'), port: 9 } as const
+    const to4 = (destination: string, port: number) =>
+      read(ipv4({ destination }, tcp({ destinationPort: port })))
+    t.equal(judged(four, to4('192.0.2.9', 9)), CANARY)
+    t.equal(judged(four, to4('192.0.2.9', 10)).verdict, 'accept')
+    t.equal(judged(four, to4('192.0.2.8', 9)).verdict, 'accept')
+    const datagram = ipv4({ destination: '192.0.2.9', protocol: IPPROTO_UDP }, udp({ destinationPort: 9 }))
+    t.equal(judged(four, read(datagram)).verdict, 'accept')
+
+    const six = { family: 6, words: words('2001:db8:2::9'), port: 9 } as const
+    const to6 = (destination: string) => read(ipv6({ destination }, tcp({ destinationPort: 9 })))
+    t.equal(judged(six, to6('2001:db8:2::9')), CANARY)
+    for (const other of ['2001:db9:2::9', '2001:db8:3::9', '2001:db8:2:0:0:1::9', '2001:db8:2::8'])
+      t.equal(judged(six, to6(other)).verdict, 'accept', other)
+    const sameWords = { family: 6, words: words('192.0.2.9'), port: 9 } as const
+    t.equal(judged(sameWords, to4('192.0.2.9', 9)).verdict, 'accept', 'of the other family')
+  },
+)
+
+t.test('a rule with units lets just their processes pass, and is asked for the unit last', async (t) => {
+  const rules = [rule({ units: ['web.service', 'db.slice'] })]
+  const asked: (readonly string[])[] = []
+  const from = (yes: boolean): Sender => ({
+    ...SOMEONE,
+    isOf: (units) => {
+      asked.push(units)
+      return yes
+    },
+  })
+  t.equal(judge(rules, tcp4(), from(true)).reason, 'rule')
+  t.equal(judge(rules, tcp4(), from(false)), NOT_ALLOWLISTED)
+  t.same(asked, Array(2).fill(['web.service', 'db.slice']))
+  const elsewhere = read(ipv4({ destination: '203.0.113.1' }, tcp({})))
+  t.equal(judge(rules, elsewhere, from(true)), NOT_ALLOWLISTED)
+  t.equal(judge([rule({ units: ['web.service'], users: [7] })], tcp4(), from(true)), NOT_ALLOWLISTED)
+  t.equal(asked.length, 2, 'nobody asks the kernel for what does not matter')
+  t.equal(judge(rules, tcp4(), { ...from(true), uid: -1 }), NOT_ALLOWLISTED, 'no user, no socket')
+  t.equal(judge(rules, tcp4(), NOBODY_APPROVED).reason, 'rule', 'but an approved connection goes on')
+})
+
+t.test('UDP of a unit is asked for each time: its port may be another unit’s the next moment', async (t) => {
+  t.equal(rule({ units: ['web.service'] }).accept.remember, false)
+  t.equal(rule({ units: ['web.service'] }).acceptTcp.remember, true)
+})
+
+t.test('a rule with users lets just these users pass', async (t) => {
+  const rules = [rule({ users: [0, 42] })]
+  t.equal(judge(rules, tcp4(), { ...SOMEONE, uid: 0 }).reason, 'rule')
+  t.equal(judge(rules, tcp4(), { ...SOMEONE, uid: 42 }).reason, 'rule')
+  t.equal(judge(rules, tcp4(), { ...SOMEONE, uid: 33 }), NOT_ALLOWLISTED)
+  t.equal(
+    judge(rules, tcp4(), { ...SOMEONE, uid: 33, known: true }),
+    NOT_ALLOWLISTED,
+    'a known connection changes no user',
+  )
+  t.equal(judge([rule({ users: [] })], tcp4()), NOT_ALLOWLISTED, 'an empty list is nobody')
+})
+
+t.test('a packet without a user fits a rule with users only on a connection approved before', async (t) => {
+  const rules = [rule({ users: [0] })]
+  t.equal(judge(rules, tcp4(), NOBODY_KNOWN), NOT_ALLOWLISTED)
+  t.equal(judge(rules, tcp4(), NOBODY_APPROVED).reason, 'rule')
+  t.equal(judge([rule()], tcp4(), NOBODY_KNOWN).reason, 'rule', 'a rule for everybody needs no user')
+})
+
+t.test('a rule with ports lets just these pass, both ends of a range included', async (t) => {
+  const rules = [
+    rule({
+      ports: [
+        { first: 80, last: 80 },
+        { first: 8000, last: 8010 },
+      ],
+    }),
+  ]
+  for (const port of [80, 8000, 8005, 8010])
+    t.equal(judge(rules, tcp4({ destinationPort: port })).reason, 'rule', `${port}`)
+  for (const port of [79, 81, 7999, 8011, 0, 65535])
+    t.equal(judge(rules, tcp4({ destinationPort: port })), NOT_ALLOWLISTED, `${port}`)
+  t.equal(judge(rules, udp4({ destinationPort: 8000 })).reason, 'rule')
+})
+
+t.test('a rule with ports never fits a protocol that has none', async (t) => {
+  const anyPort = [rule({ ports: [{ first: 0, last: 65535 }] })]
+  const ping = read(ipv4({ protocol: IPPROTO_ICMP }, icmp(8)))
+  const sctp = read(ipv4({ protocol: 132 }, tcp()))
+  t.equal(judge(anyPort, ping), NOT_ALLOWLISTED)
+  t.equal(judge(anyPort, sctp), NOT_ALLOWLISTED)
+  t.equal(judge([rule()], sctp).reason, 'rule', 'without ports, any protocol is any')
+})
+
+t.test('a rule lets just its protocol pass; icmp is the ICMP of the packet’s own family', async (t) => {
+  const packets = {
+    tcp: tcp4(),
+    udp: udp4(),
+    icmp: read(ipv4({ protocol: IPPROTO_ICMP }, icmp(8))),
+    icmpv6: read(ipv6({ protocol: IPPROTO_ICMPV6 }, icmp(128))),
+    'ICMPv6 in IPv4': read(ipv4({ protocol: IPPROTO_ICMPV6 }, icmp(128))),
+    'ICMP in IPv6': read(ipv6({ protocol: IPPROTO_ICMP }, icmp(8))),
+  }
+  const passing = (protocol: RuleSpec['protocol']) =>
+    Object.entries(packets)
+      .filter(([, packet]) => judge([rule({ protocol })], packet).verdict === 'accept')
+      .map(([name]) => name)
+  t.same(passing('tcp'), ['tcp'])
+  t.same(passing('udp'), ['udp'])
+  t.same(passing('icmp'), ['icmp', 'icmpv6'])
+  t.same(passing('any'), Object.keys(packets))
+})
+
+t.test('a rule with a source port lets just packets from it pass', async (t) => {
+  const rules = [rule({ protocol: 'udp', sourcePort: 68 })]
+  t.equal(judge(rules, udp4({ sourcePort: 68 })).reason, 'rule')
+  t.equal(judge(rules, udp4({ sourcePort: 69 })), NOT_ALLOWLISTED)
+})
+
+t.test('a rule is void from the millisecond of its expiry on', async (t) => {
+  const rules = [rule({ expires: NOW })]
+  t.equal(judge(rules, tcp4(), SOMEONE, NOW - 1).reason, 'rule')
+  t.equal(judge(rules, tcp4(), SOMEONE, NOW), NOT_ALLOWLISTED)
+  t.equal(judge(rules, tcp4(), SOMEONE, NOW + 1), NOT_ALLOWLISTED)
+})
+
+t.test('a rule of names allows nothing until their addresses are learned, then just these', async (t) => {
+  const named = rule({ prefixes: [], names: ['mirror.example.org'] })
+  t.equal(judge([named], tcp4()), NOT_ALLOWLISTED)
+  named.hosts.add(prefix('198.51.100.2'))
+  t.equal(judge([named], tcp4()), named.acceptTcp)
+  t.equal(judge([named], read(ipv4({ destination: '198.51.100.3' }, tcp()))), NOT_ALLOWLISTED)
+  named.hosts.remove(prefix('198.51.100.2'))
+  t.equal(judge([named], tcp4()), NOT_ALLOWLISTED, 'and no longer when they are forgotten')
+})
+
+t.test('what answers a client is accepted as such, and needs no rule', async (t) => {
+  const host = clients()
+  host.services.tcp[443] = 1
+  const answer = tcp4({ sourcePort: 443, destinationPort: 51000, flags: TCPHDR_ACK })
+  t.equal(decide(policy(), answer, SOMEONE, host, NOW), NOT_ALLOWLISTED)
+  host.socket = 'established'
+  t.equal(decide(policy(), answer, SOMEONE, host, NOW), SESSION)
+})
+
+t.test(
+  'the kernel’s own SYN-ACK is let go and not remembered: its client has yet to prove that it is there',
+  async (t) => {
+    const host = clients()
+    host.services.tcp[443] = 1
+    const handshake = tcp4({ sourcePort: 443, destinationPort: 51000, flags: TCPHDR_SYN | TCPHDR_ACK })
+    const decision = decide(policy(), handshake, NOBODY_KNOWN, host, NOW)
+    t.match(decision, { verdict: 'accept', reason: 'session', remember: false })
+    t.equal(SESSION.remember, true)
+  },
+)
+
+t.test('a callback comes after the sessions and before the rules', async (t) => {
+  const service = { protocol: 'tcp', port: 21 } as const
+  const host = clients([{ service, protocol: 'tcp', ports: [{ first: 1024, last: 65535 }], perSession: 1 }])
+  host.socket = 'established'
+  host.callbacks.seen(4, IPPROTO_TCP, words('192.0.2.1'), 21, words('198.51.100.2'), 50000, host.now)
+  const call = tcp4({ sourcePort: 20, destinationPort: 2000 })
+  t.equal(decide(policy([rule()]), call, SOMEONE, host, NOW), CALLBACK)
+  t.equal(decide(policy([rule()]), call, SOMEONE, host, NOW).reason, 'rule', 'one a session was allowed')
+  t.equal(decide(policy(), call, SOMEONE, host, NOW), NOT_ALLOWLISTED)
+})
+
+t.test(
+  'only what no other user can inherit is remembered: UDP of certain users is approved once',
+  async (t) => {
+    const remembered = (users?: number[]) => {
+      const { accept, acceptTcp } = rule({ protocol: 'any', users })
+      return [accept.remember, acceptTcp.remember]
+    }
+    t.same(remembered(), [true, true])
+    t.same(remembered([0]), [false, true])
+    for (const bound of [{ users: [SOMEONE.uid] }, { units: ['web.service'] }]) {
+      const decision = judge([rule({ protocol: 'any', ...bound })], tcp4(), { ...SOMEONE, isOf: () => true })
+      t.match(decision, { reason: 'rule', remember: true }, 'or TCP, whose closed sockets have no user')
+    }
+    t.equal(SESSION.remember, true)
+    t.equal(NOT_ALLOWLISTED.remember, false)
+  },
+)
+
+t.test(
+  'a policy tightens when a rule is gone or changed, or when blocking begins; not otherwise',
+  async (t) => {
+    const origin = (line: number) => ({ origin: { file: 'main.yaml', line } })
+    const a = () => rule({ name: 'a', users: [0], ...origin(1) })
+    const b = () => rule({ name: 'b', names: ['example.org'] })
+    t.equal(tightens(policy([a(), b()]), policy([a(), b()])), false, 'the same')
+    t.equal(tightens(policy([a(), b()]), policy([b(), a()])), false, 'another order')
+    t.equal(tightens(policy([a()]), policy([a(), b()])), false, 'one more')
+    t.equal(tightens(policy([a(), b()]), policy([a()])), true, 'one less')
+    t.equal(tightens(policy([a()]), policy([rule({ name: 'a', users: [0], ...origin(9) })])), false, 'moved')
+
+    const changes: Partial<RuleSpec>[] = [
+      { users: [33] },
+      { users: [0, 33] },
+      { users: undefined },
+      { ports: [{ first: 443, last: 443 }] },
+      { protocol: 'tcp' },
+      { expires: NOW },
+      { sourcePort: 68 },
+      { reason: 'mirror' },
+      { name: 'c' },
+    ]
+    for (const change of changes)
+      t.equal(
+        tightens(policy([a()]), policy([rule({ name: 'a', users: [0], ...change })])),
+        true,
+        JSON.stringify(change),
+      )
+
+    const learned = b()
+    learned.hosts.add(prefix('198.51.100.9'))
+    learned.former.add(prefix('198.51.100.8'))
+    t.equal(tightens(policy([learned]), policy([b()])), false, 'learned addresses do not count')
+
+    const observe = { mode: 'observe' } as const
+    t.equal(tightens(policy([a()], observe), policy([a()])), true, 'observe to enforce')
+    t.equal(tightens(policy([a()]), policy([a()], observe)), false, 'enforce to observe')
+    t.equal(tightens(policy([a()], observe), policy([a()], observe)), false)
+  },
+)
+
+t.test('a rule that leads to more places than before tightens nothing; one place fewer does', async (t) => {
+  const few: Partial<RuleSpec> = {
+    prefixes: [prefix('198.51.100.0/24')],
+    names: ['a.example.org'],
+    domains: ['example.net'],
+  }
+  const wider: Partial<RuleSpec>[] = [
+    { ...few, prefixes: [prefix('2001:db8::/32'), ...few.prefixes!] },
+    { ...few, names: ['b.example.org', 'a.example.org'] },
+    { ...few, domains: ['example.com', 'example.net'] },
+  ]
+  const isTighter = (before: Partial<RuleSpec>, after: Partial<RuleSpec>) =>
+    tightens(policy([rule(before)]), policy([rule(after)]))
+  for (const wide of wider) {
+    t.equal(isTighter(few, wide), false)
+    t.equal(isTighter(wide, few), true)
+  }
+  const other: Partial<RuleSpec>[] = [
+    { ...few, prefixes: [prefix('198.51.100.0/25')] },
+    { ...few, prefixes: [prefix('198.51.101.0/24')] },
+    { ...few, names: ['b.example.org'] },
+    { ...few, domains: ['example.com'] },
+    { ...few, names: ['a.example.org', 'example.net'], domains: [] },
+    { ...few, names: [], domains: ['example.net', 'a.example.org'] },
+  ]
+  for (const after of other) t.equal(isTighter(few, after), true, JSON.stringify(after))
+})
+
+t.test('a place that another rule still allows is gone from this one: that tightens', async (t) => {
+  const one = rule({ name: 'one', users: [0], names: ['a.example.org'] })
+  const less = rule({ name: 'one', users: [0], names: [] })
+  const other = rule({ name: 'other', users: [33], names: ['a.example.org'] })
+  t.equal(tightens(policy([one, other]), policy([less, other])), true)
+})
+
+t.test('a former address of a name fits only a connection that was approved before', async (t) => {
+  const named = rule({ prefixes: [], names: ['mirror.example.org'], users: [33] })
+  named.former.add(prefix('198.51.100.2'))
+  const known = { ...SOMEONE, known: true }
+  t.equal(judge([named], tcp4(), SOMEONE), NOT_ALLOWLISTED, 'no new connection begins')
+  t.equal(judge([named], tcp4(), known), named.acceptTcp)
+  t.equal(judge([named], tcp4(), NOBODY_APPROVED), named.acceptTcp)
+  t.equal(judge([named], tcp4(), { ...known, uid: 34 }), NOT_ALLOWLISTED, 'the rest must fit as ever')
+  t.equal(judge([named], read(ipv4({ destination: '198.51.100.3' }, tcp())), known), NOT_ALLOWLISTED)
+  named.hosts.add(prefix('198.51.100.2'))
+  t.equal(judge([named], tcp4(), SOMEONE), named.acceptTcp, 'until it is an address of the name again')
+})
+
+t.test('each rule has addresses of its own', async (t) => {
+  const one = rule({ prefixes: [], names: ['a.example.org'] })
+  const other = rule({ prefixes: [], names: ['b.example.org'], name: 'other' })
+  other.hosts.add(prefix('198.51.100.2'))
+  t.equal(judge([one, other], tcp4()), other.acceptTcp)
+  t.equal(one.hosts.size + one.former.size, 0)
+})
+
+t.test('a policy finds its rules by their names and by the domains that those lie below', async (t) => {
+  const exact = rule({ name: 'exact', names: ['a.example.org'] })
+  const wild = rule({ name: 'wild', domains: ['example.org'] })
+  const { names } = policy([exact, wild, rule({ name: 'addresses' })])
+  t.same(names.find('a.example.org'), [exact, wild])
+  t.same(names.find('b.example.org'), [wild])
+  t.same(names.find('example.org'), [])
+})
+
+/** Names of rules may be asked for, and this one besides. */
+const ASKING: Asking = { isAllowed: (name) => name === 'host.example', reverse: false, search: [] }
+const RESOLVER = { reason: 'resolver', name: 'resolver', ports: [{ first: 53, last: 53 }] } as const
+
+function ask(
+  name: string,
+  rules: Policy['rules'] = [],
+  given: Partial<Policy> = { asking: ASKING },
+): Decision {
+  const packet = udp4({ destinationPort: 53, payload: query(name) })
+  packet.single = true
+  return decide(policy([rule(RESOLVER), ...rules], given), packet, SOMEONE, clients(), NOW)
+}
+
+t.test('where names are enforced, only allowed names may be asked for', async (t) => {
+  const rules = [rule({ names: ['a.example.org'], domains: ['example.net'] })]
+  for (const name of ['a.example.org', 'x.y.example.net', 'host.example', 'A.Example.ORG'])
+    t.match(ask(name, rules), { verdict: 'accept', reason: 'resolver' }, name)
+  for (const name of ['example.org', 'b.example.org', 'x.a.example.org', 'example.net', ''])
+    t.equal(ask(name, rules), NAME_NOT_ALLOWED, name)
+  t.equal(ask('b.example.org', rules, {}).reason, 'resolver', 'not enforced')
+})
+
+t.test('a question that is not allowed is blocked, though a later rule allows its address', async (t) => {
+  const everywhere = rule({ name: 'everywhere' })
+  t.equal(ask('b.example.org', [everywhere]), NAME_NOT_ALLOWED)
+  t.match(NAME_NOT_ALLOWED, { verdict: 'block', rule: undefined, remember: false })
+  t.equal(REASONS[NAME_NOT_ALLOWED.reasonIndex], 'name-not-allowed')
+})
+
+t.test(
+  'who seems to have come in from a resolver asks it all the same: its address may be forged',
+  async (t) => {
+    const host = clients([
+      {
+        service: { protocol: 'tcp', port: 21 },
+        protocol: 'udp',
+        ports: [{ first: 53, last: 53 }],
+        perSession: 9,
+      },
+    ])
+    host.services.udp[53] = 1
+    const from = words('192.0.2.1')
+    const resolver = words('198.51.100.2')
+    host.sessions.seen(4, IPPROTO_UDP, from, 53, resolver, 53, host.now)
+    host.socket = 'established'
+    host.callbacks.seen(4, IPPROTO_TCP, from, 21, resolver, 50000, host.now)
+    for (const sourcePort of [53, 40000]) {
+      const packet = udp4({ sourcePort, destinationPort: 53, payload: query('b.example.org') })
+      packet.single = true
+      const judged = (given: Partial<Policy>) =>
+        decide(policy([rule(RESOLVER)], given), packet, SOMEONE, host, NOW)
+      t.equal(judged({}), sourcePort === 53 ? SESSION : CALLBACK, 'as long as names are not enforced')
+      t.equal(judged({ asking: ASKING }), NAME_NOT_ALLOWED)
+    }
+  },
+)
+
+t.test(
+  'where names are enforced, the canary comes first, and what goes elsewhere is judged as ever',
+  async (t) => {
+    const canary = { family: 4, words: words('198.51.100.2'), port: 53 } as const
+    const rules = [rule(RESOLVER), rule({ name: 'other', prefixes: [prefix('203.0.113.0/24')] })]
+    const made = policy(rules, { asking: ASKING, canary })
+    const judged = (packet: Packet) => decide(made, packet, SOMEONE, clients(), NOW)
+    t.equal(judged(tcp4({ destinationPort: 53 })), CANARY)
+    t.equal(judged(read(ipv4({ destination: '203.0.113.9' }, tcp()))), rules[1]!.accept)
+    t.equal(judged(read(ipv4({ destination: '192.0.2.9' }, tcp()))), NOT_ALLOWLISTED)
+  },
+)
+
+t.test('what other rules allow is not read as a question', async (t) => {
+  for (const reason of ['time', 'dhcp', 'mirror', 'rule'] as const) {
+    const one = rule({ ...RESOLVER, reason })
+    const packet = udp4({ destinationPort: 53, payload: query('b.example.org') })
+    t.equal(decide(policy([one], { asking: ASKING }), packet, SOMEONE, clients(), NOW), one.accept, reason)
+  }
+})
+
+t.test(
+  'what a resolver gets is allowed before and after its handshake, and nothing but questions',
+  async (t) => {
+    const judged = (payload?: Uint8Array) => {
+      const packet = tcp4({ destinationPort: 53, flags: TCPHDR_ACK, ...(payload && { payload }) })
+      packet.single = true
+      return decide(policy([rule(RESOLVER)], { asking: ASKING }), packet, SOMEONE, clients(), NOW).reason
+    }
+    t.equal(judged(), 'resolver')
+    t.equal(judged(framed(query('host.example'))), 'resolver')
+    t.equal(judged(framed(query('b.example.org'))), 'name-not-allowed')
+    t.equal(judged(Uint8Array.of(0)), 'name-not-allowed')
+  },
+)
+
+t.test(
+  'an answer to the resolver is no question; it passes where a question of the resolver was seen',
+  async (t) => {
+    const response = (given: Partial<Sender>, bytes = query('b.example.org', { flags: 0x8180 })) => {
+      const packet = udp4({ sourcePort: 53, destinationPort: 53, payload: bytes })
+      packet.single = true
+      const sender = { ...SOMEONE, ...given }
+      return decide(policy([rule(RESOLVER)], { asking: ASKING }), packet, sender, clients(), NOW)
+    }
+    t.equal(response({ isReply: true }), REPLY)
+    t.match(REPLY, { verdict: 'accept', reason: 'session', remember: false })
+    t.equal(response({}), NAME_NOT_ALLOWED)
+    t.equal(response({ isReply: true }, query('b.example.org')), NAME_NOT_ALLOWED, 'but a question is one')
+    t.equal(response({ isReply: true }, Uint8Array.of(0, 0, 0x80)), NAME_NOT_ALLOWED, 'a header is longer')
+  },
+)
+
+t.test('the name that the service itself asks for is blocked, as its canary', async (t) => {
+  t.equal(ask('canary.checkvalve.invalid'), CANARY)
+  t.equal(ask('a.canary.checkvalve.invalid'), NAME_NOT_ALLOWED)
+  t.equal(ask('canary.checkvalve.invalid', [], {}).reason, 'resolver', 'where any name may be asked for')
+})
+
+t.test('a socket of root counts as such from a port that the kernel chooses', async (t) => {
+  const root = { ...SOMEONE, uid: 0 }
+  const from = (sourcePort: number, given: Partial<RuleSpec> = {}, sender: Sender = root) =>
+    judge([rule({ users: [0, 33], ...given })], tcp4({ sourcePort }), sender).verdict
+  for (const port of [32768, 40000, 60999]) t.equal(from(port), 'accept', `${port}`)
+  for (const port of [1, 443, 32767, 61000]) t.equal(from(port), 'block', `${port}`)
+  t.equal(from(443, { sourcePort: 443 }), 'accept', 'or from one that the rule asks for')
+  t.equal(from(443, {}, SOMEONE), 'accept', 'and others from any: nobody gets a socket of theirs')
+  t.equal(from(443, { users: undefined }), 'accept', 'as where all users may')
+  t.equal(from(443, {}, { ...root, uid: -1, known: true }), 'accept', 'or the connection is known')
+  const datagram = udp4({ sourcePort: 443 })
+  t.equal(judge([rule({ users: [0] })], datagram, root).verdict, 'block', 'UDP, too')
+  const echo = read(ipv4({ destination: '198.51.100.2', protocol: IPPROTO_ICMP }, icmp(8)))
+  t.equal(judge([rule({ users: [0] })], echo, root).verdict, 'accept', 'what has no ports has none')
+})
+
+t.test('that a resolver tells other names now cuts nothing off', async (t) => {
+  const told = (name: string) =>
+    policy([rule({ names: ['a.example.org'] }), rule({ name: 't', names: [name], isTold: true })])
+  t.equal(tightens(told('one.example.net'), told('two.example.net')), false)
+  t.equal(tightens(told('one.example.net'), policy([rule({ names: ['a.example.org'] })])), false)
+  t.equal(tightens(told('one.example.net'), policy()), true, 'a name of the allowlist does')
+})
+
+t.test('IPv4 0.0.0.0/0 and IPv6 ::/0 are different rules', async (t) => {
+  const four = rule({ prefixes: [prefix('0.0.0.0/0')] })
+  const six = rule({ prefixes: [prefix('::/0')] })
+  t.equal(judge([four], read(ipv6({}, tcp()))), NOT_ALLOWLISTED)
+  t.equal(tightens(policy([four]), policy([six])), true)
+})

@@ -1,0 +1,134 @@
+import t from 'tap'
+import { IPPROTO_TCP } from '../../../src/core/packet/ip.js'
+import { Packet } from '../../../src/core/packet/packet.js'
+import { compile, type Decision, SESSION } from '../../../src/core/policy/policy.js'
+import { PassedKinds } from '../../../src/core/record/accepted-flows.js'
+import { words } from '../packets.js'
+
+const SEED = Uint32Array.of(1, 2)
+const NOW = 1_800_000_000_000
+const MIRROR = ruleOf('mirrors')
+
+function ruleOf(name: string): Decision {
+  const spec = {
+    reason: 'mirror',
+    name,
+    protocol: 'tcp',
+    ports: [],
+    prefixes: [],
+    names: [],
+    domains: [],
+  } as const
+  return compile(spec).accept
+}
+
+function packet(to: string, port = 80, sourcePort = 40_000): Packet {
+  const made = Object.assign(new Packet(), {
+    family: to.includes(':') ? 6 : 4,
+    protocol: IPPROTO_TCP,
+    destinationPort: port,
+    sourcePort,
+  })
+  made.destination.set(words(to))
+  return made
+}
+
+const nothing = () => ({ unit: undefined, domain: undefined })
+
+t.test(
+  'what was accepted is summed by who reached what; how is asked for the first ones, and for some of the others',
+  async (t) => {
+    const passed = new PassedKinds(10, SEED)
+    let asked = 0
+    const details = () => {
+      asked++
+      return { unit: 'apt.service', domain: 'mirror.example.org' }
+    }
+    const other = ruleOf('mirrors:80')
+    passed.note(packet('192.0.2.1'), 0, MIRROR, NOW, details)
+    passed.note(packet('192.0.2.1', 80, 41_000), 0, other, NOW + 5, details)
+    passed.note(packet('2001:db8::1'), 0, MIRROR, NOW + 1, nothing)
+    passed.note(packet('192.0.2.1'), 33, MIRROR, NOW + 2, nothing)
+    passed.note(packet('192.0.2.1', 443), 0, MIRROR, NOW + 3, nothing)
+    t.equal(asked, 2)
+    t.same([passed.packets, passed.evicted, passed.kinds.length], [5, 0, 4])
+    t.same(passed.kinds.at(-1), {
+      uid: 0,
+      family: 4,
+      protocol: IPPROTO_TCP,
+      destination: words('192.0.2.1'),
+      destinationPort: 80,
+      sourcePort: 41_000,
+      units: ['apt.service'],
+      domain: 'mirror.example.org',
+      reason: 'mirror',
+      rule: 'mirrors:80',
+      count: 2,
+      first: NOW,
+      last: NOW + 5,
+    })
+  },
+)
+
+t.test(
+  'all units that reach the same are found, also one that is rare, and the name when it is known',
+  async (t) => {
+    const passed = new PassedKinds(10, SEED)
+    let asked = 0
+    const note = (unit: string | undefined, domain?: string) =>
+      passed.note(packet('192.0.2.1'), 0, MIRROR, NOW, () => {
+        asked++
+        return { unit, domain }
+      })
+    note(undefined)
+    note('app.service')
+    note('cron.service', 'mirror.example.org')
+    for (let i = 0; i < 10_000; i++) note(i % 7 === 0 ? 'rare.service' : 'app.service', 'other.example.org')
+    const [kind] = passed.kinds
+    t.match(kind, { units: ['app.service', 'cron.service', 'rare.service'], domain: 'mirror.example.org' })
+    t.ok(asked < 200, `${asked} of ${kind!.count} were looked at`)
+    for (let i = 0; i < 64_000; i++) note(`u${i}.service`)
+    t.equal(passed.kinds[0]!.units.length, 8)
+  },
+)
+
+t.test('answers to clients are nothing that rules could change', async (t) => {
+  const passed = new PassedKinds(10, SEED)
+  passed.note(packet('192.0.2.1'), 33, SESSION, NOW, nothing)
+  t.same([passed.packets, passed.kinds], [0, []])
+})
+
+t.test('however many kinds there are, those seen last are kept, and the others are counted', async (t) => {
+  const passed = new PassedKinds(16, SEED)
+  for (let i = 0; i < 1000; i++) {
+    passed.note(packet(`198.18.${i >> 8}.${i & 255}`), 0, MIRROR, NOW + i, nothing)
+    passed.note(packet('192.0.2.1'), 0, MIRROR, NOW + i, nothing)
+  }
+  t.ok(passed.kinds.length <= 16)
+  t.equal(passed.evicted + passed.kinds.length, 1001)
+  t.equal(passed.packets, 2000)
+  const kept = passed.kinds.find(({ destination }) => destination[0] === words('192.0.2.1')[0])
+  t.equal(kept?.count, 1000, 'what goes on and on stays')
+})
+
+t.test('whoever reaches very many places does not make those of others forgotten', async (t) => {
+  const passed = new PassedKinds(16, SEED)
+  passed.note(packet('192.0.2.1'), 0, MIRROR, NOW, nothing)
+  for (let i = 0; i < 1000; i++)
+    passed.note(packet(`198.18.${i >> 8}.${i & 255}`), 33, MIRROR, NOW + 1 + i, nothing)
+  t.equal(passed.kinds[0]?.uid, 0)
+  for (let i = 0; i < 1000; i++) passed.note(packet('192.0.2.1'), 1000 + i, MIRROR, NOW + 2000 + i, nothing)
+  t.ok(passed.kinds.length > 16 - 2, 'room is made for several at once, however many users there are')
+  t.equal(passed.evicted + passed.kinds.length, 2001)
+})
+
+t.test('what an earlier run knew is counted on', async (t) => {
+  const before = new PassedKinds(10, SEED)
+  for (let i = 1; i <= 3; i++) before.note(packet(`192.0.2.${i}`), 0, MIRROR, NOW + i, nothing)
+  const passed = new PassedKinds(2, Uint32Array.of(3, 4))
+  passed.restore([...before.kinds, ...before.kinds])
+  t.equal(passed.kinds.length, 2)
+  passed.note(packet('192.0.2.1'), 0, MIRROR, NOW + 9, nothing)
+  t.match(passed.kinds.at(-1), { count: 2, first: NOW + 1, last: NOW + 9 })
+  t.equal(before.kinds[0]?.count, 1, 'and is not changed by that')
+})

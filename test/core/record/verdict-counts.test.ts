@@ -1,0 +1,113 @@
+import t from 'tap'
+import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
+import { Packet } from '../../../src/core/packet/packet.js'
+import {
+  CALLBACK,
+  CANARY,
+  compile,
+  MALFORMED,
+  NAME_NOT_ALLOWED,
+  NOT_ALLOWLISTED,
+  REASONS,
+  type RuleSpec,
+  SESSION,
+} from '../../../src/core/policy/policy.js'
+import { VerdictCounts } from '../../../src/core/record/verdict-counts.js'
+
+function packet(protocol: number = IPPROTO_TCP, family: 4 | 6 = 4): Packet {
+  return Object.assign(new Packet(), { protocol, family })
+}
+
+const accept = (reason: RuleSpec['reason']) =>
+  compile({ reason, name: reason, protocol: 'any', ports: [], prefixes: [], names: [], domains: [] }).accept
+
+t.test('a verdict is counted under its own labels, and nothing else is', async (t) => {
+  const counts = new VerdictCounts()
+  counts.add(packet(), 33, NOT_ALLOWLISTED, false)
+  counts.add(packet(), 34, NOT_ALLOWLISTED, false)
+  counts.add(packet(IPPROTO_UDP, 6), 0, accept('resolver'), false)
+  t.same(
+    [...counts.counts()],
+    [
+      { verdict: 'accept', reason: 'resolver', protocol: 'udp', family: 'ipv6', packets: 1 },
+      { verdict: 'block', reason: 'not-allowlisted', protocol: 'tcp', family: 'ipv4', packets: 2 },
+    ],
+  )
+})
+
+t.test('each verdict, reason, protocol and family has a counter of its own', async (t) => {
+  const counts = new VerdictCounts()
+  const infrastructure = (['resolver', 'time', 'dhcp'] as const).map(accept)
+  const rules = (['mirror', 'rule'] as const).map(accept)
+  const decisions = [
+    ...[MALFORMED, CANARY, SESSION, CALLBACK],
+    ...infrastructure,
+    NAME_NOT_ALLOWED,
+    ...rules,
+    NOT_ALLOWLISTED,
+  ]
+  t.same(
+    decisions.map(({ reason }) => reason),
+    REASONS,
+    'all reasons there are',
+  )
+  const protocols = [IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, 132]
+  for (const decision of decisions)
+    for (const protocol of protocols)
+      for (const family of [4, 6] as const)
+        for (const observing of [true, false]) counts.add(packet(protocol, family), 33, decision, observing)
+  const found = [...counts.counts()]
+  // What is accepted is accepted in both modes; what is blocked has a verdict for each.
+  t.equal(found.length, (7 + 4 * 2) * 4 * 2)
+  t.equal(
+    found.reduce((sum, { packets }) => sum + packets, 0),
+    11 * 4 * 2 * 2,
+  )
+  for (const { verdict, packets } of found) t.equal(packets, verdict === 'accept' ? 2 : 1)
+})
+
+t.test('ICMP is one protocol in both families; what has no name is other', async (t) => {
+  const counts = new VerdictCounts()
+  for (const protocol of [IPPROTO_ICMP, IPPROTO_ICMPV6, 132, 0, 255])
+    counts.add(packet(protocol), 33, NOT_ALLOWLISTED, false)
+  t.same(
+    [...counts.counts()].map(({ protocol, packets }) => `${protocol} ${packets}`),
+    ['icmp 2', 'other 3'],
+  )
+})
+
+t.test('while observing, what would have been blocked has a verdict of its own', async (t) => {
+  const counts = new VerdictCounts()
+  counts.add(packet(), 33, NOT_ALLOWLISTED, true)
+  counts.add(packet(), 33, accept('rule'), true)
+  t.same(
+    [...counts.counts()].map(({ verdict, reason }) => `${verdict} ${reason}`),
+    ['accept rule', 'would-block not-allowlisted'],
+  )
+  t.same([...counts.blocksByUser()], [[33, 1]])
+})
+
+t.test('blocks are counted by user; what is accepted and the own canary are not', async (t) => {
+  const counts = new VerdictCounts()
+  for (const uid of [33, 33, 1000, -1]) counts.add(packet(), uid, NOT_ALLOWLISTED, false)
+  counts.add(packet(), 33, accept('rule'), false)
+  counts.add(packet(), 0, CANARY, false)
+  t.same(
+    [...counts.blocksByUser()],
+    [
+      [33, 2],
+      [1000, 1],
+      [-1, 1],
+    ],
+  )
+})
+
+t.test('at most 100 users have a counter; all further ones share one, and no block is lost', async (t) => {
+  const counts = new VerdictCounts()
+  for (let round = 0; round < 3; round++)
+    for (let uid = 0; uid < 250; uid++) counts.add(packet(), uid, NOT_ALLOWLISTED, false)
+  const users = [...counts.blocksByUser()]
+  t.equal(users.length, 101)
+  t.same(users.at(-1), [undefined, 450])
+  for (const [uid, packets] of users.slice(0, 100)) t.same([uid! < 100, packets], [true, 3])
+})

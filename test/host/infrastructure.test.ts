@@ -1,0 +1,257 @@
+import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import t, { type Test } from 'tap'
+import { prefixText } from '../../src/core/packet/address-text.js'
+import type { Destination } from '../../src/core/packet/ip.js'
+import {
+  infrastructureFingerprint,
+  parseResolvConf,
+  parseSearchDomains,
+  parseTimeServers,
+  readInfrastructure,
+  usesStub,
+} from '../../src/host/infrastructure.js'
+
+const text = (destination: Destination) => {
+  if (destination.kind === 'prefix') return prefixText(destination.prefix)
+  return destination.kind === 'name' ? destination.name : `*.${destination.domain}`
+}
+const resolvers = (file: string) => parseResolvConf(file).map(prefixText)
+const servers = (file: string) => parseTimeServers(file).map(text)
+
+/** A host of just these files. */
+function host(t: Test, files: Parameters<typeof t.testdir>[0]) {
+  const found = readInfrastructure(t.testdir(files), () => undefined)
+  return { resolvers: found.resolvers.map(prefixText), timeServers: found.timeServers.map(text) }
+}
+
+t.test('the nameservers of resolv.conf are resolvers, each a single address', async (t) => {
+  t.same(
+    resolvers(
+      '# local\nsearch example.org\nnameserver 192.0.2.53\n nameserver\t2001:db8::53 ; second\noptions edns0\n',
+    ),
+    ['192.0.2.53', '2001:db8::53'],
+  )
+})
+
+t.test('a zone is dropped from the address of a resolver', async (t) => {
+  t.same(resolvers('nameserver fe80::1%eth0\n'), ['fe80::1'])
+})
+
+t.test('loopback, comments and nonsense name no resolver', async (t) => {
+  t.same(
+    resolvers(
+      'nameserver 127.0.0.53\nnameserver ::1\n#nameserver 192.0.2.1\n;nameserver 192.0.2.2\nnameserver\nnameserver example.org\nnameserver 192.0.2.300\nnameservers 192.0.2.3\n',
+    ),
+    [],
+  )
+  t.same(resolvers(''), [])
+})
+
+t.test('a line that is not whole does not swallow the next one', async (t) => {
+  t.same(resolvers('nameserver\nnameserver 192.0.2.53\n'), ['192.0.2.53'])
+  t.same(resolvers('nameserver \n192.0.2.53\n'), [])
+  t.same(resolvers('nameserver 192.0.2.53\r\nnameserver 192.0.2.54\r\n'), ['192.0.2.53', '192.0.2.54'])
+  t.same(parseSearchDomains('search\nnameserver 192.0.2.53\n'), [])
+  t.equal(usesStub('nameserver\n127.0.0.53\n'), false)
+})
+
+t.test('the domains that a resolver appends are those of the last line that names some', async (t) => {
+  t.same(parseSearchDomains('search example.org  Example.NET. # ours\n'), ['example.org', 'example.net'])
+  t.same(parseSearchDomains('domain example.org\nsearch a.example.org b.example.org\n'), [
+    'a.example.org',
+    'b.example.org',
+  ])
+  t.same(parseSearchDomains('search a.example.org\ndomain example.org\n'), ['example.org'])
+})
+
+t.test('no domain is one that stands for all names, or is none', async (t) => {
+  t.same(
+    parseSearchDomains('search . * *.example.org under_score!.example.org 192.0.2.1 -a.example.org\n'),
+    [],
+  )
+  t.same(parseSearchDomains('#search example.org\n;search example.org\nsearching example.org\nsearch\n'), [])
+  t.same(parseSearchDomains(''), [])
+})
+
+t.test('the stub of systemd-resolved is known by its addresses', async (t) => {
+  t.equal(usesStub('nameserver 127.0.0.53\n'), true)
+  t.equal(usesStub('nameserver 127.0.0.54\noptions edns0\n'), true)
+  t.equal(usesStub('nameserver 127.0.0.1\n'), false)
+  t.equal(usesStub('# nameserver 127.0.0.53\nnameserver 192.0.2.53\n'), false)
+})
+
+t.test('time servers are read from timesyncd, chrony and ntp files', async (t) => {
+  t.same(
+    servers(
+      '[Time]\nNTP=time1.example.org 192.0.2.123\nFallbackNTP = time2.example.org\n#NTP=no.example.org\nNTP=\n',
+    ),
+    ['time1.example.org', '192.0.2.123', 'time2.example.org'],
+  )
+  t.same(
+    servers('pool pool.example.org iburst maxsources 4\nserver 2001:db8::123 key 1\npeer peer.example.org\n'),
+    ['pool.example.org', '2001:db8::123', 'peer.example.org'],
+  )
+  t.same(servers('! server a.example.org\n# pool b.example.org\nserverstats c.example.org\nserver\n'), [])
+})
+
+t.test('a wildcard or nonsense is no time server', async (t) => {
+  t.same(servers('server *.example.org\nserver under_score!\nNTP=*.example.org 192.0.2.999\n'), [])
+})
+
+t.test('a host of files: plain resolv.conf', async (t) => {
+  t.same(host(t, { etc: { 'resolv.conf': 'nameserver 192.0.2.53\n' } }), {
+    resolvers: ['192.0.2.53'],
+    timeServers: [],
+  })
+})
+
+t.test('behind the stub, those whom systemd-resolved asks are resolvers', async (t) => {
+  const upstream = {
+    systemd: { resolve: { 'resolv.conf': 'nameserver 192.0.2.53\nnameserver 2001:db8::53\n' } },
+  }
+  t.same(host(t, { etc: { 'resolv.conf': 'nameserver 127.0.0.53\n' }, run: upstream }).resolvers, [
+    '192.0.2.53',
+    '2001:db8::53',
+  ])
+  t.same(
+    host(t, { etc: { 'resolv.conf': 'nameserver 192.0.2.1\n' }, run: upstream }).resolvers,
+    ['192.0.2.1'],
+    'but not where nobody asks it',
+  )
+})
+
+t.test('time servers are found in all files and folders of the time services', async (t) => {
+  const found = host(t, {
+    etc: {
+      systemd: {
+        'timesyncd.conf': '[Time]\nNTP=t1.example.org\n',
+        'timesyncd.conf.d': {
+          'a.conf': '[Time]\nNTP=t2.example.org\n',
+          'a.conf.bak': 'NTP=no.example.org\n',
+        },
+      },
+      chrony: {
+        'chrony.conf': 'pool t3.example.org iburst\n',
+        'conf.d': { 'b.conf': 'server t4.example.org\n' },
+        'sources.d': { 'c.sources': 'server t5.example.org\n' },
+      },
+      'chrony.conf': 'server t6.example.org\n',
+      ntpsec: { 'ntp.conf': 'server t7.example.org\n' },
+      'ntp.conf': 'server t8.example.org\n',
+    },
+  })
+  t.same(
+    found.timeServers,
+    Array.from({ length: 8 }, (_, i) => `t${i + 1}.example.org`),
+  )
+})
+
+t.test(
+  'a host without any of the files, or with folders in their place, has nothing and is no fault',
+  async (t) => {
+    t.same(host(t, {}), { resolvers: [], timeServers: [] })
+    t.same(host(t, { etc: { 'resolv.conf': {}, systemd: { 'timesyncd.conf.d': 'a file' } } }), {
+      resolvers: [],
+      timeServers: [],
+    })
+  },
+)
+
+t.test('DHCP is for root and for those users of DHCP clients that this host has', async (t) => {
+  const users: Record<string, number> = { root: 0, 'systemd-network': 998, 'www-data': 33 }
+  t.same(readInfrastructure(t.testdir({}), (name) => users[name]).dhcpUsers, [0, 998])
+})
+
+t.test('the users of resolvers on the host are those that it has', async (t) => {
+  const users: Record<string, number> = { unbound: 114, dnsmasq: 998, 'www-data': 33 }
+  t.same(readInfrastructure(t.testdir({}), (name) => users[name]).resolverUsers, [114, 998])
+})
+
+t.test(
+  'search domains come from resolv.conf and, behind the stub, from systemd-resolved, each once',
+  async (t) => {
+    const root = t.testdir({
+      etc: { 'resolv.conf': 'nameserver 127.0.0.53\nsearch example.org\n' },
+      run: {
+        systemd: { resolve: { 'resolv.conf': 'nameserver 192.0.2.53\nsearch example.org example.net\n' } },
+      },
+    })
+    t.same(readInfrastructure(root, () => undefined).searchDomains, ['example.org', 'example.net'])
+  },
+)
+
+/** Writes a file, and its folders, as a lease or a package does: it is there at once, whole. */
+function put(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(`${path}.new`, text)
+  renameSync(`${path}.new`, path)
+}
+
+t.test('the fingerprint changes with each file that is read, and with nothing else', async (t) => {
+  const root = t.testdir({
+    etc: { chrony: { 'conf.d': {}, 'sources.d': {} }, systemd: { 'timesyncd.conf.d': {} } },
+  })
+  const changes = (work: () => void) => {
+    const before = infrastructureFingerprint(root)
+    work()
+    return before !== infrastructureFingerprint(root)
+  }
+  t.equal(
+    changes(() => {}),
+    false,
+  )
+  for (const path of [
+    'etc/resolv.conf',
+    'run/systemd/resolve/resolv.conf',
+    'etc/systemd/timesyncd.conf',
+    'etc/systemd/timesyncd.conf.d/a.conf',
+    'etc/chrony/chrony.conf',
+    'etc/chrony/conf.d/a.conf',
+    'etc/chrony/sources.d/a.sources',
+    'etc/chrony.conf',
+    'etc/ntpsec/ntp.conf',
+    'etc/ntp.conf',
+  ]) {
+    const file = join(root, path)
+    t.equal(
+      changes(() => put(file, 'one')),
+      true,
+      `${path} comes`,
+    )
+    t.equal(
+      changes(() => put(file, 'two')),
+      true,
+      `${path} is another one of the same length`,
+    )
+    t.equal(
+      changes(() => utimesSync(file, 1, 1)),
+      true,
+      `${path} was written to`,
+    )
+    t.equal(
+      changes(() => rmSync(file)),
+      true,
+      `${path} goes`,
+    )
+  }
+  t.equal(
+    changes(() => put(join(root, 'etc/other.conf'), 'one')),
+    false,
+  )
+})
+
+t.test('a link that leads elsewhere changes the fingerprint as well', async (t) => {
+  const root = t.testdir({
+    etc: { 'resolv.conf': t.fixture('symlink', '../run/a.conf') },
+    run: { 'a.conf': 'nameserver 192.0.2.53\n', 'b.conf': 'nameserver 192.0.2.54\n' },
+  })
+  const before = infrastructureFingerprint(root)
+  rmSync(join(root, 'etc/resolv.conf'))
+  symlinkSync('../run/b.conf', join(root, 'etc/resolv.conf'))
+  t.not(infrastructureFingerprint(root), before)
+})
+
+t.test('the files of this host can be read', async (t) => {
+  t.ok(readInfrastructure().dhcpUsers.includes(0))
+})

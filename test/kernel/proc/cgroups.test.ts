@@ -1,0 +1,87 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { Cgroups } from '../../../src/kernel/proc/cgroups.js'
+
+/** More than a look has time for. */
+const MANY = 8000
+
+/** Directories in the place of cgroups: their numbers are inodes, too. */
+function tree(t: Test, ...paths: string[]) {
+  const folder = mkdtempSync(join(tmpdir(), 'checkvalve-cgroups-'))
+  // Not rmSync, which knows no path that is too long.
+  t.teardown(() => execFileSync('rm', ['-r', folder]))
+  const add = (path: string) => {
+    mkdirSync(join(folder, path), { recursive: true })
+    return statSync(join(folder, path)).ino
+  }
+  for (const path of paths) add(path)
+  const mounts = `24 23 0:22 / /sys rw - sysfs sysfs rw\n30 24 0:26 / ${folder} rw shared:4 - cgroup2 cgroup2 rw\n`
+  return { folder, add, cgroups: new Cgroups(mounts) }
+}
+
+t.test('a cgroup is found by its number, with its unit', async (t) => {
+  const { folder, add, cgroups } = tree(t, '/user.slice')
+  const number = add('/system.slice/nginx.service')
+  const found = cgroups.find(number, performance.now())
+  t.match(found, { path: '/system.slice/nginx.service', place: { unit: 'nginx.service' } })
+  t.equal(cgroups.folderOf(found!), `${folder}/system.slice/nginx.service`)
+  t.equal(cgroups.find(statSync(folder).ino, performance.now())?.path, '/')
+})
+
+t.test('one that was made later is found later; looks through the tree keep their distance', async (t) => {
+  const { add, cgroups } = tree(t, '/system.slice/nginx.service')
+  t.equal(cgroups.find(1, 0), undefined, 'there is none of that number')
+  const number = add('/system.slice/new.service')
+  t.equal(cgroups.find(number, 0), undefined, 'at once no other look is taken')
+  t.match(cgroups.find(number, 60_000), { place: { unit: 'new.service' } })
+})
+
+t.test('what was found stays known when the cgroup is gone', async (t) => {
+  const { folder, add, cgroups } = tree(t)
+  const number = add('/system.slice/short.service')
+  cgroups.find(number, 0)
+  rmSync(join(folder, 'system.slice'), { recursive: true })
+  t.match(cgroups.find(number, 60_000), { place: { unit: 'short.service' } })
+})
+
+t.test('however many cgroups one service makes, those of other units are found', async (t) => {
+  const { folder, add, cgroups } = tree(t, '/system.slice/many.service')
+  const numbers = ['a.slice/a.slice/a@1.service', 'b.service', 'c.slice/c.service'].map((unit) =>
+    add(`/system.slice/${unit}`),
+  )
+  const below = ['b.service', 'c.slice/c.service'].map((unit) => add(`/system.slice/${unit}/worker`))
+  for (let i = 0; i < MANY; i++) mkdirSync(`${folder}/system.slice/many.service/${i}`)
+  cgroups.find(-1, 0)
+  for (const number of numbers) t.ok(cgroups.find(number, 0), 'with the first look')
+  for (let walk = 1; walk < 10; walk++) cgroups.find(-1, walk * 60_000)
+  for (const number of below)
+    t.ok(cgroups.find(number, 0), 'below a unit: one after the other is looked through first')
+})
+
+t.test('a path that is longer than any may be ends no look through the tree', async (t) => {
+  const { folder, add, cgroups } = tree(t, '/user.slice/user@33.service')
+  const deeper = 'for i in $(seq 30); do mkdir "$1" && cd -P "$1"; done'
+  execFileSync('sh', ['-c', deeper, 'deeper', 'd'.repeat(200)], {
+    cwd: `${folder}/user.slice/user@33.service`,
+  })
+  const number = add('/user.slice/web.service/worker')
+  for (const now of [0, 60_000]) t.equal(cgroups.find(-1, now), undefined)
+  t.match(cgroups.find(number, 60_000), { place: { unit: 'web.service' } })
+  add('/user.slice/new.service')
+  t.equal(cgroups.find(-1, 60_000), undefined)
+  t.equal(
+    cgroups.find(statSync(`${folder}/user.slice/new.service`).ino, 60_000),
+    undefined,
+    'looks keep their distance',
+  )
+})
+
+t.test('a host without the unified hierarchy has no cgroups, and that is no error', async (t) => {
+  const cgroups = new Cgroups('24 23 0:22 / /sys rw - sysfs sysfs rw\n')
+  t.equal(cgroups.mount, undefined)
+  t.equal(cgroups.find(1, 0), undefined)
+  t.equal(cgroups.folderOf(cgroups.at('/system.slice/a.service')), undefined)
+})

@@ -1,0 +1,103 @@
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { Namespace } from '../../lab/namespace.js'
+import { NODE } from '../../netns/service.js'
+
+const PROGRAM = fileURLToPath(new URL('../programs/sockets.js', import.meta.url))
+const ADDRESSES = ['198.51.100.1/32', '2001:db8::1/128', 'fe80::1/64']
+
+/** The kernel's answer to the first SYN is lost: the handshake goes no further. */
+const LOSE_SYN_ACK =
+  'table inet own { chain in { type filter hook input priority filter; tcp flags & (syn | ack) == syn | ack drop; }; }'
+
+// biome-ignore lint/suspicious/noExplicitAny: each scenario reports what it likes
+async function report(scenario: string, rules?: string): Promise<any> {
+  await using place = await Namespace.create(scenario)
+  await place.address('lo', ...ADDRESSES)
+  if (rules) await place.run(['nft', '-f', '-'], { input: rules })
+  return JSON.parse((await place.run([...NODE, PROGRAM, scenario])).stdout)
+}
+
+t.jobs = 4
+
+t.test(
+  'a client is connected for the end it came to, by IPv4, IPv6 and IPv4 on an IPv6 socket; not for its own',
+  async (t) => {
+    const all = Array(4).fill('established')
+    t.same(await report('connected'), {
+      server: all,
+      client: Array(4).fill('none'),
+      onDevice: all,
+      onOtherDevice: all,
+      lookups: { established: 12, transient: 0, none: 4, unknown: 0 },
+    })
+  },
+)
+
+t.test(
+  'where no socket has these two ends there is no connection, whoever listens at one of them',
+  async (t) => {
+    t.same(await report('none'), { asked: Array(18).fill('none'), reset: Array(6).fill('none') })
+  },
+)
+
+t.test(
+  'a connection that is being closed is transient; one that just the client has ended goes on',
+  async (t) => {
+    t.same(await report('closing'), {
+      finWait2: ['transient', 'none'],
+      timeWait: ['transient', 'none'],
+      closeWait: ['established', 'none'],
+    })
+  },
+)
+
+t.test(
+  'until the handshake is done, the called end is transient, and the calling one is no client',
+  async (t) => {
+    t.same(await report('handshake', LOSE_SYN_ACK), { server: 'transient', client: 'none' })
+  },
+)
+
+t.test('both sockets of a connection show who has called', async (t) => {
+  const right = Array(3).fill(['other-end', 'this-host'])
+  t.same(await report('callers'), { idle: right, busy: right, halfClosed: right })
+})
+
+t.test('whoever listens on a port of an address is told from who does not', async (t) => {
+  t.same(await report('listening'), { yes: Array(4).fill(true), no: Array(4).fill(false) })
+})
+
+t.test('a socket that is bound to a device is found by that device, and by no other', async (t) => {
+  t.same(await report('bound'), {
+    onDevice: ['established', 'none'],
+    onOtherDevice: ['none', 'none'],
+    onAny: ['none', 'none'],
+  })
+})
+
+t.test('lists asked for at the same time are all given, whole and alike', async (t) => {
+  const { listening, servers, udp, connections, ends, different } = await report('lists')
+  t.same(listening, servers, 'without those at loopback addresses')
+  t.same(udp, [53], 'a connected UDP socket serves one other end only')
+  t.same(connections, ends)
+  t.equal(different, 2, 'one answer to each of the two questions')
+})
+
+t.test(
+  'single questions are answered while lists are under way; after close() nothing is known',
+  async (t) => {
+    t.same(await report('between'), {
+      during: ['established'],
+      closed: ['unknown', 'ECANCELED', 'EBADF'],
+      lookups: { established: 1000, transient: 0, none: 0, unknown: 1 },
+    })
+  },
+)
+
+t.test('a connection that is never at rest is never taken for one of the other kind', async (t) => {
+  const { client, server, callers } = await report('busy')
+  t.ok(client.includes('none') && !client.includes('established'), `the end that called: ${client}`)
+  t.ok(server.includes('established') && !server.includes('none'), `the end that was called: ${server}`)
+  t.ok(callers.includes('this-host') && !callers.includes('other-end'), `in a list: ${callers}`)
+})

@@ -1,0 +1,415 @@
+import type { Answer } from 'dns-packet'
+import { TRUNCATED_RESPONSE } from 'dns-packet'
+import t from 'tap'
+import { isElsewhere, readAnswer } from '../../../src/names/dns/answer-reader.js'
+import { seededRandom } from '../../core/random.js'
+import { host, many, textOf } from '../addresses.js'
+import { a, aaaa, asked, cname, NXDOMAIN, questionOf, response, SERVFAIL, SRV, srv } from './answers.js'
+
+const NAME = 'mirror.example.org'
+const SERVICE = '_http._tcp.mirror.example.org'
+
+/** What an answer of these records says of the name, with addresses as text; undefined where it says nothing. */
+function read(answers: readonly Answer[], { of = asked(NAME), flags = 0 } = {}) {
+  return texts(response(of, answers, flags), of)
+}
+
+function texts(bytes: Uint8Array, of = asked(NAME)) {
+  const reading = readAnswer(bytes, questionOf(of))
+  return reading && { ...reading, hosts: reading.hosts.map(textOf) }
+}
+
+const service = (...answers: Answer[]) => read(answers, { of: asked(SERVICE, SRV) })
+const hostsOf = (answers: readonly Answer[]) => read(answers)?.hosts
+const nothing = { hosts: [], targets: [], aliases: [] }
+
+t.test('the addresses of the name, of either family, and how long they may be kept', async (t) => {
+  t.same(read([a(NAME, '198.51.100.1'), a(NAME, '198.51.100.2'), aaaa(NAME, '2001:db8::1')]), {
+    ...nothing,
+    hosts: ['198.51.100.1', '198.51.100.2', '2001:db8::1'],
+    ttl: 60,
+  })
+})
+
+t.test('aliases are followed in whatever order they stand, and are told', async (t) => {
+  const answers = [
+    a('c.example.net', '198.51.100.1'),
+    cname('b.example.net', 'c.example.net'),
+    cname(NAME, 'b.example.net'),
+  ]
+  const expected = {
+    ...nothing,
+    hosts: ['198.51.100.1'],
+    aliases: ['b.example.net', 'c.example.net'],
+    ttl: 60,
+  }
+  t.same(read(answers), expected)
+  t.same(read(answers.toReversed()), expected)
+})
+
+t.test('an alias without an address counts: some clients ask for the rest themselves', async (t) => {
+  t.same(read([cname(NAME, 'b.example.net', 30)]), { ...nothing, aliases: ['b.example.net'], ttl: 30 })
+})
+
+t.test('the shortest time on the way counts, and nothing beside the way', async (t) => {
+  const way = (...ttls: readonly [number, number, number]) =>
+    read([
+      cname(NAME, 'b.example.net', ttls[0]),
+      a('b.example.net', '198.51.100.1', ttls[1]),
+      a('b.example.net', '198.51.100.2', ttls[2]),
+      a('c.example.net', '198.51.100.3', 1),
+    ])?.ttl
+  t.equal(way(10, 20, 30), 10)
+  t.equal(way(30, 10, 20), 10)
+  t.equal(way(30, 20, 10), 10)
+  t.equal(way(0, 20, 10), 0)
+})
+
+t.test('what the answer says of other names is not believed', async (t) => {
+  t.equal(read([a('evil.example.net', '198.51.100.66')]), undefined)
+  t.same(hostsOf([a(NAME, '198.51.100.1'), a('evil.example.net', '198.51.100.66')]), ['198.51.100.1'])
+  t.same(
+    read([
+      a(NAME, '198.51.100.1'),
+      cname('evil.example.net', 'x.example.net'),
+      a('x.example.net', '198.51.100.66'),
+    ]),
+    { ...nothing, hosts: ['198.51.100.1'], ttl: 60 },
+    'nor where those lead',
+  )
+  t.same(
+    hostsOf([a(NAME, '198.51.100.1'), a(`x.${NAME}`, '198.51.100.66'), a('example.org', '198.51.100.67')]),
+    ['198.51.100.1'],
+  )
+})
+
+t.test('records of another class are not believed', async (t) => {
+  t.equal(read([{ type: 'A', name: NAME, class: 'CH', data: '198.51.100.1', ttl: 60 }]), undefined)
+})
+
+t.test('names are the same in capitals, and with the dot at their end', async (t) => {
+  t.same(read([cname('MIRROR.Example.ORG', 'B.example.NET.'), a('b.EXAMPLE.net', '198.51.100.1')]), {
+    ...nothing,
+    hosts: ['198.51.100.1'],
+    aliases: ['b.example.net'],
+    ttl: 60,
+  })
+})
+
+t.test('a failure says nothing, whatever it carries', async (t) => {
+  const answers = [cname(NAME, 'b.example.net'), a('b.example.net', '198.51.100.1')]
+  for (const rcode of [SERVFAIL, NXDOMAIN, 1, 5, 15])
+    t.equal(read(answers, { flags: rcode }), undefined, `${rcode}`)
+})
+
+t.test('an answer that was cut off says nothing: the program asks again by TCP', async (t) => {
+  t.equal(read([a(NAME, '198.51.100.1')], { flags: TRUNCATED_RESPONSE }), undefined)
+})
+
+t.test('no records, or only of other kinds, say nothing', async (t) => {
+  t.equal(read([]), undefined)
+  t.equal(read([{ type: 'TXT', name: NAME, data: '198.51.100.1' }]), undefined)
+  t.equal(read([{ type: 'NS', name: NAME, data: 'ns.example.org' }]), undefined)
+})
+
+t.test('aliases that lead in a circle say nothing, and end', async (t) => {
+  t.equal(read([cname(NAME, NAME), a(NAME, '198.51.100.1')]), undefined)
+  t.equal(
+    read([
+      cname(NAME, 'b.example.net'),
+      cname('b.example.net', 'c.example.net'),
+      cname('c.example.net', 'b.example.net'),
+      a('c.example.net', '198.51.100.1'),
+    ]),
+    undefined,
+  )
+  t.equal(
+    read([cname(NAME, 'B.example.net'), cname('b.example.net', 'B.EXAMPLE.NET')]),
+    undefined,
+    'in capitals',
+  )
+})
+
+/** A way of so many aliases to an address. */
+const way = (length: number): Answer[] => [
+  ...Array.from({ length }, (_, i) => cname(i === 0 ? NAME : `n${i}.example.net`, `n${i + 1}.example.net`)),
+  a(length === 0 ? NAME : `n${length}.example.net`, '198.51.100.1'),
+]
+
+t.test('no honest way is longer than 16 aliases', async (t) => {
+  t.same(read(way(16))?.aliases.length, 16)
+  t.equal(read(way(17)), undefined)
+  t.equal(read(way(1000)), undefined)
+})
+
+t.test('64 addresses are an answer, 65 are none', async (t) => {
+  const answers = (count: number) => many(count).map((text) => a(NAME, text))
+  t.same(hostsOf(answers(64)), many(64))
+  t.equal(read(answers(65)), undefined)
+  t.equal(read(answers(1000)), undefined)
+  t.equal(
+    read([
+      ...many(40).map((text) => a(NAME, text)),
+      ...Array.from({ length: 25 }, (_, i) => aaaa(NAME, `2001:db8::${i + 1}`)),
+    ]),
+    undefined,
+    'of both families together',
+  )
+})
+
+t.test('addresses that nobody needs a network for are not learned, but the others are', async (t) => {
+  const here = [
+    ...['0.0.0.0', '0.1.2.3', '127.0.0.1', '127.255.255.255', '169.254.169.254', '169.254.0.0'],
+    ...['224.0.0.1', '239.255.255.255', '240.0.0.1', '255.255.255.255'],
+  ]
+  const here6 = [
+    ...[
+      '::',
+      '::1',
+      '::ffff:192.0.2.1',
+      '::ffff:169.254.169.254',
+      '::192.0.2.1',
+      'fe80::1',
+      'febf::1',
+      'ff02::1',
+    ],
+  ]
+  for (const text of [...here, ...here6]) {
+    const record = text.includes(':') ? aaaa(NAME, text) : a(NAME, text)
+    t.same(hostsOf([record, a(NAME, '198.51.100.1')]), ['198.51.100.1'], text)
+    t.equal(read([record]), undefined, `${text} alone`)
+  }
+})
+
+t.test('the networks next to those are places like any other', async (t) => {
+  for (const text of [
+    '1.0.0.0',
+    '126.255.255.255',
+    '128.0.0.0',
+    '169.253.255.255',
+    '169.255.0.0',
+    '223.255.255.255',
+  ])
+    t.ok(isElsewhere(host(text)), text)
+  for (const text of [
+    '0:1::',
+    '2001:db8::1',
+    'fdff::1',
+    'fe7f:ffff::',
+    'fec0::',
+    'feff:ffff::',
+    '7f00::1',
+    'a9fe::1',
+  ])
+    t.ok(isElsewhere(host(text)), text)
+  for (const text of ['10.0.0.1', '172.16.0.1', '192.168.0.1', '100.64.0.1', 'fd00::1'])
+    t.ok(isElsewhere(host(text)), `${text}: mirrors of one's own are there`)
+})
+
+t.test('the targets of a service', async (t) => {
+  t.same(service(srv(SERVICE, 'A.example.org', 80), srv(SERVICE, 'b.example.org.', 8080, 30)), {
+    ...nothing,
+    targets: [
+      { name: 'a.example.org', port: 80 },
+      { name: 'b.example.org', port: 8080 },
+    ],
+    ttl: 30,
+  })
+})
+
+t.test('a target that is no place says that there is no such service', async (t) => {
+  t.equal(service(srv(SERVICE, '.', 80)), undefined)
+  t.equal(service(srv(SERVICE, 'a.example.org', 0)), undefined)
+  t.same(service(srv(SERVICE, '.'), srv(SERVICE, 'a.example.org'))?.targets, [
+    { name: 'a.example.org', port: 80 },
+  ])
+})
+
+t.test(
+  'a target is a host name: an address, a network or a wildcard in its place opens nothing',
+  async (t) => {
+    for (const text of [
+      '0.0.0.0/0',
+      '10.0.0.0/8',
+      '198.51.100.66',
+      '*.example.org',
+      '*',
+      'a b.example.org',
+      'é.example.org',
+    ])
+      t.same(
+        service(srv(SERVICE, text), srv(SERVICE, 'a.example.org'))?.targets,
+        [{ name: 'a.example.org', port: 80 }],
+        text,
+      )
+  },
+)
+
+t.test('targets of another service are not believed, and too many are none', async (t) => {
+  t.equal(service(srv('_http._tcp.other.example.org', 'a.example.org')), undefined)
+  const targets = (count: number) =>
+    Array.from({ length: count }, (_, i) => srv(SERVICE, `t${i}.example.org`))
+  t.equal(service(...targets(16))?.targets.length, 16)
+  t.equal(service(...targets(17)), undefined)
+})
+
+t.test('the addresses of targets, sent along with them, are nothing of the service', async (t) => {
+  t.same(service(srv(SERVICE, 'a.example.org'), a('a.example.org', '198.51.100.66'))?.hosts, [])
+})
+
+t.test('no answer may be kept for longer than a day, whatever it says', async (t) => {
+  const ttl = (written: number) => read([a(NAME, '198.51.100.1', written)])?.ttl
+  t.same([0, 1, 86_400, 86_401, 0x7fffffff, 0xffffffff].map(ttl), [0, 1, 86_400, 86_400, 86_400, 86_400])
+})
+
+t.test('cut off at any byte, an answer says nothing', async (t) => {
+  const whole = response(asked(NAME), [
+    cname(NAME, 'b.example.net'),
+    a('b.example.net', '198.51.100.1'),
+    aaaa('b.example.net', '2001:db8::1'),
+  ])
+  t.same(texts(whole)?.hosts, ['198.51.100.1', '2001:db8::1'])
+  for (let length = 0; length < whole.length; length++)
+    t.equal(readAnswer(whole.subarray(0, length), questionOf(asked(NAME))), undefined, `${length} bytes`)
+})
+
+t.test('with any byte changed, an answer is read or not, but nothing is thrown', async (t) => {
+  const whole = response(asked(NAME), [cname(NAME, 'b.example.net'), a('b.example.net', '198.51.100.1')])
+  const random = seededRandom(7)
+  for (let round = 0; round < 20_000; round++) {
+    const bytes = Uint8Array.from(whole)
+    for (let i = 0; i <= round % 3; i++) bytes[random(bytes.length)] = random(256)
+    const reading = readAnswer(bytes, questionOf(asked(NAME)))
+    if (reading !== undefined && reading.hosts.length > 64) t.fail('too much')
+  }
+  t.pass('each ended')
+})
+
+t.test('garbage of any length says nothing', async (t) => {
+  const random = seededRandom(8)
+  for (const length of [0, 1, 11, 12, 13, 512, 65_535]) {
+    const bytes = Uint8Array.from({ length }, () => random(256))
+    t.equal(readAnswer(bytes, questionOf(asked(NAME))), undefined)
+    // The same behind the header of an answer.
+    bytes.set(response(asked(NAME), []).subarray(0, length))
+    t.equal(readAnswer(bytes, questionOf(asked(NAME))), undefined)
+  }
+})
+
+/** A header that speaks of so many records. */
+const header = (questions: number, answers: number) => [
+  0x12,
+  0x34,
+  0x81,
+  0x80,
+  questions >> 8,
+  questions & 255,
+  answers >> 8,
+  answers & 255,
+  0,
+  0,
+  0,
+  0,
+]
+
+t.test('names that point at themselves, forward, or in a circle end', async (t) => {
+  for (const pointer of [
+    [0xc0, 12],
+    [0xc0, 14],
+    [0xff, 0xff],
+    [1, 0x61, 0xc0, 12],
+  ]) {
+    const bytes = Uint8Array.from([
+      ...header(0, 1),
+      ...pointer,
+      0,
+      1,
+      0,
+      1,
+      0,
+      0,
+      0,
+      60,
+      0,
+      4,
+      198,
+      51,
+      100,
+      1,
+    ])
+    t.equal(readAnswer(bytes, questionOf(asked(NAME))), undefined, pointer.join())
+  }
+})
+
+t.test('a message that is nothing but pointers into pointers is read in little time', async (t) => {
+  // Each record's name points at the one before, up to the longest message.
+  const records: number[] = []
+  for (let at = 12; at + 12 < 65_000; at += 12) {
+    const target = at === 12 ? 12 : Math.min(at - 12, 0x3fff)
+    records.push(
+      ...(at === 12 ? [0, 0] : [0xc0 | (target >> 8), target & 255]),
+      0,
+      1,
+      0,
+      1,
+      0,
+      0,
+      0,
+      60,
+      0,
+      0,
+    )
+  }
+  t.equal(readAnswer(Uint8Array.from([...header(0, 5000), ...records]), questionOf(asked(NAME))), undefined)
+})
+
+t.test('an answer of more records than any honest one is not read at all', async (t) => {
+  const more = (count: number): Answer[] =>
+    Array.from({ length: count }, () => ({ type: 'TXT', name: '', data: [] }))
+  t.same(hostsOf([a(NAME, '198.51.100.1'), ...more(127)]), ['198.51.100.1'])
+  t.equal(read([a(NAME, '198.51.100.1'), ...more(128)]), undefined)
+  for (const part of [8, 10]) {
+    const bytes = response(asked(NAME), [a(NAME, '198.51.100.1')])
+    bytes.writeUInt16BE(256, part)
+    t.equal(texts(bytes), undefined, 'nor in its other parts')
+  }
+})
+
+t.test('a count of records that are not there is malformed', async (t) => {
+  const bytes = response(asked(NAME), [a(NAME, '198.51.100.1')])
+  bytes.writeUInt16BE(2, 6)
+  t.equal(texts(bytes), undefined)
+  bytes.writeUInt16BE(0xffff, 6)
+  t.equal(texts(bytes), undefined)
+})
+
+t.test('an address that is shorter than its kind is malformed', async (t) => {
+  const bytes = response(asked(NAME), [a(NAME, '198.51.100.1')])
+  for (const length of [0, 1, 3]) {
+    const broken = Buffer.concat([
+      bytes.subarray(0, -6),
+      Buffer.from([0, length]),
+      bytes.subarray(-4),
+      Buffer.alloc(16),
+    ])
+    t.equal(texts(broken.subarray(0, bytes.length - 4 + length)), undefined, `${length} bytes`)
+  }
+})
+
+t.test('the bytes of a message are left as they were', async (t) => {
+  const bytes = response(asked(NAME), [a(NAME, '198.51.100.1')])
+  const before = Buffer.from(bytes)
+  texts(bytes)
+  t.same(bytes, before)
+})
+
+t.test('nor is one of more bytes', async (t) => {
+  const sized = (bytes: number) => {
+    const rest = bytes - response(asked(NAME), [a(NAME, '198.51.100.1'), padding(0)]).length
+    return response(asked(NAME), [a(NAME, '198.51.100.1'), padding(rest)])
+  }
+  const padding = (length: number): Answer => ({ type: 'NULL', name: '', data: Buffer.alloc(length) })
+  t.equal(sized(3072).length, 3072)
+  t.not(texts(sized(3072)), undefined)
+  t.equal(texts(sized(3073)), undefined)
+})

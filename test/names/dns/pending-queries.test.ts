@@ -1,0 +1,91 @@
+import t from 'tap'
+import type { Question } from '../../../src/core/dns/question.js'
+import { Questions } from '../../../src/names/dns/pending-queries.js'
+import { A, AAAA, asked, questionOf } from './answers.js'
+import { fromResolver, packetOf, RESOLVER6, toResolver, type Way } from './traffic.js'
+
+const NOW = 1_800_000_000_000
+const QUESTION = questionOf(asked('mirror.example.org'))
+const NOTHING = new Uint8Array()
+
+/** The questions of one who has asked `QUESTION`. */
+function waiting(way: Way = {}, uid = 42) {
+  const questions = new Questions()
+  questions.note(packetOf(toResolver(NOTHING, way)), QUESTION, uid, NOW)
+  return questions
+}
+const take = (questions: Questions, way: Way = {}, question: Question = QUESTION, now = NOW) =>
+  questions.take(packetOf(fromResolver(NOTHING, way)), question, now)
+
+t.test('an answer finds its question, and who has asked it, once', async (t) => {
+  const questions = waiting()
+  t.same(take(questions), { question: QUESTION, uid: 42, isTrusted: false })
+  t.equal(take(questions), undefined, 'whoever sends a second answer is not believed')
+  t.equal(questions.size, 0)
+})
+
+t.test('of IPv6 and by TCP as well', async (t) => {
+  for (const way of [
+    { resolver: RESOLVER6 },
+    { protocol: 'tcp' },
+    { protocol: 'tcp', resolver: RESOLVER6 },
+  ] as const)
+    t.same(take(waiting(way), way)?.uid, 42)
+})
+
+t.test('only an answer that fits in everything is one', async (t) => {
+  const questions = waiting()
+  for (const [what, way] of Object.entries<Way>({
+    'another resolver': { resolver: '198.51.100.54' },
+    'a resolver of the other family': { resolver: RESOLVER6 },
+    'another address of this host': { host: '192.0.2.99' },
+    'another port': { port: 40_001 },
+    'another protocol': { protocol: 'tcp' },
+  }))
+    t.equal(take(questions, way), undefined, what)
+  for (const [what, other] of Object.entries<Partial<Question>>({
+    'another number': { id: 0x1235 },
+    'another name': { name: 'mirror.example.net' },
+    'a longer name': { name: 'x.mirror.example.org' },
+    'another type': { type: AAAA },
+  }))
+    t.equal(take(questions, {}, { ...QUESTION, ...other }), undefined, what)
+  t.ok(take(questions), 'and none of those has used it up')
+})
+
+t.test('keys of different questions are never the same text', async (t) => {
+  const questions = new Questions()
+  const note = (port: number, question: Question) =>
+    questions.note(packetOf(toResolver(NOTHING, { port })), question, 0, NOW)
+  note(4000, { id: 11, type: A, name: 'x' })
+  note(400, { id: 1, type: A, name: 'x' })
+  note(4000, { id: 1, type: 11, name: 'x' })
+  note(4000, { id: 1, type: 1, name: '1 x' })
+  t.equal(questions.size, 4)
+})
+
+t.test('an answer that comes after 30 seconds is not believed', async (t) => {
+  t.ok(take(waiting(), {}, QUESTION, NOW + 29_999))
+  t.equal(take(waiting(), {}, QUESTION, NOW + 30_000), undefined)
+  const questions = waiting()
+  questions.expire(NOW + 30_000)
+  t.equal(questions.size, 0)
+})
+
+t.test('a question that is sent again waits anew, and for one answer', async (t) => {
+  const questions = waiting()
+  questions.note(packetOf(toResolver(NOTHING)), QUESTION, 42, NOW + 20_000)
+  t.equal(questions.size, 1)
+  t.ok(take(questions, {}, QUESTION, NOW + 40_000))
+  t.equal(take(questions, {}, QUESTION, NOW + 40_000), undefined)
+})
+
+t.test('whoever asks without end forgets only questions of its own', async (t) => {
+  const questions = waiting()
+  for (let id = 0; id < 5000; id++)
+    questions.note(packetOf(toResolver(NOTHING, { port: 50_000 })), { ...QUESTION, id }, 33, NOW)
+  t.equal(questions.size, 513)
+  t.equal(take(questions)?.uid, 42)
+  t.equal(take(questions, { port: 50_000 }, { ...QUESTION, id: 4999 })?.uid, 33, 'the newest are kept')
+  t.equal(take(questions, { port: 50_000 }, { ...QUESTION, id: 0 }), undefined)
+})

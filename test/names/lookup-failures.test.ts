@@ -1,0 +1,32 @@
+import t from 'tap'
+import { Failures } from '../../src/names/lookup-failures.js'
+
+const NOW = 1_800_000_000_000
+
+t.test('nothing is said of nothing', async (t) => {
+  t.equal(new Failures().line(NOW), undefined)
+})
+
+t.test('failures of many names are one line, with a reason of one of them', async (t) => {
+  const failures = new Failures()
+  failures.note('a.example.org', 'query ETIMEOUT')
+  failures.note('b.example.org', 'query ESERVFAIL')
+  failures.note('c.example.org', 'query ESERVFAIL')
+  t.match(failures.line(NOW), /^a\.example\.org and 2 other names cannot be looked up \(query ETIMEOUT\)/)
+  t.equal(failures.line(NOW + 60_000), undefined, 'what was said is not said again')
+})
+
+t.test('the same name counts once, and alone it is alone', async (t) => {
+  const failures = new Failures()
+  for (let i = 0; i < 100; i++) failures.note('a.example.org', `try ${i}`)
+  t.match(failures.line(NOW), /^a\.example\.org cannot be looked up \(try 99\)/)
+})
+
+t.test('there are ten seconds between two lines, and nothing is lost in them', async (t) => {
+  const failures = new Failures()
+  failures.note('a.example.org', 'no')
+  t.ok(failures.line(NOW))
+  failures.note('b.example.org', 'no')
+  t.equal(failures.line(NOW + 9999), undefined)
+  t.match(failures.line(NOW + 10_000), /^b\.example\.org cannot/)
+})

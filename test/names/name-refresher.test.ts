@@ -1,0 +1,253 @@
+import t, { type Test } from 'tap'
+import { NameWatcher } from '../../src/names/name-refresher.js'
+import { Clock, settled } from './clock.js'
+
+const NAME = 'mirror.example.org'
+const OTHER = 'other.example.org'
+
+interface Answer {
+  readonly said: string
+  readonly ttl: number
+}
+const answer = (ttl = 60, said = 'yes'): Answer => ({ said, ttl })
+const nobody = async (): Promise<Answer> => {
+  throw new Error('no answer')
+}
+
+/** A watcher whose resolver says what the test puts into `reply`, without jitter unless the test wants some. */
+function watching(t: Test) {
+  const clock = Clock.install(t)
+  const state = {
+    clock,
+    reply: async (_name: string): Promise<Answer> => answer(),
+    onAnswer: (name: string, { said }: Answer): void => void state.answers.push(`${name}: ${said}`),
+    random: 0.5,
+    asked: [] as string[],
+    answers: [] as string[],
+    failures: [] as string[],
+    names: undefined as unknown as NameWatcher<Answer>,
+  }
+  state.names = new NameWatcher({
+    resolve: (name) => {
+      state.asked.push(name)
+      return state.reply(name)
+    },
+    onAnswer: (name, answer) => state.onAnswer(name, answer),
+    onFailure: (name, error) => state.failures.push(`${name}: ${(error as Error).message}`),
+    ttlOf: ({ ttl }) => ttl,
+    random: () => state.random,
+  })
+  t.teardown(() => state.names.stop())
+  return state
+}
+
+t.test('a watched name is asked at once, and the answer is told', async (t) => {
+  const its = watching(t)
+  await its.names.watch([NAME])
+  t.same(its.answers, [`${NAME}: yes`])
+  t.same([its.names.has(NAME), its.names.has(OTHER)], [true, false])
+})
+
+t.test(
+  'a name counts as watched before it was asked: what is known of it must not go until then',
+  async (t) => {
+    const its = watching(t)
+    const done = its.names.watch([NAME])
+    t.equal(its.names.has(NAME), true)
+    await done
+  },
+)
+
+t.test('a name is asked again when its TTL is over, but neither all the time nor never', async (t) => {
+  const its = watching(t)
+  for (const [ttl, seconds] of [
+    [60, 60],
+    [0, 5],
+    [4, 5],
+    [86_400, 3600],
+    [0xffffffff, 3600],
+  ] as const) {
+    its.reply = async () => answer(ttl)
+    await its.names.watch([])
+    await its.names.watch([NAME])
+    t.equal(its.clock.next, seconds * 1000, `TTL ${ttl}`)
+  }
+})
+
+t.test('questions are spread by up to a tenth, so that many hosts do not ask at once', async (t) => {
+  const its = watching(t)
+  for (const [random, ms] of [
+    [0, 54_000],
+    [1, 66_000],
+  ] as const) {
+    its.random = random
+    await its.names.watch([])
+    await its.names.watch([NAME])
+    t.equal(Math.round(its.clock.next!), ms)
+  }
+})
+
+t.test('every answer is told, again and again', async (t) => {
+  const its = watching(t)
+  await its.names.watch([NAME])
+  its.reply = async () => answer(60, 'again')
+  await its.clock.pass(120_000)
+  t.same(its.answers, [`${NAME}: yes`, `${NAME}: again`, `${NAME}: again`])
+})
+
+t.test('a resolver that throws at once is a failure like any other', async (t) => {
+  const its = watching(t)
+  its.reply = () => {
+    throw new Error('no resolver')
+  }
+  await its.names.watch([NAME])
+  t.same(its.failures, [`${NAME}: no resolver`])
+  t.equal(its.clock.timers, 1)
+})
+
+t.test('an answer that nobody can use is a failure: the name is asked again', async (t) => {
+  const its = watching(t)
+  its.onAnswer = () => {
+    throw new Error('no use')
+  }
+  await its.names.watch([NAME])
+  t.same(its.failures, [`${NAME}: no use`])
+  t.equal(its.clock.timers, 1)
+})
+
+t.test(
+  'failures are tried again after 1, 2, 5, 10, 30 and then each 60 seconds, until it works',
+  async (t) => {
+    const its = watching(t)
+    its.reply = nobody
+    await its.names.watch([NAME])
+    const waits: number[] = []
+    for (let i = 0; i < 8; i++) {
+      waits.push(its.clock.next! / 1000)
+      await its.clock.pass(its.clock.next!)
+    }
+    t.same(waits, [1, 2, 5, 10, 30, 60, 60, 60])
+    its.reply = async () => answer(600)
+    await its.clock.pass(60_000)
+    t.equal(its.clock.next, 600_000)
+    its.reply = nobody
+    await its.clock.pass(600_000)
+    t.equal(its.clock.next, 1000, 'a success starts the waits over')
+  },
+)
+
+t.test('a failure is tried for as long as it lasts', async (t) => {
+  const its = watching(t)
+  await its.names.watch([NAME])
+  its.reply = nobody
+  await its.clock.pass(24 * 3600 * 1000)
+  t.ok(its.failures.length > 1000)
+  t.equal(its.clock.timers, 1)
+})
+
+/** A resolver that answers when it is told to. */
+function slow(its: { reply: (name: string) => Promise<Answer> }) {
+  const pending: ((good: boolean) => void)[] = []
+  const counts = { open: 0, most: 0 }
+  its.reply = () => {
+    counts.most = Math.max(counts.most, ++counts.open)
+    return new Promise((resolve, reject) =>
+      pending.push((good) => {
+        counts.open--
+        if (good) resolve(answer())
+        else reject(new Error('no answer'))
+      }),
+    )
+  }
+  return { pending, counts }
+}
+
+t.test('at most 16 questions are asked at once, and all are asked', async (t) => {
+  const its = watching(t)
+  const { pending, counts } = slow(its)
+  const names = Array.from({ length: 50 }, (_, i) => `m${i}.example.org`)
+  const done = its.names.watch(names)
+  await settled()
+  t.equal(counts.open, 16)
+  while (pending.length > 0) {
+    // A failure has to make room as well.
+    pending.shift()!(pending.length % 2 === 0)
+    await settled()
+  }
+  await done
+  t.equal(counts.most, 16)
+  t.same(its.asked.toSorted(), names.toSorted())
+})
+
+t.test('a name that is no longer wanted is forgotten, with its timer', async (t) => {
+  const its = watching(t)
+  await its.names.watch([NAME, OTHER])
+  await its.names.watch([OTHER])
+  t.equal(its.names.has(NAME), false)
+  t.equal(its.clock.timers, 1)
+  await its.clock.pass(61_000)
+  t.same(its.asked, [NAME, OTHER, OTHER])
+})
+
+t.test('a name that stays wanted is not asked anew', async (t) => {
+  const its = watching(t)
+  await its.names.watch([NAME])
+  await its.names.watch([NAME, NAME])
+  t.equal(its.asked.length, 1)
+})
+
+t.test('an answer that comes after its name was given up is left alone', async (t) => {
+  const its = watching(t)
+  const { pending } = slow(its)
+  const done = its.names.watch([NAME])
+  await settled()
+  its.names.stop()
+  pending[0]!(true)
+  await done
+  t.same([its.answers, its.clock.timers], [[], 0])
+})
+
+t.test('a failure that comes after its name was given up is not told', async (t) => {
+  const its = watching(t)
+  const { pending } = slow(its)
+  const done = its.names.watch([NAME])
+  await settled()
+  its.names.stop()
+  pending[0]!(false)
+  await done
+  t.same([its.failures, its.clock.timers], [[], 0])
+})
+
+t.test('a name that was given up while it waited for its turn is never asked', async (t) => {
+  const its = watching(t)
+  const { pending } = slow(its)
+  const done = its.names.watch(Array.from({ length: 20 }, (_, i) => `m${i}.example.org`))
+  await settled()
+  its.names.stop()
+  for (const each of pending) each(true)
+  await done
+  t.equal(its.asked.length, 16)
+})
+
+t.test('a name that is dropped and wanted again while it is asked runs on one timer', async (t) => {
+  const its = watching(t)
+  const { pending } = slow(its)
+  const all = [its.names.watch([NAME])]
+  await settled()
+  all.push(its.names.watch([]), its.names.watch([NAME]))
+  await settled()
+  for (const each of pending) each(true)
+  await Promise.all(all)
+  t.equal(its.clock.timers, 1)
+  its.names.stop()
+  t.equal(its.clock.timers, 0)
+})
+
+t.test('stop leaves no timer, and no timer ever keeps the process alive', async (t) => {
+  const its = watching(t)
+  await its.names.watch([NAME, OTHER])
+  t.equal(its.clock.timers, 2)
+  t.equal(its.clock.kept, 0)
+  its.names.stop()
+  t.equal(its.clock.timers, 0)
+})

@@ -1,0 +1,107 @@
+import t from 'tap'
+import { ServiceTable } from '../../src/names/srv-targets.js'
+
+const SERVICE = '_http._tcp.mirror.example.org'
+const OTHER = '_http._tcp.other.example.org'
+const NOW = 1_800_000_000_000
+const MINUTE = 60_000
+const DAY = 24 * 60 * MINUTE
+const ONE = { name: 'a.example.org', port: 80 }
+const TWO = { name: 'b.example.org', port: 80 }
+
+function table() {
+  const services = new ServiceTable(() => 300)
+  services.keep([SERVICE])
+  return services
+}
+
+t.test('new targets are told; the same ones again are no news', async (t) => {
+  const its = table()
+  t.equal(its.learn(SERVICE, { targets: [ONE], ttl: 60 }, NOW), true)
+  t.equal(its.learn(SERVICE, { targets: [{ ...ONE }], ttl: 60 }, NOW), false)
+  t.equal(its.learn(SERVICE, { targets: [ONE, TWO], ttl: 60 }, NOW), true)
+  t.same(its.targets(SERVICE), [ONE, TWO])
+})
+
+t.test('the same host at two ports is two targets', async (t) => {
+  const its = table()
+  its.learn(SERVICE, { targets: [ONE, { ...ONE, port: 8080 }], ttl: 60 }, NOW)
+  t.equal(its.targets(SERVICE).length, 2)
+})
+
+t.test('services that nobody wants are not learned, and those that are given up are forgotten', async (t) => {
+  const its = table()
+  t.equal(its.learn(OTHER, { targets: [ONE], ttl: 60 }, NOW), false)
+  t.same([its.has(OTHER), its.targets(OTHER)], [false, []])
+  its.learn(SERVICE, { targets: [ONE], ttl: 60 }, NOW)
+  its.keep([SERVICE, OTHER])
+  t.same(its.targets(SERVICE), [ONE], 'one that stays wanted keeps its targets')
+  its.keep([OTHER])
+  t.same([its.has(SERVICE), its.has(OTHER), its.targets(SERVICE)], [false, true, []])
+})
+
+t.test('a target that is answered no more goes after its TTL and the grace', async (t) => {
+  const its = table()
+  its.learn(SERVICE, { targets: [ONE], ttl: 60 }, NOW)
+  its.learn(SERVICE, { targets: [TWO], ttl: 60 }, NOW + 1000)
+  t.equal(its.expire(NOW + 359_999), false)
+  t.same(its.targets(SERVICE), [ONE, TWO])
+  t.equal(its.expire(NOW + 360_000), true)
+  t.same(its.targets(SERVICE), [TWO])
+})
+
+t.test('the last good answer stays, however long there is none, and whatever says nothing', async (t) => {
+  const its = table()
+  its.learn(SERVICE, { targets: [ONE, TWO], ttl: 60 }, NOW)
+  its.learn(SERVICE, { targets: [], ttl: 60 }, NOW + DAY)
+  t.equal(its.expire(NOW + 30 * DAY), false)
+  t.same(its.targets(SERVICE), [ONE, TWO])
+})
+
+t.test('a service without a target changes nothing', async (t) => {
+  const its = table()
+  t.equal(its.expire(NOW), false)
+  t.equal(its.learn(SERVICE, { targets: [], ttl: 60 }, NOW), false)
+})
+
+t.test('all of them are told, for the next start', async (t) => {
+  const its = table()
+  its.keep([SERVICE, OTHER])
+  its.learn(SERVICE, { targets: [ONE], ttl: 60 }, NOW)
+  t.same(
+    [...its.all()],
+    [
+      [SERVICE, [ONE]],
+      [OTHER, []],
+    ],
+  )
+})
+
+t.test('a target that is named again and again outlives the others', async (t) => {
+  const its = table()
+  for (let i = 0; i < 100; i++)
+    its.learn(SERVICE, { targets: [{ name: `t${i}.example.org`, port: 80 }, ONE], ttl: 60 }, NOW + i * MINUTE)
+  t.ok(its.targets(SERVICE).some(({ name }) => name === ONE.name))
+  t.equal(its.learn(SERVICE, { targets: [ONE], ttl: 60 }, NOW + 100 * MINUTE), false, 'and is no news')
+})
+
+t.test('targets that rotate are bounded: each is a host and a port that is open', async (t) => {
+  const its = table()
+  for (let i = 0; i < 1000; i++)
+    its.learn(SERVICE, { targets: [{ name: `t${i}.example.org`, port: 80 }], ttl: 86_400 }, NOW + i * MINUTE)
+  t.same(
+    its.targets(SERVICE).map(({ name }) => name),
+    Array.from({ length: 16 }, (_, i) => `t${984 + i}.example.org`),
+    'the newest are kept',
+  )
+})
+
+t.test('whoever answers with new targets each time makes few new policies', async (t) => {
+  const its = table()
+  let news = 0
+  for (let i = 0; i < 3000; i++)
+    news += Number(
+      its.learn(SERVICE, { targets: [{ name: `t${i}.example.org`, port: 80 }], ttl: 0 }, NOW + i * 200),
+    )
+  t.equal(news, 32, '16 at once, and as many in the second five minutes')
+})

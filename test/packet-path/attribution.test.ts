@@ -1,0 +1,122 @@
+/** Who sent a packet, by sockets of this process over loopback. */
+import { createSocket } from 'node:dgram'
+import { readFileSync, realpathSync } from 'node:fs'
+import t, { type Test } from 'tap'
+import { placeOf } from '../../src/core/packet/cgroup-path.js'
+import { IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/packet/ip.js'
+import { Packet } from '../../src/core/packet/packet.js'
+import { Cgroups } from '../../src/kernel/proc/cgroups.js'
+import { processesOf } from '../../src/kernel/proc/processes.js'
+import { Attribution } from '../../src/packet-path/attribution.js'
+import { connection } from '../kernel/loopback.js'
+
+const LOOPBACK = 0x7f000001
+const UID = process.getuid!()
+const OWN_CGROUP = readFileSync('/proc/self/cgroup', 'utf8').match(/^0::(.*)$/m)?.[1] ?? ''
+/** Where the unified hierarchy is mounted, this process is in some place of it. */
+const MOUNT = new Cgroups().mount
+const HAS_CGROUPS = MOUNT !== undefined
+/** Whether so few share its cgroup that it is found among them in the time for one packet. */
+const HAS_FEW = processesOf(`${MOUNT}${OWN_CGROUP}`, () => false).length < 50
+
+function attributing(t: Test) {
+  const packet = new Packet()
+  packet.source[0] = LOOPBACK
+  packet.destination[0] = LOOPBACK
+  const sender = { uid: UID, device: 0 }
+  const attribution = new Attribution(packet, sender)
+  t.teardown(() => attribution.close())
+  return { packet, sender, attribution }
+}
+
+async function call(t: Test) {
+  const { port, localPort } = await connection(t)
+  return { protocol: IPPROTO_TCP, sourcePort: localPort, destinationPort: port }
+}
+
+t.test('the sender of a packet is found with its unit and its process', async (t) => {
+  if (!HAS_CGROUPS) return void t.comment('left out: no unified hierarchy of cgroups is mounted')
+  const { packet, attribution } = attributing(t)
+  Object.assign(packet, await call(t))
+  /** On a machine that is busy with something else the time may be over before the process is found. */
+  const found = () => {
+    for (let tries = 0; tries < 50; tries++) {
+      attribution.begin()
+      const who = attribution.describe()
+      if (who.pid !== undefined) return who
+    }
+    return attribution.describe()
+  }
+  attribution.begin()
+  t.ok(attribution.place >= 2)
+  const { unit, container } = placeOf(OWN_CGROUP)
+  t.match(found(), {
+    attribution: 'found',
+    unit,
+    container,
+    ...(HAS_FEW && { pid: process.pid, executable: realpathSync('/proc/self/exe') }),
+  })
+  t.same(attribution.stats, { found: 1, skipped: 0, unknown: 0 }, 'what was counted is blocks')
+})
+
+t.test('what is not known is said, and not guessed', async (t) => {
+  const { packet, sender, attribution } = attributing(t)
+  Object.assign(packet, await call(t))
+  const look = () => {
+    attribution.begin()
+    return { place: attribution.place, ...attribution.describe(), isOf: attribution.isOf(['init.scope']) }
+  }
+  const nobody = { place: 0, attribution: 'unknown', unit: undefined, pid: undefined, isOf: false }
+  t.match(look(), HAS_CGROUPS ? { attribution: 'found' } : nobody)
+  sender.uid = UID + 1
+  t.match(look(), nobody, 'a socket of another user')
+  sender.uid = -1
+  t.match(look(), nobody, 'no user')
+  sender.uid = UID
+  packet.sourcePort = 1
+  t.match(look(), nobody, 'no socket')
+  const socket = createSocket('udp4')
+  t.teardown(() => socket.close())
+  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve))
+  Object.assign(packet, { protocol: IPPROTO_UDP, sourcePort: socket.address().port })
+  t.match(look(), nobody, 'a socket of UDP that has nothing on its way')
+  packet.protocol = 47
+  t.match(look(), nobody, 'another protocol')
+})
+
+t.test('who uses up the time of rules takes it from nobody else, and from no connection', async (t) => {
+  const { packet, sender, attribution } = attributing(t)
+  const ask = () => {
+    attribution.begin()
+    attribution.isOf(['init.scope'])
+    return attribution.describe().attribution
+  }
+  Object.assign(packet, { protocol: IPPROTO_UDP, sourcePort: 1 })
+  let asked = 0
+  while (asked < 1_000_000 && ask() !== 'skipped') asked++
+  t.ok(asked < 1_000_000)
+  sender.uid = UID + 1
+  t.equal(ask(), 'unknown', 'another user')
+  sender.uid = UID
+  Object.assign(packet, await call(t))
+  t.equal(ask(), HAS_CGROUPS ? 'found' : 'unknown')
+})
+
+t.test(
+  'a flood is attributed as far as the time of its user goes, and the rest is said to be skipped; others still are',
+  async (t) => {
+    const { packet, sender, attribution } = attributing(t)
+    Object.assign(packet, await call(t))
+    const place = () => {
+      attribution.begin()
+      return attribution.place
+    }
+    let asked = 0
+    while (asked < 1_000_000 && place() !== 1) asked++
+    t.ok(asked > 0 && asked < 1_000_000)
+    t.equal(attribution.describe().attribution, 'skipped')
+    t.equal(attribution.stats.skipped, 1)
+    sender.uid = UID + 1
+    t.equal(place(), 0, 'another user is looked for')
+  },
+)

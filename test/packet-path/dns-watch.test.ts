@@ -1,0 +1,568 @@
+import {
+  HELD,
+  NF_ACCEPT,
+  NF_DROP,
+  NF_REPEAT,
+  type Queue,
+  QueuedPacket,
+  type Verdict,
+} from 'node-netfilter-queue'
+import t, { type Test } from 'tap'
+import type { Question } from '../../src/core/dns/question.js'
+import { SeenNames } from '../../src/core/dns/resolved-names.js'
+import { decode, Packet } from '../../src/core/packet/packet.js'
+import { type Decision, MALFORMED, NAME_NOT_ALLOWED, SESSION } from '../../src/core/policy/policy.js'
+import type { Asker } from '../../src/names/confirmations.js'
+import { type Reading, TTL_AT_MOST } from '../../src/names/dns/answer-reader.js'
+import { ResolverWatch, type ResolverWatchOptions } from '../../src/packet-path/dns-watch.js'
+import { words } from '../core/packets.js'
+import { seededRandom } from '../core/random.js'
+import { many, textOf } from '../names/addresses.js'
+import { Clock, settled } from '../names/clock.js'
+import {
+  A,
+  AAAA,
+  type Asked,
+  a,
+  asked,
+  cname,
+  framed,
+  query,
+  response,
+  SRV,
+  srv,
+} from '../names/dns/answers.js'
+import { fromResolver, RESOLVER6, toResolver, type Way } from '../names/dns/traffic.js'
+
+/** The two queues. */
+const QUESTIONS = 'questions'
+const ANSWERS = 'answers'
+type QueueName = typeof QUESTIONS | typeof ANSWERS
+const MASK = 0x3f000000
+/** What others have set in a mark, and what the ruleset has. */
+const FOREIGN = 0xc0abcdef
+const OURS = 0x22000000
+const NAME = 'mirror.example.org'
+const SERVICE = '_http._tcp.mirror.example.org'
+const ROOT = 0
+const WWW_DATA = 33
+const BUDGET = 2000
+
+/** What was learned, as text. */
+interface Lesson {
+  readonly name: string
+  readonly hosts: readonly string[]
+  readonly asker: Asker
+}
+
+/** Settles when the test says so. */
+function promised() {
+  let settle = { resolve: () => {}, reject: () => {} }
+  const promise = new Promise<void>((resolve, reject) => {
+    settle = { resolve, reject: () => reject(new Error('no')) }
+  })
+  return { promise, ...settle }
+}
+
+/** A watch over a queue and a valve that are played by the test. */
+function watching(t: Test, options: Partial<ResolverWatchOptions> = {}) {
+  const clock = Clock.install(t)
+  const valve = fakeValve()
+  const state = {
+    clock,
+    valve,
+    stats: { learned: 0, held: 0, missed: 0 },
+    faults: [] as unknown[],
+    lessons: [] as Lesson[],
+    /** What an answer is to wait for. */
+    wait: (_question: Question, _reading: Reading): Promise<void> | undefined => undefined,
+    seen: new SeenNames(10, 100),
+    budget: BUDGET,
+    released: [] as { id: number; verdict: Verdict; mark: number | undefined }[],
+    watch: undefined as unknown as ResolverWatch,
+  }
+  state.watch = new ResolverWatch({
+    form: 'native',
+    mask: MASK,
+    valve,
+    learned: {
+      isOfInterest: ({ name }) => name.endsWith('.example.org'),
+      learn: (question, reading, asker) => {
+        state.lessons.push({ name: question.name, hosts: reading.hosts.map(textOf), asker })
+        return state.wait(question, reading)
+      },
+    },
+    isTrusted: (uid) => uid === ROOT,
+    seen: state.seen,
+    budget: () => state.budget,
+    stats: state.stats,
+    onFault: (error) => state.faults.push(error),
+    ...options,
+  })
+  const release = (id: number, verdict: Verdict, mark?: number) => {
+    state.released.push({ id, verdict, mark })
+    return true
+  }
+  state.watch.attach({ release } as unknown as Queue)
+  return Object.assign(state, courier(state.watch))
+}
+
+/** A valve that lets all pass but what the test does not want. */
+function fakeValve() {
+  const packet = new Packet()
+  const sender = { uid: -1, known: false, isReply: false, device: 0, isOf: () => false }
+  const valve = {
+    pass: NF_ACCEPT as Verdict,
+    packet,
+    sender,
+    judged: [] as { single: boolean }[],
+    refuses: false,
+    judge: (queued: QueuedPacket, single: boolean): Decision => {
+      valve.judged.push({ single })
+      sender.uid = queued.uid
+      const problem = decode(queued.bytes, queued.start, queued.end, queued.length, packet)
+      if (problem !== undefined) return MALFORMED
+      return valve.refuses ? NAME_NOT_ALLOWED : SESSION
+    },
+  }
+  return valve
+}
+
+/** Brings packets as the queue does: somewhere in a slab that is used again, and with its care for what is thrown. */
+function courier(watch: ResolverWatch) {
+  let id = 0
+  function deliver(bytes: Uint8Array, queue: QueueName, uid: number, mark = (FOREIGN | OURS) >>> 0) {
+    const queued = new QueuedPacket()
+    const slab = new Uint8Array(bytes.length + 200).fill(0xee)
+    slab.set(bytes, 100)
+    Object.assign(queued, { id: ++id, uid, mark, bytes: slab, start: 100 })
+    Object.assign(queued, { end: 100 + bytes.length, length: bytes.length })
+    let verdict: Verdict | typeof HELD
+    try {
+      verdict = queue === QUESTIONS ? watch.onQuestion(queued) : watch.onAnswer(queued)
+    } catch (error) {
+      queued.mark = mark
+      verdict = watch.onAnswerError(error, queued)
+    }
+    slab.fill(0xdd)
+    return { id, verdict, mark: queued.mark }
+  }
+  const framing = (message: Uint8Array, { protocol }: Way) => (protocol === 'tcp' ? framed(message) : message)
+  return {
+    deliver,
+    ask: (of: Asked, { uid = ROOT, ...way }: Way & { uid?: number } = {}) =>
+      deliver(toResolver(framing(query(of), way), way), QUESTIONS, uid),
+    answer: (message: Uint8Array, way: Way = {}) =>
+      deliver(fromResolver(framing(message, way), way), ANSWERS, -1),
+  }
+}
+
+const QUESTION = asked(NAME)
+const ANSWER = response(QUESTION, [a(NAME, '198.51.100.1')])
+const LESSON: Lesson = {
+  name: NAME,
+  hosts: ['198.51.100.1'],
+  asker: { uid: ROOT, trusted: true, isForgeable: true },
+}
+const PASSED = { verdict: NF_ACCEPT, mark: FOREIGN }
+
+t.test('an answer to a question teaches its addresses, and goes on', async (t) => {
+  const its = watching(t)
+  its.ask(QUESTION)
+  t.match(its.answer(ANSWER), PASSED)
+  t.same([its.lessons, its.stats], [[LESSON], { learned: 1, held: 0, missed: 0 }])
+})
+
+t.test('in each family, by each protocol', async (t) => {
+  for (const way of [
+    { resolver: RESOLVER6 },
+    { protocol: 'tcp' },
+    { protocol: 'tcp', resolver: RESOLVER6 },
+  ] as const) {
+    const its = watching(t)
+    its.ask(QUESTION, { ...way, acknowledged: 7 })
+    t.match(its.answer(ANSWER, { ...way, sequence: 7 }), PASSED)
+    const isForgeable = !('protocol' in way)
+    t.same(its.lessons, [{ ...LESSON, asker: { ...LESSON.asker, isForgeable } }])
+  }
+})
+
+t.test('a question in capitals is answered in capitals, or not', async (t) => {
+  const its = watching(t)
+  for (const name of ['MIRROR.example.ORG', NAME, 'mIrRoR.eXaMpLe.OrG']) {
+    its.ask(asked('Mirror.Example.Org'))
+    its.answer(response(asked(name), [a(name, '198.51.100.1')]))
+  }
+  t.same(its.lessons, [LESSON, LESSON, LESSON])
+})
+
+t.test('a question goes on as the valve says, and is shown to it as a single packet', async (t) => {
+  const its = watching(t)
+  t.match(its.ask(QUESTION), { verdict: NF_ACCEPT })
+  t.same(its.valve.judged, [{ single: true }])
+  its.valve.pass = NF_REPEAT
+  t.match(its.ask(QUESTION), { verdict: NF_REPEAT })
+})
+
+t.test('by which name an address was found is remembered, of a rule or not', async (t) => {
+  const its = watching(t)
+  const other = asked('elsewhere.example.net')
+  its.ask(QUESTION)
+  its.ask(other, { uid: WWW_DATA })
+  its.answer(ANSWER)
+  t.match(its.answer(response(other, [a(other.name, '203.0.113.9')])), PASSED)
+  const nameOf = (address: string, ...askers: number[]) =>
+    its.seen.nameOf(4, words(address), askers, Date.now())
+  t.equal(nameOf('198.51.100.1', ROOT), NAME)
+  t.equal(nameOf('203.0.113.9', WWW_DATA), other.name)
+  t.equal(nameOf('203.0.113.9', ROOT), undefined, 'for others it is nothing')
+  t.same(its.lessons, [LESSON], 'and nothing is learned of the other')
+  t.same(its.stats, { learned: 1, held: 0, missed: 0 })
+})
+
+t.test('nobody who has not asked gives an address a name', async (t) => {
+  const its = watching(t)
+  its.answer(response(asked('elsewhere.example.net'), [a('elsewhere.example.net', '203.0.113.9')]))
+  t.same(its.seen.askers, [])
+})
+
+t.test('an answer that nobody has asked for teaches nothing, and goes on', async (t) => {
+  const its = watching(t)
+  t.match(its.answer(ANSWER), PASSED)
+  t.same([its.lessons, its.stats.learned], [[], 0])
+})
+
+t.test('an answer must fit in everything, or it teaches nothing; the right one still does', async (t) => {
+  const its = watching(t)
+  its.ask(QUESTION)
+  const other = (of: Partial<Asked>) => {
+    const question = { ...QUESTION, ...of }
+    return response(question, [a(question.name, '198.51.100.66'), a(NAME, '198.51.100.66')])
+  }
+  const wrong: Record<string, readonly [Uint8Array, Way?]> = {
+    'another resolver': [ANSWER, { resolver: '198.51.100.54' }],
+    'another port': [ANSWER, { port: 40_001 }],
+    'another protocol': [ANSWER, { protocol: 'tcp' }],
+    'another number': [other({ id: 0x4321 })],
+    'another type': [other({ type: AAAA })],
+    'another name': [other({ name: 'other.example.org' })],
+    'a name below': [other({ name: `x.${NAME}` })],
+    'no question': [Buffer.concat([ANSWER.subarray(0, 4), Buffer.from([0, 0]), ANSWER.subarray(6)])],
+    'a question': [query(QUESTION)],
+  }
+  for (const [what, [message, way]] of Object.entries(wrong)) {
+    t.match(its.answer(message, way), PASSED, what)
+    t.same(its.lessons, [], what)
+  }
+  its.answer(ANSWER)
+  t.same(its.lessons, [LESSON])
+})
+
+t.test('only the first answer to a question is believed', async (t) => {
+  const its = watching(t)
+  its.ask(QUESTION)
+  its.answer(ANSWER)
+  t.match(its.answer(response(QUESTION, [a(NAME, '198.51.100.66')])), PASSED)
+  t.same(its.lessons, [LESSON])
+})
+
+t.test('an answer is believed for 30 seconds', async (t) => {
+  const its = watching(t)
+  its.ask(QUESTION)
+  await its.clock.pass(29_999)
+  its.answer(ANSWER)
+  t.same(its.lessons, [LESSON])
+  its.ask(QUESTION)
+  await its.clock.pass(30_000)
+  its.watch.expire(its.clock.now())
+  t.match(its.answer(ANSWER), PASSED)
+  t.equal(its.lessons.length, 1)
+})
+
+t.test('a question that was refused, or for a name of no interest, has no answer', async (t) => {
+  const its = watching(t)
+  its.valve.refuses = true
+  its.ask(QUESTION)
+  its.answer(ANSWER)
+  its.valve.refuses = false
+  const elsewhere = asked('www.example.net')
+  its.ask(elsewhere)
+  its.answer(response(elsewhere, [a('www.example.net', '198.51.100.66')]))
+  t.same(its.lessons, [])
+})
+
+t.test('what says nothing teaches nothing: a failure, an alias in a circle, too many', async (t) => {
+  const its = watching(t)
+  for (const message of [
+    response(QUESTION, [a(NAME, '198.51.100.1')], 2),
+    response(QUESTION, []),
+    response(QUESTION, [cname(NAME, NAME)]),
+    response(
+      QUESTION,
+      many(65).map((text) => a(NAME, text)),
+    ),
+  ]) {
+    its.ask(QUESTION)
+    t.match(its.answer(message), PASSED)
+  }
+  t.same([its.lessons, its.stats.learned], [[], 0])
+})
+
+t.test('who has asked is told: the answer to one who is not trusted teaches nothing by itself', async (t) => {
+  const its = watching(t)
+  for (const uid of [WWW_DATA, -1, ROOT]) {
+    its.ask(QUESTION, { uid })
+    its.answer(ANSWER)
+  }
+  t.same(
+    its.lessons.map(({ asker }) => asker),
+    [
+      { uid: WWW_DATA, trusted: false, isForgeable: true },
+      { uid: -1, trusted: false, isForgeable: true },
+      { uid: ROOT, trusted: true, isForgeable: true },
+    ],
+  )
+})
+
+t.test('whoever asks without end does not keep the answers to others from being read', async (t) => {
+  const its = watching(t)
+  its.ask(QUESTION)
+  for (let id = 0; id < 3000; id++)
+    its.ask(asked(`n${id}.example.org`, A, id), { uid: WWW_DATA, port: 1024 + id })
+  its.answer(ANSWER)
+  t.same(its.lessons, [LESSON])
+})
+
+t.test('an answer that has to wait is held, and released once when the wait is over', async (t) => {
+  const its = watching(t)
+  const wait = promised()
+  its.wait = () => wait.promise
+  its.ask(QUESTION)
+  const { id, verdict } = its.answer(ANSWER)
+  t.equal(verdict, HELD)
+  t.same([its.released, its.stats], [[], { learned: 1, held: 1, missed: 0 }])
+  wait.resolve()
+  await settled()
+  t.same(its.released, [{ id, verdict: NF_ACCEPT, mark: FOREIGN }])
+  await its.clock.pass(60_000)
+  its.watch.release()
+  t.same([its.released.length, its.stats.missed, its.clock.timers], [1, 0, 0])
+})
+
+t.test('a wait that fails is over, too', async (t) => {
+  const its = watching(t)
+  const wait = promised()
+  its.wait = () => wait.promise
+  its.ask(QUESTION)
+  its.answer(ANSWER)
+  wait.reject()
+  await settled()
+  t.same([its.released.length, its.stats.missed], [1, 0])
+})
+
+t.test('after the budget it goes on, and is counted; what comes later is no second release', async (t) => {
+  const its = watching(t)
+  const wait = promised()
+  its.wait = () => wait.promise
+  its.ask(QUESTION)
+  its.answer(ANSWER)
+  await its.clock.pass(BUDGET - 1)
+  t.equal(its.released.length, 0)
+  await its.clock.pass(1)
+  t.same([its.released.length, its.stats], [1, { learned: 1, held: 1, missed: 1 }])
+  wait.resolve()
+  await settled()
+  its.watch.release()
+  t.equal(its.released.length, 1)
+})
+
+t.test('all that waits can be let go at once, as at the end of the service', async (t) => {
+  const its = watching(t)
+  const wait = promised()
+  its.wait = () => wait.promise
+  const ids = [1, 2, 3].map((number) => {
+    its.ask({ ...QUESTION, id: number })
+    return its.answer(response({ ...QUESTION, id: number }, [a(NAME, '198.51.100.1')])).id
+  })
+  its.watch.release()
+  t.same(
+    its.released.map(({ id }) => id),
+    ids,
+  )
+  wait.resolve()
+  await its.clock.pass(60_000)
+  t.same([its.released.length, its.clock.timers], [3, 0])
+})
+
+t.test('no more than 1024 wait; the others go on at once, and learn as well', async (t) => {
+  const its = watching(t)
+  its.wait = () => new Promise(() => {})
+  const verdicts = Array.from({ length: 1100 }, (_, id) => {
+    its.ask({ ...QUESTION, id })
+    return its.answer(response({ ...QUESTION, id }, [a(NAME, '198.51.100.1')])).verdict
+  })
+  t.equal(verdicts.filter((verdict) => verdict === HELD).length, 1024)
+  t.ok(verdicts.slice(1024).every((verdict) => verdict === NF_ACCEPT))
+  t.equal(its.lessons.length, 1100)
+  await its.clock.pass(BUDGET)
+  t.equal(new Set(its.released.map(({ id }) => id)).size, 1024)
+  its.ask(QUESTION)
+  t.equal(its.answer(ANSWER).verdict, HELD, 'and then there is room again')
+})
+
+t.test('an answer that fails while there is no room to hold it is nobody’s uncaught fault', async (t) => {
+  const its = watching(t)
+  its.wait = () => new Promise(() => {})
+  const put = (id: number) => {
+    its.ask({ ...QUESTION, id })
+    return its.answer(response({ ...QUESTION, id }, [a(NAME, '198.51.100.1')])).verdict
+  }
+  for (let id = 0; id < 1024; id++) put(id)
+  its.wait = () => Promise.reject(new Error('no'))
+  const uncaught: unknown[] = []
+  const note = (error: unknown) => uncaught.push(error)
+  process.on('unhandledRejection', note)
+  t.teardown(() => process.off('unhandledRejection', note))
+  t.equal(put(1024), NF_ACCEPT)
+  await settled()
+  await settled()
+  t.same(uncaught, [])
+})
+
+t.test('nothing is held and nothing is learned without a budget', async (t) => {
+  const its = watching(t)
+  its.budget = 0
+  its.ask(QUESTION)
+  t.match(its.answer(ANSWER), PASSED)
+  t.same(its.lessons, [])
+})
+
+t.test('a segment of several answers waits for all of them', async (t) => {
+  const its = watching(t)
+  const waits = [promised(), promised()]
+  its.wait = ({ type }) => waits[type === A ? 0 : 1]!.promise
+  const both = [asked(NAME, A, 1), asked(NAME, AAAA, 2)] as const
+  const tcp = { protocol: 'tcp', acknowledged: 7, sequence: 7 } as const
+  its.deliver(toResolver(Buffer.concat(both.map(query).map(framed)), tcp), QUESTIONS, ROOT)
+  const answers = both.map((of) => framed(response(of, [a(NAME, '198.51.100.1')])))
+  t.equal(its.deliver(fromResolver(Buffer.concat(answers), tcp), ANSWERS, -1).verdict, HELD)
+  waits[1]!.resolve()
+  await settled()
+  t.equal(its.released.length, 0)
+  waits[0]!.resolve()
+  await settled()
+  t.equal(its.released.length, 1)
+  t.equal(its.lessons.length, 2)
+})
+
+t.test('an answer by TCP that comes in pieces: the last of them waits', async (t) => {
+  const its = watching(t)
+  its.wait = () => new Promise(() => {})
+  const way = { protocol: 'tcp' } as const
+  its.ask(QUESTION, { ...way, acknowledged: 0xfffffff0 })
+  const bytes = framed(ANSWER)
+  const verdicts = [...bytes].map(
+    (byte, i) =>
+      its.deliver(
+        fromResolver(Uint8Array.of(byte), { ...way, sequence: (0xfffffff0 + i) >>> 0 }),
+        ANSWERS,
+        -1,
+      ).verdict,
+  )
+  t.same(new Set(verdicts.slice(0, -1)), new Set([NF_ACCEPT]))
+  t.equal(verdicts.at(-1), HELD)
+})
+
+t.test('an answer by TCP that is not at its place goes on, and teaches nothing', async (t) => {
+  const its = watching(t)
+  const way = { protocol: 'tcp' } as const
+  its.ask(QUESTION, { ...way, acknowledged: 100 })
+  t.match(its.answer(ANSWER, { ...way, sequence: 101 }), PASSED)
+  t.same(its.lessons, [])
+  t.match(its.answer(ANSWER, { ...way, sequence: 100 }), PASSED)
+  t.equal(its.lessons.length, 1)
+})
+
+t.test('answers of services are told with their targets', async (t) => {
+  const its = watching(t)
+  const targets: unknown[] = []
+  its.wait = (_, reading) => void targets.push(...reading.targets)
+  const of = asked(SERVICE, SRV)
+  its.ask(of)
+  its.answer(response(of, [srv(SERVICE, 'a.example.org', 8080, 0xffffffff)]))
+  t.same(targets, [{ name: 'a.example.org', port: 8080 }])
+})
+
+t.test('the time of an answer is at most a day', async (t) => {
+  const its = watching(t)
+  const ttls: number[] = []
+  its.wait = (_, { ttl }) => void ttls.push(ttl)
+  its.ask(QUESTION)
+  its.answer(response(QUESTION, [a(NAME, '198.51.100.1', 0xffffffff)]))
+  t.same(ttls, [TTL_AT_MOST])
+})
+
+t.test('marks: what others have set stays, in answers that go on and in those that were held', async (t) => {
+  const its = watching(t, { form: 'xtables' })
+  const mark = (bytes: Uint8Array, written: number) => its.deliver(bytes, ANSWERS, -1, written)
+  for (const foreign of [0, 1, 0x80000000, 0xc0ffffff, FOREIGN]) {
+    const written = (foreign | OURS) >>> 0
+    t.match(mark(fromResolver(ANSWER), written), { mark: foreign, verdict: NF_REPEAT })
+    t.match(mark(Uint8Array.of(1, 2, 3), written), { mark: foreign, verdict: NF_REPEAT }, 'malformed')
+    its.wait = () => Promise.resolve()
+    its.ask(QUESTION)
+    mark(fromResolver(ANSWER), written)
+    await settled()
+    t.match(its.released.pop(), { mark: foreign, verdict: NF_REPEAT })
+  }
+})
+
+t.test('a mark of the lowest bits is taken away as well', async (t) => {
+  const its = watching(t, { mask: 0x3f })
+  t.equal(its.deliver(fromResolver(ANSWER), ANSWERS, -1, 0xffffffff).mark, 0xffffffc0)
+})
+
+t.test('a fault of the program lets the answer go on, and is told', async (t) => {
+  const its = watching(t)
+  its.wait = () => {
+    throw new Error('a fault')
+  }
+  its.ask(QUESTION)
+  t.match(its.answer(ANSWER), PASSED)
+  t.match(its.faults, [{ message: 'a fault' }])
+})
+
+t.test('packets of other protocols, without bytes, or cut off go on', async (t) => {
+  const its = watching(t)
+  its.ask(QUESTION)
+  const whole = fromResolver(ANSWER)
+  for (let length = 0; length < whole.length; length++) {
+    const { verdict, mark } = its.deliver(whole.subarray(0, length), ANSWERS, -1)
+    if (verdict !== NF_ACCEPT || mark !== FOREIGN) t.fail(`${length} bytes`)
+  }
+  t.match(its.answer(new Uint8Array()), PASSED)
+  t.same(its.lessons, [])
+})
+
+t.test('whatever comes in goes on, once: nothing is dropped, nothing thrown', async (t) => {
+  const its = watching(t)
+  its.wait = () => Promise.resolve()
+  const random = seededRandom(11)
+  const held = new Set<number>()
+  for (let round = 0; round < 20_000; round++) {
+    const way: Way = round % 2 === 0 ? {} : { protocol: 'tcp', acknowledged: 7, sequence: 7 }
+    if (round % 3 === 0) its.ask(QUESTION, way)
+    const bytes = Uint8Array.from(fromResolver(round % 2 === 0 ? ANSWER : framed(ANSWER), way))
+    for (let i = 0; i < round % 5; i++) bytes[random(bytes.length)] = random(256)
+    const { id, verdict } = its.deliver(bytes, ANSWERS, -1)
+    if (verdict === HELD) held.add(id)
+    else if (verdict !== NF_ACCEPT) t.fail(`round ${round}: ${verdict}`)
+    if (round % 500 === 0) await settled()
+  }
+  await its.clock.pass(BUDGET)
+  t.same(new Set(its.released.map(({ id }) => id)), held)
+  t.equal(its.released.length, held.size)
+  t.ok(its.released.every(({ verdict }) => verdict !== NF_DROP))
+  t.same(its.faults, [])
+  t.ok(its.lessons.length > 100, `${its.lessons.length} lessons, ${held.size} held`)
+})

@@ -1,0 +1,104 @@
+/** What becomes of a packet when judging it fails, or what follows. */
+import { NF_ACCEPT, type QueuedPacket } from 'node-netfilter-queue'
+import t from 'tap'
+import { IPPROTO_UDP } from '../../src/core/packet/ip.js'
+import { assemble, compile, type Policy } from '../../src/core/policy/policy.js'
+import type { PassedKinds } from '../../src/core/record/accepted-flows.js'
+import type { VerdictCounts } from '../../src/core/record/verdict-counts.js'
+import { marksOf } from '../../src/core/ruleset/marks.js'
+import { nobody } from '../../src/core/session/no-clients.js'
+import { UserMap } from '../../src/kernel/proc/user-namespace.js'
+import { Valve, type ValveOptions } from '../../src/packet-path/valve.js'
+import type { Rules } from '../../src/policy/active-policy.js'
+import type { BlockLog } from '../../src/records/block-log/block-log.js'
+import { HANDED_OUT } from '../core/clients.js'
+import { ipv4, udp, words } from '../core/packets.js'
+
+const MASK = 0x3f000000
+const HOSTS_OWN = 0x5
+const EVERYWHERE = { family: 4, words: words('0.0.0.0'), length: 0 } as const
+
+const policy = (mode: Policy['mode']): Policy =>
+  assemble({ mode, canary: undefined, handedOut: HANDED_OUT, updaters: [], rules: [], asking: undefined })
+
+/** What it counts and logs of a packet that it could not judge, and the mark that this gets. */
+function failing(mode: Policy['mode']) {
+  const told: unknown[] = []
+  const rules: Rules = { policy: policy(mode), marks: marksOf(MASK, 1) }
+  const options = {
+    form: 'native',
+    log: { note: (_packet: unknown, _uid: number, { reason }: { reason: string }) => told.push(reason) },
+    counts: {
+      add: (_packet: unknown, _uid: number, _decision: unknown, observed: boolean) => told.push(observed),
+    },
+    onFault: ({ message }: Error) => told.push(message),
+  } as unknown as ValveOptions
+  const valve = new Valve({ rules }, options)
+  const queued = { mark: rules.marks.judge | HOSTS_OWN } as QueuedPacket
+  const verdict = valve.onError(new Error('a fault'), queued)
+  valve.attribution.close()
+  return { told, verdict, mark: queued.mark, marks: rules.marks }
+}
+
+t.test('what could not be judged is blocked, counted and told of', async (t) => {
+  const { told, verdict, mark, marks } = failing('enforce')
+  t.equal(mark, marks.blocked | HOSTS_OWN)
+  t.equal(verdict, NF_ACCEPT, 'the mark says what becomes of it')
+  t.same(told, ['malformed', false, 'a fault'])
+})
+
+t.test('in mode observe it goes on: nothing at all is blocked there', async (t) => {
+  const { told, mark, marks } = failing('observe')
+  t.equal(mark, marks.approvedOnce | HOSTS_OWN)
+  t.same(told, ['malformed', true, 'a fault'])
+})
+
+const CALL: Partial<QueuedPacket> = { uid: 0, mark: 0, outDevice: 0, start: 0 }
+
+t.test('a verdict stands, and is told of once, when the look for the sender fails', async (t) => {
+  const allowing = compile({
+    reason: 'rule',
+    name: 'any',
+    protocol: 'any',
+    ports: [],
+    prefixes: [EVERYWHERE],
+    names: [],
+    domains: [],
+  })
+  for (const rules of [[], [allowing]]) {
+    const told: unknown[] = []
+    const marks = marksOf(MASK, 1)
+    const options = {
+      form: 'native',
+      inbound: nobody(),
+      users: UserMap.ofProcess(),
+      log: {
+        note: (...[, , { reason }, , { place }]: Parameters<BlockLog['note']>) => told.push([reason, place]),
+      },
+      passed: {
+        note: (...[, , { reason }, , detailsOf]: Parameters<PassedKinds['note']>) =>
+          told.push([reason, detailsOf().unit]),
+      },
+      counts: { add: (...[, , { verdict }]: Parameters<VerdictCounts['add']>) => told.push(verdict) },
+      domainOf: () => undefined,
+      onFault: ({ message }: Error, isJudged: boolean) => told.push([message, isJudged]),
+    } as unknown as ValveOptions
+    const valve = new Valve({ rules: { policy: { ...policy('enforce'), rules }, marks } }, options)
+    for (const name of ['place', 'unit']) Object.defineProperty(valve.attribution, name, { get: fail })
+    const bytes = ipv4({ destination: '203.0.113.7', protocol: IPPROTO_UDP }, udp({ destinationPort: 9 }))
+    const queued = { ...CALL, bytes, end: bytes.length, length: bytes.length } as QueuedPacket
+    valve.onPacket(queued)
+    valve.attribution.close()
+    const isAllowed = rules.length > 0
+    t.equal(queued.mark, isAllowed ? marks.approvedNow : marks.blocked)
+    t.same(told, [
+      isAllowed ? ['rule', undefined] : ['not-allowlisted', 0],
+      isAllowed ? 'accept' : 'block',
+      ['a fault', true],
+    ])
+  }
+})
+
+function fail(): never {
+  throw new Error('a fault')
+}

@@ -1,0 +1,299 @@
+import t, { type Test } from 'tap'
+import { prefixText } from '../../src/core/packet/address-text.js'
+import { IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/packet/ip.js'
+import { Packet, TCPHDR_SYN } from '../../src/core/packet/packet.js'
+import { decide, type Policy, type Rule } from '../../src/core/policy/policy.js'
+import type { Host } from '../../src/host/host-facts.js'
+import { parseResolvConf, parseTimeServers } from '../../src/host/infrastructure.js'
+import type { FoundMirror } from '../../src/host/mirrors/mirror.js'
+import { policyOf, type Ways } from '../../src/policy/build-policy.js'
+import { parseAddress } from '../../src/text/parse-address.js'
+import { configOf, loadText } from '../config/files.js'
+import { clients, HANDED_OUT } from '../core/clients.js'
+
+const NOTHING: Host = {
+  name: 'web1',
+  handedOut: HANDED_OUT,
+  resolvers: [],
+  searchDomains: [],
+  resolverUsers: [],
+  timeServers: [],
+  dhcpUsers: [],
+  mirrors: [],
+}
+
+const HOST: Host = {
+  ...NOTHING,
+  resolvers: parseResolvConf('nameserver 192.0.2.53\n'),
+  timeServers: parseTimeServers('server time.example.org\nserver 192.0.2.123\n'),
+  dhcpUsers: [0, 998],
+}
+/** Nothing has been learned. */
+const NO_WAYS: Ways = { targets: () => [], isWayTo: () => false }
+
+/** The policy of a configuration of these lines. */
+const policy = (t: Test, yaml: string, host = HOST, ways = NO_WAYS): Policy =>
+  policyOf(configOf(loadText(t, yaml)), host, ways)
+
+const find = ({ rules }: Policy, name: string): Rule['spec'] | undefined =>
+  rules.find((rule) => rule.spec.name === name)?.spec
+
+const names = ({ rules }: Policy) => rules.map(({ spec }) => spec.name)
+
+/** What becomes of one packet: its reason. */
+function judge(
+  policy: Policy,
+  to: string,
+  port: number,
+  given: { uid?: number; udp?: boolean; from?: number; unit?: string } = {},
+) {
+  const address = parseAddress(to)
+  if (!address.ok) throw new Error(address.reason)
+  const packet = Object.assign(new Packet(), {
+    family: address.value.family,
+    protocol: given.udp ? IPPROTO_UDP : IPPROTO_TCP,
+    sourcePort: given.from ?? 40000,
+    destinationPort: port,
+    tcpFlags: given.udp ? 0 : TCPHDR_SYN,
+  })
+  packet.destination.set(address.value.words)
+  const isOf = (units: readonly string[]) => units.includes(given.unit ?? '')
+  const sender = { uid: given.uid ?? 0, known: false, isReply: false, device: 0, isOf }
+  return decide(policy, packet, sender, clients(), Date.now()).reason
+}
+
+t.test(
+  'rules stand in the order of the documented reasons, those of the operator last and in theirs',
+  async (t) => {
+    const made = policy(
+      t,
+      `mirrors: { hosts: [mirror.example.org] }
+allow:
+  - { name: zulu, to: [203.0.113.1] }
+  - { name: alpha, to: [203.0.113.2] }
+`,
+    )
+    t.same(names(made), ['resolver', 'time', 'dhcp4', 'dhcp6', 'mirrors', 'zulu', 'alpha'])
+  },
+)
+
+t.test('the mode and the canary are those of the configuration', async (t) => {
+  t.equal(policy(t, 'mode: observe\n').mode, 'observe')
+  const made = policy(t, 'mode: enforce\ncanary: { target: "198.51.100.9:99" }\n')
+  t.equal(made.mode, 'enforce')
+  t.equal(judge(made, '198.51.100.9', 99), 'canary')
+  t.equal(judge(made, '198.51.100.9', 98), 'not-allowlisted')
+})
+
+t.test('the resolvers of the host may be asked on port 53 by everybody, by UDP and TCP', async (t) => {
+  const made = policy(t, 'mode: enforce\n')
+  t.equal(judge(made, '192.0.2.53', 53, { udp: true, uid: 33 }), 'resolver')
+  t.equal(judge(made, '192.0.2.53', 53, { uid: 33 }), 'resolver')
+  t.equal(judge(made, '192.0.2.53', 54, { udp: true }), 'not-allowlisted')
+  t.equal(judge(made, '192.0.2.54', 53, { udp: true }), 'not-allowlisted')
+})
+
+t.test('resolvers and time servers that are configured replace those of the host', async (t) => {
+  const made = policy(t, 'infrastructure: { dns: [198.51.100.53], ntp: [ntp.example.org] }\n')
+  t.equal(judge(made, '198.51.100.53', 53, { udp: true }), 'resolver')
+  t.equal(judge(made, '192.0.2.53', 53, { udp: true }), 'not-allowlisted')
+  t.match(find(made, 'time'), { names: ['ntp.example.org'], prefixes: [] })
+})
+
+t.test('time servers may be asked on UDP port 123, by name or address', async (t) => {
+  const made = policy(t, 'mode: enforce\n')
+  t.match(find(made, 'time'), { reason: 'time', protocol: 'udp', names: ['time.example.org'] })
+  t.equal(judge(made, '192.0.2.123', 123, { udp: true }), 'time')
+  t.equal(judge(made, '192.0.2.123', 123), 'not-allowlisted', 'not by TCP')
+})
+
+t.test(
+  'DHCP goes from the client port to the server port of its family, for DHCP clients alone',
+  async (t) => {
+    const made = policy(t, 'mode: enforce\n')
+    const dhcp = (to: string, from: number, port: number, uid = 0) =>
+      judge(made, to, port, { udp: true, from, uid })
+    t.equal(dhcp('255.255.255.255', 68, 67), 'dhcp')
+    t.equal(dhcp('198.51.100.67', 68, 67, 998), 'dhcp')
+    t.equal(dhcp('2001:db8::547', 546, 547), 'dhcp')
+    t.equal(dhcp('198.51.100.67', 68, 67, 33), 'not-allowlisted', 'another user')
+    t.equal(dhcp('198.51.100.67', 1068, 67), 'not-allowlisted', 'another source port')
+    t.equal(dhcp('198.51.100.67', 546, 547), 'not-allowlisted', 'the ports of the other family')
+    t.equal(dhcp('2001:db8::547', 68, 67), 'not-allowlisted', 'the ports of the other family')
+    t.same(names(policy(t, 'infrastructure: { dhcp: false }\n')), ['resolver', 'time'])
+  },
+)
+
+t.test('a host that has none of these gets no rule for them', async (t) => {
+  t.same(names(policy(t, 'infrastructure: { dhcp: false }\n', NOTHING)), [])
+  t.same(names(policy(t, 'infrastructure: { dhcp: false, dns: [], ntp: [] }\n')), [])
+})
+
+t.test('a mirror is bound to its ports and to the users who update', async (t) => {
+  const made = policy(t, 'mirrors: { hosts: [198.51.100.0/24, mirror.example.org], ports: [80, 443] }\n')
+  t.equal(judge(made, '198.51.100.1', 80, { uid: 0 }), 'mirror')
+  t.equal(judge(made, '198.51.100.1', 443, { uid: 42 }), 'mirror')
+  t.equal(
+    judge(made, '198.51.100.1', 443, { uid: 33 }),
+    'not-allowlisted',
+    'the web server gets nothing from it',
+  )
+  t.equal(judge(made, '198.51.100.1', 22), 'not-allowlisted')
+  t.equal(judge(made, '198.51.100.1', 443, { udp: true }), 'not-allowlisted')
+  t.match(find(made, 'mirrors'), { names: ['mirror.example.org'] })
+  const [mirrors] = made.rules.filter(({ spec }) => spec.reason === 'mirror')
+  t.equal(mirrors!.acceptTcp.remember, true, 'TCP: nobody can inherit the connection')
+})
+
+t.test('an entry of the operator allows what it says and nothing beside', async (t) => {
+  const made = policy(
+    t,
+    `allow:
+  - { name: payments, to: [203.0.113.0/24, api.example.org], ports: [443, 8000-8010], protocol: tcp, users: [www-data] }
+`,
+  )
+  t.equal(judge(made, '203.0.113.5', 443, { uid: 33 }), 'rule')
+  t.equal(judge(made, '203.0.113.5', 8005, { uid: 33 }), 'rule')
+  t.equal(judge(made, '203.0.113.5', 443, { uid: 1000 }), 'not-allowlisted')
+  t.equal(judge(made, '203.0.113.5', 80, { uid: 33 }), 'not-allowlisted')
+  t.equal(judge(made, '203.0.113.5', 443, { uid: 33, udp: true }), 'not-allowlisted')
+  const spec = find(made, 'payments')!
+  t.same(spec.names, ['api.example.org'])
+  t.same(spec.prefixes.map(prefixText), ['203.0.113.0/24'])
+  t.match(spec.origin, { line: 2 })
+})
+
+t.test('an entry without ports is for all of them, and for protocols that have none', async (t) => {
+  const made = policy(t, 'allow: [{ name: backup, to: [203.0.113.9], protocol: any }]\n')
+  t.same(find(made, 'backup')!.ports, [])
+  for (const port of [0, 1, 65535]) t.equal(judge(made, '203.0.113.9', port), 'rule')
+})
+
+t.test('an entry that has expired allows nothing', async (t) => {
+  const made = policy(t, 'allow: [{ name: old, to: [203.0.113.9], expires: 2020-01-01 }]\n')
+  t.equal(judge(made, '203.0.113.9', 443), 'not-allowlisted')
+  t.equal(find(made, 'old')!.expires, Date.UTC(2020, 0, 1))
+})
+
+t.test('an entry bound to a unit is for that unit', async (t) => {
+  const made = policy(t, 'allow: [{ name: worker, to: [203.0.113.9], units: [worker.service] }]\n')
+  t.equal(judge(made, '203.0.113.9', 443), 'not-allowlisted')
+  t.equal(judge(made, '203.0.113.9', 443, { unit: 'web.service' }), 'not-allowlisted')
+  t.equal(judge(made, '203.0.113.9', 443, { unit: 'worker.service' }), 'rule')
+})
+
+t.test('a wildcard allows no address by itself, but all that names below it lead to', async (t) => {
+  const made = policy(t, 'allow: [{ name: wild, to: ["*.example.org"] }]\n')
+  const spec = find(made, 'wild')!
+  t.match(spec, { domains: ['example.org'] })
+  t.same([...spec.names, ...spec.prefixes], [])
+  t.equal(made.names.find('a.b.example.org')[0]?.spec, spec)
+  t.equal(made.names.has('example.org'), false)
+})
+
+t.test('wildcards of mirrors and time servers stand for names, too', async (t) => {
+  const made = policy(
+    t,
+    'mirrors: { hosts: ["*.m.example.org"] }\ninfrastructure: { ntp: ["*.n.example.org"] }\n',
+  )
+  t.match(find(made, 'mirrors'), { domains: ['m.example.org'] })
+  t.match(find(made, 'time'), { domains: ['n.example.org'] })
+})
+
+const found = (host: string, port: number, service?: string): FoundMirror => ({
+  host,
+  port,
+  ...(service === undefined ? {} : { service }),
+  manager: 'apt',
+  origin: { file: '/etc/apt/sources.list', line: 1 },
+})
+const withMirrors = (...mirrors: FoundMirror[]): Host => ({ ...HOST, mirrors })
+
+t.test('a mirror that was found is reached at its own port, and at no other mirror’s', async (t) => {
+  const mirrors = [found('a.example.org', 443), found('198.51.100.7', 80), found('2001:db8::7', 443)]
+  const made = policy(t, 'mode: enforce\n', withMirrors(...mirrors, found('b.example.org', 80)))
+  t.same(names(made), ['resolver', 'time', 'dhcp4', 'dhcp6', 'mirrors:80', 'mirrors:443'])
+  t.same(find(made, 'mirrors:80')!.names, ['b.example.org'])
+  t.same(find(made, 'mirrors:443')!.names, ['a.example.org'])
+  t.equal(judge(made, '198.51.100.7', 80), 'mirror')
+  t.equal(judge(made, '2001:db8::7', 443, { uid: 42 }), 'mirror')
+  t.equal(judge(made, '198.51.100.7', 443), 'not-allowlisted')
+  t.equal(judge(made, '198.51.100.7', 80, { udp: true }), 'not-allowlisted')
+  t.equal(judge(made, '198.51.100.7', 80, { uid: 33 }), 'not-allowlisted', 'a user who does not update')
+})
+
+t.test('a mirror that several files name stands in its rule once', async (t) => {
+  const mirrors = [found('a.example.org', 80), found('a.example.org', 80, '_http._tcp.a.example.org')]
+  t.same(find(policy(t, 'mode: enforce\n', withMirrors(...mirrors)), 'mirrors:80')!.names, ['a.example.org'])
+})
+
+t.test('where a service was found to be is a mirror, too, at the port that the answer names', async (t) => {
+  const asked: string[] = []
+  const targets = (service: string) => {
+    asked.push(service)
+    return [
+      { name: 'cdn.example.net', port: 8080 },
+      { name: 'cdn2.example.net', port: 80 },
+    ]
+  }
+  const mirrors = [found('a.example.org', 80, '_http._tcp.a.example.org'), found('b.example.org', 80)]
+  const made = policy(t, 'mode: enforce\n', withMirrors(...mirrors), { ...NO_WAYS, targets })
+  t.same(asked, ['_http._tcp.a.example.org'])
+  t.match(find(made, 'mirrors:80'), { names: ['a.example.org', 'b.example.org'], isTold: undefined })
+  t.match(find(made, 'targets:80'), { names: ['cdn2.example.net'], users: [0, 42], isTold: true })
+  t.match(find(made, 'targets:8080'), { names: ['cdn.example.net'], ports: [{ first: 8080, last: 8080 }] })
+})
+
+t.test('an answer of a resolver opens hosts by their names, and nothing wider', async (t) => {
+  for (const name of ['0.0.0.0/0', '169.254.169.254', '*.example.net', '::/0', '127.0.0.1', '']) {
+    const ways: Ways = { ...NO_WAYS, targets: () => [{ name, port: 8080 }] }
+    const host = withMirrors(found('a.example.org', 80, '_http._tcp.a.example.org'))
+    const spec = find(policy(t, 'mode: enforce\n', host, ways), 'targets:8080')
+    const wider = [...(spec?.prefixes ?? []).map(prefixText), ...(spec?.domains ?? [])]
+    t.same(wider, [], `the target "${name}"`)
+  }
+})
+
+/** Which of these names may be asked for. */
+const mayBeAsked = ({ asking }: Policy, ...names: string[]) =>
+  names.filter((name) => asking === undefined || asking.isAllowed(name))
+
+t.test('names are not enforced unless that is wanted', async (t) => {
+  t.equal(policy(t, 'mode: enforce\n').asking, undefined)
+  t.not(policy(t, 'dns: { enforceNames: true }\n').asking, undefined)
+})
+
+t.test('names of all rules may be asked for, what they lead to, and the host’s own', async (t) => {
+  const yaml = `dns: { enforceNames: true }
+mirrors: { hosts: [mirror.example.org] }
+allow:
+  - { name: wild, to: ["*.api.example.org"] }
+  - { name: bound, to: [bound.example.org], units: [nginx.service] }
+`
+  const ways: Ways = { ...NO_WAYS, isWayTo: (name) => name === 'alias.example.net' }
+  const made = policy(t, yaml, withMirrors(found('a.example.org', 80)), ways)
+  const allowed = [
+    ...['mirror.example.org', 'x.api.example.org', 'time.example.org', 'a.example.org'],
+    ...['alias.example.net', 'web1', 'bound.example.org'],
+  ]
+  const others = ['example.org', 'api.example.org', 'x.mirror.example.org', 'web2', '']
+  t.same(mayBeAsked(made, ...allowed, ...others), allowed)
+})
+
+t.test('search domains of the host and reverse names are as the configuration says', async (t) => {
+  const host = { ...HOST, searchDomains: ['corp.example'] }
+  const asking = (settings: string) => policy(t, `dns: { enforceNames: true${settings} }\n`, host).asking
+  t.match(asking(''), { search: ['corp.example'], reverse: false })
+  t.match(asking(', reverse: true'), { search: ['corp.example'], reverse: true })
+  t.same(asking(', searchDomains: false')?.search, [])
+})
+
+t.test(
+  'without the service, those may ask who update, the host’s own resolvers, and the service that starts',
+  async (t) => {
+    const host = { ...HOST, resolverUsers: [101, 102] }
+    t.same(policy(t, 'dns: { enforceNames: true }\n', host).updaters, [
+      ...new Set([process.geteuid!(), 0, 42, 101, 102]),
+    ])
+  },
+)

@@ -1,0 +1,105 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import t, { type Test } from 'tap'
+import { IPPROTO_ICMP, IPPROTO_TCP } from '../../src/core/packet/ip.js'
+import { Packet } from '../../src/core/packet/packet.js'
+import { compile } from '../../src/core/policy/policy.js'
+import { PassedKinds } from '../../src/core/record/accepted-flows.js'
+import { PASSED_FILE, PassedKeeper } from '../../src/records/accepted-flows-file.js'
+import { passedOf } from '../../src/records/accepted-flows-format.js'
+import { words } from '../core/packets.js'
+
+const NOW = Date.UTC(2027, 0, 1)
+const SPEC = { name: 'redis', protocol: 'tcp', ports: [], prefixes: [], names: [], domains: [] } as const
+const ACCEPT = compile({ reason: 'rule', ...SPEC }).accept
+
+function keeping(t: Test, directory = t.testdir()) {
+  const passed = new PassedKinds(100, Uint32Array.of(1, 2))
+  const keeper = new PassedKeeper(directory, passed, (uid) => (uid === 33 ? 'www-data' : undefined))
+  const note = (to: string, port: number, uid: number) => {
+    const protocol = port === 0 ? IPPROTO_ICMP : IPPROTO_TCP
+    const packet = Object.assign(new Packet(), {
+      protocol,
+      destinationPort: port,
+      sourcePort: port && 40_000,
+    })
+    packet.destination.set(words(to))
+    passed.note(packet, uid, ACCEPT, NOW, () => ({ unit: 'app.service', domain: 'db.example.org' }))
+  }
+  return { passed, keeper, note, path: `${directory}/${PASSED_FILE}`, directory }
+}
+
+t.test('what was accepted is kept, told, and known to the next run', async (t) => {
+  const { keeper, note, path, directory } = keeping(t)
+  note('192.0.2.6', 6379, 33)
+  note('192.0.2.6', 6379, 33)
+  note('192.0.2.7', 0, -1)
+  await keeper.write()
+  const kind = {
+    ...{ uid: 33, user: 'www-data', units: ['app.service'], transport: 'tcp', address: '192.0.2.6' },
+    ...{ port: 6379, sourcePort: 40_000, domain: 'db.example.org', reason: 'rule', rule: 'redis', count: 2 },
+    ...{ first: '2027-01-01T00:00:00.000Z', last: '2027-01-01T00:00:00.000Z' },
+  }
+  const told = JSON.parse(JSON.stringify(keeper.status()))
+  t.match(told, { kinds: [kind, { transport: 'icmp', address: '192.0.2.7', count: 1 }], evicted: 0 })
+  t.notOk('uid' in told.kinds[1] || 'port' in told.kinds[1], 'what is not known is left out')
+  t.same(JSON.parse(readFileSync(path, 'utf8')), told)
+  t.equal(passedOf(told).length, 2, 'replay can read it')
+  const next = keeping(t, directory)
+  next.keeper.read()
+  t.same(next.keeper.status(), keeper.status())
+})
+
+t.test('the next run knows that not all is known', async (t) => {
+  const { keeper, note, passed, directory } = keeping(t)
+  note('192.0.2.6', 6379, 33)
+  passed.evicted = 7
+  await keeper.write()
+  const next = keeping(t, directory)
+  next.keeper.read()
+  t.equal(next.keeper.status().evicted, 7)
+})
+
+t.test('it is written once a minute, and only where something has changed', async (t) => {
+  const { keeper, note, path } = keeping(t)
+  const written = () => JSON.parse(readFileSync(path, 'utf8')).kinds.length
+  note('192.0.2.1', 80, 0)
+  await keeper.tick(NOW)
+  t.equal(written(), 1)
+  note('192.0.2.2', 80, 0)
+  await keeper.tick(NOW + 59_999)
+  t.equal(written(), 1)
+  await keeper.tick(NOW + 60_000)
+  t.equal(written(), 2)
+  writeFileSync(path, 'untouched')
+  await keeper.tick(NOW + 120_000)
+  t.equal(readFileSync(path, 'utf8'), 'untouched')
+})
+
+t.test(
+  'a file that is none, or was edited, is no obstacle: what makes no sense in it is passed over',
+  async (t) => {
+    for (const text of ['', '{', 'null', '[]', '{}', '{"kinds":7}', '{"kinds":[null,7,"a",{},[]]}']) {
+      const { keeper, path } = keeping(t)
+      writeFileSync(path, text)
+      keeper.read()
+      t.same(keeper.status().kinds, [], text)
+    }
+    const { keeper, note, path, directory } = keeping(t)
+    note('192.0.2.6', 6379, 33)
+    await keeper.write()
+    const { kinds } = JSON.parse(readFileSync(path, 'utf8'))
+    for (const [key, odd] of [
+      ['address', 'nowhere'],
+      ['transport', '999'],
+      ['reason', 'none'],
+      ['rule', 7],
+      ['count', -1],
+      ['last', 'never'],
+    ] as const) {
+      writeFileSync(path, JSON.stringify({ kinds: [{ ...kinds[0], [key]: odd }] }))
+      const next = keeping(t, directory)
+      next.keeper.read()
+      t.same(next.keeper.status().kinds, [], key)
+    }
+  },
+)

@@ -1,0 +1,240 @@
+import t from 'tap'
+import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
+import { MALFORMED, NAME_NOT_ALLOWED, NOT_ALLOWLISTED } from '../../../src/core/policy/policy.js'
+import type { Kind } from '../../../src/core/record/block-summary.js'
+import { blockEvent, lostEvent } from '../../../src/records/block-log/event-writer.js'
+import { words } from '../../core/packets.js'
+
+const ENFORCE = { mode: 'enforce', userName: (uid: number) => (uid === 33 ? 'www-data' : undefined) } as const
+const OBSERVE = { ...ENFORCE, mode: 'observe' } as const
+/** docs/log.md names it. */
+const LONGEST_LINE = 4096
+/** What pino writes of itself. */
+const ADDED = {
+  '@timestamp': new Date(0).toISOString(),
+  'log.level': 'warn',
+  'ecs.version': '8.11.0',
+  'event.module': 'checkvalve',
+}
+
+function kindOf(given: Partial<Kind> = {}): Kind {
+  return {
+    uid: 33,
+    place: 2,
+    family: 4,
+    protocol: IPPROTO_TCP,
+    source: words('192.0.2.1'),
+    sourcePort: 40000,
+    destination: words('198.51.100.2'),
+    destinationPort: 443,
+    reasonIndex: NOT_ALLOWLISTED.reasonIndex,
+    rule: undefined,
+    names: { question: undefined, domain: undefined },
+    who: { attribution: 'found' },
+    ...given,
+  }
+}
+
+/** What can be read in the line of the first of a kind. */
+const lineOf = (given: Partial<Kind> = {}, around: typeof ENFORCE | typeof OBSERVE = ENFORCE) =>
+  JSON.parse(JSON.stringify(blockEvent({ what: 'first', kind: kindOf(given), blocks: 1 }, around)))
+
+t.test('a line has these fields, under these names, and a message for people', async (t) => {
+  t.same(lineOf(), {
+    'event.kind': 'event',
+    'event.category': ['network'],
+    'event.type': ['denied'],
+    'event.action': 'block',
+    'event.reason': 'not-allowlisted',
+    'source.ip': '192.0.2.1',
+    'source.port': 40000,
+    'destination.ip': '198.51.100.2',
+    'destination.port': 443,
+    'network.transport': 'tcp',
+    'network.type': 'ipv4',
+    'network.direction': 'egress',
+    'user.id': '33',
+    'user.name': 'www-data',
+    'checkvalve.mode': 'enforce',
+    'checkvalve.repeat': 1,
+    message: 'blocked www-data -> tcp 198.51.100.2 port 443 (not-allowlisted)',
+  })
+})
+
+t.test('all that is known of sender, destination and rule is in the line', async (t) => {
+  const line = lineOf({
+    who: { attribution: 'found', unit: 'nginx.service', pid: 812, executable: '/usr/bin/curl' },
+    names: { question: undefined, domain: 'api.example.org' },
+    rule: 'closed',
+  })
+  t.match(line, {
+    'destination.domain': 'api.example.org',
+    'service.name': 'nginx',
+    'checkvalve.unit': 'nginx.service',
+    'process.pid': 812,
+    'process.executable': '/usr/bin/curl',
+    'rule.name': 'closed',
+    message:
+      'blocked www-data (/usr/bin/curl in nginx.service) -> tcp 198.51.100.2 (api.example.org) port 443 (not-allowlisted)',
+  })
+  t.notOk('checkvalve.attribution' in line)
+})
+
+t.test('a unit that is no service has no service name; a container has its id', async (t) => {
+  const scope = lineOf({ who: { attribution: 'found', unit: 'session-3.scope' } })
+  t.equal(scope['checkvalve.unit'], 'session-3.scope')
+  t.notOk('service.name' in scope)
+  const id = '0123456789abcdef'.repeat(4)
+  const contained = lineOf({ who: { attribution: 'found', container: id, executable: '/bin/sh' } })
+  t.match(contained, {
+    'container.id': id,
+    message: /^blocked www-data \(\/bin\/sh in container 0123456789ab\) ->/,
+  })
+})
+
+t.test('where the sender was not found, the line says why', async (t) => {
+  for (const attribution of ['skipped', 'unknown'] as const)
+    t.equal(lineOf({ who: { attribution } })['checkvalve.attribution'], attribution)
+})
+
+t.test('a name that was asked for is told, in the message too', async (t) => {
+  const names = { question: 'www.example.net', domain: undefined }
+  t.match(
+    lineOf({ names, reasonIndex: NAME_NOT_ALLOWED.reasonIndex, protocol: IPPROTO_UDP, destinationPort: 53 }),
+    {
+      'event.reason': 'name-not-allowed',
+      'dns.question.name': 'www.example.net',
+      message: /udp 198\.51\.100\.2 port 53 \(name-not-allowed: www\.example\.net\)$/,
+    },
+  )
+})
+
+t.test('what would have been blocked is told as such', async (t) => {
+  t.match(lineOf({}, OBSERVE), {
+    'event.action': 'would-block',
+    'event.type': ['allowed'],
+    'checkvalve.mode': 'observe',
+    message: /^would have blocked www-data -> /,
+  })
+})
+
+t.test('what a packet does not have is left out, not guessed', async (t) => {
+  const ping = lineOf({
+    uid: -1,
+    family: 6,
+    protocol: IPPROTO_ICMPV6,
+    source: words('2001:db8::1'),
+    destination: words('2001:db8::2'),
+    sourcePort: 0,
+    destinationPort: 0,
+    who: { attribution: 'unknown' },
+  })
+  for (const field of [
+    'source.port',
+    'destination.port',
+    'user.id',
+    'user.name',
+    'process.pid',
+    'service.name',
+  ])
+    t.notOk(field in ping, field)
+  t.match(ping, {
+    'network.transport': 'ipv6-icmp',
+    'network.type': 'ipv6',
+    message: 'blocked a packet without a user -> ipv6-icmp 2001:db8::2 (not-allowlisted)',
+  })
+  const nameless = lineOf({ uid: 1000 })
+  t.notOk('user.name' in nameless)
+  t.match(nameless, { 'user.id': '1000', message: /^blocked uid 1000 -> / })
+})
+
+t.test(
+  'protocols have the names that ECS gives them, or their number; reasons are those of the policy',
+  async (t) => {
+    t.same(
+      [IPPROTO_UDP, IPPROTO_ICMP, 132].map((protocol) => lineOf({ protocol })['network.transport']),
+      ['udp', 'icmp', '132'],
+    )
+    t.equal(lineOf({ reasonIndex: MALFORMED.reasonIndex })['event.reason'], 'malformed')
+  },
+)
+
+t.test('a sum says how often, and in which time', async (t) => {
+  for (const [blocks, ms, text] of [
+    [1, 30_000, ', 1 more time in 30 s'],
+    [12, 119_400, ', 12 more times in 119 s'],
+    [3, 900_400, ', 3 more times in 15 min'],
+  ] as const) {
+    const event = blockEvent({ what: 'sum', kind: kindOf(), blocks, ms }, ENFORCE)
+    t.equal(event['checkvalve.repeat'], blocks)
+    t.ok(event.message.endsWith(`(not-allowlisted)${text}`), event.message)
+  }
+})
+
+t.test('what was suppressed names the user, and where to look', async (t) => {
+  const said = (uid: number | undefined) =>
+    JSON.parse(JSON.stringify(blockEvent({ what: 'suppressed', uid, blocks: 9488, ms: 60_000 }, ENFORCE)))
+  t.match(said(33), {
+    'event.action': 'block',
+    'event.reason': 'suppressed',
+    'user.id': '33',
+    'user.name': 'www-data',
+    'checkvalve.repeat': 9488,
+    message:
+      /^blocked www-data 9488 more times in 60 s, too many kinds to list each: .*checkvalve_packets_total/,
+  })
+  for (const [uid, who] of [
+    [-1, 'packets without a user'],
+    [undefined, 'further users'],
+  ] as const) {
+    const line = said(uid)
+    t.notOk('user.id' in line)
+    t.ok(line.message.startsWith(`blocked ${who} `), line.message)
+  }
+  for (const field of ['destination.ip', 'source.ip', 'network.transport']) t.notOk(field in said(33), field)
+})
+
+t.test('lost lines are told with the blocks in them, and where to look', async (t) => {
+  t.match(lostEvent({ lines: 1, blocks: 70 }, OBSERVE), {
+    'event.action': 'would-block',
+    'event.reason': 'suppressed',
+    'checkvalve.repeat': 70,
+    message: /^70 blocks, of which 1 line of this log were lost: .*journalctl -u checkvalve/,
+  })
+})
+
+t.test('no line is longer than promised, whatever strangers call their programs and units', async (t) => {
+  for (const letter of ['a', '\u0001', '"', '🧀']) {
+    const long = letter.repeat(5000)
+    const kind = kindOf({
+      uid: 4_294_967_294,
+      family: 6,
+      protocol: 200,
+      source: words('2001:db8:1111:2222:3333:4444:5555:6666'),
+      destination: words('2001:db8:1111:2222:3333:4444:5555:7777'),
+      sourcePort: 65535,
+      destinationPort: 65535,
+      reasonIndex: NAME_NOT_ALLOWED.reasonIndex,
+      rule: long,
+      // These have letters of host names only (core/question.ts).
+      names: { question: 'q'.repeat(253), domain: 'd'.repeat(253) },
+      who: {
+        attribution: 'unknown',
+        unit: `${long}.service`,
+        container: long,
+        pid: 4194304,
+        executable: long,
+      },
+    })
+    const telling = { what: 'sum', kind, blocks: 2 ** 53, ms: 900_000 } as const
+    const line = `${JSON.stringify({ ...ADDED, ...blockEvent(telling, { ...OBSERVE, userName: () => long }) })}\n`
+    t.ok(Buffer.byteLength(line) <= LONGEST_LINE, `${Buffer.byteLength(line)} bytes`)
+    t.ok(Buffer.byteLength(line) > LONGEST_LINE / 2)
+  }
+})
+
+t.test('a line break in a name does not make two lines', async (t) => {
+  const around = { ...ENFORCE, userName: () => 'a\n{"b":1}' }
+  const line = JSON.stringify(blockEvent({ what: 'first', kind: kindOf(), blocks: 1 }, around))
+  t.notMatch(line, /\n/)
+})

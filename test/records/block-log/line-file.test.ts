@@ -1,0 +1,414 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { LineFile } from '../../../src/records/block-log/line-file.js'
+
+/** A file of lines, and what was told of it. */
+function opened(t: Test, destination = `${t.testdir()}/lines`) {
+  const told: string[] = []
+  const file = new LineFile({
+    destination,
+    onTrouble: (error) => told.push(error.code ?? error.message),
+    onRecovery: () => told.push('well'),
+  })
+  t.teardown(() => file.close())
+  return { file, told, path: destination }
+}
+
+const linesOf = (path: string) => readFileSync(path, 'utf8').split('\n').slice(0, -1)
+const numbers = (first: number, last: number) =>
+  Array.from({ length: last - first + 1 }, (_, i) => `line ${first + i}`)
+
+/** Waits until something is so, two seconds at most. */
+async function until(so: () => boolean): Promise<void> {
+  for (let tries = 200; tries > 0 && !so(); tries--) await new Promise((resolve) => setTimeout(resolve, 10))
+  if (!so()) throw new Error(`it did not come about: ${so}`)
+}
+
+t.test('lines are added to what the file holds, in their order, and are all there after close', async (t) => {
+  const { file, told, path } = opened(t, `${t.testdir({ lines: 'line 0\n' })}/lines`)
+  for (let i = 1; i <= 5000; i++) file.write(`line ${i}\n`)
+  t.equal(await file.close(), 0, 'none was lost')
+  t.same(linesOf(path), numbers(0, 5000))
+  t.same(told, [])
+})
+
+t.test('a line goes to the file by itself, without a close or another line', async (t) => {
+  const { file, path } = opened(t)
+  file.write('line 1\n')
+  await until(() => linesOf(path).length === 1)
+  file.write('line 2\n')
+  await until(() => linesOf(path).length === 2)
+})
+
+t.test('letters outside of ASCII are written whole', async (t) => {
+  const { file, path } = opened(t)
+  for (let i = 0; i < 2000; i++) file.write('Käse 🧀 チーズ\n'.repeat(3))
+  await file.close()
+  t.same([linesOf(path).length, ...new Set(linesOf(path))], [6000, 'Käse 🧀 チーズ'])
+})
+
+t.test('missing folders are made, and the file is nothing for everybody to read', async (t) => {
+  const { path } = opened(t, `${t.testdir()}/log/checkvalve/lines`)
+  t.equal(statSync(path).mode & 0o007, 0)
+})
+
+t.test('a file that cannot be opened at start is an error at once', async (t) => {
+  for (const [destination, code] of [
+    [t.testdir(), 'EISDIR'],
+    ['/proc/checkvalve/lines', 'ENOENT'],
+  ] as const)
+    t.throws(() => new LineFile({ destination, onTrouble: () => {}, onRecovery: () => {} }), { code })
+})
+
+t.test(
+  'reopening after the file was moved loses no line, and each line is in one of the files',
+  async (t) => {
+    const { file, told, path } = opened(t)
+    let next = 1
+    for (let round = 0; round < 20; round++) {
+      for (let i = 0; i < 50; i++) file.write(`line ${next++}\n`)
+      if (round % 2 === 0) await new Promise((resolve) => setImmediate(resolve))
+      renameSync(path, `${path}.${String(round).padStart(2, '0')}`)
+      file.reopen()
+      file.reopen()
+      await until(() => readdirSync(t.testdirName).includes('lines'))
+    }
+    t.equal(await file.close(), 0)
+    const files = readdirSync(t.testdirName)
+    t.equal(files.length, 21)
+    const all = files.flatMap((name) => linesOf(`${t.testdirName}/${name}`))
+    t.same(all.toSorted(), numbers(1, 1000).toSorted())
+    t.same(told, [])
+  },
+)
+
+t.test('no descriptor is left open by reopening or by close', async (t) => {
+  const { file, path } = opened(t)
+  const open = () =>
+    readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`).startsWith(path)
+      } catch {
+        return false
+      }
+    }).length
+  for (let i = 0; i < 10; i++) {
+    renameSync(path, `${path}.old`)
+    file.reopen()
+    await until(() => readdirSync(t.testdirName).includes('lines'))
+  }
+  file.write('line 1\n')
+  await until(() => linesOf(path).length === 1)
+  t.equal(open(), 1)
+  await file.close()
+  t.equal(open(), 0)
+})
+
+t.test(
+  'a full disk throws nothing and is told of once; what no longer fits into memory is refused',
+  async (t) => {
+    const { file, told } = opened(t, '/dev/full')
+    const line = `${'x'.repeat(1023)}\n`
+    const taken = () => Array.from({ length: 5000 }, () => file.write(line)).filter(Boolean).length
+    const first = taken()
+    await until(() => told.length > 0)
+    t.notOk(file.isWell)
+    const all = first + taken()
+    t.ok(all >= 4096 && all <= 4096 + 64, `${all} KiB wait`)
+    t.equal(await file.close(), all, 'none was written, so all were lost in the end')
+    t.same(told, ['ENOSPC'])
+  },
+)
+
+t.test(
+  'lines that waited for a full disk are written once there is room, which is told; so is a new failure',
+  async (t) => {
+    // What the path leads to is a full disk first, then a good one.
+    const path = `${t.testdir()}/lines`
+    symlinkSync('/dev/full', path)
+    const { file, told } = opened(t, path)
+    const lead = (to: string) => {
+      rmSync(path)
+      symlinkSync(to, path)
+    }
+    for (const round of [0, 1]) {
+      file.write(`line ${round * 2 + 1}\n`)
+      await until(() => told.length === round * 2 + 1)
+      file.write(`line ${round * 2 + 2}\n`)
+      lead(`${path}.good`)
+      await until(() => told.length === round * 2 + 2)
+      // It is well with the line that failed; what came in meanwhile is next.
+      await until(() => linesOf(`${path}.good`).length >= round * 2 + 2)
+      t.same(linesOf(`${path}.good`), numbers(1, round * 2 + 2))
+      t.ok(file.isWell)
+      lead('/dev/full')
+    }
+    t.equal(await file.close(), 0)
+    t.same(told, ['ENOSPC', 'well', 'ENOSPC', 'well'])
+  },
+)
+
+t.test(
+  'a file that was moved away or deleted, with its folder or without, is noticed before the next line',
+  async (t) => {
+    const { file, told, path } = opened(t, `${t.testdir()}/log/lines`)
+    const log = dirname(path)
+    file.write('line 1\n')
+    await until(() => linesOf(path).length === 1)
+    renameSync(path, `${path}.moved`)
+    file.write('line 2\n')
+    await until(() => existsSync(path) && linesOf(path).length === 1)
+    renameSync(path, `${path}.touched`)
+    writeFileSync(path, '')
+    file.write('line 3\n')
+    await until(() => linesOf(path).length === 1)
+    t.same([...linesOf(`${path}.moved`), ...linesOf(`${path}.touched`), ...linesOf(path)], numbers(1, 3))
+    rmSync(path)
+    file.write('line 4\n')
+    await until(() => existsSync(path) && linesOf(path).length === 1)
+    renameSync(log, `${log}.moved`)
+    file.write('line 5\n')
+    await until(() => existsSync(path) && linesOf(path).length === 1)
+    t.same([...linesOf(`${log}.moved/lines`), ...linesOf(path)], numbers(4, 5))
+    rmSync(log, { recursive: true })
+    file.write('line 6\n')
+    t.equal(await file.close(), 0)
+    t.same(linesOf(path), ['line 6'])
+    t.same(told, [], 'none of that is trouble')
+  },
+)
+
+t.test(
+  'a file that was cut to nothing in its place (copytruncate) is written on from its start',
+  async (t) => {
+    const { file, path } = opened(t)
+    file.write('line 1\n')
+    await until(() => linesOf(path).length === 1)
+    copyFileSync(path, `${path}.1`)
+    truncateSync(path)
+    file.write('line 2\n')
+    await file.close()
+    t.same([...linesOf(`${path}.1`), ...linesOf(path)], numbers(1, 2))
+  },
+)
+
+t.test(
+  'where no new file can be made, that is told once, and lines go on to the old one, as long as it has a name',
+  async (t) => {
+    const { file, told, path } = opened(t, `${t.testdir({ log: {} })}/log/lines`)
+    const log = dirname(path)
+    renameSync(log, `${log}.moved`)
+    writeFileSync(log, 'in the way')
+    file.reopen()
+    await until(() => told.length === 1)
+    file.write('line 1\n')
+    await until(() => linesOf(`${log}.moved/lines`).length === 1)
+    rmSync(`${log}.moved`, { recursive: true })
+    file.write('line 2\n')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    rmSync(log)
+    await until(() => told.length === 2)
+    t.equal(await file.close(), 0)
+    t.same(linesOf(path), ['line 2'], 'what would have been written to a file without a name has waited')
+    t.same(told, ['ENOTDIR', 'well'])
+  },
+)
+
+t.test('a signal makes the new file before there is a line for it', async (t) => {
+  const { file, path } = opened(t)
+  renameSync(path, `${path}.1`)
+  file.reopen()
+  await until(() => existsSync(path))
+  file.reopen()
+  await file.close()
+  t.same(linesOf(path), [])
+})
+
+t.test('a file that breaks off within a line, as after a crash, gets a line feed first', async (t) => {
+  const { file, path } = opened(t, `${t.testdir({ lines: 'line 1\nli' })}/lines`)
+  file.write('line 2\n')
+  await until(() => linesOf(path).length === 3)
+  writeFileSync(`${path}.new`, 'li')
+  renameSync(`${path}.new`, path)
+  file.write('line 3\n')
+  file.write('line 4\n')
+  await file.close()
+  t.same(linesOf(path), ['li', 'line 3', 'line 4'])
+})
+
+t.test('after close, lines are refused; closing or reopening again does nothing', async (t) => {
+  const { file, told, path } = opened(t)
+  t.equal(await file.close(), 0)
+  t.notOk(file.write('line 1\n'))
+  file.reopen()
+  t.equal(await file.close(), 0)
+  t.same(linesOf(path), [])
+  t.same(told, [])
+})
+
+/** A program that does something with a LineFile, in a process of its own. */
+function program(body: string, destination: string): string {
+  const url = new URL('../../../src/records/block-log/line-file.js', import.meta.url)
+  return `
+    import { LineFile } from ${JSON.stringify(fileURLToPath(url))}
+    const told = []
+    const file = new LineFile({ destination: ${JSON.stringify(destination)},
+      onTrouble: (error) => told.push(error.code), onRecovery: () => told.push('well') })
+    const until = async (so) => { while (!so()) await new Promise((resolve) => setTimeout(resolve, 5)) }
+    ${body}`
+}
+
+/** Runs one through a shell, in which `$RUN` is the command. NODE_OPTIONS would load parts of the test runner. */
+function run(body: string, destination: string, shell = '$RUN') {
+  const folder = mkdtempSync(join(tmpdir(), 'checkvalve-lines-'))
+  writeFileSync(join(folder, 'run.mjs'), program(body, destination))
+  try {
+    return spawnSync(
+      'bash',
+      ['-c', `unset NODE_OPTIONS; RUN="${process.execPath} ${folder}/run.mjs"; ${shell}`],
+      {
+        encoding: 'utf8',
+        timeout: 20_000,
+      },
+    )
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+t.test('stdout is a file of lines as well: it is neither opened anew nor closed', async (t) => {
+  const body = `
+    file.write('line 1\\n')
+    file.reopen()
+    file.write('line 2\\n')
+    await file.close()
+    console.log('line 3')`
+  for (const shell of [
+    '$RUN',
+    '$RUN | cat',
+    `f=$(mktemp); echo line 0 > $f; $RUN >> $f; tail -n +2 $f; rm $f`,
+  ])
+    t.equal(run(body, 'stdout', shell).stdout, 'line 1\nline 2\nline 3\n')
+})
+
+const SLOW = `
+  const line = 'x'.repeat(1023) + '\\n'
+  let taken = 0
+  while (file.write(line)) taken++
+  const began = Date.now()
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  const lost = await file.close()
+  console.error(JSON.stringify({ taken, lost, told, hangs: file.hangs }))`
+
+t.test('a reader of stdout who takes nothing keeps neither the program nor its end waiting', async (t) => {
+  // Somebody has the pipe open for reading, and never reads.
+  const pipe = `${t.testdir()}/pipe`
+  const { status, stderr } = run(SLOW, 'stdout', `mkfifo ${pipe}; exec 3<>${pipe}; $RUN >${pipe}`)
+  t.equal(status, 0)
+  const { taken, lost, told, hangs } = JSON.parse(stderr)
+  t.ok(lost > 0 && lost < taken, 'what the pipe takes is written, the rest is counted')
+  t.same({ told, hangs }, { told: [], hangs: false })
+})
+
+t.test('a reader of stdout who is slow gets all lines whole', async (t) => {
+  const read = `$RUN | (sleep 0.5; cat) | awk 'length != 1023 { torn++ } END { print NR, torn + 0 }'`
+  const { stdout, stderr } = run(SLOW, 'stdout', read)
+  const { taken, lost } = JSON.parse(stderr)
+  t.equal(lost, 0)
+  t.equal(stdout, `${taken} 0\n`)
+})
+
+t.test('a reader of stdout who takes a pipe full at a time gets all before the end', async (t) => {
+  // 64 times the pipe is full, and empty 2 ms later: who looks only after 50 ms each time does not end in time.
+  const take = `const { readSync } = require('fs'), bytes = Buffer.alloc(65_536)
+    let n = 0
+    while (readSync(0, bytes, 0, 1) > 0) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2)
+      n += 1 + readSync(0, bytes)
+    }
+    console.log(n)`
+  const { stdout, stderr } = run(SLOW, 'stdout', `$RUN | ${process.execPath} -e "${take}"`)
+  const { taken, lost } = JSON.parse(stderr)
+  t.equal(lost, 0)
+  t.equal(stdout, `${taken * 1024}\n`)
+})
+
+t.test('a reader of stdout who is gone is trouble that is told of, and no end', async (t) => {
+  const body = `
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    file.write('line 1\\n')
+    await until(() => told.length > 0)
+    console.error(JSON.stringify({ told, lost: await file.close() }))`
+  const { status, stderr } = run(body, 'stdout', 'set -o pipefail; $RUN | true')
+  t.equal(status, 0)
+  t.equal(stderr, '{"told":["EPIPE"],"lost":1}\n')
+})
+
+t.test('a named pipe that nobody reads keeps the program from nothing', async (t) => {
+  const path = `${t.testdir()}/pipe`
+  execFileSync('mkfifo', [path])
+  const { status, stderr } = run(SLOW, path)
+  t.equal(status, 0)
+  t.match(JSON.parse(stderr), { told: [], hangs: false })
+})
+
+t.test('a full disk never keeps the process from ending, closed or not', async (t) => {
+  for (const end of ['await file.close()', '']) {
+    const { status, signal, stderr } = run(`file.write('line 1\\n'); ${end}`, '/dev/full')
+    t.same({ status, signal, stderr }, { status: 0, signal: null, stderr: '' })
+  }
+})
+
+/** A limit of one block of 1,024 bytes on the size of files stands in for a disk that fills up: it cuts a write short. */
+function fillUp(path: string, then: string) {
+  const body = `
+    import { renameSync } from 'node:fs'
+    process.on('SIGXFSZ', () => {})
+    for (let i = 0; i < 30; i++) file.write('line ' + String(i).padEnd(44, '.') + '\\n')
+    await until(() => told.length > 0)
+    ${then}
+    console.log(JSON.stringify({ told, lost: await file.close() }))`
+  const { stdout, stderr } = run(body, path, 'ulimit -f 1; $RUN')
+  return { stderr, ...(JSON.parse(stdout) as { told: string[]; lost: number }) }
+}
+const THIRTY = Array.from({ length: 30 }, (_, i) => `line ${String(i).padEnd(44, '.')}\n`).join('')
+
+t.test('a line is never torn in two by a disk that fills up', async (t) => {
+  const path = `${t.testdir()}/lines`
+  const moved = fillUp(
+    path,
+    `renameSync(${JSON.stringify(path)}, ${JSON.stringify(`${path}.1`)}); file.reopen()`,
+  )
+  t.same(moved, { stderr: '', told: ['EFBIG', 'well'], lost: 0 })
+  const [old, fresh] = [readFileSync(`${path}.1`, 'utf8'), readFileSync(path, 'utf8')]
+  t.equal(old.length, 1024)
+  const whole = old.slice(0, old.lastIndexOf('\n') + 1)
+  t.same(whole + fresh, THIRTY)
+})
+
+t.test(
+  'lines that a full disk did not take at the end are counted, the one that was begun among them',
+  async (t) => {
+    const path = `${t.testdir()}/lines`
+    const { told, lost } = fillUp(path, '')
+    t.same(told, ['EFBIG'])
+    t.equal(linesOf(path).length + lost, 30)
+  },
+)

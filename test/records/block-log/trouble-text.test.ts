@@ -1,0 +1,32 @@
+import t from 'tap'
+import { lossText, recoveryText, troubleText } from '../../../src/records/block-log/trouble-text.js'
+
+const PATH = '/var/log/checkvalve/blocks.json'
+const said = (code: string, destination = PATH) =>
+  troubleText(destination, Object.assign(new Error(`${code}: so it is`), { code }))
+
+t.test('whatever keeps the log from being written, it is said what, and what to do', async (t) => {
+  for (const [code, advice] of [
+    ['ENOSPC', /make room there \(df -h \/var\/log\/checkvalve\)/],
+    ['EDQUOT', /make room there/],
+    ['EFBIG', /make room there/],
+    ['EROFS', /read-only.*dmesg.*remount,rw/],
+    ['EACCES', /let the service's user write in \/var\/log\/checkvalve$/],
+    ['EPERM', /let the service's user write/],
+    ['ETIMEDOUT', /hangs.*dmesg/],
+    ['ENOTDIR', /ls -ld \/var\/log\/checkvalve/],
+  ] as const) {
+    t.match(said(code), advice)
+    t.match(
+      said(code),
+      new RegExp(`^the block log ${PATH} cannot be written: ${code}: so it is; verdicts go on`),
+    )
+  }
+  t.match(said('EPIPE', 'stdout'), /^the block log on standard output .*the program that reads it still runs/)
+})
+
+t.test('when it is well again, it is said whether something is missing', async (t) => {
+  t.match(recoveryText(PATH, 0), /is written again: no line is lost$/)
+  t.match(recoveryText(PATH, 7), /is written again: 7 lines are lost, their blocks are summed in one$/)
+  t.match(lossText(PATH, 7), /could not be written to the end: 7 lines are lost$/)
+})

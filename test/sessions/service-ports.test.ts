@@ -1,0 +1,124 @@
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { noServices } from '../../src/core/session/services.js'
+import { handedOutPorts, unprivilegedPortStart } from '../../src/kernel/proc/port-ranges.js'
+import { KernelPorts, setServices } from '../../src/sessions/service-ports.js'
+
+const OPEN = { tcp: new Set([22, 443, 8080]), udp: new Set([443, 5353, 40000]) }
+
+/** The ports whose flag is set. */
+const ports = (flags: Uint8Array) =>
+  [...flags.entries()].flatMap(([port, flag]) => (flag === 1 ? [port] : []))
+
+t.test(
+  'by themselves, all listening TCP ports are services, and of the UDP ports just privileged ones',
+  async (t) => {
+    const services = noServices()
+    setServices(services, 'auto', OPEN, 1024)
+    t.same(ports(services.tcp), [22, 443, 8080])
+    t.same(ports(services.udp), [443])
+  },
+)
+
+t.test('where any user may bind any port, no UDP port proves privilege', async (t) => {
+  const services = noServices()
+  setServices(services, 'auto', OPEN, 0)
+  t.same(ports(services.udp), [])
+  setServices(services, 'auto', OPEN, 5354)
+  t.same(ports(services.udp), [443, 5353])
+})
+
+t.test('declared services are just these, open or not', async (t) => {
+  const services = noServices()
+  const declared = [
+    { protocol: 'tcp', port: 443 },
+    { protocol: 'udp', port: 40000 },
+  ] as const
+  setServices(services, declared, OPEN, 1024)
+  t.same(ports(services.tcp), [443])
+  t.same(ports(services.udp), [40000])
+  setServices(services, [], OPEN, 1024)
+  t.same([...ports(services.tcp), ...ports(services.udp)], [])
+})
+
+t.test('a port that was closed is no service any more', async (t) => {
+  const services = noServices()
+  setServices(services, 'auto', OPEN, 1024)
+  setServices(services, 'auto', { tcp: new Set([22]), udp: new Set() }, 1024)
+  t.same(ports(services.tcp), [22])
+  t.same(ports(services.udp), [])
+})
+
+t.test('every port has a flag, the last one too', async (t) => {
+  const services = noServices()
+  setServices(services, 'auto', { tcp: new Set([0, 65535]), udp: new Set() }, 1024)
+  t.same(ports(services.tcp), [0, 65535])
+})
+
+t.test('the first unprivileged port of this host is a port', async (t) => {
+  const first = unprivilegedPortStart()
+  t.ok(Number.isInteger(first) && first >= 0 && first <= 65536, `${first}`)
+})
+
+t.test('the ports that are handed out are those of this host', async (t) => {
+  const { first, last } = handedOutPorts()
+  t.equal(
+    `${first} ${last}`,
+    readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').trim().replace(/\s+/, ' '),
+  )
+})
+
+t.test('a DHCP client has a privileged port and serves nobody, unless it is declared', async (t) => {
+  const services = noServices()
+  setServices(services, 'auto', { tcp: new Set([68, 546]), udp: new Set([67, 68, 546, 547]) }, 1024)
+  t.same(ports(services.udp), [67, 547])
+  t.same(ports(services.tcp), [68, 546], 'which is of UDP')
+  setServices(services, [{ protocol: 'udp', port: 68 }], OPEN, 1024)
+  t.same(ports(services.udp), [68])
+})
+
+/** What the kernel's own rules are to know of services that were found or declared. */
+function known(declared: Parameters<typeof setServices>[1], firstEphemeral: number, open = OPEN) {
+  const services = noServices()
+  setServices(services, declared, open, 65536)
+  return new KernelPorts(firstEphemeral).of(services, declared)
+}
+
+t.test('the kernel is told of the services on ports that last, in order', async (t) => {
+  t.same(known('auto', 32768), { tcp: [22, 443, 8080], udp: [443, 5353] })
+  t.same(known('auto', 8081), { tcp: [22, 443, 8080], udp: [443, 5353] })
+  t.same(
+    known('auto', 8080),
+    { tcp: [22, 443], udp: [443, 5353] },
+    'the first one that is handed out is none',
+  )
+  t.same(known('auto', 65536), { tcp: [22, 443, 8080], udp: [443, 5353, 40000] })
+  t.same(known('auto', 0), { tcp: [], udp: [] })
+})
+
+t.test('a declared service lasts, whatever its port', async (t) => {
+  const declared = [
+    { protocol: 'tcp', port: 65535 },
+    { protocol: 'tcp', port: 443 },
+    { protocol: 'udp', port: 40000 },
+    { protocol: 'udp', port: 1 },
+  ] as const
+  for (const firstEphemeral of [0, 32768])
+    t.same(known(declared, firstEphemeral), { tcp: [443, 65535], udp: [1, 40000] })
+  t.same(known([], 32768), { tcp: [], udp: [] })
+})
+
+t.test('whoever makes thousands of ports listen pushes out none that was there before', async (t) => {
+  const ports = new KernelPorts(32768)
+  const services = noServices()
+  const of = (open: readonly number[]) => {
+    setServices(services, 'auto', { tcp: new Set(open), udp: new Set() }, 1024)
+    return ports.of(services, 'auto').tcp
+  }
+  const many = Array.from({ length: 30_000 }, (_, i) => i + 1)
+  t.same(of([8080, 30_500]), [8080, 30_500])
+  const crowded = of([...many, 30_500])
+  t.equal(crowded.length, 2048)
+  t.ok(crowded.includes(8080) && crowded.includes(30_500))
+  t.same(of([443]), [443], 'and those that are gone make room')
+})

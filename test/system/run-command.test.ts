@@ -1,0 +1,67 @@
+import { chmodSync, existsSync } from 'node:fs'
+import t from 'tap'
+import { CommandError, command } from '../../src/system/run-command.js'
+
+t.test('a program gets its input and gives its output', async (t) => {
+  t.equal(await command(['cat'], 'two\nlines\n'), 'two\nlines\n')
+  t.equal(await command(['cat']), '')
+})
+
+t.test('more output than a pipe holds comes whole', async (t) => {
+  const much = 'checkvalve\n'.repeat(100_000)
+  t.equal((await command(['cat'], much)).length, much.length)
+})
+
+t.test('no shell reads the arguments', async (t) => {
+  const file = `${t.testdir()}/made-by-a-shell`
+  const words = ['$HOME', '`id`', `; touch ${file}`, '*', '"', 'a  b']
+  t.equal(await command(['printf', '%s\\n', ...words]), `${words.join('\n')}\n`)
+  t.notOk(existsSync(file))
+})
+
+t.test('a missing program is named, with the package to install where it is known', async (t) => {
+  await t.rejects(command(['checkvalve-no-such-program']), {
+    name: 'CommandError',
+    message: 'checkvalve-no-such-program is not installed',
+    missing: true,
+  })
+})
+
+t.test(
+  'a program that says no is named with its arguments and the first lines of its complaint',
+  async (t) => {
+    const script = `${t.testdir({ fails: '#!/bin/sh\nfor i in 1 2 3 4 5 6; do echo "line $i" >&2; done\nexit 3\n' })}/fails`
+    chmodSync(script, 0o755)
+    await t.rejects(command([script, '-x']), {
+      name: 'CommandError',
+      message: `${script} -x: line 1 | line 2 | line 3 | line 4`,
+      missing: false,
+    })
+  },
+)
+
+t.test('a program that fails without a word is still told of', async (t) => {
+  const error = (await command(['false']).catch((error: unknown) => error)) as CommandError
+  t.type(error, CommandError)
+  t.match(error.message, /^false: ./)
+})
+
+t.test(
+  'a program that ends without reading its input fails by its status, not by the broken pipe',
+  async (t) => {
+    t.equal(await command(['true'], 'x'.repeat(1_000_000)), '')
+    await t.rejects(command(['false'], 'x'.repeat(1_000_000)), { name: 'CommandError', missing: false })
+  },
+)
+
+t.test('a program runs in the language C and with no other variables of this process', async (t) => {
+  process.env.CHECKVALVE_TEST_SECRET = 'secret'
+  t.teardown(() => delete process.env.CHECKVALVE_TEST_SECRET)
+  const lines = (await command(['env'])).trim().split('\n')
+  t.notOk(lines.some((line) => line.startsWith('CHECKVALVE_') || line.startsWith('HOME=')))
+  t.ok(lines.includes('LC_ALL=C'))
+  t.match(
+    lines.find((line) => line.startsWith('PATH=')),
+    /:\/usr\/sbin/,
+  )
+})

@@ -1,0 +1,91 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { openSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+
+const MODULE = fileURLToPath(new URL('../../src/system/service-log.js', import.meta.url))
+const SAY = `
+  import { createServiceLog } from ${JSON.stringify(MODULE)}
+  const log = createServiceLog(process.argv[1])
+  for (const level of ['info', 'warn', 'error']) log[level]('a word at ' + level)
+  log.error({ stack: 'here' }, 'with a field')
+  if (process.stderr.isTTY) log.error('named by a stranger: \\x1b[2J\\u202e')
+  console.log('still alive')
+`
+const ARGUMENTS = ['--input-type=module', '-e', SAY]
+const { NODE_OPTIONS: _, ...environment } = process.env
+
+function say(level: string, stderr: 'pipe' | number = 'pipe') {
+  const result = spawnSync(process.execPath, [...ARGUMENTS, level], {
+    env: environment,
+    encoding: 'utf8',
+    timeout: 10_000,
+    stdio: ['ignore', 'pipe', stderr],
+  })
+  return { status: result.status, stdout: result.stdout, stderr: result.stderr ?? '' }
+}
+
+t.test('each line is JSON with time, level and message, on standard error alone', async (t) => {
+  const { stdout, stderr } = say('info')
+  t.equal(stdout, 'still alive\n')
+  const lines = stderr
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  t.same(
+    lines.map((line) => line['log.level']),
+    ['info', 'warn', 'error', 'error'],
+  )
+  t.match(lines[0], { 'event.module': 'checkvalve', message: 'a word at info' })
+  t.match(lines[0]['@timestamp'], /^\d{4}-\d\d-\d\dT[\d:.]+Z$/)
+  t.match(lines[3], { stack: 'here', message: 'with a field' })
+})
+
+t.test('what is below the level is left out', async (t) => {
+  t.equal(say('warn').stderr.trim().split('\n').length, 3)
+})
+
+t.test('a full disk behind standard error neither ends the service nor keeps it from ending', async (t) => {
+  const { status, stdout } = say('info', openSync('/dev/full', 'w'))
+  t.equal(stdout, 'still alive\n')
+  t.equal(status, 0)
+})
+
+t.test('a reader that is gone is no reason to end, either', async (t) => {
+  const script = 'exec "$0" "$@" 2> >(exec 0<&-; sleep 0.2)'
+  const result = spawnSync('bash', ['-c', script, process.execPath, ...ARGUMENTS, 'info'], {
+    env: environment,
+    encoding: 'utf8',
+    timeout: 10_000,
+  })
+  t.equal(result.stdout, 'still alive\n')
+  t.equal(result.status, 0)
+})
+
+t.test('on a terminal, a line is for reading: trouble is called by its name', async (t) => {
+  const words = [process.execPath, ...ARGUMENTS, 'info'].map((word) => `'${word.replaceAll("'", "'\\''")}'`)
+  let shown: string
+  try {
+    shown = execFileSync('script', ['-qec', words.join(' '), '/dev/null'], {
+      env: environment,
+      encoding: 'utf8',
+      timeout: 10_000,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+  } catch {
+    t.pass('no script(1) here', { skip: true })
+    return
+  }
+  t.equal(
+    shown.replaceAll('\r', ''),
+    [
+      'checkvalve: a word at info',
+      'checkvalve: warning: a word at warn',
+      'checkvalve: ERROR a word at error',
+      'checkvalve: ERROR with a field',
+      'checkvalve: ERROR named by a stranger: \\x1b[2J\\u{202e}',
+      'still alive',
+      '',
+    ].join('\n'),
+  )
+})

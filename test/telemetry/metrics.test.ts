@@ -1,0 +1,212 @@
+import t from 'tap'
+import { compile, NOT_ALLOWLISTED } from '../../src/core/policy/policy.js'
+import { VerdictCounts } from '../../src/core/record/verdict-counts.js'
+import { createMetrics, type MetricSources } from '../../src/telemetry/metrics.js'
+import { packet } from '../records/block-log/blocks.js'
+
+const RULE = compile({
+  reason: 'rule',
+  name: 'payments',
+  protocol: 'tcp',
+  ports: [],
+  prefixes: [],
+  names: ['api.example.org'],
+  domains: [],
+})
+
+function sources(given: Partial<MetricSources> = {}): MetricSources {
+  const verdicts = new VerdictCounts()
+  verdicts.add(packet({ to: '198.51.100.77', port: 4444 }), 33, NOT_ALLOWLISTED, false)
+  verdicts.add(packet({ to: '2001:db8::77', port: 4444 }), 1000, NOT_ALLOWLISTED, true)
+  verdicts.add(packet(), -1, NOT_ALLOWLISTED, false)
+  verdicts.add(packet(), 0, RULE.accept, false)
+  return {
+    version: '1.2.3',
+    verdicts,
+    userName: (uid) => (uid === 33 ? 'www-data' : undefined),
+    log: () => ({ told: 7, summed: 5, suppressed: 4, dropped: 3 }),
+    kernelCounters: async () => new Map([['reply', 5] as const, ['fallback_drop', 7] as const]) as never,
+    queue: () => ({ waiting: 1, dropped: 2, userDropped: 3 }),
+    inbound: () => ({
+      sessions: { sizeOf: (protocol, source) => protocol + (source === 'socket' ? 100 : 0), evicted: 9 },
+      overruns: 21,
+      resyncs: 20,
+      lookups: { established: 31, transient: 32, none: 33, unknown: 0 },
+      opened: 4,
+    }),
+    conntrack: () => ({ entries: 41, limit: 42 }),
+    answers: { learned: 51, held: 52, missed: 53 },
+    attributions: () => ({ found: 61, skipped: 62, unknown: 63 }),
+    allowlist: () => [
+      ['mirror', 12],
+      ['rule', 2],
+    ],
+    enforcing: () => true,
+    proven: () => true,
+    ...given,
+  }
+}
+
+/** The lines of a scrape without comments, as name with labels -> value. */
+async function scrape(given: Partial<MetricSources> = {}): Promise<Map<string, string>> {
+  const text = await createMetrics(sources(given)).registry.metrics()
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+  return new Map(
+    lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), line.slice(line.lastIndexOf(' ') + 1)]),
+  )
+}
+
+t.test('every metric that is documented is there', async (t) => {
+  const text = await createMetrics(sources()).registry.metrics()
+  const names = [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name)
+  for (const name of [
+    'packets_total',
+    'kernel_packets_total',
+    'blocked_users_total',
+    'verdict_duration_seconds',
+    'queue_length',
+    'queue_dropped_total',
+    'queue_user_dropped_total',
+    'sessions',
+    'sessions_evicted_total',
+    'conntrack_overruns_total',
+    'conntrack_resyncs_total',
+    'socket_lookups_total',
+    'opened_connections',
+    'conntrack_entries',
+    'conntrack_limit',
+    'answers_total',
+    'attributions_total',
+    'allowlist_entries',
+    'mirror_resolve_failures_total',
+    'mirror_last_success_timestamp_seconds',
+    'log_events_total',
+    'log_summed_total',
+    'log_suppressed_total',
+    'log_dropped_total',
+    'ruleset_restored_total',
+    'enforcing',
+    'enforcement_proven',
+    'config_last_reload_successful',
+    'config_last_reload_success_timestamp_seconds',
+    'build_info',
+  ])
+    t.ok(names.includes(`checkvalve_${name}`), name)
+  t.ok(names.includes('process_resident_memory_bytes'), "and the process's own")
+})
+
+t.test('the figures are those of their sources', async (t) => {
+  const found = await scrape()
+  const expected: Record<string, string> = {
+    'packets_total{verdict="block",reason="not-allowlisted",protocol="tcp",family="ipv4"}': '2',
+    'packets_total{verdict="would-block",reason="not-allowlisted",protocol="tcp",family="ipv6"}': '1',
+    'packets_total{verdict="accept",reason="rule",protocol="tcp",family="ipv4"}': '1',
+    'kernel_packets_total{path="reply"}': '5',
+    'kernel_packets_total{path="fallback_drop"}': '7',
+    queue_length: '1',
+    queue_dropped_total: '2',
+    queue_user_dropped_total: '3',
+    'sessions{source="conntrack",protocol="tcp"}': '6',
+    'sessions{source="socket",protocol="udp"}': '117',
+    conntrack_overruns_total: '21',
+    conntrack_resyncs_total: '20',
+    'socket_lookups_total{state="none"}': '33',
+    opened_connections: '4',
+    conntrack_entries: '41',
+    conntrack_limit: '42',
+    'answers_total{outcome="learned"}': '51',
+    'answers_total{outcome="held"}': '52',
+    'answers_total{outcome="missed"}': '53',
+    'attributions_total{outcome="skipped"}': '62',
+    sessions_evicted_total: '9',
+    'allowlist_entries{source="mirror"}': '12',
+    'allowlist_entries{source="rule"}': '2',
+    log_events_total: '7',
+    log_summed_total: '5',
+    log_suppressed_total: '4',
+    log_dropped_total: '3',
+    enforcing: '1',
+    enforcement_proven: '1',
+    [`build_info{version="1.2.3",node="${process.version}"}`]: '1',
+  }
+  for (const [name, value] of Object.entries(expected)) t.equal(found.get(`checkvalve_${name}`), value, name)
+})
+
+t.test('users are named where they have a name, and told apart from those who are not known', async (t) => {
+  const found = await scrape()
+  t.equal(found.get('checkvalve_blocked_users_total{user="www-data"}'), '1')
+  t.equal(found.get('checkvalve_blocked_users_total{user="1000"}'), '1')
+  t.equal(found.get('checkvalve_blocked_users_total{user="unknown"}'), '1')
+  const verdicts = new VerdictCounts()
+  for (let uid = 0; uid < 300; uid++) verdicts.add(packet(), uid, NOT_ALLOWLISTED, false)
+  const many = await scrape({ verdicts })
+  t.equal(many.get('checkvalve_blocked_users_total{user="other"}'), '200')
+  t.equal([...many.keys()].filter((name) => name.startsWith('checkvalve_blocked_users_total')).length, 101)
+})
+
+t.test('no address, port or host name is in any label', async (t) => {
+  const labels = [...(await scrape()).keys()]
+    .filter((name) => name.startsWith('checkvalve_') && !name.includes('build_info'))
+    .flatMap((name) => [...name.matchAll(/(\w+)="([^"]*)"/g)])
+  t.ok(labels.length > 10)
+  const allowed = [
+    'verdict',
+    'reason',
+    'protocol',
+    'family',
+    'path',
+    'user',
+    'source',
+    'state',
+    'le',
+    'outcome',
+  ]
+  for (const [, label, value] of labels) {
+    t.ok(allowed.includes(label!), `${label}`)
+    t.notMatch(value, /198\.51|2001:db8|4444|example/)
+  }
+})
+
+t.test('a second scrape tells the same figures again, not their sum', async (t) => {
+  const { registry } = createMetrics(sources())
+  const own = async () =>
+    (await registry.metrics()).split('\n').filter((line) => line.startsWith('checkvalve_'))
+  t.same(await own(), await own())
+})
+
+t.test('what is not known now is left out, and does not stand as 0', async (t) => {
+  const found = await scrape({
+    queue: () => undefined,
+    proven: () => undefined,
+    kernelCounters: async () => undefined,
+  })
+  for (const name of ['queue_length', 'enforcement_proven']) t.notOk(found.has(`checkvalve_${name}`), name)
+  t.notOk([...found.keys()].some((name) => name.startsWith('checkvalve_kernel_packets_total{')))
+})
+
+t.test('blocking that is off or disproved is 0', async (t) => {
+  const found = await scrape({ enforcing: () => false, proven: () => false })
+  t.equal(found.get('checkvalve_enforcing'), '0')
+  t.equal(found.get('checkvalve_enforcement_proven'), '0')
+})
+
+t.test('names and types agree: what only goes up ends in _total, and nothing else does', async (t) => {
+  const text = await createMetrics(sources()).registry.metrics()
+  for (const [, name, type] of text.matchAll(/^# TYPE (\S+) (\S+)/gm))
+    if (!name!.startsWith('process_'))
+      t.equal(name!.endsWith('_total'), type === 'counter', `${name} ${type}`)
+})
+
+t.test('every metric says what it is', async (t) => {
+  const text = await createMetrics(sources()).registry.metrics()
+  for (const [, name, help] of text.matchAll(/^# HELP (checkvalve_\S+) ?(.*)$/gm))
+    t.ok(help!.length > 10, `${name}`)
+})
+
+t.test('two sets of metrics do not know of each other', async (t) => {
+  const first = createMetrics(sources())
+  const second = createMetrics(sources())
+  first.resolveFailures.inc(3)
+  t.match(await first.registry.metrics(), /checkvalve_mirror_resolve_failures_total 3\n/)
+  t.match(await second.registry.metrics(), /checkvalve_mirror_resolve_failures_total 0\n/)
+})

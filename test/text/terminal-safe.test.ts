@@ -1,0 +1,83 @@
+import t from 'tap'
+import { jsonText, visible, visibleJson, visibleWord } from '../../src/text/terminal-safe.js'
+
+/** What a terminal would obey, or what would change how its neighbours look. */
+const HOSTILE = [
+  '\x1b[2J',
+  '\x1b]0;title\x07',
+  '\x00',
+  '\x7f',
+  '\x9b31m',
+  '\r\n',
+  '\b\b',
+  '\u202e',
+  '\u2066',
+  '\u200b',
+  '\u2028',
+  '\ufeff',
+  '\ufff9',
+  '\ud800',
+  '\udfff',
+  '\ue000',
+  '\u0301',
+  '\u3164',
+  '\u05d0',
+  '\u0661',
+  '\u{1e900}',
+  '\u{e0041}',
+]
+const nameOf = (text: string) => [...text].map((each) => each.codePointAt(0)!.toString(16)).join(' ')
+
+const SAFE = /^[\x20-\x7e]*$/
+
+t.test('what a terminal would obey is written as an escape', async (t) => {
+  for (const text of HOSTILE) {
+    t.match(visible(`a${text}b`), SAFE, nameOf(text))
+    t.match(visible(`a${text}b`), /^a.+b$/)
+    t.match(visibleWord(`a${text}b`), SAFE)
+  }
+  t.equal(visible('\x1b[31mred\x9b0m'), '\\x1b[31mred\\x9b0m')
+  t.equal(visible('evil\u202etxt'), 'evil\\u{202e}txt')
+})
+
+t.test('ordinary text stays what it is', async (t) => {
+  for (const text of [
+    'www-data',
+    'dev-disk-by\\x2duuid.mount',
+    'Größe',
+    '日本語',
+    'a b',
+    '/usr/bin/gcc-12',
+    '�',
+  ])
+    t.equal(visible(text), text)
+})
+
+t.test('a word is one: with spaces it could pass for several fields', async (t) => {
+  t.equal(visibleWord('x 203.0.113.9:443/tcp ok'), 'x\\x20203.0.113.9:443/tcp\\x20ok')
+  t.equal(visibleWord('a\u00a0b\u2003c'), 'a\\xa0b\\u{2003}c')
+})
+
+t.test('text is cut where it is too long to be of use', async (t) => {
+  t.equal(visible('x'.repeat(300)), `${'x'.repeat(255)}...`)
+  t.equal(visible('abcdef', 3), 'abc...')
+})
+
+t.test('a line of JSON stays the same JSON, and is safe on a terminal', async (t) => {
+  for (const text of HOSTILE) {
+    const fields = { [`key${text}`]: `a${text}b`, list: [text] }
+    const line = `{"raw":\t${JSON.stringify(fields)}}`
+    t.match(visibleJson(line), SAFE, nameOf(text))
+    t.same(JSON.parse(visibleJson(line)), { raw: fields })
+  }
+})
+
+t.test('what is written for programs is as safe, whether in lines or in one', async (t) => {
+  for (const text of HOSTILE)
+    for (const indent of [undefined, 2]) {
+      const written = jsonText({ programs: [`a${text}b`] }, indent)
+      for (const line of written.split('\n')) t.match(line, SAFE, nameOf(text))
+      t.equal(written.split('\n').length, indent === undefined ? 1 : 5)
+      t.same(JSON.parse(written), { programs: [`a${text}b`] })
+    }
+})
