@@ -53,6 +53,16 @@ t.test('a kernel variable is set for the namespace alone', async (t) => {
   t.equal(await readFile(path, 'utf8'), before)
 })
 
+t.test("a namespace has the kernel's own settings of IPv4 devices, whatever the host's are", async (t) => {
+  await using namespace = await Namespace.create('defaults')
+  const { stdout } = await namespace.run(['sh', '-c', 'cd /proc/sys/net/ipv4/conf && grep "" */*'])
+  for (const device of ['all', 'default', 'lo']) {
+    const set = stdout.matchAll(new RegExp(`^${device}/(\\w+):1$`, 'gm'))
+    const names = [...set].map(([, name]) => name).filter((name) => name !== 'arp_evict_nocarrier') // from Linux 5.16 on
+    t.same(names, ['accept_redirects', 'secure_redirects', 'send_redirects', 'shared_media'])
+  }
+})
+
 t.test('a file can be replaced, again and again, for the namespace alone', async (t) => {
   const before = await readFile('/etc/hosts', 'utf8')
   await using namespace = await Namespace.create('files')

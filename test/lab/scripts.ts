@@ -8,6 +8,9 @@
  * The namespace has its own /run, because the programs of netfilter keep a lock there that an ordinary user
  * may not open, and because private files (below) need a place. Duplicate address detection is off: it makes
  * an IPv6 address unusable for its first second.
+ *
+ * A new namespace has the host's settings of IPv4 devices, and whether it forwards (devinet_init_net in
+ * net/ipv4/devinet.c): they become the kernel's defaults again.
  */
 export const HOLD = `
 set -e
@@ -15,6 +18,14 @@ mount -t tmpfs -o mode=755 lab /run
 ip link set lo up
 for device in all default; do
   echo 0 > /proc/sys/net/ipv6/conf/$device/accept_dad
+done
+for setting in /proc/sys/net/ipv4/conf/*/*; do
+  case \${setting##*/} in
+    accept_redirects | arp_evict_nocarrier | secure_redirects | send_redirects | shared_media) value=1 ;;
+    igmpv[23]_unsolicited_report_interval | mc_forwarding) continue ;;
+    *) value=0 ;;
+  esac
+  echo $value > "$setting"
 done
 set +e
 echo ready
