@@ -7,7 +7,7 @@ const SETTINGS = `mode: enforce
 infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
 `
 /** What a service needs for its answer; connection tracking forgets the question after one second. */
-const LATE_MS = 2500
+const LATE_MS = 4000
 const HOSTS = [WEB.client.v4, WEB.client.v6]
 
 async function guarded(t: Test, settings = ''): Promise<[Topology, Service]> {
