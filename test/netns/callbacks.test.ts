@@ -3,7 +3,7 @@ import type { Program } from '../lab/program.js'
 import { CLIENT, createTopology, type Topology, VICTIM, WEB } from '../lab/topology.js'
 import { connect, serveHttp } from '../lab/traffic.js'
 import { begin, start } from './scripts.js'
-import { eventually, Service } from './service.js'
+import { eventually, PATIENCE_MS, Service } from './service.js'
 import { forget, untrack } from './tracking.js'
 
 const settings = (callback: string) => `mode: enforce
@@ -44,11 +44,12 @@ async function guarded(t: Test, callback: string): Promise<Lab> {
 const controls = ({ client }: Lab): Promise<Program[]> =>
   Promise.all(HOSTS.map(([web]) => start(client, CONTROL, web, 21)))
 
-/** What becomes of data connections to the client's port, over IPv4 and IPv6. */
-async function called(lab: Lab, port = 5000): Promise<boolean[]> {
-  const results = await Promise.all(
-    HOSTS.map(([, client]) => connect(lab.web, client, port, { timeout: 500 })),
-  )
+/**
+ * What becomes of data connections to the client's port, over IPv4 and IPv6.
+ * @param timeout milliseconds: where the service is dead, nobody refuses what is not allowed
+ */
+async function called(lab: Lab, port = 5000, timeout = PATIENCE_MS): Promise<boolean[]> {
+  const results = await Promise.all(HOSTS.map(([, client]) => connect(lab.web, client, port, { timeout })))
   return results.map(({ outcome }) => outcome === 'ok')
 }
 
@@ -96,7 +97,7 @@ t.test(
     await forget(lab.web)
     t.same(await called(lab), [true, true], 'forgotten')
     await lab.service.kill()
-    t.same(await called(lab), [false, false], 'a dead service calls nobody')
+    t.same(await called(lab, 5000, 1000), [false, false], 'a dead service calls nobody')
     await lab.service.launch()
     t.same(await called(lab), [true, true], 'after the restart')
   },

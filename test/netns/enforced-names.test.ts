@@ -1,12 +1,13 @@
 import t from 'tap'
 import { lookUp, serveDnsmasq } from '../lab/dnsmasq.js'
 import type { Namespace } from '../lab/namespace.js'
+import type { Program } from '../lab/program.js'
 import { MIRROR, VICTIM, WEB } from '../lab/topology.js'
 import { connect, sendUdp } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
 import { compile } from './programs.js'
 import { createLab, datagrams, ELSEWHERE, guard, NAME, query, TAKEN_FOR_ALIVE_MS } from './resolving.js'
-import { eventually, NODE, pause } from './service.js'
+import { eventually, kernelCount, NODE, PATIENCE_MS, pause } from './service.js'
 import { untrack } from './tracking.js'
 
 /** Everything below it is in the hands of the attacker. */
@@ -26,12 +27,13 @@ const SPEAK = `const [host, ...chunks] = process.argv.slice(1)
 const socket = require('net').connect({ host, port: 53, noDelay: true }, async () => {
   console.log('connected')
   for (const chunk of chunks) {
-    socket.write(Buffer.from(chunk, 'hex'))
+    await new Promise((resolve) => socket.write(Buffer.from(chunk, 'hex'), resolve))
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
+  console.log('said')
 })
 socket.on('error', () => {})
-setTimeout(() => process.exit(), 1500)`
+setInterval(() => {}, 1000)`
 
 t.jobs = 3
 
@@ -41,10 +43,15 @@ t.test('no question for a name outside the allowlist arrives at the resolver', a
   const service = await guard(t, lab, SETTINGS)
   await service.launch()
   const tunnelled = () => dns.queries().filter((name) => name.endsWith('.example.net'))
-  const speak = (...chunks: Buffer[]) =>
-    lab.web.run([...NODE, '-e', SPEAK, MIRROR.v4, ...chunks.map((chunk) => chunk.toString('hex'))])
+  /** Goes on trying until the end of the test. */
+  const speak = async (...chunks: Buffer[]) => {
+    const words = chunks.map((chunk) => chunk.toString('hex'))
+    const speaker = lab.web.spawn([...NODE, '-e', SPEAK, MIRROR.v4, ...words])
+    await speaker.until(() => speaker.stdout.includes('said') || undefined)
+    return speaker
+  }
 
-  const plan = { count: 5, port: 80, way: 'getaddrinfo', timeout: 1000 } as const
+  const plan = { count: 5, port: 80, way: 'getaddrinfo' } as const
   t.match(await lookUp(lab.web, { ...plan, name: `*.${TUNNEL}` }), { answered: 0 }, 'by the C library')
   t.match(
     await lookUp(lab.web, { ...plan, name: `*.${TUNNEL}`, way: 'resolver' }),
@@ -53,14 +60,18 @@ t.test('no question for a name outside the allowlist arrives at the resolver', a
   )
 
   const [good, evil] = [query(NAME), query(`secret.${TUNNEL}`)]
-  const { stdout } = await speak(framed(evil))
+  const splits = [1, 2, 3, 20].map((at) => [framed(evil).subarray(0, at), framed(evil).subarray(at)])
+  const [{ stdout }] = (await Promise.all([
+    speak(framed(evil)),
+    speak(framed(good, evil)),
+    speak(framed(good), framed(evil)),
+    ...splits.map((chunks) => speak(...chunks)),
+  ])) as unknown as [Program]
   t.match(stdout, 'connected', 'TCP to the resolver is possible')
-  await speak(framed(good, evil))
-  await speak(framed(good), framed(evil))
-  for (const at of [1, 2, 3, 20]) await speak(framed(evil).subarray(0, at), framed(evil).subarray(at))
   const gso = compile(t, 'gso')
   await lab.web.run([gso, MIRROR.v4, '53', swallowing(good, evil).toString('hex'), String(good.length + 11)])
-  await pause(300)
+  const blocked = () => service.metric('packets_total', 'reason="name-not-allowed"')
+  await eventually('all were judged', async () => (await blocked()) >= 20)
   t.same(tunnelled(), [], 'nothing has arrived')
 
   const before = dns.queries().length
@@ -72,7 +83,8 @@ t.test('no question for a name outside the allowlist arrives at the resolver', a
   )
   t.match(await lookUp(lab.web, { ...plan, name: NAME }), { connected: 5 }, 'and its addresses are reached')
 
-  t.ok((await service.metric('packets_total', 'reason="name-not-allowed"')) >= 10)
+  t.same(tunnelled(), [], 'nor has it meanwhile')
+  t.ok((await blocked()) >= 10)
   t.match(service.log()[0], {
     'event.reason': 'name-not-allowed',
     'destination.port': 53,
@@ -116,10 +128,13 @@ t.test('a resolver that seems to be a client of a service here is asked nothing 
   await service.launch()
   for (let times = 0; times < 3; times++)
     await datagrams(lab.victims, {
-      ...{ from: MIRROR.v4, port: 53, to: WEB.mirror.v4, toPort: 443, messages: ['00'], wait: 200 },
+      ...{ from: MIRROR.v4, port: 53, to: WEB.mirror.v4, toPort: 443, messages: ['00'], wait: 0 },
     }).exited
-  await reply.until(() => reply.stdout.includes('replied') || undefined)
-  await pause(300)
+  await reply.until(() => reply.stdout.split('replied').length > 3 || undefined)
+  await eventually(
+    'all were judged',
+    async () => (await service.metric('packets_total', 'verdict="block"')) >= 3,
+  )
   t.same(
     dns.queries().filter((name) => name !== NAME),
     [],
@@ -132,7 +147,7 @@ t.test('on a host that tracks no connections names are enforced, and mirrors are
   const dns = await serveDnsmasq(lab.mirror, RECORDS)
   const service = await guard(t, lab, SETTINGS.replace('{ ', '{ resolve: false, '))
   await service.launch()
-  const plan = { count: 3, port: 80, way: 'getaddrinfo', timeout: 1500 } as const
+  const plan = { count: 3, port: 80, way: 'getaddrinfo' } as const
   t.match(await lookUp(lab.web, { ...plan, name: `*.${TUNNEL}` }), { answered: 0 })
   t.match(await lookUp(lab.web, { ...plan, name: NAME }), { connected: 3 })
   t.same(new Set(dns.queries()), new Set([NAME]))
@@ -167,7 +182,7 @@ t.test('search domains and names of addresses may be asked for as the configurat
   const lab = await createLab(t)
   await lab.web.file(
     '/etc/resolv.conf',
-    `nameserver ${MIRROR.v4}\nsearch corp.example.org\noptions timeout:1 attempts:1\n`,
+    `nameserver ${MIRROR.v4}\nsearch corp.example.org\noptions timeout:1 attempts:5\n`,
   )
   const dns = await serveDnsmasq(lab.mirror, RECORDS)
   const service = await guard(t, lab, SETTINGS)
@@ -204,7 +219,7 @@ t.test('while the service is silent only those who update may ask', async (t) =>
   await service.launch()
   await service.kill()
   await pause(TAKEN_FOR_ALIVE_MS)
-  const plan = { count: 1, port: 80, way: 'resolver', timeout: 1000 } as const
+  const plan = { count: 1, port: 80, way: 'resolver', timeout: 2000 } as const
   await lookUp(lab.web, { ...plan, name: `root.${TUNNEL}` })
   const asked = () => dns.queries().filter((name) => name.endsWith(TUNNEL))
   t.same(asked(), [`root.${TUNNEL}`], 'root asks, for whatever it likes: the kernel cannot read names')
@@ -225,9 +240,10 @@ t.test('nor does a connection from a port that its owner listens on, too', async
   const argv = [compile(t, 'call'), 'talk', WEB.mirror.v4, '8080', MIRROR.v4, '53', words]
   const talker = lab.web.spawn(argv, { user: 'www-data' })
   await talker.until(() => talker.stdout.includes('connected') || undefined)
-  await pause(500)
+  const block = async () => (await service.metric('packets_total', 'verdict="block"')) > 0
+  await eventually('it is blocked', block)
   await service.kill()
-  await pause(4000)
+  await eventually('it goes on trying', async () => (await kernelCount(lab.web, 'fallback_drop')) > 0)
   t.ok(talker.running, 'it goes on trying')
   t.same(
     dns.queries().filter((name) => name.endsWith(TUNNEL)),
@@ -262,7 +278,7 @@ t.test('a flood of questions opens nothing while the service reads them', async 
   service.program.kill('SIGCONT')
   const unread = await service.metric('kernel_packets_total', 'fallback_drop')
   t.ok(unread > 100, `${unread} found the queue full`)
-  await pause(300)
+  await eventually('the rest is judged', async () => (await service.metric('queue_length')) === 0)
   t.same(
     dns.queries().filter((name) => name !== NAME),
     [],
@@ -278,7 +294,7 @@ t.test('the flood of one user keeps nobody else from asking', async (t) => {
   await service.launch()
   const flood = [...NODE, '-e', FLOOD, MIRROR.v4, query(`secret.${TUNNEL}`).toString('hex')]
   const floods = Array.from({ length: 3 }, () => lab.web.spawn(flood, { user: 'www-data' }))
-  const plan = { count: 20, port: 80, way: 'getaddrinfo', timeout: 1000, name: NAME } as const
+  const plan = { count: 20, port: 80, way: 'getaddrinfo', name: NAME } as const
   t.match(await lookUp(lab.web, plan), { connected: 20 })
   await Promise.all(floods.map(({ exited }) => exited))
   const read = await service.metric('packets_total', 'reason="name-not-allowed"')
@@ -304,19 +320,30 @@ t.test(
     await service.launch()
     const messages = Array.from({ length: 20 }, (_, id) => query('www.example.org', id).toString('hex'))
     const ask = datagrams(lab.mirror, {
-      ...{ from: MIRROR.v4, port: 53, to: WEB.mirror.v4, toPort: 53, messages, wait: 1000 },
+      ...{
+        from: MIRROR.v4,
+        port: 53,
+        to: WEB.mirror.v4,
+        toPort: 53,
+        messages,
+        wait: PATIENCE_MS,
+        enough: 20,
+      },
     })
     await ask.exited
     t.equal(ask.results.filter((each) => 'data' in each).length, 20)
 
     const heard = datagrams(lab.mirror, {
-      ...{ from: MIRROR.v4, port: 53, to: '127.0.0.1', toPort: 9, messages: [], wait: 2000 },
+      ...{ from: MIRROR.v4, port: 53, to: '127.0.0.1', toPort: 9, messages: [], wait: PATIENCE_MS },
     })
     await heard.result('sent')
     const response = query(`secret.${TUNNEL}`)
     response[2]! |= 0x80
+    const block = async () => (await service.metric('packets_total', 'verdict="block"')) > blocks
+    const blocks = await service.metric('packets_total', 'verdict="block"')
     await lab.web.run([...NODE, '-e', ASK, MIRROR.v4, response.toString('hex')])
-    await heard.exited
+    await eventually('it is blocked', block)
+    await heard.stop()
     t.equal(heard.results.filter((each) => 'data' in each).length, 0)
   },
 )
@@ -327,12 +354,16 @@ t.test('no other name server is spoken to by seeming to answer it', async (t) =>
   const reply = lab.web.spawn([...NODE, '-e', REPLY, '40000', query(`secret.${TUNNEL}`).toString('hex')])
   await reply.until(() => reply.stdout || undefined)
   await service.launch()
-  /** What comes back to somebody who sends from port 53. */
+  const blocks = () => service.metric('packets_total', 'verdict="block"')
+  /** What comes back to somebody who sends from port 53, unless it is blocked. */
   const heard = async () => {
+    const before = await blocks()
     const asking = datagrams(lab.victims, {
-      ...{ from: VICTIM.v4, port: 53, to: WEB.victims.v4, toPort: 40_000, messages: ['00'], wait: 500 },
+      ...{ from: VICTIM.v4, port: 53, to: WEB.victims.v4, toPort: 40_000, messages: ['00'] },
+      ...{ wait: 2 * PATIENCE_MS, enough: 1 },
     })
-    await asking.exited
+    await eventually('it is told', async () => !asking.running || (await blocks()) > before)
+    await asking.stop()
     return asking.results.filter((each) => 'data' in each).length
   }
   t.equal(await heard(), 1, 'whoever comes in is answered')

@@ -1,17 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import t, { type Test } from 'tap'
-import { serveFiles } from '../lab/apt.js'
+import t from 'tap'
 import { serveDnsmasq } from '../lab/dnsmasq.js'
-import type { Namespace } from '../lab/namespace.js'
 import { MIRROR } from '../lab/topology.js'
 import { connect } from '../lab/traffic.js'
 import { createLab, ELSEWHERE, guard, NAME } from './resolving.js'
-import { eventually, NODE, rulesOf } from './service.js'
+import { start } from './scripts.js'
+import { eventually, NODE, PATIENCE_MS, rulesOf } from './service.js'
 
-const BYTES = 150_000
-const PACE = 10_000
 const SETTINGS = `dns: { grace: 3s }
 mirrors: { hosts: [${NAME}], ports: [80] }
 allow: [{ name: other, to: [203.0.113.9], ports: [81] }]
@@ -21,17 +15,19 @@ allow: [{ name: other, to: [203.0.113.9], ports: [81] }]
 const DOWNLOAD = `fetch(process.argv[1]).then((response) => response.arrayBuffer())
   .then(({ byteLength }) => console.log(byteLength), (error) => console.log(String(error.cause ?? error)))`
 
-/** A file that takes its time. */
-async function serveSlowly(t: Test, place: Namespace): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'checkvalve-files-'))
-  t.teardown(() => rmSync(folder, { recursive: true }))
-  writeFileSync(join(folder, 'large'), Buffer.alloc(BYTES))
-  await serveFiles(place, folder, { port: 80, pace: PACE })
-}
+/** A web server whose pages go on, a kilobyte every 100 ms, until it is told to end them (SIGUSR1); it says how long they were. */
+const SERVE = `const open = new Set()
+require('http').createServer((request, response) => {
+  let bytes = 0
+  const timer = setInterval(() => { bytes += 1000; response.write(Buffer.alloc(1000)) }, 100)
+  open.add(() => response.end(() => console.log(bytes)))
+  response.on('close', () => clearInterval(timer))
+}).listen(80, () => console.log('listening'))
+process.on('SIGUSR1', () => open.forEach((end) => end()))`
 
 t.test('an address that is answered no more is closed, and a download from it goes on', async (t) => {
   const lab = await createLab(t)
-  await serveSlowly(t, lab.mirror)
+  const server = await start(lab.mirror, SERVE)
   const dns = await serveDnsmasq(lab.mirror, { records: { [NAME]: [MIRROR.v4] }, ttl: 1 })
   const service = await guard(t, lab, SETTINGS)
   await service.launch()
@@ -41,7 +37,8 @@ t.test('an address that is answered no more is closed, and a download from it go
     async () => (await service.metric('packets_total', 'reason="mirror"')) > 0,
   )
 
-  const isOpen = async (host: string) => (await connect(lab.web, host, 80)).outcome === 'ok'
+  const isOpen = async (host: string, timeout = PATIENCE_MS) =>
+    (await connect(lab.web, host, 80, { timeout })).outcome === 'ok'
   await dns.change({ [NAME]: [ELSEWHERE] })
   await eventually('the new address is open', () => isOpen(ELSEWHERE))
   await eventually('the old one is closed', async () => !(await isOpen(MIRROR.v4)))
@@ -56,8 +53,10 @@ t.test('an address that is answered no more is closed, and a download from it go
   t.notOk(await isOpen(MIRROR.v4))
   t.ok(download.running, 'live connections are judged again, and it still runs')
   await service.kill()
-  t.notOk(await isOpen(MIRROR.v4), 'closed in the kernel, too')
+  t.notOk(await isOpen(MIRROR.v4, 1000), 'closed in the kernel, too')
   t.ok(await isOpen(ELSEWHERE))
+  server.kill('SIGUSR1')
   await download.exited
-  t.equal(download.stdout.trim(), String(BYTES), 'to its end')
+  await server.until(() => server.stdout !== 'listening\n' || undefined)
+  t.equal(`listening\n${download.stdout}`, server.stdout, 'to its end')
 })

@@ -62,7 +62,6 @@ t.test(
         const { status, stdout } = await service.ask('explain', 'tcp', to, '--user', user ?? '0')
         t.equal(await judged(service), before, 'no packet was judged by that')
         const { outcome } = await connect(lab.web, host, port, {
-          timeout: 1000,
           ...(user !== undefined && { user }),
         })
         t.equal(status === 0, outcome === 'ok', `${user} to ${to}: ${stdout}`)
@@ -159,7 +158,7 @@ t.test('a callback is not used up by asking for it', async (t) => {
   const reason = async () => (await explained(service, 'tcp', `${CLIENT.v4}:5000`)).judged[0]!.reason
   await eventually('the session is known', async () => (await reason()) === 'callback')
   for (let i = 0; i < 3; i++) t.equal(await reason(), 'callback')
-  t.equal((await connect(lab.web, CLIENT.v4, 5000, { timeout: 1000 })).outcome, 'ok')
+  t.equal((await connect(lab.web, CLIENT.v4, 5000)).outcome, 'ok')
   t.equal(await reason(), 'not-allowlisted', 'and the one that was allowed is used up by a connection')
 })
 

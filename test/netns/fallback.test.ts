@@ -4,7 +4,7 @@ import { type Arrivals, countArrivals } from '../lab/arrivals.js'
 import { createTopology, MIRROR, NEIGHBOURS, type Topology, VICTIM, WEB } from '../lab/topology.js'
 import { connect, httpGet, serveHttp, worm } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
-import { giveOwnRules, rulesOf, Service } from './service.js'
+import { giveOwnRules, PATIENCE_MS, rulesOf, Service } from './service.js'
 
 const SETTINGS = `mode: enforce
 infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
@@ -36,8 +36,9 @@ async function guarded(t: Test, settings: string, before = async (_: Topology) =
   return { ...lab, service, arrivals }
 }
 
-const outcome = async (lab: Topology, host: string) =>
-  (await connect(lab.web, host, 80, { timeout: 300 })).outcome
+/** @param timeout milliseconds: where the service is dead, nobody refuses what is not allowed */
+const outcome = async (lab: Topology, host: string, timeout = PATIENCE_MS) =>
+  (await connect(lab.web, host, 80, { timeout })).outcome
 
 async function clientsAreServed(t: Test, { client }: Topology): Promise<void> {
   for (const host of [WEB.client.v4, `[${WEB.client.v6}]`])
@@ -50,7 +51,7 @@ t.test('fallback: closed lets a dead service start nothing, not even an update',
   const lab = await guarded(t, 'fallback: closed\n')
   t.equal(await outcome(lab, MIRROR.v4), 'ok', 'while it lives, it judges')
   await lab.service.kill()
-  for (const host of [MIRROR.v4, MIRROR.v6]) t.not(await outcome(lab, host), 'ok')
+  for (const host of [MIRROR.v4, MIRROR.v6]) t.not(await outcome(lab, host, 300), 'ok')
   await clientsAreServed(t, lab)
   await spread(lab)
   t.equal((await lab.arrivals()).total, 0)
@@ -74,7 +75,7 @@ t.test('a rule that expires does so while the service is dead, too', async (t) =
   if (Date.now() < expires - 1000) t.equal(await outcome(lab, VICTIM.v4), 'ok')
   else t.comment('left out: the time before its end (this machine was too slow)')
   await sleep(expires + 2000 - Date.now())
-  t.not(await outcome(lab, VICTIM.v4), 'ok')
+  t.not(await outcome(lab, VICTIM.v4, 300), 'ok')
   t.equal(await outcome(lab, MIRROR.v4), 'ok', 'the others go on')
 })
 

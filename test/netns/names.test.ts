@@ -14,13 +14,13 @@ const zone = (...A: string[]): Zone => ({ [NAME]: { ttl: 1, A, AAAA: [MIRROR.v6]
 t.test('a mirror that is known by name', async (t) => {
   const { web, mirror, close } = await createTopology()
   t.teardown(close)
-  await web.file('/etc/resolv.conf', `nameserver ${MIRROR.v4}\noptions timeout:1 attempts:1\n`)
+  await web.file('/etc/resolv.conf', `nameserver ${MIRROR.v4}\noptions timeout:1 attempts:5\n`)
   await mirror.address('to-web', `${MOVED}/24`)
   await serveHttp(mirror, 80)
   let resolver = await serveDns(mirror, zone(MIRROR.v4))
   const service = await Service.start(web, SETTINGS)
   t.teardown(() => service.remove())
-  const status = async (host: string) => (await httpGet(web, `http://${host}/`, { timeout: 1500 })).status
+  const status = async (host: string) => (await httpGet(web, `http://${host}/`)).status
 
   await t.test('is reached by its name and by its addresses, and no other host is', async (t) => {
     for (const host of [NAME, MIRROR.v4, `[${MIRROR.v6}]`]) t.equal(await status(host), 200, host)

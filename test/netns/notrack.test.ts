@@ -4,7 +4,7 @@ import { CLIENT, createTopology, MIRROR, type Topology, VICTIM, WEB } from '../l
 import { connect, httpGet, sendUdp, serveHttp, serveUdpEcho } from '../lab/traffic.js'
 import { compile } from './programs.js'
 import { begin, HEAR_TCP, last, PUSH_TCP, start } from './scripts.js'
-import { eventually, Service } from './service.js'
+import { eventually, PATIENCE_MS, Service } from './service.js'
 import { untrack } from './tracking.js'
 
 const SETTINGS = `mode: enforce
@@ -12,6 +12,7 @@ infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
 mirrors: { hosts: ["${MIRROR.v4}", "${MIRROR.v6}"], ports: [80] }
 `
 const HOSTS = [WEB.client.v4, WEB.client.v6]
+const PATIENT = { timeout: PATIENCE_MS }
 
 async function untracked(t: Test): Promise<[Topology, Service]> {
   const lab = await createTopology()
@@ -37,7 +38,7 @@ t.test('clients are served by TCP, on privileged and other ports, though nothing
   for (const host of HOSTS)
     for (const port of [80, 8080]) {
       t.equal((await httpGet(client, url(host, port))).status, 200, url(host, port))
-      const large = await httpGet(client, url(host, port, '/large?bytes=20000000'), { timeout: 20_000 })
+      const large = await httpGet(client, url(host, port, '/large?bytes=20000000'))
       t.equal(large.bytes, 20_000_000)
     }
   const judged = await service.metric('packets_total', 'reason="session"')
@@ -58,7 +59,7 @@ t.test('the kernel answers pings, and says where nobody listens', async (t) => {
       `ping ${host}`,
     )
     t.equal((await connect(client, host, 81)).outcome, 'ECONNREFUSED', `TCP ${host}`)
-    t.match((await sendUdp(client, host, 81, 1)).errors, { ECONNREFUSED: 1 }, `UDP ${host}`)
+    t.match((await sendUdp(client, host, 81, 1, PATIENT)).errors, { ECONNREFUSED: 1 }, `UDP ${host}`)
   }
   t.equal(await service.metric('packets_total', 'verdict="block"', 'not-allowlisted'), 0, 'nobody is blamed')
   const arrivals = await countArrivals(victims, 'to-web')
@@ -81,12 +82,16 @@ t.test('under a flood of SYNs the kernel answers without a socket, and its answe
 })
 
 t.test('clients are served by UDP from privileged ports, and others get nothing from them', async (t) => {
-  const [{ web, client }] = await untracked(t)
+  const [{ web, client }, service] = await untracked(t)
   await Promise.all([serveUdpEcho(web, 443), serveUdpEcho(web, 5000)])
   await eventually('the port is known', async () => (await sendUdp(client, HOSTS[0]!, 443, 1)).answers === 1)
   for (const host of HOSTS) {
-    t.equal((await sendUdp(client, host, 443, 5)).answers, 5, host)
-    t.equal((await sendUdp(client, host, 5000, 5)).answers, 0, `${host}: an unprivileged port is no service`)
+    t.equal((await sendUdp(client, host, 443, 5, PATIENT)).answers, 5, host)
+    const blocks = () => service.metric('packets_total', 'verdict="block"', 'not-allowlisted', 'udp')
+    const before = await blocks()
+    const { answers } = await sendUdp(client, host, 5000, 5)
+    await eventually('all answers are blocked', async () => (await blocks()) >= before + 5)
+    t.equal(answers, 0, `${host}: an unprivileged port is no service`)
   }
 })
 

@@ -2,19 +2,20 @@
 import t, { type Test } from 'tap'
 import { countArrivals } from '../lab/arrivals.js'
 import { serveDnsmasq } from '../lab/dnsmasq.js'
+import type { Namespace } from '../lab/namespace.js'
 import { createTopology, MIRROR, NEIGHBOURS, VICTIM, WEB } from '../lab/topology.js'
 import { serveHttp, worm } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
 import { compile } from './programs.js'
 import { createLab, guard, NAME, query } from './resolving.js'
-import { eventually, NODE, Service } from './service.js'
+import { eventually, NODE, PATIENCE_MS, Service } from './service.js'
 
 const ATTACKER = canSwitchUsers() ? { user: 'www-data' } : {}
 const PLAN = {
   targets: [...NEIGHBOURS.v4.slice(0, 40), ...NEIGHBOURS.v6.slice(0, 40)],
   tcpPorts: [22, 80],
   udpPorts: [4000, 4001],
-  timeout: 500,
+  timeout: PATIENCE_MS,
   concurrency: 32,
 }
 
@@ -37,11 +38,32 @@ async function rehearse(t: Test, mode: 'observe' | 'enforce') {
     .filter((line) => !line.includes('reason="canary"'))
     .map((line) => line.replace('would-block', 'block'))
     .sort()
-  return { spread, counts, arrived: (await arrivals()).total, log: service.log() }
+  return {
+    spread,
+    counts,
+    arrived: (await arrivals()).total,
+    log: service.log(),
+    repeated: await repeated(lab.web),
+  }
+}
+
+/** TCP segments that the kernel has sent again: a verdict that takes a second makes two packets of a call. */
+async function repeated(place: Namespace): Promise<number> {
+  const { stdout } = await place.run(['grep', '^Tcp:', '/proc/net/snmp'])
+  const [names, values] = stdout.split('\n').map((line) => line.split(' '))
+  return Number(values![names!.indexOf('RetransSegs')])
+}
+
+/** Both modes, on a machine that was not too busy for a verdict within a second. */
+async function rehearsals(t: Test) {
+  for (const end = Date.now() + PATIENCE_MS; ; ) {
+    const both = await Promise.all([rehearse(t, 'observe'), rehearse(t, 'enforce')])
+    if (both.every((each) => each.repeated === 0) || Date.now() > end) return both
+  }
 }
 
 t.test('a worm in observe is counted just as enforce counts it, and gets through', async (t) => {
-  const [observed, enforced] = await Promise.all([rehearse(t, 'observe'), rehearse(t, 'enforce')])
+  const [observed, enforced] = await rehearsals(t)
   t.ok(enforced.counts.length >= 5, enforced.counts.join('\n'))
   t.same(observed.counts, enforced.counts)
   t.equal(enforced.arrived, 0)

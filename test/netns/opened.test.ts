@@ -4,7 +4,7 @@ import type { Namespace } from '../lab/namespace.js'
 import type { Program } from '../lab/program.js'
 import { createTopology, MIRROR, type Topology, VICTIM, WEB } from '../lab/topology.js'
 import { compile } from './programs.js'
-import { HEAR_ONLY, HEAR_TCP, last, PUSH_TCP, start } from './scripts.js'
+import { HEAR_ONLY, HEAR_TCP, last, PUSH_TCP, start, ticks } from './scripts.js'
 import { eventually, pause, Service } from './service.js'
 import { forget, track, untrack } from './tracking.js'
 
@@ -27,19 +27,33 @@ async function guard(t: Test, web: Namespace, settings = CLOSED): Promise<Servic
   return service
 }
 
-/** The shells of an attacker: connections to the outside, over which the other end speaks all the time. */
-async function shells({ web, victims }: Topology): Promise<Program[]> {
-  await start(victims, PUSH_TCP, 80)
-  return Promise.all(OUTSIDE.map((host) => start(web, HEAR_TCP, host, 80)))
+/** Connections to the outside, and who speaks at their other end all the time. */
+interface Shells {
+  readonly speaker: Program
+  readonly programs: readonly Program[]
+}
+
+async function shells({ web, victims }: Topology, hear = HEAR_TCP): Promise<Shells> {
+  const speaker = await start(victims, PUSH_TCP, 80)
+  return { speaker, programs: await Promise.all(OUTSIDE.map((host) => start(web, hear, host, 80))) }
 }
 
 /** The other end sends what it said last again and again, ever more slowly, when nothing is acknowledged. */
-async function areCutOff(t: Test, programs: readonly Program[], when: string): Promise<void> {
-  await pause(700)
-  const before = programs.map(last)
-  await pause(1500)
-  for (const [i, each] of programs.entries()) t.ok(last(each) <= before[i]! + 1, `${OUTSIDE[i]} ${when}`)
+async function areCutOff(t: Test, { speaker, programs }: Shells, when: string): Promise<void> {
+  let before: number[] = []
+  const isQuiet = (each: Program, i: number) => last(each) <= before[i]! + 1
+  await eventually(`nothing is heard ${when}`, async () => {
+    before = programs.map(last)
+    await ticks(speaker, 12)
+    return programs.every(isQuiet)
+  })
+  for (const [i, each] of programs.entries()) t.ok(isQuiet(each, i), `${OUTSIDE[i]} ${when}`)
 }
+
+const listens = (place: Namespace, port: number) =>
+  eventually(`somebody listens on port ${port}`, async () => {
+    return (await place.run(['ss', '-Htln', `sport = :${port}`])).stdout !== ''
+  })
 
 function goOn(programs: readonly Program[]): Promise<void> {
   const before = programs.map(last)
@@ -61,7 +75,7 @@ for (const tracked of [true, false]) {
           [22, 2222].map((port) => start(made.client, HEAR_TCP, host, port)),
         ),
       )
-      await goOn(outgoing)
+      await goOn(outgoing.programs)
       const service = await guard(t, made.web)
       await areCutOff(t, outgoing, 'after the start')
       await goOn(incoming)
@@ -79,11 +93,10 @@ for (const tracked of [true, false]) {
 }
 
 t.test('a connection that is closed in one direction is cut off as well', async (t) => {
-  const { web, victims } = await lab(t, false)
-  await start(victims, PUSH_TCP, 80)
-  const outgoing = await Promise.all(OUTSIDE.map((host) => start(web, HEAR_ONLY, host, 80)))
-  await goOn(outgoing)
-  await guard(t, web)
+  const made = await lab(t, false)
+  const outgoing = await shells(made, HEAR_ONLY)
+  await goOn(outgoing.programs)
+  await guard(t, made.web)
   await areCutOff(t, outgoing, 'after the start')
 })
 
@@ -99,7 +112,10 @@ t.test('a call that is not answered before the start is answered by nobody after
     [WEB.victims.v6, VICTIM.v6],
   ] as const
   for (const [here, there] of ends) web.spawn([call, 'later', here, '40000', there, '80'])
-  await pause(500)
+  await eventually('both call', async () => {
+    const { stdout } = await web.run(['ss', '-Htn', 'state', 'syn-sent'])
+    return stdout.trim().split('\n').length === 2
+  })
   const service = await guard(t, web, `${CLOSED}block: drop\n`)
   t.equal(await service.metric('opened_connections'), 2)
   const arrivals = await countArrivals(victims, 'to-web')
@@ -118,16 +134,22 @@ for (const [when, early] of [
     `listening on the port of such a connection ${when} does not make a client of the other end`,
     async (t) => {
       const { web, victims } = await lab(t, false)
-      await start(victims, PUSH_TCP, 80)
+      const speaker = await start(victims, PUSH_TCP, 80)
       const shell = web.spawn([compile(t, 'call'), 'later', WEB.victims.v4, '8080', VICTIM.v4, '80'])
       await goOn([shell])
-      if (early) shell.kill('SIGUSR1')
+      if (early) {
+        shell.kill('SIGUSR1')
+        await listens(web, 8080)
+      }
       const service = await guard(t, web)
-      await areCutOff(t, [shell], 'after the start')
-      if (!early) shell.kill('SIGUSR1')
+      await areCutOff(t, { speaker, programs: [shell] }, 'after the start')
+      if (!early) {
+        shell.kill('SIGUSR1')
+        await listens(web, 8080)
+      }
       await service.kill()
       await service.launch()
-      await areCutOff(t, [shell], 'after another start')
+      await areCutOff(t, { speaker, programs: [shell] }, 'after another start')
       t.ok(shell.running)
     },
   )
@@ -138,14 +160,16 @@ for (const how of ['later', 'skewed'])
     async (t) => {
       const { web, victims } = await lab(t, false)
       await untrack(web)
-      await start(victims, PUSH_TCP, 80)
+      const speaker = await start(victims, PUSH_TCP, 80)
       const service = await guard(t, web, CLOSED + RULE)
       const shell = web.spawn([compile(t, 'call'), how, WEB.victims.v4, '8080', VICTIM.v4, '80'])
       await goOn([shell])
       shell.kill('SIGUSR1')
+      await listens(web, 8080)
+      // Services are read once a second.
       await pause(1500)
       await service.reload(CLOSED)
-      await areCutOff(t, [shell], 'after the reload')
+      await areCutOff(t, { speaker, programs: [shell] }, 'after the reload')
     },
   )
 
@@ -178,7 +202,7 @@ t.test('a rule taken away cuts its connections off for good', async (t) => {
   const made = await lab(t, false)
   const service = await guard(t, made.web, CLOSED + RULE)
   const outgoing = await shells(made)
-  await goOn(outgoing)
+  await goOn(outgoing.programs)
   await service.reload(CLOSED)
   await areCutOff(t, outgoing, 'after the reload')
   await forget(made.web)
@@ -189,7 +213,7 @@ t.test('a rule taken away while the service was dead does not leave its connecti
   const made = await lab(t, false)
   const service = await guard(t, made.web, CLOSED + RULE)
   const outgoing = await shells(made)
-  await goOn(outgoing)
+  await goOn(outgoing.programs)
   await service.kill()
   service.configure(CLOSED)
   await service.launch()

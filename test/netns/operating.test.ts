@@ -39,7 +39,7 @@ async function host(t: Test): Promise<{ lab: Topology; folder: string }> {
   for (const path of ['/var/log', '/var/lib', '/etc/apt', '/root'])
     await lab.web.run(['mount', '-t', 'tmpfs', '-o', 'mode=755', 'own', path])
   await lab.web.file('/etc/apt/sources.list', 'deb http://mirror.example.org/debian stable main\n')
-  await lab.web.file('/etc/resolv.conf', `nameserver ${MIRROR.v4}\noptions timeout:1 attempts:1\n`)
+  await lab.web.file('/etc/resolv.conf', `nameserver ${MIRROR.v4}\noptions timeout:1 attempts:5\n`)
   await lab.web.file('/etc/checkvalve/made', '')
   await lab.web.run(['sh', '-c', 'cat > /etc/checkvalve/checkvalve.yaml'], { input: CONFIG })
   await Promise.all([serveDnsmasq(lab.mirror, { records: RECORDS, ttl: 300 }), serveHttp(lab.mirror, 80)])
@@ -51,8 +51,8 @@ async function host(t: Test): Promise<{ lab: Topology; folder: string }> {
 function eventsOf({ web }: Topology, cgroups: Cgroups, start: () => Promise<void>) {
   /** Without its result: it may be blocked. */
   const as = (unit: string, user: string, ...argv: string[]) =>
-    web.run(cgroups.command(unit, user, ...argv), { allowFailure: true, timeout: 20_000 })
-  const curl = (url: string) => ['curl', '--silent', '--max-time', '3', '--output', '/dev/null', url]
+    web.run(cgroups.command(unit, user, ...argv), { allowFailure: true })
+  const curl = (url: string) => ['curl', '--silent', '--max-time', '60', '--output', '/dev/null', url]
   return {
     'the service is started': start,
     'an hour of work': async () => {
@@ -67,6 +67,14 @@ function eventsOf({ web }: Topology, cgroups: Cgroups, start: () => Promise<void
     },
   } satisfies Record<string, () => Promise<unknown>>
 }
+
+/** As systemd does: it ends when the service has reloaded. */
+const reload = (pid: number) => `
+reloaded() { curl --silent ${LISTEN}/metrics | grep ^checkvalve_config_last_reload_success_timestamp; }
+before=$(reloaded)
+kill -HUP ${pid}
+while [ "$(reloaded)" = "$before" ]; do sleep 0.1; done
+`
 
 /** What is another thing at each run, and matters to nobody. */
 function settled(text: string): string {
@@ -98,7 +106,7 @@ async function replay(t: Test, cgroups: Cgroups): Promise<void> {
   const env = { PATH: `${folder}:${process.env.PATH}`, COLUMNS: '80', TZ: 'UTC' }
   const start = async () => {
     const { pid } = lab.web.spawn(['checkvalve', 'run'], { env })
-    writeFileSync(join(folder, 'systemctl'), `#!/bin/sh\nkill -HUP ${pid}; sleep 1\n`)
+    writeFileSync(join(folder, 'systemctl'), `#!/bin/sh\n${reload(pid)}`)
     chmodSync(join(folder, 'systemctl'), 0o755)
     // The canary is tried a second later: whether its packet is in the first look must not depend on the machine.
     await eventually('checkvalve has tried its canary', async () => {

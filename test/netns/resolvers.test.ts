@@ -18,7 +18,7 @@ t.jobs = 2
 t.test('a stub on this host that asks the real resolver: what it is told upstream counts', async (t) => {
   const lab = await createLab(t)
   const dns = await serveDnsmasq(lab.mirror, RECORDS)
-  await lab.web.file('/etc/resolv.conf', `nameserver ${STUB}\noptions timeout:1 attempts:1\n`)
+  await lab.web.file('/etc/resolv.conf', `nameserver ${STUB}\noptions timeout:1 attempts:5\n`)
   await lab.web.file('/run/systemd/resolve/resolv.conf', `nameserver ${MIRROR.v4}\n`)
   const stub = lab.web.spawn([
     ...['dnsmasq', '--keep-in-foreground', '--conf-file=', '--pid-file=', '--user=root', '--group='],
@@ -45,7 +45,7 @@ t.test('another resolver, as a new lease may name it, is followed while the serv
   const service = await guard(t, lab, HELD)
   await service.launch()
   t.match(await lookUp(lab.web, plan), { answered: 0 }, 'nobody answers at the old one')
-  await lab.web.file('/etc/resolv.conf', `nameserver ${VICTIM.v4}\noptions timeout:1 attempts:1\n`)
+  await lab.web.file('/etc/resolv.conf', `nameserver ${VICTIM.v4}\noptions timeout:1 attempts:5\n`)
   await eventually('the new one is asked', async () => (await lookUp(lab.web, plan)).connected === 3)
   await service.stop()
 })
@@ -67,15 +67,15 @@ for (const refusal of ['reject with tcp reset', 'drop'])
   })
 
 t.test('whether the service stops, starts or dies: names are found, and mirrors are reached', async (t) => {
-  const lab = await createLab(t, 'timeout:1 attempts:3')
+  const lab = await createLab(t)
   await serveDnsmasq(lab.mirror, RECORDS)
   const service = await guard(t, lab, `mirrors: { hosts: [${NAME}], ports: [80] }\nonStop: keep\n`)
   await service.launch()
   let over = false
   const asking = (async () => {
     for (let found = 0; ; found += plan.count) {
-      // What waits in the queue of one who is killed is lost: TCP says it again after one second, and after three.
-      const report = await lookUp(lab.web, { ...plan, timeout: 5000 })
+      // What waits in the queue of one who is killed is lost: it is asked for again, and TCP says it again, too.
+      const report = await lookUp(lab.web, plan)
       if (report.connected < plan.count) return report.failures
       if (over) return found
     }

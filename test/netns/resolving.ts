@@ -18,8 +18,11 @@ export const PROBE = { name: 'checkvalve-probe', version: '1.0' }
 /** Some address of those that the victims answer for. */
 export const ELSEWHERE = '203.0.113.66'
 
+/** A question that is lost is asked again after 1, 2, 4, 8 seconds. */
+const PATIENT = 'timeout:1 attempts:5'
+
 /** Web asks the mirror's name server. The mirror and every other address have a web server. */
-export async function createLab(t: Test, options = 'timeout:1 attempts:1'): Promise<Topology> {
+export async function createLab(t: Test, options = PATIENT): Promise<Topology> {
   const lab = await createTopology()
   t.teardown(() => lab.close())
   await lab.web.file('/etc/resolv.conf', `nameserver ${MIRROR.v4}\noptions ${options}\n`)

@@ -13,7 +13,7 @@ import type { Program } from '../lab/program.js'
 import { createTopology, MIRROR, type Topology, VICTIM } from '../lab/topology.js'
 import { connect, serveHttp } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
-import { eventually, NODE, pause, Service } from './service.js'
+import { eventually, NODE, PATIENCE_MS, pause, Service } from './service.js'
 
 const ENFORCE = `mode: enforce
 infrastructure: { dns: [${MIRROR.v4}], ntp: [] }
@@ -25,7 +25,7 @@ const [ONE, OTHER, THIRD] = [VICTIM.v4, '203.0.113.2', '203.0.113.3']
 async function guarded(t: Test, settings = ENFORCE): Promise<[Topology, Service]> {
   const lab = await createTopology()
   t.teardown(() => lab.close())
-  await lab.web.file('/etc/resolv.conf', `nameserver ${MIRROR.v4}\noptions timeout:1 attempts:1\n`)
+  await lab.web.file('/etc/resolv.conf', `nameserver ${MIRROR.v4}\noptions timeout:1 attempts:5\n`)
   await Promise.all([serveHttp(lab.victims, 80), serveHttp(lab.mirror, 80)])
   const service = await Service.start(lab.web, settings)
   t.teardown(() => service.remove())
@@ -39,8 +39,9 @@ async function told(service: Service, ...words: string[]): Promise<string> {
   return stdout
 }
 
-const isOpen = async (web: Namespace, host: string, port = 80) =>
-  (await connect(web, host, port, { timeout: 1000 })).outcome === 'ok'
+/** @param timeout milliseconds: where the service is dead, nobody refuses what is not allowed */
+const isOpen = async (web: Namespace, host: string, port = 80, timeout = PATIENCE_MS) =>
+  (await connect(web, host, port, { timeout })).outcome === 'ok'
 
 /** Asks without the command line, which takes its time. */
 const request = <T>(service: Service, method: Route['method'], path: string, body?: unknown) =>
@@ -165,7 +166,7 @@ t.test('an entry for a time ends with it: no new connection, and live ones are c
   const talk = Talk.to(lab.web, ONE, MIRROR.v4)
   await talk.goesOn(ONE)
   t.match(await told(service, 'allow', 'list'), /^short {7}tcp to 203\.0\.113\.1; \d+ s left\n$/)
-  await eventually('it is over', async () => (await namesOf(service)).length === 0, 15_000)
+  await eventually('it is over', async () => (await namesOf(service)).length === 0)
   await talk.isCut(t, ONE, MIRROR.v4)
   t.notOk(await isOpen(lab.web, ONE))
   t.match(service.program.stderr, /the time of these rules is over: short/)
@@ -187,10 +188,10 @@ t.test(
     await talk.goesOn(ONE)
     const isOver = async () =>
       service.program.stderr.includes('the time of these rules is over: first, second')
-    await eventually('it is over', isOver, 20_000)
+    await eventually('it is over', isOver)
     await talk.isCut(t, ONE, MIRROR.v4)
     await service.kill()
-    for (const host of [ONE, OTHER, THIRD]) t.notOk(await isOpen(lab.web, host))
+    for (const host of [ONE, OTHER, THIRD]) t.notOk(await isOpen(lab.web, host, 80, 1000))
     t.ok(await isOpen(lab.web, MIRROR.v4))
   },
 )
@@ -228,7 +229,7 @@ t.test('entries outlast a restart and a reload, with the time that they have lef
   t.ok(await isOpen(lab.web, ONE), 'after a reload')
   await service.reload(`${ENFORCE}mod: observe\n`)
   t.ok(await isOpen(lab.web, ONE), 'after a bad one')
-  await eventually('the time is over', async () => !(await isOpen(lab.web, OTHER)), 30_000)
+  await eventually('the time is over', async () => !(await isOpen(lab.web, OTHER)))
   t.ok(Date.now() >= Date.parse(expires!), 'and not before')
   await service.stop()
   service.configure(ENFORCE)
@@ -289,7 +290,7 @@ t.test('where entries cannot be written they are in force all the same, and one 
   t.match(stderr, /^note: the change is in force, but a restart would undo it until it can be written: /)
   t.ok(await isOpen(lab.web, ONE))
   await lab.web.run(['rm', '-r', join(state, 'allow.json.new')])
-  await eventually('it is tried again', async () => existsSync(join(state, 'allow.json')), 15_000)
+  await eventually('it is tried again', async () => existsSync(join(state, 'allow.json')))
   await service.kill()
   await service.launch()
   t.ok(await isOpen(lab.web, ONE))

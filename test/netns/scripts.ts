@@ -3,17 +3,21 @@ import type { Namespace } from '../lab/namespace.js'
 import type { Program } from '../lab/program.js'
 import { NODE } from './service.js'
 
-/** PUSH_TCP PORT: says a number to each client every 200 ms, also to one that has said its last word. */
+/**
+ * PUSH_TCP PORT: says a number to each client every 100 ms, also to one that has said its last word. It writes
+ * `tick` as often, so that who waits for what must not come knows that there was time for it.
+ */
 export const PUSH_TCP = `require('net').createServer({ allowHalfOpen: true }, (socket) => {
   let said = 0
-  const timer = setInterval(() => socket.write(++said + '\\n'), 200)
+  const timer = setInterval(() => socket.write(++said + '\\n'), 100)
   socket.on('error', () => {}).on('close', () => clearInterval(timer))
-}).listen(+process.argv[1], () => console.log('listening'))`
+}).listen(+process.argv[1], () => console.log('listening'))
+setInterval(() => console.log('tick'), 100)`
 
-/** PUSH_UDP PORT: says a number every 200 ms to whoever has sent something; it hears of no error. */
+/** PUSH_UDP PORT: says a number every 100 ms to whoever has sent something; it hears of no error. */
 export const PUSH_UDP = `const socket = require('dgram').createSocket('udp6')
 let said = 0
-socket.on('message', (_, from) => setInterval(() => socket.send(String(++said), from.port, from.address, () => {}), 200))
+socket.on('message', (_, from) => setInterval(() => socket.send(String(++said), from.port, from.address, () => {}), 100))
 socket.bind(+process.argv[1], () => console.log('listening'))`
 
 /** LATE_UDP PORT MS: answers each datagram after MS milliseconds. */
@@ -48,6 +52,13 @@ export async function start(
 /** Starts a script, and does not wait. */
 export function begin(place: Namespace, script: string, ...args: (string | number)[]): Program {
   return place.spawn([...NODE, '-e', script, ...args.map(String)])
+}
+
+/** Waits until a speaker has had the time for so many numbers. */
+export async function ticks(speaker: Program, count: number): Promise<void> {
+  const had = () => speaker.stdout.split('tick').length
+  const before = had()
+  await speaker.until(() => had() >= before + count || undefined)
 }
 
 /** The last number that was heard. */

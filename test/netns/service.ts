@@ -42,6 +42,13 @@ export async function rulesOf(place: Namespace): Promise<string> {
   return (await place.run(['nft', '-s', 'list', 'ruleset'])).stdout
 }
 
+/** Packets of a counter of our table, which counts on when the service is dead. */
+export async function kernelCount(place: Namespace, name: string): Promise<number> {
+  const { stdout } = await place.run(['nft', '-j', 'list', 'counter', 'inet', 'checkvalve', name])
+  const { nftables } = JSON.parse(stdout) as { nftables: { counter?: { packets: number } }[] }
+  return nftables.flatMap(({ counter }) => counter?.packets ?? [])[0]!
+}
+
 /** The host's own rules of xtables, in all the chains where the service may have rules of its own. */
 export async function giveOwnRules(place: Namespace): Promise<void> {
   for (const program of ['iptables', 'ip6tables'])

@@ -25,12 +25,12 @@ interface Call {
 const get = (unit: string, user: string, url: string): Call => ({
   unit,
   user,
-  argv: command('http-get', [url, 1500]),
+  argv: command('http-get', [url, 20_000]),
 })
 const say = (unit: string, user: string, address: string, port = ECHO): Call => ({
   unit,
   user,
-  argv: command('send-udp', [address, port, 1, 500]),
+  argv: command('send-udp', [address, port, 1, 2000]),
 })
 
 const SHOP = canSwitchUsers() ? 'www-data' : 'root'

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { Namespace } from '../lab/namespace.js'
 import { sendUdp, serveUdpEcho } from '../lab/traffic.js'
-import { NODE, Service } from './service.js'
+import { NODE, PATIENCE_MS, Service } from './service.js'
 
 const HOLD = fileURLToPath(new URL('./programs/hold.js', import.meta.url))
 
@@ -26,7 +26,7 @@ t.test('to find out what this kernel can do loses no packet that waits in a queu
   const holder = place.spawn([...NODE, HOLD, '7'])
   await holder.result('listening')
   await serveUdpEcho(place, 9999)
-  const sent = sendUdp(place, '127.0.0.1', 9999, 1, { timeout: 20_000 })
+  const sent = sendUdp(place, '127.0.0.1', 9999, 1, { timeout: PATIENCE_MS })
   await holder.result('held')
   t.equal((await service.command('ruleset')).status, 0)
   t.match((await service.command('doctor')).stdout, /^\? {5}kernel: whether it takes our firewall rules$/m)

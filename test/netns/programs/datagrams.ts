@@ -13,8 +13,10 @@ export interface DatagramPlan {
   readonly toPort: number
   /** Each in hexadecimal. */
   readonly messages: readonly string[]
-  /** Milliseconds. */
+  /** Milliseconds that it listens. */
   readonly wait: number
+  /** It ends as soon as so many have come. */
+  readonly enough?: number
 }
 
 export interface Datagram {
@@ -23,15 +25,17 @@ export interface Datagram {
   readonly data: string
 }
 
-const { from, port, to, toPort, messages, wait } = JSON.parse(process.argv[2]!) as DatagramPlan
+const { from, port, to, toPort, messages, wait, enough } = JSON.parse(process.argv[2]!) as DatagramPlan
 const socket = createSocket(from.includes(':') ? 'udp6' : 'udp4')
-socket.on('message', (data, { address }) =>
-  say({ from: address, data: data.toString('hex') } satisfies Datagram),
-)
+let come = 0
+socket.on('message', (data, { address }) => {
+  say({ from: address, data: data.toString('hex') } satisfies Datagram)
+  if (++come === enough) process.exit()
+})
 socket.on('error', () => {})
 socket.bind(port, from, async () => {
   for (const message of messages)
     await new Promise((resolve) => socket.send(Buffer.from(message, 'hex'), toPort, to, resolve))
   say({ sent: messages.length })
-  setTimeout(() => socket.close(), wait)
+  setTimeout(() => process.exit(), wait)
 })

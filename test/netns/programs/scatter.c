@@ -5,7 +5,7 @@
  *
  *   scatter COUNT SOCKETS
  *
- * Ends after 60 seconds at most. Says {"sent": DATAGRAMS}: those that went out, or were dropped on their way (EPERM).
+ * Ends after ten minutes at most. Says {"sent": DATAGRAMS}: those that went out, or were dropped on their way (EPERM).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,7 +25,7 @@ int main(int argc, char **argv) {
   if (count < 1 || own < 1 || own > SOCKETS_AT_MOST) return 2;
   for (int i = 0; i < own; i++)
     if ((sockets[i] = socket(i % 2 ? AF_INET6 : AF_INET, SOCK_DGRAM, 0)) < 0) return 1;
-  alarm(60);
+  alarm(600);
   for (int i = 0; i < count; i++) {
     /* xorshift, G. Marsaglia 2003 */
     random ^= random << 13, random ^= random >> 17, random ^= random << 5;
