@@ -102,7 +102,7 @@ t.test('where names would be enforced, no question is lost, however many there a
 })
 
 t.test('who passes for a client while nothing is blocked is none when that changes', async (t) => {
-  const forge = compile(t, 'forge')
+  const forge = compile('forge')
   const lab = await createTopology()
   t.teardown(() => lab.close())
   const service = await Service.start(lab.web, 'mode: observe\n')
