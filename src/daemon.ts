@@ -3,15 +3,15 @@ import { hasNetAdmin } from 'node-netfilter-queue/system'
 import type { Config } from './config/config.js'
 import { routeTable } from './control/routes/route-table.js'
 import { ControlServer } from './control/server.js'
-import { PassedKinds } from './core/record/accepted-flows.js'
+import { AcceptedFlows } from './core/record/accepted-flows.js'
 import type { QueueForm } from './core/ruleset/ruleset.js'
 import { chooseForm, Firewall } from './kernel/nftables/firewall.js'
 import { presentUntracksLoopback } from './kernel/nftables/nft.js'
 import { RulesetGuard } from './kernel/nftables/ruleset-guard.js'
 import { PacketPath } from './packet-path/packet-path.js'
 import { PolicyInForce } from './policy/policy-in-force.js'
-import { EntryStore } from './policy/runtime-entries-file.js'
-import { PassedKeeper } from './records/accepted-flows-file.js'
+import { RuntimeEntriesFile } from './policy/runtime-entries-file.js'
+import { AcceptedFlowsFile } from './records/accepted-flows-file.js'
 import { BlockLog } from './records/block-log/block-log.js'
 import { lossText, recoveryText, troubleText } from './records/block-log/trouble-text.js'
 import { InboundWatch } from './sessions/inbound-watch.js'
@@ -40,10 +40,10 @@ export class Daemon {
   readonly #inbound: InboundWatch
   readonly #firewall: Firewall
   readonly #guard: RulesetGuard
-  readonly #entries: EntryStore
+  readonly #entries: RuntimeEntriesFile
   readonly #inForce: PolicyInForce
-  readonly #passed = new PassedKinds(PASSED_KINDS, crypto.getRandomValues(new Uint32Array(2)))
-  readonly #passedKeeper: PassedKeeper
+  readonly #passed = new AcceptedFlows(PASSED_KINDS, crypto.getRandomValues(new Uint32Array(2)))
+  readonly #passedKeeper: AcceptedFlowsFile
   readonly #path: PacketPath
   readonly #metrics: Metrics
   readonly #report: StatusReport
@@ -82,8 +82,8 @@ export class Daemon {
     )
     this.#guard = this.#createGuard()
     this.#blockLog = this.#openBlockLog(config)
-    this.#entries = new EntryStore(config.state.directory, log)
-    this.#passedKeeper = new PassedKeeper(config.state.directory, this.#passed, this.#users.nameOf)
+    this.#entries = new RuntimeEntriesFile(config.state.directory, log)
+    this.#passedKeeper = new AcceptedFlowsFile(config.state.directory, this.#passed, this.#users.nameOf)
     this.#passedKeeper.read()
     this.#inForce = this.#createPolicy(config)
     this.#path = this.#createPacketPath(form)

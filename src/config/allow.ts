@@ -4,7 +4,7 @@ import type { PortRange } from '../core/packet/ip.js'
 import { originText } from '../core/policy/origin.js'
 import type { UserLookup } from '../system/users.js'
 import { choice, fieldsOf, listOf, listOrNone, text } from './formats.js'
-import type { Format, Place } from './location.js'
+import type { ConfigLocation, Format } from './location.js'
 import { destination, ports, users } from './network.js'
 import { quote } from './problems.js'
 import type { AllowEntry } from './types.js'
@@ -23,8 +23,8 @@ export function rules(lookup: UserLookup): Format<readonly AllowEntry[]> {
   }
 }
 
-function refuseSameNames(entries: readonly unknown[], place: Place): void {
-  const first = new Map<string, Place>()
+function refuseSameNames(entries: readonly unknown[], place: ConfigLocation): void {
+  const first = new Map<string, ConfigLocation>()
   for (const [index, entry] of entries.entries()) {
     const name = (entry as { name?: unknown } | null)?.name
     if (typeof name !== 'string') continue
@@ -35,7 +35,7 @@ function refuseSameNames(entries: readonly unknown[], place: Place): void {
   }
 }
 
-function whereIs({ origin, key }: Place): string {
+function whereIs({ origin, key }: ConfigLocation): string {
   return origin.line === undefined ? key : originText(origin)
 }
 

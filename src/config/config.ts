@@ -8,7 +8,7 @@ import { schema, type Values } from './schema.js'
 import type { AnySettings } from './setting-table.js'
 import { fromCommandLine, fromEnvironment, fromFile, merge } from './sources.js'
 import type { Config } from './types.js'
-import { judge } from './validate.js'
+import { validate } from './validate.js'
 
 export { formatProblem, type Problem } from './problems.js'
 export { showConfig } from './show.js'
@@ -47,7 +47,7 @@ export function load(options: LoadOptions): Loaded {
   const files = read.files.map((file) => fromFile(file, table, file.file === options.path))
   const overrides = [fromEnvironment(options.environment, table), fromCommandLine(options.set, table)]
   const leaves = merge(files, overrides)
-  const judged = judge(table, leaves)
+  const judged = validate(table, leaves)
   const problems = [read, ...files, ...overrides, judged].flatMap((part) => part.problems)
   const values = judged.values as unknown as Values
   if (problems.length > 0)

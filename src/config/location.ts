@@ -9,17 +9,17 @@ export interface Located {
   readonly key: string
 }
 
-export interface Place extends Located {
+export interface ConfigLocation extends Located {
   /** false: nobody wrote it, it is the default. */
   readonly written: boolean
   /** Notes a problem here; the result is what a format returns for a value it refuses. */
   fail(reason: string): undefined
   /** The spot of an item or an entry inside of this one. */
-  at(inside: string | number): Place
+  at(inside: string | number): ConfigLocation
 }
 
 /** Turns what was written into what is used. undefined: it is wrong, and the place has been told why. */
-export type Format<T> = (value: unknown, place: Place) => T | undefined
+export type Format<T> = (value: unknown, place: ConfigLocation) => T | undefined
 
 /** The place of a default: it has no line, and no problems either. */
 export const DEFAULT: Origin = { file: 'default', line: undefined }
@@ -28,12 +28,12 @@ export const DEFAULT: Origin = { file: 'default', line: undefined }
  * The place of one setting. `parts` has the places inside of it by their path (`[2].ports[0]`); what has none of its
  * own, such as a key that is missing, is where the thing around it is.
  */
-export function placeOf(
+export function locationOf(
   located: Located,
   parts: ReadonlyMap<string, Located>,
   problems: Problem[],
   path = '',
-): Place {
+): ConfigLocation {
   const { origin, key } = located
   return {
     origin,
@@ -45,7 +45,7 @@ export function placeOf(
     },
     at: (inside) => {
       const inner = step(path, inside)
-      return placeOf(parts.get(inner) ?? { origin, key: step(key, inside) }, parts, problems, inner)
+      return locationOf(parts.get(inner) ?? { origin, key: step(key, inside) }, parts, problems, inner)
     },
   }
 }

@@ -1,7 +1,8 @@
 /** A configuration as YAML that could be its file. */
 import { Document, isScalar, visit } from 'yaml'
+import { formatPrefix } from '../core/packet/address-text.js'
 import type { PortRange } from '../core/packet/ip.js'
-import { formatDestination, formatPrefix } from '../text/parse-address.js'
+import { formatDestination } from '../text/parse-address.js'
 import { formatDuration } from './formats.js'
 import type { AllowEntry, Config, Service } from './types.js'
 

@@ -4,7 +4,7 @@ import type { TextFile } from './config-files.js'
 import type { Leaf, Located } from './location.js'
 import { COMMAND_LINE, ENVIRONMENT, nearest, type Problem, suggestion, unknownKey } from './problems.js'
 import { type AnySettings, environmentName, isSetting, settingsByKey } from './setting-table.js'
-import { type Entry, parseYaml, step, type Written } from './yaml.js'
+import { parseYaml, step, type Written, type YamlEntry } from './yaml.js'
 
 /** What one source says, by the key of the setting (`mirrors.ports`). */
 export interface Source {
@@ -123,11 +123,11 @@ class Collector implements Source {
   /** The same for one value whose place is given as a path (`mirrors.ports`). */
   walkPath(path: string, value: Written, origin: Origin): void {
     const [key = '', ...rest] = path.split('.').reverse()
-    const entry = rest.reduce<Entry>((inner, name) => wrap(name, inner, origin), { key, value, origin })
+    const entry = rest.reduce<YamlEntry>((inner, name) => wrap(name, inner, origin), { key, value, origin })
     this.walkEntry(entry, this.settings, '')
   }
 
-  private walkEntry(entry: Entry, settings: AnySettings, path: string): void {
+  private walkEntry(entry: YamlEntry, settings: AnySettings, path: string): void {
     const key = step(path, entry.key)
     const inside = Object.hasOwn(settings, entry.key) ? settings[entry.key] : undefined
     if (inside === undefined) this.fail(entry.origin, key, this.unknown(entry.key, settings))
@@ -144,7 +144,7 @@ class Collector implements Source {
   }
 }
 
-function wrap(key: string, inner: Entry, origin: Origin): Entry {
+function wrap(key: string, inner: YamlEntry, origin: Origin): YamlEntry {
   return { key, origin, value: { kind: 'mapping', entries: [inner], origin, size: 1 } }
 }
 

@@ -1,7 +1,7 @@
 /** A table of settings, and convict as its judge: it fills in the defaults and checks every value. */
 import convict from 'convict'
 import type { Leaf } from './location.js'
-import { DEFAULT, placeOf } from './location.js'
+import { DEFAULT, locationOf } from './location.js'
 import type { Problem } from './problems.js'
 import { type AnySettings, environmentName, isSetting, type Setting, settingsByKey } from './setting-table.js'
 import { step } from './yaml.js'
@@ -43,19 +43,19 @@ function convictSchema(settings: AnySettings, check: Check, path = ''): ConvictS
   return schema
 }
 
-export interface Judged {
+export interface Validated {
   /** In the shape of the table; undefined where a value is wrong. */
   readonly values: Readonly<Record<string, unknown>>
   readonly problems: readonly Problem[]
 }
 
 /** Has convict go through all settings: those that were written, and the defaults of the others. */
-export function judge(settings: AnySettings, leaves: ReadonlyMap<string, Leaf>): Judged {
+export function validate(settings: AnySettings, leaves: ReadonlyMap<string, Leaf>): Validated {
   const values = new Map<string, unknown>()
   const problems: Problem[] = []
   const check: Check = (key, setting, value) => {
     const leaf = leaves.get(key)
-    const place = placeOf(leaf ?? { origin: DEFAULT, key }, leaf?.parts ?? new Map(), problems)
+    const place = locationOf(leaf ?? { origin: DEFAULT, key }, leaf?.parts ?? new Map(), problems)
     const parsed = setting.format(value, place)
     if (parsed === undefined) throw new Error('refused')
     values.set(key, parsed)

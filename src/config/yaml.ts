@@ -21,11 +21,11 @@ export type Scalar = string | number | boolean | null
 export type Written = { readonly origin: Origin; readonly size: number } & (
   | { readonly kind: 'scalar'; readonly value: Scalar }
   | { readonly kind: 'list'; readonly items: readonly Written[] }
-  | { readonly kind: 'mapping'; readonly entries: readonly Entry[] }
+  | { readonly kind: 'mapping'; readonly entries: readonly YamlEntry[] }
 )
 
 /** One `key: value`. The origin is that of the key: a value may begin further down. */
-export interface Entry {
+export interface YamlEntry {
   readonly key: string
   readonly origin: Origin
   readonly value: Written
@@ -151,8 +151,8 @@ class Reader {
     return { kind: 'scalar', value: isScalar(node) ? (node.value as Scalar) : null, origin, size: 1 }
   }
 
-  private entries(pairs: readonly Pair[], fallback: Origin, path: string): Entry[] {
-    const entries = new Map<string, Entry>()
+  private entries(pairs: readonly Pair[], fallback: Origin, path: string): YamlEntry[] {
+    const entries = new Map<string, YamlEntry>()
     for (const pair of pairs) {
       const origin = pair.key?.range ? this.origin(pair.key.range[0]) : fallback
       const key = isScalar(pair.key) ? String(pair.key.value ?? '') : ''

@@ -1,15 +1,15 @@
 import type { Question } from '../core/dns/question.js'
-import type { Host } from '../core/packet/ip.js'
+import type { Address } from '../core/packet/ip.js'
 import type { Policy, Rule } from '../core/policy/policy.js'
 import { namesOf } from '../core/policy/policy.js'
 import type { Firewall } from '../kernel/nftables/firewall.js'
 import type { ServiceLog } from '../system/service-log.js'
 import { OWN_UID } from '../system/users.js'
 import { AddressBook } from './address-book.js'
-import type { Entry, Standing } from './cached-name.js'
+import type { CachedAddress, Standing } from './cached-name.js'
 import { Aliases } from './cname-aliases.js'
 import { type Asker, Confirmations } from './confirmations.js'
-import type { Reading, Target } from './dns/answer-reader.js'
+import type { AnswerContent, Target } from './dns/answer-reader.js'
 import { type Addresses, lookup, lookupService, type ServiceTargets } from './dns/lookup.js'
 import { HostChangeQueue } from './kernel-updates.js'
 import { Failures } from './lookup-failures.js'
@@ -142,12 +142,12 @@ export class LearnedAddresses {
   }
 
   /** All that is known of a name. */
-  entries(name: string): Entry[] {
+  entries(name: string): CachedAddress[] {
     return this.#book.entries(name)
   }
 
   /** The addresses of a name that count. */
-  current(name: string): Entry[] {
+  current(name: string): CachedAddress[] {
     return this.#book.current(name)
   }
 
@@ -170,7 +170,7 @@ export class LearnedAddresses {
    * Takes an answer of a resolver that is on its way to the program that has asked.
    * @returns what the answer should wait for, if for anything
    */
-  learn({ name }: Question, reading: Reading, asker: Asker): Promise<void> | undefined {
+  learn({ name }: Question, reading: AnswerContent, asker: Asker): Promise<void> | undefined {
     const { uid, trusted, isForgeable } = asker
     if (reading.targets.length > 0) return trusted ? this.#learnTargets(name, reading) : undefined
     const names = this.#namesFor(name)
@@ -251,7 +251,7 @@ export class LearnedAddresses {
    * Whoever has asked may tell an accomplice outside the port and the number of the question, and that one forges an
    * answer. So the service asks as well, over TCP, where none can be forged, and believes what it hears itself.
    */
-  #confirm(names: readonly string[], reading: Reading, asker: Asker): Promise<void> | undefined {
+  #confirm(names: readonly string[], reading: AnswerContent, asker: Asker): Promise<void> | undefined {
     const now = Date.now()
     const unknown = names.filter(
       (each) => this.#policies.serves(each, asker) && !this.#book.knows(each, reading, now),
@@ -275,16 +275,16 @@ export class LearnedAddresses {
     return this.#confirmations.has(name) || (ownUid !== 0 && !this.#names.has(name))
   }
 
-  #onChange(name: string, host: Host, was: Standing | undefined, is: Standing | undefined): void {
+  #onChange(name: string, host: Address, was: Standing | undefined, is: Standing | undefined): void {
     this.#keeper.change()
     for (const rule of this.#policies.rulesFor(name)) this.#move(rule, host, was, is)
   }
 
-  #move(rule: Rule, host: Host, was: Standing | undefined, is: Standing | undefined): void {
-    const before = rule.hosts.has(host.family, host.words)
+  #move(rule: Rule, host: Address, was: Standing | undefined, is: Standing | undefined): void {
+    const before = rule.addresses.has(host.family, host.words)
     if (is !== undefined) rule[setOf(is)].add(host)
     if (was !== undefined) rule[setOf(was)].remove(host)
-    const after = rule.hosts.has(host.family, host.words)
+    const after = rule.addresses.has(host.family, host.words)
     if (before !== after) this.#kernel.note(rule, host, after)
   }
 
@@ -292,11 +292,12 @@ export class LearnedAddresses {
   #renew(now: number): void {
     if (this.#nextRenewal > 0)
       for (const policy of this.#policies.all)
-        for (const rule of policy.rules) for (const host of rule.hosts) this.#kernel.note(rule, host, true)
+        for (const rule of policy.rules)
+          for (const host of rule.addresses) this.#kernel.note(rule, host, true)
     this.#nextRenewal = now + (this.#options.hostTimeout * 1000) / 4
   }
 
-  #namesToKeep(): Map<string, Entry[]> {
+  #namesToKeep(): Map<string, CachedAddress[]> {
     return new Map(this.#book.names.map((name) => [name, this.#book.current(name)]))
   }
 
@@ -306,5 +307,5 @@ export class LearnedAddresses {
   }
 }
 
-const setOf = (standing: Standing) => (standing === 'current' ? 'hosts' : 'former')
+const setOf = (standing: Standing) => (standing === 'current' ? 'addresses' : 'formerAddresses')
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref())

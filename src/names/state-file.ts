@@ -1,8 +1,8 @@
 /** What is known of mirrors, kept for the next start. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { addressText } from '../core/packet/address-text.js'
-import type { Host } from '../core/packet/ip.js'
+import { formatAddress } from '../core/packet/address-text.js'
+import type { Address } from '../core/packet/ip.js'
 import { writeWhole } from '../system/atomic-write.js'
 import { parseAddress } from '../text/parse-address.js'
 import { type Target, targetsOf } from './dns/answer-reader.js'
@@ -11,7 +11,7 @@ const FILE = 'addresses.json'
 
 /** An address, and until when it counts: milliseconds since the epoch. */
 export interface Kept {
-  readonly host: Host
+  readonly host: Address
   readonly expires: number
 }
 
@@ -34,7 +34,7 @@ const writtenName = ([name, entries]: readonly [string, readonly Kept[]]) =>
   [
     name,
     entries.map(({ host, expires }) => ({
-      address: addressText(host.family, host.words),
+      address: formatAddress(host.family, host.words),
       expires: new Date(expires).toISOString(),
     })),
   ] as const

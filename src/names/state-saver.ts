@@ -1,4 +1,4 @@
-import { Turns } from '../system/serial-queue.js'
+import { SerialQueue } from '../system/serial-queue.js'
 import { type State, writeState } from './state-file.js'
 
 /** The state is written when it has changed, and at least this often, for times go on. */
@@ -12,7 +12,7 @@ export class StateKeeper {
   readonly #directory: string
   readonly #state: () => State
   readonly #onError: (error: Error) => void
-  readonly #turns = new Turns()
+  readonly #turns = new SerialQueue()
   #changed = false
   #isWriting = false
   #notBefore = 0
@@ -38,7 +38,7 @@ export class StateKeeper {
 
   /** Writes what has changed. */
   write(): Promise<void> {
-    return this.#turns.take(async () => {
+    return this.#turns.run(async () => {
       if (!this.#changed) return
       this.#changed = false
       this.#isWriting = true

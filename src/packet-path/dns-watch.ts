@@ -2,7 +2,7 @@ import { HELD, NF_ACCEPT, NF_REPEAT, type Queue, type QueuedPacket, type Verdict
 import { TimeBudget } from '../core/bounded/time-budget.js'
 import { questionsOf } from '../core/dns/query-policy.js'
 import { type Question, readAnswered } from '../core/dns/question.js'
-import type { SeenNames } from '../core/dns/resolved-names.js'
+import type { ResolvedNames } from '../core/dns/resolved-names.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../core/packet/ip.js'
 import { decode, Packet } from '../core/packet/packet.js'
 import type { QueueForm } from '../core/ruleset/ruleset.js'
@@ -26,7 +26,7 @@ export interface ResolverWatchOptions {
   /** Whether a user can be no accomplice of whoever forges answers: those who update, and the host's own resolvers. */
   readonly isTrusted: (uid: number, question: Packet) => boolean
   /** By which names addresses were found, allowed or not: for the log. */
-  readonly seen: SeenNames
+  readonly seen: ResolvedNames
   /** Milliseconds that an answer may be held; 0: none is, and nothing is learned from any. */
   readonly budget: () => number
   readonly stats: AnswerStats
@@ -48,7 +48,7 @@ export interface AnswerStats {
  * The queues of what is said to and by the host's resolvers. A question is judged like every packet, and remembered. Its
  * answer is read, and goes on when the addresses in it are allowed: at once, for most. Nothing that comes in is ever lost here.
  */
-export class ResolverWatch {
+export class DnsWatch {
   readonly #options: ResolverWatchOptions
   readonly #packet = new Packet()
   readonly #questions = new Questions()

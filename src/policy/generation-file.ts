@@ -7,7 +7,7 @@ import { makeFolder } from '../system/atomic-write.js'
  * The generation of the policy, which approved connections carry in their mark. Those of an earlier run must be judged
  * again, so the count goes on where it was.
  */
-export class PolicyGeneration {
+export class GenerationFile {
   readonly #directory: string
   #current: number
 

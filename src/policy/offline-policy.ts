@@ -4,13 +4,13 @@ import { namesOf, type Policy } from '../core/policy/policy.js'
 import { readHost } from '../host/host-facts.js'
 import { readState, type State } from '../names/state-file.js'
 import { createUsers } from '../system/users.js'
-import { policyOf } from './build-policy.js'
-import { withKept } from './overlay.js'
-import { keptEntries } from './runtime-entries-file.js'
+import { buildPolicy } from './build-policy.js'
+import { withRuntimeEntries } from './overlay.js'
+import { readRuntimeEntries } from './runtime-entries-file.js'
 
 /** A configuration as a service has it that starts now: with the runtime entries of an earlier run. */
 export const asStarted = (config: Config, now: number): Config =>
-  withKept(config, keptEntries(config.state.directory, createUsers().idOf), now)
+  withRuntimeEntries(config, readRuntimeEntries(config.state.directory, createUsers().idOf), now)
 export interface KnownPolicy {
   readonly policy: Policy
   readonly host: ReturnType<typeof readHost>
@@ -24,12 +24,12 @@ export interface KnownPolicy {
 export function knownPolicy(config: Config): KnownPolicy {
   const known = readState(config.state.directory)
   const host = readHost(config)
-  const policy = policyOf(config, host, {
+  const policy = buildPolicy(config, host, {
     targets: (service) => known.services.get(service) ?? [],
     isWayTo: () => false,
   })
   for (const [name, kept] of known.names)
-    for (const rule of policy.names.find(name)) for (const { host } of kept) rule.hosts.add(host)
+    for (const rule of policy.names.find(name)) for (const { host } of kept) rule.addresses.add(host)
   const missing = [...namesOf(policy)].filter((name) => !known.names.has(name))
   return { policy, host, known, missing }
 }

@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { rule } from '../config/allow.js'
 import { readText } from '../config/config-files.js'
 import { fieldsOf, listOrNone } from '../config/formats.js'
-import { type Format, type Place, placeOf } from '../config/location.js'
+import { type ConfigLocation, type Format, locationOf } from '../config/location.js'
 import { formatProblem, type Problem, quote } from '../config/problems.js'
 import { formatRule } from '../config/show.js'
 import type { AllowEntry } from '../config/types.js'
 import { writeWhole } from '../system/atomic-write.js'
-import { Turns } from '../system/serial-queue.js'
+import { SerialQueue } from '../system/serial-queue.js'
 import type { ServiceLog } from '../system/service-log.js'
 import type { UserLookup } from '../system/users.js'
 
@@ -32,14 +32,19 @@ const originOf = (path: string): AllowEntry['origin'] => ({
 })
 
 /** What is kept in a state directory, as far as it is right: for commands, which leave the file as it is. */
-export function keptEntries(directory: string, lookup: UserLookup): AllowEntry[] {
+export function readRuntimeEntries(directory: string, lookup: UserLookup): AllowEntry[] {
   const path = join(directory, RUNTIME_FILE)
   const problems: Problem[] = []
-  return parse(path, lookup, placeOf({ origin: originOf(path), key: '' }, new Map(), problems), problems)
+  return parse(path, lookup, locationOf({ origin: originOf(path), key: '' }, new Map(), problems), problems)
 }
 
 /** @param problems those that the place is told of */
-function parse(path: string, lookup: UserLookup, place: Place, problems: readonly Problem[]): AllowEntry[] {
+function parse(
+  path: string,
+  lookup: UserLookup,
+  place: ConfigLocation,
+  problems: readonly Problem[],
+): AllowEntry[] {
   const read = readText(path)
   if ('reason' in read) return place.fail(read.reason) ?? []
   try {
@@ -49,10 +54,10 @@ function parse(path: string, lookup: UserLookup, place: Place, problems: readonl
   }
 }
 
-export class EntryStore {
+export class RuntimeEntriesFile {
   readonly path: string
   readonly #log: Pick<ServiceLog, 'warn' | 'error'>
-  readonly #turns = new Turns()
+  readonly #turns = new SerialQueue()
   /** What the file says. */
   #written = entriesText([])
   /** What could not be written yet. */
@@ -72,7 +77,7 @@ export class EntryStore {
   read(lookup: UserLookup): AllowEntry[] {
     if (!existsSync(this.path)) return []
     const problems: Problem[] = []
-    const place = placeOf({ origin: this.origin, key: '' }, new Map(), problems)
+    const place = locationOf({ origin: this.origin, key: '' }, new Map(), problems)
     const entries = parse(this.path, lookup, place, problems)
     if (problems.length > 0) this.#setAside(problems, entries)
     else this.#written = entriesText(entries)
@@ -81,7 +86,7 @@ export class EntryStore {
 
   /** @returns why they could not be written, if so; it is tried again then */
   keep(entries: readonly AllowEntry[]): Promise<string | undefined> {
-    return this.#turns.take(async () => {
+    return this.#turns.run(async () => {
       const text = entriesText(entries)
       try {
         if (text !== this.#written) await writeWhole(this.path, text)
@@ -123,7 +128,7 @@ export class EntryStore {
 function entriesOf(
   lookup: UserLookup,
   value: unknown,
-  place: Place,
+  place: ConfigLocation,
   problems: readonly Problem[],
 ): AllowEntry[] {
   const list: Format<readonly unknown[]> = listOrNone((item) => item ?? null, '[...]')

@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { addressText } from '../core/packet/address-text.js'
+import { formatAddress } from '../core/packet/address-text.js'
 import { protocolOf, transportOf } from '../core/packet/protocol-names.js'
 import { REASONS, type Reason } from '../core/policy/policy.js'
-import type { PassedKind, PassedKinds } from '../core/record/accepted-flows.js'
+import type { AcceptedFlow, AcceptedFlows } from '../core/record/accepted-flows.js'
 import { writeWhole } from '../system/atomic-write.js'
-import { Turns } from '../system/serial-queue.js'
+import { SerialQueue } from '../system/serial-queue.js'
 import {
+  type AcceptedFlowRow,
   forgottenOf,
-  type Passed,
   type PassedKindStatus,
   type PassedStatus,
   passedOf,
@@ -19,15 +19,15 @@ export const PASSED_FILE = 'passed.json'
 const EVERY_MS = 60_000
 
 /** Keeps what was accepted on disk, for `replay` without the service, and for the next run. */
-export class PassedKeeper {
+export class AcceptedFlowsFile {
   readonly #path: string
-  readonly #passed: PassedKinds
+  readonly #passed: AcceptedFlows
   readonly #userName: (uid: number) => string | undefined
-  readonly #turns = new Turns()
+  readonly #turns = new SerialQueue()
   #written = 0
   #notBefore = 0
 
-  constructor(directory: string, passed: PassedKinds, userName: (uid: number) => string | undefined) {
+  constructor(directory: string, passed: AcceptedFlows, userName: (uid: number) => string | undefined) {
     this.#path = join(directory, PASSED_FILE)
     this.#passed = passed
     this.#userName = userName
@@ -59,7 +59,7 @@ export class PassedKeeper {
 
   /** @throws Error of node:fs (rejects) */
   write(): Promise<void> {
-    return this.#turns.take(async () => {
+    return this.#turns.run(async () => {
       const { packets } = this.#passed
       if (packets === this.#written) return
       await writeWhole(this.#path, `${JSON.stringify(this.status())}\n`)
@@ -68,12 +68,12 @@ export class PassedKeeper {
   }
 }
 
-const written = (kind: PassedKind, userName: (uid: number) => string | undefined): PassedKindStatus => ({
+const written = (kind: AcceptedFlow, userName: (uid: number) => string | undefined): PassedKindStatus => ({
   uid: kind.uid < 0 ? undefined : kind.uid,
   user: kind.uid < 0 ? undefined : userName(kind.uid),
   units: kind.units.length === 0 ? undefined : kind.units,
   transport: transportOf(kind.protocol),
-  address: addressText(kind.family, kind.destination),
+  address: formatAddress(kind.family, kind.destination),
   port: kind.destinationPort || undefined,
   sourcePort: kind.sourcePort || undefined,
   domain: kind.domain,
@@ -85,7 +85,7 @@ const written = (kind: PassedKind, userName: (uid: number) => string | undefined
 })
 
 /** What the program does not know, or has no time, is passed over. */
-function kindOf({ host, transport, reason, first, last, ...kind }: Passed): PassedKind[] {
+function kindOf({ host, transport, reason, first, last, ...kind }: AcceptedFlowRow): AcceptedFlow[] {
   const protocol = protocolOf(transport)
   if (protocol === undefined || !isReason(reason) || !Number.isFinite(first + last)) return []
   return [

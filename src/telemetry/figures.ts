@@ -3,10 +3,10 @@
 import { entriesBySource } from '../core/policy/policy.js'
 import type { VerdictCounts } from '../core/record/verdict-counts.js'
 import type { QueueForm } from '../core/ruleset/ruleset.js'
-import { readConntrackRoom } from '../kernel/conntrack/usage.js'
+import { readConntrackUsage } from '../kernel/conntrack/usage.js'
 import { counters } from '../kernel/nftables/nft.js'
 import { readQueueStatus } from '../kernel/proc/queue-counters.js'
-import type { Attribution } from '../packet-path/attribution.js'
+import type { Attributor } from '../packet-path/attribution.js'
 import type { Canary } from '../packet-path/canary.js'
 import type { AnswerStats } from '../packet-path/dns-watch.js'
 import type { PolicyInForce } from '../policy/policy-in-force.js'
@@ -27,7 +27,7 @@ export interface MeasuredParts {
   readonly canary: Pick<Canary, 'proven'>
   readonly counts: VerdictCounts
   readonly answers: AnswerStats
-  readonly attribution: Pick<Attribution, 'stats'>
+  readonly attribution: Pick<Attributor, 'stats'>
 }
 
 export function createServiceMetrics(parts: MeasuredParts): Metrics {
@@ -60,5 +60,5 @@ const figures = ({ users, blockLog, inForce, inbound }: MeasuredParts) => ({
   kernelCounters: () => counters().catch(() => undefined),
   queue: () => readQueueStatus(inForce.config.queue.first),
   inbound: () => inbound.statistics(),
-  conntrack: readConntrackRoom,
+  conntrack: readConntrackUsage,
 })

@@ -1,9 +1,10 @@
+import { formatPrefix } from '../core/packet/address-text.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../core/packet/ip.js'
 import { resolversOf } from '../core/policy/policy.js'
 import type { VerdictCounts } from '../core/record/verdict-counts.js'
 import type { KernelCounter } from '../core/ruleset/ruleset.js'
 import { SOURCES } from '../core/session/session-table.js'
-import type { ConntrackRoom } from '../kernel/conntrack/usage.js'
+import type { ConntrackUsage } from '../kernel/conntrack/usage.js'
 import type { QueueStatus } from '../kernel/proc/queue-counters.js'
 import type { Canary } from '../packet-path/canary.js'
 import { writtenEntries } from '../policy/overlay.js'
@@ -11,9 +12,8 @@ import type { PolicyInForce } from '../policy/policy-in-force.js'
 import type { BlockLogStats } from '../records/block-log/block-log.js'
 import type { InboundStatistics } from '../sessions/inbound-watch.js'
 import { VERSION } from '../system/version.js'
-import { formatPrefix } from '../text/parse-address.js'
-import { Bouts } from './activity.js'
-import { Lately } from './cached-value.js'
+import { ActivityTracker } from './activity.js'
+import { CachedValue } from './cached-value.js'
 import { LastMinute } from './last-minute.js'
 import { userLabel } from './metrics.js'
 import { listMirrors, type MirrorList } from './mirror-status.js'
@@ -37,7 +37,7 @@ export interface StatusSources {
   readonly kernelCounters: () => Promise<ReadonlyMap<KernelCounter, number> | undefined>
   readonly queue: () => QueueStatus | undefined
   readonly inbound: () => InboundStatistics
-  readonly conntrack: () => ConntrackRoom | undefined
+  readonly conntrack: () => ConntrackUsage | undefined
 }
 
 /** Puts together what `checkvalve status` shows. */
@@ -46,16 +46,16 @@ export class StatusReport {
   readonly #started = new Date().toISOString()
   readonly #verdicts = new LastMinute<string>()
   readonly #users = new LastMinute<number | undefined>()
-  readonly #bouts = new Bouts<number | undefined>()
-  readonly #kernel: Lately<ReadonlyMap<KernelCounter, number> | undefined>
-  readonly #mirrors: Lately<MirrorList>
+  readonly #bouts = new ActivityTracker<number | undefined>()
+  readonly #kernel: CachedValue<ReadonlyMap<KernelCounter, number> | undefined>
+  readonly #mirrors: CachedValue<MirrorList>
   #reload: ReloadStatus = { at: this.#started, takenAt: this.#started, problems: [] }
   #logTrouble: LogStatus['trouble']
 
   constructor(sources: StatusSources) {
     this.#sources = sources
-    this.#kernel = new Lately(AGE_MS, sources.kernelCounters)
-    this.#mirrors = new Lately(AGE_MS, () => this.#listMirrors())
+    this.#kernel = new CachedValue(AGE_MS, sources.kernelCounters)
+    this.#mirrors = new CachedValue(AGE_MS, () => this.#listMirrors())
   }
 
   /** Once a second. */

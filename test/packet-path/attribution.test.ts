@@ -2,12 +2,12 @@
 import { createSocket } from 'node:dgram'
 import { readFileSync, realpathSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import { placeOf } from '../../src/core/packet/cgroup-path.js'
+import { ownerOf } from '../../src/core/packet/cgroup-path.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/packet/ip.js'
 import { Packet } from '../../src/core/packet/packet.js'
 import { Cgroups } from '../../src/kernel/proc/cgroups.js'
 import { processesOf } from '../../src/kernel/proc/processes.js'
-import { Attribution } from '../../src/packet-path/attribution.js'
+import { Attributor } from '../../src/packet-path/attribution.js'
 import { connection } from '../kernel/loopback.js'
 
 const LOOPBACK = 0x7f000001
@@ -24,7 +24,7 @@ function attributing(t: Test) {
   packet.source[0] = LOOPBACK
   packet.destination[0] = LOOPBACK
   const sender = { uid: UID, device: 0 }
-  const attribution = new Attribution(packet, sender)
+  const attribution = new Attributor(packet, sender)
   t.teardown(() => attribution.close())
   return { packet, sender, attribution }
 }
@@ -49,7 +49,7 @@ t.test('the sender of a packet is found with its unit and its process', async (t
   }
   attribution.begin()
   t.ok(attribution.place >= 2)
-  const { unit, container } = placeOf(OWN_CGROUP)
+  const { unit, container } = ownerOf(OWN_CGROUP)
   t.match(found(), {
     attribution: 'found',
     unit,

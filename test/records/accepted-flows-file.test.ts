@@ -3,8 +3,8 @@ import t, { type Test } from 'tap'
 import { IPPROTO_ICMP, IPPROTO_TCP } from '../../src/core/packet/ip.js'
 import { Packet } from '../../src/core/packet/packet.js'
 import { compile } from '../../src/core/policy/policy.js'
-import { PassedKinds } from '../../src/core/record/accepted-flows.js'
-import { PASSED_FILE, PassedKeeper } from '../../src/records/accepted-flows-file.js'
+import { AcceptedFlows } from '../../src/core/record/accepted-flows.js'
+import { AcceptedFlowsFile, PASSED_FILE } from '../../src/records/accepted-flows-file.js'
 import { passedOf } from '../../src/records/accepted-flows-format.js'
 import { words } from '../core/packets.js'
 
@@ -13,8 +13,8 @@ const SPEC = { name: 'redis', protocol: 'tcp', ports: [], prefixes: [], names: [
 const ACCEPT = compile({ reason: 'rule', ...SPEC }).accept
 
 function keeping(t: Test, directory = t.testdir()) {
-  const passed = new PassedKinds(100, Uint32Array.of(1, 2))
-  const keeper = new PassedKeeper(directory, passed, (uid) => (uid === 33 ? 'www-data' : undefined))
+  const passed = new AcceptedFlows(100, Uint32Array.of(1, 2))
+  const keeper = new AcceptedFlowsFile(directory, passed, (uid) => (uid === 33 ? 'www-data' : undefined))
   const note = (to: string, port: number, uid: number) => {
     const protocol = port === 0 ? IPPROTO_ICMP : IPPROTO_TCP
     const packet = Object.assign(new Packet(), {

@@ -18,7 +18,7 @@ import {
   statusField,
 } from './proc.js'
 
-export interface Subject {
+export interface DoctorContext {
   readonly config: Config
   readonly policy: Policy
   readonly host: ReturnType<typeof readHost>
@@ -44,7 +44,7 @@ const PROPERTIES = ['LoadState', 'User', 'AmbientCapabilities', 'CapabilityBound
 /** A look through the descriptors of all processes takes no longer. */
 const SEARCH_MS = 2000
 
-export async function subjectOf(written: Config, now: number): Promise<Subject> {
+export async function createContext(written: Config, now: number): Promise<DoctorContext> {
   const config = asStarted(written, now)
   const status = await ask<Status>(config.control.socket, 'GET', '/v1/status').catch((error: Error) => error)
   const { policy, host, known } = knownPolicy(config)
@@ -61,11 +61,11 @@ export async function subjectOf(written: Config, now: number): Promise<Subject> 
 }
 
 /** The running service. */
-export const running = ({ status }: Subject): Status | undefined =>
+export const running = ({ status }: DoctorContext): Status | undefined =>
   status instanceof Error ? undefined : status
 
 /** Whether it does not run; else it does, or that cannot be known: it does not answer, or not to everybody. */
-export const isAbsent = ({ status }: Subject): boolean => status instanceof Absent
+export const isAbsent = ({ status }: DoctorContext): boolean => status instanceof Absent
 
 /** Who listens at a socket of the file system. */
 function processAt(path: string): ServiceProcess | undefined {
@@ -107,7 +107,7 @@ export function textOf(path: string): string {
 }
 
 /** Whose capabilities the service has, or would have. */
-export function serviceCapabilities({ process, unit }: Subject): {
+export function serviceCapabilities({ process, unit }: DoctorContext): {
   of: string
   has: ReadonlySet<Capability>
 } {

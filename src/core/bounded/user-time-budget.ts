@@ -6,7 +6,7 @@ const SHARE = 0.5
 const USERS_AT_MOST = 1024
 
 /** A TimeBudget for all users, of which no single one can use up everything: so that who floods takes away his own time. */
-export class TimeShares {
+export class UserTimeBudget {
   readonly #perSecond: number
   readonly #all: TimeBudget
   readonly #users = new Map<number, TimeBudget>()

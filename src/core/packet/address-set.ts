@@ -1,5 +1,5 @@
 /** Sets of single addresses that change all the time, as they are learned and forgotten. */
-import { FAMILIES, type Family, type Host, type Words } from './ip.js'
+import { type Address, FAMILIES, type Family, type Words } from './ip.js'
 
 const SMALLEST = 16
 const WIDTH = { 4: 1, 6: 4 } as const
@@ -8,7 +8,7 @@ const WIDTH = { 4: 1, 6: 4 } as const
  * Addresses, each with the number of reasons for which it is there: two names may share one. 20 bytes an IPv6 address, 8
  * an IPv4 one, in tables that are half full at most.
  */
-export class HostSet {
+export class AddressSet {
   readonly #tables: { readonly 4: Table; readonly 6: Table }
 
   /** @param salt any 32 bits that nobody knows who chooses the addresses */
@@ -22,12 +22,12 @@ export class HostSet {
   }
 
   /** One more reason. @returns whether it is the first */
-  add({ family, words }: Host): boolean {
+  add({ family, words }: Address): boolean {
     return this.#tables[family].add(words)
   }
 
   /** One reason less. @returns whether it was the last */
-  remove({ family, words }: Host): boolean {
+  remove({ family, words }: Address): boolean {
     return this.#tables[family].remove(words)
   }
 
@@ -36,7 +36,7 @@ export class HostSet {
     return this.#tables[family].has(words)
   }
 
-  *[Symbol.iterator](): IterableIterator<Host> {
+  *[Symbol.iterator](): IterableIterator<Address> {
     for (const family of FAMILIES) for (const words of this.#tables[family].keys()) yield { family, words }
   }
 }

@@ -1,9 +1,9 @@
 import { KeyTable } from '../bounded/key-table.js'
 import type { Packet } from '../packet/packet.js'
-import type { Attributed, Who } from '../packet/sender.js'
+import type { SenderDetails, SenderLookup } from '../packet/sender.js'
 import type { Decision } from '../policy/policy.js'
-import { Sum } from './summary-window.js'
-import { type Bounds, Lines, PARTS, type Share, Shares } from './user-shares.js'
+import { SummaryWindow } from './summary-window.js'
+import { type Bounds, Lines, PARTS, type UserQuota, UserQuotas } from './user-shares.js'
 
 /** Names in the first block of a kind. */
 export interface Names {
@@ -28,7 +28,7 @@ export interface Kind {
   readonly rule: string | undefined
   readonly names: Names
   /** Who has sent the first of them. */
-  readonly who: Who
+  readonly who: SenderDetails
 }
 
 /**
@@ -50,8 +50,8 @@ export type Telling =
 /** A kind that is known, whose share it takes up, and its repeats. */
 interface Known {
   readonly kind: Kind
-  readonly share: Share
-  readonly sum: Sum
+  readonly share: UserQuota
+  readonly sum: SummaryWindow
 }
 
 const KEY_WORDS = 8
@@ -63,7 +63,7 @@ const KEY_WORDS_4 = 5
  * neither memory nor lines, nor hides others: all is bounded by user, too. No block is lost from the sum:
  * `told` + `summed` + `suppressed` are the blocks that were noted, at any moment.
  */
-export class BlockKinds {
+export class BlockAggregator {
   /** Blocks that are told one by one. */
   told = 0
   /** Blocks that are told in the sum of their kind. */
@@ -72,7 +72,7 @@ export class BlockKinds {
   suppressed = 0
   readonly #bounds: Bounds
   readonly #lines: Lines
-  readonly #shares: Shares
+  readonly #shares: UserQuotas
   readonly #table: KeyTable
   #known: Known[] = []
   #tellings: Telling[] = []
@@ -93,13 +93,13 @@ export class BlockKinds {
     this.#bounds = bounds
     this.#namesOf = namesOf
     this.#lines = new Lines(bounds.lines, bounds.linesPerSecond)
-    this.#shares = new Shares(bounds)
+    this.#shares = new UserQuotas(bounds)
     this.#table = new KeyTable(bounds.kinds, KEY_WORDS, seed)
     this.#now = now
   }
 
   /** For the packet path: what costs something is done for the first of a kind only. Where that throws, nothing was counted. */
-  note(packet: Packet, uid: number, decision: Decision, attributed: Attributed): void {
+  note(packet: Packet, uid: number, decision: Decision, attributed: SenderLookup): void {
     const { place } = attributed
     const index = this.#find(packet, uid, place, decision.reasonIndex)
     if (index >= 0) {
@@ -158,8 +158,8 @@ export class BlockKinds {
   }
 
   /** Sums at the end of their window; who waits longest comes first. */
-  #due(): { sum: Sum; share: Share; known?: Known }[] {
-    const due: { sum: Sum; share: Share; known?: Known }[] = []
+  #due(): { sum: SummaryWindow; share: UserQuota; known?: Known }[] {
+    const due: { sum: SummaryWindow; share: UserQuota; known?: Known }[] = []
     for (const known of this.#known)
       if (known.sum.end <= this.#now) due.push({ sum: known.sum, share: known.share, known })
     for (const share of this.#shares)
@@ -167,7 +167,7 @@ export class BlockKinds {
     return due.sort((a, b) => a.sum.end - b.sum.end)
   }
 
-  #tell(sum: Sum, share: Share, known?: Known): void {
+  #tell(sum: SummaryWindow, share: UserQuota, known?: Known): void {
     const told = { blocks: sum.blocks, ms: sum.age(this.#now) }
     if (known) this.#tellings.push({ what: 'sum', kind: known.kind, ...told })
     else this.#tellings.push({ what: 'suppressed', uid: share.uid, ...told })
@@ -176,16 +176,16 @@ export class BlockKinds {
     sum.next(this.#now)
   }
 
-  #suppress(share: Share): void {
-    share.suppressed ??= new Sum(this.#now)
+  #suppress(share: UserQuota): void {
+    share.suppressed ??= new SummaryWindow(this.#now)
     share.suppressed.blocks++
     this.suppressed++
   }
 
-  #add(packet: Packet, share: Share, kind: Kind): void {
+  #add(packet: Packet, share: UserQuota, kind: Kind): void {
     if (this.#makeRoom(share)) this.#find(packet, kind.uid, kind.place, kind.reasonIndex)
     this.#table.add()
-    this.#known.push({ kind, share, sum: new Sum(this.#now) })
+    this.#known.push({ kind, share, sum: new SummaryWindow(this.#now) })
     this.#tellings.push({ what: 'first', kind, blocks: 1 })
     share.lines.firsts.take()
     this.#lines.firsts.take()
@@ -197,7 +197,7 @@ export class BlockKinds {
    * Of a user who has used up the share, or of the one who has most, the kind goes that is repeated least: it was told of.
    * @returns whether one had to
    */
-  #makeRoom(share: Share): boolean {
+  #makeRoom(share: UserQuota): boolean {
     const exhausted = share.kinds >= this.#bounds.kinds / PARTS
     if (!exhausted && this.#known.length < this.#bounds.kinds) return false
     const holder = exhausted ? share : this.#shares.fullest()

@@ -1,5 +1,5 @@
 import { Tokens } from '../bounded/token-bucket.js'
-import type { Sum } from './summary-window.js'
+import type { SummaryWindow } from './summary-window.js'
 
 /** What all users together may have: kinds known at a time, and lines at once and a second, for first ones and for sums each. */
 export interface Bounds {
@@ -37,14 +37,14 @@ export class Lines {
 }
 
 /** What one user has of the log, or all those together for whom there was no share. */
-export class Share {
+export class UserQuota {
   /** undefined: further users. */
   readonly uid: number | undefined
   readonly lines: Lines
   /** How many kinds of this user are known. */
   kinds = 0
   /** Blocks for which there was no place. */
-  suppressed: Sum | undefined
+  suppressed: SummaryWindow | undefined
 
   constructor(uid: number | undefined, { lines, linesPerSecond }: Bounds) {
     this.uid = uid
@@ -58,21 +58,21 @@ export class Share {
 }
 
 /** The shares of all users. */
-export class Shares {
+export class UserQuotas {
   readonly #bounds: Bounds
-  readonly #byUser = new Map<number, Share>()
-  readonly #others: Share
+  readonly #byUser = new Map<number, UserQuota>()
+  readonly #others: UserQuota
   /** A flood is of one user: who came last comes next. */
   #lastUser: number | undefined
-  #last: Share
+  #last: UserQuota
 
   constructor(bounds: Bounds) {
     this.#bounds = bounds
-    this.#others = new Share(undefined, bounds)
+    this.#others = new UserQuota(undefined, bounds)
     this.#last = this.#others
   }
 
-  of(uid: number): Share {
+  of(uid: number): UserQuota {
     if (this.#lastUser !== uid) {
       this.#last = this.#byUser.get(uid) ?? this.#make(uid)
       this.#lastUser = uid
@@ -80,13 +80,13 @@ export class Shares {
     return this.#last
   }
 
-  *[Symbol.iterator](): Generator<Share> {
+  *[Symbol.iterator](): Generator<UserQuota> {
     yield* this.#byUser.values()
     yield this.#others
   }
 
   /** The one that knows the most kinds. */
-  fullest(): Share {
+  fullest(): UserQuota {
     let fullest = this.#others
     for (const share of this) if (share.kinds > fullest.kinds) fullest = share
     return fullest
@@ -99,9 +99,9 @@ export class Shares {
     this.#lastUser = undefined
   }
 
-  #make(uid: number): Share {
+  #make(uid: number): UserQuota {
     if (this.#byUser.size >= this.#bounds.users) return this.#others
-    const share = new Share(uid, this.#bounds)
+    const share = new UserQuota(uid, this.#bounds)
     this.#byUser.set(uid, share)
     return share
   }

@@ -2,9 +2,9 @@ import { pino } from 'pino'
 import { questionsOf } from '../../core/dns/query-policy.js'
 import type { Family, Words } from '../../core/packet/ip.js'
 import type { Packet } from '../../core/packet/packet.js'
-import type { Attributed } from '../../core/packet/sender.js'
+import type { SenderLookup } from '../../core/packet/sender.js'
 import { type Decision, NAME_NOT_ALLOWED } from '../../core/policy/policy.js'
-import { BlockKinds } from '../../core/record/block-summary.js'
+import { BlockAggregator } from '../../core/record/block-summary.js'
 import { BOUNDS } from '../../core/record/user-shares.js'
 import { ECS } from '../../text/ecs.js'
 import { blockEvent, type Fields, lostEvent, type Mode, type Surroundings } from './event-writer.js'
@@ -41,7 +41,7 @@ export interface BlockLogStats {
 /** The block log: one line of JSON for each BlockEvent. */
 export class BlockLog {
   readonly #options: BlockLogOptions
-  readonly #kinds: BlockKinds
+  readonly #kinds: BlockAggregator
   readonly #file: LineFile
   readonly #logger: pino.Logger
   readonly #last = new LastLines()
@@ -56,7 +56,7 @@ export class BlockLog {
   constructor(options: BlockLogOptions, now: number) {
     this.#options = options
     const seed = crypto.getRandomValues(new Uint32Array(2))
-    this.#kinds = new BlockKinds(BOUNDS, seed, now, (packet, decision, uid) => ({
+    this.#kinds = new BlockAggregator(BOUNDS, seed, now, (packet, decision, uid) => ({
       question: decision === NAME_NOT_ALLOWED ? questionsOf(packet)?.[0]?.name : undefined,
       domain: options.domainOf(packet.family, packet.destination, uid),
     }))
@@ -84,7 +84,7 @@ export class BlockLog {
   }
 
   /** Notes a block, or what would have been one. For the packet path: nothing is formatted here. */
-  note(packet: Packet, uid: number, decision: Decision, mode: Mode, attributed: Attributed): void {
+  note(packet: Packet, uid: number, decision: Decision, mode: Mode, attributed: SenderLookup): void {
     if (mode !== this.#mode) this.#change(mode)
     this.#kinds.note(packet, uid, decision, attributed)
   }

@@ -5,7 +5,7 @@
 import { Worker } from 'node:worker_threads'
 import type { Registry } from 'prom-client'
 import type { Listen } from '../../config/config.js'
-import type { Answer, Question, WorkerOptions } from './worker.js'
+import type { WorkerOptions, WorkerRequest, WorkerResponse } from './worker.js'
 
 export interface HttpOptions {
   readonly listen: Listen
@@ -56,7 +56,7 @@ export class HttpServer {
     })
     this.#worker = worker
     return new Promise((resolve, reject) => {
-      worker.on('message', (question: Question) => {
+      worker.on('message', (question: WorkerRequest) => {
         if (question.kind === 'listening') {
           this.port = question.port
           worker.unref()
@@ -78,9 +78,9 @@ export class HttpServer {
     this.#restart = setTimeout(() => this.#start(again).catch(this.#options.onTrouble), RESTART_MS).unref()
   }
 
-  async #answer(worker: Worker, { kind }: Question): Promise<void> {
+  async #answer(worker: Worker, { kind }: WorkerRequest): Promise<void> {
     const { registry, unready } = this.#options
-    const answer = (content: Answer) => worker.postMessage(content)
+    const answer = (content: WorkerResponse) => worker.postMessage(content)
     if (kind === 'state') return answer({ kind, unready: unready() })
     try {
       answer({ kind: 'metrics', text: await registry.metrics(), type: registry.contentType })

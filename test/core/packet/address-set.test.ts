@@ -1,21 +1,21 @@
 import t, { type Test } from 'tap'
-import { HostSet } from '../../../src/core/packet/address-set.js'
-import { FAMILIES, type Family, type Host } from '../../../src/core/packet/ip.js'
+import { AddressSet } from '../../../src/core/packet/address-set.js'
+import { type Address, FAMILIES, type Family } from '../../../src/core/packet/ip.js'
 import { v4, v6 } from '../policies.js'
 import { seededRandom } from '../random.js'
 
-const textOf = ({ family, words }: Host) => `${family} ${words.join()}`
-const sorted = (hosts: Iterable<Host>) => [...hosts].map(textOf).sort()
+const textOf = ({ family, words }: Address) => `${family} ${words.join()}`
+const sorted = (hosts: Iterable<Address>) => [...hosts].map(textOf).sort()
 
 /** An address of a family by its number: they differ in words and bits of all places. */
-function address(family: Family, number: number): Host {
+function address(family: Family, number: number): Address {
   const far = Math.imul(number, 0x9e3779b1) >>> 0
   const words = family === 4 ? [far, 0, 0, 0] : [0x20010db8, number & 3, far, number & 0xff]
   return { family, words: Uint32Array.from(words) }
 }
 
 t.test('an address is in the set from its first reason to its last', async (t) => {
-  const set = new HostSet(0)
+  const set = new AddressSet(0)
   for (const host of [v4(198, 51, 100, 2), v6(0, 2)]) {
     const isIn = () => set.has(host.family, host.words)
     t.equal(isIn(), false)
@@ -31,7 +31,7 @@ t.test('an address is in the set from its first reason to its last', async (t) =
 })
 
 t.test('addresses that differ in one word are different, and 0 is one like any other', async (t) => {
-  const set = new HostSet(0)
+  const set = new AddressSet(0)
   const zero = { family: 6, words: new Uint32Array(4) } as const
   const near = [0, 1, 2, 3].map((i) => ({ family: 6 as const, words: new Uint32Array(4).fill(1, i, i + 1) }))
   set.add(zero)
@@ -42,7 +42,7 @@ t.test('addresses that differ in one word are different, and 0 is one like any o
 })
 
 t.test('the families do not know of each other', async (t) => {
-  const set = new HostSet(0)
+  const set = new AddressSet(0)
   const words = Uint32Array.of(0xc6336402, 0, 0, 0)
   set.add({ family: 4, words })
   t.equal(set.has(6, words), false)
@@ -50,12 +50,12 @@ t.test('the families do not know of each other', async (t) => {
   t.equal(set.has(4, words), true)
   set.add({ family: 6, words })
   t.equal(set.size, 2)
-  t.same(sorted(set), sorted([4, 6].map((family) => ({ family, words }) as Host)))
+  t.same(sorted(set), sorted([4, 6].map((family) => ({ family, words }) as Address)))
 })
 
 t.test('what is in a set does not depend on its salt', async (t) => {
   for (const salt of [0, 1, 0x7fffffff, 0x80000000, 0xffffffff]) {
-    const set = new HostSet(salt)
+    const set = new AddressSet(salt)
     const hosts = FAMILIES.flatMap((family) => Array.from({ length: 100 }, (_, i) => address(family, i)))
     for (const host of hosts) set.add(host)
     t.same(sorted(set), sorted(hosts), `${salt}`)
@@ -67,7 +67,7 @@ t.test('what is in a set does not depend on its salt', async (t) => {
 })
 
 t.test('what was added may be changed afterwards, and so may what the set gives', async (t) => {
-  const set = new HostSet(0)
+  const set = new AddressSet(0)
   const host = v6(0, 2)
   set.add(host)
   host.words.fill(7)
@@ -76,7 +76,7 @@ t.test('what was added may be changed afterwards, and so may what the set gives'
 })
 
 t.test('a set grows as far as it must, and keeps every address and all its reasons', async (t) => {
-  const set = new HostSet(0)
+  const set = new AddressSet(0)
   const hosts = FAMILIES.flatMap((family) => Array.from({ length: 5000 }, (_, i) => address(family, i)))
   const reasons = (i: number) => 1 + (i % 3)
   for (const [i, host] of hosts.entries()) for (let n = reasons(i); n > 0; n--) set.add(host)
@@ -95,13 +95,13 @@ t.test('a set grows as far as it must, and keeps every address and all its reaso
 class Model {
   readonly counts = new Map<string, number>()
 
-  add(host: Host): boolean {
+  add(host: Address): boolean {
     const count = this.counts.get(textOf(host)) ?? 0
     this.counts.set(textOf(host), count + 1)
     return count === 0
   }
 
-  remove(host: Host): boolean {
+  remove(host: Address): boolean {
     const count = this.counts.get(textOf(host)) ?? 0
     if (count === 1) this.counts.delete(textOf(host))
     if (count > 1) this.counts.set(textOf(host), count - 1)
@@ -112,7 +112,7 @@ class Model {
 /** Random operations on `among` addresses of a family; what is removed is mostly there. */
 function compare(t: Test, family: Family, seed: number, operations: number, among: number, limit: number) {
   const random = seededRandom(seed)
-  const set = new HostSet(random(2 ** 32))
+  const set = new AddressSet(random(2 ** 32))
   const model = new Model()
   const hosts = Array.from({ length: among }, (_, i) => address(family, seed * 1000 + i))
   const wrong: string[] = []

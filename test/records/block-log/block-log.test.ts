@@ -1,7 +1,7 @@
 import { readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { IPPROTO_UDP } from '../../../src/core/packet/ip.js'
-import type { Attributed } from '../../../src/core/packet/sender.js'
+import type { SenderLookup } from '../../../src/core/packet/sender.js'
 import { MALFORMED, NAME_NOT_ALLOWED, NOT_ALLOWLISTED } from '../../../src/core/policy/policy.js'
 import { BlockLog } from '../../../src/records/block-log/block-log.js'
 import { query } from '../../core/queries.js'
@@ -9,7 +9,7 @@ import { seededRandom } from '../../core/random.js'
 import { type Blocked, packet } from './blocks.js'
 
 type Line = Record<string, unknown>
-const ANYWHERE: Attributed = { place: 0, describe: () => ({ attribution: 'unknown' }) }
+const ANYWHERE: SenderLookup = { place: 0, describe: () => ({ attribution: 'unknown' }) }
 const SECOND = 1000
 
 function opened(t: Test, destination = `${t.testdir()}/blocks.json`) {
@@ -78,7 +78,7 @@ t.test(
 
 t.test('whoever has many units makes no last line of others go, but his own', async (t) => {
   const { log, note } = opened(t)
-  const from = (unit: string): Attributed => ({
+  const from = (unit: string): SenderLookup => ({
     place: Number(unit.at(-1)),
     describe: () => ({ attribution: 'found', unit }),
   })
@@ -141,7 +141,7 @@ t.test(
   async (t) => {
     const { log, path } = opened(t)
     let described = 0
-    const sender: Attributed = {
+    const sender: SenderLookup = {
       place: 5,
       describe: () => ({ attribution: 'found', unit: 'php.service', pid: ++described }),
     }
