@@ -2,7 +2,6 @@
 import { createSocket } from 'node:dgram'
 import { readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
-<<<<<<< HEAD:test/packet-path/attribution.test.ts
 import { ownerOf } from '../../src/core/packet/cgroup-path.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/packet/ip.js'
 import { Packet } from '../../src/core/packet/packet.js'
@@ -10,16 +9,7 @@ import { Cgroups } from '../../src/kernel/proc/cgroups.js'
 import { processesOf } from '../../src/kernel/proc/processes.js'
 import { Attributor } from '../../src/packet-path/attribution.js'
 import { connection } from '../kernel/loopback.js'
-=======
-import { Attribution } from '../src/attribution.js'
-import { placeOf } from '../src/core/cgroup-path.js'
-import { Packet } from '../src/core/packet.js'
-import { IPPROTO_TCP, IPPROTO_UDP } from '../src/core/types.js'
-import { Cgroups } from '../src/kernel/cgroups.js'
-import { processesOf } from '../src/kernel/processes.js'
-import { connection } from './kernel/loopback.js'
-import { Cgroups as OwnCgroups } from './lab/cgroup.js'
->>>>>>> h/lab:test/attribution.test.ts
+import { Cgroups as OwnCgroups } from '../lab/cgroup.js'
 
 const LOOPBACK = 0x7f000001
 const UID = process.getuid!()
@@ -75,11 +65,7 @@ t.test('the sender of a packet is found with its unit and its process', async (t
   }
   attribution.begin()
   t.ok(attribution.place >= 2)
-<<<<<<< HEAD:test/packet-path/attribution.test.ts
-  const { unit, container } = ownerOf(OWN_CGROUP)
-=======
-  const { unit, container } = placeOf(ownCgroup())
->>>>>>> h/lab:test/attribution.test.ts
+  const { unit, container } = ownerOf(ownCgroup())
   t.match(found(), {
     attribution: 'found',
     unit,
