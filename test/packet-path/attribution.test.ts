@@ -63,7 +63,7 @@ t.test('the sender of a packet is found with its unit and its process', async (t
       who = attribution.describe()
       return who.pid !== undefined
     }
-    if (HAS_FEW) await eventually('its process is found', isFound)
+    if (hasFew()) await eventually('its process is found', isFound)
     return who
   }
   attribution.begin()
