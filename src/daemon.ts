@@ -83,7 +83,7 @@ export class Daemon {
     this.#guard = this.#createGuard()
     this.#blockLog = this.#openBlockLog(config)
     this.#entries = new RuntimeEntriesFile(config.state.directory, log)
-    this.#passedKeeper = new AcceptedFlowsFile(config.state.directory, this.#passed, this.#users.nameOf)
+    this.#passedKeeper = new AcceptedFlowsFile(config.state.directory, this.#passed, this.#users.nameOf, log)
     this.#passedKeeper.read()
     this.#inForce = this.#createPolicy(config)
     this.#path = this.#createPacketPath(form)
@@ -228,12 +228,12 @@ export class Daemon {
     this.#periodic.every(TICK_MS, () => this.#watchNames())
     this.#periodic.every(TICK_MS, () => this.#inForce.followHost())
     this.#periodic.every(TICK_MS, () => this.#inForce.followTime())
-    this.#periodic.every(TICK_MS, () => this.#entries.tick(Date.now()))
+    this.#periodic.every(TICK_MS, () => this.#inForce.retryWrites(performance.now()))
     this.#periodic.every(TICK_MS, () => this.#guard.verify())
     this.#periodic.every(TICK_MS, () => this.#path.canary.tick(this.#inForce.config, Date.now()))
     this.#periodic.every(TICK_MS, () => this.#blockLog.tick(performance.now()))
     this.#periodic.every(TICK_MS, () => this.#report.tick())
-    this.#periodic.every(TICK_MS, () => this.#passedKeeper.tick(Date.now()))
+    this.#periodic.every(TICK_MS, () => this.#passedKeeper.tick(performance.now()))
     this.#systemd.feedWatchdog(this.#periodic)
   }
 
@@ -288,7 +288,7 @@ export class Daemon {
   async #abandon(): Promise<void> {
     this.#periodic.stop()
     await this.#inForce.learned.stop()
-    await this.#passedKeeper.write().catch((error: Error) => this.#log.warn(error.message))
+    await this.#passedKeeper.write()
     this.#path.close()
     this.#inbound.close()
     this.#firewall.close()
