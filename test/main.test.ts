@@ -5,6 +5,7 @@ import t from 'tap'
 import { allCommands } from '../src/commands/registry.js'
 import { VERSION } from '../src/system/version.js'
 import { directoryOf } from './config/files.js'
+import { PATIENCE_MS } from './lab/waiting.js'
 
 const MAIN = fileURLToPath(new URL('../src/main.js', import.meta.url))
 const SHIPPED = fileURLToPath(new URL('../../config/checkvalve.yaml', import.meta.url))
@@ -24,7 +25,7 @@ function run(
   // The test runner puts its own NODE_OPTIONS into every program; they have no place here.
   const argv = ['env', '-i', `PATH=${process.env.PATH}`, ...Object.entries(env).map((pair) => pair.join('='))]
   const [file = '', ...rest] = [...before, ...argv, process.execPath, MAIN, ...args]
-  const { status, stdout, stderr } = spawnSync(file, rest, { encoding: 'utf8', timeout: 30_000 })
+  const { status, stdout, stderr } = spawnSync(file, rest, { encoding: 'utf8', timeout: PATIENCE_MS })
   return { status, stdout, stderr }
 }
 

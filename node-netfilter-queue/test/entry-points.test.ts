@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs'
 import * as queue from 'node-netfilter-queue'
 import * as system from 'node-netfilter-queue/system'
 import t from 'tap'
+import { PATIENCE_MS } from './helper.js'
 
 const PACKAGE = new URL('../../', import.meta.url)
 
@@ -70,7 +71,7 @@ t.test('each entry point can be the first that a program loads', async (t) => {
     const { status, stderr } = spawnSync(
       process.execPath,
       ['--input-type=module', '-e', `import ${JSON.stringify(name)}`],
-      { cwd: PACKAGE, env: {}, encoding: 'utf8', timeout: 10_000 },
+      { cwd: PACKAGE, env: {}, encoding: 'utf8', timeout: PATIENCE_MS },
     )
     t.same({ status, stderr }, { status: 0, stderr: '' }, name)
   }

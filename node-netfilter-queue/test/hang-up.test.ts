@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { isHungUp } from 'node-netfilter-queue/system'
 import t from 'tap'
+import { PATIENCE_MS } from './helper.js'
 
 /** A program that says on standard error when its standard output has no reader any more. It writes nothing to that. */
 const WAITING = `
@@ -19,7 +20,7 @@ t.test('whoever writes nothing finds out that nobody reads any more', async (t) 
     stdio: ['ignore', 'pipe', 'pipe'],
     cwd: new URL('.', import.meta.url),
     env: { PATH: process.env.PATH },
-    timeout: 10_000,
+    timeout: PATIENCE_MS,
   })
   let said = ''
   child.stderr!.on('data', (data) => (said += data))

@@ -27,6 +27,12 @@ export const WITHOUT_CAPABILITIES = isRoot
     : []
 export const SCENARIOS = fileURLToPath(new URL('scenarios.js', import.meta.url))
 
+/** Milliseconds after which what is waited for does not come any more, on the slowest machine. */
+export const PATIENCE_MS = 120_000
+
+/** Packets from this port are not queued: see Traffic.settle. */
+const MARKER_PORT = 10
+
 /** An address of the namespace's loopback device. */
 export const HOST = '192.0.2.1'
 
@@ -52,7 +58,7 @@ export function inNamespace(
 export function run(argv: string[]): Promise<Outcome> {
   // The coverage and loader settings of the test runner are not for these children.
   const { NODE_OPTIONS: _, ...env } = process.env
-  const child = spawn(argv[0]!, argv.slice(1), { env, timeout: 15_000, killSignal: 'SIGKILL' })
+  const child = spawn(argv[0]!, argv.slice(1), { env, timeout: PATIENCE_MS, killSignal: 'SIGKILL' })
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (data) => (stdout += data))
@@ -68,9 +74,10 @@ export function run(argv: string[]): Promise<Outcome> {
 /** Runs commands in the namespace that this process is in. */
 export const shell = (commands: string): string => execFileSync('sh', ['-ec', commands], { encoding: 'utf8' })
 
-/** Brings the loopback device up with HOST on it, and queues its UDP to port 9 to the queue. */
+/** Brings the loopback device up with HOST on it, and queues its UDP to port 9 to the queue, but for markers. */
 export function setUp(queue = 5, options = ''): void {
   shell(`ip link set lo up; ip addr add ${HOST}/32 dev lo
+    iptables -w -A OUTPUT -p udp --sport ${MARKER_PORT} -j ACCEPT
     iptables -w -A OUTPUT -p udp --dport 9 -j NFQUEUE --queue-num ${queue} ${options}`)
 }
 
@@ -88,12 +95,18 @@ export class Traffic {
   readonly arrived: number[] = []
   readonly #sender = createSocket('udp4')
   readonly #receiver = createSocket('udp4')
+  readonly #marker = createSocket('udp4')
+  #markers = 0
 
   static async open(): Promise<Traffic> {
     const traffic = new Traffic()
     await bound(traffic.#receiver, 9)
     await bound(traffic.#sender, 0)
-    traffic.#receiver.on('message', (message) => traffic.arrived.push(message.readUInt32BE()))
+    await bound(traffic.#marker, MARKER_PORT)
+    traffic.#receiver.on('message', (message, { port }) => {
+      if (port === MARKER_PORT) traffic.#markers++
+      else traffic.arrived.push(message.readUInt32BE())
+    })
     return traffic
   }
 
@@ -106,12 +119,23 @@ export class Traffic {
     }
   }
 
+  /** Waits until what was sent, and judged, has arrived or never will: what is sent then comes after it. */
+  async settle(): Promise<void> {
+    for (let marker = 0; marker < 3; marker++) {
+      const before = this.#markers
+      this.#marker.send('marker', 9, HOST, () => {})
+      await until(() => this.#markers > before, 'the marker arrived')
+    }
+  }
+
   unref(): void {
+    this.#marker.unref()
     this.#sender.unref()
     this.#receiver.unref()
   }
 
   close(): void {
+    this.#marker.close()
     this.#sender.close()
     this.#receiver.close()
   }
@@ -120,13 +144,10 @@ export class Traffic {
 const bound = (socket: Socket, port: number) =>
   new Promise<void>((resolve) => socket.bind(port, HOST, () => resolve()))
 
-/** Waits until it holds, for five seconds at most. */
+/** Waits until it holds. @throws Error when that takes too long */
 export async function until(condition: () => boolean, what: string): Promise<void> {
-  for (let waited = 0; !condition(); waited += 5) {
-    if (waited > 5000) throw new Error(`waited in vain until ${what}`)
+  for (const end = Date.now() + PATIENCE_MS; !condition(); ) {
+    if (Date.now() > end) throw new Error(`waited in vain until ${what}`)
     await sleep(5)
   }
 }
-
-/** A moment for what must not happen. */
-export const settle = () => sleep(100)

@@ -22,7 +22,7 @@ import {
   NLM_F_DUMP,
   NLM_F_REQUEST,
 } from 'node-netfilter-queue/system'
-import { HOST, seeded, settle, setUp, shell, Traffic, until } from './helper.js'
+import { HOST, seeded, setUp, shell, Traffic, until } from './helper.js'
 
 const open = (onPacket: QueueOptions['onPacket'], options: Partial<QueueOptions> = {}) =>
   Queue.open({ number: 5, onPacket, onError: () => NF_DROP, ...options })
@@ -50,7 +50,8 @@ async function judge(
   const traffic = await Traffic.open()
   const queue = await open(onPacket, options)
   traffic.send(0, count)
-  await settle()
+  await until(() => queue.stats.packets >= Math.min(count, options?.maxLength ?? count), 'they were judged')
+  await traffic.settle()
   traffic.close()
   queue.close()
   return { arrived: traffic.arrived, stats: queue.stats }
@@ -98,7 +99,7 @@ export const kernelScenarios = {
     shell(`iptables -w -I OUTPUT -m mark --mark 0x11000000 -j ACCEPT
       iptables -w -A OUTPUT -p udp --dport 9 -j DROP
       iptables -w -t mangle -A POSTROUTING -m mark --mark 0x11000000
-      iptables -w -t mangle -A POSTROUTING -m mark --mark 0`)
+      iptables -w -t mangle -A POSTROUTING -p udp ! --sport 10 -m mark --mark 0`)
     const result = await judge(20, (packet) => {
       if (numberOf(packet) % 2) return NF_ACCEPT
       packet.mark = 0x11000000
@@ -119,13 +120,14 @@ export const kernelScenarios = {
       return HELD
     })
     traffic.send(0, 10)
-    await settle()
+    await until(() => queue.stats.packets === 10, 'ten were judged')
     traffic.send(10, 20)
-    await settle()
+    await until(() => queue.stats.packets === 30, 'all were judged')
+    await traffic.settle()
     const before = { arrived: [...traffic.arrived], held: queue.held }
     const first = held.reverse().map((id, index) => queue.release(id, index % 2 ? NF_DROP : NF_ACCEPT))
     const again = held.map((id) => queue.release(id, NF_ACCEPT))
-    await settle()
+    await traffic.settle()
     traffic.close()
     const after = { arrived: traffic.arrived.slice(before.arrived.length), held: queue.held }
     queue.close()
@@ -159,7 +161,7 @@ export const kernelScenarios = {
       const soFar = wanted.filter((n) => n < sent + 100).length
       await until(() => traffic.arrived.length >= soFar, 'they arrived').catch(() => {})
     }
-    await settle()
+    await traffic.settle()
     traffic.close()
     queue.close()
     const arrived = traffic.arrived.sort((a, b) => a - b)
@@ -190,7 +192,7 @@ export const kernelScenarios = {
   /** Ten packets into a queue of four, before the process looks at any. */
   async full() {
     setUp()
-    shell('iptables -w -t mangle -A POSTROUTING -p udp --dport 9')
+    shell('iptables -w -t mangle -A POSTROUTING -p udp ! --sport 10 --dport 9')
     const closed = await judge(10, () => NF_DROP, { maxLength: 4 })
     const openResult = await judge(10, () => NF_DROP, { maxLength: 4, failOpen: true })
     return { closed, open: openResult, counters: counters('POSTROUTING') }
@@ -202,7 +204,7 @@ export const kernelScenarios = {
     const queue = await open(() => NF_ACCEPT, { receiveBuffer: 4096 })
     traffic.send(0, 50)
     await until(() => queue.stats.overruns > 0, 'the buffer overran')
-    await settle()
+    await traffic.settle()
     const before = traffic.arrived.length
     traffic.send(100)
     await until(() => traffic.arrived.includes(100), 'a packet passes afterwards')

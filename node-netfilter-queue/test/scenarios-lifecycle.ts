@@ -1,7 +1,7 @@
 /** Ways to end: queues closed, dropped, killed and thrown out of, with packets on their way. */
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
-import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate } from 'node:timers/promises'
 import { parentPort, Worker } from 'node:worker_threads'
 import { NF_ACCEPT, NF_DROP, Queue, type QueueOptions, type Verdict } from 'node-netfilter-queue'
 import { SCENARIOS, setUp, shell, Traffic, until } from './helper.js'
@@ -24,7 +24,7 @@ async function endAtThird(end: (queue: Queue) => void) {
   })
   traffic.send(0, 50)
   await until(() => queue.closed, 'the queue is closed')
-  await sleep(50)
+  await traffic.settle()
   traffic.close()
   return { seen, closed: queue.closed, arrived: traffic.arrived.length }
 }
@@ -37,7 +37,7 @@ async function throwing(options: Partial<QueueOptions>) {
   const queue = await open(options)
   traffic.send(0, 10)
   await until(() => queue.stats.packets === 10, 'ten packets are judged')
-  await sleep(50)
+  await traffic.settle()
   traffic.close()
   queue.close()
   return { uncaught, arrived: traffic.arrived, stats: queue.stats }

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { sdNotify } from 'node-netfilter-queue/system'
 import t from 'tap'
+import { PATIENCE_MS } from './helper.js'
 
 /** Node cannot receive on an AF_UNIX datagram socket: this program prints one datagram. */
 const RECEIVER = `
@@ -32,7 +33,7 @@ execFileSync('cc', ['-w', '-o', receiver, `${receiver}.c`])
 
 for (const address of [`${directory}/socket`, `@node-netfilter-queue-${process.pid}`])
   t.test(`a state reaches ${address[0] === '@' ? 'an abstract address' : 'a path'}, whole`, async (t) => {
-    const child = spawn(receiver, [address], { timeout: 5000 })
+    const child = spawn(receiver, [address], { timeout: PATIENCE_MS })
     let received = ''
     child.stdout.on('data', (data) => (received += data))
     await once(child.stdout, 'data')

@@ -1,6 +1,7 @@
 /** The command line, run as a program. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { PATIENCE_MS } from '../lab/waiting.js'
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
 /** Nothing else of the environment: the test runner puts its own NODE_OPTIONS into every program. */
@@ -15,7 +16,7 @@ export interface Outcome {
 export function run(args: readonly string[], { input = '' }: { input?: string | Buffer } = {}): Outcome {
   const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
     encoding: 'utf8',
-    timeout: 30_000,
+    timeout: PATIENCE_MS,
     env: ENVIRONMENT,
     input,
     maxBuffer: 256 * 1024 * 1024,
@@ -46,9 +47,9 @@ export class Running {
     )
   }
 
-  /** @throws Error when it does not happen within 20 s */
+  /** @throws Error when it does not happen */
   async until(what: string, so: (running: this) => boolean): Promise<void> {
-    for (const end = Date.now() + 20_000; Date.now() < end; ) {
+    for (const end = Date.now() + PATIENCE_MS; Date.now() < end; ) {
       if (so(this)) return
       await new Promise((resolve) => setTimeout(resolve, 10))
     }

@@ -148,7 +148,7 @@ APT::Get::Assume-Yes "true";
 APT::Keep-Downloaded-Packages "false";
 Acquire::Languages "none";
 Acquire::Retries "0";
-Acquire::http::Timeout "5";
+Acquire::http::Timeout "60";
 `
 
 /** Serves a folder: see programs/file-server.ts. `pace` is in bytes a second, for each download. */

@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { openSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { PATIENCE_MS } from '../lab/waiting.js'
 
 const MODULE = fileURLToPath(new URL('../../src/system/service-log.js', import.meta.url))
 const SAY = `
@@ -19,7 +20,7 @@ function say(level: string, stderr: 'pipe' | number = 'pipe') {
   const result = spawnSync(process.execPath, [...ARGUMENTS, level], {
     env: environment,
     encoding: 'utf8',
-    timeout: 10_000,
+    timeout: PATIENCE_MS,
     stdio: ['ignore', 'pipe', stderr],
   })
   return { status: result.status, stdout: result.stdout, stderr: result.stderr ?? '' }
@@ -56,7 +57,7 @@ t.test('a reader that is gone is no reason to end, either', async (t) => {
   const result = spawnSync('bash', ['-c', script, process.execPath, ...ARGUMENTS, 'info'], {
     env: environment,
     encoding: 'utf8',
-    timeout: 10_000,
+    timeout: PATIENCE_MS,
   })
   t.equal(result.stdout, 'still alive\n')
   t.equal(result.status, 0)
@@ -69,7 +70,7 @@ t.test('on a terminal, a line is for reading: trouble is called by its name', as
     shown = execFileSync('script', ['-qec', words.join(' '), '/dev/null'], {
       env: environment,
       encoding: 'utf8',
-      timeout: 10_000,
+      timeout: PATIENCE_MS,
       stdio: ['ignore', 'pipe', 'pipe'],
     })
   } catch {

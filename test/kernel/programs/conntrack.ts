@@ -17,6 +17,7 @@ import {
   readFlow,
 } from '../../../src/kernel/conntrack/wire.js'
 import { say } from '../../lab/programs/say.js'
+import { PATIENCE_MS } from '../../lab/waiting.js'
 
 const FORGET = fileURLToPath(new URL('../../netns/programs/forget-connections.js', import.meta.url))
 const HOSTS = ['198.51.100.1', '2001:db8::1'] as const
@@ -60,7 +61,7 @@ async function have(conntrack: Conntrack, state: State, count: number): Promise<
   for (let waited = 0; ; waited += 5) {
     const flows = await dumped(conntrack, IPPROTO_TCP)
     if (flows.filter((each) => each.endsWith(end)).length === count) return
-    if (waited > 5000) throw new Error(`${count} connections${end}, but ${flows.join()}`)
+    if (waited > PATIENCE_MS) throw new Error(`${count} connections${end}, but ${flows.join()}`)
     await sleep(5)
   }
 }
@@ -118,7 +119,7 @@ async function sendDatagrams(): Promise<void> {
 /** Lets the kernel forget, and waits until it has told of so many. */
 async function forget(all: readonly string[], count: number): Promise<void> {
   execFileSync(process.execPath, [FORGET])
-  for (let waited = 0; all.length < count && waited < 5000; waited += 5) await sleep(5)
+  for (let waited = 0; all.length < count && waited < PATIENCE_MS; waited += 5) await sleep(5)
   await sleep(50)
 }
 

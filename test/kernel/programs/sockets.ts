@@ -11,6 +11,7 @@ import type { SocketConnection } from '../../../src/kernel/sockets/sock-diag-wir
 import { Sockets } from '../../../src/kernel/sockets/sockets.js'
 import { words } from '../../core/packets.js'
 import { say } from '../../lab/programs/say.js'
+import { PATIENCE_MS } from '../../lab/waiting.js'
 
 const [V4, V6] = ['198.51.100.1', '2001:db8::1'] as const
 /** Index of the device lo, in any namespace. */
@@ -63,7 +64,8 @@ async function shows(state: string, { serverPort, clientPort }: Ports): Promise<
   const hex = (port: number) => port.toString(16).toUpperCase().padStart(4, '0')
   const line = new RegExp(`:${hex(serverPort)} \\w+:${hex(clientPort)} ${state} `)
   for (let waited = 0; !line.test(readFileSync('/proc/net/tcp', 'utf8')); waited += 5) {
-    if (waited > 5000) throw new Error(`no socket ${serverPort} to ${clientPort} came to state ${state}`)
+    if (waited > PATIENCE_MS)
+      throw new Error(`no socket ${serverPort} to ${clientPort} came to state ${state}`)
     await sleep(5)
   }
 }

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import type { Test } from 'tap'
 import { type Question, readQueries } from '../../../src/core/dns/question.js'
+import { PATIENCE_MS } from '../../lab/waiting.js'
 
 /** What it does with the whole questions that a segment brings. */
 export type Manner = (socket: Socket, questions: readonly Question[]) => void
@@ -59,10 +60,10 @@ export class TcpServer {
 
 const sleep = setTimeout
 
-/** Waits until it holds, whatever a test does to the clock. @throws Error after five seconds */
+/** Waits until it holds, whatever a test does to the clock. @throws Error when that takes too long */
 export async function until(what: string, holds: () => boolean): Promise<void> {
   for (let times = 0; !holds(); times++) {
-    if (times === 500) throw new Error(`never: ${what}`)
+    if (times === PATIENCE_MS / 10) throw new Error(`never: ${what}`)
     await new Promise((resolve) => sleep(resolve, 10))
   }
 }

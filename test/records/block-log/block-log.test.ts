@@ -8,6 +8,7 @@ import { lossText, recoveryText } from '../../../src/records/block-log/trouble-t
 import type { ServiceLog } from '../../../src/system/service-log.js'
 import { query } from '../../core/queries.js'
 import { seededRandom } from '../../core/random.js'
+import { eventually } from '../../lab/waiting.js'
 import { type Blocked, packet } from './blocks.js'
 
 type Line = Record<string, unknown>
@@ -52,10 +53,7 @@ const told = (path: string) =>
 const sumOf = (lines: Line[]) => lines.reduce((sum, line) => sum + (line['checkvalve.repeat'] as number), 0)
 const blocksOf = ({ stats }: BlockLog) => stats.told + stats.summed + stats.suppressed
 
-async function until(so: () => boolean): Promise<void> {
-  for (let tries = 500; tries > 0 && !so(); tries--) await new Promise((resolve) => setTimeout(resolve, 10))
-  if (!so()) throw new Error(`it did not come about: ${so}`)
-}
+const until = (so: () => boolean) => eventually(String(so), so)
 
 t.test(
   'the last line about each user and unit is at hand, written or not, and a flood hides no other',

@@ -18,6 +18,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { LineFile } from '../../../src/records/block-log/line-file.js'
+import { eventually, PATIENCE_MS } from '../../lab/waiting.js'
 
 /** A file of lines, and what was told of it. */
 function opened(t: Test, destination = `${t.testdir()}/lines`) {
@@ -35,11 +36,7 @@ const linesOf = (path: string) => readFileSync(path, 'utf8').split('\n').slice(0
 const numbers = (first: number, last: number) =>
   Array.from({ length: last - first + 1 }, (_, i) => `line ${first + i}`)
 
-/** Waits until something is so, two seconds at most. */
-async function until(so: () => boolean): Promise<void> {
-  for (let tries = 200; tries > 0 && !so(); tries--) await new Promise((resolve) => setTimeout(resolve, 10))
-  if (!so()) throw new Error(`it did not come about: ${so}`)
-}
+const until = (so: () => boolean) => eventually(String(so), so)
 
 t.test('lines are added to what the file holds, in their order, and are all there after close', async (t) => {
   const { file, told, path } = opened(t, `${t.testdir({ lines: 'line 0\n' })}/lines`)
@@ -285,7 +282,7 @@ function run(body: string, destination: string, shell = '$RUN') {
       ['-c', `unset NODE_OPTIONS; RUN="${process.execPath} ${folder}/run.mjs"; ${shell}`],
       {
         encoding: 'utf8',
-        timeout: 20_000,
+        timeout: PATIENCE_MS,
       },
     )
   } finally {
@@ -315,6 +312,7 @@ const SLOW = `
   const began = Date.now()
   await new Promise((resolve) => setTimeout(resolve, 300))
   const lost = await file.close()
+  await until(() => !file.hangs)
   console.error(JSON.stringify({ taken, lost, told, hangs: file.hangs }))`
 
 t.test('a reader of stdout who takes nothing keeps neither the program nor its end waiting', async (t) => {
@@ -328,7 +326,7 @@ t.test('a reader of stdout who takes nothing keeps neither the program nor its e
 })
 
 t.test('a reader of stdout who is slow gets all lines whole', async (t) => {
-  const read = `$RUN | (sleep 0.5; cat) | awk 'length != 1023 { torn++ } END { print NR, torn + 0 }'`
+  const read = `$RUN | (sleep 0.2; cat) | awk 'length != 1023 { torn++ } END { print NR, torn + 0 }'`
   const { stdout, stderr } = run(SLOW, 'stdout', read)
   const { taken, lost } = JSON.parse(stderr)
   t.equal(lost, 0)
@@ -352,7 +350,8 @@ t.test('a reader of stdout who takes a pipe full at a time gets all before the e
 
 t.test('a reader of stdout who is gone is trouble that is told of, and no end', async (t) => {
   const body = `
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    const { isHungUp } = await import(${JSON.stringify(import.meta.resolve('node-netfilter-queue/system'))})
+    await until(() => isHungUp(1))
     file.write('line 1\\n')
     await until(() => told.length > 0)
     console.error(JSON.stringify({ told, lost: await file.close() }))`

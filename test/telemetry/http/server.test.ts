@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import type { ServiceLog } from '../../../src/system/service-log.js'
 import { VERSION } from '../../../src/system/version.js'
 import { HttpServer } from '../../../src/telemetry/http/server.js'
+import { eventually } from '../../lab/waiting.js'
 
 /** A server on a port of its own on loopback; `unready` may be changed by the test. */
 async function serving(t: Test, registry = new Registry()) {
@@ -216,10 +217,10 @@ t.test('pages that end by a fault come back, and the service goes on', async (t)
   await t.rejects(ask('/metrics'))
   registry.metrics = metrics
   let status: number | undefined
-  for (let tries = 0; tries < 50 && status !== 200; tries++) {
-    await new Promise((resolve) => setTimeout(resolve, 100))
+  await eventually('they are there again', async () => {
     status = (await ask('/metrics').catch(() => undefined))?.status
-  }
+    return status === 200
+  })
   t.equal(status, 200)
   t.equal(state.troubles.length, 1)
 })
