@@ -52,7 +52,7 @@ export function inNamespace(
 export function run(argv: string[]): Promise<Outcome> {
   // The coverage and loader settings of the test runner are not for these children.
   const { NODE_OPTIONS: _, ...env } = process.env
-  const child = spawn(argv[0]!, argv.slice(1), { env, timeout: 15_000, killSignal: 'SIGKILL' })
+  const child = spawn(argv[0]!, argv.slice(1), { env, timeout: 120_000, killSignal: 'SIGKILL' })
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (data) => (stdout += data))
@@ -120,13 +120,13 @@ export class Traffic {
 const bound = (socket: Socket, port: number) =>
   new Promise<void>((resolve) => socket.bind(port, HOST, () => resolve()))
 
-/** Waits until it holds, for five seconds at most. */
+/** Waits until it holds, for half a minute at most. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
   for (let waited = 0; !condition(); waited += 5) {
-    if (waited > 5000) throw new Error(`waited in vain until ${what}`)
+    if (waited > 30_000) throw new Error(`waited in vain until ${what}`)
     await sleep(5)
   }
 }
 
-/** A moment for what must not happen. */
+/** Waits a moment for what must not happen. What must happen is waited for by `until`. */
 export const settle = () => sleep(100)

@@ -41,15 +41,18 @@ const counters = (chain: string) =>
 /** Datagrams that a full socket of the receiver lost, behind the queue (RcvbufErrors of /proc/net/snmp). */
 const receiveErrors = () => Number(shell("awk '/^Udp: [0-9]/ { print $6 }' /proc/net/snmp"))
 
-/** Judges packets 0 to count-1, sent all at once. */
+/** Judges packets 0 to count-1, sent all at once. @param wait how many are judged, and how many arrive */
 async function judge(
   count: number,
   onPacket: (packet: QueuedPacket) => Verdict,
+  wait: { judged: number; arriving: number },
   options?: Partial<QueueOptions>,
 ) {
   const traffic = await Traffic.open()
   const queue = await open(onPacket, options)
   traffic.send(0, count)
+  await until(() => queue.stats.packets >= wait.judged, `${wait.judged} packets are judged`)
+  await until(() => traffic.arrived.length >= wait.arriving, `${wait.arriving} packets arrive`)
   await settle()
   traffic.close()
   queue.close()
@@ -89,7 +92,8 @@ function link(type: number, flags: number, index: number, up = 0): Uint8Array {
 export const kernelScenarios = {
   async acceptAndDrop() {
     setUp()
-    return judge(20, (packet) => (numberOf(packet) % 2 ? NF_ACCEPT : NF_DROP))
+    const wait = { judged: 20, arriving: 10 }
+    return judge(20, (packet) => (numberOf(packet) % 2 ? NF_ACCEPT : NF_DROP), wait)
   },
 
   /** An accepted packet passes over the rules below, a repeated one meets those above with its new mark. */
@@ -99,11 +103,12 @@ export const kernelScenarios = {
       iptables -w -A OUTPUT -p udp --dport 9 -j DROP
       iptables -w -t mangle -A POSTROUTING -m mark --mark 0x11000000
       iptables -w -t mangle -A POSTROUTING -m mark --mark 0`)
-    const result = await judge(20, (packet) => {
+    const again = (packet: QueuedPacket) => {
       if (numberOf(packet) % 2) return NF_ACCEPT
       packet.mark = 0x11000000
       return NF_REPEAT
-    })
+    }
+    const result = await judge(20, again, { judged: 20, arriving: 20 })
     return { ...result, counters: counters('POSTROUTING') }
   },
 
@@ -119,12 +124,15 @@ export const kernelScenarios = {
       return HELD
     })
     traffic.send(0, 10)
-    await settle()
+    await until(() => queue.stats.packets === 10, 'ten packets are judged')
     traffic.send(10, 20)
+    await until(() => queue.stats.packets === 30, 'thirty packets are judged')
+    await until(() => traffic.arrived.length >= 10, 'those that are accepted arrive')
     await settle()
     const before = { arrived: [...traffic.arrived], held: queue.held }
     const first = held.reverse().map((id, index) => queue.release(id, index % 2 ? NF_DROP : NF_ACCEPT))
     const again = held.map((id) => queue.release(id, NF_ACCEPT))
+    await until(() => traffic.arrived.length >= before.arrived.length + 5, 'those that are released arrive')
     await settle()
     traffic.close()
     const after = { arrived: traffic.arrived.slice(before.arrived.length), held: queue.held }
@@ -191,8 +199,9 @@ export const kernelScenarios = {
   async full() {
     setUp()
     shell('iptables -w -t mangle -A POSTROUTING -p udp --dport 9')
-    const closed = await judge(10, () => NF_DROP, { maxLength: 4 })
-    const openResult = await judge(10, () => NF_DROP, { maxLength: 4, failOpen: true })
+    const closed = await judge(10, () => NF_DROP, { judged: 4, arriving: 0 }, { maxLength: 4 })
+    const failOpen = { maxLength: 4, failOpen: true }
+    const openResult = await judge(10, () => NF_DROP, { judged: 4, arriving: 6 }, failOpen)
     return { closed, open: openResult, counters: counters('POSTROUTING') }
   },
 
@@ -202,6 +211,8 @@ export const kernelScenarios = {
     const queue = await open(() => NF_ACCEPT, { receiveBuffer: 4096 })
     traffic.send(0, 50)
     await until(() => queue.stats.overruns > 0, 'the buffer overran')
+    const { stats } = queue
+    await until(() => stats.packets > 0 && traffic.arrived.length === stats.packets, 'those that fit arrive')
     await settle()
     const before = traffic.arrived.length
     traffic.send(100)
@@ -220,6 +231,7 @@ export const kernelScenarios = {
         seen.push(packet.end - packet.start, packet.length)
         return NF_ACCEPT
       },
+      { judged: 1, arriving: 1 },
       { copyRange: 28 },
     )
     return seen

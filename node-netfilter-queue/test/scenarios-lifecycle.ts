@@ -29,7 +29,8 @@ async function endAtThird(end: (queue: Queue) => void) {
   return { seen, closed: queue.closed, arrived: traffic.arrived.length }
 }
 
-async function throwing(options: Partial<QueueOptions>) {
+/** Judges ten packets with handlers that throw. @param arriving how many of them arrive */
+async function throwing(options: Partial<QueueOptions>, arriving: number) {
   setUp()
   const traffic = await Traffic.open()
   const uncaught: string[] = []
@@ -37,6 +38,7 @@ async function throwing(options: Partial<QueueOptions>) {
   const queue = await open(options)
   traffic.send(0, 10)
   await until(() => queue.stats.packets === 10, 'ten packets are judged')
+  await until(() => traffic.arrived.length >= arriving, `${arriving} packets arrive`)
   await sleep(50)
   traffic.close()
   queue.close()
@@ -123,23 +125,26 @@ export const lifecycleScenarios = {
   exitInHandler: () => endAtThird(() => process.exit(7)),
 
   throwInHandler: () =>
-    throwing({ onPacket: throwAtFive('from onPacket'), onError: (error) => (error ? NF_DROP : NF_ACCEPT) }),
+    throwing(
+      { onPacket: throwAtFive('from onPacket'), onError: (error) => (error ? NF_DROP : NF_ACCEPT) },
+      9,
+    ),
   throwInHandlerAccepted: () =>
-    throwing({ onPacket: throwAtFive('from onPacket'), onError: () => NF_ACCEPT }),
-  noVerdict: () => throwing({ onPacket: (packet) => (packet.id === 6 ? (undefined as never) : NF_ACCEPT) }),
-  throwInOnError: () =>
-    throwing({
-      onPacket: throwAtFive('from onPacket'),
-      onError: () => {
-        throw new Error('from onError')
-      },
-    }),
-  throwInOnBatch: () =>
-    throwing({
-      onBatch: () => {
-        throw new Error('from onBatch')
-      },
-    }),
+    throwing({ onPacket: throwAtFive('from onPacket'), onError: () => NF_ACCEPT }, 10),
+  noVerdict: () =>
+    throwing({ onPacket: (packet) => (packet.id === 6 ? (undefined as never) : NF_ACCEPT) }, 9),
+  throwInOnError: () => {
+    const onError = () => {
+      throw new Error('from onError')
+    }
+    return throwing({ onPacket: throwAtFive('from onPacket'), onError }, 9)
+  },
+  throwInOnBatch: () => {
+    const onBatch = () => {
+      throw new Error('from onBatch')
+    }
+    return throwing({ onBatch }, 10)
+  },
 
   /** The same without a listener for uncaught exceptions. */
   async dieInOnBatch() {
