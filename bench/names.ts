@@ -6,7 +6,7 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { type Family, type Host, IPPROTO_TCP, type Prefix } from '../src/core/packet/ip.js'
+import { type Address, type Family, IPPROTO_TCP, type Prefix } from '../src/core/packet/ip.js'
 import { Packet, TCPHDR_SYN } from '../src/core/packet/packet.js'
 import type { Sender } from '../src/core/packet/sender.js'
 import { assemble, compile, decide, type Policy, type RuleSpec } from '../src/core/policy/policy.js'
@@ -63,7 +63,7 @@ function write(words: Uint32Array, family: Family, i: number): void {
   words[3] = family === 4 ? 0 : i
 }
 
-function hostOf(family: Family, i: number): Host {
+function hostOf(family: Family, i: number): Address {
   const words = new Uint32Array(4)
   write(words, family, i)
   return { family, words }
@@ -105,7 +105,7 @@ const WORKS: readonly Work[] = [
   },
 ]
 
-function learn(learned: LearnedAddresses, name: string, hosts: readonly Host[]): void {
+function learn(learned: LearnedAddresses, name: string, hosts: readonly Address[]): void {
   learned.learn({ id: 0, name, type: A }, { hosts, targets: [], aliases: [], ttl: TTL }, ROOT)
 }
 
@@ -124,15 +124,14 @@ function policyOf(names: readonly string[]): Policy {
     { ...none, reason: 'time', name: 'time', protocol: 'udp', ports: port(123), prefixes: [RESOLVER] },
     { ...none, reason: 'mirror', name: 'mirrors', protocol: 'tcp', ports: port(PORT), users: [0], names },
   ]
-  const salt = crypto.getRandomValues(new Uint32Array(1))[0]!
-  const rules = specs.map((spec) => compile(spec, salt))
+  const rules = specs.map(compile)
   return assemble({
     mode: 'enforce',
     canary: undefined,
-    handedOut: { first: 32768, last: 60999 },
-    updaters: [0],
+    ephemeralPorts: { first: 32768, last: 60999 },
+    trustedUsers: [0],
     rules,
-    asking: undefined,
+    queryPolicy: undefined,
   })
 }
 

@@ -5,7 +5,7 @@ import { type Command, say, UsageError } from './commands/command.js'
 import { DEFAULT_CONFIG, helpOf, usage, usageOf } from './commands/help.js'
 import { allCommands, COMMAND_NAMES, commandOf } from './commands/registry.js'
 import { nearest, suggestion } from './config/problems.js'
-import { visible } from './text/terminal-safe.js'
+import { terminalSafe } from './text/terminal-safe.js'
 
 const COMMON = {
   config: { type: 'string', short: 'c' },
@@ -87,7 +87,7 @@ function reasonOf({ message }: Error, { options }: Command): string {
 
 /** @param reason may repeat what somebody else has chosen */
 function complain(reason: string, help: string): number {
-  process.stderr.write(`checkvalve: ${visible(reason, REASON_AT_MOST)}\n\n${help}\n`)
+  process.stderr.write(`checkvalve: ${terminalSafe(reason, REASON_AT_MOST)}\n\n${help}\n`)
   return 2
 }
 

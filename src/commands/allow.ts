@@ -4,8 +4,8 @@ import { createUsers } from '../system/users.js'
 import { jsonText } from '../text/terminal-safe.js'
 import {
   type Command,
-  type Given,
   has,
+  type Invocation,
   note,
   optionOf,
   say,
@@ -53,7 +53,7 @@ list
     names: { type: 'boolean' },
   },
   words: 2,
-  async run(given: Given): Promise<number> {
+  async run(given: Invocation): Promise<number> {
     const [verb = '', name] = given.words
     const { run, needsName, options } = verbOf(verb)
     if (needsName && name === undefined) throw new UsageError(`allow ${verb} needs a name`)
@@ -68,7 +68,7 @@ list
 interface Verb {
   readonly needsName: boolean
   readonly options: readonly string[]
-  run(socket: string, given: Given, name: string): Promise<number>
+  run(socket: string, given: Invocation, name: string): Promise<number>
 }
 
 const VERBS: ReadonlyMap<string, Verb> = new Map([
@@ -88,7 +88,7 @@ function verbOf(verb: string): Verb {
   )
 }
 
-async function add(socket: string, given: Given, name: string): Promise<number> {
+async function add(socket: string, given: Invocation, name: string): Promise<number> {
   if (listOf(given, 'to') === undefined) throw new UsageError('allow add needs --to')
   const body = {
     name,
@@ -106,13 +106,13 @@ async function add(socket: string, given: Given, name: string): Promise<number> 
   return note(notes)
 }
 
-async function remove(socket: string, _: Given, name: string): Promise<number> {
+async function remove(socket: string, _: Invocation, name: string): Promise<number> {
   const { notes } = await ask<Changed>(socket, 'DELETE', `${PATH}?${new URLSearchParams({ name })}`)
   tell(`${name} is removed; connections that nothing else allows are cut`)
   return note(notes)
 }
 
-async function list(socket: string, given: Given): Promise<number> {
+async function list(socket: string, given: Invocation): Promise<number> {
   const { entries } = await ask<EntryList>(socket, 'GET', PATH)
   if (has(given, 'json')) return say(jsonText(entries, 2))
   if (has(given, 'names')) return entries.length === 0 ? 0 : say(entries.map(({ name }) => name).join('\n'))
@@ -122,7 +122,7 @@ async function list(socket: string, given: Given): Promise<number> {
 }
 
 /** `--to a,b --to c` */
-function listOf({ options }: Given, name: string): string[] | undefined {
+function listOf({ options }: Invocation, name: string): string[] | undefined {
   const given = options[name] as string[] | undefined
   const all = given?.flatMap((each) => each.split(',')).map((each) => each.trim())
   return all && [...new Set(all)]

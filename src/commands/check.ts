@@ -1,4 +1,4 @@
-import { type Command, configOrComplaint, type Given, note, say } from './command.js'
+import { type Command, configOrComplaint, type Invocation, note, say } from './command.js'
 
 export const check: Command = {
   name: 'check',
@@ -6,7 +6,7 @@ export const check: Command = {
   details: `Names every mistake with file, line and key, and ends with 1 if there is one.
 Nothing of this host is looked at but the files of the configuration.`,
   examples: ['checkvalve check', 'checkvalve check --config /tmp/candidate.yaml'],
-  run(given: Given): number {
+  run(given: Invocation): number {
     const config = configOrComplaint(given)
     if (!config) return 1
     note(config.notes)

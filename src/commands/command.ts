@@ -19,11 +19,11 @@ export interface Command {
   /** Words that it takes at most. Default: none. */
   readonly words?: number
   /** @returns the exit status: 0 good, 1 the answer is no @throws UsageError */
-  run(given: Given): number | Promise<number>
+  run(given: Invocation): number | Promise<number>
 }
 
 /** What stands on the command line. */
-export interface Given {
+export interface Invocation {
   /** The path of the configuration. */
   readonly path: string
   /** Whether it stands on the command line. */
@@ -52,13 +52,13 @@ export function note(notes: readonly string[]): number {
 }
 
 /** Reads the configuration that a command line names. */
-export function readConfig({ path, set }: Pick<Given, 'path' | 'set'>): Loaded {
+export function readConfig({ path, set }: Pick<Invocation, 'path' | 'set'>): Loaded {
   const { CHECKVALVE_CONFIG: _, ...environment } = process.env
   return load({ path, environment, set })
 }
 
 /** The same, or says all that is wrong with it. */
-export function configOrComplaint(given: Pick<Given, 'path' | 'set'>): Config | undefined {
+export function configOrComplaint(given: Pick<Invocation, 'path' | 'set'>): Config | undefined {
   const loaded = readConfig(given)
   return loaded.ok ? loaded.config : complain(loaded.problems)
 }
@@ -67,7 +67,7 @@ export function configOrComplaint(given: Pick<Given, 'path' | 'set'>): Config | 
  * Where the running service listens, or undefined and a complaint. That the configuration was spoiled since the service has read it,
  * or may be read by the service only, is no obstacle.
  */
-export function socketOrComplaint(given: Pick<Given, 'path' | 'set'>): string | undefined {
+export function socketOrComplaint(given: Pick<Invocation, 'path' | 'set'>): string | undefined {
   const loaded = readConfig(given)
   if (loaded.ok) return loaded.config.control.socket
   if (loaded.controlSocket === undefined) return complain(loaded.problems)
@@ -80,9 +80,9 @@ function complain(problems: readonly Problem[]): undefined {
 }
 
 /** An option that takes one value, where it was given. */
-export function optionOf({ options }: Given, name: string): string | undefined {
+export function optionOf({ options }: Invocation, name: string): string | undefined {
   const value = options[name]
   return typeof value === 'string' ? value : undefined
 }
 
-export const has = ({ options }: Given, name: string): boolean => options[name] === true
+export const has = ({ options }: Invocation, name: string): boolean => options[name] === true

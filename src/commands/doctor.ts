@@ -2,9 +2,9 @@ import type { Config } from '../config/config.js'
 import { listMirrors, type MirrorStatus } from '../telemetry/mirror-status.js'
 import { jsonText } from '../text/terminal-safe.js'
 import { paintFor } from './colours.js'
-import { type Command, configOrComplaint, type Given, has, say } from './command.js'
+import { type Command, configOrComplaint, has, type Invocation, say } from './command.js'
 import { clock } from './doctor/clock.js'
-import { running, type Subject, subjectOf } from './doctor/context.js'
+import { createContext, type DoctorContext, running } from './doctor/context.js'
 import { environment } from './doctor/environment.js'
 import { type Finding, isAmiss } from './doctor/finding.js'
 import { folders } from './doctor/folders.js'
@@ -36,7 +36,7 @@ service cannot do its work). A note is worth knowing, and as it should be.
   --json             the same for programs`,
   examples: ['checkvalve doctor', 'checkvalve doctor --json | jq \'.findings[] | select(.grade == "fail")\''],
   options: { json: { type: 'boolean' } },
-  async run(given: Given): Promise<number> {
+  async run(given: Invocation): Promise<number> {
     const config = configOrComplaint(given)
     if (!config) return 1
     const now = Date.now()
@@ -56,7 +56,7 @@ const textOf = ({ findings, mirrors }: Examination, now: number): string =>
   ].join('\n')
 
 async function examine(config: Config, now: number): Promise<Examination> {
-  const subject = await subjectOf(config, now)
+  const subject = await createContext(config, now)
   const known = running(subject)?.mirrors ?? (await fromState(subject))
   const form = await formOf(subject)
   const chosen = form instanceof Error ? undefined : form
@@ -81,7 +81,7 @@ async function examine(config: Config, now: number): Promise<Examination> {
 }
 
 /** Where the service does not run: what it knew last. */
-async function fromState({ config, host, known }: Subject): Promise<MirrorStatus[]> {
+async function fromState({ config, host, known }: DoctorContext): Promise<MirrorStatus[]> {
   const { mirrors } = await listMirrors(config, host.mirrors, {
     targets: (service) => known.services.get(service) ?? [],
     addresses: (name) => known.names.get(name) ?? [],

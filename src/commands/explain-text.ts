@@ -1,6 +1,6 @@
 /** An answer to `explain` as an operator reads it, in 80 columns where names and paths allow it. */
 import { Document, isScalar, visit } from 'yaml'
-import type { Entry, Explained, Judged, Near, RuleFacts } from '../analysis/explain/explanation.js'
+import type { AllowSuggestion, Explained, Judged, Near, RuleFacts } from '../analysis/explain/explanation.js'
 import type { Colour, Paint } from './colours.js'
 import { left } from './mirrors-text.js'
 import { WIDTH, wrap } from './terminal.js'
@@ -93,7 +93,7 @@ const ruleText = ({ name, found }: RuleFacts) => `rule "${name}" (${found})`
 
 const nearText = ({ rule, but }: Near) => `${ruleText(rule)} would allow it but for ${but.join('; and for ')}`
 
-function entryText(entry: Entry, { path }: TextOptions): string {
+function entryText(entry: AllowSuggestion, { path }: TextOptions): string {
   const more = ' '.repeat(LABEL)
   return [
     labelled('allow', `to let it pass, write to ${path}`),
@@ -103,7 +103,7 @@ function entryText(entry: Entry, { path }: TextOptions): string {
   ].join('\n')
 }
 
-function yamlText(entry: Entry): string[] {
+function yamlText(entry: AllowSuggestion): string[] {
   const document = new Document({ allow: [entry] })
   visit(document, {
     Seq: (_, node) => {
@@ -114,7 +114,7 @@ function yamlText(entry: Entry): string[] {
 }
 
 /** In two lines where one is too long. */
-function commandText({ name, to, ports, protocol, users, units }: Entry): string[] {
+function commandText({ name, to, ports, protocol, users, units }: AllowSuggestion): string[] {
   const first = `  checkvalve allow add ${name} --to ${to.join()}`
   const rest = [
     ...(ports === undefined ? [] : [`--ports ${ports.join()}`]),

@@ -1,7 +1,7 @@
 import { answerQuestion } from '../analysis/explain/answer.js'
 import type { Explained } from '../analysis/explain/explanation.js'
-import { fileWorld } from '../analysis/explain/file-context.js'
-import { type Fields, type Question, readQuestion } from '../analysis/explain/query.js'
+import { fileContext } from '../analysis/explain/file-context.js'
+import { type Fields, type Query, readQuery } from '../analysis/explain/query.js'
 import { ask, Refused } from '../control/client.js'
 import { explainPath } from '../control/routes/explain.js'
 import { createUsers } from '../system/users.js'
@@ -10,8 +10,8 @@ import { paintFor } from './colours.js'
 import {
   type Command,
   configOrComplaint,
-  type Given,
   has,
+  type Invocation,
   optionOf,
   say,
   socketOrComplaint,
@@ -48,9 +48,9 @@ configuration does, with the addresses and runtime entries of an earlier run.
     json: { type: 'boolean' },
   },
   words: 2,
-  async run(given: Given): Promise<number> {
+  async run(given: Invocation): Promise<number> {
     const fields = fieldsOf(given)
-    const question = readQuestion(fields)
+    const question = readQuery(fields)
     if (!question.ok) throw new UsageError(question.reason)
     const isOffline = given.isPathGiven || has(given, 'offline')
     const explained = isOffline ? await fromFile(question.value, given) : await fromService(fields, given)
@@ -61,7 +61,7 @@ configuration does, with the addresses and runtime entries of an earlier run.
   },
 }
 
-function fieldsOf(given: Given): Fields {
+function fieldsOf(given: Invocation): Fields {
   const [protocol, to] = given.words
   if (protocol === undefined || to === undefined)
     throw new UsageError('say the protocol and where to: explain tcp 192.0.2.7:443')
@@ -83,15 +83,15 @@ function uidOf(user: string | undefined): string | undefined {
   return String(uid)
 }
 
-async function fromFile(question: Question, given: Given): Promise<Explained | undefined> {
+async function fromFile(question: Query, given: Invocation): Promise<Explained | undefined> {
   const config = configOrComplaint(given)
   if (config === undefined) return undefined
-  const answer = await answerQuestion(question, fileWorld(config))
+  const answer = await answerQuestion(question, fileContext(config))
   if (!answer.ok) throw new UsageError(answer.reason)
   return answer.value
 }
 
-async function fromService(fields: Fields, given: Given): Promise<Explained | undefined> {
+async function fromService(fields: Fields, given: Invocation): Promise<Explained | undefined> {
   const socket = socketOrComplaint(given)
   if (socket === undefined) return undefined
   try {

@@ -1,14 +1,14 @@
 /** Options that the commands which read the block log share. */
 import type { Block } from '../records/block-log/event-reader.js'
-import { pick, type Wanted } from '../records/block-log/filter.js'
+import { type BlockFilter, filterLines } from '../records/block-log/filter.js'
 import { linesFrom, type Source } from '../records/block-log/source.js'
-import { Unread } from '../records/block-log/unreadable.js'
+import { Unreadable } from '../records/block-log/unreadable.js'
 import { createUsers } from '../system/users.js'
 import { parseSince, SINCE_FORMS } from '../text/time-argument.js'
-import { type Given, note, optionOf, UsageError } from './command.js'
+import { type Invocation, note, optionOf, UsageError } from './command.js'
 
 /** @throws UsageError */
-export function sinceOf(given: Given, now: number): number | undefined {
+export function sinceOf(given: Invocation, now: number): number | undefined {
   const text = optionOf(given, 'since')
   const since = text === undefined ? undefined : parseSince(text, now)
   if (text !== undefined && since === undefined)
@@ -18,7 +18,7 @@ export function sinceOf(given: Given, now: number): number | undefined {
 }
 
 /** Says so where this host does not know the user: the log may be of another one, or the name is mistyped. */
-export function userOf(given: Given): Wanted['user'] {
+export function userOf(given: Invocation): BlockFilter['user'] {
   const name = optionOf(given, 'user')
   if (name === undefined) return undefined
   const uid = createUsers().idOf(name)
@@ -27,7 +27,7 @@ export function userOf(given: Given): Wanted['user'] {
 }
 
 /** What of a log was asked for, as a supplement to its path: ` (since 10m, user root)`. */
-export function choiceOf(given: Given): string {
+export function choiceOf(given: Invocation): string {
   const chosen = ['since', 'user', 'unit'].flatMap((name) => {
     const value = optionOf(given, name)
     return value === undefined ? [] : [`${name} ${value}`]
@@ -36,9 +36,13 @@ export function choiceOf(given: Given): string {
 }
 
 /** Reads a log, and says what could not be read. */
-export async function eachBlock(source: Source, wanted: Wanted, take: (block: Block) => void): Promise<void> {
-  const unread = new Unread()
+export async function eachBlock(
+  source: Source,
+  wanted: BlockFilter,
+  take: (block: Block) => void,
+): Promise<void> {
+  const unread = new Unreadable()
   for await (const lines of linesFrom(source, wanted.since, unread))
-    for (const { line } of pick(lines, wanted, unread)) if (line.kind === 'block') take(line)
+    for (const { line } of filterLines(lines, wanted, unread)) if (line.kind === 'block') take(line)
   note(unread.notes())
 }

@@ -1,7 +1,7 @@
 /** The mirrors as an operator reads them, in 80 columns where their names allow it. */
 
 import { type AddressStatus, isAddress, type MirrorStatus } from '../telemetry/mirror-status.js'
-import { visible } from '../text/terminal-safe.js'
+import { terminalSafe } from '../text/terminal-safe.js'
 import { WIDTH, wrap } from './terminal.js'
 
 const INDENT = '    '
@@ -25,7 +25,7 @@ const NONE = 'no mirrors: no package manager names any, and mirrors.hosts is emp
 function heading({ host, ports, manager, service, found }: MirrorStatus): string[] {
   const by = [manager, service && `by ${service}`, found].filter((each) => each !== undefined).join(', ')
   const place = `${host.includes(':') ? `[${host}]` : host}:${ports.join(',')}`
-  if (place.length + 2 + by.length <= WIDTH) return [visible(`${place}  ${by}`)]
+  if (place.length + 2 + by.length <= WIDTH) return [terminalSafe(`${place}  ${by}`)]
   return [...wrap(place, WIDTH), ...wrap(by, WIDTH - INDENT.length).map((line) => INDENT + line)]
 }
 

@@ -2,7 +2,15 @@ import { ask } from '../control/client.js'
 import type { ModeChanged } from '../control/routes/runtime.js'
 import { originText } from '../core/policy/origin.js'
 import type { Status } from '../telemetry/status.js'
-import { type Command, type Given, note, readConfig, say, socketOrComplaint, UsageError } from './command.js'
+import {
+  type Command,
+  type Invocation,
+  note,
+  readConfig,
+  say,
+  socketOrComplaint,
+  UsageError,
+} from './command.js'
 import { WIDTH, wrap } from './terminal.js'
 
 export const mode: Command = {
@@ -13,7 +21,7 @@ export const mode: Command = {
 observe cuts nothing. To keep a mode, write it into the configuration.`,
   examples: ['checkvalve mode enforce', 'checkvalve mode'],
   words: 1,
-  async run(given: Given): Promise<number> {
+  async run(given: Invocation): Promise<number> {
     const [wanted] = given.words
     if (wanted !== undefined && wanted !== 'observe' && wanted !== 'enforce')
       throw new UsageError(`there are the modes observe and enforce, not ${JSON.stringify(wanted)}`)
@@ -27,7 +35,7 @@ async function tell(socket: string): Promise<number> {
   return say((await ask<Status>(socket, 'GET', '/v1/status')).mode)
 }
 
-async function change(socket: string, given: Given, wanted: Status['mode']): Promise<number> {
+async function change(socket: string, given: Invocation, wanted: Status['mode']): Promise<number> {
   const { configured, notes } = await ask<ModeChanged>(socket, 'PUT', '/v1/mode', { mode: wanted })
   const lines =
     wanted === configured
@@ -41,7 +49,7 @@ async function change(socket: string, given: Given, wanted: Status['mode']): Pro
 }
 
 /** Where the line is to be written: in the place of the one that counts now. */
-function placeOf(given: Given): string {
+function placeOf(given: Invocation): string {
   const loaded = readConfig(given)
   const origin = loaded.ok ? loaded.origins.get('mode') : undefined
   return origin === undefined ? `in ${given.path}` : `in the place of ${originText(origin)}`

@@ -4,7 +4,7 @@ import type { Judged, Replayed, Side, Sides, Unjudgeable } from '../analysis/rep
 import { originText } from '../core/policy/origin.js'
 import type { Decision } from '../core/policy/policy.js'
 import { grouped, spanText } from '../text/prose.js'
-import { visible } from '../text/terminal-safe.js'
+import { terminalSafe } from '../text/terminal-safe.js'
 import { type Paint, plain } from './colours.js'
 import { whereText, whoText } from './tail-text.js'
 import { WIDTH, wrap } from './terminal.js'
@@ -91,7 +91,7 @@ function rowText(kind: Known, decision: Decision): string {
 function whyText({ reason, rule }: Decision): string {
   if (rule === undefined) return reason
   const { name, origin } = rule.spec
-  return visible(`${reason} ${name}${origin === undefined ? '' : ` (${originText(origin)})`}`)
+  return terminalSafe(`${reason} ${name}${origin === undefined ? '' : ` (${originText(origin)})`}`)
 }
 
 const UNJUDGED: Readonly<Record<Unjudgeable, string>> = {

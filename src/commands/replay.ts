@@ -5,15 +5,23 @@ import { replayJson } from '../analysis/replay/replay-json.js'
 import type { Config } from '../config/config.js'
 import { ask } from '../control/client.js'
 import { knownPolicy } from '../policy/offline-policy.js'
-import { withKept } from '../policy/overlay.js'
-import { keptEntries } from '../policy/runtime-entries-file.js'
+import { withRuntimeEntries } from '../policy/overlay.js'
+import { readRuntimeEntries } from '../policy/runtime-entries-file.js'
 import { PASSED_FILE } from '../records/accepted-flows-file.js'
-import { forgottenOf, type Passed, passedOf } from '../records/accepted-flows-format.js'
+import { type AcceptedFlowRow, forgottenOf, passedOf } from '../records/accepted-flows-format.js'
 import { sourceOf } from '../records/block-log/source.js'
 import { createUsers } from '../system/users.js'
 import { grouped } from '../text/prose.js'
 import { paintFor } from './colours.js'
-import { type Command, configOrComplaint, type Given, has, optionOf, say, UsageError } from './command.js'
+import {
+  type Command,
+  configOrComplaint,
+  has,
+  type Invocation,
+  optionOf,
+  say,
+  UsageError,
+} from './command.js'
 import { eachBlock, sinceOf } from './log-options.js'
 import { replayText } from './replay-text.js'
 
@@ -37,7 +45,7 @@ says where the log and the service are.
   ],
   options: { policy: { type: 'string' }, since: { type: 'string' }, json: { type: 'boolean' } },
   words: 1,
-  async run(given: Given): Promise<number> {
+  async run(given: Invocation): Promise<number> {
     const path = optionOf(given, 'policy')
     if (path === undefined) throw new UsageError('replay needs the configuration to try: --policy FILE')
     const now = Date.now()
@@ -62,8 +70,8 @@ says where the log and the service are.
 
 /** What the service would make of it: with the addresses that it has learned, and its runtime entries. */
 function policyBeside({ state }: Config, candidate: Config, now: number) {
-  const kept = keptEntries(state.directory, createUsers().idOf)
-  return knownPolicy({ ...withKept(candidate, kept, now), state })
+  const kept = readRuntimeEntries(state.directory, createUsers().idOf)
+  return knownPolicy({ ...withRuntimeEntries(candidate, kept, now), state })
 }
 
 const notesOn = ({ mode }: Config, unknown: readonly string[], forgotten: number): string[] => [
@@ -75,7 +83,7 @@ const notesOn = ({ mode }: Config, unknown: readonly string[], forgotten: number
 ]
 
 interface KnownPassed {
-  readonly passed: Passed[] | undefined
+  readonly passed: AcceptedFlowRow[] | undefined
   /** Kinds of it for which there was no room. */
   readonly forgotten: number
   readonly from: string

@@ -2,7 +2,7 @@ import { render, renderHosts } from '../core/ruleset/ruleset.js'
 import { chooseForm } from '../kernel/nftables/firewall.js'
 import { asStarted, knownPolicy } from '../policy/offline-policy.js'
 import { rulesetOptions } from '../policy/ruleset-options.js'
-import { type Command, configOrComplaint, type Given, note, say } from './command.js'
+import { type Command, configOrComplaint, type Invocation, note, say } from './command.js'
 
 export const ruleset: Command = {
   name: 'ruleset',
@@ -11,7 +11,7 @@ export const ruleset: Command = {
 nothing is loaded (but for an empty table, to find out which form of queue this
 kernel has).`,
   examples: ['checkvalve ruleset | nft --check -f -'],
-  async run(given: Given): Promise<number> {
+  async run(given: Invocation): Promise<number> {
     const written = configOrComplaint(given)
     if (!written) return 1
     const now = Date.now()

@@ -1,7 +1,7 @@
 import { formatProblem } from '../config/config.js'
 import { Daemon } from '../daemon.js'
 import { createServiceLog, type ServiceLog } from '../system/service-log.js'
-import { type Command, configOrComplaint, type Given, readConfig } from './command.js'
+import { type Command, configOrComplaint, type Invocation, readConfig } from './command.js'
 
 export const run: Command = {
   name: 'run',
@@ -9,7 +9,7 @@ export const run: Command = {
   details: `SIGHUP reads the configuration anew; a bad one is refused whole, and the old one
 stays. SIGUSR2 opens the block log anew, SIGTERM and SIGINT stop.`,
   examples: ['systemctl start checkvalve', 'checkvalve run --set mode=observe'],
-  async run(given: Given): Promise<number> {
+  async run(given: Invocation): Promise<number> {
     const config = configOrComplaint(given)
     if (!config) return 1
     const log = createServiceLog(config.log.level)
@@ -35,18 +35,18 @@ stays. SIGUSR2 opens the block log anew, SIGTERM and SIGINT stop.`,
 }
 
 /** A bad configuration is refused whole: the old one stays. */
-async function reload(daemon: Daemon, given: Given, log: ServiceLog): Promise<void> {
+async function reload(daemon: Daemon, given: Invocation, log: ServiceLog): Promise<void> {
   const loaded = readConfig(given)
   if (!loaded.ok) {
     const problems = loaded.problems.map(formatProblem)
     for (const problem of problems) log.error(`reload refused: ${problem}`)
-    return daemon.noteBadReload(problems)
+    return daemon.noteRefusedReload(problems)
   }
   try {
     await daemon.reload(loaded.config)
   } catch (error) {
     const problem = `the old rules stay: ${(error as Error).message}`
     log.error(`reload failed, ${problem}`)
-    daemon.noteBadReload([problem])
+    daemon.noteRefusedReload([problem])
   }
 }

@@ -1,13 +1,13 @@
 import { showConfig as textOf } from '../config/config.js'
 import { createUsers } from '../system/users.js'
-import { type Command, configOrComplaint, type Given, say } from './command.js'
+import { type Command, configOrComplaint, type Invocation, say } from './command.js'
 
 export const showConfig: Command = {
   name: 'show-config',
   summary: 'the configuration as it takes effect, defaults included',
   details: 'What it prints is a configuration of the same meaning.',
   examples: ['checkvalve show-config', 'checkvalve show-config --set mode=enforce'],
-  run(given: Given): number {
+  run(given: Invocation): number {
     const config = configOrComplaint(given)
     return config ? say(textOf(config, createUsers().nameOf).trimEnd()) : 1
   },

@@ -1,7 +1,7 @@
 /** What `checkvalve status` shows, the most important first. It fits 80 columns. */
 import { readLine } from '../records/block-log/event-reader.js'
 import type { Counted, Status, UserStatus } from '../telemetry/status.js'
-import { visible } from '../text/terminal-safe.js'
+import { terminalSafe } from '../text/terminal-safe.js'
 import { type Colour, type Paint, plain } from './colours.js'
 import { entriesLines } from './entries-text.js'
 import { mirrorsText } from './mirrors-text.js'
@@ -106,7 +106,7 @@ function verdicts({ verdicts }: Status, paint: Paint): string[] {
 function users({ blockedUsers, mode }: Status, now: number, paint: Paint): string[] {
   if (blockedUsers.length === 0) return []
   const title = mode === 'observe' ? 'WOULD HAVE BEEN BLOCKED' : 'BLOCKED USERS'
-  const rows = blockedUsers.map((each) => row(visible(each.user), each, paint) + when(each, now, paint))
+  const rows = blockedUsers.map((each) => row(terminalSafe(each.user), each, paint) + when(each, now, paint))
   return [header(title, paint, 'when'), ...rows]
 }
 

@@ -2,7 +2,7 @@ import { ask } from '../control/client.js'
 import type { Status } from '../telemetry/status.js'
 import { jsonText } from '../text/terminal-safe.js'
 import { paintFor } from './colours.js'
-import { type Command, type Given, has, say, socketOrComplaint } from './command.js'
+import { type Command, has, type Invocation, say, socketOrComplaint } from './command.js'
 import { leftBehind } from './fallback-notice.js'
 import { statusText } from './status-text.js'
 import { span, WIDTH, wrap } from './terminal.js'
@@ -18,7 +18,7 @@ export const status: Command = {
   --json             the same for programs; with --watch a line each time`,
   examples: ['checkvalve status', 'checkvalve status --watch', "checkvalve status --json | jq '.verdicts'"],
   options: { json: { type: 'boolean' }, watch: { type: 'boolean' }, all: { type: 'boolean' } },
-  async run(given: Given): Promise<number> {
+  async run(given: Invocation): Promise<number> {
     const socket = socketOrComplaint(given)
     if (socket === undefined) return 1
     if (has(given, 'watch')) return watchStatus(socket, given)
@@ -35,14 +35,14 @@ async function explained(error: Error): Promise<never> {
 
 const askStatus = (socket: string) => ask<Status>(socket, 'GET', '/v1/status')
 
-function show(answer: Status, given: Given): string {
+function show(answer: Status, given: Invocation): string {
   if (has(given, 'json')) return jsonText(answer, has(given, 'watch') ? undefined : 2)
   const paint = paintFor(process.stdout)
   return statusText(answer, { now: Date.now(), paint, all: has(given, 'all') })
 }
 
 /** A service that has gone away may come back. */
-function watchStatus(socket: string, given: Given): Promise<number> {
+function watchStatus(socket: string, given: Invocation): Promise<number> {
   let heard: number | undefined
   return watch(async () => {
     try {

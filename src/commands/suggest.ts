@@ -1,14 +1,14 @@
-import { Judge } from '../analysis/recorded/policy-trial.js'
+import { PolicyTrial } from '../analysis/recorded/policy-trial.js'
 import { Suggester } from '../analysis/suggest/suggestion.js'
 import { jsonOf } from '../analysis/suggest/suggestion-json.js'
 import { yamlOf } from '../analysis/suggest/suggestion-yaml.js'
 import type { Config } from '../config/config.js'
 import { knownPolicy } from '../policy/offline-policy.js'
-import { withKept } from '../policy/overlay.js'
-import { keptEntries } from '../policy/runtime-entries-file.js'
+import { withRuntimeEntries } from '../policy/overlay.js'
+import { readRuntimeEntries } from '../policy/runtime-entries-file.js'
 import { sourceOf } from '../records/block-log/source.js'
 import { createUsers } from '../system/users.js'
-import { type Command, configOrComplaint, type Given, has, optionOf, say } from './command.js'
+import { type Command, configOrComplaint, has, type Invocation, optionOf, say } from './command.js'
 import { choiceOf, eachBlock, sinceOf, userOf } from './log-options.js'
 
 export const suggest: Command = {
@@ -38,7 +38,7 @@ like a worm is listed apart, as a comment. Read it before you use it.
     json: { type: 'boolean' },
   },
   words: 1,
-  async run(given: Given): Promise<number> {
+  async run(given: Invocation): Promise<number> {
     const wanted = {
       since: sinceOf(given, Date.now()) ?? 0,
       user: userOf(given),
@@ -59,14 +59,14 @@ like a worm is listed apart, as a comment. Read it before you use it.
 function suggesterFor(config: Config): Suggester {
   const users = createUsers()
   const now = Date.now()
-  const staying = keptEntries(config.state.directory, users.idOf).filter(
+  const staying = readRuntimeEntries(config.state.directory, users.idOf).filter(
     ({ expires }) => expires === undefined,
   )
-  const { policy, host } = knownPolicy(withKept(config, staying, now))
+  const { policy, host } = knownPolicy(withRuntimeEntries(config, staying, now))
   return new Suggester({
     config,
     policy,
-    judge: new Judge(policy, now),
+    judge: new PolicyTrial(policy, now),
     resolverUsers: host.resolverUsers,
     nameUser: (uid, logged) => {
       const name = users.nameOf(uid) ?? logged

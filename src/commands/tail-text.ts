@@ -1,6 +1,6 @@
 /** Events as an operator reads them: a line each, in 80 columns where what it says fits. */
 import type { Block, Remark } from '../records/block-log/event-reader.js'
-import { visible, visibleWord } from '../text/terminal-safe.js'
+import { terminalSafe, terminalSafeWord } from '../text/terminal-safe.js'
 import { type Paint, plain } from './colours.js'
 
 /** Columns, of `18:36:03 block ` and of the two that follow. */
@@ -51,14 +51,14 @@ export class TailText {
     const clock = time === undefined ? ''.padEnd(TIME_WIDTH) : clockOf(new Date(time))
     return this.#paint(
       'dim',
-      `${clock} ${visibleWord(level ?? 'info').padEnd(ACTION_WIDTH)} ${visible(message)}`,
+      `${clock} ${terminalSafeWord(level ?? 'info').padEnd(ACTION_WIDTH)} ${terminalSafe(message)}`,
     )
   }
 
   #block(block: Block): string {
     const start = `${clockOf(new Date(block.time))} `
     const times = block.repeat > 1 ? ` x${block.repeat}` : ''
-    const reason = visibleWord(block.reason)
+    const reason = terminalSafeWord(block.reason)
     const room = this.#width - start.length - ACTION_WIDTH - 1 - 1 - reason.length - times.length
     const places = placesText(block, room)
     const more = moreText(block)
@@ -88,7 +88,7 @@ export function whoText({ uid, user, unit, container, program }: Who): string {
   const rest = [place ?? (file === undefined ? undefined : '-'), file].filter((each) => each !== undefined)
   return [name, rest.join('/')]
     .filter((each) => each !== '')
-    .map(visibleWord)
+    .map(terminalSafeWord)
     .join(' ')
 }
 
@@ -98,15 +98,15 @@ type Where = Pick<Block, 'reason' | 'address' | 'port' | 'domain' | 'question' |
 /** The name where there is one; the name that was asked for, where that is what was blocked. */
 export function whereText(block: Where): string {
   if (block.reason === 'suppressed') return 'of too many kinds to list'
-  if (block.question !== undefined) return `${visibleWord(block.question)}?`
+  if (block.question !== undefined) return `${terminalSafeWord(block.question)}?`
   return endpointText(block, block.domain ?? block.address)
 }
 
 /** `api.example.org:443/tcp`, `[2001:db8::2]:443/tcp`, `198.51.100.2/icmp`. */
 function endpointText({ port, transport }: Where, host = '-'): string {
-  const name = visibleWord(host)
+  const name = terminalSafeWord(host)
   const bracketed = port !== undefined && name.includes(':') ? `[${name}]` : name
-  return `${bracketed}${port === undefined ? '' : `:${port}`}${transport === undefined ? '' : `/${visibleWord(transport)}`}`
+  return `${bracketed}${port === undefined ? '' : `:${port}`}${transport === undefined ? '' : `/${terminalSafeWord(transport)}`}`
 }
 
 /** The address, where a name stands in its place. */

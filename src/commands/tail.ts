@@ -1,7 +1,7 @@
 import { isHungUp } from 'node-netfilter-queue/system'
-import { type Picked, pick, type Wanted } from '../records/block-log/filter.js'
+import { type BlockFilter, filterLines, type SelectedLine } from '../records/block-log/filter.js'
 import { follow } from '../records/block-log/follow.js'
-import { growingOf, Ring, showAll, showLast } from '../records/block-log/last-lines.js'
+import { growingOf, RingBuffer, showAll, showLast } from '../records/block-log/last-lines.js'
 import { closeFiles, type LogFile } from '../records/block-log/rotated-files.js'
 import {
   firstSince,
@@ -12,11 +12,19 @@ import {
   type Source,
   sourceOf,
 } from '../records/block-log/source.js'
-import { Unread } from '../records/block-log/unreadable.js'
-import { visibleJson } from '../text/terminal-safe.js'
+import { Unreadable } from '../records/block-log/unreadable.js'
+import { terminalSafeJson } from '../text/terminal-safe.js'
 import { SINCE_FORMS } from '../text/time-argument.js'
 import { paintFor } from './colours.js'
-import { type Command, configOrComplaint, type Given, has, note, optionOf, UsageError } from './command.js'
+import {
+  type Command,
+  configOrComplaint,
+  has,
+  type Invocation,
+  note,
+  optionOf,
+  UsageError,
+} from './command.js'
 import { choiceOf, sinceOf, userOf } from './log-options.js'
 import { TailText } from './tail-text.js'
 
@@ -55,7 +63,7 @@ that file, with - what comes in.
     'no-follow': { type: 'boolean' },
   },
   words: 1,
-  async run(given: Given): Promise<number> {
+  async run(given: Invocation): Promise<number> {
     const plan = planOf(given)
     const config = given.words.length === 0 ? configOrComplaint(given) : undefined
     if (given.words.length === 0 && config === undefined) return 1
@@ -67,17 +75,17 @@ that file, with - what comes in.
 }
 
 interface Plan {
-  readonly wanted: Wanted
+  readonly wanted: BlockFilter
   /** undefined: all. */
   readonly count: number | undefined
   readonly isFollowing: boolean
   /** See choiceOf. */
   readonly choice: string
-  readonly show: (picked: readonly Picked[]) => void
+  readonly show: (picked: readonly SelectedLine[]) => void
 }
 
 /** @throws UsageError */
-function planOf(given: Given): Plan {
+function planOf(given: Invocation): Plan {
   const since = sinceOf(given, Date.now())
   const count = countOf(given)
   if (has(given, 'follow') && has(given, 'no-follow'))
@@ -91,7 +99,7 @@ function planOf(given: Given): Plan {
   }
 }
 
-function countOf(given: Given): number | undefined {
+function countOf(given: Invocation): number | undefined {
   const text = optionOf(given, 'lines')
   if (text === undefined) return undefined
   if (/^\d{1,6}$/.test(text) && Number(text) <= LINES_AT_MOST) return Number(text)
@@ -107,17 +115,17 @@ function shower(): Plan['show'] {
 }
 
 const showJson: Plan['show'] = (picked) =>
-  write(picked.map(({ text }) => `${visibleJson(text.trim())}\n`).join(''))
+  write(picked.map(({ text }) => `${terminalSafeJson(text.trim())}\n`).join(''))
 
 function write(text: string): void {
   if (text !== '') process.stdout.write(text)
 }
 
 async function showStream(source: Source, { wanted, count, show }: Plan): Promise<void> {
-  const unread = new Unread()
-  const ring = new Ring<Picked>(count ?? 0)
+  const unread = new Unreadable()
+  const ring = new RingBuffer<SelectedLine>(count ?? 0)
   for await (const lines of linesFrom(source, wanted.since, unread)) {
-    const picked = pick(lines, wanted, unread)
+    const picked = filterLines(lines, wanted, unread)
     if (count === undefined) show(picked)
     else ring.push(picked)
   }
@@ -134,27 +142,27 @@ function noteEmpty(path: string, { count, choice, isFollowing }: Plan): void {
 
 async function showFile(source: Source & { path: string }, plan: Plan): Promise<void> {
   const since = Date.now()
-  const unread = new Unread()
+  const unread = new Unreadable()
   const place = await showBegin(source, plan, unread)
   note(unread.notes())
   if (!plan.isFollowing) return
   const onTrouble = (text: string) => void note([text])
-  for await (const lines of follow({ path: source.path, place, since, pause, onTrouble })) {
-    const unread = new Unread()
-    plan.show(pick(lines, plan.wanted, unread))
+  for await (const lines of follow({ path: source.path, position: place, since, pause, onTrouble })) {
+    const unread = new Unreadable()
+    plan.show(filterLines(lines, plan.wanted, unread))
     note(unread.notes())
   }
 }
 
 /** @returns where to go on */
-async function showBegin(source: Source & { path: string }, plan: Plan, unread: Unread) {
+async function showBegin(source: Source & { path: string }, plan: Plan, unread: Unreadable) {
   const { files, unread: texts } = await openSource(source)
   const growing = plan.isFollowing ? growingOf(files) : undefined
   try {
     if (files.length === 0) noteMissing(source.path, plan)
     for (const text of texts) unread.trouble(text)
     let isEmpty = true
-    const showNoting = (picked: readonly Picked[]) => {
+    const showNoting = (picked: readonly SelectedLine[]) => {
       isEmpty &&= picked.length === 0
       plan.show(picked)
     }

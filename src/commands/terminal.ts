@@ -1,7 +1,7 @@
 /** Lines that fit a terminal, and numbers as people read them. */
 
 import { wrap as wrapWords } from '../text/prose.js'
-import { visible } from '../text/terminal-safe.js'
+import { terminalSafe } from '../text/terminal-safe.js'
 
 export { grouped } from '../text/prose.js'
 
@@ -11,7 +11,8 @@ export const WIDTH = 80
 const TEXT_AT_MOST = 2000
 
 /** Text that somebody else may have chosen, in lines of at most `width` characters. */
-export const wrap = (text: string, width: number): string[] => wrapWords(visible(text, TEXT_AT_MOST), width)
+export const wrap = (text: string, width: number): string[] =>
+  wrapWords(terminalSafe(text, TEXT_AT_MOST), width)
 
 const LABEL = 12
 

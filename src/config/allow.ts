@@ -1,10 +1,11 @@
 /** The operator's own rules. */
 
 import type { PortRange } from '../core/packet/ip.js'
+import { BUILT_IN_RULES } from '../core/policy/built-in-rules.js'
 import { originText } from '../core/policy/origin.js'
 import type { UserLookup } from '../system/users.js'
 import { choice, fieldsOf, listOf, listOrNone, text } from './formats.js'
-import type { Format, Place } from './location.js'
+import type { ConfigLocation, Format } from './location.js'
 import { destination, ports, users } from './network.js'
 import { quote } from './problems.js'
 import type { AllowEntry } from './types.js'
@@ -23,8 +24,8 @@ export function rules(lookup: UserLookup): Format<readonly AllowEntry[]> {
   }
 }
 
-function refuseSameNames(entries: readonly unknown[], place: Place): void {
-  const first = new Map<string, Place>()
+function refuseSameNames(entries: readonly unknown[], place: ConfigLocation): void {
+  const first = new Map<string, ConfigLocation>()
   for (const [index, entry] of entries.entries()) {
     const name = (entry as { name?: unknown } | null)?.name
     if (typeof name !== 'string') continue
@@ -35,7 +36,7 @@ function refuseSameNames(entries: readonly unknown[], place: Place): void {
   }
 }
 
-function whereIs({ origin, key }: Place): string {
+function whereIs({ origin, key }: ConfigLocation): string {
   return origin.line === undefined ? key : originText(origin)
 }
 
@@ -59,8 +60,7 @@ export function rule(lookup: UserLookup): Format<AllowEntry> {
   }
 }
 
-/** The rules that checkvalve brings itself (src/rules.ts). */
-const RESERVED = new Set(['resolver', 'time', 'dhcp4', 'dhcp6', 'mirrors'])
+const RESERVED: ReadonlySet<string> = new Set(BUILT_IN_RULES)
 
 /** The name goes to the log and to metrics: short, and of plain characters. */
 const ruleName: Format<string> = text('a name', (name, place) => {

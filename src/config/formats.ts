@@ -1,5 +1,5 @@
 /** The forms of single values: words, numbers, durations, paths, lists of them. */
-import type { Format, Place } from './location.js'
+import type { ConfigLocation, Format } from './location.js'
 import { alternatives, quote, unknownKey } from './problems.js'
 
 /** One of these words. */
@@ -88,7 +88,10 @@ export function urlPath(...taken: string[]): Format<string> {
 }
 
 /** A text that `parse` accepts; `parse` says how it must look otherwise. */
-export function text<T>(what: string, parse: (text: string, place: Place) => T | undefined): Format<T> {
+export function text<T>(
+  what: string,
+  parse: (text: string, place: ConfigLocation) => T | undefined,
+): Format<T> {
   return (value, place) =>
     typeof value === 'string' ? parse(value, place) : place.fail(`must be ${what}, not ${quote(value)}`)
 }
@@ -135,7 +138,11 @@ export interface Fields {
 }
 
 /** A mapping with keys from `known`. Its wrong and missing keys are problems at once; the rest can still be read. */
-export function fieldsOf(value: unknown, place: Place, known: readonly string[]): Fields | undefined {
+export function fieldsOf(
+  value: unknown,
+  place: ConfigLocation,
+  known: readonly string[],
+): Fields | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return place.fail(`must be a mapping with ${alternatives(known)}, not ${quote(value)}`)
   }

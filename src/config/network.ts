@@ -1,10 +1,9 @@
 /** The forms of what is on the network: ports, services, destinations, endpoints; and who uses it. */
 
-import type { Destination, PortRange, Prefix } from '../core/packet/ip.js'
+import { formatAddress } from '../core/packet/address-text.js'
+import type { Address, Destination, PortRange, Prefix } from '../core/packet/ip.js'
 import type { UserLookup } from '../system/users.js'
 import {
-  type Address,
-  formatAddress,
   type Parsed,
   parseAddress,
   parseDestination,
@@ -12,7 +11,7 @@ import {
   parsePrefix,
 } from '../text/parse-address.js'
 import { choice, count, fieldsOf, listOf, text } from './formats.js'
-import type { Format, Place } from './location.js'
+import type { ConfigLocation, Format } from './location.js'
 import { quote } from './problems.js'
 import type { Callback, Endpoint, Listen, PlacedDestination, Service } from './types.js'
 
@@ -128,7 +127,7 @@ export const listen: Format<Listen> = text(
   },
 )
 
-function isAddressOrName(host: string, place: Place): boolean {
+function isAddressOrName(host: string, place: ConfigLocation): boolean {
   if (parseAddress(host).ok) return true
   const name = parseHostName(host)
   if (!name.ok) place.fail(`${quote(host)} ${name.reason}`)

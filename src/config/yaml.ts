@@ -21,11 +21,11 @@ export type Scalar = string | number | boolean | null
 export type Written = { readonly origin: Origin; readonly size: number } & (
   | { readonly kind: 'scalar'; readonly value: Scalar }
   | { readonly kind: 'list'; readonly items: readonly Written[] }
-  | { readonly kind: 'mapping'; readonly entries: readonly Entry[] }
+  | { readonly kind: 'mapping'; readonly entries: readonly YamlEntry[] }
 )
 
 /** One `key: value`. The origin is that of the key: a value may begin further down. */
-export interface Entry {
+export interface YamlEntry {
   readonly key: string
   readonly origin: Origin
   readonly value: Written
@@ -69,6 +69,33 @@ export function parseYaml(text: string, file: string, hasLines = true): ParsedTe
   const reader = new Reader(origin)
   const root = reader.read(document.contents, origin(0))
   return { root, problems: reader.problems }
+}
+
+/** Reads one value. What is no YAML (`[::1]:80`) is a scalar: the text itself. */
+export function parseValue(text: string, file: string): Written {
+  const { root, problems } = parseYaml(text, file, false)
+  if (root !== undefined && problems.length === 0) return root
+  return { kind: 'scalar', value: text, origin: { file, line: undefined }, size: 1 }
+}
+
+/**
+ * Returns a value as plain data, without prototypes, so that a key such as `__proto__` is only a key.
+ * @param note called for all that is inside, with its path (`[2].ports[0]`)
+ */
+export function plain(
+  written: Written,
+  note: (path: string, origin: Origin) => void = () => {},
+  path = '',
+): unknown {
+  if (written.kind === 'scalar') return written.value
+  const inside = (part: string | number, origin: Origin, value: Written): unknown => {
+    note(step(path, part), origin)
+    return plain(value, note, step(path, part))
+  }
+  if (written.kind === 'list') return written.items.map((item, index) => inside(index, item.origin, item))
+  const mapping: Record<string, unknown> = Object.create(null)
+  for (const entry of written.entries) mapping[entry.key] = inside(entry.key, entry.origin, entry.value)
+  return mapping
 }
 
 /** The line where brackets, or list marks on one line, are nested beyond the limit. */
@@ -151,8 +178,8 @@ class Reader {
     return { kind: 'scalar', value: isScalar(node) ? (node.value as Scalar) : null, origin, size: 1 }
   }
 
-  private entries(pairs: readonly Pair[], fallback: Origin, path: string): Entry[] {
-    const entries = new Map<string, Entry>()
+  private entries(pairs: readonly Pair[], fallback: Origin, path: string): YamlEntry[] {
+    const entries = new Map<string, YamlEntry>()
     for (const pair of pairs) {
       const origin = pair.key?.range ? this.origin(pair.key.range[0]) : fallback
       const key = isScalar(pair.key) ? String(pair.key.value ?? '') : ''

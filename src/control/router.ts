@@ -1,5 +1,5 @@
 /** The requests that the control socket knows, and how one is answered. No sockets here. */
-import { type Format, placeOf } from '../config/location.js'
+import { type Format, locationOf } from '../config/location.js'
 import { type Problem, quote } from '../config/problems.js'
 import { PolicyRefusal, type PolicyRefusalCode } from '../policy/refusal.js'
 
@@ -63,7 +63,7 @@ export class Refusal extends Error {
 }
 
 /** A request as it came in. */
-export interface Asked {
+export interface RawRequest {
   readonly method: string
   /** Path and query. */
   readonly url: string
@@ -73,7 +73,7 @@ export interface Asked {
 }
 
 /** @returns what the route's `handle` does @throws Refusal (rejects) */
-export async function answer(routes: readonly Route[], asked: Asked): Promise<unknown> {
+export async function answer(routes: readonly Route[], asked: RawRequest): Promise<unknown> {
   const [path = '', ...query] = asked.url.split('?')
   const route = find(routes, asked.method, path)
   try {
@@ -101,7 +101,7 @@ export function find(routes: readonly Route[], method: string, path: string): Ro
 /** What `format` makes of a query or a body. @throws Refusal that names what is wrong with it */
 export function read<T>(format: Format<T>, value: unknown): T {
   const problems: Problem[] = []
-  const place = placeOf({ origin: { file: 'request', line: undefined }, key: '' }, new Map(), problems)
+  const place = locationOf({ origin: { file: 'request', line: undefined }, key: '' }, problems)
   const parsed = format(value, place)
   if (parsed !== undefined && problems.length === 0) return parsed
   const found = problems.map(({ key, reason }) => ({ key, reason }))
@@ -120,7 +120,7 @@ function queryOf(text: string): Record<string, string> {
   return query
 }
 
-function bodyOf({ text, type }: Asked): unknown {
+function bodyOf({ text, type }: RawRequest): unknown {
   if (text === '') return undefined
   if (!/^application\/json *(;|$)/i.test(type ?? ''))
     throw new Refusal('not-json', 'the body must be JSON: send it with Content-Type: application/json')

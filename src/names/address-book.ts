@@ -1,11 +1,11 @@
 /** The addresses of names: learned from answers, kept as long as they count, forgotten when they do not. */
-import type { Host } from '../core/packet/ip.js'
-import { type Entry, keyOf } from './cached-name.js'
+import type { Address } from '../core/packet/ip.js'
+import type { SavedAddress } from './addresses-file.js'
+import { type CachedAddress, keyOf } from './cached-name.js'
 import { HOSTS_AT_MOST, TTL_AT_MOST } from './dns/answer-reader.js'
-import { type OnChange, type Room, Shelf } from './name-cache.js'
-import type { Kept } from './state-file.js'
+import { type CacheLimits, NameCache, type OnChange } from './name-cache.js'
 
-export interface BookOptions {
+export interface AddressBookOptions {
   readonly onChange: OnChange
   /** Seconds that an address outlives its TTL: programs keep answers, too. */
   readonly grace: () => number
@@ -17,7 +17,7 @@ export interface BookOptions {
 
 /** What an answer says of a name. */
 export interface Learned {
-  readonly hosts: readonly Host[]
+  readonly hosts: readonly Address[]
   /** Seconds. */
   readonly ttl: number
 }
@@ -25,29 +25,29 @@ export interface Learned {
 /** Seconds. */
 const TTL_AT_LEAST = 1
 
-const TRUSTED: Room = {
+const TRUSTED: CacheLimits = {
   current: HOSTS_AT_MOST,
   former: 256,
   names: 16_384,
   addresses: 16_384,
-  lastGood: 7 * 24 * 3600 * 1000,
+  serveStale: 7 * 24 * 3600 * 1000,
 }
 /** They ask as they like. Only an answer to one who is trusted can be the last good one: watched look-ups see to that. */
-const OTHERS: Room = { current: 16, former: 64, names: 1024, addresses: 4096, lastGood: 0 }
+const OTHERS: CacheLimits = { current: 16, former: 64, names: 1024, addresses: 4096, serveStale: 0 }
 
 /**
  * What was learned for those who are trusted (and by watched look-ups) stands on a shelf of its own: nobody else can push it
  * out. An address that is on both shelves is told twice, as one of two names is.
  */
 export class AddressBook {
-  readonly #options: BookOptions
-  readonly #trusted: Shelf
-  readonly #others: Shelf
+  readonly #options: AddressBookOptions
+  readonly #trusted: NameCache
+  readonly #others: NameCache
 
-  constructor(options: BookOptions) {
+  constructor(options: AddressBookOptions) {
     this.#options = options
-    this.#trusted = new Shelf({ ...options, room: TRUSTED })
-    this.#others = new Shelf({ ...options, room: OTHERS })
+    this.#trusted = new NameCache({ ...options, room: TRUSTED })
+    this.#others = new NameCache({ ...options, room: OTHERS })
   }
 
   /** Each once. */
@@ -56,13 +56,13 @@ export class AddressBook {
   }
 
   /** All that is known of a name, the oldest of each shelf first. */
-  entries(name: string): Entry[] {
+  entries(name: string): CachedAddress[] {
     return [...this.#others.entries(name), ...this.#trusted.entries(name)]
   }
 
   /** Those of them to which connections may begin, each address once. */
-  current(name: string): Entry[] {
-    const found = new Map<string, Entry>()
+  current(name: string): CachedAddress[] {
+    const found = new Map<string, CachedAddress>()
     for (const entry of this.entries(name)) {
       const key = keyOf(entry.host)
       if (entry.standing === 'current' && entry.expires >= (found.get(key)?.expires ?? 0))
@@ -86,7 +86,7 @@ export class AddressBook {
    */
   learn(name: string, { hosts, ttl }: Learned, now: number, isTrusted: boolean): void {
     const until = now + (Math.max(ttl, TTL_AT_LEAST) + this.#options.grace()) * 1000
-    const isNew = (host: Host) => !this.#trusted.knows(name, host, now + ttl * 1000)
+    const isNew = (host: Address) => !this.#trusted.knows(name, host, now + ttl * 1000)
     if (isTrusted) this.#trusted.learn(name, hosts, until, now)
     else this.#others.learn(name, hosts.filter(isNew), until, now)
   }
@@ -95,7 +95,7 @@ export class AddressBook {
    * Takes over what an earlier run knew: it counts until the first answers, and no longer than it would have. Who had asked is
    * not kept. Names of the allowlist itself count as trusted; others do not, so that a restart gives nobody more room than he had.
    */
-  restore(name: string, known: readonly Kept[], now: number): void {
+  restore(name: string, known: readonly SavedAddress[], now: number): void {
     const shelf = this.#options.isListed(name) ? this.#trusted : this.#others
     shelf.restore(name, known, now + (TTL_AT_MOST + this.#options.grace()) * 1000, now)
   }

@@ -1,6 +1,6 @@
 /** What is known of one name: its addresses, and when that changes. */
-import type { Family, Host } from '../core/packet/ip.js'
-import type { Kept } from './state-file.js'
+import type { Address, Family } from '../core/packet/ip.js'
+import type { SavedAddress } from './addresses-file.js'
 
 /**
  * - `current`: connections to it may begin
@@ -8,8 +8,8 @@ import type { Kept } from './state-file.js'
  */
 export type Standing = 'current' | 'former'
 
-export interface Entry {
-  readonly host: Host
+export interface CachedAddress {
+  readonly host: Address
   /** Milliseconds since the epoch: until then it counts, whatever later answers say. */
   readonly expires: number
   /** When an answer has named it last. */
@@ -18,20 +18,20 @@ export interface Entry {
 }
 
 /** An entry has come, has changed its standing, or has gone: `was` or `is` is undefined then. */
-export type OnEntry = (host: Host, was: Standing | undefined, is: Standing | undefined) => void
+export type OnEntry = (host: Address, was: Standing | undefined, is: Standing | undefined) => void
 
 const FORMER_MS = 24 * 3600 * 1000
 
 /** @returns what stands for an address in a Map */
-export const keyOf = ({ family, words }: Host): string => `${family} ${words.join()}`
+export const keyOf = ({ family, words }: Address): string => `${family} ${words.join()}`
 
-export class Page {
+export class CachedName {
   /** No entry changes before: milliseconds since the epoch. */
   due = Number.POSITIVE_INFINITY
   readonly #room: Readonly<Record<Standing, number>>
   readonly #onEntry: OnEntry
   /** Each with the oldest first. */
-  readonly #entries = { current: new Map<string, Entry>(), former: new Map<string, Entry>() }
+  readonly #entries = { current: new Map<string, CachedAddress>(), former: new Map<string, CachedAddress>() }
   /** When each family was answered last. */
   readonly #answered: Record<Family, number> = { 4: 0, 6: 0 }
 
@@ -45,18 +45,18 @@ export class Page {
     return this.#entries.current.size + this.#entries.former.size
   }
 
-  entries(): Entry[] {
+  entries(): CachedAddress[] {
     return [...this.#entries.former.values(), ...this.#entries.current.values()]
   }
 
   /** Whether an address is current, until then at least. */
-  knows(host: Host, until: number): boolean {
+  knows(host: Address, until: number): boolean {
     const expires = this.#entries.current.get(keyOf(host))?.expires
     return expires !== undefined && expires >= until
   }
 
   /** Takes an answer. @param until when its time is over */
-  learn(hosts: readonly Host[], until: number, now: number): void {
+  learn(hosts: readonly Address[], until: number, now: number): void {
     for (const host of hosts) {
       this.#answered[host.family] = now
       const key = keyOf(host)
@@ -70,7 +70,7 @@ export class Page {
   }
 
   /** Takes over what no answer has named yet. @param latest when the time of all of it is over */
-  restore(known: readonly Kept[], latest: number): void {
+  restore(known: readonly SavedAddress[], latest: number): void {
     for (const { host, expires } of known) {
       const key = keyOf(host)
       if (this.#standing(key) === undefined)
@@ -107,7 +107,7 @@ export class Page {
   }
 
   /** Puts an entry behind all others. */
-  #put(key: string, entry: Entry): void {
+  #put(key: string, entry: CachedAddress): void {
     const { host, standing, expires } = entry
     const was = this.#standing(key)
     if (was !== undefined) this.#entries[was].delete(key)
@@ -122,18 +122,21 @@ export class Page {
     for (const [key, entry] of oldest(former, this.#room.former)) this.#drop(key, entry)
   }
 
-  #retire(key: string, entry: Entry, now: number): void {
+  #retire(key: string, entry: CachedAddress, now: number): void {
     this.#put(key, { ...entry, standing: 'former', expires: now + FORMER_MS })
   }
 
-  #drop(key: string, { host, standing }: Entry): void {
+  #drop(key: string, { host, standing }: CachedAddress): void {
     this.#entries[standing].delete(key)
     this.#onEntry(host, standing, undefined)
   }
 }
 
 /** Those that are too many: whoever takes them out is given the next. */
-function* oldest(entries: Map<string, Entry>, most: number): IterableIterator<[string, Entry]> {
+function* oldest(
+  entries: Map<string, CachedAddress>,
+  most: number,
+): IterableIterator<[string, CachedAddress]> {
   if (entries.size <= most) return
   for (const each of entries) {
     yield each

@@ -1,6 +1,6 @@
 /** Collects what changes of the learned addresses, so that the kernel is told of many at once. */
 
-import type { Host } from '../core/packet/ip.js'
+import type { Address } from '../core/packet/ip.js'
 import type { Rule } from '../core/policy/policy.js'
 import type { HostChanges } from '../core/ruleset/ruleset.js'
 
@@ -13,7 +13,7 @@ const DELAY_MS = 100
 const RETRY_MS = 5000
 
 interface Change {
-  readonly host: Host
+  readonly host: Address
   readonly isIn: boolean
 }
 
@@ -36,7 +36,7 @@ export class HostChangeQueue {
   }
 
   /** @param isIn whether the rule has the address now; to say so again renews its time in the kernel */
-  note(rule: Rule, host: Host, isIn: boolean): void {
+  note(rule: Rule, host: Address, isIn: boolean): void {
     this.#put(rule, host, isIn)
     this.#schedule(DELAY_MS)
   }
@@ -76,7 +76,7 @@ export class HostChangeQueue {
         if (!this.#waiting.get(rule)?.has(key)) this.#put(rule, host, isIn)
   }
 
-  #put(rule: Rule, host: Host, isIn: boolean): void {
+  #put(rule: Rule, host: Address, isIn: boolean): void {
     const changes = this.#waiting.get(rule) ?? new Map<string, Change>()
     this.#waiting.set(rule, changes.set(`${host.family} ${host.words.join()}`, { host, isIn }))
   }

@@ -1,23 +1,22 @@
 import type { Question } from '../core/dns/question.js'
-import type { Host } from '../core/packet/ip.js'
+import type { Address } from '../core/packet/ip.js'
 import type { Policy, Rule } from '../core/policy/policy.js'
 import { namesOf } from '../core/policy/policy.js'
 import type { Firewall } from '../kernel/nftables/firewall.js'
 import type { ServiceLog } from '../system/service-log.js'
 import { OWN_UID } from '../system/users.js'
 import { AddressBook } from './address-book.js'
-import type { Entry, Standing } from './cached-name.js'
+import { AddressesFile, readSavedNames } from './addresses-file.js'
+import type { CachedAddress, Standing } from './cached-name.js'
 import { Aliases } from './cname-aliases.js'
 import { type Asker, Confirmations } from './confirmations.js'
-import type { Reading, Target } from './dns/answer-reader.js'
+import type { AnswerContent, Target } from './dns/answer-reader.js'
 import { type Addresses, lookup, lookupService, type ServiceTargets } from './dns/lookup.js'
 import { HostChangeQueue } from './kernel-updates.js'
 import { Failures } from './lookup-failures.js'
 import { NameWatcher } from './name-refresher.js'
 import { ServedPolicies } from './served-policies.js'
 import { ServiceTable } from './srv-targets.js'
-import { readState } from './state-file.js'
-import { StateKeeper } from './state-saver.js'
 
 /** New names are waited for only this long. */
 const FIRST_ANSWERS_MS = 3000
@@ -58,7 +57,7 @@ export class LearnedAddresses {
   readonly #kernel: HostChangeQueue
   readonly #aliases = new Aliases()
   readonly #failures = new Failures()
-  readonly #keeper: StateKeeper
+  readonly #file: AddressesFile
   readonly #confirmations = new Confirmations((...confirmed) => this.#onConfirmed(...confirmed))
   readonly #policies = new ServedPolicies()
   #settings: LearnedSettings = { resolve: true, grace: 0 }
@@ -95,10 +94,10 @@ export class LearnedAddresses {
       (changes) => firewall.changeHosts(changes),
       (error) => log.error(`the kernel has not taken new addresses of mirrors: ${error.message}`),
     )
-    this.#keeper = new StateKeeper(
+    this.#file = new AddressesFile(
       options.directory,
       () => ({ names: this.#namesToKeep(), services: this.#services.all() }),
-      (error) => log.warn(`the addresses of mirrors cannot be kept for the next start: ${error.message}`),
+      log,
     )
   }
 
@@ -110,7 +109,7 @@ export class LearnedAddresses {
     const now = Date.now()
     // Watched first: the last good answers of names that are watched count longer.
     const first = this.#watch(policy, services)
-    const known = readState(this.#options.directory)
+    const known = readSavedNames(this.#options.directory)
     for (const [name, entries] of known.names)
       if (policy.names.has(name)) this.#book.restore(name, entries, now)
     for (const [service, targets] of known.services) this.#services.learn(service, { targets, ttl: 0 }, now)
@@ -142,12 +141,12 @@ export class LearnedAddresses {
   }
 
   /** All that is known of a name. */
-  entries(name: string): Entry[] {
+  entries(name: string): CachedAddress[] {
     return this.#book.entries(name)
   }
 
   /** The addresses of a name that count. */
-  current(name: string): Entry[] {
+  current(name: string): CachedAddress[] {
     return this.#book.current(name)
   }
 
@@ -170,7 +169,7 @@ export class LearnedAddresses {
    * Takes an answer of a resolver that is on its way to the program that has asked.
    * @returns what the answer should wait for, if for anything
    */
-  learn({ name }: Question, reading: Reading, asker: Asker): Promise<void> | undefined {
+  learn({ name }: Question, reading: AnswerContent, asker: Asker): Promise<void> | undefined {
     const { uid, trusted, isForgeable } = asker
     if (reading.targets.length > 0) return trusted ? this.#learnTargets(name, reading) : undefined
     const names = this.#namesFor(name)
@@ -200,7 +199,7 @@ export class LearnedAddresses {
     if (trouble !== undefined) this.#options.log.warn(trouble)
     // Last: a disk that hangs keeps nothing else waiting.
     const moved = this.#services.expire(now) ? this.#options.onTargets() : undefined
-    await Promise.all([moved, this.#keeper.tick(now)])
+    await Promise.all([moved, this.#file.tick(performance.now())])
   }
 
   /** Settles when all that is known has been kept. */
@@ -208,7 +207,7 @@ export class LearnedAddresses {
     this.#names.stop()
     this.#serviceNames.stop()
     this.#kernel.stop()
-    await this.#keeper.write()
+    await this.#file.write()
   }
 
   /** Gives all policies the addresses that are known of their names. */
@@ -243,7 +242,7 @@ export class LearnedAddresses {
   /** @returns what a program that hears of new targets has to wait for */
   #learnTargets(service: string, found: ServiceTargets): Promise<void> | undefined {
     if (!this.#services.learn(service, found, Date.now())) return undefined
-    this.#keeper.change()
+    this.#file.change()
     return this.#options.onTargets()
   }
 
@@ -251,7 +250,7 @@ export class LearnedAddresses {
    * Whoever has asked may tell an accomplice outside the port and the number of the question, and that one forges an
    * answer. So the service asks as well, over TCP, where none can be forged, and believes what it hears itself.
    */
-  #confirm(names: readonly string[], reading: Reading, asker: Asker): Promise<void> | undefined {
+  #confirm(names: readonly string[], reading: AnswerContent, asker: Asker): Promise<void> | undefined {
     const now = Date.now()
     const unknown = names.filter(
       (each) => this.#policies.serves(each, asker) && !this.#book.knows(each, reading, now),
@@ -275,16 +274,16 @@ export class LearnedAddresses {
     return this.#confirmations.has(name) || (ownUid !== 0 && !this.#names.has(name))
   }
 
-  #onChange(name: string, host: Host, was: Standing | undefined, is: Standing | undefined): void {
-    this.#keeper.change()
+  #onChange(name: string, host: Address, was: Standing | undefined, is: Standing | undefined): void {
+    this.#file.change()
     for (const rule of this.#policies.rulesFor(name)) this.#move(rule, host, was, is)
   }
 
-  #move(rule: Rule, host: Host, was: Standing | undefined, is: Standing | undefined): void {
-    const before = rule.hosts.has(host.family, host.words)
+  #move(rule: Rule, host: Address, was: Standing | undefined, is: Standing | undefined): void {
+    const before = rule.addresses.has(host.family, host.words)
     if (is !== undefined) rule[setOf(is)].add(host)
     if (was !== undefined) rule[setOf(was)].remove(host)
-    const after = rule.hosts.has(host.family, host.words)
+    const after = rule.addresses.has(host.family, host.words)
     if (before !== after) this.#kernel.note(rule, host, after)
   }
 
@@ -292,11 +291,12 @@ export class LearnedAddresses {
   #renew(now: number): void {
     if (this.#nextRenewal > 0)
       for (const policy of this.#policies.all)
-        for (const rule of policy.rules) for (const host of rule.hosts) this.#kernel.note(rule, host, true)
+        for (const rule of policy.rules)
+          for (const host of rule.addresses) this.#kernel.note(rule, host, true)
     this.#nextRenewal = now + (this.#options.hostTimeout * 1000) / 4
   }
 
-  #namesToKeep(): Map<string, Entry[]> {
+  #namesToKeep(): Map<string, CachedAddress[]> {
     return new Map(this.#book.names.map((name) => [name, this.#book.current(name)]))
   }
 
@@ -306,5 +306,5 @@ export class LearnedAddresses {
   }
 }
 
-const setOf = (standing: Standing) => (standing === 'current' ? 'hosts' : 'former')
+const setOf = (standing: Standing) => (standing === 'current' ? 'addresses' : 'formerAddresses')
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref())

@@ -1,12 +1,17 @@
 /** Names with their addresses, as many as there is room for. */
-import type { Host } from '../core/packet/ip.js'
-import { type Entry, Page, type Standing } from './cached-name.js'
-import type { Kept } from './state-file.js'
+import type { Address } from '../core/packet/ip.js'
+import type { SavedAddress } from './addresses-file.js'
+import { type CachedAddress, CachedName, type Standing } from './cached-name.js'
 
 /** An entry has come, has changed its standing, or has gone: `was` or `is` is undefined then. */
-export type OnChange = (name: string, host: Host, was: Standing | undefined, is: Standing | undefined) => void
+export type OnChange = (
+  name: string,
+  host: Address,
+  was: Standing | undefined,
+  is: Standing | undefined,
+) => void
 
-export interface Room {
+export interface CacheLimits {
   /** Addresses of one name. */
   readonly current: number
   readonly former: number
@@ -14,26 +19,26 @@ export interface Room {
   readonly names: number
   readonly addresses: number
   /** Milliseconds for which the last good answer of a name that is watched stands in for a resolver that does not answer. */
-  readonly lastGood: number
+  readonly serveStale: number
 }
 
-export interface ShelfOptions {
-  readonly room: Room
+export interface NameCacheOptions {
+  readonly room: CacheLimits
   readonly onChange: OnChange
   /** Whether a name stands in the allowlist itself, and not only below a wildcard. */
   readonly isListed: (name: string) => boolean
   readonly isWatched: (name: string) => boolean
 }
 
-export class Shelf {
-  readonly #options: ShelfOptions
-  readonly #listed = new Map<string, Page>()
+export class NameCache {
+  readonly #options: NameCacheOptions
+  readonly #listed = new Map<string, CachedName>()
   /** Names that have to share their room. The last that was spoken of is the last to go. */
-  readonly #sharing = new Map<string, Page>()
+  readonly #sharing = new Map<string, CachedName>()
   /** Addresses of those. */
   #shared = 0
 
-  constructor(options: ShelfOptions) {
+  constructor(options: NameCacheOptions) {
     this.#options = options
   }
 
@@ -45,24 +50,24 @@ export class Shelf {
     return this.#find(name) !== undefined
   }
 
-  entries(name: string): Entry[] {
+  entries(name: string): CachedAddress[] {
     return this.#find(name)?.entries() ?? []
   }
 
   /** Whether an address is current, until then at least. */
-  knows(name: string, host: Host, until: number): boolean {
+  knows(name: string, host: Address, until: number): boolean {
     return this.#find(name)?.knows(host, until) ?? false
   }
 
   /** Takes an answer. @param until when its time is over */
-  learn(name: string, hosts: readonly Host[], until: number, now: number): void {
+  learn(name: string, hosts: readonly Address[], until: number, now: number): void {
     if (hosts.length === 0) return
     this.#turnTo(name).learn(hosts, until, now)
     this.#makeRoom()
   }
 
   /** Takes over what an earlier run knew. @param latest when the time of all of it is over */
-  restore(name: string, known: readonly Kept[], latest: number, now: number): void {
+  restore(name: string, known: readonly SavedAddress[], latest: number, now: number): void {
     const page = this.#turnTo(name)
     page.restore(known, latest)
     this.#expire(name, page, now)
@@ -84,12 +89,12 @@ export class Shelf {
       for (const [name, page] of pages) if (page.due <= now) this.#expire(name, page, now)
   }
 
-  #find(name: string): Page | undefined {
+  #find(name: string): CachedName | undefined {
     return this.#listed.get(name) ?? this.#sharing.get(name)
   }
 
   /** Puts the page of a name, or a new one, behind all others. */
-  #turnTo(name: string): Page {
+  #turnTo(name: string): CachedName {
     const page = this.#take(name) ?? this.#newPage(name)
     if (this.#options.isListed(name)) this.#listed.set(name, page)
     else {
@@ -99,19 +104,19 @@ export class Shelf {
     return page
   }
 
-  #newPage(name: string): Page {
-    return new Page(this.#options.room, (host, was, is) => this.#onChange(name, host, was, is))
+  #newPage(name: string): CachedName {
+    return new CachedName(this.#options.room, (host, was, is) => this.#onChange(name, host, was, is))
   }
 
-  #take(name: string): Page | undefined {
+  #take(name: string): CachedName | undefined {
     const page = this.#find(name)
     if (this.#sharing.delete(name)) this.#shared -= page!.size
     else this.#listed.delete(name)
     return page
   }
 
-  #expire(name: string, page: Page, now: number): void {
-    page.expire(now, this.#options.isWatched(name) ? this.#options.room.lastGood : 0)
+  #expire(name: string, page: CachedName, now: number): void {
+    page.expire(now, this.#options.isWatched(name) ? this.#options.room.serveStale : 0)
     if (page.size === 0) this.#take(name)
   }
 

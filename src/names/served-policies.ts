@@ -37,8 +37,8 @@ export class ServedPolicies {
 
   /** Whether some rule with this name is for others than those who are trusted: what it opens may be of use to an accomplice. */
   isShared(name: string): boolean {
-    return this.#policies.some(({ names, updaters }) =>
-      names.find(name).some(({ spec: { users } }) => !users?.every((uid) => updaters.includes(uid))),
+    return this.#policies.some(({ names, trustedUsers }) =>
+      names.find(name).some(({ spec: { users } }) => !users?.every((uid) => trustedUsers.includes(uid))),
     )
   }
 

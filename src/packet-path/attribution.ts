@@ -1,8 +1,13 @@
-import { TimeShares } from '../core/bounded/user-time-budget.js'
-import { isIn, type Place } from '../core/packet/cgroup-path.js'
+import { UserTimeBudget } from '../core/bounded/user-time-budget.js'
+import { type CgroupOwner, isIn } from '../core/packet/cgroup-path.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../core/packet/ip.js'
 import { type Packet, pingIdentifier } from '../core/packet/packet.js'
-import type { Attributed, Attribution as Outcome, Sender, Who } from '../core/packet/sender.js'
+import type {
+  AttributionOutcome as Outcome,
+  Sender,
+  SenderDetails,
+  SenderLookup,
+} from '../core/packet/sender.js'
 import { type Cgroup, Cgroups } from '../kernel/proc/cgroups.js'
 import { cgroupOf, holderOf, type Process, processesOf, processesOfUser } from '../kernel/proc/processes.js'
 import { otherSockets } from '../kernel/sockets/ping-and-raw-sockets.js'
@@ -25,7 +30,7 @@ const SKIPPED_PLACE = 1
 const FIRST_PLACE = 2
 
 /** What a look for the sender of a packet has brought. */
-interface Finding {
+interface LookupResult {
   readonly outcome: Outcome
   readonly cgroup?: Cgroup | undefined
   /** Of its socket; undefined where several are possible. */
@@ -33,26 +38,26 @@ interface Finding {
   readonly process?: Process | undefined
 }
 
-const SKIPPED: Finding = { outcome: 'skipped' }
-const UNKNOWN: Finding = { outcome: 'unknown' }
+const SKIPPED: LookupResult = { outcome: 'skipped' }
+const UNKNOWN: LookupResult = { outcome: 'unknown' }
 
 /**
  * Finds out who sent the packet that is judged now: its socket, by the kernel; the cgroup in which that was made, and so the
  * systemd unit; the process that has it open. All of that before the verdict, for a moment later the program may be gone; and
  * only for packets that are blocked, or for which a rule asks.
  */
-export class Attribution implements Attributed {
+export class Attributor implements SenderLookup {
   /** Blocked packets by how far their sender was found out. */
   readonly stats: Record<Outcome, number> = { found: 0, skipped: 0, unknown: 0 }
   readonly #packet: Packet
   readonly #sender: Pick<Sender, 'uid' | 'device'>
   readonly #owners = new SocketOwners()
   readonly #cgroups = new Cgroups()
-  readonly #blocks = new TimeShares(BLOCKS_MS, performance.now())
-  readonly #rules = new TimeShares(RULES_MS, performance.now())
+  readonly #blocks = new UserTimeBudget(BLOCKS_MS, performance.now())
+  readonly #rules = new UserTimeBudget(RULES_MS, performance.now())
   readonly #places = new Map<string, number>()
   #nextPlace = FIRST_PLACE
-  #finding: Finding | undefined
+  #finding: LookupResult | undefined
 
   /** @param packet that is judged, written over by the next one, as `sender` is */
   constructor(packet: Packet, sender: Pick<Sender, 'uid' | 'device'>) {
@@ -91,7 +96,7 @@ export class Attribution implements Attributed {
     return this.#look().cgroup?.place.unit
   }
 
-  describe(): Who {
+  describe(): SenderDetails {
     const { outcome, cgroup, process } = this.#withProcess(this.#look())
     return {
       attribution: outcome,
@@ -107,13 +112,13 @@ export class Attribution implements Attributed {
   }
 
   /** For a block: no flood of them takes more time than there is. */
-  #look(): Finding {
+  #look(): LookupResult {
     this.#finding ??= this.#within(this.#blocks, (now) => this.#direct(now) ?? this.#search(now)) ?? SKIPPED
     return this.#finding
   }
 
   /** Spends the time of the packet's user. @returns what `look` does; undefined where no time is left */
-  #within<T>(time: TimeShares, look: (now: number) => T): T | undefined {
+  #within<T>(time: UserTimeBudget, look: (now: number) => T): T | undefined {
     const { uid } = this.#sender
     const now = performance.now()
     if (!time.has(uid, now)) return undefined
@@ -126,7 +131,7 @@ export class Attribution implements Attributed {
   }
 
   /** By the two ends of the packet: a few microseconds. @returns undefined where its sender must be searched for */
-  #direct(now: number): Finding | undefined {
+  #direct(now: number): LookupResult | undefined {
     const { protocol, family, source, sourcePort, destination, destinationPort } = this.#packet
     const { uid, device } = this.#sender
     // No user, no socket: it is closed already, or the kernel itself has sent the packet.
@@ -138,7 +143,7 @@ export class Attribution implements Attributed {
   }
 
   /** Among many: the more sockets, descriptors and processes there are, the longer it takes. */
-  #search(now: number): Finding {
+  #search(now: number): LookupResult {
     const { protocol, family, sourcePort } = this.#packet
     return protocol === IPPROTO_UDP
       ? this.#among(this.#owners.udp(family, sourcePort) ?? [], now)
@@ -146,7 +151,7 @@ export class Attribution implements Attributed {
   }
 
   /** Where several sockets can have sent it, it is clear only what they have in common. */
-  #among(owners: readonly (SocketOwner | undefined)[], now: number): Finding {
+  #among(owners: readonly (SocketOwner | undefined)[], now: number): LookupResult {
     const own = owners.filter((owner) => owner?.uid === this.#sender.uid) as SocketOwner[]
     const cgroups = [...new Set(own.map((owner) => owner.cgroup))].map((number) =>
       number === undefined ? undefined : this.#cgroups.find(number, now),
@@ -157,7 +162,7 @@ export class Attribution implements Attributed {
   }
 
   /** By the process that has the socket open: sock_diag does not tell of these on every kernel. */
-  #searchOther(): Finding {
+  #searchOther(): LookupResult {
     const { family, protocol } = this.#packet
     const { uid } = this.#sender
     const isLate = isAfter(OTHER_MS)
@@ -168,7 +173,7 @@ export class Attribution implements Attributed {
     return path === undefined ? UNKNOWN : { outcome: 'found', cgroup: this.#cgroups.at(path), process }
   }
 
-  #withProcess(finding: Finding): Finding {
+  #withProcess(finding: LookupResult): LookupResult {
     const { cgroup, inode, process } = finding
     const folder = cgroup && this.#cgroups.folderOf(cgroup)
     if (process !== undefined || !inode || folder === undefined) return finding
@@ -179,7 +184,7 @@ export class Attribution implements Attributed {
     return { ...finding, process: holder }
   }
 
-  #numberOf({ unit, container }: Place): number {
+  #numberOf({ unit, container }: CgroupOwner): number {
     const text = `${unit}\0${container}`
     const known = this.#places.get(text)
     if (known !== undefined) return known

@@ -1,8 +1,8 @@
 import { HELD, NF_ACCEPT, NF_REPEAT, type Queue, type QueuedPacket, type Verdict } from 'node-netfilter-queue'
-import { TimeBudget } from '../core/bounded/time-budget.js'
+import { TokenBucket } from '../core/bounded/token-bucket.js'
 import { questionsOf } from '../core/dns/query-policy.js'
 import { type Question, readAnswered } from '../core/dns/question.js'
-import type { SeenNames } from '../core/dns/resolved-names.js'
+import type { ResolvedNames } from '../core/dns/resolved-names.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../core/packet/ip.js'
 import { decode, Packet } from '../core/packet/packet.js'
 import type { QueueForm } from '../core/ruleset/ruleset.js'
@@ -26,7 +26,7 @@ export interface ResolverWatchOptions {
   /** Whether a user can be no accomplice of whoever forges answers: those who update, and the host's own resolvers. */
   readonly isTrusted: (uid: number, question: Packet) => boolean
   /** By which names addresses were found, allowed or not: for the log. */
-  readonly seen: SeenNames
+  readonly seen: ResolvedNames
   /** Milliseconds that an answer may be held; 0: none is, and nothing is learned from any. */
   readonly budget: () => number
   readonly stats: AnswerStats
@@ -48,13 +48,13 @@ export interface AnswerStats {
  * The queues of what is said to and by the host's resolvers. A question is judged like every packet, and remembered. Its
  * answer is read, and goes on when the addresses in it are allowed: at once, for most. Nothing that comes in is ever lost here.
  */
-export class ResolverWatch {
+export class DnsWatch {
   readonly #options: ResolverWatchOptions
   readonly #packet = new Packet()
   readonly #questions = new Questions()
   /** Those that are for names of no rule. */
   readonly #others = new Questions()
-  readonly #othersTime = new TimeBudget(OTHERS_MS, performance.now())
+  readonly #othersTime = new TokenBucket(OTHERS_MS, OTHERS_MS, performance.now())
   readonly #streams = new Streams()
   readonly #held = new Map<number, () => void>()
   /** How an answer leaves the queue: see Valve. */
@@ -149,11 +149,11 @@ export class ResolverWatch {
   /** An answer for a name of no rule: nobody has to wait for it, and it changes nothing. */
   #overhear(message: Uint8Array, packet: Packet, answered: Question, now: number): undefined {
     const start = performance.now()
-    const asked = this.#othersTime.has(start) && this.#others.take(packet, answered, now)
+    const asked = this.#othersTime.available(start) > 0 && this.#others.take(packet, answered, now)
     if (!asked) return
     const reading = readAnswer(message, asked.question)
     if (reading !== undefined) this.#options.seen.note(reading.hosts, asked.question.name, asked.uid, now)
-    this.#othersTime.spend(performance.now() - start)
+    this.#othersTime.take(performance.now() - start)
   }
 
   #hold(id: number, mark: number, wait: Promise<unknown>): void {

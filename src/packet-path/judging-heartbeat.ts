@@ -5,8 +5,8 @@
  */
 import { createSocket, type Socket } from 'node:dgram'
 import { NAMES_CANARY } from '../core/dns/query-policy.js'
-import { addressText } from '../core/packet/address-text.js'
-import { type Family, familyBits, type Host, type Prefix } from '../core/packet/ip.js'
+import { formatAddress } from '../core/packet/address-text.js'
+import { type Address, type Family, familyBits, type Prefix } from '../core/packet/ip.js'
 import { type Policy, resolversOf } from '../core/policy/policy.js'
 import { encodeQuery } from '../names/dns/encode-query.js'
 
@@ -15,13 +15,13 @@ const QUESTION = encodeQuery({ name: NAMES_CANARY })
 /** One that has no route is of no use: so several are asked. */
 const ASKED_AT_MOST = 4
 /** For those who allow any resolver: 192.0.2.53 (RFC 5737), 2001:db8::53 (RFC 3849). */
-const ANYBODY: Readonly<Record<Family, Host>> = {
+const ANYBODY: Readonly<Record<Family, Address>> = {
   4: { family: 4, words: Uint32Array.of(0xc0000235, 0, 0, 0) },
   6: { family: 6, words: Uint32Array.of(0x20010db8, 0, 0, 0x53) },
 }
 
 /** Some hosts of a prefix: of two, one is not this host itself. */
-function hostsOf({ family, words, length }: Prefix): Host[] {
+function hostsOf({ family, words, length }: Prefix): Address[] {
   const free = familyBits(family) - length
   if (length < 8) return [ANYBODY[family]]
   const numbers = free === 0 ? [0] : free === 1 ? [0, 1] : [1, 2]
@@ -32,12 +32,12 @@ function hostsOf({ family, words, length }: Prefix): Host[] {
   })
 }
 
-export class Heartbeat {
+export class JudgingHeartbeat {
   readonly #sockets = new Map<Family, Socket>()
 
   /** To be called each second. */
   beat(policy: Policy): void {
-    if (policy.asking === undefined || policy.mode !== 'enforce') return
+    if (policy.queryPolicy === undefined || policy.mode !== 'enforce') return
     for (const host of resolversOf(policy).flatMap(hostsOf).slice(0, ASKED_AT_MOST)) this.#ask(host)
   }
 
@@ -46,10 +46,10 @@ export class Heartbeat {
     this.#sockets.clear()
   }
 
-  #ask({ family, words }: Host): void {
+  #ask({ family, words }: Address): void {
     const socket = this.#sockets.get(family) ?? this.#open(family)
     // That it is refused is what is wanted.
-    socket.send(QUESTION, DNS_PORT, addressText(family, words), () => {})
+    socket.send(QUESTION, DNS_PORT, formatAddress(family, words), () => {})
   }
 
   #open(family: Family): Socket {

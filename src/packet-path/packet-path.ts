@@ -1,17 +1,17 @@
-import { SeenNames } from '../core/dns/resolved-names.js'
+import { ResolvedNames } from '../core/dns/resolved-names.js'
 import type { Family, Words } from '../core/packet/ip.js'
-import type { PassedKinds } from '../core/record/accepted-flows.js'
+import type { AcceptedFlows } from '../core/record/accepted-flows.js'
 import { VerdictCounts } from '../core/record/verdict-counts.js'
 import type { QueueForm } from '../core/ruleset/ruleset.js'
 import type { Inbound } from '../core/session/client-replies.js'
-import { UserMap } from '../kernel/proc/user-namespace.js'
+import { UserNamespace } from '../kernel/proc/user-namespace.js'
 import type { PolicyInForce } from '../policy/policy-in-force.js'
 import type { BlockLog } from '../records/block-log/block-log.js'
 import type { ServiceLog } from '../system/service-log.js'
 import { Canary } from './canary.js'
-import { ResolverWatch } from './dns-watch.js'
+import { DnsWatch } from './dns-watch.js'
 import { FaultLog } from './fault-log.js'
-import { Heartbeat } from './judging-heartbeat.js'
+import { JudgingHeartbeat } from './judging-heartbeat.js'
 import { Queues } from './queues.js'
 import { Valve } from './valve.js'
 
@@ -24,7 +24,7 @@ export interface PacketPathOptions {
   readonly inForce: PolicyInForce
   readonly inbound: Inbound
   readonly blockLog: BlockLog
-  readonly passed: PassedKinds
+  readonly passed: AcceptedFlows
   readonly log: ServiceLog
   /** A fault of the program, logged or not. */
   readonly onFault: () => void
@@ -36,14 +36,14 @@ export interface PacketPathOptions {
 export class PacketPath {
   readonly counts = new VerdictCounts()
   readonly answers = { learned: 0, held: 0, missed: 0 }
-  readonly seen = new SeenNames(SEEN_USERS, SEEN_ADDRESSES)
+  readonly seen = new ResolvedNames(SEEN_USERS, SEEN_ADDRESSES)
   readonly queues = new Queues()
   readonly canary: Canary
   readonly #options: PacketPathOptions
   readonly #faults: FaultLog
   readonly #valve: Valve
-  readonly #resolvers: ResolverWatch
-  readonly #heartbeat = new Heartbeat()
+  readonly #resolvers: DnsWatch
+  readonly #heartbeat = new JudgingHeartbeat()
 
   constructor(options: PacketPathOptions) {
     const { inForce, log, onFault } = options
@@ -92,7 +92,7 @@ export class PacketPath {
     const { form, inForce, inbound, blockLog, passed, onBatch } = this.#options
     return new Valve(inForce, {
       ...{ form, inbound, passed, onBatch },
-      users: UserMap.ofProcess(),
+      users: UserNamespace.ofProcess(),
       counts: this.counts,
       log: blockLog,
       domainOf: this.domainOf,
@@ -100,9 +100,9 @@ export class PacketPath {
     })
   }
 
-  #createResolverWatch(): ResolverWatch {
+  #createResolverWatch(): DnsWatch {
     const { form, inForce } = this.#options
-    return new ResolverWatch({
+    return new DnsWatch({
       form,
       mask: inForce.config.firewall.mark.mask,
       valve: this.#valve,

@@ -1,7 +1,7 @@
 import { Queue } from 'node-netfilter-queue'
 import type { Config } from '../config/config.js'
 import { namesQueues } from '../core/ruleset/ruleset.js'
-import type { ResolverWatch } from './dns-watch.js'
+import type { DnsWatch } from './dns-watch.js'
 import type { Valve } from './valve.js'
 
 /** All headers fit: IPv4 with options and TCP, or IPv6 with a chain of extension headers. */
@@ -32,7 +32,7 @@ export class Queues {
    * Binds all three; the kernel hands packets over from then on.
    * @throws QueueOpenError (rejects); those already open stay open until `close`
    */
-  async open(queue: Config['queue'], valve: Valve, resolvers: ResolverWatch): Promise<void> {
+  async open(queue: Config['queue'], valve: Valve, resolvers: DnsWatch): Promise<void> {
     this.#packets = await this.#openPackets(queue, valve)
     this.#questions = await openQuestions(queue, valve, resolvers)
     this.#answers = await openAnswers(queue, valve, resolvers)
@@ -80,7 +80,7 @@ export class Queues {
 }
 
 /** Large packets are shown as those that they will be cut into: each is a message of its own to a resolver. */
-const openQuestions = (queue: Config['queue'], valve: Valve, resolvers: ResolverWatch) =>
+const openQuestions = (queue: Config['queue'], valve: Valve, resolvers: DnsWatch) =>
   Queue.open({
     number: namesQueues(queue).questions,
     maxLength: queue.maxLength,
@@ -94,7 +94,7 @@ const openQuestions = (queue: Config['queue'], valve: Valve, resolvers: Resolver
   })
 
 /** Large packets are shown as those that they were put together of, as for questions. */
-const openAnswers = (queue: Config['queue'], valve: Valve, resolvers: ResolverWatch) =>
+const openAnswers = (queue: Config['queue'], valve: Valve, resolvers: DnsWatch) =>
   Queue.open({
     number: namesQueues(queue).answers,
     maxLength: ANSWERS_AT_MOST,

@@ -1,24 +1,24 @@
 import { NF_ACCEPT, NF_REPEAT, type QueuedPacket, type Verdict } from 'node-netfilter-queue'
 import { type Family, IPPROTO_TCP, type Words } from '../core/packet/ip.js'
 import { decode, Packet } from '../core/packet/packet.js'
-import type { Attributed, Sender } from '../core/packet/sender.js'
+import type { Sender, SenderLookup } from '../core/packet/sender.js'
 import { type Decision, decide, MALFORMED } from '../core/policy/policy.js'
-import type { Details, PassedKinds } from '../core/record/accepted-flows.js'
+import type { AcceptedFlows, Details } from '../core/record/accepted-flows.js'
 import type { VerdictCounts } from '../core/record/verdict-counts.js'
 import type { QueueForm } from '../core/ruleset/ruleset.js'
 import { type Inbound, noteCall } from '../core/session/client-replies.js'
-import type { UserMap } from '../kernel/proc/user-namespace.js'
-import type { Rules } from '../policy/active-policy.js'
+import type { UserNamespace } from '../kernel/proc/user-namespace.js'
+import type { ActivePolicy } from '../policy/active-policy.js'
 import type { BlockLog } from '../records/block-log/block-log.js'
-import { Attribution } from './attribution.js'
+import { Attributor } from './attribution.js'
 
 export interface ValveOptions {
   readonly form: QueueForm
   readonly inbound: Inbound
-  readonly users: UserMap
+  readonly users: UserNamespace
   readonly counts: VerdictCounts
   readonly log: BlockLog
-  readonly passed: PassedKinds
+  readonly passed: AcceptedFlows
   /** The name by which a user last found an address. */
   readonly domainOf: (family: Family, words: Words, uid: number) => string | undefined
   /** A fault in the program: a packet could not be judged, and is or would have been blocked; or it is judged, and its sender not found out. */
@@ -28,14 +28,14 @@ export interface ValveOptions {
 }
 
 /** Where something failed, looking for the sender might fail as well. */
-const NOBODY: Attributed = { place: 0, describe: () => ({ attribution: 'unknown' }) }
+const NOBODY: SenderLookup = { place: 0, describe: () => ({ attribution: 'unknown' }) }
 
 /**
  * The way of a packet through the service: bytes -> headers -> decision -> mark and verdict -> counted and logged.
  * Nothing here waits for anything.
  */
 export class Valve {
-  readonly #inForce: { readonly rules: Rules }
+  readonly #inForce: { readonly rules: ActivePolicy }
   readonly #options: ValveOptions
   /** How a judged packet leaves the queue. A rule of xtables would otherwise hide the host's own rules below it. */
   readonly pass: Verdict
@@ -49,12 +49,12 @@ export class Valve {
     isOf: (units) => this.attribution.isOf(units),
   }
   /** Of the packet that was judged last. */
-  readonly attribution = new Attribution(this.packet, this.sender)
-  #attributed: Attributed = NOBODY
+  readonly attribution = new Attributor(this.packet, this.sender)
+  #attributed: SenderLookup = NOBODY
   #batchStart = 0
 
   /** @param inForce the rules that are in force at the moment */
-  constructor(inForce: { readonly rules: Rules }, options: ValveOptions) {
+  constructor(inForce: { readonly rules: ActivePolicy }, options: ValveOptions) {
     this.#inForce = inForce
     this.#options = options
     this.pass = options.form === 'xtables' ? NF_REPEAT : NF_ACCEPT
@@ -127,7 +127,7 @@ export class Valve {
   }
 
   /** First what can fail: a packet that is told of anew must not be counted twice. */
-  #record(packet: Packet, uid: number, decision: Decision, attributed: Attributed, now: number): void {
+  #record(packet: Packet, uid: number, decision: Decision, attributed: SenderLookup, now: number): void {
     const { mode } = this.#inForce.rules.policy
     this.#attributed = attributed
     if (decision.verdict === 'block' && decision.reason !== 'canary')

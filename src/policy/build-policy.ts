@@ -1,18 +1,16 @@
 /** The configuration and the host's own facts as rules of the policy, in the order in which they are tried. */
 
 import type { Config } from '../config/config.js'
-import type { Asking } from '../core/dns/query-policy.js'
+import type { QueryPolicy } from '../core/dns/query-policy.js'
 import type { Destination, PortRange, Prefix } from '../core/packet/ip.js'
+import type { BuiltInRule } from '../core/policy/built-in-rules.js'
 import { assemble, compile, type Policy, type RuleSpec } from '../core/policy/policy.js'
-import type { Host } from '../host/host-facts.js'
+import type { HostFacts } from '../host/host-facts.js'
 import type { Infrastructure } from '../host/infrastructure.js'
-import type { FoundMirror } from '../host/mirrors/mirror.js'
+import type { Mirror } from '../host/mirrors/mirror.js'
 import type { Target } from '../names/dns/answer-reader.js'
 import { OWN_UID } from '../system/users.js'
 import { type Parsed, parseDestination, parseHostName } from '../text/parse-address.js'
-
-/** 32 bits that nobody knows. */
-const salt = () => crypto.getRandomValues(new Uint32Array(1))[0]!
 
 const port = (number: number): PortRange[] => [{ first: number, last: number }]
 const everywhere: readonly Prefix[] = [
@@ -20,40 +18,43 @@ const everywhere: readonly Prefix[] = [
   { family: 6, words: new Uint32Array(4), length: 0 },
 ]
 
+/** A rule that is not the operator's. */
+type BuiltInSpec = RuleSpec & { readonly name: BuiltInRule }
+
 /** What has been learned on the way from names to addresses. */
-export interface Ways {
+export interface NameKnowledge {
   /** Where a service is. */
   readonly targets: (service: string) => readonly Target[]
   readonly isWayTo: (name: string) => boolean
 }
 
 /** @param host what the host's files say, for settings that are `auto` */
-export function policyOf(config: Config, host: Host, ways: Ways): Policy {
+export function buildPolicy(config: Config, host: HostFacts, ways: NameKnowledge): Policy {
   return assemble({
     mode: config.mode,
     canary: config.canary.target,
-    handedOut: host.handedOut,
-    updaters: [...new Set([OWN_UID, ...config.mirrors.users, ...host.resolverUsers])],
+    ephemeralPorts: host.ephemeralPorts,
+    trustedUsers: [...new Set([OWN_UID, ...config.mirrors.users, ...host.resolverUsers])],
     rules: [
       ...infrastructureRules(config, host),
       ...mirrorRules(config),
       ...foundRules(config, host.mirrors, ways),
       ...allowRules(config),
-    ].map((spec) => compile(spec, salt())),
-    asking: config.dns.enforceNames ? asking(config, host, ways) : undefined,
+    ].map(compile),
+    queryPolicy: config.dns.enforceNames ? queryPolicyOf(config, host, ways) : undefined,
   })
 }
 
-const asking = ({ dns }: Config, host: Host, { isWayTo }: Ways): Asking => ({
+const queryPolicyOf = ({ dns }: Config, host: HostFacts, { isWayTo }: NameKnowledge): QueryPolicy => ({
   isAllowed: (name) => name === host.name || isWayTo(name),
   reverse: dns.reverse,
   search: dns.searchDomains ? host.searchDomains : [],
 })
 
-function infrastructureRules({ infrastructure }: Config, host: Infrastructure): RuleSpec[] {
+function infrastructureRules({ infrastructure }: Config, host: Infrastructure): BuiltInSpec[] {
   const resolvers = infrastructure.dns === 'auto' ? host.resolvers : infrastructure.dns
   const servers = infrastructure.ntp === 'auto' ? host.timeServers : infrastructure.ntp
-  const rules: RuleSpec[] = []
+  const rules: BuiltInSpec[] = []
   if (resolvers.length > 0)
     rules.push({
       reason: 'resolver',
@@ -72,7 +73,13 @@ function infrastructureRules({ infrastructure }: Config, host: Infrastructure): 
 }
 
 /** Clients speak from a privileged port of their own (RFC 2131, RFC 8415), to a server that may be anywhere. */
-function dhcp(name: string, from: number, to: number, family: 4 | 6, users: readonly number[]): RuleSpec {
+function dhcp(
+  name: BuiltInRule,
+  from: number,
+  to: number,
+  family: 4 | 6,
+  users: readonly number[],
+): BuiltInSpec {
   const prefixes = everywhere.filter((prefix) => prefix.family === family)
   return {
     reason: 'dhcp',
@@ -87,7 +94,7 @@ function dhcp(name: string, from: number, to: number, family: 4 | 6, users: read
   }
 }
 
-function mirrorRules({ mirrors }: Config): RuleSpec[] {
+function mirrorRules({ mirrors }: Config): BuiltInSpec[] {
   if (mirrors.hosts.length === 0) return []
   const { ports, users, hosts } = mirrors
   return [{ reason: 'mirror', name: 'mirrors', protocol: 'tcp', ports, users, ...split(hosts) }]
@@ -96,27 +103,31 @@ function mirrorRules({ mirrors }: Config): RuleSpec[] {
 /** One rule a port: a mirror is reached at the port that its file names, and at no other; and so where its service was found to be. */
 function foundRules(
   { mirrors: { users } }: Config,
-  found: readonly FoundMirror[],
-  { targets }: Ways,
-): RuleSpec[] {
+  found: readonly Mirror[],
+  { targets }: NameKnowledge,
+): BuiltInSpec[] {
   const moved = found.flatMap(({ service }) => (service === undefined ? [] : targets(service)))
   const written = found.map(({ host, port }) => ({ port, place: parseDestination(host) }))
   // What a resolver says is a name, whatever it looks like.
   const told = moved.map(({ name, port }) => ({ port, place: namePlace(name) }))
-  const rules = (places: readonly Place[], prefix: string, more: Partial<RuleSpec> = {}) =>
-    byPort(places).map(([number, own]): RuleSpec => {
-      const name = `${prefix}:${number}`
+  const rules = (
+    places: readonly PortDestination[],
+    prefix: string,
+    more: Pick<RuleSpec, 'isFromSrv'> = {},
+  ) =>
+    byPort(places).map(([number, own]): BuiltInSpec => {
+      const name = `${prefix}:${number}` as const
       return { reason: 'mirror', name, protocol: 'tcp', ports: port(number), users, ...split(own), ...more }
     })
-  return [...rules(written, 'mirrors'), ...rules(told, 'targets', { isTold: true })]
+  return [...rules(written, 'mirrors'), ...rules(told, 'targets', { isFromSrv: true })]
 }
 
-interface Place {
+interface PortDestination {
   readonly port: number
   readonly place: Parsed<Destination>
 }
 
-function byPort(places: readonly Place[]): [number, Destination[]][] {
+function byPort(places: readonly PortDestination[]): [number, Destination[]][] {
   const of = new Map<number, Destination[]>()
   for (const { port, place } of places) if (place.ok) of.set(port, [...(of.get(port) ?? []), place.value])
   return [...of].sort(([a], [b]) => a - b)

@@ -15,7 +15,7 @@ export interface Overlay {
   readonly entries: readonly AllowEntry[]
 }
 
-const laidOver = (config: Config, { mode, entries }: Overlay): Config => ({
+const applyOverlay = (config: Config, { mode, entries }: Overlay): Config => ({
   ...config,
   mode: mode ?? config.mode,
   allow: [...config.allow, ...entries],
@@ -33,7 +33,7 @@ export interface Settings {
 export const settingsOf = (configured: Config, overlay: Overlay): Settings => ({
   configured,
   overlay,
-  config: laidOver(configured, overlay),
+  config: applyOverlay(configured, overlay),
 })
 
 /** @param replaces whether it may come in the place of one with its name @throws PolicyRefusal */
@@ -83,15 +83,15 @@ export function withoutEntry(overlay: Overlay, { allow }: Pick<Config, 'allow'>,
 }
 
 /** Rules of the configuration come before those of the same name that were added since. @returns the same overlay where none did */
-export function givingWay(overlay: Overlay, { allow }: Pick<Config, 'allow'>): Overlay {
+export function withoutShadowed(overlay: Overlay, { allow }: Pick<Config, 'allow'>): Overlay {
   const names = new Set(allow.map(({ name }) => name))
   const entries = overlay.entries.filter(({ name }) => !names.has(name))
   return entries.length === overlay.entries.length ? overlay : { ...overlay, entries }
 }
 
 /** A configuration with the runtime entries that would go on beside it. @param now milliseconds since the epoch */
-export function withKept(config: Config, entries: readonly AllowEntry[], now: number): Config {
-  return laidOver(config, unexpired(givingWay({ mode: undefined, entries }, config), now))
+export function withRuntimeEntries(config: Config, entries: readonly AllowEntry[], now: number): Config {
+  return applyOverlay(config, unexpired(withoutShadowed({ mode: undefined, entries }, config), now))
 }
 
 /** The same overlay where nothing has expired. */

@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.js'
 import type { Packet } from '../core/packet/packet.js'
-import { mayBeHandedOn } from '../core/policy/inherited-sockets.js'
+import { mayBeInherited } from '../core/policy/inherited-sockets.js'
 import { isExpired, type Policy, type Rule, tightens } from '../core/policy/policy.js'
 import type { Pressure } from '../core/ruleset/conntrack-pressure.js'
 import { marksOf, nextGeneration } from '../core/ruleset/marks.js'
@@ -8,17 +8,17 @@ import { hostFingerprint, readHost } from '../host/host-facts.js'
 import type { Firewall } from '../kernel/nftables/firewall.js'
 import { LearnedAddresses, type LearnedOptions } from '../names/learned-addresses.js'
 import type { InboundWatch } from '../sessions/inbound-watch.js'
-import { Turns } from '../system/serial-queue.js'
+import { SerialQueue } from '../system/serial-queue.js'
 import type { ServiceLog } from '../system/service-log.js'
 import { createUsers } from '../system/users.js'
-import type { Rules } from './active-policy.js'
-import { policyOf } from './build-policy.js'
-import { lookForRoom } from './conntrack-watch.js'
-import { PolicyGeneration } from './generation-file.js'
-import { givingWay, type Overlay, type Settings, settingsOf, unexpired } from './overlay.js'
+import type { ActivePolicy } from './active-policy.js'
+import { buildPolicy } from './build-policy.js'
+import { checkConntrack } from './conntrack-watch.js'
+import { GenerationFile } from './generation-file.js'
+import { type Overlay, type Settings, settingsOf, unexpired, withoutShadowed } from './overlay.js'
 import { PolicyRefusal } from './refusal.js'
 import { HOST_TIMEOUT, rulesetOptions } from './ruleset-options.js'
-import type { EntryStore } from './runtime-entries-file.js'
+import type { RuntimeEntriesFile } from './runtime-entries-file.js'
 
 /** Settings that are read at start only. */
 const AT_START = ['firewall', 'queue', 'sessions', 'log', 'metrics', 'control', 'state'] as const
@@ -28,14 +28,14 @@ export interface PolicyInForceOptions
     Record<'firewall', Firewall>,
     Record<'inbound', InboundWatch>,
     Record<'log', ServiceLog>,
-    Record<'store', EntryStore> {
+    Record<'store', RuntimeEntriesFile> {
   /** It is in force now. */
   readonly onMode: (mode: Config['mode']) => void
 }
 
 interface Change {
   /** New names are looked up before a policy comes into force. */
-  readonly patience?: boolean
+  readonly waitForLookups?: boolean
   readonly onForce?: () => void
 }
 
@@ -46,11 +46,11 @@ interface Change {
  */
 export class PolicyInForce {
   /** What packets are judged by. */
-  rules: Rules
+  rules: ActivePolicy
   readonly learned: LearnedAddresses
   readonly #options: PolicyInForceOptions
-  readonly #generation: PolicyGeneration
-  readonly #changes = new Turns()
+  readonly #generation: GenerationFile
+  readonly #changes = new SerialQueue()
   #settings: Settings
   /** Rules that had expired by then are in no connection any more: milliseconds since the epoch. */
   #expiredBy = Date.now()
@@ -66,7 +66,7 @@ export class PolicyInForce {
     this.#settings = settingsOf(config, this.#left(kept, config))
     this.#hostFingerprint = hostFingerprint(config)
     this.#host = readHost(config)
-    this.#generation = new PolicyGeneration(config.state.directory, Math.random)
+    this.#generation = new GenerationFile(config.state.directory, Math.random, options.log)
     this.learned = new LearnedAddresses({
       ...options,
       directory: config.state.directory,
@@ -106,8 +106,8 @@ export class PolicyInForce {
 
   /** Those who update, and those who ask for others: nobody else who may run on this host unwanted. */
   isTrusted(uid: number, question: Packet): boolean {
-    const { updaters, handedOut } = this.rules.policy
-    return updaters.includes(uid) && !mayBeHandedOn(question, uid, handedOut)
+    const { trustedUsers, ephemeralPorts } = this.rules.policy
+    return trustedUsers.includes(uid) && !mayBeInherited(question, uid, ephemeralPorts)
   }
 
   /** Looks names up, or takes what an earlier run knew of them. */
@@ -117,14 +117,14 @@ export class PolicyInForce {
 
   /** Brings the policy into the kernel. @throws CommandError (rejects) */
   async start(): Promise<void> {
-    this.#pressure = lookForRoom('none')?.pressure ?? 'none'
-    await this.#options.inbound.retire(this.rules.marks)
+    this.#pressure = checkConntrack('none')?.pressure ?? 'none'
+    await this.#options.inbound.expireGeneration(this.rules.marks)
     await this.#load(this.config, this.rules.policy, this.#generation.current)
     this.#isStarted = true
     await this.#options.store.keep(this.overlay.entries)
     // Where an earlier run, or the first look-ups, have found services to be.
     if (this.#services().some((service) => this.learned.targets(service).length > 0))
-      await this.#refresh({ patience: true })
+      await this.#refresh({ waitForLookups: true })
   }
 
   get pressure(): Pressure {
@@ -137,7 +137,7 @@ export class PolicyInForce {
    * @throws CommandError (rejects) and then the old one is in force
    */
   reload(wanted: Config): Promise<void> {
-    return this.#changes.take(async () => {
+    return this.#changes.run(async () => {
       if (this.#isStopping) return
       const { configured, overlay } = this.#settings
       const fixed = AT_START.filter((key) => JSON.stringify(configured[key]) !== JSON.stringify(wanted[key]))
@@ -146,7 +146,7 @@ export class PolicyInForce {
       this.#readHost(config)
       const left = this.#left(overlay, config)
       const wantedNow = settingsOf(config, { ...left, mode: undefined })
-      const policy = await this.#change(wantedNow, { patience: true })
+      const policy = await this.#change(wantedNow, { waitForLookups: true })
       await this.#options.store.keep(left.entries)
       this.#options.log.info(`configuration taken: mode ${config.mode}, ${policy.rules.length} rules`)
     })
@@ -158,20 +158,20 @@ export class PolicyInForce {
    * @throws PolicyRefusal, what `change` throws, CommandError (rejects) and then nothing has changed
    */
   alter(change: (overlay: Overlay, configured: Config) => Overlay): Promise<string | undefined> {
-    return this.#changes.take(async () => {
+    return this.#changes.run(async () => {
       if (this.#isStopping) throw new PolicyRefusal('stopping', 'the service is stopping')
       if (!this.#isStarted)
         throw new PolicyRefusal('starting', 'the service is starting: try again in a moment')
       const { configured, overlay } = this.#settings
       const wanted = change(overlay, configured)
-      await this.#change(settingsOf(configured, wanted), { patience: true })
+      await this.#change(settingsOf(configured, wanted), { waitForLookups: true })
       return this.#options.store.keep(wanted.entries)
     })
   }
 
   /** What has expired allows no new connection; those that it has allowed must end, too. */
   followTime(): Promise<void> {
-    return this.#changes.take(async () => {
+    return this.#changes.run(async () => {
       if (!this.#isStarted || this.#isStopping) return
       // Where the clock was set back, what had expired has not, and will do so again.
       this.#expiredBy = Math.min(this.#expiredBy, Date.now())
@@ -202,8 +202,8 @@ export class PolicyInForce {
 
   /** Connection tracking that has no room cuts clients and updates off: the rules then do without it. */
   followRoom(): Promise<void> {
-    return this.#changes.take(async () => {
-      const news = lookForRoom(this.#pressure)
+    return this.#changes.run(async () => {
+      const news = checkConntrack(this.#pressure)
       if (news === undefined || this.#isStopping) return
       const before = this.#pressure
       this.#pressure = news.pressure
@@ -218,15 +218,20 @@ export class PolicyInForce {
     })
   }
 
+  /** Retries what could not be written for the next start. @param now as StateFile.tick */
+  async retryWrites(now: number): Promise<void> {
+    await Promise.all([this.#options.store.tick(now), this.#generation.tick(now)])
+  }
+
   /** From now on nothing changes any more, but for the end of it: `last`. */
   async stop(last: () => Promise<void>): Promise<void> {
     this.#isStopping = true
-    await this.#changes.take(last)
+    await this.#changes.run(last)
   }
 
   /** The policy of a configuration on this host, as far as it is known now. */
   #policyOf(config: Config): Policy {
-    return policyOf(config, this.#host, {
+    return buildPolicy(config, this.#host, {
       targets: (service) => this.learned.targets(service),
       isWayTo: (name) => this.learned.isWayTo(name),
     })
@@ -245,7 +250,7 @@ export class PolicyInForce {
 
   /** What of an overlay goes on beside this configuration. */
   #left(overlay: Overlay, config: Config): Overlay {
-    const left = givingWay(overlay, config)
+    const left = withoutShadowed(overlay, config)
     for (const { name } of overlay.entries.filter((each) => !left.entries.includes(each)))
       this.#options.log.warn(`runtime entry ${name} is gone: the configuration has a rule of that name`)
     return unexpired(left, Date.now())
@@ -261,7 +266,7 @@ export class PolicyInForce {
    * Puts the policy of other settings in the place of the one in force, whole or not at all. One that allows more does so
    * here before it does in the kernel: a program may be waiting for it.
    */
-  async #change(settings: Settings, { patience, onForce }: Change = {}): Promise<Policy> {
+  async #change(settings: Settings, { waitForLookups, onForce }: Change = {}): Promise<Policy> {
     const [settingsBefore, before] = [this.#settings, this.rules]
     const { config } = settings
     const now = Date.now()
@@ -275,10 +280,10 @@ export class PolicyInForce {
     }
     try {
       const known = this.learned.follow(policy, this.#services(), config.dns)
-      if (patience) await known
+      if (waitForLookups) await known
       if (less) {
         await this.#options.inbound.findOpened()
-        await this.#options.inbound.retire(marks)
+        await this.#options.inbound.expireGeneration(marks)
       } else force()
       await this.#load(config, policy, generation, less ? force : undefined)
     } catch (error) {
@@ -293,7 +298,7 @@ export class PolicyInForce {
   }
 
   /** From now on packets are judged by that. */
-  #force(settings: Settings, rules: Rules): void {
+  #force(settings: Settings, rules: ActivePolicy): void {
     const { mode } = this.rules.policy
     this.#settings = settings
     this.rules = rules
@@ -302,7 +307,7 @@ export class PolicyInForce {
 
   /** The same configuration, by what this host's files and the resolvers say now. @throws CommandError (rejects) */
   #refresh(change?: Change): Promise<void> {
-    return this.#changes.take(async () => {
+    return this.#changes.run(async () => {
       if (this.#isStarted && !this.#isStopping) await this.#change(this.#settings, change)
     })
   }
@@ -320,19 +325,9 @@ export class PolicyInForce {
   async #load(config: Config, policy: Policy, generation: number, onStand?: () => void): Promise<void> {
     const { firewall, inbound } = this.#options
     const options = rulesetOptions(config, firewall.form, generation, this.#pressure)
-    this.#keep(generation)
+    await this.#generation.keep(generation)
     await firewall.apply({ policy, options, facts: inbound.facts() }, onStand)
     this.#generation.take(generation)
-  }
-
-  #keep(generation: number): void {
-    try {
-      this.#generation.keep(generation)
-    } catch (error) {
-      this.#options.log.warn(
-        `the next start may leave connections unjudged that this one approved: ${(error as Error).message}`,
-      )
-    }
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Host } from '../core/packet/ip.js'
+import type { Address } from '../core/packet/ip.js'
 import { parseAddress } from '../text/parse-address.js'
 
 /** What the service has accepted since it remembers: the answer to GET /v1/passed, and a file of the state directory. */
@@ -32,7 +32,7 @@ export interface PassedKindStatus {
 }
 
 /** One kind of it, as it is read again. */
-export interface Passed {
+export interface AcceptedFlowRow {
   readonly uid: number | undefined
   readonly user: string | undefined
   /** None where they are not known. */
@@ -40,7 +40,7 @@ export interface Passed {
   readonly reason: string
   readonly rule: string
   readonly transport: string
-  readonly host: Host
+  readonly host: Address
   readonly address: string
   readonly port: number | undefined
   readonly sourcePort: number | undefined
@@ -53,7 +53,7 @@ export interface Passed {
 }
 
 /** @param status of the service, or of its file: that may have been edited, and what makes no sense in it is passed over */
-export function passedOf(status: unknown): Passed[] {
+export function passedOf(status: unknown): AcceptedFlowRow[] {
   const { kinds } = (status ?? {}) as { kinds?: unknown }
   return Array.isArray(kinds) ? kinds.flatMap(kindOf) : []
 }
@@ -64,7 +64,7 @@ export function forgottenOf(status: unknown): number {
   return isCount(evicted) ? evicted : 0
 }
 
-function kindOf(written: Partial<PassedKindStatus> | null): Passed[] {
+function kindOf(written: Partial<PassedKindStatus> | null): AcceptedFlowRow[] {
   const { uid, user, units, transport, address, port, sourcePort, domain, reason, rule, count } =
     written ?? {}
   const host = parseAddress(String(address))

@@ -14,7 +14,7 @@ import { Callbacks } from '../core/session/callbacks.js'
 import { type Inbound, onlyLooking } from '../core/session/client-replies.js'
 import { noServices } from '../core/session/services.js'
 import { SessionTable } from '../core/session/session-table.js'
-import { Conntrack, type News } from '../kernel/conntrack/conntrack.js'
+import { Conntrack, type ConntrackEvents } from '../kernel/conntrack/conntrack.js'
 import {
   type Flow,
   IPS_SEEN_REPLY,
@@ -22,9 +22,9 @@ import {
   TCP_CONNTRACK_LAST_ACK,
 } from '../kernel/conntrack/wire.js'
 import { localAddresses, setOfAddresses } from '../kernel/proc/local-addresses.js'
-import { handedOutPorts, unprivilegedPortStart } from '../kernel/proc/port-ranges.js'
+import { readEphemeralPorts, unprivilegedPortStart } from '../kernel/proc/port-ranges.js'
 import { Sockets } from '../kernel/sockets/sockets.js'
-import { Opened } from './opened-connections.js'
+import { OpenedConnections } from './opened-connections.js'
 import { KernelPorts, setServices } from './service-ports.js'
 
 /** Sessions expired in one go: the rest waits for the next tick, so that no tick is long. */
@@ -55,9 +55,9 @@ export class InboundWatch {
   readonly #sockets = new Sockets()
   readonly #config: Config['sessions']
   readonly #conntrack: Conntrack
-  readonly #opened: Opened
+  readonly #opened: OpenedConnections
   readonly #firstUnprivileged = unprivilegedPortStart()
-  readonly #kernelPorts = new KernelPorts(handedOutPorts().first)
+  readonly #kernelPorts = new KernelPorts(readEphemeralPorts().first)
   #listening: ReadonlySet<number> = new Set()
   #local = PrefixSet.empty
   #localText = ''
@@ -70,7 +70,7 @@ export class InboundWatch {
     this.#config = config
     const sessions = new SessionTable({ capacity, tcpTimeout, udpTimeout, seed })
     const services = noServices()
-    this.#opened = new Opened(seed)
+    this.#opened = new OpenedConnections(seed)
     this.inbound = {
       sessions,
       services,
@@ -100,7 +100,7 @@ export class InboundWatch {
   /** Learns all that the kernel knows now. @throws NetlinkError (rejects) */
   async start(): Promise<void> {
     await this.refreshServices()
-    this.#conntrack.want(this.#news())
+    this.#conntrack.subscribe(this.#news())
     await this.#conntrack.dump()
     await this.findOpened()
   }
@@ -168,8 +168,8 @@ export class InboundWatch {
    * Connections that were approved so long ago that their generation is about to come round: they are judged again.
    * @param marks of the generation that comes @throws NetlinkError (rejects)
    */
-  retire({ mask, approvedNow, approvedOnce }: Marks): Promise<void> {
-    return this.#conntrack.remark({ mask, value: approvedNow }, { mask, value: approvedOnce })
+  expireGeneration({ mask, approvedNow, approvedOnce }: Marks): Promise<void> {
+    return this.#conntrack.replaceMark({ mask, value: approvedNow }, { mask, value: approvedOnce })
   }
 
   /** Once a second. A new local address means that flows were misjudged: they are read again. */
@@ -180,7 +180,7 @@ export class InboundWatch {
     await this.refreshServices()
     if (this.#opened.isCrowded) this.#opened.keepOpen(await this.#sockets.connections())
     if (this.#readLocal()) await this.#conntrack.dump()
-    const isNew = this.#conntrack.want(this.#news())
+    const isNew = this.#conntrack.subscribe(this.#news())
     if (!isNew && now < this.#nextUdpRead) return
     this.#nextUdpRead = now + Math.min(UDP_READ_S, this.#config.udpTimeout / 3)
     if (this.#hasUdpServices()) await this.#conntrack.dump(IPPROTO_UDP)
@@ -190,7 +190,7 @@ export class InboundWatch {
    * Only of UDP clients does nobody know when the kernel has forgotten them: for those of TCP their sockets speak. Who may
    * be called back must be known while connected.
    */
-  #news(): News {
+  #news(): ConntrackEvents {
     if (this.#config.callbacks.length > 0) return 'all'
     return this.#hasUdpServices() ? 'forgotten' : 'nothing'
   }

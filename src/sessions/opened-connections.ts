@@ -11,7 +11,7 @@ const FOR_EVER = 0x7fffffff
  * seen since. Their packets are judged, even where connection tracking takes them for answers: it may have come to know them by a packet of the other
  * end (nf_conntrack_tcp_loose).
  */
-export class Opened {
+export class OpenedConnections {
   /** For the packet path: the same as `connections`, and those that were seen to call since (`noteCall`). */
   readonly table: SessionTable
   /** What was found last. */

@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs'
 import { pino } from 'pino'
 import { ECS } from '../text/ecs.js'
-import { visible } from '../text/terminal-safe.js'
+import { terminalSafe } from '../text/terminal-safe.js'
 
 /** What the service says of itself, to standard error: journald keeps it, or a terminal shows it. */
 export type ServiceLog = pino.Logger
@@ -23,6 +23,6 @@ function toStderr(line: string): void {
 
 function plain(line: string): string {
   const { level, message } = JSON.parse(line) as { level: number; message: string }
-  const text = visible(message, Number.POSITIVE_INFINITY)
+  const text = terminalSafe(message, Number.POSITIVE_INFINITY)
   return `checkvalve: ${level >= 50 ? 'ERROR ' : level >= 40 ? 'warning: ' : ''}${text}\n`
 }

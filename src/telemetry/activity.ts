@@ -10,7 +10,7 @@ export interface Bout {
 }
 
 /** Since when counters grow, and when they have grown last: "how long has that gone on, and is it over?" */
-export class Bouts<K> {
+export class ActivityTracker<K> {
   readonly #bouts = new Map<K, Bout & { readonly total: number }>()
 
   /** Once a second or so. @param totals of all counters that are not 0 */

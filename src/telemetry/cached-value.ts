@@ -1,5 +1,5 @@
 /** A value that costs something: found out when it is asked for, and at most so often. Who asks meanwhile shares it. */
-export class Lately<T> {
+export class CachedValue<T> {
   readonly #age: number
   readonly #find: () => Promise<T>
   #last: Promise<T> | undefined

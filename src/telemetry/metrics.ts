@@ -1,10 +1,10 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../core/packet/ip.js'
-import type { Attribution } from '../core/packet/sender.js'
+import type { AttributionOutcome } from '../core/packet/sender.js'
 import type { VerdictCounts } from '../core/record/verdict-counts.js'
 import type { KernelCounter } from '../core/ruleset/ruleset.js'
 import { SOURCES } from '../core/session/session-table.js'
-import type { ConntrackRoom } from '../kernel/conntrack/usage.js'
+import type { ConntrackUsage } from '../kernel/conntrack/usage.js'
 import type { QueueStatus } from '../kernel/proc/queue-counters.js'
 import type { AnswerStats } from '../packet-path/dns-watch.js'
 import type { BlockLogStats } from '../records/block-log/block-log.js'
@@ -21,8 +21,8 @@ export interface MetricSources {
   readonly queue: () => QueueStatus | undefined
   readonly inbound: () => InboundStatistics
   readonly answers: AnswerStats
-  readonly attributions: () => Readonly<Record<Attribution, number>>
-  readonly conntrack: () => ConntrackRoom | undefined
+  readonly attributions: () => Readonly<Record<AttributionOutcome, number>>
+  readonly conntrack: () => ConntrackUsage | undefined
   /** Addresses and prefixes by the kind of rule. */
   readonly allowlist: () => Iterable<readonly [source: string, entries: number]>
   readonly enforcing: () => boolean

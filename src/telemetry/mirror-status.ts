@@ -1,10 +1,10 @@
 /** Every place from which updates may come: where it was found, the addresses that it has, and until when. */
 import { setImmediate } from 'node:timers/promises'
 import type { Config } from '../config/config.js'
-import { addressText } from '../core/packet/address-text.js'
+import { formatAddress } from '../core/packet/address-text.js'
 import type { PortRange } from '../core/packet/ip.js'
 import { originText } from '../core/policy/origin.js'
-import type { FoundMirror } from '../host/mirrors/mirror.js'
+import type { Mirror } from '../host/mirrors/mirror.js'
 import type { Target } from '../names/dns/answer-reader.js'
 import { formatDestination, parseDestination } from '../text/parse-address.js'
 
@@ -53,7 +53,7 @@ export interface Knowledge {
   readonly names: () => readonly string[]
 }
 
-type Place = Omit<MirrorStatus, 'addresses' | 'more'>
+type MirrorRow = Omit<MirrorStatus, 'addresses' | 'more'>
 
 /** No answer is larger than half a megabyte or so: nobody reads more, and it is made on the thread that judges packets. */
 const MIRRORS_AT_MOST = 1000
@@ -69,7 +69,7 @@ function slices(): () => Promise<void> | undefined {
 
 export async function listMirrors(
   { mirrors: { hosts, ports } }: Pick<Config, 'mirrors'>,
-  found: readonly FoundMirror[],
+  found: readonly Mirror[],
   knowledge: Knowledge,
 ): Promise<MirrorList> {
   const configured = hosts.slice(0, MIRRORS_AT_MOST).map((destination) => ({
@@ -92,7 +92,7 @@ export async function listMirrors(
 }
 
 /** Where a file names a mirror, and where its service was found to be. */
-function placesOf({ host, port, service, manager, origin }: FoundMirror, { targets }: Knowledge): Place[] {
+function placesOf({ host, port, service, manager, origin }: Mirror, { targets }: Knowledge): MirrorRow[] {
   const base = { manager, found: originText(origin) }
   const own = { ...base, host, ports: [String(port)] }
   if (service === undefined) return [own]
@@ -101,7 +101,10 @@ function placesOf({ host, port, service, manager, origin }: FoundMirror, { targe
 }
 
 /** The names below each wildcard. There may be tens of thousands. */
-async function namesBelow(places: readonly Place[], { names }: Knowledge): Promise<Map<string, string[]>> {
+async function namesBelow(
+  places: readonly MirrorRow[],
+  { names }: Knowledge,
+): Promise<Map<string, string[]>> {
   const below = new Map<string, string[]>()
   for (const { host } of places) if (isWildcard(host)) below.set(host, [])
   if (below.size === 0) return below
@@ -116,7 +119,7 @@ async function namesBelow(places: readonly Place[], { names }: Knowledge): Promi
 
 /** With an address at least, if any is known. */
 async function withAddresses(
-  place: Place,
+  place: MirrorRow,
   below: ReadonlyMap<string, readonly string[]>,
   { addresses }: Knowledge,
   room: number,
@@ -148,5 +151,5 @@ const statusOf = ({ host, expires }: Known): AddressStatus => ({
   until: new Date(expires).toISOString(),
 })
 
-const textOf = ({ family, words }: { family: 4 | 6; words: Uint32Array }) => addressText(family, words)
+const textOf = ({ family, words }: { family: 4 | 6; words: Uint32Array }) => formatAddress(family, words)
 const portText = ({ first, last }: PortRange) => (first === last ? String(first) : `${first}-${last}`)

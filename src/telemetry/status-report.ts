@@ -1,19 +1,19 @@
+import { formatPrefix } from '../core/packet/address-text.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../core/packet/ip.js'
 import { resolversOf } from '../core/policy/policy.js'
 import type { VerdictCounts } from '../core/record/verdict-counts.js'
 import type { KernelCounter } from '../core/ruleset/ruleset.js'
 import { SOURCES } from '../core/session/session-table.js'
-import type { ConntrackRoom } from '../kernel/conntrack/usage.js'
+import type { ConntrackUsage } from '../kernel/conntrack/usage.js'
 import type { QueueStatus } from '../kernel/proc/queue-counters.js'
 import type { Canary } from '../packet-path/canary.js'
 import { writtenEntries } from '../policy/overlay.js'
 import type { PolicyInForce } from '../policy/policy-in-force.js'
-import type { BlockLogStats } from '../records/block-log/block-log.js'
+import type { BlockLogStats, LogTrouble } from '../records/block-log/block-log.js'
 import type { InboundStatistics } from '../sessions/inbound-watch.js'
 import { VERSION } from '../system/version.js'
-import { formatPrefix } from '../text/parse-address.js'
-import { Bouts } from './activity.js'
-import { Lately } from './cached-value.js'
+import { ActivityTracker } from './activity.js'
+import { CachedValue } from './cached-value.js'
 import { LastMinute } from './last-minute.js'
 import { userLabel } from './metrics.js'
 import { listMirrors, type MirrorList } from './mirror-status.js'
@@ -33,11 +33,12 @@ export interface StatusSources {
   readonly log: () => BlockLogStats
   /** See BlockLog. */
   readonly lastBlocks: () => readonly string[]
+  readonly logTrouble: () => LogTrouble | undefined
   /** As for the metrics. */
   readonly kernelCounters: () => Promise<ReadonlyMap<KernelCounter, number> | undefined>
   readonly queue: () => QueueStatus | undefined
   readonly inbound: () => InboundStatistics
-  readonly conntrack: () => ConntrackRoom | undefined
+  readonly conntrack: () => ConntrackUsage | undefined
 }
 
 /** Puts together what `checkvalve status` shows. */
@@ -46,16 +47,15 @@ export class StatusReport {
   readonly #started = new Date().toISOString()
   readonly #verdicts = new LastMinute<string>()
   readonly #users = new LastMinute<number | undefined>()
-  readonly #bouts = new Bouts<number | undefined>()
-  readonly #kernel: Lately<ReadonlyMap<KernelCounter, number> | undefined>
-  readonly #mirrors: Lately<MirrorList>
+  readonly #bouts = new ActivityTracker<number | undefined>()
+  readonly #kernel: CachedValue<ReadonlyMap<KernelCounter, number> | undefined>
+  readonly #mirrors: CachedValue<MirrorList>
   #reload: ReloadStatus = { at: this.#started, takenAt: this.#started, problems: [] }
-  #logTrouble: LogStatus['trouble']
 
   constructor(sources: StatusSources) {
     this.#sources = sources
-    this.#kernel = new Lately(AGE_MS, sources.kernelCounters)
-    this.#mirrors = new Lately(AGE_MS, () => this.#listMirrors())
+    this.#kernel = new CachedValue(AGE_MS, sources.kernelCounters)
+    this.#mirrors = new CachedValue(AGE_MS, () => this.#listMirrors())
   }
 
   /** Once a second. */
@@ -70,10 +70,6 @@ export class StatusReport {
   noteReload(problems: readonly string[]): void {
     const at = new Date().toISOString()
     this.#reload = { at, problems, takenAt: problems.length === 0 ? at : this.#reload.takenAt }
-  }
-
-  noteLogTrouble({ message }: Error): void {
-    this.#logTrouble = { at: new Date().toISOString(), message }
   }
 
   async status(): Promise<Status> {
@@ -161,8 +157,8 @@ export class StatusReport {
   }
 
   #logNow(): LogStatus {
-    const { log, inForce } = this.#sources
+    const { log, logTrouble, inForce } = this.#sources
     const { destination } = inForce.config.log
-    return { destination, ...log(), trouble: this.#logTrouble }
+    return { destination, ...log(), trouble: logTrouble() }
   }
 }

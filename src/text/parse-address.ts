@@ -5,22 +5,22 @@
 import { isIP } from 'node:net'
 import { domainToASCII } from 'node:url'
 import ipaddr from 'ipaddr.js'
-import { addressText as formatAddress, prefixText as formatPrefix } from '../core/packet/address-text.js'
-import { type Destination, type Family, familyBits, type Prefix, type Words } from '../core/packet/ip.js'
-
-export { formatAddress, formatPrefix }
+import { formatAddress, formatPrefix } from '../core/packet/address-text.js'
+import {
+  type Address,
+  type Destination,
+  type Family,
+  familyBits,
+  type Prefix,
+  type Words,
+} from '../core/packet/ip.js'
 
 /** What became of a text: the value, or why it is none. The reason is made to follow the text in a message. */
 export type Parsed<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly reason: string }
 
-export interface Address {
-  readonly family: Family
-  readonly words: Words
-}
-
-const good = <T>(value: T): Parsed<T> => ({ ok: true, value })
+const parsed = <T>(value: T): Parsed<T> => ({ ok: true, value })
 const bad = (reason: string): { ok: false; reason: string } => ({ ok: false, reason })
 
 /**
@@ -37,7 +37,7 @@ export function parseAddress(text: string): Parsed<Address> {
       `is an IPv4 address in IPv6 form: write ${formatAddress(4, Uint32Array.of(words[3]!, 0, 0, 0))}`,
     )
   }
-  return good({ family: family as Family, words })
+  return parsed({ family: family as Family, words })
 }
 
 /**
@@ -50,7 +50,7 @@ export function parsePrefix(text: string): Parsed<Prefix> {
   if (!address.ok) return address
   const { family, words } = address.value
   const bits = familyBits(family)
-  if (slash < 0) return good({ family, words, length: bits })
+  if (slash < 0) return parsed({ family, words, length: bits })
   const written = text.slice(slash + 1)
   if (!/^(0|[1-9]\d{0,2})$/.test(written) || Number(written) > bits) {
     return bad(`has an impossible prefix length: IPv${family} has 0 to ${bits}`)
@@ -60,7 +60,7 @@ export function parsePrefix(text: string): Parsed<Prefix> {
 
 function withoutHostBits(prefix: Prefix, address: string): Parsed<Prefix> {
   const words = prefix.words.map((word, index) => (word & wordMask(prefix.length - index * 32)) >>> 0)
-  if (words.every((word, index) => word === prefix.words[index])) return good(prefix)
+  if (words.every((word, index) => word === prefix.words[index])) return parsed(prefix)
   const meant = formatPrefix({ ...prefix, words })
   return bad(
     `has bits behind the prefix length: write ${meant} for the network, or ${address} for one address`,
@@ -89,7 +89,7 @@ export function parseHostName(text: string): Parsed<string> {
   }
   if (/^\d+$/.test(labels.at(-1)!))
     return bad('is neither a host name nor an IPv4 address (four numbers from 0 to 255)')
-  return good(name)
+  return parsed(name)
 }
 
 /** What somebody probably meant who wrote something other than a name. */
@@ -118,14 +118,14 @@ function parseWildcard(text: string): Parsed<string> {
 export function parseDestination(text: string): Parsed<Destination> {
   if (text.includes('*')) {
     const domain = parseWildcard(text)
-    return domain.ok ? good({ kind: 'wildcard', domain: domain.value }) : domain
+    return domain.ok ? parsed({ kind: 'wildcard', domain: domain.value }) : domain
   }
   if (looksLikeAddress(text)) {
     const prefix = parsePrefix(text)
-    return prefix.ok ? good({ kind: 'prefix', prefix: prefix.value }) : prefix
+    return prefix.ok ? parsed({ kind: 'prefix', prefix: prefix.value }) : prefix
   }
   const name = parseHostName(text)
-  return name.ok ? good({ kind: 'name', name: name.value }) : name
+  return name.ok ? parsed({ kind: 'name', name: name.value }) : name
 }
 
 function looksLikeAddress(text: string): boolean {

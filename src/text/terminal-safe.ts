@@ -11,23 +11,23 @@ const SPACE = /[\s\p{Zs}]/gu
 const AT_MOST = 255
 
 /** Text that somebody else has chosen, on one line of a terminal: what would do more than be read is written as an escape. */
-export function visible(text: string, atMost = AT_MOST): string {
+export function terminalSafe(text: string, atMost = AT_MOST): string {
   const cut = text.length > atMost ? `${text.slice(0, atMost)}...` : text
   return cut.replace(UNSAFE, escaped)
 }
 
 /** The same for one field among others. */
-export const visibleWord = (text: string): string => visible(text).replace(SPACE, escaped)
+export const terminalSafeWord = (text: string): string => terminalSafe(text).replace(SPACE, escaped)
 
 /** A line of JSON that is the same JSON, and safe on a terminal. In JSON all of this can only stand inside of strings, but for tabs. */
-export const visibleJson = (line: string): string =>
+export const terminalSafeJson = (line: string): string =>
   line
     .replace(/[\t\r\n]/g, ' ')
     .replace(UNSAFE, (unit) => [...Array(unit.length).keys()].map((i) => u16(unit, i)).join(''))
 
 /** What a program is to read, as JSON that is safe on a terminal, too. @param indent spaces; without any it is one line */
 export const jsonText = (value: unknown, indent?: number): string =>
-  JSON.stringify(value, null, indent).split('\n').map(visibleJson).join('\n')
+  JSON.stringify(value, null, indent).split('\n').map(terminalSafeJson).join('\n')
 
 const u16 = (text: string, at: number) => `\\u${text.charCodeAt(at).toString(16).padStart(4, '0')}`
 

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { grouped, span, wrap } from '../../src/commands/terminal.js'
-import { visible } from '../../src/text/terminal-safe.js'
+import { terminalSafe } from '../../src/text/terminal-safe.js'
 import { seededRandom } from '../core/random.js'
 
 t.test('lines are broken between words, and within a word only where it is longer than a line', async (t) => {
@@ -12,7 +12,7 @@ t.test('lines are broken between words, and within a word only where it is longe
     const text = Array.from({ length: below(60) }, () => 'ab  \x07/'[below(6)]).join('')
     const lines = wrap(text, 1 + below(10))
     const without = (each: string) => each.replaceAll(' ', '')
-    t.equal(without(lines.join('')), without(visible(text, 100)), 'nothing is lost')
+    t.equal(without(lines.join('')), without(terminalSafe(text, 100)), 'nothing is lost')
   }
 })
 

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { load, showConfig } from '../../src/config/config.js'
-import { formatAddress } from '../../src/text/parse-address.js'
+import { formatAddress } from '../../src/core/packet/address-text.js'
 import { configOf, directoryOf, linesOf, loadFrom, loadText, lookup, nameOf } from './files.js'
 
 const EXAMPLE = `

@@ -8,7 +8,7 @@ import { SessionTable } from '../../src/core/session/session-table.js'
 export const TCP_TIMEOUT = 1000
 export const UDP_TIMEOUT = 10
 /** Linux's default (ip-sysctl). */
-export const HANDED_OUT = { first: 32768, last: 60999 } as const
+export const EPHEMERAL_PORTS = { first: 32768, last: 60999 } as const
 
 export interface Clients extends Inbound {
   readonly sessions: SessionTable

@@ -1,9 +1,9 @@
 /** Policies and options for tests of the ruleset: one of each kind that the text must get right. */
 
-import type { Host, Prefix } from '../../src/core/packet/ip.js'
+import type { Address, Prefix } from '../../src/core/packet/ip.js'
 import { assemble, compile, type Policy, type Rule, type RuleSpec } from '../../src/core/policy/policy.js'
 import { type RulesetOptions, render, renderHosts } from '../../src/core/ruleset/ruleset.js'
-import { HANDED_OUT } from './clients.js'
+import { EPHEMERAL_PORTS } from './clients.js'
 
 export const NOW = Date.UTC(2027, 0, 1)
 
@@ -31,7 +31,7 @@ const spec = (some: Partial<RuleSpec>): RuleSpec => ({
 })
 
 /** Where the names of rules lead. */
-export const HOSTS: readonly Host[] = [v4(198, 51, 100, 2), v6(0, 2)]
+export const HOSTS: readonly Address[] = [v4(198, 51, 100, 2), v6(0, 2)]
 
 const RESOLVER = spec({
   reason: 'resolver',
@@ -84,19 +84,20 @@ const RULES = [
 function policy(
   mode: Policy['mode'],
   specs: readonly RuleSpec[],
-  { hosts = HOSTS, users }: { hosts?: readonly Host[]; users?: readonly number[] } = {},
+  { hosts = HOSTS, users }: { hosts?: readonly Address[]; users?: readonly number[] } = {},
 ): Policy {
   const rules = specs.map(compile)
   for (const rule of rules)
-    if (rule.spec.names.length + rule.spec.domains.length > 0) for (const host of hosts) rule.hosts.add(host)
+    if (rule.spec.names.length + rule.spec.domains.length > 0)
+      for (const host of hosts) rule.addresses.add(host)
   const asking = users && { isAllowed: () => false, reverse: false, search: [] }
   return assemble({
     mode,
     canary: undefined,
-    handedOut: HANDED_OUT,
-    updaters: users ?? [0, 101],
+    ephemeralPorts: EPHEMERAL_PORTS,
+    trustedUsers: users ?? [0, 101],
     rules,
-    asking,
+    queryPolicy: asking,
   })
 }
 

@@ -1,7 +1,7 @@
 import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
-import { prefixText } from '../../src/core/packet/address-text.js'
+import { formatPrefix } from '../../src/core/packet/address-text.js'
 import type { Destination } from '../../src/core/packet/ip.js'
 import {
   infrastructureFingerprint,
@@ -13,16 +13,16 @@ import {
 } from '../../src/host/infrastructure.js'
 
 const text = (destination: Destination) => {
-  if (destination.kind === 'prefix') return prefixText(destination.prefix)
+  if (destination.kind === 'prefix') return formatPrefix(destination.prefix)
   return destination.kind === 'name' ? destination.name : `*.${destination.domain}`
 }
-const resolvers = (file: string) => parseResolvConf(file).map(prefixText)
+const resolvers = (file: string) => parseResolvConf(file).map(formatPrefix)
 const servers = (file: string) => parseTimeServers(file).map(text)
 
 /** A host of just these files. */
 function host(t: Test, files: Parameters<typeof t.testdir>[0]) {
   const found = readInfrastructure(t.testdir(files), () => undefined)
-  return { resolvers: found.resolvers.map(prefixText), timeServers: found.timeServers.map(text) }
+  return { resolvers: found.resolvers.map(formatPrefix), timeServers: found.timeServers.map(text) }
 }
 
 t.test('the nameservers of resolv.conf are resolvers, each a single address', async (t) => {

@@ -28,7 +28,7 @@ export class Cgroups {
     try {
       return new Cgroups(mount)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EACCES') return undefined
+      if (['EACCES', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
       throw error
     }
   }

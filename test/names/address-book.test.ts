@@ -1,5 +1,5 @@
 import t from 'tap'
-import { AddressBook, type BookOptions } from '../../src/names/address-book.js'
+import { AddressBook, type AddressBookOptions } from '../../src/names/address-book.js'
 import { host, hosts, many, textOf } from './addresses.js'
 
 const NAME = 'mirror.example.org'
@@ -10,7 +10,7 @@ const HOUR = 3600 * 1000
 const DAY = 24 * HOUR
 
 /** A book that watches `NAME`, and what it has told. */
-function book(options: Partial<BookOptions> = {}) {
+function book(options: Partial<AddressBookOptions> = {}) {
   const state = { now: NOW, changes: [] as string[], book: undefined as unknown as AddressBook }
   state.book = new AddressBook({
     onChange: (name, host, was, is) => state.changes.push(`${name} ${textOf(host)}: ${was} -> ${is}`),

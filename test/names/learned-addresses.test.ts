@@ -4,9 +4,9 @@ import t, { type Test } from 'tap'
 import { assemble, compile, type Policy, type Rule } from '../../src/core/policy/policy.js'
 import type { HostChanges } from '../../src/core/ruleset/ruleset.js'
 import type { Asker } from '../../src/names/confirmations.js'
-import type { Reading } from '../../src/names/dns/answer-reader.js'
+import type { AnswerContent } from '../../src/names/dns/answer-reader.js'
 import { LearnedAddresses, type LearnedOptions } from '../../src/names/learned-addresses.js'
-import { HANDED_OUT } from '../core/clients.js'
+import { EPHEMERAL_PORTS } from '../core/clients.js'
 import { host, hosts, many, textOf } from './addresses.js'
 import { Clock, settled } from './clock.js'
 import { A, asked, questionOf, SRV } from './dns/answers.js'
@@ -41,10 +41,10 @@ function policyFor(...rulesFor: readonly { list: readonly string[]; users?: read
   return assemble({
     mode: 'enforce',
     canary: undefined,
-    handedOut: HANDED_OUT,
-    updaters: [0, 990],
+    ephemeralPorts: EPHEMERAL_PORTS,
+    trustedUsers: [0, 990],
     rules,
-    asking: undefined,
+    queryPolicy: undefined,
   })
 }
 
@@ -96,7 +96,7 @@ function learning(t: Test, { directory = t.testdir(), ...options }: Partial<Lear
 }
 type Learning = ReturnType<typeof learning>
 
-const reading = (texts: readonly string[], more: Partial<Reading> = {}): Reading => ({
+const reading = (texts: readonly string[], more: Partial<AnswerContent> = {}): AnswerContent => ({
   hosts: hosts(...texts),
   targets: [],
   aliases: [],
@@ -108,13 +108,13 @@ const ROOT: Asker = { uid: 0, trusted: true, isForgeable: false }
 const WWW_DATA: Asker = { uid: 33, trusted: false, isForgeable: true }
 
 /** An answer to one who updates, or to anybody else. */
-const hear = (its: Learning, name: string, what: Reading, trusted = true) =>
+const hear = (its: Learning, name: string, what: AnswerContent, trusted = true) =>
   hearAs(its, trusted ? ROOT : WWW_DATA, name, what)
-const hearAs = (its: Learning, asker: Asker, name: string, what: Reading) =>
+const hearAs = (its: Learning, asker: Asker, name: string, what: AnswerContent) =>
   its.learned.learn(questionOf(asked(name, A)), what, asker)
 
-const hostsOf = ({ rules }: Policy, rule = 0) => [...rules[rule]!.hosts].map(textOf).toSorted()
-const formerOf = ({ rules }: Policy, rule = 0) => [...rules[rule]!.former].map(textOf).toSorted()
+const hostsOf = ({ rules }: Policy, rule = 0) => [...rules[rule]!.addresses].map(textOf).toSorted()
+const formerOf = ({ rules }: Policy, rule = 0) => [...rules[rule]!.formerAddresses].map(textOf).toSorted()
 /** What the kernel was told of a rule, as `+198.51.100.1`. */
 const told = (its: Learning, { rules }: Policy, rule = 0) =>
   its.sent.flatMap((changes) => {
@@ -435,7 +435,9 @@ t.test('a folder that cannot be written to is told, and is no end', async (t) =>
   its.zone.set(NAME, ['198.51.100.1'])
   await its.learned.start(policyOf([NAME]), [], SETTINGS)
   await its.learned.tick()
-  t.match(its.warnings, [/^the addresses of mirrors cannot be kept for the next start: /])
+  t.match(its.errors, [
+    /addresses\.json cannot be written: .*EISDIR.*a restart loses the latest addresses of names$/,
+  ])
   await its.learned.stop()
 })
 
@@ -821,7 +823,7 @@ t.test('an alias that is an allowed name itself is learned for both, whoever has
   }
 })
 
-const service = (its: Learning, targets: Reading['targets'], trusted = true) =>
+const service = (its: Learning, targets: AnswerContent['targets'], trusted = true) =>
   its.learned.learn(
     questionOf(asked(SERVICE, SRV)),
     { hosts: [], targets, aliases: [], ttl: 60 },
@@ -912,7 +914,7 @@ t.test(
     await its.learned.start(policy, [], SETTINGS)
     for (let i = 0; i < 20_000; i++) hear(its, `n${i}.example.org`, reading(many(1, i), { ttl: 86_400 }))
     t.equal(its.learned.known.length, 1 + 16_384)
-    t.equal(policy.rules[1]!.hosts.size, 1 + 16_384)
+    t.equal(policy.rules[1]!.addresses.size, 1 + 16_384)
     t.same(hostsOf(policy), ['198.51.100.1'])
   },
 )

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
-import type { Host } from '../../src/core/packet/ip.js'
+import type { Address } from '../../src/core/packet/ip.js'
 import {
   type HostChanges,
   renderHostChanges,
@@ -89,7 +89,7 @@ class Standing {
 }
 
 /** As many different addresses as wanted, of both families. */
-const many = (count: number): Host[] =>
+const many = (count: number): Address[] =>
   Array.from({ length: count }, (_, i) => (i % 2 === 0 ? v4(198, 18, i >> 8, i & 0xff) : v6(9, i)))
 
 t.test('learned addresses come and go in a table that stands', async (t) => {
@@ -154,11 +154,11 @@ t.test('a policy is loaded with all addresses that are known, and anew in an upd
   await using place = await Namespace.create('rules')
   const standing = await Standing.load(place)
   const { policy, options } = xtables[0]!
-  const { hosts } = mirrorsOf(policy)
+  const { addresses } = mirrorsOf(policy)
   const more = many(4000)
-  for (const host of more) hosts.add(host)
+  for (const host of more) addresses.add(host)
   t.teardown(() => {
-    for (const host of more) hosts.remove(host)
+    for (const host of more) addresses.remove(host)
   })
   t.equal(renderHosts(policy, options, NOW).length, 4, 'in pieces')
   await standing.update()

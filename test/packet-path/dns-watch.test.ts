@@ -9,12 +9,12 @@ import {
 } from 'node-netfilter-queue'
 import t, { type Test } from 'tap'
 import type { Question } from '../../src/core/dns/question.js'
-import { SeenNames } from '../../src/core/dns/resolved-names.js'
+import { ResolvedNames } from '../../src/core/dns/resolved-names.js'
 import { decode, Packet } from '../../src/core/packet/packet.js'
 import { type Decision, MALFORMED, NAME_NOT_ALLOWED, SESSION } from '../../src/core/policy/policy.js'
 import type { Asker } from '../../src/names/confirmations.js'
-import { type Reading, TTL_AT_MOST } from '../../src/names/dns/answer-reader.js'
-import { ResolverWatch, type ResolverWatchOptions } from '../../src/packet-path/dns-watch.js'
+import { type AnswerContent, TTL_AT_MOST } from '../../src/names/dns/answer-reader.js'
+import { DnsWatch, type ResolverWatchOptions } from '../../src/packet-path/dns-watch.js'
 import { words } from '../core/packets.js'
 import { seededRandom } from '../core/random.js'
 import { many, textOf } from '../names/addresses.js'
@@ -75,13 +75,13 @@ function watching(t: Test, options: Partial<ResolverWatchOptions> = {}) {
     faults: [] as unknown[],
     lessons: [] as Lesson[],
     /** What an answer is to wait for. */
-    wait: (_question: Question, _reading: Reading): Promise<void> | undefined => undefined,
-    seen: new SeenNames(10, 100),
+    wait: (_question: Question, _reading: AnswerContent): Promise<void> | undefined => undefined,
+    seen: new ResolvedNames(10, 100),
     budget: BUDGET,
     released: [] as { id: number; verdict: Verdict; mark: number | undefined }[],
-    watch: undefined as unknown as ResolverWatch,
+    watch: undefined as unknown as DnsWatch,
   }
-  state.watch = new ResolverWatch({
+  state.watch = new DnsWatch({
     form: 'native',
     mask: MASK,
     valve,
@@ -129,7 +129,7 @@ function fakeValve() {
 }
 
 /** Brings packets as the queue does: somewhere in a slab that is used again, and with its care for what is thrown. */
-function courier(watch: ResolverWatch) {
+function courier(watch: DnsWatch) {
   let id = 0
   function deliver(bytes: Uint8Array, queue: QueueName, uid: number, mark = (FOREIGN | OURS) >>> 0) {
     const queued = new QueuedPacket()

@@ -3,15 +3,15 @@ import { NF_ACCEPT, type QueuedPacket } from 'node-netfilter-queue'
 import t from 'tap'
 import { IPPROTO_UDP } from '../../src/core/packet/ip.js'
 import { assemble, compile, type Policy } from '../../src/core/policy/policy.js'
-import type { PassedKinds } from '../../src/core/record/accepted-flows.js'
+import type { AcceptedFlows } from '../../src/core/record/accepted-flows.js'
 import type { VerdictCounts } from '../../src/core/record/verdict-counts.js'
 import { marksOf } from '../../src/core/ruleset/marks.js'
-import { nobody } from '../../src/core/session/no-clients.js'
-import { UserMap } from '../../src/kernel/proc/user-namespace.js'
+import { noClients } from '../../src/core/session/no-clients.js'
+import { UserNamespace } from '../../src/kernel/proc/user-namespace.js'
 import { Valve, type ValveOptions } from '../../src/packet-path/valve.js'
-import type { Rules } from '../../src/policy/active-policy.js'
+import type { ActivePolicy } from '../../src/policy/active-policy.js'
 import type { BlockLog } from '../../src/records/block-log/block-log.js'
-import { HANDED_OUT } from '../core/clients.js'
+import { EPHEMERAL_PORTS } from '../core/clients.js'
 import { ipv4, udp, words } from '../core/packets.js'
 
 const MASK = 0x3f000000
@@ -19,12 +19,19 @@ const HOSTS_OWN = 0x5
 const EVERYWHERE = { family: 4, words: words('0.0.0.0'), length: 0 } as const
 
 const policy = (mode: Policy['mode']): Policy =>
-  assemble({ mode, canary: undefined, handedOut: HANDED_OUT, updaters: [], rules: [], asking: undefined })
+  assemble({
+    mode,
+    canary: undefined,
+    ephemeralPorts: EPHEMERAL_PORTS,
+    trustedUsers: [],
+    rules: [],
+    queryPolicy: undefined,
+  })
 
 /** What it counts and logs of a packet that it could not judge, and the mark that this gets. */
 function failing(mode: Policy['mode']) {
   const told: unknown[] = []
-  const rules: Rules = { policy: policy(mode), marks: marksOf(MASK, 1) }
+  const rules: ActivePolicy = { policy: policy(mode), marks: marksOf(MASK, 1) }
   const options = {
     form: 'native',
     log: { note: (_packet: unknown, _uid: number, { reason }: { reason: string }) => told.push(reason) },
@@ -70,13 +77,13 @@ t.test('a verdict stands, and is told of once, when the look for the sender fail
     const marks = marksOf(MASK, 1)
     const options = {
       form: 'native',
-      inbound: nobody(),
-      users: UserMap.ofProcess(),
+      inbound: noClients(),
+      users: UserNamespace.ofProcess(),
       log: {
         note: (...[, , { reason }, , { place }]: Parameters<BlockLog['note']>) => told.push([reason, place]),
       },
       passed: {
-        note: (...[, , { reason }, , detailsOf]: Parameters<PassedKinds['note']>) =>
+        note: (...[, , { reason }, , detailsOf]: Parameters<AcceptedFlows['note']>) =>
           told.push([reason, detailsOf().unit]),
       },
       counts: { add: (...[, , { verdict }]: Parameters<VerdictCounts['add']>) => told.push(verdict) },

@@ -1,19 +1,20 @@
 import t, { type Test } from 'tap'
-import { prefixText } from '../../src/core/packet/address-text.js'
+import { formatPrefix } from '../../src/core/packet/address-text.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/packet/ip.js'
 import { Packet, TCPHDR_SYN } from '../../src/core/packet/packet.js'
+import { BUILT_IN_RULES } from '../../src/core/policy/built-in-rules.js'
 import { decide, type Policy, type Rule } from '../../src/core/policy/policy.js'
-import type { Host } from '../../src/host/host-facts.js'
+import type { HostFacts } from '../../src/host/host-facts.js'
 import { parseResolvConf, parseTimeServers } from '../../src/host/infrastructure.js'
-import type { FoundMirror } from '../../src/host/mirrors/mirror.js'
-import { policyOf, type Ways } from '../../src/policy/build-policy.js'
+import type { Mirror } from '../../src/host/mirrors/mirror.js'
+import { buildPolicy, type NameKnowledge } from '../../src/policy/build-policy.js'
 import { parseAddress } from '../../src/text/parse-address.js'
-import { configOf, loadText } from '../config/files.js'
-import { clients, HANDED_OUT } from '../core/clients.js'
+import { configOf, loadText, problemsOf } from '../config/files.js'
+import { clients, EPHEMERAL_PORTS } from '../core/clients.js'
 
-const NOTHING: Host = {
+const NOTHING: HostFacts = {
   name: 'web1',
-  handedOut: HANDED_OUT,
+  ephemeralPorts: EPHEMERAL_PORTS,
   resolvers: [],
   searchDomains: [],
   resolverUsers: [],
@@ -22,23 +23,45 @@ const NOTHING: Host = {
   mirrors: [],
 }
 
-const HOST: Host = {
+const HOST: HostFacts = {
   ...NOTHING,
   resolvers: parseResolvConf('nameserver 192.0.2.53\n'),
   timeServers: parseTimeServers('server time.example.org\nserver 192.0.2.123\n'),
   dhcpUsers: [0, 998],
 }
 /** Nothing has been learned. */
-const NO_WAYS: Ways = { targets: () => [], isWayTo: () => false }
+const NO_WAYS: NameKnowledge = { targets: () => [], isWayTo: () => false }
 
 /** The policy of a configuration of these lines. */
 const policy = (t: Test, yaml: string, host = HOST, ways = NO_WAYS): Policy =>
-  policyOf(configOf(loadText(t, yaml)), host, ways)
+  buildPolicy(configOf(loadText(t, yaml)), host, ways)
 
 const find = ({ rules }: Policy, name: string): Rule['spec'] | undefined =>
   rules.find((rule) => rule.spec.name === name)?.spec
 
 const names = ({ rules }: Policy) => rules.map(({ spec }) => spec.name)
+
+t.test(
+  'no rule of the operator can have the name of a rule that checkvalve adds, whichever that is',
+  async (t) => {
+    const host: HostFacts = {
+      ...HOST,
+      mirrors: [{ host: 'mirror.example.org', port: 80, origin: { file: 'f', line: 1 }, manager: 'apt' }],
+    }
+    const all = policy(t, 'mirrors: { hosts: [198.51.100.7] }', host)
+    const added = names(all)
+    t.ok(added.length >= 6, `with resolvers, time servers, DHCP and mirrors: ${added.join()}`)
+    t.same(
+      BUILT_IN_RULES.filter((name) => !added.includes(name)),
+      [],
+      'only names of rules are reserved',
+    )
+    for (const name of added) {
+      const yaml = `allow: [{ name: "${name}", to: [192.0.2.1] }]`
+      t.match(problemsOf(t, yaml), [/allow\[0\]\.name: /], name)
+    }
+  },
+)
 
 /** What becomes of one packet: its reason. */
 function judge(
@@ -159,7 +182,7 @@ t.test('an entry of the operator allows what it says and nothing beside', async 
   t.equal(judge(made, '203.0.113.5', 443, { uid: 33, udp: true }), 'not-allowlisted')
   const spec = find(made, 'payments')!
   t.same(spec.names, ['api.example.org'])
-  t.same(spec.prefixes.map(prefixText), ['203.0.113.0/24'])
+  t.same(spec.prefixes.map(formatPrefix), ['203.0.113.0/24'])
   t.match(spec.origin, { line: 2 })
 })
 
@@ -200,14 +223,14 @@ t.test('wildcards of mirrors and time servers stand for names, too', async (t) =
   t.match(find(made, 'time'), { domains: ['n.example.org'] })
 })
 
-const found = (host: string, port: number, service?: string): FoundMirror => ({
+const found = (host: string, port: number, service?: string): Mirror => ({
   host,
   port,
   ...(service === undefined ? {} : { service }),
   manager: 'apt',
   origin: { file: '/etc/apt/sources.list', line: 1 },
 })
-const withMirrors = (...mirrors: FoundMirror[]): Host => ({ ...HOST, mirrors })
+const withMirrors = (...mirrors: Mirror[]): HostFacts => ({ ...HOST, mirrors })
 
 t.test('a mirror that was found is reached at its own port, and at no other mirror’s', async (t) => {
   const mirrors = [found('a.example.org', 443), found('198.51.100.7', 80), found('2001:db8::7', 443)]
@@ -239,28 +262,28 @@ t.test('where a service was found to be is a mirror, too, at the port that the a
   const mirrors = [found('a.example.org', 80, '_http._tcp.a.example.org'), found('b.example.org', 80)]
   const made = policy(t, 'mode: enforce\n', withMirrors(...mirrors), { ...NO_WAYS, targets })
   t.same(asked, ['_http._tcp.a.example.org'])
-  t.match(find(made, 'mirrors:80'), { names: ['a.example.org', 'b.example.org'], isTold: undefined })
-  t.match(find(made, 'targets:80'), { names: ['cdn2.example.net'], users: [0, 42], isTold: true })
+  t.match(find(made, 'mirrors:80'), { names: ['a.example.org', 'b.example.org'], isFromSrv: undefined })
+  t.match(find(made, 'targets:80'), { names: ['cdn2.example.net'], users: [0, 42], isFromSrv: true })
   t.match(find(made, 'targets:8080'), { names: ['cdn.example.net'], ports: [{ first: 8080, last: 8080 }] })
 })
 
 t.test('an answer of a resolver opens hosts by their names, and nothing wider', async (t) => {
   for (const name of ['0.0.0.0/0', '169.254.169.254', '*.example.net', '::/0', '127.0.0.1', '']) {
-    const ways: Ways = { ...NO_WAYS, targets: () => [{ name, port: 8080 }] }
+    const ways: NameKnowledge = { ...NO_WAYS, targets: () => [{ name, port: 8080 }] }
     const host = withMirrors(found('a.example.org', 80, '_http._tcp.a.example.org'))
     const spec = find(policy(t, 'mode: enforce\n', host, ways), 'targets:8080')
-    const wider = [...(spec?.prefixes ?? []).map(prefixText), ...(spec?.domains ?? [])]
+    const wider = [...(spec?.prefixes ?? []).map(formatPrefix), ...(spec?.domains ?? [])]
     t.same(wider, [], `the target "${name}"`)
   }
 })
 
 /** Which of these names may be asked for. */
-const mayBeAsked = ({ asking }: Policy, ...names: string[]) =>
-  names.filter((name) => asking === undefined || asking.isAllowed(name))
+const mayBeAsked = ({ queryPolicy }: Policy, ...names: string[]) =>
+  names.filter((name) => queryPolicy === undefined || queryPolicy.isAllowed(name))
 
 t.test('names are not enforced unless that is wanted', async (t) => {
-  t.equal(policy(t, 'mode: enforce\n').asking, undefined)
-  t.not(policy(t, 'dns: { enforceNames: true }\n').asking, undefined)
+  t.equal(policy(t, 'mode: enforce\n').queryPolicy, undefined)
+  t.not(policy(t, 'dns: { enforceNames: true }\n').queryPolicy, undefined)
 })
 
 t.test('names of all rules may be asked for, what they lead to, and the host’s own', async (t) => {
@@ -270,7 +293,7 @@ allow:
   - { name: wild, to: ["*.api.example.org"] }
   - { name: bound, to: [bound.example.org], units: [nginx.service] }
 `
-  const ways: Ways = { ...NO_WAYS, isWayTo: (name) => name === 'alias.example.net' }
+  const ways: NameKnowledge = { ...NO_WAYS, isWayTo: (name) => name === 'alias.example.net' }
   const made = policy(t, yaml, withMirrors(found('a.example.org', 80)), ways)
   const allowed = [
     ...['mirror.example.org', 'x.api.example.org', 'time.example.org', 'a.example.org'],
@@ -282,7 +305,7 @@ allow:
 
 t.test('search domains of the host and reverse names are as the configuration says', async (t) => {
   const host = { ...HOST, searchDomains: ['corp.example'] }
-  const asking = (settings: string) => policy(t, `dns: { enforceNames: true${settings} }\n`, host).asking
+  const asking = (settings: string) => policy(t, `dns: { enforceNames: true${settings} }\n`, host).queryPolicy
   t.match(asking(''), { search: ['corp.example'], reverse: false })
   t.match(asking(', reverse: true'), { search: ['corp.example'], reverse: true })
   t.same(asking(', searchDomains: false')?.search, [])
@@ -292,7 +315,7 @@ t.test(
   'without the service, those may ask who update, the host’s own resolvers, and the service that starts',
   async (t) => {
     const host = { ...HOST, resolverUsers: [101, 102] }
-    t.same(policy(t, 'dns: { enforceNames: true }\n', host).updaters, [
+    t.same(policy(t, 'dns: { enforceNames: true }\n', host).trustedUsers, [
       ...new Set([process.geteuid!(), 0, 42, 101, 102]),
     ])
   },

@@ -1,12 +1,12 @@
 import t from 'tap'
 import type { AllowEntry } from '../../src/config/config.js'
 import {
-  givingWay,
   type Overlay,
   settingsOf,
   unexpired,
   withEntry,
   withoutEntry,
+  withoutShadowed,
 } from '../../src/policy/overlay.js'
 import { configOf, loadText } from '../config/files.js'
 import { entry } from './entries.js'
@@ -82,6 +82,6 @@ t.test('what has expired, or has a name that the configuration has now, is left 
   t.equal(unexpired(overlay, 99), overlay)
   t.same(unexpired(overlay, 100), { mode: 'enforce', entries: overlay.entries.slice(1) })
   t.same(names(unexpired(overlay, 1000)), ['b'])
-  t.equal(givingWay(overlay, { allow: [entry('d')] }), overlay)
-  t.same(names(givingWay(overlay, { allow: [entry('b'), entry('c')] })), ['a'])
+  t.equal(withoutShadowed(overlay, { allow: [entry('d')] }), overlay)
+  t.same(names(withoutShadowed(overlay, { allow: [entry('b'), entry('c')] })), ['a'])
 })

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { EntryStore } from '../../src/policy/runtime-entries-file.js'
+import { RuntimeEntriesFile } from '../../src/policy/runtime-entries-file.js'
 import { lookup } from '../config/files.js'
 import { seededRandom } from '../core/random.js'
 import { entry } from './entries.js'
@@ -12,7 +12,11 @@ function storeIn(directory: string) {
     warn: (text: string) => complaints.push(text),
     error: (text: string) => complaints.push(text),
   }
-  return { store: new EntryStore(directory, log as never), complaints, path: join(directory, 'allow.json') }
+  return {
+    store: new RuntimeEntriesFile(directory, log as never),
+    complaints,
+    path: join(directory, 'allow.json'),
+  }
 }
 
 /** What a start finds in a file of this text. */
@@ -108,6 +112,7 @@ t.test('what could not be written is written later, and told once', async (t) =>
   t.match(await store.keep([entry('a')]), /EISDIR|directory/)
   t.match(await store.keep([entry('a'), entry('b')]), /EISDIR|directory/)
   t.equal(complaints.length, 1)
+  t.match(complaints[0], /until then a restart loses the latest runtime entries$/)
   await store.tick(1000)
   t.notOk(existsSync(path))
   rmSync(join(directory, 'allow.json.new'), { recursive: true })

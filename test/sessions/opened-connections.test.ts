@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Caller, Family } from '../../src/core/packet/ip.js'
 import type { SocketConnection } from '../../src/kernel/sockets/sock-diag-wire.js'
-import { Opened } from '../../src/sessions/opened-connections.js'
+import { OpenedConnections } from '../../src/sessions/opened-connections.js'
 import { words } from '../core/packets.js'
 
 const SEED = Uint32Array.of(0x243f6a88, 0x85a308d3)
@@ -19,14 +19,17 @@ function connection(
 }
 
 /** Whether the packet path takes a connection for one that this host has opened. */
-function has({ table }: Opened, { family, local, localPort, remote, remotePort }: SocketConnection): boolean {
+function has(
+  { table }: OpenedConnections,
+  { family, local, localPort, remote, remotePort }: SocketConnection,
+): boolean {
   return (
     table.silence(family, 6, local, localPort, remote, remotePort, 1_000_000_000) < Number.POSITIVE_INFINITY
   )
 }
 
 t.test('what this host has called it has opened, whoever listens on its port', async (t) => {
-  const opened = new Opened(SEED)
+  const opened = new OpenedConnections(SEED)
   const own = [
     connection('this-host', 40_000),
     connection('this-host', 443),
@@ -39,20 +42,20 @@ t.test('what this host has called it has opened, whoever listens on its port', a
 })
 
 t.test('whoever came is a client, even if nobody listens there any more', async (t) => {
-  const opened = new Opened(SEED)
+  const opened = new OpenedConnections(SEED)
   opened.find([connection('other-end', 443), connection('other-end', 40_000)], LISTENING)
   t.same(opened.connections, [])
   t.equal(opened.table.size, 0)
 })
 
 t.test('where a socket does not tell, those on listening ports are clients, and no others', async (t) => {
-  const opened = new Opened(SEED)
+  const opened = new OpenedConnections(SEED)
   opened.find([connection('unknown', 443), connection('unknown', 40_000)], LISTENING)
   t.strictSame(opened.connections, [connection('unknown', 40_000)])
 })
 
 t.test('who was seen to call has called, whatever the socket shows later', async (t) => {
-  const opened = new Opened(SEED)
+  const opened = new OpenedConnections(SEED)
   const own = connection('other-end', 443)
   opened.table.seen(4, 6, own.local, own.localPort, own.remote, own.remotePort, 0)
   opened.find([own, connection('other-end', 443, 50_001)], LISTENING)
@@ -63,7 +66,7 @@ t.test('who was seen to call has called, whatever the socket shows later', async
 })
 
 t.test('what has no socket any more is dropped', async (t) => {
-  const opened = new Opened(SEED)
+  const opened = new OpenedConnections(SEED)
   const [one, other] = [connection('this-host', 40_000), connection('this-host', 40_001)]
   opened.find([one], LISTENING)
   opened.find([other], LISTENING)
@@ -72,7 +75,7 @@ t.test('what has no socket any more is dropped', async (t) => {
 })
 
 t.test('more than the table holds are not taken', async (t) => {
-  const opened = new Opened(SEED)
+  const opened = new OpenedConnections(SEED)
   const many = Array.from({ length: 70_000 }, (_, i) => connection('this-host', 1 + (i >> 16), i & 0xffff))
   opened.find(many, LISTENING)
   t.equal(opened.connections.length, 65_536)
@@ -80,7 +83,7 @@ t.test('more than the table holds are not taken', async (t) => {
 })
 
 t.test('those that stay open are not pushed out by the calls of a day', async (t) => {
-  const opened = new Opened(SEED)
+  const opened = new OpenedConnections(SEED)
   const lasting = connection('other-end', 443)
   const call = ({ family, local, localPort, remote, remotePort }: SocketConnection) =>
     opened.table.seen(family, 6, local, localPort, remote, remotePort, 0)

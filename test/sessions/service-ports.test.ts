@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { noServices } from '../../src/core/session/services.js'
-import { handedOutPorts, unprivilegedPortStart } from '../../src/kernel/proc/port-ranges.js'
+import { readEphemeralPorts, unprivilegedPortStart } from '../../src/kernel/proc/port-ranges.js'
 import { KernelPorts, setServices } from '../../src/sessions/service-ports.js'
 
 const OPEN = { tcp: new Set([22, 443, 8080]), udp: new Set([443, 5353, 40000]) }
@@ -61,7 +61,7 @@ t.test('the first unprivileged port of this host is a port', async (t) => {
 })
 
 t.test('the ports that are handed out are those of this host', async (t) => {
-  const { first, last } = handedOutPorts()
+  const { first, last } = readEphemeralPorts()
   t.equal(
     `${first} ${last}`,
     readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').trim().replace(/\s+/, ' '),

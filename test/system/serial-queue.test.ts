@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { Turns } from '../../src/system/serial-queue.js'
+import { SerialQueue } from '../../src/system/serial-queue.js'
 
 t.test('works take turns, and one that fails does not keep the next from its own', async (t) => {
-  const turns = new Turns()
+  const turns = new SerialQueue()
   const said: string[] = []
   const work = (name: string, ms: number) => async () => {
     said.push(`${name} begins`)
@@ -12,9 +12,7 @@ t.test('works take turns, and one that fails does not keep the next from its own
     if (name === 'bad') throw new Error('no')
     return name
   }
-  const [slow, bad, fast] = [work('slow', 20), work('bad', 5), work('fast', 0)].map((each) =>
-    turns.take(each),
-  )
+  const [slow, bad, fast] = [work('slow', 20), work('bad', 5), work('fast', 0)].map((each) => turns.run(each))
   await t.rejects(bad!, { message: 'no' })
   t.same(await Promise.all([slow, fast]), ['slow', 'fast'])
   t.same(said, ['slow begins', 'slow ends', 'bad begins', 'bad ends', 'fast begins', 'fast ends'])

@@ -1,12 +1,12 @@
 import t from 'tap'
-import { Bouts } from '../../src/telemetry/activity.js'
+import { ActivityTracker } from '../../src/telemetry/activity.js'
 
 const MINUTE = 60_000
 
 t.test(
   'what comes again within a quarter of an hour is one and the same, and a longer break ends it',
   async (t) => {
-    const bouts = new Bouts<string>()
+    const bouts = new ActivityTracker<string>()
     bouts.note([], 0)
     bouts.note([['a', 1]], MINUTE)
     bouts.note([['a', 1]], 2 * MINUTE)
@@ -19,7 +19,7 @@ t.test(
 )
 
 t.test('what has come since the last look counts', async (t) => {
-  const bouts = new Bouts<string>()
+  const bouts = new ActivityTracker<string>()
   t.match(bouts.of('a', 1, 500), { since: 500, last: 500 })
   bouts.note([['a', 1]], 1000)
   t.match(bouts.of('a', 2, 1500), { since: 1000, last: 1500 })

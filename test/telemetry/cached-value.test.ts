@@ -1,16 +1,16 @@
 import t from 'tap'
-import { Lately } from '../../src/telemetry/cached-value.js'
+import { CachedValue } from '../../src/telemetry/cached-value.js'
 
 t.test('who asks while the answer is being found out, or soon after, shares it', async (t) => {
   let found = 0
-  const lately = new Lately(60_000, async () => ++found)
+  const lately = new CachedValue(60_000, async () => ++found)
   t.same(await Promise.all([lately.value(), lately.value()]), [1, 1])
   t.equal(await lately.value(), 1)
 })
 
 t.test('later it is found out anew, and after a failure, too', async (t) => {
   let found = 0
-  const lately = new Lately(0, async () => {
+  const lately = new CachedValue(0, async () => {
     if (++found === 1) throw new Error('not now')
     return found
   })

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { PlacedDestination } from '../../src/config/types.js'
-import type { Host } from '../../src/core/packet/ip.js'
-import type { FoundMirror } from '../../src/host/mirrors/mirror.js'
+import type { Address } from '../../src/core/packet/ip.js'
+import type { Mirror } from '../../src/host/mirrors/mirror.js'
 import { type Knowledge, listMirrors } from '../../src/telemetry/mirror-status.js'
 
 const PORTS = [
@@ -12,7 +12,7 @@ const UNTIL = Date.UTC(2027, 0, 1)
 const origin = { file: 'main.yaml', line: 3 }
 const named = (name: string): PlacedDestination => ({ kind: 'name', name, origin })
 const below = (domain: string): PlacedDestination => ({ kind: 'wildcard', domain, origin })
-const host = (number: number): Host => ({ family: 4, words: Uint32Array.of(0xc6336400 + number, 0, 0, 0) })
+const host = (number: number): Address => ({ family: 4, words: Uint32Array.of(0xc6336400 + number, 0, 0, 0) })
 
 /** Names with so many addresses each. */
 function knowing(names: Readonly<Record<string, number>>): Knowledge {
@@ -25,7 +25,7 @@ function knowing(names: Readonly<Record<string, number>>): Knowledge {
   }
 }
 
-const list = (hosts: PlacedDestination[], knowledge: Knowledge, found: readonly FoundMirror[] = []) =>
+const list = (hosts: PlacedDestination[], knowledge: Knowledge, found: readonly Mirror[] = []) =>
   listMirrors({ mirrors: { discover: true, root: '/', users: [], hosts, ports: PORTS } }, found, knowledge)
 
 t.test(

@@ -1,8 +1,7 @@
 import t from 'tap'
+import { formatAddress, formatPrefix } from '../../src/core/packet/address-text.js'
 import {
-  formatAddress,
   formatDestination,
-  formatPrefix,
   type Parsed,
   parseAddress,
   parseDestination,

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { jsonText, visible, visibleJson, visibleWord } from '../../src/text/terminal-safe.js'
+import { jsonText, terminalSafe, terminalSafeJson, terminalSafeWord } from '../../src/text/terminal-safe.js'
 
 /** What a terminal would obey, or what would change how its neighbours look. */
 const HOSTILE = [
@@ -32,12 +32,12 @@ const SAFE = /^[\x20-\x7e]*$/
 
 t.test('what a terminal would obey is written as an escape', async (t) => {
   for (const text of HOSTILE) {
-    t.match(visible(`a${text}b`), SAFE, nameOf(text))
-    t.match(visible(`a${text}b`), /^a.+b$/)
-    t.match(visibleWord(`a${text}b`), SAFE)
+    t.match(terminalSafe(`a${text}b`), SAFE, nameOf(text))
+    t.match(terminalSafe(`a${text}b`), /^a.+b$/)
+    t.match(terminalSafeWord(`a${text}b`), SAFE)
   }
-  t.equal(visible('\x1b[31mred\x9b0m'), '\\x1b[31mred\\x9b0m')
-  t.equal(visible('evil\u202etxt'), 'evil\\u{202e}txt')
+  t.equal(terminalSafe('\x1b[31mred\x9b0m'), '\\x1b[31mred\\x9b0m')
+  t.equal(terminalSafe('evil\u202etxt'), 'evil\\u{202e}txt')
 })
 
 t.test('ordinary text stays what it is', async (t) => {
@@ -50,25 +50,25 @@ t.test('ordinary text stays what it is', async (t) => {
     '/usr/bin/gcc-12',
     '�',
   ])
-    t.equal(visible(text), text)
+    t.equal(terminalSafe(text), text)
 })
 
 t.test('a word is one: with spaces it could pass for several fields', async (t) => {
-  t.equal(visibleWord('x 203.0.113.9:443/tcp ok'), 'x\\x20203.0.113.9:443/tcp\\x20ok')
-  t.equal(visibleWord('a\u00a0b\u2003c'), 'a\\xa0b\\u{2003}c')
+  t.equal(terminalSafeWord('x 203.0.113.9:443/tcp ok'), 'x\\x20203.0.113.9:443/tcp\\x20ok')
+  t.equal(terminalSafeWord('a\u00a0b\u2003c'), 'a\\xa0b\\u{2003}c')
 })
 
 t.test('text is cut where it is too long to be of use', async (t) => {
-  t.equal(visible('x'.repeat(300)), `${'x'.repeat(255)}...`)
-  t.equal(visible('abcdef', 3), 'abc...')
+  t.equal(terminalSafe('x'.repeat(300)), `${'x'.repeat(255)}...`)
+  t.equal(terminalSafe('abcdef', 3), 'abc...')
 })
 
 t.test('a line of JSON stays the same JSON, and is safe on a terminal', async (t) => {
   for (const text of HOSTILE) {
     const fields = { [`key${text}`]: `a${text}b`, list: [text] }
     const line = `{"raw":\t${JSON.stringify(fields)}}`
-    t.match(visibleJson(line), SAFE, nameOf(text))
-    t.same(JSON.parse(visibleJson(line)), { raw: fields })
+    t.match(terminalSafeJson(line), SAFE, nameOf(text))
+    t.same(JSON.parse(terminalSafeJson(line)), { raw: fields })
   }
 })
 

@@ -1,22 +1,23 @@
 /** Answers a question: what becomes of such a packet, why, and what would have to change. */
 
+import { formatAddress } from '../../core/packet/address-text.js'
 import { nearest } from '../../core/policy/explain.js'
 import type { Rule } from '../../core/policy/policy.js'
-import { formatAddress, type Parsed } from '../../text/parse-address.js'
-import type { World } from './context.js'
+import type { Parsed } from '../../text/parse-address.js'
+import type { ExplainContext } from './context.js'
 import type { Explained, Judged, Near, RuleFacts } from './explanation.js'
 import { phraseOf } from './near-miss.js'
 import { isResolver, notesOn } from './notes.js'
-import type { Question } from './query.js'
+import type { Query } from './query.js'
 import { whence } from './rule-origin.js'
 import { entryFor } from './suggested-entry.js'
-import { judge, type Place } from './trial.js'
+import { judge, type TrialResult } from './trial.js'
 
 /** So many rules are told: further ones are about something else. */
 const NEAR_AT_MOST = 3
 
 /** @returns the answer, or why there can be none: a sentence */
-export async function answerQuestion(question: Question, world: World): Promise<Parsed<Explained>> {
+export async function answerQuestion(question: Query, world: ExplainContext): Promise<Parsed<Explained>> {
   const places = await judge(question, world)
   if (needsName(question, places, world))
     return {
@@ -41,21 +42,25 @@ export async function answerQuestion(question: Question, world: World): Promise<
 }
 
 /** An empty datagram is no question. */
-const needsName = ({ protocol, port, name }: Question, places: readonly Place[], world: World): boolean =>
-  world.policy.asking !== undefined &&
+const needsName = (
+  { protocol, port, name }: Query,
+  places: readonly TrialResult[],
+  world: ExplainContext,
+): boolean =>
+  world.policy.queryPolicy !== undefined &&
   protocol === 'udp' &&
   port === 53 &&
   name === undefined &&
   places.some((place) => isResolver(place, world))
 
-function asked({ protocol, host, port, uid, unit, fromPort, name }: Question, { userName }: World) {
+function asked({ protocol, host, port, uid, unit, fromPort, name }: Query, { userName }: ExplainContext) {
   const text = typeof host === 'string' ? host : formatAddress(host.family, host.words)
   const to = port === undefined ? text : `${text.includes(':') ? `[${text}]` : text}:${port}`
   const user = uid === undefined ? undefined : (userName(uid) ?? String(uid))
   return { protocol, to, user, unit, fromPort, question: name }
 }
 
-async function judgedOf(place: Place, question: Question, world: World): Promise<Judged> {
+async function judgedOf(place: TrialResult, question: Query, world: ExplainContext): Promise<Judged> {
   const { host, until, isAssumed, decision, whileSilent } = place
   return {
     ...(!isAssumed && { address: formatAddress(host.family, host.words) }),
@@ -72,7 +77,12 @@ const different = (judged: readonly Judged[]): Judged[] => [
   ...new Map(judged.map((each) => [JSON.stringify(each), each])).values(),
 ]
 
-async function factsOf(rule: Rule, { host }: Place, question: Question, world: World): Promise<RuleFacts> {
+async function factsOf(
+  rule: Rule,
+  { host }: TrialResult,
+  question: Query,
+  world: ExplainContext,
+): Promise<RuleFacts> {
   const name = typeof question.host === 'string' ? question.host : undefined
   const { spec } = rule
   return {
@@ -82,7 +92,11 @@ async function factsOf(rule: Rule, { host }: Place, question: Question, world: W
   }
 }
 
-async function nearOf(places: readonly Place[], question: Question, world: World): Promise<Near[]> {
+async function nearOf(
+  places: readonly TrialResult[],
+  question: Query,
+  world: ExplainContext,
+): Promise<Near[]> {
   const found = new Map<Rule, Near>()
   for (const place of places.filter(({ decision }) => decision?.reason === 'not-allowlisted'))
     for (const { rule, misses } of nearest(place.candidates)) {

@@ -1,18 +1,18 @@
 /** What a question is answered from: the policy, and what is known besides. */
 import type { Config } from '../../config/config.js'
-import type { Host as Address, Words } from '../../core/packet/ip.js'
+import type { Address, Words } from '../../core/packet/ip.js'
 import type { Policy } from '../../core/policy/policy.js'
 import type { Inbound } from '../../core/session/client-replies.js'
 import type { PlacedInfrastructure } from '../../host/infrastructure.js'
-import type { FoundMirror } from '../../host/mirrors/mirror.js'
+import type { Mirror } from '../../host/mirrors/mirror.js'
 import type { Knowledge } from '../../telemetry/mirror-status.js'
 
-export interface World {
+export interface ExplainContext {
   /** `service`: the one that runs; `file`: nobody but the configuration, so that sessions are not known. */
   readonly source: 'service' | 'file'
   readonly config: Config
   readonly policy: Policy
-  readonly mirrors: readonly FoundMirror[]
+  readonly mirrors: readonly Mirror[]
   /** Where the resolvers and time servers of this host are written. */
   readonly infrastructure: () => PlacedInfrastructure
   /** What is known of names now. */

@@ -1,7 +1,7 @@
 /** What an answer to a question says: for programs as it is (JSON), for people by src/commands/explain-text.ts. */
 import type { Miss } from '../../core/policy/explain.js'
 import type { Decision, Reason } from '../../core/policy/policy.js'
-import type { Question } from './query.js'
+import type { Query } from './query.js'
 
 type Verdict = Decision['verdict']
 
@@ -9,7 +9,7 @@ export interface Explained {
   /** Who has answered: the running service, or nobody but the configuration. */
   readonly source: 'service' | 'file'
   readonly mode: 'observe' | 'enforce'
-  readonly protocol: Question['protocol']
+  readonly protocol: Query['protocol']
   /** As it was understood: `api.example.org:443`. */
   readonly to: string
   readonly user?: string | undefined
@@ -24,7 +24,7 @@ export interface Explained {
   /** The rules that come nearest to letting it pass, the nearest first. */
   readonly near: readonly Near[]
   /** What could be added to `allow`, so that it passes. */
-  readonly entry?: Entry | undefined
+  readonly entry?: AllowSuggestion | undefined
   /** What else is to be known, a sentence each. */
   readonly notes: readonly string[]
 }
@@ -57,11 +57,11 @@ export interface Near {
 }
 
 /** An entry of `allow`, as it is written. */
-export interface Entry {
+export interface AllowSuggestion {
   readonly name: string
   readonly to: readonly string[]
   readonly ports?: readonly number[]
-  readonly protocol?: Question['protocol']
+  readonly protocol?: Query['protocol']
   readonly users?: readonly string[]
   readonly units?: readonly string[]
 }

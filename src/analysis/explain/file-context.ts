@@ -1,15 +1,15 @@
 /** From what a question is answered where no service runs, or another configuration is asked about. */
 import type { Config } from '../../config/config.js'
-import { nobody } from '../../core/session/no-clients.js'
+import { noClients } from '../../core/session/no-clients.js'
 import { placedInfrastructure } from '../../host/infrastructure.js'
 import { localAddresses, setOfAddresses } from '../../kernel/proc/local-addresses.js'
 import { slicesOf } from '../../kernel/proc/unit-slices.js'
 import { asStarted, knownPolicy } from '../../policy/offline-policy.js'
 import { createUsers } from '../../system/users.js'
-import type { World } from './context.js'
+import type { ExplainContext } from './context.js'
 
 /** With the addresses and runtime entries of an earlier run. */
-export function fileWorld(written: Config): World {
+export function fileContext(written: Config): ExplainContext {
   const now = Date.now()
   const config = asStarted(written, now)
   const { policy, host, known } = knownPolicy(config)
@@ -26,7 +26,7 @@ export function fileWorld(written: Config): World {
       names: () => [...known.names.keys()],
     },
     seenName: () => undefined,
-    inbound: nobody(),
+    inbound: noClients(),
     userName: createUsers().nameOf,
     slicesOf: (unit) => slicesOf(unit),
     isLocal: ({ family, words }) => local.has(family, words),

@@ -1,19 +1,19 @@
 /** What is in the way of a rule, in words. */
 
+import { formatPrefix } from '../../core/packet/address-text.js'
 import type { PortRange } from '../../core/packet/ip.js'
 import type { Miss } from '../../core/policy/explain.js'
 import type { RuleSpec } from '../../core/policy/policy.js'
-import { formatPrefix } from '../../text/parse-address.js'
 import { timeText } from '../../text/prose.js'
-import type { World } from './context.js'
-import type { Question } from './query.js'
+import type { ExplainContext } from './context.js'
+import type { Query } from './query.js'
 
 /** So many things of a list are told. */
 const TOLD_AT_MOST = 4
 
 /** The phrase behind "would allow it but for". */
-export function phraseOf(miss: Miss, spec: RuleSpec, question: Question, world: World): string {
-  const { handedOut } = world.policy
+export function phraseOf(miss: Miss, spec: RuleSpec, question: Query, world: ExplainContext): string {
+  const { ephemeralPorts } = world.policy
   switch (miss) {
     case 'protocol':
       return `the protocol: it is for ${spec.protocol}`
@@ -26,7 +26,7 @@ export function phraseOf(miss: Miss, spec: RuleSpec, question: Question, world: 
     case 'handed-on':
       return (
         `the port that it comes from: root's sockets of services may be others' by now, so it is for ` +
-        `ports that the kernel chooses (${portText(handedOut)})`
+        `ports that the kernel chooses (${portText(ephemeralPorts)})`
       )
     case 'unit':
       return `the unit: it is for ${several(spec.units!)}${notFor(question.unit)}`
@@ -39,7 +39,7 @@ export function phraseOf(miss: Miss, spec: RuleSpec, question: Question, world: 
   }
 }
 
-function whom(users: readonly number[], { uid }: Question, { userName }: World): string {
+function whom(users: readonly number[], { uid }: Query, { userName }: ExplainContext): string {
   const name = (id: number) => userName(id) ?? String(id)
   const own = notFor(uid === undefined ? undefined : name(uid))
   return users.length === 0

@@ -1,11 +1,11 @@
 /** What else is to be known of an answer, a sentence each. */
 
+import { formatAddress, formatPrefix } from '../../core/packet/address-text.js'
 import { PrefixSet } from '../../core/packet/prefix-set.js'
 import { resolversOf } from '../../core/policy/policy.js'
-import { formatAddress, formatPrefix } from '../../text/parse-address.js'
-import type { World } from './context.js'
-import type { Question } from './query.js'
-import type { Place } from './trial.js'
+import type { ExplainContext } from './context.js'
+import type { Query } from './query.js'
+import type { TrialResult } from './trial.js'
 
 const CANARY =
   'this is canary.target: what goes there is always blocked, as a proof; set canary.target to another place'
@@ -13,7 +13,7 @@ const NO_USER = 'no user was named, and rules for certain users do not count the
 const NO_UNIT = 'no unit was named, and rules for certain units do not count then: ask again with --unit NAME'
 
 /** @param places what was judged */
-export function notesOn(question: Question, places: readonly Place[], world: World): string[] {
+export function notesOn(question: Query, places: readonly TrialResult[], world: ExplainContext): string[] {
   const isMissed = (what: string) =>
     places.some(({ candidates }) =>
       candidates.some(({ misses }) => misses.length === 1 && misses.includes(what as never)),
@@ -30,11 +30,13 @@ export function notesOn(question: Question, places: readonly Place[], world: Wor
   ]
 }
 
-function aboutName({ host }: Question, [first]: readonly Place[], { policy }: World): string[] {
+function aboutName({ host }: Query, [first]: readonly TrialResult[], { policy }: ExplainContext): string[] {
   if (typeof host !== 'string') return []
   if (!policy.names.has(host)) {
     const asked =
-      policy.asking === undefined ? '' : ', and names are enforced: the question for it is blocked already'
+      policy.queryPolicy === undefined
+        ? ''
+        : ', and names are enforced: the question for it is blocked already'
     return [
       `no rule has the name ${host}${asked}`,
       'its addresses pass all the same where a rule has them as addresses or prefixes: explain one of them',
@@ -44,7 +46,7 @@ function aboutName({ host }: Question, [first]: readonly Place[], { policy }: Wo
   return [`no address of ${host} is known now: one counts as soon as a resolver of this host has answered it`]
 }
 
-function aboutAddress({ host, uid }: Question, { seenName }: World): string[] {
+function aboutAddress({ host, uid }: Query, { seenName }: ExplainContext): string[] {
   const name = typeof host === 'string' ? undefined : seenName(host, uid)
   if (name === undefined) return []
   return [
@@ -53,27 +55,37 @@ function aboutAddress({ host, uid }: Question, { seenName }: World): string[] {
 }
 
 /** Whether something is a resolver of this host, in the eyes of the policy. */
-export const isResolver = ({ host }: Place, { policy }: World): boolean =>
+export const isResolver = ({ host }: TrialResult, { policy }: ExplainContext): boolean =>
   PrefixSet.of(resolversOf(policy)).has(host.family, host.words)
 
-function aboutQuestion({ name, protocol, port }: Question, places: readonly Place[], world: World): string[] {
+function aboutQuestion(
+  { name, protocol, port }: Query,
+  places: readonly TrialResult[],
+  world: ExplainContext,
+): string[] {
   const { policy } = world
   if (port !== 53) return []
   if (name === undefined)
-    return policy.asking !== undefined && protocol === 'tcp' && places.some((each) => isResolver(each, world))
+    return policy.queryPolicy !== undefined &&
+      protocol === 'tcp' &&
+      places.some((each) => isResolver(each, world))
       ? ['names are enforced: whether a question passes depends on its name; ask again with --question NAME']
       : []
   if (!places.some((each) => isResolver(each, world))) {
     const resolvers = resolversOf(policy).map(formatPrefix).join(', ') || 'none'
     return [`that is no resolver of this host (${resolvers}): its questions are judged like anything else`]
   }
-  return policy.asking === undefined
+  return policy.queryPolicy === undefined
     ? ['names are not enforced (dns.enforceNames): any may be asked for']
     : []
 }
 
 /** Where the packet comes from a port of its own: whether it answers a client. */
-function aboutPort({ protocol, fromPort }: Question, places: readonly Place[], world: World): string[] {
+function aboutPort(
+  { protocol, fromPort }: Query,
+  places: readonly TrialResult[],
+  world: ExplainContext,
+): string[] {
   if (fromPort === undefined) return []
   const own = `${protocol}/${fromPort}`
   if (world.source === 'file') return ['which clients are connected is known to the running service only']
@@ -89,10 +101,10 @@ function aboutPort({ protocol, fromPort }: Question, places: readonly Place[], w
 }
 
 function isService(
-  protocol: Question['protocol'],
+  protocol: Query['protocol'],
   port: number,
-  [first]: readonly Place[],
-  { inbound }: World,
+  [first]: readonly TrialResult[],
+  { inbound }: ExplainContext,
 ) {
   if (protocol === 'udp') return inbound.services.udp[port] === 1
   if (inbound.services.tcp[port] === 1 || first === undefined) return inbound.services.tcp[port] === 1
@@ -101,7 +113,7 @@ function isService(
 
 const NO_ADDRESS = new Uint32Array(4)
 
-const noRoute = ({ noRoute, host }: Place): string[] =>
+const noRoute = ({ noRoute, host }: TrialResult): string[] =>
   noRoute === undefined
     ? []
     : [

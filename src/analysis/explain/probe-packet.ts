@@ -1,7 +1,7 @@
 /** The packet that a question is about, as it would reach the queue. */
 
 import {
-  type Host,
+  type Address,
   IPPROTO_ICMP,
   IPPROTO_ICMPV6,
   IPPROTO_TCP,
@@ -10,7 +10,7 @@ import {
 } from '../../core/packet/ip.js'
 import { ECHO_REQUEST, Packet, TCPHDR_ACK, TCPHDR_SYN } from '../../core/packet/packet.js'
 import { encodePayload } from '../../names/dns/encode-query.js'
-import type { Question } from './query.js'
+import type { Query } from './query.js'
 
 const ICMP = { 4: IPPROTO_ICMP, 6: IPPROTO_ICMPV6 } as const
 
@@ -22,7 +22,7 @@ export interface From {
 }
 
 /** The first packet of what is asked about: a call, a datagram, an echo request; or the message with the question for a name. */
-export function packetOf({ protocol, port, name }: Question, to: Host, from: From): Packet {
+export function packetOf({ protocol, port, name }: Query, to: Address, from: From): Packet {
   const packet = new Packet()
   packet.family = to.family
   packet.destination.set(to.words)
@@ -42,7 +42,7 @@ export function packetOf({ protocol, port, name }: Question, to: Host, from: Fro
 }
 
 /** An answer to a client from the same two ends. */
-export function answerOf(question: Question, to: Host, from: From): Packet {
+export function answerOf(question: Query, to: Address, from: From): Packet {
   const packet = packetOf({ ...question, name: undefined }, to, from)
   if (question.protocol === 'tcp') packet.tcpFlags = TCPHDR_ACK
   return packet

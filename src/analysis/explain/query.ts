@@ -1,15 +1,15 @@
 /** What `explain` is asked: on a command line, or by a request to the service. */
 import { isIP } from 'node:net'
 import { isUnitName } from '../../config/allow.js'
-import type { Host } from '../../core/packet/ip.js'
+import type { Address } from '../../core/packet/ip.js'
 import { type Parsed, parseAddress, parseHostName } from '../../text/parse-address.js'
 
 export const PROTOCOLS = ['tcp', 'udp', 'icmp'] as const
 
-export interface Question {
+export interface Query {
   readonly protocol: (typeof PROTOCOLS)[number]
   /** Where to: an address, or a host name. */
-  readonly host: Host | string
+  readonly host: Address | string
   /** undefined for ICMP. */
   readonly port: number | undefined
   /** undefined: somebody whom no rule names. */
@@ -29,7 +29,7 @@ const good = <T>(value: T): Parsed<T> => ({ ok: true, value })
 const bad = (reason: string): { ok: false; reason: string } => ({ ok: false, reason })
 
 /** @returns the question, or a whole sentence on what is wrong with it */
-export function readQuestion(fields: Fields): Parsed<Question> {
+export function readQuery(fields: Fields): Parsed<Query> {
   const protocol = PROTOCOLS.find((each) => each === fields.protocol)
   if (protocol === undefined) return bad(`the protocol is tcp, udp or icmp, not ${quoted(fields.protocol)}`)
   const to = readTarget(protocol, fields.to ?? '')
@@ -54,10 +54,10 @@ export function readQuestion(fields: Fields): Parsed<Question> {
   })
 }
 
-type Target = Pick<Question, 'host' | 'port'>
+type Target = Pick<Query, 'host' | 'port'>
 
 /** `api.example.org:443`, `[2001:db8::7]:443`, and without a port for ICMP. */
-function readTarget(protocol: Question['protocol'], text: string): Parsed<Target> {
+function readTarget(protocol: Query['protocol'], text: string): Parsed<Target> {
   const bare = isIP(text) === 6
   const match = bare ? undefined : /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d{1,9}))?$/.exec(text)
   if (match === null) return bad(`${quoted(text)} ${strange(text)}`)
@@ -81,7 +81,7 @@ function strange(text: string): string {
   return 'is not a host and a port: write api.example.org:443, 192.0.2.7:443 or [2001:db8::7]:443'
 }
 
-function readHost(text: string): Parsed<Host | string> {
+function readHost(text: string): Parsed<Address | string> {
   const isAddress = isIP(text) !== 0 || text.includes(':')
   const host = isAddress ? parseAddress(text) : parseHostName(text)
   return host.ok ? host : bad(`${quoted(text)} ${host.reason}`)
@@ -100,7 +100,7 @@ function readNumber(
 }
 
 function readName(
-  protocol: Question['protocol'],
+  protocol: Query['protocol'],
   port: number | undefined,
   text: string | undefined,
 ): Parsed<string | undefined> {

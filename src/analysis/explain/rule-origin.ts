@@ -1,16 +1,16 @@
 /** Where a rule comes from: a line of the configuration, or of a file of this host that the service reads by itself. */
 import { setImmediate } from 'node:timers/promises'
-import type { Destination, Host } from '../../core/packet/ip.js'
+import type { Address, Destination } from '../../core/packet/ip.js'
 import { PrefixSet } from '../../core/packet/prefix-set.js'
 import type { Origin } from '../../core/policy/origin.js'
 import { originText } from '../../core/policy/origin.js'
 import type { Rule } from '../../core/policy/policy.js'
 import { parseDestination } from '../../text/parse-address.js'
-import type { World } from './context.js'
+import type { ExplainContext } from './context.js'
 
 /** What a packet goes to, as far as rules can name it. */
 export interface Goal {
-  readonly host: Host
+  readonly host: Address
   readonly port: number | undefined
   /** The name by which it was asked for. */
   readonly name: string | undefined
@@ -25,7 +25,7 @@ interface Written {
 }
 
 /** Texts like `/etc/apt/sources.list:2, apt`, or the setting that it follows from. */
-export async function whence({ spec }: Rule, goal: Goal, world: World): Promise<string> {
+export async function whence({ spec }: Rule, goal: Goal, world: ExplainContext): Promise<string> {
   if (spec.reason === 'dhcp') return 'infrastructure.dhcp'
   if (spec.reason === 'rule') return spec.origin === undefined ? 'the configuration' : originText(spec.origin)
   const { infrastructure } = world.config
@@ -39,17 +39,17 @@ export async function whence({ spec }: Rule, goal: Goal, world: World): Promise<
 }
 
 /** All that is written for rules of this kind. */
-function placesOf({ reason, name, isTold }: Rule['spec'], goal: Goal, world: World): Written[] {
+function placesOf({ reason, name, isFromSrv }: Rule['spec'], goal: Goal, world: ExplainContext): Written[] {
   const { config, mirrors, knowledge, infrastructure } = world
-  const prefix = (value: Host & { length: number }): Destination => ({ kind: 'prefix', prefix: value })
+  const prefix = (value: Address & { length: number }): Destination => ({ kind: 'prefix', prefix: value })
   if (reason === 'resolver')
     return infrastructure().resolvers.map(({ value, origin }) => ({ place: prefix(value), origin }))
   if (reason === 'time')
     return infrastructure().timeServers.map(({ value, origin }) => ({ place: value, origin }))
   if (name === 'mirrors') return config.mirrors.hosts.map((place) => ({ place, origin: place.origin }))
   return mirrors.flatMap(({ host, port, service, manager, origin }) => {
-    const targets = isTold && service !== undefined ? knowledge.targets(service) : []
-    const ends = isTold ? targets.map((each) => ({ host: each.name, port: each.port })) : [{ host, port }]
+    const targets = isFromSrv && service !== undefined ? knowledge.targets(service) : []
+    const ends = isFromSrv ? targets.map((each) => ({ host: each.name, port: each.port })) : [{ host, port }]
     return ends
       .filter((each) => each.port === goal.port)
       .flatMap((each) => {
@@ -69,8 +69,11 @@ function leadsTo(place: Destination, { host, name }: Goal): boolean {
 const SLICE = 250
 
 /** A name that is known to have an address. */
-async function nameOf({ family, words }: Host, { knowledge }: World): Promise<string | undefined> {
-  const isIt = (host: Host) => host.family === family && host.words.every((word, i) => word === words[i])
+async function nameOf(
+  { family, words }: Address,
+  { knowledge }: ExplainContext,
+): Promise<string | undefined> {
+  const isIt = (host: Address) => host.family === family && host.words.every((word, i) => word === words[i])
   for (const [index, name] of knowledge.names().entries()) {
     if (index % SLICE === SLICE - 1) await setImmediate()
     if (knowledge.addresses(name).some(({ host }) => isIt(host))) return name

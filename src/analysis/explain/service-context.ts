@@ -1,5 +1,5 @@
 /** From what the running service answers. */
-import type { SeenNames } from '../../core/dns/resolved-names.js'
+import type { ResolvedNames } from '../../core/dns/resolved-names.js'
 import type { Family, Words } from '../../core/packet/ip.js'
 import { placedInfrastructure } from '../../host/infrastructure.js'
 import { localAddresses, setOfAddresses } from '../../kernel/proc/local-addresses.js'
@@ -8,18 +8,18 @@ import { slicesOf } from '../../kernel/proc/unit-slices.js'
 import type { PolicyInForce } from '../../policy/policy-in-force.js'
 import type { InboundWatch } from '../../sessions/inbound-watch.js'
 import type { Users } from '../../system/users.js'
-import type { World } from './context.js'
+import type { ExplainContext } from './context.js'
 
 export interface ServiceParts {
   readonly inForce: PolicyInForce
   readonly inbound: Pick<InboundWatch, 'looking'>
-  readonly seen: Pick<SeenNames, 'nameOf' | 'askers'>
+  readonly seen: Pick<ResolvedNames, 'nameOf' | 'askers'>
   /** The name of an address for a user. */
   readonly domainOf: (family: Family, words: Words, uid: number) => string | undefined
   readonly users: Pick<Users, 'nameOf'>
 }
 
-export function serviceWorld({ inForce, inbound, seen, domainOf, users }: ServiceParts): World {
+export function serviceContext({ inForce, inbound, seen, domainOf, users }: ServiceParts): ExplainContext {
   const { config, rules, host, learned } = inForce
   const now = Date.now()
   const local = setOfAddresses(localAddresses())

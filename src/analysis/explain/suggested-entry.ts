@@ -1,17 +1,22 @@
 /** The smallest entry of `allow` by which a packet would pass. */
 
 import type { Config } from '../../config/config.js'
+import { formatAddress } from '../../core/packet/address-text.js'
 import type { Reason } from '../../core/policy/policy.js'
-import { formatAddress, parseHostName } from '../../text/parse-address.js'
-import type { World } from './context.js'
-import type { Entry } from './explanation.js'
-import type { Question } from './query.js'
+import { parseHostName } from '../../text/parse-address.js'
+import type { ExplainContext } from './context.js'
+import type { AllowSuggestion } from './explanation.js'
+import type { Query } from './query.js'
 
 /** What an allowed name is most likely wanted for, where nothing but the question for it is known. */
 const WEB = [443]
 
 /** undefined where none helps. */
-export function entryFor(reason: Reason | 'loopback', question: Question, world: World): Entry | undefined {
+export function entryFor(
+  reason: Reason | 'loopback',
+  question: Query,
+  world: ExplainContext,
+): AllowSuggestion | undefined {
   const { protocol, host, port, uid, unit } = question
   const own = (to: string) => ({ name: nameFor(to, world.config), to: [to] })
   if (reason === 'name-not-allowed') {

@@ -1,11 +1,11 @@
 /** What a policy would have done with what was recorded, by the same judgement as the service's own. */
 
-import { type Host, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../../core/packet/ip.js'
+import { type Address, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../../core/packet/ip.js'
 import { ECHO_REQUEST, Packet, TCPHDR_SYN } from '../../core/packet/packet.js'
 import { protocolOf } from '../../core/packet/protocol-names.js'
 import type { Sender } from '../../core/packet/sender.js'
 import { type Decision, decide, MALFORMED, type Policy } from '../../core/policy/policy.js'
-import { nobody } from '../../core/session/no-clients.js'
+import { noClients } from '../../core/session/no-clients.js'
 import { encodePayload } from '../../names/dns/encode-query.js'
 
 /** What of a packet was recorded. */
@@ -14,17 +14,17 @@ export interface Recorded {
   readonly unit?: string | undefined
   readonly reason: string
   readonly transport: string | undefined
-  readonly host: Host | undefined
+  readonly host: Address | undefined
   readonly port: number | undefined
   readonly sourcePort: number | undefined
   readonly question: string | undefined
 }
 
-export class Judge {
+export class PolicyTrial {
   readonly #policy: Policy
   readonly #now: number
   /** What answers a client passes by no rule, and is in no log. */
-  readonly #inbound = nobody()
+  readonly #inbound = noClients()
   readonly #names = new Set<string>()
   readonly #packet = Object.assign(new Packet(), { single: true })
 
@@ -35,9 +35,9 @@ export class Judge {
   }
 
   /** A name that the policy may allow has this address. */
-  learn(name: string, host: Host): void {
+  learn(name: string, host: Address): void {
     this.#names.add(name)
-    for (const rule of this.#policy.names.find(name)) rule.hosts.add(host)
+    for (const rule of this.#policy.names.find(name)) rule.addresses.add(host)
   }
 
   /** Whether it has learned an address of that name. */

@@ -1,7 +1,7 @@
 /** What a log tells of, summed by kind: who, whereto, why. */
 import { isIP } from 'node:net'
-import { addressText } from '../../core/packet/address-text.js'
-import { type Host, isIn, type PortRange } from '../../core/packet/ip.js'
+import { formatAddress } from '../../core/packet/address-text.js'
+import { type Address, isIn, type PortRange } from '../../core/packet/ip.js'
 import { ROOT } from '../../core/policy/inherited-sockets.js'
 import type { Block } from '../../records/block-log/event-reader.js'
 import { parseAddress } from '../../text/parse-address.js'
@@ -18,7 +18,7 @@ export interface Evidence {
 export interface RecordedKind extends Evidence, Who {
   readonly reason: string
   readonly transport: string | undefined
-  readonly host: Host | undefined
+  readonly host: Address | undefined
   /** As `host`, or what stood there. */
   readonly address: string | undefined
   readonly port: number | undefined
@@ -125,11 +125,11 @@ export function kindOf(block: Block, isOwnPort: boolean): RecordedKind {
   return {
     ...newEvidence(),
     ...{ uid, user, unit, container, reason, transport, port, sourcePort, isOwnPort, domain, question, host },
-    address: host === undefined ? address : addressText(host.family, host.words),
+    address: host === undefined ? address : formatAddress(host.family, host.words),
   }
 }
 
-function hostOf(address: string | undefined): Host | undefined {
+function hostOf(address: string | undefined): Address | undefined {
   if (address === undefined || isIP(address) === 0) return undefined
   const parsed = parseAddress(address)
   return parsed.ok ? parsed.value : undefined

@@ -1,6 +1,6 @@
 /** What a policy would change, for programs. */
 
-import type { Passed } from '../../records/accepted-flows-format.js'
+import type { AcceptedFlowRow } from '../../records/accepted-flows-format.js'
 import { jsonText } from '../../text/terminal-safe.js'
 import type { RecordedKind } from '../recorded/recorded-kinds.js'
 import type { Judged, Replayed, Side, Sides } from './replay.js'
@@ -50,9 +50,9 @@ const blockOf = (kind: RecordedKind) => ({
   last: timeOf(kind.last),
 })
 
-const passedOf = (kind: Passed) => ({ ...common(kind), units: kind.units, rule: kind.rule })
+const passedOf = (kind: AcceptedFlowRow) => ({ ...common(kind), units: kind.units, rule: kind.rule })
 
-const common = ({ uid, user, reason, transport, address, port, domain }: RecordedKind | Passed) => ({
+const common = ({ uid, user, reason, transport, address, port, domain }: RecordedKind | AcceptedFlowRow) => ({
   uid,
   user,
   reason,

@@ -1,8 +1,8 @@
 /** Recorded events against a policy: what would be another way now. */
 import type { Decision, Policy } from '../../core/policy/policy.js'
-import type { Passed } from '../../records/accepted-flows-format.js'
+import type { AcceptedFlowRow } from '../../records/accepted-flows-format.js'
 import type { Block } from '../../records/block-log/event-reader.js'
-import { Judge } from '../recorded/policy-trial.js'
+import { PolicyTrial } from '../recorded/policy-trial.js'
 import {
   addEvidence,
   type Evidence,
@@ -52,12 +52,12 @@ export interface Replayed {
   readonly evidence: Evidence
   readonly blocked: Sides<RecordedKind>
   /** undefined: what was accepted is not known. */
-  readonly passed: Sides<Passed> | undefined
+  readonly passed: Sides<AcceptedFlowRow> | undefined
 }
 
 export class Replay {
   readonly #policy: Policy
-  readonly #judge: Judge
+  readonly #judge: PolicyTrial
   readonly #kinds: RecordedKinds
   readonly #evidence = newEvidence()
   readonly #unjudged = new Map<Unjudgeable, number>()
@@ -66,8 +66,8 @@ export class Replay {
   /** @param now milliseconds since the epoch */
   constructor(policy: Policy, now: number) {
     this.#policy = policy
-    this.#judge = new Judge(policy, now)
-    this.#kinds = new RecordedKinds(policy.handedOut)
+    this.#judge = new PolicyTrial(policy, now)
+    this.#kinds = new RecordedKinds(policy.ephemeralPorts)
   }
 
   note(block: Block): void {
@@ -89,20 +89,20 @@ export class Replay {
   }
 
   /** All of the log was noted. @param passed what was accepted, as far as it is known */
-  result(passed: readonly Passed[] | undefined): Replayed {
+  result(passed: readonly AcceptedFlowRow[] | undefined): Replayed {
     const kinds = [...this.#kinds.all]
     for (const { domain, host } of [...kinds, ...(passed ?? [])])
       if (domain !== undefined && host !== undefined) this.#judge.learn(domain.toLowerCase(), host)
     const judgeBlock = (kind: RecordedKind) => this.#judge.judge(kind) ?? 'no-destination'
     const blocked = judgeAll(kinds, ({ blocks }) => blocks, judgeBlock, this.#unjudged, this.#more)
-    const judgePassed = (kind: Passed) => this.#judgePassed(kind)
+    const judgePassed = (kind: AcceptedFlowRow) => this.#judgePassed(kind)
     const passing = passed && judgeAll(passed, ({ count }) => count, judgePassed)
     return { evidence: this.#evidence, blocked, passed: passing }
   }
 
   /** By the first of its units that makes a difference. */
-  #judgePassed(kind: Passed): Decision | Unjudgeable {
-    if (kind.reason === 'resolver' && this.#policy.asking !== undefined) return 'no-name'
+  #judgePassed(kind: AcceptedFlowRow): Decision | Unjudgeable {
+    if (kind.reason === 'resolver' && this.#policy.queryPolicy !== undefined) return 'no-name'
     if (kind.units.length > 0) {
       const decisions = kind.units.map((unit) => this.#judge.judge({ ...kind, unit }))
       return decisions.find((each) => each?.verdict !== 'accept') ?? decisions[0] ?? 'no-destination'

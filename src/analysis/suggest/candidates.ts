@@ -2,7 +2,7 @@
 
 import { CANARY, MALFORMED } from '../../core/policy/policy.js'
 import { parseHostName } from '../../text/parse-address.js'
-import type { Judge } from '../recorded/policy-trial.js'
+import type { PolicyTrial } from '../recorded/policy-trial.js'
 import { type Evidence, type RecordedKind, type Who, whoKey } from '../recorded/recorded-kinds.js'
 import type { Scan } from '../recorded/scan-detector.js'
 
@@ -60,7 +60,7 @@ export interface Findings {
 }
 
 export interface FindOptions {
-  readonly judge: Judge
+  readonly judge: PolicyTrial
   /** Those who ask resolvers on behalf of others. */
   readonly resolverUsers: readonly number[]
   readonly scanOf: (who: string) => Scan | undefined

@@ -3,7 +3,7 @@ import { addEvidence, type Evidence, newEvidence } from '../recorded/recorded-ki
 import type { Atom } from './candidates.js'
 import { ANY, type Box, join, partsOf } from './merge-entries.js'
 
-export interface Entry extends Evidence {
+export interface ProposedEntry extends Evidence {
   readonly name: string
   readonly to: readonly Destination[]
   /** Sorted; none where there are none. */
@@ -33,11 +33,15 @@ export interface Apart {
 export type NameUser = (uid: number, logged: string | undefined) => string | number
 
 /** Their names are unique, and none is taken. The most frequent comes first. */
-export function entriesOf(atoms: readonly Atom[], nameUser: NameUser, taken: ReadonlySet<string>): Entry[] {
+export function entriesOf(
+  atoms: readonly Atom[],
+  nameUser: NameUser,
+  taken: ReadonlySet<string>,
+): ProposedEntry[] {
   const drafts = join(atoms.map(boxOf)).map((box) => draftOf(box, nameUser))
   drafts.sort((a, b) => b.blocks - a.blocks || compare(sortKey(a), sortKey(b)))
   const names = new Set(taken)
-  const entries: Entry[] = []
+  const entries: ProposedEntry[] = []
   for (const draft of drafts) {
     const name = freeName(wishedName(draft), names)
     names.add(name)
@@ -46,7 +50,7 @@ export function entriesOf(atoms: readonly Atom[], nameUser: NameUser, taken: Rea
   return entries
 }
 
-type Draft = Omit<Entry, 'name' | 'apart'>
+type Draft = Omit<ProposedEntry, 'name' | 'apart'>
 
 const boxOf = (atom: Atom): Box<Atom> => ({
   kind: `${atom.protocol} ${atom.isGuess}`,
@@ -115,7 +119,7 @@ function freeName(wished: string, taken: ReadonlySet<string>): string {
 }
 
 /** The first entry that one might wonder about. */
-function apartOf(draft: Draft, before: readonly Entry[]): Apart[] {
+function apartOf(draft: Draft, before: readonly ProposedEntry[]): Apart[] {
   const places = new Set(draft.to.map(({ place }) => place))
   for (const entry of before) {
     const why = whyApart(draft, entry, () => entry.to.some(({ place }) => places.has(place)))

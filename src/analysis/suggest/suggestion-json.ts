@@ -1,7 +1,7 @@
 /** Suggestions for programs. */
 import { jsonText } from '../../text/terminal-safe.js'
 import type { Evidence, Who } from '../recorded/recorded-kinds.js'
-import type { Entry } from './entries.js'
+import type { ProposedEntry } from './entries.js'
 import type { Suggestion } from './suggestion.js'
 
 export function jsonOf({ evidence, entries, suspects, leftOut }: Suggestion): string {
@@ -23,7 +23,7 @@ export function jsonOf({ evidence, entries, suspects, leftOut }: Suggestion): st
   return jsonText(written, 2)
 }
 
-const entryOf = (entry: Entry) => ({
+const entryOf = (entry: ProposedEntry) => ({
   entry: {
     name: entry.name,
     to: entry.to.map(({ place }) => place),

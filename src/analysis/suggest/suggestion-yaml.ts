@@ -1,10 +1,10 @@
 /** Suggestions as the text of a configuration: what to allow in YAML, and why in comments. */
 import { isIP } from 'node:net'
 import { grouped, spanText, timeText, wrap } from '../../text/prose.js'
-import { visible } from '../../text/terminal-safe.js'
+import { terminalSafe } from '../../text/terminal-safe.js'
 import type { Evidence, Who } from '../recorded/recorded-kinds.js'
 import type { LeftOut, Obstacle } from './candidates.js'
-import type { Apart, Destination, Entry } from './entries.js'
+import type { Apart, Destination, ProposedEntry } from './entries.js'
 import type { SuggestedEntry, Suggestion, SuspectEntries } from './suggestion.js'
 
 const WIDTH = 80
@@ -33,7 +33,7 @@ function headOf({ evidence, entries }: Suggestion, source: string): string {
   return entries.length === 0 ? found : `${found}\n${comment('', HOW)}`
 }
 
-function entryText(entry: Entry & Partial<SuggestedEntry>): string {
+function entryText(entry: ProposedEntry & Partial<SuggestedEntry>): string {
   const { name, protocol, ports, users, units } = entry
   return [
     comment('  ', `${evidenceText(entry)}.`),
@@ -60,14 +60,14 @@ function toLines(to: readonly Destination[]): string[] {
   ]
 }
 
-function notesOn(entry: Entry & Partial<SuggestedEntry>): string[] {
+function notesOn(entry: ProposedEntry & Partial<SuggestedEntry>): string[] {
   return [
     ...(entry.isGuess
       ? [`Only its name was asked for: that it is called at port ${entry.ports[0]} is a guess.`]
       : []),
     ...(entry.someUnits.length > 0
       ? [
-          `No units: some blocks came from ${entry.someUnits.map((unit) => visible(unit)).join(', ')}, of others it is not known.`,
+          `No units: some blocks came from ${entry.someUnits.map((unit) => terminalSafe(unit)).join(', ')}, of others it is not known.`,
         ]
       : []),
     ...(entry.isForMirrors ? ['If updates come from there, it belongs into mirrors.hosts.'] : []),
@@ -84,7 +84,7 @@ const apartText = ({ from, why }: Apart) =>
     ? `Apart from ${from}: not every port was seen at every destination.`
     : `Apart from ${from}: not every user was seen in every unit.`
 
-function wildcards({ to }: Entry): { domain: string; names: number }[] {
+function wildcards({ to }: ProposedEntry): { domain: string; names: number }[] {
   const below = new Map<string, number>()
   for (const { place } of to) {
     const domain = place.slice(place.indexOf('.') + 1)
@@ -110,7 +110,7 @@ function suspectText(suspect: SuspectEntries): string {
   ].join('\n')
 }
 
-function shortened(entry: Entry): string {
+function shortened(entry: ProposedEntry): string {
   const to = entry.to.slice(0, SUSPECT_DESTINATIONS)
   const text = entryText({ ...entry, to, apart: [] })
   const left = entry.to.length - to.length
@@ -119,7 +119,7 @@ function shortened(entry: Entry): string {
 
 const whoText = ({ uid, user, unit, container }: Who) => {
   const place = unit ?? (container && `container ${container.slice(0, 12)}`)
-  return visible([user ?? uid, ...(place === undefined ? [] : [place])].join(' in '))
+  return terminalSafe([user ?? uid, ...(place === undefined ? [] : [place])].join(' in '))
 }
 
 type Explain = (left: LeftOut, examples: string) => string
@@ -160,7 +160,7 @@ function leftOutText(leftOut: ReadonlyMap<Obstacle, LeftOut>): string {
 
 function examplesOf({ about }: LeftOut): string {
   const all = [...about].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))
-  const shown = all.slice(0, EXAMPLES).map(([what, blocks]) => `${visible(what)} (${grouped(blocks)})`)
+  const shown = all.slice(0, EXAMPLES).map(([what, blocks]) => `${terminalSafe(what)} (${grouped(blocks)})`)
   return [
     ...shown,
     ...(all.length > shown.length ? [`${grouped(all.length - shown.length)} more`] : []),
@@ -171,7 +171,7 @@ const evidenceText = (evidence: Evidence): string =>
   `${blocksText(evidence.blocks)}, ${spanText(evidence)}${programsText(evidence)}`
 
 const programsText = ({ programs }: Evidence) =>
-  programs.length === 0 ? '' : `, by ${programs.map((each) => visible(each)).join(', ')}`
+  programs.length === 0 ? '' : `, by ${programs.map((each) => terminalSafe(each)).join(', ')}`
 
 const blocksText = (blocks: number) => `${grouped(blocks)} ${blocks === 1 ? 'block' : 'blocks'}`
 
@@ -199,6 +199,6 @@ const quoted = (value: string) => JSON.stringify(value)
 /** Lines of a comment. Whatever is in it, it cannot end the comment. */
 function comment(indent: string, text: string): string {
   const start = `${indent}# `
-  const lines = wrap(visible(text, Number.POSITIVE_INFINITY), WIDTH - start.length)
+  const lines = wrap(terminalSafe(text, Number.POSITIVE_INFINITY), WIDTH - start.length)
   return lines.map((line) => start + line).join('\n')
 }

@@ -5,7 +5,7 @@ import { formatDuration } from '../../config/formats.js'
 import { fitsPorts } from '../../core/packet/ip.js'
 import type { Policy } from '../../core/policy/policy.js'
 import type { Block } from '../../records/block-log/event-reader.js'
-import type { Judge } from '../recorded/policy-trial.js'
+import type { PolicyTrial } from '../recorded/policy-trial.js'
 import {
   addEvidence,
   type Evidence,
@@ -16,7 +16,7 @@ import {
 } from '../recorded/recorded-kinds.js'
 import { Scans } from '../recorded/scan-detector.js'
 import { find, type LeftOut, leaveOut, type Obstacle, type Suspect } from './candidates.js'
-import { type Entry, entriesOf, type NameUser } from './entries.js'
+import { entriesOf, type NameUser, type ProposedEntry } from './entries.js'
 
 export interface Suggestion {
   /** All blocks, suggested or not. */
@@ -26,7 +26,7 @@ export interface Suggestion {
   readonly leftOut: ReadonlyMap<Obstacle, LeftOut>
 }
 
-export interface SuggestedEntry extends Entry {
+export interface SuggestedEntry extends ProposedEntry {
   /** Those who update have called where mirrors answer. */
   readonly isForMirrors: boolean
 }
@@ -39,13 +39,13 @@ export interface SuspectEntries extends Evidence {
   readonly window: string
   /** Milliseconds since the epoch. */
   readonly time: number
-  readonly entries: readonly Entry[]
+  readonly entries: readonly ProposedEntry[]
 }
 
 export interface SuggestOptions {
   readonly config: Pick<Config, 'allow' | 'containment' | 'mirrors'>
-  readonly policy: Pick<Policy, 'handedOut'>
-  readonly judge: Judge
+  readonly policy: Pick<Policy, 'ephemeralPorts'>
+  readonly judge: PolicyTrial
   readonly resolverUsers: readonly number[]
   readonly nameUser: NameUser
 }
@@ -60,7 +60,7 @@ export class Suggester {
 
   constructor(options: SuggestOptions) {
     this.#options = options
-    this.#kinds = new RecordedKinds(options.policy.handedOut)
+    this.#kinds = new RecordedKinds(options.policy.ephemeralPorts)
     this.#scans = new Scans(options.config.containment)
   }
 
@@ -106,7 +106,7 @@ export class Suggester {
   }
 }
 
-function isForMirrors({ protocol, uids, ports }: Entry, mirrors: Config['mirrors']): boolean {
+function isForMirrors({ protocol, uids, ports }: ProposedEntry, mirrors: Config['mirrors']): boolean {
   const isTheirs = uids.every((uid) => mirrors.users.includes(uid))
   return protocol === 'tcp' && isTheirs && ports.every((port) => fitsPorts(mirrors.ports, port))
 }

@@ -3,14 +3,14 @@ import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { originText } from '../../core/policy/origin.js'
 import { timeText } from '../../text/prose.js'
-import { attempt, type Subject } from './context.js'
+import { attempt, type DoctorContext } from './context.js'
 import { type Finding, Findings } from './finding.js'
 import { isChronySynchronised } from './proc.js'
 
 /** Files are written with the time of then: one from so much later than now tells that the clock went back. */
 const AHEAD_MS = 60_000
 
-export async function clock(subject: Subject, root = '/'): Promise<Finding[]> {
+export async function clock(subject: DoctorContext, root = '/'): Promise<Finding[]> {
   const found = new Findings('clock')
   await keeping(found, root)
   steps(found, subject)
@@ -45,7 +45,7 @@ async function keeping(found: Findings, root: string): Promise<void> {
 }
 
 /** What was written later than now. */
-function steps(found: Findings, { config, now }: Subject): void {
+function steps(found: Findings, { config, now }: DoctorContext): void {
   const { directory } = config.state
   const files = ['addresses.json', 'generation'].map((name) => join(directory, name))
   const log = config.log.destination === 'stdout' ? [] : [config.log.destination]

@@ -5,7 +5,7 @@ import { Absent, ask } from '../../control/client.js'
 import type { Policy } from '../../core/policy/policy.js'
 import type { readHost } from '../../host/host-facts.js'
 import { holderOf, type Process, processes } from '../../kernel/proc/processes.js'
-import type { State } from '../../names/state-file.js'
+import type { SavedNames } from '../../names/addresses-file.js'
 import { asStarted, knownPolicy } from '../../policy/offline-policy.js'
 import { command } from '../../system/run-command.js'
 import type { Status } from '../../telemetry/status.js'
@@ -18,12 +18,12 @@ import {
   statusField,
 } from './proc.js'
 
-export interface Subject {
+export interface DoctorContext {
   readonly config: Config
   readonly policy: Policy
   readonly host: ReturnType<typeof readHost>
   /** What an earlier run has learned. */
-  readonly known: State
+  readonly known: SavedNames
   /** What the running service says; or why it says nothing. */
   readonly status: Status | NodeJS.ErrnoException
   /** Where the service runs: its process, as far as it may be looked at. */
@@ -44,7 +44,7 @@ const PROPERTIES = ['LoadState', 'User', 'AmbientCapabilities', 'CapabilityBound
 /** A look through the descriptors of all processes takes no longer. */
 const SEARCH_MS = 2000
 
-export async function subjectOf(written: Config, now: number): Promise<Subject> {
+export async function createContext(written: Config, now: number): Promise<DoctorContext> {
   const config = asStarted(written, now)
   const status = await ask<Status>(config.control.socket, 'GET', '/v1/status').catch((error: Error) => error)
   const { policy, host, known } = knownPolicy(config)
@@ -61,11 +61,11 @@ export async function subjectOf(written: Config, now: number): Promise<Subject> 
 }
 
 /** The running service. */
-export const running = ({ status }: Subject): Status | undefined =>
+export const running = ({ status }: DoctorContext): Status | undefined =>
   status instanceof Error ? undefined : status
 
 /** Whether it does not run; else it does, or that cannot be known: it does not answer, or not to everybody. */
-export const isAbsent = ({ status }: Subject): boolean => status instanceof Absent
+export const isAbsent = ({ status }: DoctorContext): boolean => status instanceof Absent
 
 /** Who listens at a socket of the file system. */
 function processAt(path: string): ServiceProcess | undefined {
@@ -107,7 +107,7 @@ export function textOf(path: string): string {
 }
 
 /** Whose capabilities the service has, or would have. */
-export function serviceCapabilities({ process, unit }: Subject): {
+export function serviceCapabilities({ process, unit }: DoctorContext): {
   of: string
   has: ReadonlySet<Capability>
 } {

@@ -4,7 +4,7 @@ import { fitsPorts } from '../../core/packet/ip.js'
 import { CURL_PROXY } from '../../host/mirrors/mirror-collector.js'
 import { isLoopback } from '../../host/mirrors/url.js'
 import { parseAddress } from '../../text/parse-address.js'
-import { type Subject, textOf } from './context.js'
+import { type DoctorContext, textOf } from './context.js'
 import { type Finding, Findings } from './finding.js'
 
 const PROXY = /^(?:https?|ftp|all)_proxy$/i
@@ -13,7 +13,7 @@ const NODE_AT_LEAST = [20, 10] as const
 
 /** @param variables of whoever asks: his programs have them, too */
 export function environment(
-  subject: Pick<Subject, 'config' | 'policy'>,
+  subject: Pick<DoctorContext, 'config' | 'policy'>,
   variables: Readonly<Record<string, string | undefined>> = process.env,
   root = '/',
 ): Finding[] {
@@ -59,7 +59,10 @@ function proxyOf(text: string): Proxy | undefined {
 }
 
 /** Whether some rule leads there for one of those who update. */
-function isAllowed({ host, port }: Proxy, { config, policy }: Pick<Subject, 'config' | 'policy'>): boolean {
+function isAllowed(
+  { host, port }: Proxy,
+  { config, policy }: Pick<DoctorContext, 'config' | 'policy'>,
+): boolean {
   const address = parseAddress(host)
   const leading = address.ok
     ? policy.rules.filter(({ fixed }) => fixed.has(address.value.family, address.value.words))

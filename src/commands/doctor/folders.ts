@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { entriesOf } from '../../kernel/proc/bounded-reads.js'
 import { createUsers } from '../../system/users.js'
 import { grouped } from '../../text/prose.js'
-import { type Subject, textOf } from './context.js'
+import { type DoctorContext, textOf } from './context.js'
 import { type Finding, Findings } from './finding.js'
 import { isRotated } from './logrotate.js'
 import { mayWrite, mayWriteFile, type Who, whoIs } from './write-access.js'
@@ -17,11 +17,11 @@ const LITTLE_SHARE = 0.05
 const LARGE = 1024 * MIB
 const LOG_STOPS = 'blocks are not written, but counted as dropped (checkvalve_log_dropped_total)'
 
-export function folders(subject: Subject, root = '/'): Finding[] {
+export function folders(subject: DoctorContext, root = '/'): Finding[] {
   return [...log(subject, root), ...state(subject)]
 }
 
-function log(subject: Subject, root: string): Finding[] {
+function log(subject: DoctorContext, root: string): Finding[] {
   const found = new Findings('log')
   const { destination } = subject.config.log
   if (destination === 'stdout') found.ok('it goes to standard output, and so to the journal')
@@ -49,7 +49,7 @@ function log(subject: Subject, root: string): Finding[] {
   return found.all
 }
 
-function state(subject: Subject): Finding[] {
+function state(subject: DoctorContext): Finding[] {
   const found = new Findings('state')
   const { directory } = subject.config.state
   const lost = 'the next start knows no addresses of mirrors, and judges what was approved anew'
@@ -66,7 +66,13 @@ function state(subject: Subject): Finding[] {
 }
 
 /** @returns whether it can be written to, all in all */
-function folder(found: Findings, path: string, setting: string, lost: string, subject: Subject): boolean {
+function folder(
+  found: Findings,
+  path: string,
+  setting: string,
+  lost: string,
+  subject: DoctorContext,
+): boolean {
   const stats = statSync(path, { throwIfNoEntry: false })
   if (stats === undefined) {
     found.look(`${path} does not exist`, `make it, for the user of the service, or set ${setting}`)
@@ -82,7 +88,7 @@ function folder(found: Findings, path: string, setting: string, lost: string, su
 }
 
 /** Who writes: the user of the running service, or of its unit; else the one that is made for it, or root. */
-function writer({ process, unit }: Subject): { name: string; who: Who } {
+function writer({ process, unit }: DoctorContext): { name: string; who: Who } {
   const passwd = textOf('/etc/passwd')
   const who = (user: string) => whoIs(user, passwd, textOf('/etc/group'))
   const user = process ? String(process.uid) : unit?.get('User')

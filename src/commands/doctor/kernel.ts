@@ -6,17 +6,17 @@ import { release } from 'node:os'
 import { hasNetAdmin, NETLINK_SOCK_DIAG, NetlinkSocket, NLMSG_HDRLEN } from 'node-netfilter-queue/system'
 import { pressureOf } from '../../core/ruleset/conntrack-pressure.js'
 import { type QueueForm, render, TABLE } from '../../core/ruleset/ruleset.js'
-import { readConntrackRoom } from '../../kernel/conntrack/usage.js'
+import { readConntrackUsage } from '../../kernel/conntrack/usage.js'
 import { chooseForm } from '../../kernel/nftables/firewall.js'
 import { Cgroups } from '../../kernel/proc/cgroups.js'
-import { handedOutPorts, unprivilegedPortStart } from '../../kernel/proc/port-ranges.js'
+import { readEphemeralPorts, unprivilegedPortStart } from '../../kernel/proc/port-ranges.js'
 import { LookUp } from '../../kernel/sockets/sock-diag-wire.js'
 import { ownerOf } from '../../kernel/sockets/socket-owner-wire.js'
 import { Sockets } from '../../kernel/sockets/sockets.js'
 import { rulesetOptions } from '../../policy/ruleset-options.js'
 import { command } from '../../system/run-command.js'
 import { grouped } from '../../text/prose.js'
-import { attempt, running, type Subject, textOf } from './context.js'
+import { attempt, type DoctorContext, running, textOf } from './context.js'
 import { type Finding, Findings } from './finding.js'
 import { parseQueues } from './proc.js'
 
@@ -25,14 +25,17 @@ const QUEUES = '/proc/self/net/netfilter/nfnetlink_queue'
 const ANSWER_LENGTH = 1024
 
 /** The form of the queue: that of the running service, or the one that it would choose; undefined where that cannot be found out. */
-export async function formOf(subject: Subject): Promise<QueueForm | Error | undefined> {
+export async function formOf(subject: DoctorContext): Promise<QueueForm | Error | undefined> {
   const status = running(subject)
   if (status !== undefined) return status.queue.form
   if (!hasNetAdmin()) return undefined
   return chooseForm(subject.config.firewall.queue).catch((error: Error) => error)
 }
 
-export async function kernel(subject: Subject, form: QueueForm | Error | undefined): Promise<Finding[]> {
+export async function kernel(
+  subject: DoctorContext,
+  form: QueueForm | Error | undefined,
+): Promise<Finding[]> {
   const found = new Findings('kernel')
   await queueing(found, form)
   if (form === 'native' || form === 'xtables') await ruleset(found, subject, form)
@@ -76,7 +79,7 @@ async function iptables(found: Findings): Promise<void> {
  * Whether the kernel would take all of our rules; where they are loaded it has. A hook that goes away again, and be it that of
  * connection tracking, drops every packet that waits in any queue: so it is not tried while others have one.
  */
-async function ruleset(found: Findings, subject: Subject, form: QueueForm): Promise<void> {
+async function ruleset(found: Findings, subject: DoctorContext, form: QueueForm): Promise<void> {
   const { config, policy, status, now } = subject
   if (!(status instanceof Error) || !hasNetAdmin()) return
   if (parseQueues(textOf(QUEUES)).length > 0)
@@ -95,7 +98,7 @@ async function ruleset(found: Findings, subject: Subject, form: QueueForm): Prom
 }
 
 /** @param room that it has; for tests */
-export function conntrack(found: Findings, room = readConntrackRoom()): void {
+export function conntrack(found: Findings, room = readConntrackUsage()): void {
   if (room === undefined) {
     const isMissing = hasModule('nf_conntrack') === false
     if (isMissing) found.fail('there is no nf_conntrack', 'take the kernel of the distribution')
@@ -127,7 +130,7 @@ async function sockets(found: Findings): Promise<void> {
 }
 
 /** Systemd units are known by the cgroups in which sockets are made. */
-async function units(found: Findings, { config }: Subject): Promise<void> {
+async function units(found: Findings, { config }: DoctorContext): Promise<void> {
   const wanted = config.allow.filter(({ units }) => units !== undefined).map(({ name }) => `"${name}"`)
   const grade = wanted.length > 0 ? 'fail' : 'look'
   const lost =
@@ -165,7 +168,7 @@ async function tellsCgroups(): Promise<boolean> {
 
 /** Ports say who a sender is: below the one no ordinary user gets, and from the other the kernel chooses. */
 function ports(found: Findings): void {
-  const [unprivileged, { first }] = [unprivilegedPortStart(), handedOutPorts()]
+  const [unprivileged, { first }] = [unprivilegedPortStart(), readEphemeralPorts()]
   if (unprivileged < 1024)
     found.look(
       `any user may bind ports from ${unprivileged} on (net.ipv4.ip_unprivileged_port_start)`,

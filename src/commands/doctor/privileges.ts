@@ -1,13 +1,13 @@
 /** What the service may do, and what is lost where it may not. */
 import { hasNetAdmin } from 'node-netfilter-queue/system'
-import { isAbsent, type Subject, serviceCapabilities } from './context.js'
+import { type DoctorContext, isAbsent, serviceCapabilities } from './context.js'
 import { type Finding, Findings } from './finding.js'
 import type { Capability } from './proc.js'
 
 const HOW = 'add it to AmbientCapabilities= and CapabilityBoundingSet= of the unit'
 
 /** @param form of the queue, where it is known */
-export function privileges(subject: Subject, form: 'native' | 'xtables' | undefined): Finding[] {
+export function privileges(subject: DoctorContext, form: 'native' | 'xtables' | undefined): Finding[] {
   const found = new Findings('privileges')
   const { of, has } = serviceCapabilities(subject)
   const lacks = (capability: Capability) => !has.has(capability)

@@ -1,6 +1,6 @@
 /** Who serves our queue numbers. */
 import { namesQueues } from '../../core/ruleset/ruleset.js'
-import { holderOfSocket, isAbsent, type Subject, textOf } from './context.js'
+import { type DoctorContext, holderOfSocket, isAbsent, textOf } from './context.js'
 import { type Finding, Findings } from './finding.js'
 import { type BoundQueue, inodeOfPort, parseQueues } from './proc.js'
 
@@ -8,12 +8,12 @@ const QUEUES = '/proc/self/net/netfilter/nfnetlink_queue'
 const SOCKETS = '/proc/self/net/netlink'
 
 /** All numbers that the service takes. */
-export function queueNumbers({ config: { queue } }: Pick<Subject, 'config'>): number[] {
+export function queueNumbers({ config: { queue } }: Pick<DoctorContext, 'config'>): number[] {
   const { questions, answers } = namesQueues(queue)
   return [...Array.from({ length: queue.count }, (_, i) => queue.first + i), questions, answers]
 }
 
-export function queues(subject: Subject): Finding[] {
+export function queues(subject: DoctorContext): Finding[] {
   const found = new Findings('queue')
   const text = textOf(QUEUES)
   const numbers = queueNumbers(subject)
@@ -40,7 +40,7 @@ function asServed(
   found: Findings,
   bound: readonly BoundQueue[],
   numbers: readonly number[],
-  { process }: Subject,
+  { process }: DoctorContext,
 ) {
   const missing = numbers.filter((number) => !bound.some((each) => each.number === number))
   for (const number of missing)

@@ -1,12 +1,12 @@
 /** Whom this host asks for names, and whether they answer. */
 import { Resolver } from 'node:dns/promises'
 import { join } from 'node:path'
+import { formatAddress, formatPrefix } from '../../core/packet/address-text.js'
 import { familyBits, type Prefix } from '../../core/packet/ip.js'
 import { PrefixSet } from '../../core/packet/prefix-set.js'
 import { namesOf, resolversOf } from '../../core/policy/policy.js'
 import { parseResolvConf, usesStub } from '../../host/infrastructure.js'
-import { formatAddress, formatPrefix } from '../../text/parse-address.js'
-import { type Subject, textOf } from './context.js'
+import { type DoctorContext, textOf } from './context.js'
 import { type Finding, Findings } from './finding.js'
 
 /** resolv.conf(5) itself asks three; a configuration may name more. */
@@ -17,7 +17,7 @@ const ANYTHING = 'example.org'
 /** An answer, though not the one that was wished for. */
 const ANSWERS = new Set(['ENOTFOUND', 'ENODATA', 'ESERVFAIL', 'EFORMERR', 'ENOTIMP'])
 
-export async function resolvers(subject: Subject, root = '/'): Promise<Finding[]> {
+export async function resolvers(subject: DoctorContext, root = '/'): Promise<Finding[]> {
   const found = new Findings('resolvers')
   const resolvConf = textOf(join(root, 'etc/resolv.conf'))
   const { policy, config } = subject
@@ -55,9 +55,9 @@ function unnamed(found: Findings, own: readonly Prefix[], allowed: readonly Pref
 }
 
 /** A name that may be asked for; undefined where none may. */
-function nameToAsk({ policy }: Subject): string | undefined {
+function nameToAsk({ policy }: DoctorContext): string | undefined {
   const [first] = namesOf(policy)
-  return policy.asking === undefined ? (first ?? ANYTHING) : first
+  return policy.queryPolicy === undefined ? (first ?? ANYTHING) : first
 }
 
 async function tryIt(found: Findings, { family, words }: Prefix, name: string): Promise<void> {

@@ -1,12 +1,12 @@
 /** Policy routing by marks: while a packet is judged its mark has other bits. */
 
-import { attempt, type Subject } from './context.js'
+import { attempt, type DoctorContext } from './context.js'
 import { type Finding, Findings } from './finding.js'
 import { type MarkRule, parseIpRules } from './proc.js'
 
 const hex = (value: number) => `0x${(value >>> 0).toString(16)}`
 
-export async function routing({ config }: Subject): Promise<Finding[]> {
+export async function routing({ config }: DoctorContext): Promise<Finding[]> {
   const texts = await Promise.all([attempt(['ip', '-j', 'rule']), attempt(['ip', '-j', '-6', 'rule'])])
   const found = new Findings('routing')
   if (texts.every((text) => text === undefined))

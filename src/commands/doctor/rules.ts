@@ -5,7 +5,7 @@ import type { AllowEntry } from '../../config/config.js'
 import { originText } from '../../core/policy/origin.js'
 import { slicesOf } from '../../kernel/proc/unit-slices.js'
 import { isAddress, isWildcard, type MirrorStatus } from '../../telemetry/mirror-status.js'
-import { attempt, type Subject } from './context.js'
+import { attempt, type DoctorContext } from './context.js'
 import { type Finding, Findings } from './finding.js'
 
 /** systemd.unit(5), "Unit File Load Path". */
@@ -19,7 +19,7 @@ const UNIT_FOLDERS = [
   'lib/systemd/system',
 ]
 
-export function units({ config }: Subject, root = '/'): Finding[] {
+export function units({ config }: DoctorContext, root = '/'): Finding[] {
   const found = new Findings('units')
   const named = config.allow.flatMap((rule) => (rule.units ?? []).map((unit) => ({ rule, unit })))
   for (const { rule, unit } of named)
@@ -45,7 +45,7 @@ function isKnown(unit: string, root: string): boolean {
 const ruleText = ({ name, origin }: AllowEntry) => `rule "${name}" (${originText(origin)})`
 
 /** That a name is none is refused with the configuration; numbers may be left of users who are gone. */
-export async function users({ config }: Subject): Promise<Finding[]> {
+export async function users({ config }: DoctorContext): Promise<Finding[]> {
   const found = new Findings('users')
   const named = config.allow.flatMap((rule) => (rule.users ?? []).map((uid) => ({ rule, uid })))
   for (const { rule, uid } of named)
@@ -58,7 +58,7 @@ export async function users({ config }: Subject): Promise<Finding[]> {
 }
 
 /** @param mirrors with their addresses: as the service knows them, or an earlier run did */
-export function mirrors({ host }: Subject, mirrors: readonly MirrorStatus[]): Finding[] {
+export function mirrors({ host }: DoctorContext, mirrors: readonly MirrorStatus[]): Finding[] {
   const found = new Findings('mirrors')
   // `file:line: what, and what to do`
   for (const note of host.notes) {

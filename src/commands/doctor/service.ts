@@ -6,12 +6,12 @@ import { VERSION } from '../../system/version.js'
 import { parseAddress } from '../../text/parse-address.js'
 import { timeText } from '../../text/prose.js'
 import { leftBehind, RULES_ARE_GONE, RULES_STAND } from '../fallback-notice.js'
-import { isAbsent, type Subject } from './context.js'
+import { type DoctorContext, isAbsent } from './context.js'
 import { type Finding, Findings } from './finding.js'
 
 const ANSWER_MS = 2000
 
-export async function service(subject: Subject): Promise<Finding[]> {
+export async function service(subject: DoctorContext): Promise<Finding[]> {
   return [
     ...itself(subject),
     ...(await leftovers(subject)),
@@ -21,7 +21,7 @@ export async function service(subject: Subject): Promise<Finding[]> {
   ]
 }
 
-function itself(subject: Subject): Finding[] {
+function itself(subject: DoctorContext): Finding[] {
   const { status } = subject
   const found = new Findings('service')
   if (status instanceof Error) {
@@ -53,7 +53,7 @@ function itself(subject: Subject): Finding[] {
 }
 
 /** What is in force while it does not run. */
-async function leftovers(subject: Subject): Promise<Finding[]> {
+async function leftovers(subject: DoctorContext): Promise<Finding[]> {
   const found = new Findings('service')
   const rest = await leftBehind(subject.status)
   if (rest === RULES_STAND) found.note(rest, 'what was approved, and its copy of the allowlist')
@@ -62,7 +62,7 @@ async function leftovers(subject: Subject): Promise<Finding[]> {
 }
 
 /** Where commands ask: a socket that a dead service has left is no obstacle, another file is. */
-function control(subject: Subject): Finding[] {
+function control(subject: DoctorContext): Finding[] {
   const found = new Findings('control')
   const { socket } = subject.config.control
   const there = lstatSync(socket, { throwIfNoEntry: false })
@@ -75,7 +75,7 @@ function control(subject: Subject): Finding[] {
   return found.all
 }
 
-function configuration({ status, config }: Subject): Finding[] {
+function configuration({ status, config }: DoctorContext): Finding[] {
   const found = new Findings('configuration')
   const problems = status instanceof Error ? [] : status.reload.problems
   for (const problem of problems) found.look('the last reload was refused', problem)
@@ -85,7 +85,7 @@ function configuration({ status, config }: Subject): Finding[] {
 }
 
 /** The pages of the running service, or their place. */
-async function metrics(subject: Subject): Promise<Finding[]> {
+async function metrics(subject: DoctorContext): Promise<Finding[]> {
   const found = new Findings('metrics')
   const { host, port } = subject.config.metrics.listen
   const place = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`

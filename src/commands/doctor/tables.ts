@@ -4,7 +4,7 @@ import { marksOf } from '../../core/ruleset/marks.js'
 import { type QueueForm, TABLE } from '../../core/ruleset/ruleset.js'
 import { queueRules } from '../../kernel/nftables/xtables.js'
 import { command } from '../../system/run-command.js'
-import { attempt, running, type Subject, textOf } from './context.js'
+import { attempt, type DoctorContext, running, textOf } from './context.js'
 import { type Finding, Findings } from './finding.js'
 import { parseSave } from './iptables-save.js'
 import { type Listing, parseNft } from './nft-json.js'
@@ -22,7 +22,7 @@ const MANGLE = -150
 const OF_IPTABLES = /^(ip6?) (?:filter|mangle|nat|raw|security)$/
 
 /** @param form of the queue, where it is known */
-export async function tables(subject: Subject, form: QueueForm | undefined): Promise<Finding[]> {
+export async function tables(subject: DoctorContext, form: QueueForm | undefined): Promise<Finding[]> {
   const found = new Findings('firewall')
   // Said once, by the privileges.
   if (!hasNetAdmin()) return []
@@ -70,7 +70,7 @@ function withoutSaved({ chains, rules }: ForeignRules, saved: ForeignRules): For
 }
 
 /** Without our table, and without our rules of xtables. */
-function withoutOurs({ chains, rules }: ForeignRules, subject: Subject): ForeignRules {
+function withoutOurs({ chains, rules }: ForeignRules, subject: DoctorContext): ForeignRules {
   const isOurs = ourRules(subject)
   return {
     chains: chains.filter(({ table }) => table !== TABLE),
@@ -79,7 +79,7 @@ function withoutOurs({ chains, rules }: ForeignRules, subject: Subject): Foreign
 }
 
 /** Tells our rules of xtables: by their target, and by the mark that they look for. */
-function ourRules({ config: { firewall, queue } }: Subject): (text: string) => boolean {
+function ourRules({ config: { firewall, queue } }: DoctorContext): (text: string) => boolean {
   const ours = queueRules(marksOf(firewall.mark.mask, 1), queue).map(({ says }) => says)
   const value = (says: readonly string[], option: string) => says[says.indexOf(option) + 1]!
   return (text) =>
@@ -176,7 +176,7 @@ const placeOf = ({ rule: { table, chain }, from }: Reached): string => {
 }
 
 /** Our rule must be the first of its chain: what a rule before it accepts never comes to the queue. */
-function position(found: Findings, saved: ForeignRules, subject: Subject): void {
+function position(found: Findings, saved: ForeignRules, subject: DoctorContext): void {
   const isOurs = ourRules(subject)
   for (const table of ['ip filter', 'ip6 filter']) {
     const first = saved.rules.find((rule) => rule.table === table && rule.chain === 'OUTPUT')

@@ -1,14 +1,14 @@
 /** How the running service is asked: `GET /v1/explain?protocol=tcp&to=192.0.2.7:443&uid=33`. */
 
 import { answerQuestion } from '../../analysis/explain/answer.js'
-import type { World } from '../../analysis/explain/context.js'
-import { FIELDS, type Fields, readQuestion } from '../../analysis/explain/query.js'
+import type { ExplainContext } from '../../analysis/explain/context.js'
+import { FIELDS, type Fields, readQuery } from '../../analysis/explain/query.js'
 import { Refusal, type Route } from '../router.js'
 
 export const EXPLAIN = '/v1/explain'
 
 /** @param world as it is at the moment */
-export const explainRoute = (world: () => World): Route => ({
+export const explainRoute = (world: () => ExplainContext): Route => ({
   method: 'GET',
   path: EXPLAIN,
   async handle({ query }) {
@@ -18,7 +18,7 @@ export const explainRoute = (world: () => World): Route => ({
         'invalid-request',
         `there is no ${JSON.stringify(unknown)} in a question; there are ${FIELDS.join(', ')}`,
       )
-    const question = readQuestion(query as Fields)
+    const question = readQuery(query as Fields)
     if (!question.ok) throw new Refusal('invalid-request', question.reason)
     const answer = await answerQuestion(question.value, world())
     if (!answer.ok) throw new Refusal('invalid-request', answer.reason)

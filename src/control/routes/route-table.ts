@@ -1,6 +1,6 @@
-import { type ServiceParts, serviceWorld } from '../../analysis/explain/service-context.js'
-import type { EntryStore } from '../../policy/runtime-entries-file.js'
-import type { PassedKeeper } from '../../records/accepted-flows-file.js'
+import { type ServiceParts, serviceContext } from '../../analysis/explain/service-context.js'
+import type { RuntimeEntriesFile } from '../../policy/runtime-entries-file.js'
+import type { AcceptedFlowsFile } from '../../records/accepted-flows-file.js'
 import type { ServiceLog } from '../../system/service-log.js'
 import type { StatusReport } from '../../telemetry/status-report.js'
 import type { Route } from '../router.js'
@@ -10,8 +10,8 @@ import { runtimeRoutes } from './runtime.js'
 /** The parts of the service that requests of the control socket are answered from. */
 export interface RoutedParts extends ServiceParts {
   readonly report: Pick<StatusReport, 'status'>
-  readonly passed: Pick<PassedKeeper, 'status'>
-  readonly store: Pick<EntryStore, 'origin'>
+  readonly passed: Pick<AcceptedFlowsFile, 'status'>
+  readonly store: Pick<RuntimeEntriesFile, 'origin'>
   readonly log: Pick<ServiceLog, 'info' | 'warn'>
 }
 
@@ -21,7 +21,7 @@ export function routeTable(parts: RoutedParts): Route[] {
   return [
     { method: 'GET', path: '/v1/status', handle: () => report.status() },
     { method: 'GET', path: '/v1/passed', handle: () => passed.status() },
-    explainRoute(() => serviceWorld(parts)),
+    explainRoute(() => serviceContext(parts)),
     ...runtimeRoutes({ inForce, store, userName: users.nameOf, log }),
   ]
 }

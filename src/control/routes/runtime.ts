@@ -8,7 +8,7 @@ import type { WrittenRule } from '../../config/show.js'
 import { isExpired } from '../../core/policy/policy.js'
 import { withEntry, withoutEntry, writtenEntries, writtenEntry } from '../../policy/overlay.js'
 import type { PolicyInForce } from '../../policy/policy-in-force.js'
-import type { EntryStore } from '../../policy/runtime-entries-file.js'
+import type { RuntimeEntriesFile } from '../../policy/runtime-entries-file.js'
 import type { ServiceLog } from '../../system/service-log.js'
 import { createUsers, type UserLookup } from '../../system/users.js'
 import { type ControlRequest, type Route, read } from '../router.js'
@@ -34,7 +34,7 @@ export interface EntryList {
 
 export interface RuntimeOptions {
   readonly inForce: Pick<PolicyInForce, 'alter' | 'config' | 'configured' | 'overlay' | 'learned'>
-  readonly store: Pick<EntryStore, 'origin'>
+  readonly store: Pick<RuntimeEntriesFile, 'origin'>
   readonly userName: (uid: number) => string | undefined
   readonly log: Pick<ServiceLog, 'info' | 'warn'>
 }

@@ -4,7 +4,7 @@ import { IPPROTO_TCP, IPPROTO_UDP } from '../packet/ip.js'
 import { type Packet, TCPHDR_URG } from '../packet/packet.js'
 import { isResponse, type Question, readQueries, readQuery } from './question.js'
 
-export interface Asking {
+export interface QueryPolicy {
   /** In a policy: the names of its rules, and what those lead to. */
   readonly isAllowed: (name: string) => boolean
   /** Whether names of addresses (in-addr.arpa, ip6.arpa) may be asked for. */
@@ -36,14 +36,14 @@ export const isNamesCanary = (packet: Packet): boolean =>
   questionsOf(packet)?.some(({ name }) => name === NAMES_CANARY) ?? false
 
 /** Whether all that a packet to a resolver asks may be asked. */
-export function mayAsk(packet: Packet, asking: Asking): boolean {
+export function mayAsk(packet: Packet, queryPolicy: QueryPolicy): boolean {
   // What the kernel would still cut into pieces may be several messages in one. And a program does not read urgent
   // bytes where they stand (tcp(7)): without them the same bytes are other messages.
   if (!packet.single || (packet.tcpFlags & TCPHDR_URG) !== 0) return false
-  return questionsOf(packet)?.every(({ name }) => isNameAllowed(name, asking)) ?? false
+  return questionsOf(packet)?.every(({ name }) => isNameAllowed(name, queryPolicy)) ?? false
 }
 
-function isNameAllowed(name: string, { isAllowed, reverse, search }: Asking): boolean {
+function isNameAllowed(name: string, { isAllowed, reverse, search }: QueryPolicy): boolean {
   if (isAllowed(name) || (reverse && REVERSE.test(name))) return true
   return search.some((domain) => name.endsWith(`.${domain}`) && isAllowed(name.slice(0, -domain.length - 1)))
 }

@@ -1,4 +1,4 @@
-import type { Family, Host, Words } from '../packet/ip.js'
+import type { Address, Family, Words } from '../packet/ip.js'
 
 interface Seen {
   readonly name: string
@@ -16,7 +16,7 @@ const KEPT_MS = 3_600_000
  * By which name a user last got an address from this host's resolvers: for the log, never for a verdict. Whoever asks for a name of
  * his own gets any address he likes: so it is the name of that address for himself, and for nobody else.
  */
-export class SeenNames {
+export class ResolvedNames {
   readonly #users: number
   readonly #addresses: number
   /** Who has asked longest ago stands first. */
@@ -29,7 +29,7 @@ export class SeenNames {
   }
 
   /** @param uid who has asked @param now milliseconds since the epoch */
-  note(hosts: readonly Host[], name: string, uid: number, now: number): void {
+  note(hosts: readonly Address[], name: string, uid: number, now: number): void {
     const names: Names = this.#seen.get(uid) ?? new Map()
     putLast(this.#seen, uid, names, this.#users)
     for (const { family, words } of hosts)

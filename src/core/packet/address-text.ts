@@ -1,7 +1,7 @@
 import { type Family, familyBits, type Prefix, type Words } from './ip.js'
 
 /** An address as people write it; IPv6 by RFC 5952. */
-export function addressText(family: Family, words: Words): string {
+export function formatAddress(family: Family, words: Words): string {
   const [a, b, c, d] = words as unknown as [number, number, number, number]
   if (family === 4) return `${a >>> 24}.${(a >>> 16) & 255}.${(a >>> 8) & 255}.${a & 255}`
   const groups = [a, b, c, d].flatMap((word) => [(word >>> 16).toString(16), (word & 0xffff).toString(16)])
@@ -11,8 +11,8 @@ export function addressText(family: Family, words: Words): string {
 }
 
 /** A prefix with its length, or the address alone where it is a single one. */
-export function prefixText({ family, words, length }: Prefix): string {
-  const text = addressText(family, words)
+export function formatPrefix({ family, words, length }: Prefix): string {
+  const text = formatAddress(family, words)
   return length === familyBits(family) ? text : `${text}/${length}`
 }
 

@@ -1,7 +1,7 @@
 /** What the path of a cgroup (v2) tells of those who are in it. */
 
 /** Where processes belong: to a unit of the host's own systemd, to a container, or to neither. */
-export interface Place {
+export interface CgroupOwner {
   /** The unit, in which every process below it is: `nginx.service`, `session-3.scope`, `user@1000.service`. */
   readonly unit: string | undefined
   /** The slices that the unit is in, the outermost first. */
@@ -21,7 +21,7 @@ const UNIT = /\.(service|scope|socket|mount|swap)$/
  * Reads a path below the root of the hierarchy. The unit is the first that is no slice: below it a service, or a user to
  * whom a part of the tree is handed over (`user@1000.service`), may name its cgroups as it likes.
  */
-export function placeOf(path: string): Place {
+export function ownerOf(path: string): CgroupOwner {
   const parts = path.split('/').filter((part) => part !== '')
   const first = parts.findIndex((part) => !part.endsWith('.slice'))
   const slices = (first === -1 ? parts : parts.slice(0, first)).map(unescaped)
@@ -34,7 +34,7 @@ export function placeOf(path: string): Place {
 }
 
 /** Whether the place is in one of these units or slices. */
-export const isIn = ({ unit, slices }: Place, units: readonly string[]): boolean =>
+export const isIn = ({ unit, slices }: CgroupOwner, units: readonly string[]): boolean =>
   units.some((each) => each === unit || slices.includes(each))
 
 function containerOf(parts: readonly string[]): string | undefined {

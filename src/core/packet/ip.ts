@@ -14,7 +14,7 @@ export const familyBits = (family: Family): 32 | 128 => (family === 4 ? 32 : 128
 export type Words = Uint32Array
 
 /** A single address. */
-export interface Host {
+export interface Address {
   readonly family: Family
   readonly words: Words
 }

@@ -6,10 +6,10 @@
  * - `skipped`: there was no time to look: too many blocks at once
  * - `unknown`: the kernel has no such socket any more, or does not tell
  */
-export type Attribution = 'found' | 'skipped' | 'unknown'
+export type AttributionOutcome = 'found' | 'skipped' | 'unknown'
 
-export interface Who {
-  readonly attribution: Attribution
+export interface SenderDetails {
+  readonly attribution: AttributionOutcome
   /** The systemd unit of the host's own manager: `nginx.service`. */
   readonly unit?: string | undefined
   /** The id of the container, as its runtime names it. */
@@ -20,13 +20,13 @@ export interface Who {
 }
 
 /** What is known of the sender of the packet that is judged now. */
-export interface Attributed {
+export interface SenderLookup {
   /** A number for unit and container together: the same for the same ones; 0 where they are not known, 1 where nobody has looked. */
   readonly place: number
   /** The unit alone, which takes less time than all of it. */
   readonly unit?: string | undefined
   /** All that can be found out: for the first block of a kind. It costs up to two milliseconds. */
-  describe(): Who
+  describe(): SenderDetails
 }
 
 /** Who sent a packet. */

@@ -10,8 +10,8 @@ import type { Packet } from '../packet/packet.js'
 
 export const ROOT = 0
 
-/** Whether a packet may come from a socket that its user has handed on. @param handedOut ports that the kernel chooses from */
-export function mayBeHandedOn(packet: Packet, uid: number, handedOut: PortRange): boolean {
+/** Whether a packet may come from a socket that its user has handed on. @param ephemeralPorts ports that the kernel chooses from */
+export function mayBeInherited(packet: Packet, uid: number, ephemeralPorts: PortRange): boolean {
   const hasPorts = packet.protocol === IPPROTO_TCP || packet.protocol === IPPROTO_UDP
-  return uid === ROOT && hasPorts && !isIn(handedOut, packet.sourcePort)
+  return uid === ROOT && hasPorts && !isIn(ephemeralPorts, packet.sourcePort)
 }

@@ -1,5 +1,5 @@
-import { type Asking, answersResolver, isNamesCanary, mayAsk } from '../dns/query-policy.js'
-import { HostSet } from '../packet/address-set.js'
+import { answersResolver, isNamesCanary, mayAsk, type QueryPolicy } from '../dns/query-policy.js'
+import { AddressSet } from '../packet/address-set.js'
 import {
   type Family,
   fitsPorts,
@@ -15,7 +15,7 @@ import type { Packet } from '../packet/packet.js'
 import { PrefixSet } from '../packet/prefix-set.js'
 import type { Sender } from '../packet/sender.js'
 import { answersClient, type Inbound } from '../session/client-replies.js'
-import { mayBeHandedOn } from './inherited-sockets.js'
+import { mayBeInherited } from './inherited-sockets.js'
 import { NameTable } from './name-table.js'
 import type { Origin } from './origin.js'
 
@@ -71,7 +71,7 @@ export interface RuleSpec {
   /** The same for all names below these domains: `example.org` stands for `*.example.org`. */
   readonly domains: readonly string[]
   /** Its names were told by a resolver, and may be others tomorrow. */
-  readonly isTold?: boolean | undefined
+  readonly isFromSrv?: boolean | undefined
   /** Milliseconds since the epoch: from then on the rule is void. */
   readonly expires?: number | undefined
   readonly origin?: Origin | undefined
@@ -83,9 +83,9 @@ export interface Rule {
   /** The fixed prefixes of the rule. */
   readonly fixed: PrefixSet
   /** The addresses that its names have now. */
-  readonly hosts: HostSet
+  readonly addresses: AddressSet
   /** Those that they had: a connection from that time goes on, and no new one begins. */
-  readonly former: HostSet
+  readonly formerAddresses: AddressSet
   /** For a packet of any protocol but TCP. */
   readonly accept: Decision
   readonly acceptTcp: Decision
@@ -105,14 +105,14 @@ export interface Policy {
   readonly mode: 'observe' | 'enforce'
   readonly canary: Endpoint | undefined
   /** Ports that the kernel chooses from for sockets that ask for none. */
-  readonly handedOut: PortRange
+  readonly ephemeralPorts: PortRange
   /** Ids of those who update, and of the host's own resolvers: they ask on behalf of others, or for what is needed. */
-  readonly updaters: readonly number[]
+  readonly trustedUsers: readonly number[]
   readonly rules: readonly Rule[]
   /** The rules by their names and domains. */
   readonly names: NameTable<Rule>
   /** undefined: any name may be asked for. */
-  readonly asking: Asking | undefined
+  readonly queryPolicy: QueryPolicy | undefined
 }
 
 export interface Endpoint {
@@ -139,25 +139,29 @@ export const CALLBACK = decision('accept', 'callback')
 export const NAME_NOT_ALLOWED = decision('block', 'name-not-allowed')
 export const NOT_ALLOWLISTED = decision('block', 'not-allowlisted')
 
-/** Makes a policy of rules. `asking` says what may be asked for besides the names of the rules. */
-export function assemble({ asking, ...rest }: Omit<Policy, 'names'>): Policy {
+/** Makes a policy of rules. `queryPolicy` says what may be asked for besides the names of the rules. */
+export function assemble({ queryPolicy, ...rest }: Omit<Policy, 'names'>): Policy {
   const names = new NameTable<Rule>()
   for (const rule of rest.rules) names.add(rule.spec.names, rule.spec.domains, rule)
-  const own = asking && { ...asking, isAllowed: (name: string) => names.has(name) || asking.isAllowed(name) }
-  return { ...rest, names, asking: own }
+  const own = queryPolicy && {
+    ...queryPolicy,
+    isAllowed: (name: string) => names.has(name) || queryPolicy.isAllowed(name),
+  }
+  return { ...rest, names, queryPolicy: own }
 }
 
 /** Whom a policy takes for a resolver of this host. */
 export const resolversOf = ({ rules }: Pick<Policy, 'rules'>): Prefix[] =>
   rules.flatMap(({ spec }) => (spec.reason === 'resolver' ? spec.prefixes : []))
 
-/** Makes a rule, which knows no address of its names yet. @param salt as for a HostSet */
-export function compile(spec: RuleSpec, salt = 0): Rule {
+/** Makes a rule that knows no address of its names yet. */
+export function compile(spec: RuleSpec): Rule {
+  const key = crypto.getRandomValues(new Uint32Array(2))
   const rule = {
     spec,
     fixed: PrefixSet.of(spec.prefixes),
-    hosts: new HostSet(salt),
-    former: new HostSet(salt),
+    addresses: new AddressSet(key),
+    formerAddresses: new AddressSet(key),
   } as Rule
   const accept = decision('accept', spec.reason, rule, remembers(spec))
   const acceptTcp = accept.remember ? accept : decision('accept', spec.reason, rule)
@@ -186,8 +190,8 @@ export function decide(
   now: number,
 ): Decision {
   if (policy.canary !== undefined && isFor(packet, policy.canary)) return CANARY
-  if (policy.asking !== undefined) {
-    const question = asked(policy, policy.asking, packet, sender, inbound, now)
+  if (policy.queryPolicy !== undefined) {
+    const question = asked(policy, policy.queryPolicy, packet, sender, inbound, now)
     if (question !== undefined) return question
   }
   const answer = answersClient(packet, sender, inbound)
@@ -208,7 +212,7 @@ export function decide(
  */
 function asked(
   policy: Policy,
-  asking: Asking,
+  queryPolicy: QueryPolicy,
   packet: Packet,
   sender: Sender,
   inbound: Inbound,
@@ -218,15 +222,15 @@ function asked(
   for (let i = 0; i < rules.length; i++) {
     const rule = rules[i]!
     if (rule.spec.reason !== 'resolver' || !fits(policy, rule, packet, sender, now)) continue
-    if (!answersResolver(packet)) return judgeQuestion(packet, asking, rule)
+    if (!answersResolver(packet)) return judgeQuestion(packet, queryPolicy, rule)
     const isWanted = sender.isReply || answersClient(packet, sender, inbound) !== 'nothing'
     return isWanted ? REPLY : NAME_NOT_ALLOWED
   }
   return undefined
 }
 
-function judgeQuestion(packet: Packet, asking: Asking, { accept }: Rule): Decision {
-  if (mayAsk(packet, asking)) return accept
+function judgeQuestion(packet: Packet, queryPolicy: QueryPolicy, { accept }: Rule): Decision {
+  if (mayAsk(packet, queryPolicy)) return accept
   return isNamesCanary(packet) ? CANARY : NAME_NOT_ALLOWED
 }
 
@@ -249,7 +253,8 @@ export function fits(policy: Policy, rule: Rule, packet: Packet, sender: Sender,
   if (!fitsProtocol(spec.protocol, packet)) return false
   if (spec.ports.length > 0 && !fitsPort(spec.ports, packet)) return false
   if (spec.sourcePort !== undefined && spec.sourcePort !== packet.sourcePort) return false
-  if (spec.users !== undefined && !fitsUser(spec, spec.users, packet, sender, policy.handedOut)) return false
+  if (spec.users !== undefined && !fitsUser(spec, spec.users, packet, sender, policy.ephemeralPorts))
+    return false
   if (isExpired(spec, now)) return false
   if (!leadsTo(rule, packet) && !(sender.known && ledTo(rule, packet))) return false
   // The last: it costs a question to the kernel.
@@ -263,12 +268,12 @@ export const fitsUnit = (units: readonly string[], sender: Sender): boolean =>
 export const isExpired = ({ expires }: Pick<RuleSpec, 'expires'>, now: number): boolean =>
   expires !== undefined && expires <= now
 
-export const leadsTo = ({ fixed, hosts }: Rule, { family, destination }: Packet): boolean =>
-  fixed.has(family, destination) || hosts.has(family, destination)
+export const leadsTo = ({ fixed, addresses }: Rule, { family, destination }: Packet): boolean =>
+  fixed.has(family, destination) || addresses.has(family, destination)
 
 /** Whether the destination was an address of the rule's names. */
-export const ledTo = ({ former }: Rule, { family, destination }: Packet): boolean =>
-  former.has(family, destination)
+export const ledTo = ({ formerAddresses }: Rule, { family, destination }: Packet): boolean =>
+  formerAddresses.has(family, destination)
 
 export function fitsProtocol(wanted: Protocol, { protocol, family }: Packet): boolean {
   if (wanted === 'any') return true
@@ -286,10 +291,10 @@ export function fitsUser(
   users: readonly number[],
   packet: Packet,
   { uid, known }: Sender,
-  handedOut: PortRange,
+  ephemeralPorts: PortRange,
 ): boolean {
   if (uid === -1) return known
-  return users.includes(uid) && (sourcePort !== undefined || !mayBeHandedOn(packet, uid, handedOut))
+  return users.includes(uid) && (sourcePort !== undefined || !mayBeInherited(packet, uid, ephemeralPorts))
 }
 
 /**
@@ -300,7 +305,7 @@ export function tightens(before: Policy, after: Policy): boolean {
   if (before.mode === 'observe' && after.mode === 'enforce') return true
   const kept = new Map(after.rules.map(({ spec }) => [conditions(spec), new Set(places(spec))]))
   return before.rules.some(({ spec }) => {
-    if (spec.isTold) return false
+    if (spec.isFromSrv) return false
     const left = kept.get(conditions(spec))
     return left === undefined || places(spec).some((place) => !left.has(place))
   })
@@ -326,8 +331,8 @@ const places = ({ prefixes, names, domains }: RuleSpec): string[] => [
 /** Addresses and prefixes by the kind of rule that allows them: for the metrics. */
 export function entriesBySource(policy: Policy): Map<string, number> {
   const entries = new Map<string, number>()
-  for (const { spec, fixed, hosts } of policy.rules)
-    entries.set(spec.reason, (entries.get(spec.reason) ?? 0) + fixed.size + hosts.size)
+  for (const { spec, fixed, addresses } of policy.rules)
+    entries.set(spec.reason, (entries.get(spec.reason) ?? 0) + fixed.size + addresses.size)
   return entries
 }
 

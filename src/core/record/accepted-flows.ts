@@ -5,7 +5,7 @@ import type { Packet } from '../packet/packet.js'
 import { type Decision, REASONS, type Reason } from '../policy/policy.js'
 
 /** Who reached what, and by which rule. Times are milliseconds since the epoch. */
-export interface PassedKind {
+export interface AcceptedFlow {
   readonly uid: number
   readonly family: Family
   readonly protocol: number
@@ -44,14 +44,14 @@ const PART = 8
  * What was accepted by rules, so that other rules can be tried on it. Of answers to clients it knows nothing: rules do not
  * change what becomes of those. Memory is bounded by the number of kinds.
  */
-export class PassedKinds {
+export class AcceptedFlows {
   /** Kinds that had to make room. */
   evicted = 0
   /** Packets since the beginning. */
   packets = 0
   readonly #capacity: number
   readonly #table: KeyTable
-  #kinds: PassedKind[] = []
+  #kinds: AcceptedFlow[] = []
 
   /** @param capacity kinds at most @param seed two random words: strangers choose what is hashed */
   constructor(capacity: number, seed: Uint32Array) {
@@ -83,18 +83,18 @@ export class PassedKinds {
   }
 
   /** Takes over what an earlier run knew, before anything was noted. Further kinds than there is room for are passed over. */
-  restore(kinds: Iterable<PassedKind>): void {
+  restore(kinds: Iterable<AcceptedFlow>): void {
     for (const kind of kinds)
       if (this.#kinds.length < this.#capacity && this.#find(kind, kind.uid) === undefined)
         this.#add({ ...kind })
   }
 
   /** The ones that were seen last come last. */
-  get kinds(): readonly PassedKind[] {
+  get kinds(): readonly AcceptedFlow[] {
     return this.#kinds.toSorted((a, b) => a.last - b.last)
   }
 
-  #add(kind: PassedKind): void {
+  #add(kind: AcceptedFlow): void {
     if (this.#kinds.length >= this.#capacity) {
       this.#makeRoom()
       this.#find(kind, kind.uid)
@@ -115,9 +115,9 @@ export class PassedKinds {
   }
 
   #find(
-    { family, protocol, destination, destinationPort }: Pick<PassedKind, KeyFields>,
+    { family, protocol, destination, destinationPort }: Pick<AcceptedFlow, KeyFields>,
     uid: number,
-  ): PassedKind | undefined {
+  ): AcceptedFlow | undefined {
     const { key } = this.#table
     key[0] = family | (protocol << 8)
     key[1] = uid
@@ -131,7 +131,7 @@ export class PassedKinds {
   }
 }
 
-function addDetails(kind: PassedKind, { unit, domain }: Details): void {
+function addDetails(kind: AcceptedFlow, { unit, domain }: Details): void {
   kind.domain ??= domain
   if (unit !== undefined && !kind.units.includes(unit) && kind.units.length < UNITS_AT_MOST)
     kind.units = [...kind.units, unit]

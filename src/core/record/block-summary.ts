@@ -1,9 +1,9 @@
 import { KeyTable } from '../bounded/key-table.js'
 import type { Packet } from '../packet/packet.js'
-import type { Attributed, Who } from '../packet/sender.js'
+import type { SenderDetails, SenderLookup } from '../packet/sender.js'
 import type { Decision } from '../policy/policy.js'
-import { Sum } from './summary-window.js'
-import { type Bounds, Lines, PARTS, type Share, Shares } from './user-shares.js'
+import { SummaryWindow } from './summary-window.js'
+import { type Bounds, LineBudget, PARTS, type UserQuota, UserQuotas } from './user-shares.js'
 
 /** Names in the first block of a kind. */
 export interface Names {
@@ -28,7 +28,7 @@ export interface Kind {
   readonly rule: string | undefined
   readonly names: Names
   /** Who has sent the first of them. */
-  readonly who: Who
+  readonly who: SenderDetails
 }
 
 /**
@@ -50,8 +50,8 @@ export type Telling =
 /** A kind that is known, whose share it takes up, and its repeats. */
 interface Known {
   readonly kind: Kind
-  readonly share: Share
-  readonly sum: Sum
+  readonly share: UserQuota
+  readonly sum: SummaryWindow
 }
 
 const KEY_WORDS = 8
@@ -63,7 +63,7 @@ const KEY_WORDS_4 = 5
  * neither memory nor lines, nor hides others: all is bounded by user, too. No block is lost from the sum:
  * `told` + `summed` + `suppressed` are the blocks that were noted, at any moment.
  */
-export class BlockKinds {
+export class BlockAggregator {
   /** Blocks that are told one by one. */
   told = 0
   /** Blocks that are told in the sum of their kind. */
@@ -71,8 +71,8 @@ export class BlockKinds {
   /** Blocks of which nothing is told but the sum of their user. */
   suppressed = 0
   readonly #bounds: Bounds
-  readonly #lines: Lines
-  readonly #shares: Shares
+  readonly #lines: LineBudget
+  readonly #shares: UserQuotas
   readonly #table: KeyTable
   #known: Known[] = []
   #tellings: Telling[] = []
@@ -92,14 +92,14 @@ export class BlockKinds {
   ) {
     this.#bounds = bounds
     this.#namesOf = namesOf
-    this.#lines = new Lines(bounds.lines, bounds.linesPerSecond)
-    this.#shares = new Shares(bounds)
+    this.#lines = new LineBudget(bounds.lines, bounds.linesPerSecond, now)
+    this.#shares = new UserQuotas(bounds, now)
     this.#table = new KeyTable(bounds.kinds, KEY_WORDS, seed)
     this.#now = now
   }
 
   /** For the packet path: what costs something is done for the first of a kind only. Where that throws, nothing was counted. */
-  note(packet: Packet, uid: number, decision: Decision, attributed: Attributed): void {
+  note(packet: Packet, uid: number, decision: Decision, attributed: SenderLookup): void {
     const { place } = attributed
     const index = this.#find(packet, uid, place, decision.reasonIndex)
     if (index >= 0) {
@@ -107,8 +107,8 @@ export class BlockKinds {
       this.summed++
       return
     }
-    const share = this.#shares.of(uid)
-    if (share.lines.firsts.any && this.#lines.firsts.any)
+    const share = this.#shares.of(uid, this.#now)
+    if (this.#mayLog(share, 'firsts'))
       this.#add(packet, share, {
         ...fieldsOf(packet),
         uid,
@@ -134,15 +134,14 @@ export class BlockKinds {
    * which there is no line left waits, and grows.
    */
   tick(now: number): void {
-    this.#lines.refill(now - this.#now)
-    this.#shares.refill(now - this.#now)
     this.#now = now
+    this.#shares.forgetIdle(now)
     const forgotten = new Set<Known>()
     for (const { sum, share, known } of this.#due()) {
       if (sum.blocks === 0) {
         if (known) forgotten.add(known)
         else share.suppressed = undefined
-      } else if (share.lines.sums.any && this.#lines.sums.any) this.#tell(sum, share, known)
+      } else if (this.#mayLog(share, 'summaries')) this.#tell(sum, share, known)
     }
     this.#forget(forgotten)
   }
@@ -158,8 +157,8 @@ export class BlockKinds {
   }
 
   /** Sums at the end of their window; who waits longest comes first. */
-  #due(): { sum: Sum; share: Share; known?: Known }[] {
-    const due: { sum: Sum; share: Share; known?: Known }[] = []
+  #due(): { sum: SummaryWindow; share: UserQuota; known?: Known }[] {
+    const due: { sum: SummaryWindow; share: UserQuota; known?: Known }[] = []
     for (const known of this.#known)
       if (known.sum.end <= this.#now) due.push({ sum: known.sum, share: known.share, known })
     for (const share of this.#shares)
@@ -167,28 +166,33 @@ export class BlockKinds {
     return due.sort((a, b) => a.sum.end - b.sum.end)
   }
 
-  #tell(sum: Sum, share: Share, known?: Known): void {
+  /** Whether the user and all users together have a line left. */
+  #mayLog({ lines }: UserQuota, sort: 'firsts' | 'summaries'): boolean {
+    return lines[sort].available(this.#now) >= 1 && this.#lines[sort].available(this.#now) >= 1
+  }
+
+  #tell(sum: SummaryWindow, share: UserQuota, known?: Known): void {
     const told = { blocks: sum.blocks, ms: sum.age(this.#now) }
     if (known) this.#tellings.push({ what: 'sum', kind: known.kind, ...told })
     else this.#tellings.push({ what: 'suppressed', uid: share.uid, ...told })
-    share.lines.sums.take()
-    this.#lines.sums.take()
+    share.lines.summaries.take(1)
+    this.#lines.summaries.take(1)
     sum.next(this.#now)
   }
 
-  #suppress(share: Share): void {
-    share.suppressed ??= new Sum(this.#now)
+  #suppress(share: UserQuota): void {
+    share.suppressed ??= new SummaryWindow(this.#now)
     share.suppressed.blocks++
     this.suppressed++
   }
 
-  #add(packet: Packet, share: Share, kind: Kind): void {
+  #add(packet: Packet, share: UserQuota, kind: Kind): void {
     if (this.#makeRoom(share)) this.#find(packet, kind.uid, kind.place, kind.reasonIndex)
     this.#table.add()
-    this.#known.push({ kind, share, sum: new Sum(this.#now) })
+    this.#known.push({ kind, share, sum: new SummaryWindow(this.#now) })
     this.#tellings.push({ what: 'first', kind, blocks: 1 })
-    share.lines.firsts.take()
-    this.#lines.firsts.take()
+    share.lines.firsts.take(1)
+    this.#lines.firsts.take(1)
     share.kinds++
     this.told++
   }
@@ -197,7 +201,7 @@ export class BlockKinds {
    * Of a user who has used up the share, or of the one who has most, the kind goes that is repeated least: it was told of.
    * @returns whether one had to
    */
-  #makeRoom(share: Share): boolean {
+  #makeRoom(share: UserQuota): boolean {
     const exhausted = share.kinds >= this.#bounds.kinds / PARTS
     if (!exhausted && this.#known.length < this.#bounds.kinds) return false
     const holder = exhausted ? share : this.#shares.fullest()

@@ -4,7 +4,7 @@ export const FIRST_WINDOW = 30_000
 export const LONGEST_WINDOW = 15 * 60_000
 
 /** Blocks that are not told one by one, in the window of time at whose end their sum is. Times are milliseconds of one clock. */
-export class Sum {
+export class SummaryWindow {
   blocks = 0
   #since: number
   #length = FIRST_WINDOW

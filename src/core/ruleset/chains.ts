@@ -107,11 +107,11 @@ export const ASKING = FAMILIES.map(
 export const ASKERS = 'set askers { type uid; size 4096; flags dynamic, timeout; timeout 1m; }'
 
 /** Those who update, and the host's own resolvers, ask as often as they like. */
-export function toResolver({ mode, asking, updaters, handedOut }: Policy): string[] {
+export function toResolver({ mode, queryPolicy, trustedUsers, ephemeralPorts }: Policy): string[] {
   const unread = `counter name "flooded" ${mode === 'observe' ? 'accept' : 'drop'}`
   // Where any name may be asked for, what is more is judged like everything else.
-  const flood = asking === undefined ? 'return' : unread
-  const free = userMatches(updaters, handedOut, 'ported')
+  const flood = queryPolicy === undefined ? 'return' : unread
+  const free = userMatches(trustedUsers, ephemeralPorts, 'ported')
   return [
     ...free.map((who) => `${who} goto ask_for_update`),
     `${ANY_USER} update @askers { meta skuid ${ASKED} } ${flood}`,

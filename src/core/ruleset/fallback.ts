@@ -3,8 +3,8 @@
  * full.
  */
 
-import { addressText, prefixText } from '../packet/address-text.js'
-import { FAMILIES, type Family, type Host, type PortRange, type Prefix } from '../packet/ip.js'
+import { formatAddress, formatPrefix } from '../packet/address-text.js'
+import { type Address, FAMILIES, type Family, type PortRange, type Prefix } from '../packet/ip.js'
 import type { Sender } from '../packet/sender.js'
 import type { Candidate } from '../policy/explain.js'
 import { type Decision, isExpired, type Policy, type Rule, type RuleSpec } from '../policy/policy.js'
@@ -27,7 +27,7 @@ export function fallbackOf(policy: Policy, options: RulesetOptions, now: number)
     each
       .filter((_, index) => isWanted(policy.rules[index]!))
       .flatMap(({ fallback }) => fallback.map((line) => `${line} ${accept}`))
-  const isQuestions = ({ spec }: Rule) => policy.asking !== undefined && spec.reason === 'resolver'
+  const isQuestions = ({ spec }: Rule) => policy.queryPolicy !== undefined && spec.reason === 'resolver'
   const answers = [
     ...FAMILIES.map((family) => `${ENDS[family]} @opened${family} ${drop}`),
     `tcp sport @tcp_services ${NOT_A_CALL} ${accept}`,
@@ -35,7 +35,7 @@ export function fallbackOf(policy: Policy, options: RulesetOptions, now: number)
   return {
     sets: each.flatMap((lines) => lines.sets),
     fallback: [
-      ...(policy.asking === undefined ? [] : questions(of(isQuestions), drop)),
+      ...(policy.queryPolicy === undefined ? [] : questions(of(isQuestions), drop)),
       ...answers,
       ...of((rule) => !isQuestions(rule)),
       drop,
@@ -55,8 +55,8 @@ const questions = (rules: readonly string[], drop: string): string[] => {
 }
 
 /** The kernel cannot read names: where they are enforced, it lets only those ask who look for mirrors. */
-const byKernel = (spec: RuleSpec, { asking, updaters }: Policy): RuleSpec =>
-  spec.reason === 'resolver' && asking !== undefined ? { ...spec, users: updaters } : spec
+const byKernel = (spec: RuleSpec, { queryPolicy, trustedUsers }: Policy): RuleSpec =>
+  spec.reason === 'resolver' && queryPolicy !== undefined ? { ...spec, users: trustedUsers } : spec
 
 /** One rule of the policy: its address sets, and a match for each of them. */
 function fallbackRule(spec: RuleSpec, policy: Policy, index: number, now: number): Lines {
@@ -98,7 +98,7 @@ export function prefixSet(
 ): string {
   const own = withoutCovered(prefixes.filter((prefix) => prefix.family === family))
   const flags = timeout === '' ? 'interval' : 'interval, timeout'
-  const elements = own.map((prefix) => prefixText(prefix) + timeout)
+  const elements = own.map((prefix) => formatPrefix(prefix) + timeout)
   return setText(name, family, flags, comment, elements)
 }
 
@@ -128,9 +128,10 @@ function setText(
 }
 
 /** @param timeout seconds that they stay in the kernel; undefined: as long as the set has them */
-export const hostsText = (hosts: readonly Host[], timeout?: number) =>
+export const hostsText = (hosts: readonly Address[], timeout?: number) =>
   hosts.map(
-    ({ family, words }) => addressText(family, words) + (timeout === undefined ? '' : ` timeout ${timeout}s`),
+    ({ family, words }) =>
+      formatAddress(family, words) + (timeout === undefined ? '' : ` timeout ${timeout}s`),
   )
 
 /** Seconds that a learned address of a rule stays in the kernel by itself. */
@@ -138,12 +139,12 @@ export const hostTimeoutOf = ({ expires }: RuleSpec, timeout: number, now: numbe
   expires === undefined ? timeout : Math.max(1, Math.min(timeout, Math.ceil((expires - now) / 1000)))
 
 /** Everything of a rule but its addresses: whoever fits one of these. */
-function matchesOf(spec: RuleSpec, { handedOut }: Policy, family: Family): string[] {
+function matchesOf(spec: RuleSpec, { ephemeralPorts }: Policy, family: Family): string[] {
   const rest = matchOf(spec, family)
   if (spec.users === undefined) return [rest]
   // Whoever must have a certain port has it from its own making.
   const ported = spec.sourcePort === undefined ? portedOf(spec) : 'portless'
-  return userMatches(spec.users, handedOut, ported).map((who) => `${who} ${rest}`.trim())
+  return userMatches(spec.users, ephemeralPorts, ported).map((who) => `${who} ${rest}`.trim())
 }
 
 function portedOf({ protocol, ports }: RuleSpec): Ported {
@@ -205,7 +206,9 @@ export function verdictOfKernel(
 ): Decision['verdict'] {
   if (policy.mode === 'observe' || fallback === 'open') return 'accept'
   const isCopied = ({ rule: { spec }, misses }: Candidate) =>
-    misses.length === 0 && spec.units === undefined && (!isEnforced(spec) || policy.updaters.includes(uid))
-  const isEnforced = ({ reason }: RuleSpec) => reason === 'resolver' && policy.asking !== undefined
+    misses.length === 0 &&
+    spec.units === undefined &&
+    (!isEnforced(spec) || policy.trustedUsers.includes(uid))
+  const isEnforced = ({ reason }: RuleSpec) => reason === 'resolver' && policy.queryPolicy !== undefined
   return fallback === 'static' && candidates.some(isCopied) ? 'accept' : 'block'
 }

@@ -5,8 +5,8 @@
  * dead or its queue full, meets `undecided`: the kernel's own copy of the allowlist.
  */
 
-import { addressText } from '../packet/address-text.js'
-import { type Connection, FAMILIES, type Family, type Host } from '../packet/ip.js'
+import { formatAddress } from '../packet/address-text.js'
+import { type Address, type Connection, FAMILIES, type Family } from '../packet/ip.js'
 import { type Policy, resolversOf } from '../policy/policy.js'
 import {
   ASKERS,
@@ -60,9 +60,9 @@ export function render(policy: Policy, options: RulesetOptions, now: number): st
     ...sets.map((set) => [set]),
     chain('arrive', arrive(options, policy)),
     chain('leave', leave(options.pressure, policy)),
-    chain('judge', judge(marks, options, policy.asking !== undefined)),
+    chain('judge', judge(marks, options, policy.queryPolicy !== undefined)),
     plainChain('call', call(marks, options)),
-    plainChain('question', question(policy.asking !== undefined)),
+    plainChain('question', question(policy.queryPolicy !== undefined)),
     plainChain('to_resolver', toResolver(policy)),
     plainChain('ask_for_update', askForUpdate),
     plainChain('ask', ask(marks)),
@@ -72,7 +72,7 @@ export function render(policy: Policy, options: RulesetOptions, now: number): st
     plainChain('untracked', UNTRACKED),
     plainChain('to_be_judged', toBeJudged(marks)),
     ...(options.form === 'native' ? [chain('enqueue', enqueue(marks, options))] : []),
-    chain('verdict', verdict(marks, options.block, policy.asking !== undefined)),
+    chain('verdict', verdict(marks, options.block, policy.queryPolicy !== undefined)),
     plainChain('undecided', fallback),
   ]
   return `table ${TABLE} {\n${parts.map((lines) => lines.map(indent).join('\n')).join('\n\n')}\n}\n`
@@ -116,13 +116,13 @@ export function renderSocketFacts({ services, opened }: SocketFacts): string {
 }
 
 const endsText = ({ family, local, localPort, remote, remotePort }: Connection) =>
-  `${addressText(family, local)} . ${localPort} . ${addressText(family, remote)} . ${remotePort}`
+  `${formatAddress(family, local)} . ${localPort} . ${formatAddress(family, remote)} . ${remotePort}`
 
 /** What has changed of the addresses of a rule's names, since the kernel was told last. */
 export interface HostChanges {
   /** New ones, and those whose time in the kernel must begin anew. */
-  readonly added: readonly Host[]
-  readonly removed: readonly Host[]
+  readonly added: readonly Address[]
+  readonly removed: readonly Address[]
 }
 
 /** nft takes elements in the thousands: what is more goes into further commands. */
@@ -145,14 +145,14 @@ export function renderHostChanges(
   const { spec } = rules[index]!
   if (!hasHostSets(spec, now)) return []
   const timeout = hostTimeoutOf(spec, hostTimeout, now)
-  const transaction = (family: Family, gone: readonly Host[], fresh: readonly Host[]) =>
+  const transaction = (family: Family, gone: readonly Address[], fresh: readonly Address[]) =>
     [
       ...elements('add', index, family, [...gone, ...fresh]),
       ...elements('delete', index, family, [...gone, ...fresh]),
       ...elements('add', index, family, fresh, timeout),
     ].join('\n')
   return FAMILIES.flatMap((family) => {
-    const of = (hosts: readonly Host[]) => pieces(hosts.filter((host) => host.family === family))
+    const of = (hosts: readonly Address[]) => pieces(hosts.filter((host) => host.family === family))
     return [
       ...of(removed).map((gone) => transaction(family, gone, [])),
       ...of(added).map((fresh) => transaction(family, [], fresh)),
@@ -160,17 +160,17 @@ export function renderHostChanges(
   })
 }
 
-function pieces(hosts: readonly Host[]): Host[][] {
-  const all: Host[][] = []
+function pieces(hosts: readonly Address[]): Address[][] {
+  const all: Address[][] = []
   for (let at = 0; at < hosts.length; at += CHANGES_AT_ONCE) all.push(hosts.slice(at, at + CHANGES_AT_ONCE))
   return all
 }
 
 /** All addresses of all rules, for a table that has none of them. */
 export function renderHosts({ rules }: Policy, { hostTimeout }: RulesetOptions, now: number): string[] {
-  return rules.flatMap(({ spec, hosts }, index) => {
+  return rules.flatMap(({ spec, addresses }, index) => {
     if (!hasHostSets(spec, now)) return []
-    const all = [...hosts]
+    const all = [...addresses]
     const timeout = hostTimeoutOf(spec, hostTimeout, now)
     return FAMILIES.flatMap((family) =>
       elements(
@@ -188,7 +188,7 @@ function elements(
   verb: 'add' | 'delete',
   index: number,
   family: Family,
-  hosts: readonly Host[],
+  hosts: readonly Address[],
   timeout?: number,
 ): string[] {
   const lines: string[] = []

@@ -2,7 +2,7 @@ import type { Inbound } from './client-replies.js'
 import { noServices } from './services.js'
 
 /** A host to which nobody has come in. */
-export const nobody = (): Inbound => ({
+export const noClients = (): Inbound => ({
   sessions: { silence: () => Number.POSITIVE_INFINITY, seen: () => {}, remove: () => false },
   opened: { silence: () => Number.POSITIVE_INFINITY, seen: () => {}, size: 0 },
   services: noServices(),

@@ -1,13 +1,13 @@
 /** apk: apk-repositories(5). */
 import { basename } from 'node:path'
 import type { Files } from './file-reader.js'
-import type { Findings } from './mirror-collector.js'
+import type { MirrorCollector } from './mirror-collector.js'
 import { linesOf, type Written, wordsOf } from './source-lines.js'
 import { architecture, expand } from './variables.js'
 
 const FOLDERS = ['/etc/apk/repositories.d', '/lib/apk/repositories.d']
 
-export function discoverApk(files: Files, found: Findings): void {
+export function discoverApk(files: Files, found: MirrorCollector): void {
   const variables = new Map<string, string>()
   const arch = architecture()
   if (arch !== undefined) variables.set('APK_ARCH', arch)

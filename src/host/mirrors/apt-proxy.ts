@@ -1,6 +1,6 @@
 import { parseAptConf, type Setting } from './apt-conf.js'
 import type { Files, TextFile } from './file-reader.js'
-import type { Findings, Sourced, Target } from './mirror-collector.js'
+import type { MirrorCollector, Sourced, Target } from './mirror-collector.js'
 import { isOff } from './source-lines.js'
 
 /** Names that apt reads in its folder: others it ignores. */
@@ -15,7 +15,7 @@ export interface AptConf {
 }
 
 /** Later files go before earlier ones, and apt.conf before all of its folder (apt.conf(5)). */
-export function readConf(files: Files, found: Findings): AptConf {
+export function readConf(files: Files, found: MirrorCollector): AptConf {
   const values = new Map<string, Sourced>()
   for (const path of [...files.list('/etc/apt/apt.conf.d', CONF_PARTS), '/etc/apt/apt.conf']) {
     const file = files.leaf(path)
@@ -32,7 +32,7 @@ export function readConf(files: Files, found: Findings): AptConf {
 const AUTO_DETECT = 'a program says which proxy is called: name that proxy in mirrors.hosts'
 const INCLUDE = '#include is not followed: name proxies of that file in mirrors.hosts'
 
-function take(setting: Setting, file: TextFile, values: Map<string, Sourced>, found: Findings): void {
+function take(setting: Setting, file: TextFile, values: Map<string, Sourced>, found: MirrorCollector): void {
   const { name, text, line, clear } = setting
   if (name === '#include') found.note(file.at(line), INCLUDE)
   else if (!clear) values.set(name, { text, origin: file.at(line) })

@@ -3,7 +3,7 @@ import type { Origin } from '../../core/policy/origin.js'
 import { type AptConf, readConf } from './apt-proxy.js'
 import { parseSources, parseSourcesList } from './apt-sources.js'
 import type { Files, TextFile } from './file-reader.js'
-import { type Findings, type Sourced, type Target, WEB_PORTS } from './mirror-collector.js'
+import { type MirrorCollector, type Sourced, type Target, WEB_PORTS } from './mirror-collector.js'
 import { parseMirrorList } from './mirror-list.js'
 import type { Written } from './source-lines.js'
 
@@ -12,7 +12,7 @@ const PARTS = /^[\w-][\w.-]*\.(?:list|sources)$/
 /** Where apt keeps the lists of mirrors that it has fetched. */
 const FETCHED_LISTS = '/var/lib/apt/lists/auxfiles'
 
-export function discoverApt(files: Files, found: Findings): void {
+export function discoverApt(files: Files, found: MirrorCollector): void {
   const apt = new Apt(files, found)
   const parts = files.list('/etc/apt/sources.list.d', PARTS)
   for (const path of ['/etc/apt/sources.list', ...parts]) {
@@ -24,10 +24,10 @@ export function discoverApt(files: Files, found: Findings): void {
 
 class Apt {
   readonly #files: Files
-  readonly #found: Findings
+  readonly #found: MirrorCollector
   readonly #conf: AptConf
 
-  constructor(files: Files, found: Findings) {
+  constructor(files: Files, found: MirrorCollector) {
     this.#files = files
     this.#found = found
     this.#conf = readConf(files, found)

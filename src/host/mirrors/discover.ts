@@ -4,7 +4,7 @@ import { discoverApt } from './apt.js'
 import { discoverDnf } from './dnf.js'
 import { Files } from './file-reader.js'
 import type { Discovery } from './mirror.js'
-import { Findings } from './mirror-collector.js'
+import { MirrorCollector } from './mirror-collector.js'
 import { discoverPacman } from './pacman.js'
 import { discoverSnap, noteLogins } from './snap.js'
 import { discoverZypper } from './zypper.js'
@@ -27,7 +27,7 @@ const LARGE =
  * throws: a file that is missing, unreadable or senseless names nothing.
  */
 export function discover(root: string): Discovery {
-  const found = new Findings()
+  const found = new MirrorCollector()
   const files = new Files(root, { onLarge: (origin) => found.note(origin, LARGE) })
   for (const discoverManager of MANAGERS) discoverManager(files, found)
   return found.discovery()
@@ -39,7 +39,7 @@ export function discover(root: string): Discovery {
  */
 export function fingerprint(root: string): string {
   const files = new Files(root, { lookOnly: true })
-  const found = new Findings()
+  const found = new MirrorCollector()
   for (const discoverManager of MANAGERS) discoverManager(files, found)
   return createHash('sha256').update(files.looks().join('\n')).digest('hex')
 }

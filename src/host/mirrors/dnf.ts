@@ -2,7 +2,7 @@
 import { basename } from 'node:path'
 import type { Files, TextFile } from './file-reader.js'
 import { lastValue, parseIni, type Section } from './ini.js'
-import type { Findings, Sourced } from './mirror-collector.js'
+import type { MirrorCollector, Sourced } from './mirror-collector.js'
 import { parseMetalink, parseMirrorList } from './mirror-list.js'
 import { emptyRepo, type Repo, someProxy, takeRepo, unknownMirrors } from './rpm-repos.js'
 import { linesOf } from './source-lines.js'
@@ -24,7 +24,7 @@ const CACHES = ['/var/cache/dnf', '/var/cache/libdnf5']
 /** yum has its cache by architecture and release: `/var/cache/yum/x86_64/7/base/`. */
 const YUM_CACHE = '/var/cache/yum'
 
-export function discoverDnf(files: Files, found: Findings): void {
+export function discoverDnf(files: Files, found: MirrorCollector): void {
   const main = readMain(files)
   const variables = readVariables(files, main.folders('varsdir', VARIABLE_FOLDERS))
   const fetched = readFetched(files, main.folders('cachedir', CACHES))
@@ -135,7 +135,7 @@ function readFetched(files: Files, caches: readonly string[]): Fetched[] {
 }
 
 interface Around {
-  readonly found: Findings
+  readonly found: MirrorCollector
   readonly variables: Variables
   readonly fetched: readonly Fetched[]
   readonly proxy: Sourced | undefined

@@ -1,7 +1,7 @@
 import { linesOf, type Written } from './source-lines.js'
 
 /** `key = value`; the lines below that belong to the value are further pieces of it. */
-export interface Entry {
+export interface IniEntry {
   readonly key: string
   readonly value: readonly Written[]
   readonly line: number
@@ -9,7 +9,7 @@ export interface Entry {
 
 export interface Section {
   readonly name: string
-  readonly entries: Entry[]
+  readonly entries: IniEntry[]
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Origin } from '../../core/policy/origin.js'
 import { originText } from '../../core/policy/origin.js'
-import type { Discovery, FoundMirror, Manager } from './mirror.js'
-import { isLoopback, type Place, parsePlace } from './url.js'
+import type { Discovery, Manager, Mirror } from './mirror.js'
+import { isLoopback, parseUrl, type UrlTarget } from './url.js'
 
 /** The bounds of one discovery: a list of mirrors may come from far away. */
 const MIRRORS_AT_MOST = 4096
@@ -42,8 +42,8 @@ const LOCAL = new Set(['file', 'copy', 'cdrom', 'store', 'dir', 'hd', 'iso', 'cd
 const NAME_THE_HOST = 'name its host in mirrors.hosts'
 
 /** What one discovery has found so far. */
-export class Findings {
-  readonly #mirrors = new Map<string, FoundMirror>()
+export class MirrorCollector {
+  readonly #mirrors = new Map<string, Mirror>()
   readonly #notes = new Set<string>()
   #moreMirrors = false
   #moreNotes = false
@@ -52,7 +52,7 @@ export class Findings {
   target(url: string, origin: Origin, quiet = false): Target | undefined {
     const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase()
     if (url.startsWith('/') || (scheme !== undefined && LOCAL.has(scheme))) return undefined
-    const place = parsePlace(url)
+    const place = parseUrl(url)
     if (!place.ok) return quiet ? undefined : this.#none(origin, `this ${place.reason}: ${NAME_THE_HOST}`)
     if (isWeb(place.value)) return { ...place.value, port: place.value.port ?? WEB_PORTS[place.value.scheme] }
     const way = `${place.value.scheme}:// is not followed`
@@ -61,7 +61,7 @@ export class Findings {
 
   /** The place of a proxy; one that is of no use is a note. Without a scheme it is taken for http. */
   proxy({ text, origin }: Sourced, ports: ProxyPorts): { host: string; port: number } | undefined {
-    const place = parsePlace(text.includes('://') ? text : `http://${text}`)
+    const place = parseUrl(text.includes('://') ? text : `http://${text}`)
     if (!place.ok) return this.#none(origin, `this proxy ${place.reason}: ${NAME_THE_HOST}`)
     const { scheme, host, port = ports[scheme] } = place.value
     if (port === undefined || ports[scheme] === undefined)
@@ -114,5 +114,5 @@ export class Findings {
   }
 }
 
-const isWeb = (place: Place): place is Place & { scheme: Target['scheme'] } =>
+const isWeb = (place: UrlTarget): place is UrlTarget & { scheme: Target['scheme'] } =>
   Object.hasOwn(WEB_PORTS, place.scheme)

@@ -3,7 +3,7 @@ import { basename, dirname } from 'node:path'
 import type { Origin } from '../../core/policy/origin.js'
 import type { Files } from './file-reader.js'
 import { lastValue, parseIni } from './ini.js'
-import type { Findings } from './mirror-collector.js'
+import type { MirrorCollector } from './mirror-collector.js'
 import { architecture, expand } from './variables.js'
 
 /** Files within files, as deep as pacman itself goes. */
@@ -11,17 +11,17 @@ const DEPTH = 10
 /** Includes of one run: a file may be named by many sections, and two files may name each other. */
 const INCLUDES_AT_MOST = 1024
 
-export function discoverPacman(files: Files, found: Findings): void {
+export function discoverPacman(files: Files, found: MirrorCollector): void {
   new Pacman(files, found).read('/etc/pacman.conf', 'options', 0)
 }
 
 class Pacman {
   readonly #files: Files
-  readonly #found: Findings
+  readonly #found: MirrorCollector
   #arch = architecture()
   #includes = 0
 
-  constructor(files: Files, found: Findings) {
+  constructor(files: Files, found: MirrorCollector) {
     this.#files = files
     this.#found = found
   }

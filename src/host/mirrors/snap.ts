@@ -2,7 +2,7 @@
 
 import { assignment, parseAssignments } from './assignments.js'
 import type { Files, TextFile } from './file-reader.js'
-import type { Findings, ProxyPorts, Sourced, Target } from './mirror-collector.js'
+import type { MirrorCollector, ProxyPorts, Sourced, Target } from './mirror-collector.js'
 import { linesOf, type Written } from './source-lines.js'
 
 const STATE = '/var/lib/snapd/state.json'
@@ -20,7 +20,7 @@ const NAMELESS = 'the store of snapd stands in no file: name its hosts in mirror
 const LOGINS =
   'a proxy for all logins: where a package manager is started from one, name this proxy in mirrors.hosts'
 
-export function discoverSnap(files: Files, found: Findings): void {
+export function discoverSnap(files: Files, found: MirrorCollector): void {
   const sign = [STATE, ...DAEMONS].find((path) => files.exists(path))
   if (sign === undefined) return
   const state = files.leaf(STATE)
@@ -132,7 +132,7 @@ const parseDropIn = (text: string) =>
     )
 
 /** A proxy that package managers may have from a login: whether they do, no file says. */
-export function noteLogins(files: Files, found: Findings): void {
+export function noteLogins(files: Files, found: MirrorCollector): void {
   const file: TextFile = files.leaf(ENVIRONMENT)
   const settings = parseAssignments(file.text)
   const proxy = assignment(settings, 'http_proxy') ?? assignment(settings, 'https_proxy')

@@ -1,8 +1,9 @@
 import { isIP } from 'node:net'
-import { formatAddress, type Parsed, parseAddress, parseHostName } from '../../text/parse-address.js'
+import { formatAddress } from '../../core/packet/address-text.js'
+import { type Parsed, parseAddress, parseHostName } from '../../text/parse-address.js'
 
 /** Where a URL leads. */
-export interface Place {
+export interface UrlTarget {
   /** In lower case, with all its parts: `http`, `mirror+https`. */
   readonly scheme: string
   readonly host: string
@@ -16,7 +17,7 @@ const bad = (reason: string): { ok: false; reason: string } => ({ ok: false, rea
  * The place of a URL, as far as it is needed here: scheme, host and port of `scheme://user:password@host:port/...`.
  * A reason never repeats the text: it may hold a password.
  */
-export function parsePlace(text: string): Parsed<Place> {
+export function parseUrl(text: string): Parsed<UrlTarget> {
   const parts = /^([a-z][a-z0-9+.-]*):\/\/([^/?#\\]*)/i.exec(text)
   if (!parts) return bad('is not a URL with a host')
   const authority = parts[2]!

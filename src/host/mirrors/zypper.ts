@@ -5,7 +5,7 @@ import { assignment, parseAssignments } from './assignments.js'
 import { readVariables } from './dnf.js'
 import type { Files, TextFile } from './file-reader.js'
 import { lastValue, parseIni, type Section } from './ini.js'
-import type { Findings, Sourced, Target } from './mirror-collector.js'
+import type { MirrorCollector, Sourced, Target } from './mirror-collector.js'
 import { parseMetalink, parseMirrorList } from './mirror-list.js'
 import { emptyRepo, type Repo, someProxy, takeRepo, unknownMirrors } from './rpm-repos.js'
 import { isOff } from './source-lines.js'
@@ -15,19 +15,19 @@ import { expand, type Variables } from './variables.js'
 const CACHE = '/var/cache/zypp/raw'
 const LISTS = { 'mirrorlist.txt': parseMirrorList, 'mirrorlist.xml': parseMetalink }
 
-export function discoverZypper(files: Files, found: Findings): void {
+export function discoverZypper(files: Files, found: MirrorCollector): void {
   const zypper = new Zypper(files, found)
   for (const path of files.list('/etc/zypp/repos.d', /\.repo$/)) zypper.repos(files.leaf(path))
   for (const path of files.list('/etc/zypp/services.d', /\.service$/)) zypper.services(files.leaf(path))
 }
 
 class Zypper {
-  readonly #found: Findings
+  readonly #found: MirrorCollector
   readonly #variables: Variables
   readonly #proxyOf: (target: Target) => Sourced | undefined
   readonly #lists: readonly { readonly id: string; readonly urls: readonly Sourced[] }[]
 
-  constructor(files: Files, found: Findings) {
+  constructor(files: Files, found: MirrorCollector) {
     this.#found = found
     this.#variables = readVariables(files, ['/etc/zypp/vars.d'])
     this.#proxyOf = readProxies(files)

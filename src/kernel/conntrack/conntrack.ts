@@ -1,5 +1,5 @@
 import { type Message, NETLINK_NETFILTER, NetlinkError, NetlinkSocket } from 'node-netfilter-queue/system'
-import { Turns } from '../../system/serial-queue.js'
+import { SerialQueue } from '../../system/serial-queue.js'
 import { openConnectionsOnly } from './event-filter.js'
 import {
   deleteRequest,
@@ -31,9 +31,9 @@ const RECEIVE_BUFFER = 32 * 1024 * 1024
  * - `forgotten`: connections that the kernel forgets
  * - `all`: those that come and change as well
  */
-export type News = 'nothing' | 'forgotten' | 'all'
+export type ConntrackEvents = 'nothing' | 'forgotten' | 'all'
 
-const GROUPS: Record<News, readonly number[]> = {
+const GROUPS: Record<ConntrackEvents, readonly number[]> = {
   nothing: [],
   forgotten: [NFNLGRP_CONNTRACK_DESTROY],
   all: [NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY],
@@ -50,8 +50,8 @@ export class Conntrack {
   readonly #onFlow: FlowListener
   readonly #events: NetlinkSocket
   readonly #dumps: NetlinkSocket
-  readonly #turns = new Turns()
-  #news: News = 'nothing'
+  readonly #turns = new SerialQueue()
+  #news: ConntrackEvents = 'nothing'
   #resync: NodeJS.Timeout | undefined
 
   /** @throws NetlinkError when the kernel has no netfilter sockets */
@@ -69,7 +69,7 @@ export class Conntrack {
   }
 
   /** @returns whether that changes anything @throws NetlinkError when the kernel has no conntrack events */
-  want(news: News): boolean {
+  subscribe(news: ConntrackEvents): boolean {
     if (news === this.#news) return false
     for (const group of GROUPS[this.#news]) this.#events.leave(group)
     for (const group of GROUPS[news]) this.#events.join(group)
@@ -82,7 +82,7 @@ export class Conntrack {
    * @throws NetlinkError (rejects)
    */
   dump(protocol?: number, onFlow = this.#onFlow): Promise<void> {
-    return this.#turns.take(() => this.#dump(protocol, (message) => this.#onMessage(message, onFlow)))
+    return this.#turns.run(() => this.#dump(protocol, (message) => this.#onMessage(message, onFlow)))
   }
 
   /**
@@ -90,7 +90,7 @@ export class Conntrack {
    * @throws NetlinkError (rejects)
    */
   forget(isUnwanted: (flow: Flow) => boolean): Promise<void> {
-    return this.#turns.take(() =>
+    return this.#turns.run(() =>
       this.#dump(undefined, ({ view, payload, end }) => {
         if (!readFlow(view, payload, end, this.#flow) || !isUnwanted(this.#flow)) return
         // No answer is asked for: one that is gone by now is as good as forgotten.
@@ -103,8 +103,8 @@ export class Conntrack {
    * Gives all connections that have one mark another one. @param from, to under the same mask
    * @throws NetlinkError (rejects)
    */
-  remark(from: MaskedMark, to: MaskedMark): Promise<void> {
-    return this.#turns.take(() =>
+  replaceMark(from: MaskedMark, to: MaskedMark): Promise<void> {
+    return this.#turns.run(() =>
       this.#list(
         (family) => markedRequest(family, from),
         ({ view, payload, end }) => this.#events.send(markRequest(view, payload, end, to)),

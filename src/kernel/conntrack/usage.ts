@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-export interface ConntrackRoom {
+export interface ConntrackUsage {
   /** Connections that are tracked in this network namespace now. */
   readonly entries: number
   /** So many there may be; 0 is no limit. */
@@ -8,7 +8,7 @@ export interface ConntrackRoom {
 }
 
 /** How full connection tracking is; nothing where the kernel has not loaded it. */
-export function readConntrackRoom(): ConntrackRoom | undefined {
+export function readConntrackUsage(): ConntrackUsage | undefined {
   try {
     return { entries: read('nf_conntrack_count'), limit: read('nf_conntrack_max') }
   } catch {

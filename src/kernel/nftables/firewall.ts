@@ -12,7 +12,7 @@ import {
   type SocketFacts,
   TABLE,
 } from '../../core/ruleset/ruleset.js'
-import { Turns } from '../../system/serial-queue.js'
+import { SerialQueue } from '../../system/serial-queue.js'
 import { accepts, listTable, load, presentSets, removeTable } from './nft.js'
 import { RulesetGeneration } from './ruleset-generation.js'
 import { addQueueRule, hasQueueRule, type QueueRule, queueRules, removeQueueRule } from './xtables.js'
@@ -56,7 +56,7 @@ export class Firewall {
   readonly #queueRules: readonly QueueRule[]
   readonly #generation: RulesetGeneration
   readonly #now: () => number
-  readonly #turns = new Turns()
+  readonly #turns = new SerialQueue()
   #loaded: Loaded | undefined
   /** Milliseconds since the epoch. */
   #loadedAt = 0
@@ -81,12 +81,12 @@ export class Firewall {
    * @throws CommandError (rejects) and then the one before stands
    */
   apply(loaded: Loaded, onStand?: () => void): Promise<void> {
-    return this.#turns.take(() => this.#apply(loaded, onStand))
+    return this.#turns.run(() => this.#apply(loaded, onStand))
   }
 
   /** What has changed of the addresses of rules' names. Rules of another policy are passed over. @throws CommandError (rejects) */
   changeHosts(changes: ReadonlyMap<Rule, HostChanges>): Promise<void> {
-    return this.#turns.take(async () => {
+    return this.#turns.run(async () => {
       if (!this.#loaded || !hasFallbackSets(this.#loaded)) return
       const { options, policy } = this.#loaded
       // A clock that was set back does not bring back the sets of a rule that had expired.
@@ -101,7 +101,7 @@ export class Firewall {
 
   /** What the sockets tell now; nothing is done where the kernel has it already. @throws CommandError (rejects) */
   setFacts(facts: SocketFacts): Promise<void> {
-    return this.#turns.take(async () => {
+    return this.#turns.run(async () => {
       if (!this.#loaded) return
       const text = renderSocketFacts(facts)
       if (text === this.#factsText) return
@@ -118,7 +118,7 @@ export class Firewall {
    * @returns what was done @throws CommandError, NetlinkError (rejects)
    */
   verify(): Promise<'intact' | 'restored'> {
-    return this.#turns.take(async () => {
+    return this.#turns.run(async () => {
       const generation = await this.#generation.read()
       const now = this.#now()
       const due = this.#queueRules.length > 0 && now >= this.#nextCheck
@@ -139,7 +139,7 @@ export class Firewall {
 
   /** Takes everything away that `apply` has put there. @throws CommandError (rejects) */
   remove(): Promise<void> {
-    return this.#turns.take(async () => {
+    return this.#turns.run(async () => {
       this.#loaded = undefined
       await removeTable()
       await this.#removeQueueRules()

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { type Place, placeOf } from '../../core/packet/cgroup-path.js'
+import { type CgroupOwner, ownerOf } from '../../core/packet/cgroup-path.js'
 import { cpuTime, isAfter } from '../../system/cpu-time.js'
 import { entriesOf, statusOf } from './bounded-reads.js'
 
@@ -7,7 +7,7 @@ import { entriesOf, statusOf } from './bounded-reads.js'
 export interface Cgroup {
   /** Below the root of the hierarchy: `/system.slice/nginx.service`. */
   readonly path: string
-  readonly place: Place
+  readonly place: CgroupOwner
 }
 
 /** A look through the tree takes no longer: who may make cgroups may make very many. */
@@ -46,7 +46,7 @@ export class Cgroups {
 
   /** The cgroup of a path as /proc/PID/cgroup has it. */
   at(path: string): Cgroup {
-    return { path, place: placeOf(path) }
+    return { path, place: ownerOf(path) }
   }
 
   /** Its directory. */
@@ -88,7 +88,7 @@ export class Cgroups {
     const stats = statusOf(mount + path)
     if (stats === undefined) return false
     if (!this.#known.has(stats.ino)) {
-      this.#known.set(stats.ino, { path, place: placeOf(path) })
+      this.#known.set(stats.ino, { path, place: ownerOf(path) })
       this.#length += path.length
     }
     return stats.nlink !== LINKS_OF_LEAF

@@ -15,7 +15,7 @@ export function unprivilegedPortStart(): number {
 }
 
 /** The ports that the kernel chooses from for sockets that ask for none (ip-sysctl). */
-export function handedOutPorts(): PortRange {
+export function readEphemeralPorts(): PortRange {
   try {
     const [first = 32768, last = 60999] = readFileSync(PORT_RANGE, 'utf8').trim().split(/\s+/).map(Number)
     return { first, last }

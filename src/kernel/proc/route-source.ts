@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram'
-import { addressText } from '../../core/packet/address-text.js'
-import type { Host, Words } from '../../core/packet/ip.js'
+import { formatAddress } from '../../core/packet/address-text.js'
+import type { Address, Words } from '../../core/packet/ip.js'
 import { parseAddress } from '../../text/parse-address.js'
 
 /** Any port: the kernel only looks for a route. */
@@ -11,12 +11,12 @@ const DISCARD = 9
  * (connect(2)).
  * @returns an error with the kernel's word (ENETUNREACH) where no route leads there
  */
-export function sourceFor({ family, words }: Host): Promise<Words | Error> {
+export function sourceFor({ family, words }: Address): Promise<Words | Error> {
   const socket = createSocket(family === 4 ? 'udp4' : 'udp6')
   return new Promise<Words | Error>((resolve) => {
     const fail = ({ code, message }: NodeJS.ErrnoException) => resolve(new Error(code ?? message))
     socket.once('error', fail)
-    socket.connect(DISCARD, addressText(family, words), () => {
+    socket.connect(DISCARD, formatAddress(family, words), () => {
       const address = parseAddress(socket.address().address)
       resolve(address.ok ? address.value.words : new Error(address.reason))
     })

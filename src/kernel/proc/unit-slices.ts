@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { placeOf } from '../../core/packet/cgroup-path.js'
+import { ownerOf } from '../../core/packet/cgroup-path.js'
 import { entriesOf } from './bounded-reads.js'
 import { Cgroups } from './cgroups.js'
 
@@ -13,7 +13,7 @@ export function slicesOf(unit: string, mount = new Cgroups().mount): readonly st
   const slices = ['/']
   for (const slice of slices) {
     const path = join(slice, unit)
-    if (existsSync(mount + path)) return placeOf(path).slices
+    if (existsSync(mount + path)) return ownerOf(path).slices
     for (const { name } of entriesOf(mount + slice))
       if (name.endsWith('.slice') && slices.length < SLICES_AT_MOST) slices.push(join(slice, name))
   }

@@ -8,7 +8,7 @@ const EVERY_USER = '0,0,4294967295'
  * process's own namespace, which everything else speaks of. On an ordinary host both are the same.
  * See user_namespaces(7), "uid_map".
  */
-export class UserMap {
+export class UserNamespace {
   readonly #ranges: readonly (readonly [inside: number, outside: number, count: number])[]
   readonly #identity: boolean
 
@@ -21,8 +21,8 @@ export class UserMap {
     this.#identity = this.#ranges[0]!.join() === EVERY_USER
   }
 
-  static ofProcess(): UserMap {
-    return new UserMap(readFileSync('/proc/self/uid_map', 'utf8'))
+  static ofProcess(): UserNamespace {
+    return new UserNamespace(readFileSync('/proc/self/uid_map', 'utf8'))
   }
 
   /** The id here, or -1 for a user who has none here, or where `outside` is -1. */

@@ -8,7 +8,7 @@ import {
   type SocketState,
   type Words,
 } from '../../core/packet/ip.js'
-import { Turns } from '../../system/serial-queue.js'
+import { SerialQueue } from '../../system/serial-queue.js'
 import {
   AF_INET,
   AF_INET6,
@@ -44,14 +44,14 @@ export class Sockets {
   readonly #figures = new Figures()
   readonly #before = new Figures()
   /** The kernel runs one dump a socket at a time. */
-  readonly #turns = new Turns()
+  readonly #turns = new SerialQueue()
 
   /**
    * The ports of listening TCP sockets and of unconnected UDP sockets that others than this host can reach.
    * @throws NetlinkError (rejects) where the kernel lacks inet_diag
    */
   listening(): Promise<{ tcp: Set<number>; udp: Set<number> }> {
-    return this.#turns.take(async () => {
+    return this.#turns.run(async () => {
       const tcp = await this.#ports(IPPROTO_TCP, TCP_LISTEN)
       const udp = await this.#ports(IPPROTO_UDP, TCP_CLOSE)
       return { tcp, udp }
@@ -60,7 +60,7 @@ export class Sockets {
 
   /** All TCP connections that are not closed; those of clients once their handshake is done. @throws NetlinkError (rejects) */
   connections(): Promise<SocketConnection[]> {
-    return this.#turns.take(async () => {
+    return this.#turns.run(async () => {
       const found: SocketConnection[] = []
       for (const family of FAMILIES) {
         const request = diagRequest(family, IPPROTO_TCP, OPEN_STATES)

@@ -1,7 +1,7 @@
 /** What an answer of a resolver says of the name that was asked for. The format is read by dns-packet (RFC 1035, RFC 2782). */
 import { decode, type Answer as Resource, TRUNCATED_RESPONSE } from 'dns-packet'
 import type { Question } from '../../core/dns/question.js'
-import { type Family, familyBits, type Host } from '../../core/packet/ip.js'
+import { type Address, type Family, familyBits } from '../../core/packet/ip.js'
 import { parseAddress, parseHostName } from '../../text/parse-address.js'
 
 /** Where a service is (RFC 2782). */
@@ -10,8 +10,8 @@ export interface Target {
   readonly port: number
 }
 
-export interface Reading {
-  readonly hosts: readonly Host[]
+export interface AnswerContent {
+  readonly hosts: readonly Address[]
   readonly targets: readonly Target[]
   /** Other names of the same host, on the way from the name that was asked for (CNAME). */
   readonly aliases: readonly string[]
@@ -30,7 +30,7 @@ export const TTL_AT_MOST = 86_400
  * Follows the answer from the name that was asked for. undefined: it says nothing that counts, be it a failure, cut off,
  * malformed, a loop, or far too much.
  */
-export function readAnswer(bytes: Uint8Array, question: Question): Reading | undefined {
+export function readAnswer(bytes: Uint8Array, question: Question): AnswerContent | undefined {
   const resources = resourcesOf(bytes)
   const names = chain(resources, question.name)
   if (names === undefined) return undefined
@@ -94,7 +94,7 @@ function chain(resources: readonly Resource[], name: string): Set<string> | unde
   return names
 }
 
-function hostOf(resource: Resource): Host[] {
+function hostOf(resource: Resource): Address[] {
   if (resource.type !== 'A' && resource.type !== 'AAAA') return []
   const address = parseAddress(resource.data)
   return address.ok && isElsewhere(address.value) ? [address.value] : []
@@ -134,7 +134,7 @@ const NOWHERE: readonly Range[] = [
  * Whether an address may be that of a mirror. This host, its own link (where clouds keep their metadata), multicast and
  * other families in disguise are not: whoever answers for a name must not be able to open those.
  */
-export function isElsewhere({ family, words }: Host): boolean {
+export function isElsewhere({ family, words }: Address): boolean {
   return !NOWHERE.some(
     ([which, first, bits]) =>
       which === family && (words[0]! ^ first) >>> (32 - Math.min(bits, familyBits(family))) === 0,

@@ -1,12 +1,12 @@
 /** Asks the host's own resolvers, as its programs do. */
 import { Resolver } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
-import type { Host } from '../../core/packet/ip.js'
+import type { Address } from '../../core/packet/ip.js'
 import { parseAddress } from '../../text/parse-address.js'
 import {
+  type AnswerContent,
   HOSTS_AT_MOST,
   isElsewhere,
-  type Reading,
   TARGETS_AT_MOST,
   type Target,
   TTL_AT_MOST,
@@ -16,10 +16,10 @@ import { ask } from './query-client.js'
 import { NoConnection } from './tcp-resolver.js'
 
 /** The addresses of a name, and for how many seconds they may be kept. */
-export interface Addresses extends Pick<Reading, 'hosts' | 'aliases' | 'ttl'> {}
+export interface Addresses extends Pick<AnswerContent, 'hosts' | 'aliases' | 'ttl'> {}
 
 /** Where a service is, and for how many seconds that may be kept. */
-export interface ServiceTargets extends Pick<Reading, 'targets' | 'ttl'> {}
+export interface ServiceTargets extends Pick<AnswerContent, 'targets' | 'ttl'> {}
 
 /** Seconds for which an address from /etc/hosts is taken. */
 const HOSTS_FILE_TTL = 60
@@ -31,7 +31,7 @@ const TIMEOUT_MS = 2000
 const TRIES = 2
 
 /** The addresses that /etc/hosts gives a name (hosts(5)). */
-export function parseHostsFile(text: string, name: string): Host[] {
+export function parseHostsFile(text: string, name: string): Address[] {
   return text.split('\n').flatMap((line) => {
     const [written, ...names] = line.replace(/#.*/, '').trim().split(/\s+/)
     if (!names.some((each) => each.toLowerCase() === name)) return []

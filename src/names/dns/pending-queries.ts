@@ -2,10 +2,10 @@
 
 import type { Question } from '../../core/dns/question.js'
 import type { Packet } from '../../core/packet/packet.js'
-import { PerUser } from './per-user-table.js'
+import { PerUserTable } from './per-user-table.js'
 
 /** A question and who has asked it: a user id, or -1 where the kernel names none; and whether that one is trusted. */
-export interface Asked {
+export interface PendingQuery {
   readonly question: Question
   readonly uid: number
   readonly isTrusted: boolean
@@ -16,7 +16,7 @@ const ROOM_A_USER = 512
 const LIFETIME_MS = 30_000
 
 export class Questions {
-  readonly #asked = new PerUser<Asked>(ROOM_A_USER, LIFETIME_MS)
+  readonly #asked = new PerUserTable<PendingQuery>(ROOM_A_USER, LIFETIME_MS)
 
   get size(): number {
     return this.#asked.size
@@ -30,7 +30,7 @@ export class Questions {
   }
 
   /** Who has asked for what a packet answers; that question is answered now. @param packet comes from the resolver */
-  take(packet: Packet, answered: Question, now: number): Asked | undefined {
+  take(packet: Packet, answered: Question, now: number): PendingQuery | undefined {
     const { family, protocol, source, destination, destinationPort } = packet
     const key = keyOf(family, protocol, source, destination, destinationPort, answered)
     const asked = this.#asked.get(key, now)

@@ -2,14 +2,14 @@
 
 const USERS_AT_MOST = 256
 
-interface Entry<T> {
+interface TimedValue<T> {
   readonly value: T
   /** Milliseconds since the epoch. */
   readonly expires: number
 }
 
-export class PerUser<T> {
-  readonly #users = new Map<number, Map<string, Entry<T>>>()
+export class PerUserTable<T> {
+  readonly #users = new Map<number, Map<string, TimedValue<T>>>()
   readonly #room: number
   readonly #lifetime: number
 

@@ -2,10 +2,10 @@
 import { randomInt } from 'node:crypto'
 import { Resolver } from 'node:dns/promises'
 import type { Question } from '../../core/dns/question.js'
-import { messageOf, type Reading, readAnswer, TTL_AT_MOST } from './answer-reader.js'
+import { type AnswerContent, messageOf, readAnswer, TTL_AT_MOST } from './answer-reader.js'
 import { NoConnection, TcpResolver, TYPES, type TypeName } from './tcp-resolver.js'
 
-export interface Reply extends Reading {
+export interface Reply extends AnswerContent {
   /** Whether there were records, be they of use or not. */
   readonly hasRecords: boolean
 }
@@ -56,7 +56,7 @@ function questionsFor(name: string, types: readonly TypeName[]): Question[] {
   return types.map((type, i) => ({ id: (first + i) & 0xffff, name, type: TYPES[type] }))
 }
 
-const NOTHING: Reading = { hosts: [], targets: [], aliases: [], ttl: TTL_AT_MOST }
+const NOTHING: AnswerContent = { hosts: [], targets: [], aliases: [], ttl: TTL_AT_MOST }
 
 /** That there is nothing is an answer as well. @throws Error: a failure of the resolver */
 function readReply(bytes: Uint8Array | undefined, question: Question): Reply {

@@ -1,6 +1,6 @@
 /** Answers over TCP: what a resolver sends is put together again, as far as it comes in order (RFC 1035, section 4.2.2). */
 import { type Packet, TCPHDR_ACK, TCPHDR_FIN, TCPHDR_RST } from '../../core/packet/packet.js'
-import { PerUser } from './per-user-table.js'
+import { PerUserTable } from './per-user-table.js'
 
 interface Stream {
   /** Sequence number of the next byte. */
@@ -13,7 +13,7 @@ const ROOM_A_USER = 16
 const LIFETIME_MS = 30_000
 
 export class Streams {
-  readonly #streams = new PerUser<Stream>(ROOM_A_USER, LIFETIME_MS)
+  readonly #streams = new PerUserTable<Stream>(ROOM_A_USER, LIFETIME_MS)
 
   get size(): number {
     return this.#streams.size

@@ -1,6 +1,6 @@
 /** The lines of the block log. */
 
-import { addressText } from '../../core/packet/address-text.js'
+import { formatAddress } from '../../core/packet/address-text.js'
 import { transportOf } from '../../core/packet/protocol-names.js'
 import { REASONS } from '../../core/policy/policy.js'
 import type { Kind, Telling } from '../../core/record/block-summary.js'
@@ -93,9 +93,9 @@ function common({ mode }: Surroundings, reason: BlockEvent['event.reason'], bloc
 
 function placesOf({ family, protocol, source, sourcePort, destination, destinationPort }: Kind) {
   return {
-    'source.ip': addressText(family, source),
+    'source.ip': formatAddress(family, source),
     'source.port': sourcePort || undefined,
-    'destination.ip': addressText(family, destination),
+    'destination.ip': formatAddress(family, destination),
     'destination.port': destinationPort || undefined,
     'network.transport': transportOf(protocol),
     'network.type': `ipv${family}`,
@@ -133,7 +133,7 @@ function sender(
 
 /** `tcp 198.51.100.2 (www.example.org) port 443 (not-allowlisted)`. */
 function goal({ family, protocol, destination, destinationPort, reasonIndex, names }: Kind): string {
-  const address = addressText(family, destination)
+  const address = formatAddress(family, destination)
   const name = names.domain === undefined ? '' : ` (${names.domain})`
   const port = destinationPort > 0 ? ` port ${destinationPort}` : ''
   const why = names.question === undefined ? '' : `: ${names.question}`

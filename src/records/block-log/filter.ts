@@ -2,9 +2,9 @@
 import type { Block, Line } from './event-reader.js'
 import { readLine } from './event-reader.js'
 import type { Lines } from './line-splitter.js'
-import type { Unread } from './unreadable.js'
+import type { Unreadable } from './unreadable.js'
 
-export interface Wanted {
+export interface BlockFilter {
   /** Milliseconds since the epoch. */
   readonly since: number
   readonly user?: WantedUser | undefined
@@ -19,14 +19,14 @@ export interface WantedUser {
 }
 
 /** A line that is wanted, as it was written. */
-export interface Picked {
+export interface SelectedLine {
   readonly line: Exclude<Line, { kind: 'broken' }>
   readonly text: string
 }
 
 /** @param unread is told of lines that cannot be read */
-export function pick(lines: Lines, wanted: Wanted, unread: Unread): Picked[] {
-  const picked: Picked[] = []
+export function filterLines(lines: Lines, wanted: BlockFilter, unread: Unreadable): SelectedLine[] {
+  const picked: SelectedLine[] = []
   for (const text of lines) {
     const line = readLine(text)
     if (line === undefined) continue
@@ -37,7 +37,7 @@ export function pick(lines: Lines, wanted: Wanted, unread: Unread): Picked[] {
 }
 
 /** What is no block is of nobody in particular. */
-function isWanted(line: Picked['line'], { since, user, unit }: Wanted): boolean {
+function isWanted(line: SelectedLine['line'], { since, user, unit }: BlockFilter): boolean {
   if (line.time !== undefined && line.time < since) return false
   if (line.kind === 'remark') return user === undefined && unit === undefined
   return (user === undefined || isOf(line, user)) && (unit === undefined || isIn(line, unit))

@@ -15,7 +15,7 @@ import {
 const CHUNK = 256 * 1024
 
 /** How far somebody has read. */
-export interface Place {
+export interface ReadPosition {
   /** Not compressed. */
   readonly file: LogFile
   /** Bytes, up to the end of a line. */
@@ -25,7 +25,7 @@ export interface Place {
 export interface FollowOptions {
   readonly path: string
   /** Where to go on; undefined: there is no file yet. */
-  readonly place: Place | undefined
+  readonly position: ReadPosition | undefined
   /** Milliseconds since the epoch: what was written before is not wanted, where that cannot be told otherwise. */
   readonly since: number
   /** Waits for a while. @returns false to end */
@@ -36,7 +36,7 @@ export interface FollowOptions {
 
 /** Whole lines that are written from `place` on, each once. The file of `place` is closed by it. */
 export async function* follow(options: FollowOptions): AsyncGenerator<Lines> {
-  let current = options.place && new Following(options.place)
+  let current = options.position && new Following(options.position)
   let { since } = options
   const open = opener(options)
   try {
@@ -72,7 +72,7 @@ class Following {
   readonly #buffer = Buffer.allocUnsafe(CHUNK)
   #at: number
 
-  constructor({ file, end }: Place) {
+  constructor({ file, end }: ReadPosition) {
     this.file = file
     this.head = file.head
     this.#splitter = new LineSplitter(end)

@@ -1,21 +1,21 @@
 /** The last lines of a log, without reading all of it where that is not needed. */
 
-import { type Picked, pick, type Wanted } from './filter.js'
+import { type BlockFilter, filterLines, type SelectedLine } from './filter.js'
 import { type LogFile, readLines } from './rotated-files.js'
-import { Unread } from './unreadable.js'
+import { Unreadable } from './unreadable.js'
 
 /** The end of a file is looked at first, then four times as much, and so on. */
 const FIRST_LOOK = 256 * 1024
 
 export interface Begin {
-  readonly wanted: Wanted
-  readonly unread: Unread
+  readonly wanted: BlockFilter
+  readonly unread: Unreadable
   /** The file that is still being written to, if somebody will read on: the beginning of a line at its end is left to him. */
   readonly growing: LogFile | undefined
 }
 
 /** Keeps the last ones only. */
-export class Ring<T> {
+export class RingBuffer<T> {
   readonly #items: T[] = []
   readonly #size: number
 
@@ -45,7 +45,7 @@ export const growingOf = (files: readonly LogFile[]): LogFile | undefined =>
 export async function showAll(
   files: readonly LogFile[],
   begin: Begin,
-  show: (picked: readonly Picked[]) => void,
+  show: (picked: readonly SelectedLine[]) => void,
 ): Promise<number> {
   let end = 0
   for (const file of files) {
@@ -60,9 +60,9 @@ export async function showLast(
   files: readonly LogFile[],
   begin: Begin,
   count: number,
-  show: (picked: readonly Picked[]) => void,
+  show: (picked: readonly SelectedLine[]) => void,
 ): Promise<number> {
-  const found: (readonly Picked[])[] = []
+  const found: (readonly SelectedLine[])[] = []
   let [left, end] = [count, undefined as number | undefined]
   for (const file of files.toReversed()) {
     if (left <= 0 && (end !== undefined || begin.growing === undefined)) break
@@ -76,14 +76,14 @@ export async function showLast(
 }
 
 interface Last {
-  readonly picked: readonly Picked[]
+  readonly picked: readonly SelectedLine[]
   readonly end: number
 }
 
 async function lastOf(file: LogFile, begin: Begin, count: number): Promise<Last> {
   for (let look = file.isCompressed ? Number.POSITIVE_INFINITY : FIRST_LOOK; ; look *= 4) {
     const from = Math.max(0, file.size - look)
-    const [ring, unread] = [new Ring<Picked>(count), new Unread()]
+    const [ring, unread] = [new RingBuffer<SelectedLine>(count), new Unreadable()]
     const end = await pickFrom(file, from, { ...begin, unread }, (picked) => ring.push(picked))
     if (from > 0 && ring.items.length < count) continue
     begin.unread.add(unread)
@@ -96,13 +96,13 @@ async function pickFrom(
   file: LogFile,
   from: number,
   { wanted, unread, growing }: Begin,
-  take: (picked: readonly Picked[]) => void,
+  take: (picked: readonly SelectedLine[]) => void,
 ): Promise<number> {
   let [isWhole, end] = [from === 0, from]
   try {
     for await (const read of readLines(file, from, file.isCompressed ? undefined : file.size)) {
       if (file === growing && read.end === end) break
-      take(pick(isWhole ? read.lines : read.lines.slice(1), wanted, unread))
+      take(filterLines(isWhole ? read.lines : read.lines.slice(1), wanted, unread))
       isWhole = true
       end = read.end
     }

@@ -2,7 +2,7 @@
 import { createReadStream, statSync } from 'node:fs'
 import type { Lines } from './line-splitter.js'
 import { closeFiles, type FoundFiles, linesOf, openFile, openFiles, readWhole } from './rotated-files.js'
-import type { Unread } from './unreadable.js'
+import type { Unreadable } from './unreadable.js'
 
 export interface Source {
   /** undefined: standard input. */
@@ -50,7 +50,7 @@ export const isStream = (path: string): boolean =>
  * All lines that may tell of what was since then, the oldest first.
  * @throws Error (rejects) with a message for the operator
  */
-export async function* linesFrom(source: Source, since: number, unread: Unread): AsyncGenerator<Lines> {
+export async function* linesFrom(source: Source, since: number, unread: Unreadable): AsyncGenerator<Lines> {
   if (source.path === undefined) yield* linesOf(process.stdin)
   else if (isStream(source.path)) yield* linesOf(createReadStream(source.path))
   else {

@@ -12,7 +12,7 @@ const TEXT: Readonly<Record<Broken, string>> = {
 }
 
 /** What could not be read of a log: nobody is to believe that he has seen all of it. */
-export class Unread {
+export class Unreadable {
   readonly counts = new Map<Broken, number>()
   readonly troubles: string[] = []
 

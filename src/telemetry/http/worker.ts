@@ -11,14 +11,14 @@ export interface WorkerOptions {
 }
 
 /** From this thread to the service. */
-export type Question =
+export type WorkerRequest =
   | { readonly kind: 'listening'; readonly port: number }
   | { readonly kind: 'failed'; readonly code: string }
   | { readonly kind: 'state' }
   | { readonly kind: 'metrics' }
 
 /** And back. */
-export type Answer = State | Metrics
+export type WorkerResponse = State | Metrics
 interface State {
   readonly kind: 'state'
   readonly unready: readonly string[]
@@ -37,10 +37,10 @@ const INTERVAL_MS = { state: 20, metrics: 200 }
 const PATIENCE_MS = 2000
 
 const { listen, metricsPath, version } = workerData as WorkerOptions
-const say = (question: Question) => parentPort!.postMessage(question)
+const say = (question: WorkerRequest) => parentPort!.postMessage(question)
 
 /** Asks the service for one thing. */
-class Asked<T extends Answer> {
+class Asked<T extends WorkerResponse> {
   readonly #kind: T['kind']
   #last = Number.NEGATIVE_INFINITY
   #pending: Promise<T> | undefined
@@ -76,7 +76,7 @@ class Asked<T extends Answer> {
 
 const state = new Asked<State>('state')
 const metrics = new Asked<Metrics>('metrics')
-parentPort!.on('message', (answer: Answer) =>
+parentPort!.on('message', (answer: WorkerResponse) =>
   answer.kind === 'state' ? state.onAnswer(answer) : metrics.onAnswer(answer),
 )
 

@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap'
 import { answerQuestion } from '../../../src/analysis/explain/answer.js'
-import type { World } from '../../../src/analysis/explain/context.js'
+import type { ExplainContext } from '../../../src/analysis/explain/context.js'
 import type { Explained } from '../../../src/analysis/explain/explanation.js'
-import { type Fields, readQuestion } from '../../../src/analysis/explain/query.js'
+import { type Fields, readQuery } from '../../../src/analysis/explain/query.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
 import { clients } from '../../core/clients.js'
 import { type Given, host, NOW, world } from './context.js'
@@ -16,8 +16,13 @@ allow:
 `
 const API = { 'api.example.org': ['198.51.100.7', '2001:db8::7'] }
 
-async function ask(world: World, protocol: string, to: string, more: Fields = {}): Promise<Explained> {
-  const question = readQuestion({ protocol, to, ...more })
+async function ask(
+  world: ExplainContext,
+  protocol: string,
+  to: string,
+  more: Fields = {},
+): Promise<Explained> {
+  const question = readQuery({ protocol, to, ...more })
   if (!question.ok) throw new Error(question.reason)
   const answer = await answerQuestion(question.value, world)
   if (!answer.ok) throw new Error(answer.reason)
@@ -247,7 +252,11 @@ t.test('this host itself is never judged', async (t) => {
 
 t.test('from a port of a service: what is known of the client, and that a call is no answer', async (t) => {
   const from = { 'from-port': '443' }
-  const notes = async (protocol: string, inbound = clients(), source: World['source'] = 'service') => {
+  const notes = async (
+    protocol: string,
+    inbound = clients(),
+    source: ExplainContext['source'] = 'service',
+  ) => {
     const made = world(t, 'mode: enforce\n', { more: { inbound, source } })
     const { judged, notes } = await ask(made, protocol, '198.51.100.2:9', from)
     return `${judged[0]!.reason}: ${notes.join('; ')}`

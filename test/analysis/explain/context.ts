@@ -1,13 +1,13 @@
 /** A world for questions: a configuration in text, and what is known besides, all given by the test. */
 import type { Test } from 'tap'
-import type { World } from '../../../src/analysis/explain/context.js'
-import type { Host as Address } from '../../../src/core/packet/ip.js'
+import type { ExplainContext } from '../../../src/analysis/explain/context.js'
+import type { Address } from '../../../src/core/packet/ip.js'
 import { placedInfrastructure, readInfrastructure } from '../../../src/host/infrastructure.js'
-import type { FoundMirror } from '../../../src/host/mirrors/mirror.js'
-import { policyOf } from '../../../src/policy/build-policy.js'
+import type { Mirror } from '../../../src/host/mirrors/mirror.js'
+import { buildPolicy } from '../../../src/policy/build-policy.js'
 import { parseAddress } from '../../../src/text/parse-address.js'
 import { configOf, directoryOf, loadFrom, nameOf } from '../../config/files.js'
-import { clients, HANDED_OUT } from '../../core/clients.js'
+import { clients, EPHEMERAL_PORTS } from '../../core/clients.js'
 
 process.env.TZ = 'UTC'
 
@@ -17,12 +17,12 @@ export interface Given {
   /** What names lead to, and to what they did. */
   readonly known?: Readonly<Record<string, readonly string[]>>
   readonly former?: Readonly<Record<string, readonly string[]>>
-  readonly mirrors?: readonly FoundMirror[]
+  readonly mirrors?: readonly Mirror[]
   /** Where services were found to be. */
   readonly targets?: Readonly<Record<string, { name: string; port: number }>>
   /** Files below /etc of the host. */
   readonly etc?: Readonly<Record<string, string>>
-  readonly more?: Partial<World>
+  readonly more?: Partial<ExplainContext>
 }
 
 export function host(text: string): Address {
@@ -32,7 +32,11 @@ export function host(text: string): Address {
 }
 
 /** Its configuration is `main.yaml`, and its sources are those of the test. */
-export function world(t: Test, yaml: string, given: Given = {}): World & { readonly directory: string } {
+export function world(
+  t: Test,
+  yaml: string,
+  given: Given = {},
+): ExplainContext & { readonly directory: string } {
   const { known = {}, former = {}, mirrors = [], targets = {}, etc = {}, more } = given
   const directory = directoryOf(t, {
     'main.yaml': yaml,
@@ -42,12 +46,15 @@ export function world(t: Test, yaml: string, given: Given = {}): World & { reado
   const root = `${directory}/root`
   const infrastructure = readInfrastructure(root, () => undefined)
   const targetsOf = (service: string) => (targets[service] ? [targets[service]] : [])
-  const policy = policyOf(
+  const policy = buildPolicy(
     config,
-    { ...infrastructure, name: 'web1', handedOut: HANDED_OUT, mirrors },
+    { ...infrastructure, name: 'web1', ephemeralPorts: EPHEMERAL_PORTS, mirrors },
     { targets: targetsOf, isWayTo: () => false },
   )
-  for (const [set, all] of Object.entries({ hosts: known, former }) as ['hosts' | 'former', typeof known][])
+  for (const [set, all] of Object.entries({ addresses: known, formerAddresses: former }) as [
+    'addresses' | 'formerAddresses',
+    typeof known,
+  ][])
     for (const [name, addresses] of Object.entries(all))
       for (const rule of policy.names.find(name)) for (const each of addresses) rule[set].add(host(each))
   return {

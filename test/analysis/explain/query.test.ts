@@ -1,8 +1,8 @@
 import t from 'tap'
-import { type Fields, readQuestion } from '../../../src/analysis/explain/query.js'
+import { type Fields, readQuery } from '../../../src/analysis/explain/query.js'
 import { host } from './context.js'
 
-const read = (protocol: string, to: string, more: Fields = {}) => readQuestion({ protocol, to, ...more })
+const read = (protocol: string, to: string, more: Fields = {}) => readQuery({ protocol, to, ...more })
 const reason = (...given: Parameters<typeof read>) => {
   const parsed = read(...given)
   return parsed.ok ? 'understood' : parsed.reason

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { Judge } from '../../../src/analysis/recorded/policy-trial.js'
+import { PolicyTrial } from '../../../src/analysis/recorded/policy-trial.js'
 import { Replay } from '../../../src/analysis/replay/replay.js'
 import { yamlOf } from '../../../src/analysis/suggest/suggestion-yaml.js'
 import { readLine } from '../../../src/records/block-log/event-reader.js'
@@ -104,7 +104,7 @@ t.test('by what was suggested of a log, nothing passes that was not seen', async
   let asked = 0
   for (let round = 0; round < 60; round++) {
     const events = log(random, 1 + random(30))
-    const judge = new Judge(candidate(t, events), BEGIN)
+    const judge = new PolicyTrial(candidate(t, events), BEGIN)
     for (const { domain, to } of events) if (domain !== undefined) judge.learn(domain, hostOf(to))
     for (const one of everything()) {
       const decision = judge.judge({

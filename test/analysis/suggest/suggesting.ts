@@ -1,12 +1,12 @@
 /** Suggestions from logs that a test writes, on a host that is the same everywhere. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import type { Test } from 'tap'
-import { Judge } from '../../../src/analysis/recorded/policy-trial.js'
+import { PolicyTrial } from '../../../src/analysis/recorded/policy-trial.js'
 import { Suggester, type Suggestion } from '../../../src/analysis/suggest/suggestion.js'
 import type { Config } from '../../../src/config/config.js'
 import type { Policy } from '../../../src/core/policy/policy.js'
-import type { Host } from '../../../src/host/host-facts.js'
-import { policyOf } from '../../../src/policy/build-policy.js'
+import type { HostFacts } from '../../../src/host/host-facts.js'
+import { buildPolicy } from '../../../src/policy/build-policy.js'
 import { readLine } from '../../../src/records/block-log/event-reader.js'
 import { configOf, loadText, nameOf } from '../../config/files.js'
 import { words } from '../../core/packets.js'
@@ -17,9 +17,9 @@ process.env.TZ = 'UTC'
 export const RESOLVER = '198.51.100.53'
 export const RESOLVER_UID = 101
 
-export const HOST: Host = {
+export const HOST: HostFacts = {
   name: 'web.example.org',
-  handedOut: { first: 32768, last: 60999 },
+  ephemeralPorts: { first: 32768, last: 60999 },
   mirrors: [],
   resolvers: [{ family: 4, words: words(RESOLVER), length: 32 }],
   timeServers: [],
@@ -29,7 +29,7 @@ export const HOST: Host = {
 }
 
 export const policyFor = (config: Config): Policy =>
-  policyOf(config, HOST, { targets: () => [], isWayTo: () => false })
+  buildPolicy(config, HOST, { targets: () => [], isWayTo: () => false })
 
 /** @param lines of the log @param yaml of the configuration */
 export function suggested(t: Test, lines: readonly string[], yaml = 'mode: enforce\n'): Suggestion {
@@ -38,7 +38,7 @@ export function suggested(t: Test, lines: readonly string[], yaml = 'mode: enfor
   const suggester = new Suggester({
     config,
     policy,
-    judge: new Judge(policy, BEGIN),
+    judge: new PolicyTrial(policy, BEGIN),
     resolverUsers: HOST.resolverUsers,
     nameUser: (uid) => nameOf(uid) ?? uid,
   })

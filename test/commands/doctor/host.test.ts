@@ -1,7 +1,7 @@
 import { chmodSync, utimesSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { clock } from '../../../src/commands/doctor/clock.js'
-import type { Subject } from '../../../src/commands/doctor/context.js'
+import type { DoctorContext } from '../../../src/commands/doctor/context.js'
 import { environment } from '../../../src/commands/doctor/environment.js'
 import { type Finding, Findings, isAmiss } from '../../../src/commands/doctor/finding.js'
 import { folders } from '../../../src/commands/doctor/folders.js'
@@ -14,10 +14,10 @@ import { mayWrite, mayWriteFile, whoIs } from '../../../src/commands/doctor/writ
 import { type Given, NOW, world } from '../../analysis/explain/context.js'
 
 /** A host with this configuration where no service runs; its folders are those of the test. */
-function subject(t: Test, yaml: string, given: Given = {}): Subject & { readonly directory: string } {
+function subject(t: Test, yaml: string, given: Given = {}): DoctorContext & { readonly directory: string } {
   const { config, policy, directory } = world(t, yaml, given)
   const known = { names: new Map(), services: new Map() }
-  const host = { mirrors: given.mirrors ?? [], notes: [] } as unknown as Subject['host']
+  const host = { mirrors: given.mirrors ?? [], notes: [] } as unknown as DoctorContext['host']
   const status = new Error('the service does not run')
   const folder = { log: { ...config.log, destination: `${directory}/blocks.json` }, state: { directory } }
   return {

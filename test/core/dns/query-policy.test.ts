@@ -1,5 +1,5 @@
 import t from 'tap'
-import { type Asking, mayAsk, questionsOf } from '../../../src/core/dns/query-policy.js'
+import { mayAsk, type QueryPolicy, questionsOf } from '../../../src/core/dns/query-policy.js'
 import { IPPROTO_UDP } from '../../../src/core/packet/ip.js'
 import { decode, Packet, TCPHDR_ACK, TCPHDR_URG } from '../../../src/core/packet/packet.js'
 import { ipv4, ipv6, join, tcp, udp } from '../packets.js'
@@ -15,7 +15,7 @@ function read(bytes: Uint8Array, single = true): Packet {
 const datagram = (payload: Uint8Array) => read(ipv4({ protocol: IPPROTO_UDP }, udp({ payload })))
 const segment = (payload: Uint8Array) => read(ipv6({}, tcp({ destinationPort: 53, payload })))
 
-const asking = (given: Partial<Asking> = {}): Asking => ({
+const asking = (given: Partial<QueryPolicy> = {}): QueryPolicy => ({
   isAllowed: (name) => ['a.example.org', 'b.example.org', '_http._tcp.a.example.org'].includes(name),
   reverse: false,
   search: [],
@@ -23,7 +23,7 @@ const asking = (given: Partial<Asking> = {}): Asking => ({
 })
 
 /** Those names that may be asked for, of some. */
-const allowed = (given: Partial<Asking>, ...names: string[]) =>
+const allowed = (given: Partial<QueryPolicy>, ...names: string[]) =>
   names.filter((name) => mayAsk(datagram(query(name)), asking(given)))
 
 t.test('the questions of a packet are read, by UDP and TCP', async (t) => {

@@ -1,20 +1,20 @@
 import t from 'tap'
-import { SeenNames } from '../../../src/core/dns/resolved-names.js'
-import type { Host } from '../../../src/core/packet/ip.js'
+import { ResolvedNames } from '../../../src/core/dns/resolved-names.js'
+import type { Address } from '../../../src/core/packet/ip.js'
 import { words } from '../packets.js'
 
-const host = (address: string): Host => ({ family: address.includes(':') ? 6 : 4, words: words(address) })
+const host = (address: string): Address => ({ family: address.includes(':') ? 6 : 4, words: words(address) })
 const NOW = 1_800_000_000_000
 const HOUR = 3_600_000
 const [ROOT, WWW, RESOLVER] = [0, 33, 101]
 
-function nameOf(seen: SeenNames, address: string, askers: readonly number[] = [ROOT], now = NOW) {
+function nameOf(seen: ResolvedNames, address: string, askers: readonly number[] = [ROOT], now = NOW) {
   const { family, words } = host(address)
   return seen.nameOf(family, words, askers, now)
 }
 
 t.test('an address has the name by which its user has seen it last, for an hour', async (t) => {
-  const seen = new SeenNames(10, 10)
+  const seen = new ResolvedNames(10, 10)
   seen.note([host('192.0.2.1'), host('2001:db8::1')], 'a.example.org', ROOT, NOW)
   seen.note([host('192.0.2.1')], 'b.example.org', ROOT, NOW)
   t.equal(nameOf(seen, '192.0.2.1'), 'b.example.org')
@@ -25,7 +25,7 @@ t.test('an address has the name by which its user has seen it last, for an hour'
 })
 
 t.test('who gives an address a name of his own gives it to nobody else', async (t) => {
-  const seen = new SeenNames(10, 10)
+  const seen = new ResolvedNames(10, 10)
   seen.note([host('203.0.113.5')], 'api.example.org', ROOT, NOW)
   seen.note([host('203.0.113.5')], 'api-example.net', WWW, NOW)
   t.equal(nameOf(seen, '203.0.113.5'), 'api.example.org')
@@ -34,7 +34,7 @@ t.test('who gives an address a name of his own gives it to nobody else', async (
 })
 
 t.test('who has asked nobody himself has the name that a resolver on this host has got', async (t) => {
-  const seen = new SeenNames(10, 10)
+  const seen = new ResolvedNames(10, 10)
   seen.note([host('203.0.113.5'), host('203.0.113.6')], 'for-others.example.org', RESOLVER, NOW)
   seen.note([host('203.0.113.5')], 'own.example.org', WWW, NOW)
   t.equal(nameOf(seen, '203.0.113.5', [WWW, RESOLVER]), 'own.example.org')
@@ -43,13 +43,13 @@ t.test('who has asked nobody himself has the name that a resolver on this host h
 })
 
 t.test('an IPv4 address and the IPv6 address of the same first word are two', async (t) => {
-  const seen = new SeenNames(10, 10)
+  const seen = new ResolvedNames(10, 10)
   seen.note([host('32.1.13.184')], 'four.example.org', ROOT, NOW)
   t.equal(nameOf(seen, '2001:db8::'), undefined)
 })
 
 t.test('however many addresses and users are seen, those seen last are kept, and no more', async (t) => {
-  const seen = new SeenNames(3, 3)
+  const seen = new ResolvedNames(3, 3)
   for (let i = 1; i <= 4; i++) seen.note([host(`192.0.2.${i}`)], `${i}.example.org`, ROOT, NOW)
   seen.note([host('192.0.2.2')], 'again.example.org', ROOT, NOW)
   seen.note([host('192.0.2.5')], '5.example.org', ROOT, NOW)

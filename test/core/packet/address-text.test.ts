@@ -1,14 +1,14 @@
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import t from 'tap'
-import { addressText, prefixText } from '../../../src/core/packet/address-text.js'
+import { formatAddress, formatPrefix } from '../../../src/core/packet/address-text.js'
 import { originText } from '../../../src/core/policy/origin.js'
 import { words } from '../packets.js'
 import { seededRandom } from '../random.js'
 
 t.test('an IPv4 address is written in decimal parts, the first bit set or not', async (t) => {
   for (const text of ['192.0.2.1', '0.0.0.0', '255.255.255.255', '198.51.100.20'])
-    t.equal(addressText(4, words(text)), text)
+    t.equal(formatAddress(4, words(text)), text)
 })
 
 t.test('an IPv6 address is written as RFC 5952 says', async (t) => {
@@ -27,7 +27,7 @@ t.test('an IPv6 address is written as RFC 5952 says', async (t) => {
     '0:0:1:2:3:4:0:0': '::1:2:3:4:0:0',
     'fe80:0:0:0:a:b:0:0': 'fe80::a:b:0:0',
   }
-  for (const [long, short] of Object.entries(written)) t.equal(addressText(6, words(long)), short)
+  for (const [long, short] of Object.entries(written)) t.equal(formatAddress(6, words(long)), short)
 })
 
 t.test('whatever the address, its text is one and reads back as the same address', async (t) => {
@@ -36,10 +36,10 @@ t.test('whatever the address, its text is one and reads back as the same address
   for (let i = 0; i < 500; i++) {
     // Zeros are what makes the text of an IPv6 address hard.
     const bits = Uint32Array.from({ length: 4 }, () => (random(3) === 0 ? random(2 ** 32) : random(3) << 16))
-    const six = addressText(6, bits)
+    const six = formatAddress(6, bits)
     const others = ipaddr.fromByteArray([...bytesOf(bits)]).toString()
     if (isIP(six) !== 6 || words(six).join() !== bits.join() || six !== others) wrong.push(`${six} ${others}`)
-    const four = addressText(4, bits)
+    const four = formatAddress(4, bits)
     if (isIP(four) !== 4 || words(four)[0] !== bits[0]) wrong.push(four)
   }
   t.same(wrong, [])
@@ -47,7 +47,7 @@ t.test('whatever the address, its text is one and reads back as the same address
 
 t.test('a prefix is written with its length, a single address without', async (t) => {
   const text = (address: string, length: number) =>
-    prefixText({ family: address.includes(':') ? 6 : 4, words: words(address), length })
+    formatPrefix({ family: address.includes(':') ? 6 : 4, words: words(address), length })
   t.equal(text('192.0.2.0', 24), '192.0.2.0/24')
   t.equal(text('192.0.2.1', 32), '192.0.2.1')
   t.equal(text('0.0.0.0', 0), '0.0.0.0/0')

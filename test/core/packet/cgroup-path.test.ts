@@ -1,5 +1,5 @@
 import t from 'tap'
-import { isIn, placeOf } from '../../../src/core/packet/cgroup-path.js'
+import { isIn, ownerOf } from '../../../src/core/packet/cgroup-path.js'
 
 const ID = '0123456789abcdef'.repeat(4)
 
@@ -18,15 +18,15 @@ t.test('the unit is the first of the path that is no slice; what is below it cha
     ['/by-hand', undefined],
     ['/by-hand/nginx.service', undefined],
   ]
-  for (const [path, unit] of units) t.equal(placeOf(path).unit, unit, path)
+  for (const [path, unit] of units) t.equal(ownerOf(path).unit, unit, path)
 })
 
 t.test('slices are those that the unit is in, not those that a user has made below one', async (t) => {
-  t.same(placeOf('/user.slice/user-7.slice/user@7.service/app.slice/a.service').slices, [
+  t.same(ownerOf('/user.slice/user-7.slice/user@7.service/app.slice/a.service').slices, [
     'user.slice',
     'user-7.slice',
   ])
-  t.same(placeOf('/system.slice').slices, ['system.slice'])
+  t.same(ownerOf('/system.slice').slices, ['system.slice'])
 })
 
 t.test('containers are told by their ids, as the runtimes name their cgroups', async (t) => {
@@ -41,13 +41,13 @@ t.test('containers are told by their ids, as the runtimes name their cgroups', a
     [`/system.slice/${ID}0.scope`, undefined],
     ['/machine.slice', undefined],
   ]
-  for (const [path, container] of paths) t.equal(placeOf(path).container, container, path)
+  for (const [path, container] of paths) t.equal(ownerOf(path).container, container, path)
 })
 
 t.test('a place is in its unit and in the slices around it, and in nothing else', async (t) => {
-  const place = placeOf('/system.slice/web.slice/nginx.service/other.service')
+  const place = ownerOf('/system.slice/web.slice/nginx.service/other.service')
   for (const unit of ['nginx.service', 'web.slice', 'system.slice'])
     t.ok(isIn(place, ['none.service', unit]), unit)
   for (const unit of ['other.service', 'nginx', 'user.slice', '']) t.notOk(isIn(place, [unit]), unit)
-  t.notOk(isIn(placeOf('/'), ['nginx.service']))
+  t.notOk(isIn(ownerOf('/'), ['nginx.service']))
 })

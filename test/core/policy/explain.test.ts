@@ -21,7 +21,7 @@ import {
 } from '../../../src/core/policy/policy.js'
 import { verdictOfKernel } from '../../../src/core/ruleset/fallback.js'
 import { onlyLooking } from '../../../src/core/session/client-replies.js'
-import { type Clients, clients, HANDED_OUT } from '../clients.js'
+import { type Clients, clients, EPHEMERAL_PORTS } from '../clients.js'
 import { icmp, ipv4, ipv6, tcp, udp, words } from '../packets.js'
 import { v4, v6 } from '../policies.js'
 import { query } from '../queries.js'
@@ -51,8 +51,13 @@ function rule(given: Partial<RuleSpec> = {}): Rule {
 }
 
 function policy(rules: readonly Rule[], given: Partial<Policy> = {}): Policy {
-  const base = { mode: 'enforce', canary: undefined, handedOut: HANDED_OUT, updaters: [] } as const
-  return assemble({ ...base, asking: undefined, rules, ...given })
+  const base = {
+    mode: 'enforce',
+    canary: undefined,
+    ephemeralPorts: EPHEMERAL_PORTS,
+    trustedUsers: [],
+  } as const
+  return assemble({ ...base, queryPolicy: undefined, rules, ...given })
 }
 
 const port = (first: number, last = first) => ({ first, last })
@@ -96,10 +101,10 @@ t.test('root from a port of its own is no wrong user: it is the port that is in 
 t.test('an address that a name had is told from one that it never had', async (t) => {
   const named = rule({ prefixes: [], names: ['api.example.org'] })
   t.same(missesAt(named, call()), ['destination'])
-  named.former.add(v4(198, 51, 100, 2))
+  named.formerAddresses.add(v4(198, 51, 100, 2))
   t.same(missesAt(named, call()), ['former'])
   t.same(missesAt(named, call(), { ...WWW, known: true }), [], 'connections from then go on')
-  named.hosts.add(v4(198, 51, 100, 2))
+  named.addresses.add(v4(198, 51, 100, 2))
   t.same(missesAt(named, call()), [])
 })
 
@@ -143,8 +148,8 @@ t.test(
     t.equal(kernel([], {}, 'open'), 'accept')
     t.equal(kernel([], { mode: 'observe' }, 'closed'), 'accept')
     t.equal(kernel([resolver]), 'accept')
-    t.equal(kernel([resolver], { asking }), 'block')
-    t.equal(kernel([resolver], { asking, updaters: [33] }), 'accept')
+    t.equal(kernel([resolver], { queryPolicy: asking }), 'block')
+    t.equal(kernel([resolver], { queryPolicy: asking, trustedUsers: [33] }), 'accept')
   },
 )
 
@@ -203,8 +208,8 @@ function anyRule(random: Random): Rule {
     prefixes: some(random, PLACES),
   })
   const single = (each: Prefix) => each.length === (each.family === 4 ? 32 : 128)
-  for (const host of some(random, PLACES.filter(single))) made.hosts.add(host)
-  for (const host of some(random, PLACES.filter(single))) made.former.add(host)
+  for (const host of some(random, PLACES.filter(single))) made.addresses.add(host)
+  for (const host of some(random, PLACES.filter(single))) made.formerAddresses.add(host)
   return made
 }
 
@@ -217,7 +222,7 @@ function anyPolicy(random: Random): Policy {
   const canary = perhaps(random, () => ({ ...v4(203, 0, 113, 1), port: 443 }))
   return policy(
     Array.from({ length: random(4) }, () => anyRule(random)),
-    { asking, canary },
+    { queryPolicy: asking, canary },
   )
 }
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { Asking } from '../../../src/core/dns/query-policy.js'
+import type { QueryPolicy } from '../../../src/core/dns/query-policy.js'
 import {
   IPPROTO_ICMP,
   IPPROTO_ICMPV6,
@@ -27,7 +27,7 @@ import {
   tightens,
 } from '../../../src/core/policy/policy.js'
 import { parsePrefix } from '../../../src/text/parse-address.js'
-import { clients, HANDED_OUT } from '../clients.js'
+import { clients, EPHEMERAL_PORTS } from '../clients.js'
 import { icmp, ipv4, ipv6, tcp, udp, words } from '../packets.js'
 import { framed, query } from '../queries.js'
 
@@ -53,10 +53,10 @@ function policy(rules: Policy['rules'] = [], given: Partial<Policy> = {}): Polic
   return assemble({
     mode: 'enforce',
     canary: undefined,
-    handedOut: HANDED_OUT,
-    updaters: [],
+    ephemeralPorts: EPHEMERAL_PORTS,
+    trustedUsers: [],
     rules,
-    asking: undefined,
+    queryPolicy: undefined,
     ...given,
   })
 }
@@ -242,10 +242,10 @@ t.test('a rule is void from the millisecond of its expiry on', async (t) => {
 t.test('a rule of names allows nothing until their addresses are learned, then just these', async (t) => {
   const named = rule({ prefixes: [], names: ['mirror.example.org'] })
   t.equal(judge([named], tcp4()), NOT_ALLOWLISTED)
-  named.hosts.add(prefix('198.51.100.2'))
+  named.addresses.add(prefix('198.51.100.2'))
   t.equal(judge([named], tcp4()), named.acceptTcp)
   t.equal(judge([named], read(ipv4({ destination: '198.51.100.3' }, tcp()))), NOT_ALLOWLISTED)
-  named.hosts.remove(prefix('198.51.100.2'))
+  named.addresses.remove(prefix('198.51.100.2'))
   t.equal(judge([named], tcp4()), NOT_ALLOWLISTED, 'and no longer when they are forgotten')
 })
 
@@ -330,8 +330,8 @@ t.test(
       )
 
     const learned = b()
-    learned.hosts.add(prefix('198.51.100.9'))
-    learned.former.add(prefix('198.51.100.8'))
+    learned.addresses.add(prefix('198.51.100.9'))
+    learned.formerAddresses.add(prefix('198.51.100.8'))
     t.equal(tightens(policy([learned]), policy([b()])), false, 'learned addresses do not count')
 
     const observe = { mode: 'observe' } as const
@@ -378,23 +378,23 @@ t.test('a place that another rule still allows is gone from this one: that tight
 
 t.test('a former address of a name fits only a connection that was approved before', async (t) => {
   const named = rule({ prefixes: [], names: ['mirror.example.org'], users: [33] })
-  named.former.add(prefix('198.51.100.2'))
+  named.formerAddresses.add(prefix('198.51.100.2'))
   const known = { ...SOMEONE, known: true }
   t.equal(judge([named], tcp4(), SOMEONE), NOT_ALLOWLISTED, 'no new connection begins')
   t.equal(judge([named], tcp4(), known), named.acceptTcp)
   t.equal(judge([named], tcp4(), NOBODY_APPROVED), named.acceptTcp)
   t.equal(judge([named], tcp4(), { ...known, uid: 34 }), NOT_ALLOWLISTED, 'the rest must fit as ever')
   t.equal(judge([named], read(ipv4({ destination: '198.51.100.3' }, tcp())), known), NOT_ALLOWLISTED)
-  named.hosts.add(prefix('198.51.100.2'))
+  named.addresses.add(prefix('198.51.100.2'))
   t.equal(judge([named], tcp4(), SOMEONE), named.acceptTcp, 'until it is an address of the name again')
 })
 
 t.test('each rule has addresses of its own', async (t) => {
   const one = rule({ prefixes: [], names: ['a.example.org'] })
   const other = rule({ prefixes: [], names: ['b.example.org'], name: 'other' })
-  other.hosts.add(prefix('198.51.100.2'))
+  other.addresses.add(prefix('198.51.100.2'))
   t.equal(judge([one, other], tcp4()), other.acceptTcp)
-  t.equal(one.hosts.size + one.former.size, 0)
+  t.equal(one.addresses.size + one.formerAddresses.size, 0)
 })
 
 t.test('a policy finds its rules by their names and by the domains that those lie below', async (t) => {
@@ -407,13 +407,13 @@ t.test('a policy finds its rules by their names and by the domains that those li
 })
 
 /** Names of rules may be asked for, and this one besides. */
-const ASKING: Asking = { isAllowed: (name) => name === 'host.example', reverse: false, search: [] }
+const ASKING: QueryPolicy = { isAllowed: (name) => name === 'host.example', reverse: false, search: [] }
 const RESOLVER = { reason: 'resolver', name: 'resolver', ports: [{ first: 53, last: 53 }] } as const
 
 function ask(
   name: string,
   rules: Policy['rules'] = [],
-  given: Partial<Policy> = { asking: ASKING },
+  given: Partial<Policy> = { queryPolicy: ASKING },
 ): Decision {
   const packet = udp4({ destinationPort: 53, payload: query(name) })
   packet.single = true
@@ -459,7 +459,7 @@ t.test(
       const judged = (given: Partial<Policy>) =>
         decide(policy([rule(RESOLVER)], given), packet, SOMEONE, host, NOW)
       t.equal(judged({}), sourcePort === 53 ? SESSION : CALLBACK, 'as long as names are not enforced')
-      t.equal(judged({ asking: ASKING }), NAME_NOT_ALLOWED)
+      t.equal(judged({ queryPolicy: ASKING }), NAME_NOT_ALLOWED)
     }
   },
 )
@@ -469,7 +469,7 @@ t.test(
   async (t) => {
     const canary = { family: 4, words: words('198.51.100.2'), port: 53 } as const
     const rules = [rule(RESOLVER), rule({ name: 'other', prefixes: [prefix('203.0.113.0/24')] })]
-    const made = policy(rules, { asking: ASKING, canary })
+    const made = policy(rules, { queryPolicy: ASKING, canary })
     const judged = (packet: Packet) => decide(made, packet, SOMEONE, clients(), NOW)
     t.equal(judged(tcp4({ destinationPort: 53 })), CANARY)
     t.equal(judged(read(ipv4({ destination: '203.0.113.9' }, tcp()))), rules[1]!.accept)
@@ -481,7 +481,11 @@ t.test('what other rules allow is not read as a question', async (t) => {
   for (const reason of ['time', 'dhcp', 'mirror', 'rule'] as const) {
     const one = rule({ ...RESOLVER, reason })
     const packet = udp4({ destinationPort: 53, payload: query('b.example.org') })
-    t.equal(decide(policy([one], { asking: ASKING }), packet, SOMEONE, clients(), NOW), one.accept, reason)
+    t.equal(
+      decide(policy([one], { queryPolicy: ASKING }), packet, SOMEONE, clients(), NOW),
+      one.accept,
+      reason,
+    )
   }
 })
 
@@ -491,7 +495,7 @@ t.test(
     const judged = (payload?: Uint8Array) => {
       const packet = tcp4({ destinationPort: 53, flags: TCPHDR_ACK, ...(payload && { payload }) })
       packet.single = true
-      return decide(policy([rule(RESOLVER)], { asking: ASKING }), packet, SOMEONE, clients(), NOW).reason
+      return decide(policy([rule(RESOLVER)], { queryPolicy: ASKING }), packet, SOMEONE, clients(), NOW).reason
     }
     t.equal(judged(), 'resolver')
     t.equal(judged(framed(query('host.example'))), 'resolver')
@@ -507,7 +511,7 @@ t.test(
       const packet = udp4({ sourcePort: 53, destinationPort: 53, payload: bytes })
       packet.single = true
       const sender = { ...SOMEONE, ...given }
-      return decide(policy([rule(RESOLVER)], { asking: ASKING }), packet, sender, clients(), NOW)
+      return decide(policy([rule(RESOLVER)], { queryPolicy: ASKING }), packet, sender, clients(), NOW)
     }
     t.equal(response({ isReply: true }), REPLY)
     t.match(REPLY, { verdict: 'accept', reason: 'session', remember: false })
@@ -541,7 +545,7 @@ t.test('a socket of root counts as such from a port that the kernel chooses', as
 
 t.test('that a resolver tells other names now cuts nothing off', async (t) => {
   const told = (name: string) =>
-    policy([rule({ names: ['a.example.org'] }), rule({ name: 't', names: [name], isTold: true })])
+    policy([rule({ names: ['a.example.org'] }), rule({ name: 't', names: [name], isFromSrv: true })])
   t.equal(tightens(told('one.example.net'), told('two.example.net')), false)
   t.equal(tightens(told('one.example.net'), policy([rule({ names: ['a.example.org'] })])), false)
   t.equal(tightens(told('one.example.net'), policy()), true, 'a name of the allowlist does')

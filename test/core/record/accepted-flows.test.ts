@@ -2,7 +2,7 @@ import t from 'tap'
 import { IPPROTO_TCP } from '../../../src/core/packet/ip.js'
 import { Packet } from '../../../src/core/packet/packet.js'
 import { compile, type Decision, SESSION } from '../../../src/core/policy/policy.js'
-import { PassedKinds } from '../../../src/core/record/accepted-flows.js'
+import { AcceptedFlows } from '../../../src/core/record/accepted-flows.js'
 import { words } from '../packets.js'
 
 const SEED = Uint32Array.of(1, 2)
@@ -38,7 +38,7 @@ const nothing = () => ({ unit: undefined, domain: undefined })
 t.test(
   'what was accepted is summed by who reached what; how is asked for the first ones, and for some of the others',
   async (t) => {
-    const passed = new PassedKinds(10, SEED)
+    const passed = new AcceptedFlows(10, SEED)
     let asked = 0
     const details = () => {
       asked++
@@ -73,7 +73,7 @@ t.test(
 t.test(
   'all units that reach the same are found, also one that is rare, and the name when it is known',
   async (t) => {
-    const passed = new PassedKinds(10, SEED)
+    const passed = new AcceptedFlows(10, SEED)
     let asked = 0
     const note = (unit: string | undefined, domain?: string) =>
       passed.note(packet('192.0.2.1'), 0, MIRROR, NOW, () => {
@@ -93,13 +93,13 @@ t.test(
 )
 
 t.test('answers to clients are nothing that rules could change', async (t) => {
-  const passed = new PassedKinds(10, SEED)
+  const passed = new AcceptedFlows(10, SEED)
   passed.note(packet('192.0.2.1'), 33, SESSION, NOW, nothing)
   t.same([passed.packets, passed.kinds], [0, []])
 })
 
 t.test('however many kinds there are, those seen last are kept, and the others are counted', async (t) => {
-  const passed = new PassedKinds(16, SEED)
+  const passed = new AcceptedFlows(16, SEED)
   for (let i = 0; i < 1000; i++) {
     passed.note(packet(`198.18.${i >> 8}.${i & 255}`), 0, MIRROR, NOW + i, nothing)
     passed.note(packet('192.0.2.1'), 0, MIRROR, NOW + i, nothing)
@@ -112,7 +112,7 @@ t.test('however many kinds there are, those seen last are kept, and the others a
 })
 
 t.test('whoever reaches very many places does not make those of others forgotten', async (t) => {
-  const passed = new PassedKinds(16, SEED)
+  const passed = new AcceptedFlows(16, SEED)
   passed.note(packet('192.0.2.1'), 0, MIRROR, NOW, nothing)
   for (let i = 0; i < 1000; i++)
     passed.note(packet(`198.18.${i >> 8}.${i & 255}`), 33, MIRROR, NOW + 1 + i, nothing)
@@ -123,9 +123,9 @@ t.test('whoever reaches very many places does not make those of others forgotten
 })
 
 t.test('what an earlier run knew is counted on', async (t) => {
-  const before = new PassedKinds(10, SEED)
+  const before = new AcceptedFlows(10, SEED)
   for (let i = 1; i <= 3; i++) before.note(packet(`192.0.2.${i}`), 0, MIRROR, NOW + i, nothing)
-  const passed = new PassedKinds(2, Uint32Array.of(3, 4))
+  const passed = new AcceptedFlows(2, Uint32Array.of(3, 4))
   passed.restore([...before.kinds, ...before.kinds])
   t.equal(passed.kinds.length, 2)
   passed.note(packet('192.0.2.1'), 0, MIRROR, NOW + 9, nothing)

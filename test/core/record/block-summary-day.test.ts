@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Packet } from '../../../src/core/packet/packet.js'
 import { NOT_ALLOWLISTED } from '../../../src/core/policy/policy.js'
-import { BlockKinds, type Kind, type Telling } from '../../../src/core/record/block-summary.js'
+import { BlockAggregator, type Kind, type Telling } from '../../../src/core/record/block-summary.js'
 import { BOUNDS } from '../../../src/core/record/user-shares.js'
 import { seededRandom } from '../random.js'
 
@@ -25,7 +25,7 @@ interface Flood {
 /** A long time of blocks. */
 function flooded({ users, fresh, repeats, seconds }: Flood) {
   const random = seededRandom(7)
-  const kinds = new BlockKinds(BOUNDS, SEED, 0, () => ({ question: undefined, domain: undefined }))
+  const kinds = new BlockAggregator(BOUNDS, SEED, 0, () => ({ question: undefined, domain: undefined }))
   const packet = new Packet()
   const lines = { first: 0, sum: 0, suppressed: 0 }
   const suppressedUsers = new Set<number | undefined>()

@@ -1,9 +1,9 @@
 import t, { type Test } from 'tap'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
 import { Packet } from '../../../src/core/packet/packet.js'
-import type { Attributed, Who } from '../../../src/core/packet/sender.js'
+import type { SenderDetails, SenderLookup } from '../../../src/core/packet/sender.js'
 import { compile, type Decision, MALFORMED, NOT_ALLOWLISTED } from '../../../src/core/policy/policy.js'
-import { BlockKinds, type Telling } from '../../../src/core/record/block-summary.js'
+import { BlockAggregator, type Telling } from '../../../src/core/record/block-summary.js'
 import type { Bounds } from '../../../src/core/record/user-shares.js'
 import { words } from '../packets.js'
 import { seededRandom } from '../random.js'
@@ -28,7 +28,7 @@ function packet(given: { to?: string; port?: number; from?: number; protocol?: n
   return made
 }
 
-const at = (place: number, who: Who = { attribution: 'found' }): Attributed => ({
+const at = (place: number, who: SenderDetails = { attribution: 'found' }): SenderLookup => ({
   place,
   describe: () => who,
 })
@@ -36,7 +36,7 @@ const ANYWHERE = at(2)
 
 /** A log of kinds, a clock, and what was told so far, as `uid:port first` or `uid:port*repeats after s`. */
 function watched(bounds = ROOMY) {
-  const kinds = new BlockKinds(bounds, SEED, 0, () => NO_NAMES)
+  const kinds = new BlockAggregator(bounds, SEED, 0, () => NO_NAMES)
   const told: string[] = []
   let now = 0
   const listen = () => {
@@ -66,7 +66,7 @@ function textOf(telling: Telling, now: number): string {
 }
 
 t.test('the first block of a kind is told at once, the next ones are summed', async (t) => {
-  const kinds = new BlockKinds(ROOMY, SEED, 0, () => NO_NAMES)
+  const kinds = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
   kinds.note(packet(), 33, NOT_ALLOWLISTED, ANYWHERE)
   kinds.note(packet({ from: 40001 }), 33, NOT_ALLOWLISTED, ANYWHERE)
   const [telling, ...more] = kinds.take()
@@ -90,7 +90,7 @@ t.test('the first block of a kind is told at once, the next ones are summed', as
 })
 
 t.test('user, place, address, port, protocol, family and reason each make a kind of their own', async (t) => {
-  const kinds = new BlockKinds(ROOMY, SEED, 0, () => NO_NAMES)
+  const kinds = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
   const differing: [Packet, number, Decision, number][] = [
     [packet(), 33, NOT_ALLOWLISTED, 2],
     [packet(), 34, NOT_ALLOWLISTED, 2],
@@ -119,7 +119,7 @@ t.test('user, place, address, port, protocol, family and reason each make a kind
 })
 
 t.test('a kind keeps its own copy of the addresses: the packet is written over', async (t) => {
-  const kinds = new BlockKinds(ROOMY, SEED, 0, () => NO_NAMES)
+  const kinds = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
   const reused = packet()
   kinds.note(reused, 33, NOT_ALLOWLISTED, ANYWHERE)
   reused.destination.fill(0)
@@ -132,11 +132,11 @@ t.test('a kind keeps its own copy of the addresses: the packet is written over',
 
 t.test('who it was and which names it had is found out for the first of a kind only', async (t) => {
   const asked: string[] = []
-  const kinds = new BlockKinds(ROOMY, SEED, 0, ({ sourcePort }, { reason }) => {
+  const kinds = new BlockAggregator(ROOMY, SEED, 0, ({ sourcePort }, { reason }) => {
     asked.push(`names of ${sourcePort} ${reason}`)
     return { question: `${sourcePort}.example.org`, domain: 'example.com' }
   })
-  const sender = (pid: number): Attributed => ({
+  const sender = (pid: number): SenderLookup => ({
     get place() {
       asked.push(`place of ${pid}`)
       return 7
@@ -164,13 +164,13 @@ t.test('the rule that has decided is kept by its name', async (t) => {
     names: [],
     domains: [],
   })
-  const kinds = new BlockKinds(ROOMY, SEED, 0, () => NO_NAMES)
+  const kinds = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
   kinds.note(packet(), 33, { ...NOT_ALLOWLISTED, rule }, ANYWHERE)
   t.match(kinds.take(), [{ kind: { rule: 'closed' } }])
 })
 
 t.test('where the sender cannot be looked for because of a fault, nothing is counted yet', async (t) => {
-  const kinds = new BlockKinds(ROOMY, SEED, 0, () => NO_NAMES)
+  const kinds = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
   const fault = () => {
     throw new Error('a fault')
   }
@@ -356,7 +356,7 @@ t.test('at the end everything is told, and all is news afterwards', async (t) =>
 function random(t: Test, seed: number, blocks: number): number {
   const random = seededRandom(seed)
   const bounds = { kinds: 8 + random(24), lines: 8 + random(24), linesPerSecond: 1, users: 1 + random(4) }
-  const kinds = new BlockKinds(bounds, SEED, 0, () => NO_NAMES)
+  const kinds = new BlockAggregator(bounds, SEED, 0, () => NO_NAMES)
   let told = 0
   let now = 0
   let exact = true

@@ -1,8 +1,8 @@
 import t from 'tap'
-import { Sum } from '../../../src/core/record/summary-window.js'
+import { SummaryWindow } from '../../../src/core/record/summary-window.js'
 
 t.test('windows double from half a minute to a quarter of an hour', async (t) => {
-  const sum = new Sum(1000)
+  const sum = new SummaryWindow(1000)
   const lengths: number[] = []
   for (let now = 1000; lengths.length < 8; now = sum.end) {
     if (lengths.length > 0) sum.next(now)
@@ -14,7 +14,7 @@ t.test('windows double from half a minute to a quarter of an hour', async (t) =>
 t.test(
   'a window that was ended late begins late: none is skipped, and its age is what has gone by',
   async (t) => {
-    const sum = new Sum(0)
+    const sum = new SummaryWindow(0)
     sum.blocks = 7
     t.equal(sum.age(45_000), 45_000)
     sum.next(45_000)

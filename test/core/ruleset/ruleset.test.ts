@@ -139,9 +139,9 @@ t.test('the queues for names lie behind the others', async (t) => {
 
 t.test('each address is in the kernel once, however many names lead to it', async (t) => {
   const { policy, options } = find('opened')
-  const { hosts } = mirrorsOf(policy)
-  hosts.add(HOSTS[0]!)
-  t.teardown(() => hosts.remove(HOSTS[0]!))
+  const { addresses } = mirrorsOf(policy)
+  addresses.add(HOSTS[0]!)
+  t.teardown(() => addresses.remove(HOSTS[0]!))
   t.equal(renderHosts(policy, options, NOW)[0]!.split('198.51.100.2 ').length, 2)
 })
 

@@ -1,8 +1,8 @@
 import t from 'tap'
-import { isLoopback, parsePlace } from '../../../src/host/mirrors/url.js'
+import { isLoopback, parseUrl } from '../../../src/host/mirrors/url.js'
 
 const place = (text: string) => {
-  const parsed = parsePlace(text)
+  const parsed = parseUrl(text)
   return parsed.ok ? `${parsed.value.scheme} ${parsed.value.host} ${parsed.value.port ?? '-'}` : parsed.reason
 }
 
@@ -41,7 +41,7 @@ t.test('what is no place says why, and never repeats a password', async (t) => {
     'http://s3cret:x@*.example.org',
   ]
   for (const text of bad) {
-    const parsed = parsePlace(text)
+    const parsed = parseUrl(text)
     t.equal(parsed.ok, false, JSON.stringify(text))
     t.notMatch(parsed.ok ? '' : parsed.reason, 's3cret')
   }

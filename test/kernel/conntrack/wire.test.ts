@@ -1,6 +1,6 @@
 import { HOST_LE, NLMSG_HDRLEN } from 'node-netfilter-queue/system'
 import t from 'tap'
-import { addressText } from '../../../src/core/packet/address-text.js'
+import { formatAddress } from '../../../src/core/packet/address-text.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
 import {
   deleteRequest,
@@ -36,7 +36,7 @@ function read(bytes: Uint8Array, flow = new Flow()): Flow | undefined {
 function ends(flow: Flow | undefined): string | undefined {
   if (!flow) return undefined
   const { family, source, sourcePort, destination, destinationPort } = flow
-  return `${addressText(family, source)} ${sourcePort} -> ${addressText(family, destination)} ${destinationPort}`
+  return `${formatAddress(family, source)} ${sourcePort} -> ${formatAddress(family, destination)} ${destinationPort}`
 }
 
 t.test('a connection is read as its replies: from the called end to the calling one', { skip }, async (t) => {

@@ -1,24 +1,24 @@
 import t from 'tap'
-import { UserMap } from '../../../src/kernel/proc/user-namespace.js'
+import { UserNamespace } from '../../../src/kernel/proc/user-namespace.js'
 
 t.test('on an ordinary host a user is itself', async (t) => {
-  const map = new UserMap('         0          0 4294967295\n')
+  const map = new UserNamespace('         0          0 4294967295\n')
   for (const uid of [0, 33, 1000, 4294967294]) t.equal(map.inside(uid), uid)
 })
 
 t.test('an unknown user stays unknown in every map', async (t) => {
   for (const text of ['0 0 4294967295', '0 1000 1', '0 100000 65536\n', ''])
-    t.equal(new UserMap(text).inside(-1), -1)
+    t.equal(new UserNamespace(text).inside(-1), -1)
 })
 
 t.test('in a user namespace of one user, just that user has a name here', async (t) => {
-  const map = new UserMap('         0       1000          1\n')
+  const map = new UserNamespace('         0       1000          1\n')
   t.equal(map.inside(1000), 0)
   for (const outside of [0, 999, 1001, 33]) t.equal(map.inside(outside), -1, `${outside}`)
 })
 
 t.test('every range is shifted by its own offset; what lies in none has no name here', async (t) => {
-  const map = new UserMap('0 1000 1\n1 100000 65536\n70000 300000 10\n')
+  const map = new UserNamespace('0 1000 1\n1 100000 65536\n70000 300000 10\n')
   const shifted: [number, number][] = [
     [1000, 0],
     [100000, 1],
@@ -35,23 +35,23 @@ t.test('every range is shifted by its own offset; what lies in none has no name 
 })
 
 t.test('a range that maps to itself hides no other one', async (t) => {
-  const map = new UserMap('0 0 1000\n1000 101000 10\n')
+  const map = new UserNamespace('0 0 1000\n1000 101000 10\n')
   t.equal(map.inside(33), 33)
   t.equal(map.inside(101005), 1005)
   t.equal(map.inside(1005), -1)
 })
 
 t.test('a map of one range of identity holds no user outside of it', async (t) => {
-  const map = new UserMap('0 0 1000\n')
+  const map = new UserNamespace('0 0 1000\n')
   t.equal(map.inside(999), 999)
   t.equal(map.inside(1000), -1)
 })
 
 t.test('a namespace whose map was not written has no users', async (t) => {
-  t.equal(new UserMap('').inside(0), -1)
+  t.equal(new UserNamespace('').inside(0), -1)
 })
 
 t.test('the map of this process has its own user', async (t) => {
-  const map = UserMap.ofProcess()
+  const map = UserNamespace.ofProcess()
   t.type(map.inside(0), 'number')
 })

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { NETLINK_NETFILTER, NetlinkSocket } from 'node-netfilter-queue/system'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
-import { Conntrack, type News } from '../../../src/kernel/conntrack/conntrack.js'
+import { Conntrack, type ConntrackEvents } from '../../../src/kernel/conntrack/conntrack.js'
 import {
   Flow,
   IPCTNL_MSG_CT_DELETE,
@@ -33,10 +33,10 @@ const text = ({ family, protocol, sourcePort, tcpState }: Flow) =>
   `${family} ${protocol} ${sourcePort} ${tcpState}`
 
 /** What is told of by Conntrack, and what the kernel tells whoever has no filter. */
-function listen(news: News) {
+function listen(news: ConntrackEvents) {
   const [filtered, all]: [string[], string[]] = [[], []]
   const conntrack = new Conntrack((flow) => filtered.push(text(flow)))
-  conntrack.want(news)
+  conntrack.subscribe(news)
   const flow = new Flow()
   new NetlinkSocket({
     protocol: NETLINK_NETFILTER,
@@ -145,10 +145,14 @@ const scenarios: Record<string, () => Promise<object>> = {
   async wanted() {
     const { conntrack, filtered, all } = listen('forgotten')
     await sendDatagrams()
-    const changes = [conntrack.want('forgotten'), conntrack.want('nothing'), conntrack.want('nothing')]
+    const changes = [
+      conntrack.subscribe('forgotten'),
+      conntrack.subscribe('nothing'),
+      conntrack.subscribe('nothing'),
+    ]
     await forget(all, HOSTS.length)
     const nothing = filtered.length
-    changes.push(conntrack.want('forgotten'))
+    changes.push(conntrack.subscribe('forgotten'))
     await sendDatagrams()
     await forget(all, 2 * HOSTS.length)
     return { changes, nothing, forgotten: filtered.sort() }

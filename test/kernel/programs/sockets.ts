@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, isIPv6, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parentPort, Worker } from 'node:worker_threads'
-import { addressText } from '../../../src/core/packet/address-text.js'
+import { formatAddress } from '../../../src/core/packet/address-text.js'
 import type { Connection, SocketState } from '../../../src/core/packet/ip.js'
 import type { SocketConnection } from '../../../src/kernel/sockets/sock-diag-wire.js'
 import { Sockets } from '../../../src/kernel/sockets/sockets.js'
@@ -214,7 +214,7 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     const answers = await Promise.all(asked)
     const [connections, listening] = answers as [SocketConnection[], { tcp: Set<number>; udp: Set<number> }]
     const end = ({ family, local, localPort, remotePort }: Connection) =>
-      `${addressText(family, local)} ${localPort} ${remotePort}`
+      `${formatAddress(family, local)} ${localPort} ${remotePort}`
     const text = (answer: unknown) =>
       JSON.stringify(answer, (_, value) => (value instanceof Set ? [...value] : value))
     return {

@@ -1,8 +1,8 @@
 import t from 'tap'
-import { PerUser } from '../../../src/names/dns/per-user-table.js'
+import { PerUserTable } from '../../../src/names/dns/per-user-table.js'
 
 const NOW = 1_800_000_000_000
-const table = (room = 3, lifetime = 1000) => new PerUser<string>(room, lifetime)
+const table = (room = 3, lifetime = 1000) => new PerUserTable<string>(room, lifetime)
 
 t.test('what was put is found by its key, whosever it is, until its time is over', async (t) => {
   const its = table()

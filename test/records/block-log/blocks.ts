@@ -1,7 +1,9 @@
-/** Blocks for tests of what is reported of them. */
+/** Makes blocked packets, and block kinds, for tests of the block log. */
 
 import { IPPROTO_TCP } from '../../../src/core/packet/ip.js'
 import { Packet } from '../../../src/core/packet/packet.js'
+import { NOT_ALLOWLISTED } from '../../../src/core/policy/policy.js'
+import type { Kind } from '../../../src/core/record/block-summary.js'
 import { words } from '../../core/packets.js'
 
 export interface Blocked {
@@ -23,4 +25,23 @@ export function packet(given: Blocked = {}): Packet {
   made.destination.set(words(to))
   made.destinationPort = port
   return made
+}
+
+/** A kind of block as the aggregator hands it to the writer: TCP over IPv4 by uid 33, nothing else known. */
+export function kindOf(given: Partial<Kind> = {}): Kind {
+  return {
+    uid: 33,
+    place: 2,
+    family: 4,
+    protocol: IPPROTO_TCP,
+    source: words('192.0.2.1'),
+    sourcePort: 40000,
+    destination: words('198.51.100.2'),
+    destinationPort: 443,
+    reasonIndex: NOT_ALLOWLISTED.reasonIndex,
+    rule: undefined,
+    names: { question: undefined, domain: undefined },
+    who: { attribution: 'found' },
+    ...given,
+  }
 }

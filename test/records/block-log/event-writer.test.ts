@@ -1,9 +1,10 @@
 import t from 'tap'
-import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
-import { MALFORMED, NAME_NOT_ALLOWED, NOT_ALLOWLISTED } from '../../../src/core/policy/policy.js'
+import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
+import { MALFORMED, NAME_NOT_ALLOWED } from '../../../src/core/policy/policy.js'
 import type { Kind } from '../../../src/core/record/block-summary.js'
 import { blockEvent, lostEvent } from '../../../src/records/block-log/event-writer.js'
 import { words } from '../../core/packets.js'
+import { kindOf } from './blocks.js'
 
 const ENFORCE = { mode: 'enforce', userName: (uid: number) => (uid === 33 ? 'www-data' : undefined) } as const
 const OBSERVE = { ...ENFORCE, mode: 'observe' } as const
@@ -15,24 +16,6 @@ const ADDED = {
   'log.level': 'warn',
   'ecs.version': '8.11.0',
   'event.module': 'checkvalve',
-}
-
-function kindOf(given: Partial<Kind> = {}): Kind {
-  return {
-    uid: 33,
-    place: 2,
-    family: 4,
-    protocol: IPPROTO_TCP,
-    source: words('192.0.2.1'),
-    sourcePort: 40000,
-    destination: words('198.51.100.2'),
-    destinationPort: 443,
-    reasonIndex: NOT_ALLOWLISTED.reasonIndex,
-    rule: undefined,
-    names: { question: undefined, domain: undefined },
-    who: { attribution: 'found' },
-    ...given,
-  }
 }
 
 /** What can be read in the line of the first of a kind. */

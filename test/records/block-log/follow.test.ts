@@ -16,7 +16,7 @@ import { follow } from '../../../src/records/block-log/follow.js'
 import { growingOf, showAll } from '../../../src/records/block-log/last-lines.js'
 import { LineFile } from '../../../src/records/block-log/line-file.js'
 import { closeFiles, openFiles } from '../../../src/records/block-log/rotated-files.js'
-import { Unread } from '../../../src/records/block-log/unreadable.js'
+import { Unreadable } from '../../../src/records/block-log/unreadable.js'
 import { BEGIN, gzipped, lineOf } from './events.js'
 
 /** A log that is followed: each event has its number for a port. */
@@ -53,20 +53,20 @@ class Log {
   async follow(): Promise<void> {
     const { files } = await openFiles(this.path)
     const growing = growingOf(files)
-    const end = await showAll(files, { wanted: { since: 0 }, unread: new Unread(), growing }, () => {})
+    const end = await showAll(files, { wanted: { since: 0 }, unread: new Unreadable(), growing }, () => {})
     await closeFiles(files.filter((file) => file !== growing))
     this.#done = this.#run(growing && { file: growing, end })
     await this.look(false)
   }
 
-  async #run(place: Parameters<typeof follow>[0]['place']): Promise<void> {
+  async #run(place: Parameters<typeof follow>[0]['position']): Promise<void> {
     const pause = () =>
       new Promise<boolean>((resolve) => {
         this.#wake = resolve
         this.#asleep?.()
       })
     const onTrouble = (text: string) => this.troubles.push(text)
-    for await (const lines of follow({ path: this.path, place, since: BEGIN, pause, onTrouble }))
+    for await (const lines of follow({ path: this.path, position: place, since: BEGIN, pause, onTrouble }))
       for (const line of lines) this.seen.push(JSON.parse(line!)['destination.port'])
   }
 

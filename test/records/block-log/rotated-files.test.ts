@@ -2,11 +2,11 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import t, { type Test } from 'tap'
-import type { Picked, Wanted } from '../../../src/records/block-log/filter.js'
+import type { BlockFilter, SelectedLine } from '../../../src/records/block-log/filter.js'
 import { type Begin, growingOf, showAll, showLast } from '../../../src/records/block-log/last-lines.js'
 import { closeFiles, openFiles, readWhole } from '../../../src/records/block-log/rotated-files.js'
 import { firstSince, linesFrom, sourceOf } from '../../../src/records/block-log/source.js'
-import { Unread } from '../../../src/records/block-log/unreadable.js'
+import { Unreadable } from '../../../src/records/block-log/unreadable.js'
 import { BEGIN, type Event, gzipped, lineOf, textOf } from './events.js'
 
 /** Events one second after the other, their number being the port. */
@@ -19,8 +19,8 @@ function folder(t: Test, files: Readonly<Record<string, string | Buffer>>): stri
   return `${directory}/blocks.json`
 }
 
-const EVERYTHING: Wanted = { since: 0 }
-const portsOf = (picked: readonly Picked[]) =>
+const EVERYTHING: BlockFilter = { since: 0 }
+const portsOf = (picked: readonly SelectedLine[]) =>
   picked.map(({ line }) => (line.kind === 'block' ? line.port : undefined))
 const range = (first: number, last: number) => events(first, last).map(({ port }) => port)
 
@@ -28,15 +28,15 @@ const range = (first: number, last: number) => events(first, last).map(({ port }
 async function shown(
   t: Test,
   path: string,
-  some: { count?: number; wanted?: Wanted; isGrowing?: boolean } = {},
+  some: { count?: number; wanted?: BlockFilter; isGrowing?: boolean } = {},
 ) {
   const { files, unread: paths } = await openFiles(path)
   t.teardown(() => closeFiles(files).catch(() => {}))
-  const unread = new Unread()
+  const unread = new Unreadable()
   const growing = some.isGrowing ? growingOf(files) : undefined
   const begin: Begin = { wanted: some.wanted ?? EVERYTHING, unread, growing }
-  const picked: Picked[] = []
-  const take = (more: readonly Picked[]) => picked.push(...more)
+  const picked: SelectedLine[] = []
+  const take = (more: readonly SelectedLine[]) => picked.push(...more)
   const { count } = some
   const end = await (count === undefined ? showAll(files, begin, take) : showLast(files, begin, count, take))
   const names = files.map((file) => basename(file.path))
@@ -234,7 +234,7 @@ t.test('a source that cannot be read is named, with what to do', async (t) => {
     for await (const _ of linesFrom(
       sourceOf(word, () => destination, 'tail'),
       0,
-      new Unread(),
+      new Unreadable(),
     ));
   }
   const directory = t.testdir()

@@ -1,0 +1,42 @@
+/** The documents name files of this repository that exist. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import t from 'tap'
+
+const DOCUMENTS = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  'node-netfilter-queue/README.md',
+  ...readdirSync('docs').map((name) => `docs/${name}`),
+]
+
+/** A path of the repository, as documents and comments write it. */
+const PATH =
+  /(?<![\w/.-])(?:src|test|docs|bench|demo|scripts|systemd|config|packaging|node-netfilter-queue)\/[\w./-]*[\w/]/g
+
+/** What a build makes, an entry point of a package, and what recipes leave to the reader. */
+const isMade = (path: string) => /NAME|^node-netfilter-queue\/system$|\/dist\/|\/build\//.test(path)
+
+t.test('a path that a document names exists', async (t) => {
+  for (const document of DOCUMENTS) {
+    const text = readFileSync(document, 'utf8')
+    const paths = new Set(text.match(PATH)?.filter((path) => !isMade(path)))
+    t.same(
+      [...paths].filter((path) => !existsSync(path)),
+      [],
+      document,
+    )
+  }
+})
+
+t.test('a path that a comment of the source names exists', async (t) => {
+  const sources = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.ts'),
+  )
+  t.ok(sources.length > 200)
+  for (const name of sources) {
+    const comments = readFileSync(`src/${name}`, 'utf8').match(/\/\*\*[\s\S]*?\*\/|^\s*\/\/.*$/gm) ?? []
+    const missing = comments.flatMap((text) => text.match(PATH) ?? []).filter((path) => !existsSync(path))
+    if (missing.length > 0) t.fail(`src/${name} names ${missing.join(', ')}`)
+  }
+})
