@@ -136,7 +136,7 @@ export class Daemon {
 
   /** What was proven of the mode before says nothing of this one. */
   #onMode(mode: Config['mode']): void {
-    this.#path.canary.again()
+    this.#path.canary.reset()
     this.#systemd.mode(mode)
   }
 

@@ -46,8 +46,8 @@ export class AcceptedFlowsFile {
 
   /** For the operator. */
   status(): PassedStatus {
-    const { kinds, evicted } = this.#passed
-    return { kinds: kinds.map((kind) => written(kind, this.#userName)), evicted }
+    const { flows, evicted } = this.#passed
+    return { kinds: flows.map((flow) => written(flow, this.#userName)), evicted }
   }
 
   /** Writes, if it is time. @param now milliseconds since the epoch @throws Error of node:fs (rejects) */
