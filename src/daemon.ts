@@ -112,7 +112,7 @@ export class Daemon {
       onLookedUp: () => this.#telemetry.metrics.mirrorSuccess.setToCurrentTime(),
       onLookUpFailed: () => this.#telemetry.metrics.resolveFailures.inc(),
       onMode: (mode) => {
-        this.#path.canary.again()
+        this.#path.canary.reset()
         this.#systemd.mode(mode)
       },
     })

@@ -19,7 +19,10 @@ const MOUNT = new Cgroups().mount
 const HAS_CGROUPS = MOUNT !== undefined
 const ownCgroup = () => readFileSync('/proc/self/cgroup', 'utf8').match(/^0::(.*)$/m)?.[1] ?? ''
 
-/** A cgroup of its own, where this user may make one: how many processes share the host's is the host's affair. */
+/**
+ * A cgroup of its own, where this user may make one: how many processes share the host's is the host's
+ * affair.
+ */
 function leaveHostCgroup(t: Test): void {
   const cgroups = OwnCgroups.create()
   if (!cgroups) return

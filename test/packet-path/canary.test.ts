@@ -84,7 +84,7 @@ t.test('it is tried once in an interval, and at once after the mode has changed'
   its.counted = undefined
   await its.tick(INTERVAL - 1)
   t.equal(its.canary.proven, true)
-  its.canary.again()
+  its.canary.reset()
   t.equal(its.canary.proven, undefined)
   await its.tick(0)
   t.equal(its.canary.proven, false)
@@ -93,7 +93,7 @@ t.test('it is tried once in an interval, and at once after the mode has changed'
 t.test('an attempt from before the mode has changed says nothing', async (t) => {
   const its = trying(await target(t, false), undefined)
   const attempt = its.tick()
-  its.canary.again()
+  its.canary.reset()
   await attempt
   t.equal(its.canary.proven, undefined)
   t.same(its.lines, [])

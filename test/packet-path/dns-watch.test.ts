@@ -14,7 +14,7 @@ import { decode, Packet } from '../../src/core/packet/packet.js'
 import { type Decision, MALFORMED, NAME_NOT_ALLOWED, SESSION } from '../../src/core/policy/policy.js'
 import type { Asker } from '../../src/names/confirmations.js'
 import { type AnswerContent, TTL_AT_MOST } from '../../src/names/dns/answer-reader.js'
-import { DnsWatch, type ResolverWatchOptions } from '../../src/packet-path/dns-watch.js'
+import { DnsWatch, type DnsWatchOptions } from '../../src/packet-path/dns-watch.js'
 import { words } from '../core/packets.js'
 import { seededRandom } from '../core/random.js'
 import { many, textOf } from '../names/addresses.js'
@@ -65,7 +65,7 @@ function promised() {
 }
 
 /** A watch over a queue and a valve that are played by the test. */
-function watching(t: Test, options: Partial<ResolverWatchOptions> = {}) {
+function watching(t: Test, options: Partial<DnsWatchOptions> = {}) {
   const clock = Clock.install(t)
   const valve = fakeValve()
   const state = {
@@ -128,7 +128,10 @@ function fakeValve() {
   return valve
 }
 
-/** Brings packets as the queue does: somewhere in a slab that is used again, and with its care for what is thrown. */
+/**
+ * Brings packets as the queue does: somewhere in a slab that is used again, and with its care for what is
+ * thrown.
+ */
 function courier(watch: DnsWatch) {
   let id = 0
   function deliver(bytes: Uint8Array, queue: QueueName, uid: number, mark = (FOREIGN | OURS) >>> 0) {

@@ -42,7 +42,7 @@ t.test(
     its.note('second', true)
     t.same(its.lines, [
       'a packet could not be judged and would have been blocked: first',
-      'it could not be found out who sent a packet: second',
+      'the sender of a packet could not be found: second',
     ])
   },
 )

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { Caller, Family } from '../../src/core/packet/ip.js'
+import type { Family, Initiator } from '../../src/core/packet/ip.js'
 import type { SocketConnection } from '../../src/kernel/sockets/sock-diag-wire.js'
 import { OpenedConnections } from '../../src/sessions/opened-connections.js'
 import { words } from '../core/packets.js'
@@ -10,12 +10,12 @@ const PEER = { 4: words('203.0.113.7'), 6: words('2001:db8:7::7') }
 const LISTENING = new Set([443])
 
 function connection(
-  caller: Caller,
+  initiator: Initiator,
   localPort: number,
   remotePort = 50_000,
   family: Family = 4,
 ): SocketConnection {
-  return { family, local: WEB[family], localPort, remote: PEER[family], remotePort, device: 0, caller }
+  return { family, local: WEB[family], localPort, remote: PEER[family], remotePort, device: 0, initiator }
 }
 
 /** Whether the packet path takes a connection for one that this host has opened. */

@@ -19,7 +19,7 @@ export interface ExplainContext {
   readonly knowledge: Knowledge
   /** By which name a user, or anybody, last got an address: whoever asks for names of his own can make it any for himself. */
   readonly seenName: (host: Address, uid: number | undefined) => string | undefined
-  /** Which only looks (`onlyLooking` of core/answers.ts). */
+  /** A read-only view: `readOnly` in core/session/client-replies.ts. */
   readonly inbound: Inbound
   readonly userName: (uid: number) => string | undefined
   /** The slices that a unit is in. */

@@ -9,9 +9,9 @@ import {
   NLMSG_HDRLEN,
 } from 'node-netfilter-queue/system'
 import {
-  type Caller,
   type Connection,
   type Family,
+  type Initiator,
   IPPROTO_TCP,
   type SocketState,
   type Words,
@@ -87,7 +87,7 @@ function isLoopback(view: DataView, payload: number): boolean {
 }
 
 /** A connection, who has opened it, and the index of the device that its socket is bound to, or 0. */
-export type SocketConnection = Connection & { readonly caller: Caller; readonly device: number }
+export type SocketConnection = Connection & { readonly initiator: Initiator; readonly device: number }
 
 /** What a struct inet_diag_msg tells; undefined where it is cut short. IPv4 on an IPv6 socket is told as IPv4. */
 export function connectionOf(view: DataView, payload: number, end: number): SocketConnection | undefined {
@@ -99,7 +99,7 @@ export function connectionOf(view: DataView, payload: number, end: number): Sock
     localPort: view.getUint16(payload + 4),
     remotePort: view.getUint16(payload + 6),
     device: view.getUint32(payload + 40, HOST_LE),
-    caller: callerOf(view, payload, end),
+    initiator: initiatorOf(view, payload, end),
   }
   const ipv4 = (word: number) => Uint32Array.of(word, 0, 0, 0)
   if (view.getUint8(payload) !== AF_INET6)
@@ -180,7 +180,7 @@ export class Figures {
    * Who has called, if these were the figures of one instant. What this host itself has dropped on its way out counts as sent
    * twice: so for a client there may be less, and for one who called too (`Opened` knows those).
    */
-  get caller(): Caller {
+  get initiator(): Initiator {
     const onItsWay = this.isMoving ? this.#queued - this.#notSent : 0
     const ahead = this.#acked + onItsWay - this.#sent - this.#fin
     return ahead === 1 ? 'this-host' : ahead <= 0 ? 'other-end' : 'unknown'
@@ -195,13 +195,13 @@ export class Figures {
   }
 }
 
-/** Scratch for `callerOf`. */
+/** Scratch for `initiatorOf`. */
 const figures = new Figures()
 
 /** Which end has opened the connection of a struct inet_diag_msg, as far as one look tells. */
-function callerOf(view: DataView, payload: number, end: number): Caller {
+function initiatorOf(view: DataView, payload: number, end: number): Initiator {
   if (view.getUint8(payload + 1) === TCP_SYN_SENT) return 'this-host'
-  return figures.read(view, payload, end) && !figures.isMoving ? figures.caller : 'unknown'
+  return figures.read(view, payload, end) && !figures.isMoving ? figures.initiator : 'unknown'
 }
 
 /** Where the struct tcp_info among the attributes is, if it is whole. */

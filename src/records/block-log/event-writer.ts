@@ -3,7 +3,7 @@
 import { formatAddress } from '../../core/packet/address-text.js'
 import { transportOf } from '../../core/packet/protocol-names.js'
 import { REASONS } from '../../core/policy/policy.js'
-import type { Kind, Telling } from '../../core/record/block-summary.js'
+import type { BlockGroup, PendingEvent } from '../../core/record/block-summary.js'
 import { clip } from '../../text/clip.js'
 import type { BlockEvent } from './event.js'
 
@@ -33,9 +33,9 @@ type Added = '@timestamp' | 'log.level' | 'ecs.version' | 'event.module'
 export type Fields = Omit<BlockEvent, Added>
 
 /** The line for what is to be told. Texts that are too long are cut. */
-export function blockEvent(telling: Telling, around: Surroundings): Fields {
-  if (telling.what === 'suppressed') return suppressedEvent(telling, around)
-  const { kind, blocks } = telling
+export function blockEvent(telling: PendingEvent, around: Surroundings): Fields {
+  if (telling.type === 'suppressed') return suppressedEvent(telling, around)
+  const { group: kind, blocks } = telling
   const { question, domain } = kind.names
   const names = { user: userName(kind.uid, around), ...whoNames(kind) }
   return {
@@ -65,7 +65,7 @@ export function lostEvent({ lines, blocks }: Lost, around: Surroundings): Fields
 }
 
 function suppressedEvent(
-  { uid, blocks, ms }: Extract<Telling, { what: 'suppressed' }>,
+  { uid, blocks, ms }: Extract<PendingEvent, { type: 'suppressed' }>,
   around: Surroundings,
 ): Fields {
   const user = uid === undefined ? undefined : userName(uid, around)
@@ -91,7 +91,7 @@ function common({ mode }: Surroundings, reason: BlockEvent['event.reason'], bloc
   } satisfies Partial<BlockEvent>
 }
 
-function placesOf({ family, protocol, source, sourcePort, destination, destinationPort }: Kind) {
+function placesOf({ family, protocol, source, sourcePort, destination, destinationPort }: BlockGroup) {
   return {
     'source.ip': formatAddress(family, source),
     'source.port': sourcePort || undefined,
@@ -102,7 +102,7 @@ function placesOf({ family, protocol, source, sourcePort, destination, destinati
   } satisfies Partial<BlockEvent>
 }
 
-function whoNames({ who }: Kind) {
+function whoNames({ who }: BlockGroup) {
   const [, service] = /^(.*)\.service$/.exec(who.unit ?? '') ?? []
   return {
     unit: text(who.unit),
@@ -132,7 +132,7 @@ function sender(
 }
 
 /** `tcp 198.51.100.2 (www.example.org) port 443 (not-allowlisted)`. */
-function goal({ family, protocol, destination, destinationPort, reasonIndex, names }: Kind): string {
+function goal({ family, protocol, destination, destinationPort, reasonIndex, names }: BlockGroup): string {
   const address = formatAddress(family, destination)
   const name = names.domain === undefined ? '' : ` (${names.domain})`
   const port = destinationPort > 0 ? ` port ${destinationPort}` : ''
@@ -140,8 +140,8 @@ function goal({ family, protocol, destination, destinationPort, reasonIndex, nam
   return `${transportOf(protocol)} ${address}${name}${port} (${REASONS[reasonIndex]}${why})`
 }
 
-const repeats = (telling: Telling) =>
-  telling.what === 'first' ? '' : `, ${counted(telling.blocks, 'more time')} in ${duration(telling.ms)}`
+const repeats = (telling: PendingEvent) =>
+  telling.type === 'first' ? '' : `, ${counted(telling.blocks, 'more time')} in ${duration(telling.ms)}`
 
 const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`
 

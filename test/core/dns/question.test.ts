@@ -11,7 +11,10 @@ const LONGEST = [LABEL, LABEL, LABEL, 'a'.repeat(61)].join('.')
 const NSID = [0, 3, 0, 0]
 const WITH_OPT: QueryOptions = { counts: [1, 0, 0, 1], rest: opt() }
 
-/** What a reader says of the first `length` bytes of a message, whatever lies around them: also where it is the rest. */
+/**
+ * What a reader says of the first `length` bytes of a message, whatever lies around them: also where it is
+ * the rest.
+ */
 function between<T>(
   reader: (bytes: Uint8Array, start: number, end: number) => T,
   message: Uint8Array,
@@ -221,7 +224,10 @@ function mutated(bytes: Uint8Array, random: (limit: number) => number): Uint8Arr
 
 const lower = (bytes: Uint8Array) => Buffer.from(bytes).toString('latin1').toLowerCase()
 
-/** Whether a message is the one of this question, but for what may follow it, and another reader sees the same. */
+/**
+ * Whether a message is the one of this question, but for what may follow it, and another reader sees the
+ * same.
+ */
 function asksJust(
   message: Uint8Array,
   { id, name, type }: { id: number; name: string; type: number },

@@ -68,8 +68,9 @@ t.test('what is in a set does not depend on its key', async (t) => {
 })
 
 /**
- * 128 addresses with one hash for every seed of a mixer that only multiplies and shifts (multiply by an odd number, then
- * hash ^= hash >>> 15): the highest bits do not reach the slot, and what a bit does in one word the next word takes back.
+ * 128 addresses with one hash for every seed of a mixer that only multiplies and shifts (multiply by an odd
+ * number, then hash ^= hash >>> 15): the highest bits do not reach the slot, and what a bit does in one word
+ * the next word takes back.
  */
 function colliding(family: Family): Address[] {
   return Array.from({ length: 128 }, (_, i) => {
@@ -83,7 +84,10 @@ function colliding(family: Family): Address[] {
   })
 }
 
-/** How often a look-up reads the first word of its address: once to hash it, and once for each slot it compares. */
+/**
+ * How often a look-up reads the first word of its address: once to hash it, and once for each slot it
+ * compares.
+ */
 function readsOf(set: AddressSet, { family, words }: Address): number {
   let reads = 0
   const counted = new Proxy(words, {

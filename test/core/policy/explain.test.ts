@@ -20,7 +20,7 @@ import {
   type RuleSpec,
 } from '../../../src/core/policy/policy.js'
 import { verdictOfKernel } from '../../../src/core/ruleset/fallback.js'
-import { onlyLooking } from '../../../src/core/session/client-replies.js'
+import { readOnly } from '../../../src/core/session/client-replies.js'
 import { type Clients, clients, EPHEMERAL_PORTS } from '../clients.js'
 import { icmp, ipv4, ipv6, tcp, udp, words } from '../packets.js'
 import { v4, v6 } from '../policies.js'
@@ -164,7 +164,7 @@ t.test(
     } as const
     const host = clients([callback])
     host.callbacks.seen(4, IPPROTO_TCP, words('192.0.2.1'), 21, words('198.51.100.2'), 9, host.now)
-    const looking = onlyLooking(host, host.callbacks)
+    const looking = readOnly(host, host.callbacks)
     const judged = () => explain(policy([]), call(), WWW, looking, NOW).decision.reason
     host.socket = 'unknown'
     t.equal(judged(), 'not-allowlisted')
@@ -297,7 +297,7 @@ t.test('what is explained is what is decided, and a rule without misses is one t
     ]
     const decided = decide(made, packet, sender, anyHost(seed), NOW)
     const host = anyHost(seed)
-    const { decision, candidates } = explain(made, packet, sender, onlyLooking(host, host.callbacks), NOW)
+    const { decision, candidates } = explain(made, packet, sender, readOnly(host, host.callbacks), NOW)
     if (decision !== decided)
       throw new Error(`round ${round}: explained ${decision.reason}, decided ${decided.reason}`)
     for (const { rule, misses } of candidates)
@@ -340,7 +340,7 @@ t.test('to explain changes nothing: the next packet gets the verdict that it wou
       random(2 ** 31),
     ]
     const [asked, untouched] = [anyHost(seed), anyHost(seed)]
-    for (let i = 0; i < 3; i++) explain(made, packet, sender, onlyLooking(asked, asked.callbacks), NOW)
+    for (let i = 0; i < 3; i++) explain(made, packet, sender, readOnly(asked, asked.callbacks), NOW)
     for (let i = 0; i < 3; i++) {
       const [one, other] = [asked, untouched].map((host) => decide(made, packet, sender, host, NOW))
       if (one !== other) throw new Error(`round ${round}: ${one!.reason}, not ${other!.reason}`)

@@ -3,15 +3,15 @@ import { IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
 import { Packet } from '../../../src/core/packet/packet.js'
 import type { SenderDetails, SenderLookup } from '../../../src/core/packet/sender.js'
 import { compile, type Decision, MALFORMED, NOT_ALLOWLISTED } from '../../../src/core/policy/policy.js'
-import { BlockAggregator, type Telling } from '../../../src/core/record/block-summary.js'
-import type { Bounds } from '../../../src/core/record/user-shares.js'
+import { BlockAggregator, type PendingEvent } from '../../../src/core/record/block-summary.js'
+import type { RecordLimits } from '../../../src/core/record/user-shares.js'
 import { words } from '../packets.js'
 import { seededRandom } from '../random.js'
 
 const SEED = Uint32Array.of(0x01234567, 0x89abcdef)
 /** A user has two kinds, two lines of each sort at once, and one in four seconds. */
-const SMALL: Bounds = { kinds: 8, lines: 8, linesPerSecond: 1, users: 3 }
-const ROOMY: Bounds = { kinds: 128, lines: 128, linesPerSecond: 1, users: 8 }
+const SMALL: RecordLimits = { groups: 8, lines: 8, linesPerSecond: 1, users: 3 }
+const ROOMY: RecordLimits = { groups: 128, lines: 128, linesPerSecond: 1, users: 8 }
 const SECOND = 1000
 const MINUTE = 60 * SECOND
 const NO_NAMES = { question: undefined, domain: undefined }
@@ -35,8 +35,8 @@ const at = (place: number, who: SenderDetails = { attribution: 'found' }): Sende
 const ANYWHERE = at(2)
 
 /** A log of kinds, a clock, and what was told so far, as `uid:port first` or `uid:port*repeats after s`. */
-function watched(bounds = ROOMY) {
-  const kinds = new BlockAggregator(bounds, SEED, 0, () => NO_NAMES)
+function watched(limits = ROOMY) {
+  const kinds = new BlockAggregator(limits, SEED, 0, () => NO_NAMES)
   const told: string[] = []
   let now = 0
   const listen = () => {
@@ -59,10 +59,10 @@ function watched(bounds = ROOMY) {
   return { kinds, note, pass, news, now: () => now }
 }
 
-function textOf(telling: Telling, now: number): string {
-  if (telling.what === 'suppressed') return `${telling.uid} suppressed*${telling.blocks} @${now / SECOND}`
-  const { uid, destinationPort } = telling.kind
-  return `${uid}:${destinationPort} ${telling.what === 'first' ? 'first' : `*${telling.blocks} @${now / SECOND}`}`
+function textOf(telling: PendingEvent, now: number): string {
+  if (telling.type === 'suppressed') return `${telling.uid} suppressed*${telling.blocks} @${now / SECOND}`
+  const { uid, destinationPort } = telling.group
+  return `${uid}:${destinationPort} ${telling.type === 'first' ? 'first' : `*${telling.blocks} @${now / SECOND}`}`
 }
 
 t.test('the first block of a kind is told at once, the next ones are summed', async (t) => {
@@ -71,9 +71,9 @@ t.test('the first block of a kind is told at once, the next ones are summed', as
   kinds.note(packet({ from: 40001 }), 33, NOT_ALLOWLISTED, ANYWHERE)
   const [telling, ...more] = kinds.take()
   t.match(telling, {
-    what: 'first',
+    type: 'first',
     blocks: 1,
-    kind: {
+    group: {
       uid: 33,
       place: 2,
       family: 4,
@@ -86,7 +86,7 @@ t.test('the first block of a kind is told at once, the next ones are summed', as
   })
   t.same(more, [], 'the source port makes no kind')
   t.same(kinds.take(), [])
-  t.match(kinds, { told: 1, summed: 1, suppressed: 0 })
+  t.match(kinds, { logged: 1, summarized: 1, suppressed: 0 })
 })
 
 t.test('user, place, address, port, protocol, family and reason each make a kind of their own', async (t) => {
@@ -115,7 +115,7 @@ t.test('user, place, address, port, protocol, family and reason each make a kind
   }
   t.equal(noteAll(), differing.length)
   t.equal(noteAll(), 0)
-  t.match(kinds, { told: differing.length, summed: differing.length, suppressed: 0 })
+  t.match(kinds, { logged: differing.length, summarized: differing.length, suppressed: 0 })
 })
 
 t.test('a kind keeps its own copy of the addresses: the packet is written over', async (t) => {
@@ -126,7 +126,7 @@ t.test('a kind keeps its own copy of the addresses: the packet is written over',
   reused.source.fill(0)
   const [telling] = kinds.take()
   t.match(telling, {
-    kind: { source: words('192.0.2.1'), destination: words('198.51.100.2') },
+    group: { source: words('192.0.2.1'), destination: words('198.51.100.2') },
   })
 })
 
@@ -150,7 +150,7 @@ t.test('who it was and which names it had is found out for the first of a kind o
   kinds.note(packet({ from: 2 }), 33, NOT_ALLOWLISTED, sender(2))
   t.same(asked, ['place of 1', 'names of 1 not-allowlisted', 'who is 1', 'place of 2'])
   t.match(kinds.take(), [
-    { kind: { names: { question: '1.example.org', domain: 'example.com' }, who: { pid: 1 } } },
+    { group: { names: { question: '1.example.org', domain: 'example.com' }, who: { pid: 1 } } },
   ])
 })
 
@@ -166,7 +166,7 @@ t.test('the rule that has decided is kept by its name', async (t) => {
   })
   const kinds = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
   kinds.note(packet(), 33, { ...NOT_ALLOWLISTED, rule }, ANYWHERE)
-  t.match(kinds.take(), [{ kind: { rule: 'closed' } }])
+  t.match(kinds.take(), [{ group: { rule: 'closed' } }])
 })
 
 t.test('where the sender cannot be looked for because of a fault, nothing is counted yet', async (t) => {
@@ -175,9 +175,9 @@ t.test('where the sender cannot be looked for because of a fault, nothing is cou
     throw new Error('a fault')
   }
   t.throws(() => kinds.note(packet(), 33, NOT_ALLOWLISTED, { place: 2, describe: fault }))
-  t.match(kinds, { told: 0, summed: 0, suppressed: 0 })
+  t.match(kinds, { logged: 0, summarized: 0, suppressed: 0 })
   kinds.note(packet(), 33, NOT_ALLOWLISTED, ANYWHERE)
-  t.match(kinds.take(), [{ what: 'first' }])
+  t.match(kinds.take(), [{ type: 'first' }])
 })
 
 t.test('what goes on is told after 30 s, 1 min, 2, 4, 8, and then each 15 min', async (t) => {
@@ -212,10 +212,10 @@ t.test(
 )
 
 t.test('a flood of one user takes a quarter of everything; what others do is told at once', async (t) => {
-  const { kinds, note, news } = watched({ ...SMALL, kinds: 512, lines: 512 })
+  const { kinds, note, news } = watched({ ...SMALL, groups: 512, lines: 512 })
   for (let port = 1; port <= 1000; port++) note(port)
   t.equal(news().length, 128)
-  t.match(kinds, { told: 128, summed: 0, suppressed: 872 })
+  t.match(kinds, { logged: 128, summarized: 0, suppressed: 872 })
   for (const uid of [34, -1, 0]) {
     note(1, uid)
     t.same(news(), [`${uid}:1 first`])
@@ -255,9 +255,9 @@ t.test('what had no place is told by user, in windows that grow as those of kind
 })
 
 t.test('users beyond those with a share of their own have one together', async (t) => {
-  const { kinds, note, pass, news } = watched({ ...SMALL, kinds: 64, lines: 64, users: 2 })
+  const { kinds, note, pass, news } = watched({ ...SMALL, groups: 64, lines: 64, users: 2 })
   for (const uid of [1, 2, 3, 4, 5]) for (let port = 1; port <= 20; port++) note(port, uid)
-  t.match(kinds, { told: 16 * 3, suppressed: 4 + 4 + 44 })
+  t.match(kinds, { logged: 16 * 3, suppressed: 4 + 4 + 44 })
   news()
   pass(30 * SECOND)
   t.same(news(), ['1 suppressed*4 @30', '2 suppressed*4 @30', 'undefined suppressed*44 @30'])
@@ -284,12 +284,12 @@ t.test('of a user who has used up the share, the kind gives way that is repeated
 })
 
 t.test('however many kinds give way to each other, those that are left stay known', async (t) => {
-  const { kinds, note } = watched({ ...SMALL, kinds: 64, lines: 4096 })
+  const { kinds, note } = watched({ ...SMALL, groups: 64, lines: 4096 })
   for (let port = 1; port <= 15; port++) note(port, 33, 3)
   for (let port = 1000; port < 2000; port++) note(port, 33, 2)
-  t.match(kinds, { told: 1015, summed: 1030, suppressed: 0 }, 'each new one is known at once')
+  t.match(kinds, { logged: 1015, summarized: 1030, suppressed: 0 }, 'each new one is known at once')
   for (let port = 1; port <= 15; port++) note(port)
-  t.match(kinds, { told: 1015, summed: 1045, suppressed: 0 })
+  t.match(kinds, { logged: 1015, summarized: 1045, suppressed: 0 })
 })
 
 t.test('where all kinds are taken, the user with the most of them gives way', async (t) => {
@@ -314,13 +314,13 @@ t.test('where all kinds are taken, the user with the most of them gives way', as
 
 t.test('a sum for which there is no line left waits, and grows', async (t) => {
   // Lines for sums: two at once, one in four seconds.
-  const { kinds, note, pass, news } = watched({ ...SMALL, kinds: 64, lines: 8 })
+  const { kinds, note, pass, news } = watched({ ...SMALL, groups: 64, lines: 8 })
   for (const port of [1, 2]) note(port, 33, 2)
   pass(8 * SECOND)
   for (const port of [3, 4]) note(port, 33, 2)
   pass(8 * SECOND)
   for (const port of [5, 6]) note(port, 33, 2)
-  t.match(kinds, { told: 6, summed: 6, suppressed: 0 })
+  t.match(kinds, { logged: 6, summarized: 6, suppressed: 0 })
   news()
   pass(13 * SECOND)
   t.same(news(), [])
@@ -355,8 +355,8 @@ t.test('at the end everything is told, and all is news afterwards', async (t) =>
 /** Notes random blocks of random users, and lets random times go by. @returns the sum of what was told */
 function random(t: Test, seed: number, blocks: number): number {
   const random = seededRandom(seed)
-  const bounds = { kinds: 8 + random(24), lines: 8 + random(24), linesPerSecond: 1, users: 1 + random(4) }
-  const kinds = new BlockAggregator(bounds, SEED, 0, () => NO_NAMES)
+  const limits = { groups: 8 + random(24), lines: 8 + random(24), linesPerSecond: 1, users: 1 + random(4) }
+  const kinds = new BlockAggregator(limits, SEED, 0, () => NO_NAMES)
   let told = 0
   let now = 0
   let exact = true
@@ -365,7 +365,7 @@ function random(t: Test, seed: number, blocks: number): number {
   }
   for (let i = 1; i <= blocks; i++) {
     kinds.note(packet({ port: random(random(4) ? 4 : 90) }), random(6) - 1, NOT_ALLOWLISTED, at(random(2)))
-    exact &&= kinds.told + kinds.summed + kinds.suppressed === i
+    exact &&= kinds.logged + kinds.summarized + kinds.suppressed === i
     if (random(9) === 0) listen()
     if (random(5) === 0) {
       now += random(4000)
@@ -374,7 +374,7 @@ function random(t: Test, seed: number, blocks: number): number {
     if (random(1500) === 0) kinds.end()
   }
   t.ok(exact, 'at any moment')
-  t.ok(kinds.told > 0 && kinds.summed > 0 && kinds.suppressed > 0, 'all three took part')
+  t.ok(kinds.logged > 0 && kinds.summarized > 0 && kinds.suppressed > 0, 'all three took part')
   kinds.end()
   listen()
   return told

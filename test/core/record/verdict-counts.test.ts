@@ -111,3 +111,16 @@ t.test('at most 100 users have a counter; all further ones share one, and no blo
   t.same(users.at(-1), [undefined, 450])
   for (const [uid, packets] of users.slice(0, 100)) t.same([uid! < 100, packets], [true, 3])
 })
+
+t.test('packets are summed by verdict and reason, over all protocols and families', async (t) => {
+  const counts = new VerdictCounts()
+  counts.add(packet(IPPROTO_TCP), 33, NOT_ALLOWLISTED, false)
+  counts.add(packet(IPPROTO_UDP, 6), 34, NOT_ALLOWLISTED, false)
+  counts.add(packet(IPPROTO_UDP, 6), 34, NOT_ALLOWLISTED, true)
+  counts.add(packet(), -1, SESSION, false)
+  t.same(Object.fromEntries(counts.byReason()), {
+    'accept session': 1,
+    'block not-allowlisted': 2,
+    'would-block not-allowlisted': 1,
+  })
+})

@@ -216,7 +216,10 @@ t.test('sessions that all fall on the last slot are found, and the others stay w
   t.ok(colliding.every((key, i) => has(sessions, ...key, 0) === (i % 3 !== 0)))
 })
 
-/** Two values for one word of an IPv4 key (local, remote, ports) that give the same hash as the table keeps it. */
+/**
+ * Two values for one word of an IPv4 key (local, remote, ports) that give the same hash as the table keeps
+ * it.
+ */
 function collision(word: number): [Words, Words] {
   const found = new Map<number, Words>()
   // The table keeps 30 bits: among some 40,000 keys, two are likely to share them.
