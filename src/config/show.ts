@@ -1,6 +1,6 @@
 /** A configuration as YAML that could be its file. */
 import { Document, isScalar, visit } from 'yaml'
-import { formatPrefix } from '../core/packet/address-text.js'
+import { formatPortRange, formatPrefix } from '../core/packet/address-text.js'
 import type { PortRange } from '../core/packet/ip.js'
 import { formatDestination } from '../text/parse-address.js'
 import { formatDuration } from './formats.js'
@@ -105,8 +105,8 @@ function formatService({ protocol, port }: Service): string {
   return `${protocol}/${port}`
 }
 
-function formatPorts({ first, last }: PortRange): number | string {
-  return first === last ? first : `${first}-${last}`
+function formatPorts(range: PortRange): number | string {
+  return range.first === range.last ? range.first : formatPortRange(range)
 }
 
 function formatHostPort({ host, port }: { host: string; port: number }): string {

@@ -1,5 +1,7 @@
 /** A table of settings, and convict as its judge: it fills in the defaults and checks every value. */
+
 import convict from 'convict'
+import { isMapping } from '../text/json.js'
 import type { Leaf } from './location.js'
 import { DEFAULT, locationOf } from './location.js'
 import type { Problem } from './problems.js'
@@ -90,10 +92,6 @@ function arrange(
     return [name, isSetting(node) ? values.get(key) : arrange(node, values, key)]
   })
   return Object.fromEntries(entries)
-}
-
-function isMapping(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** The message of what `action` throws. */

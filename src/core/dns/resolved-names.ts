@@ -1,3 +1,4 @@
+import { putLast } from '../bounded/put-last.js'
 import type { Address, Family, Words } from '../packet/ip.js'
 
 interface Seen {
@@ -53,9 +54,3 @@ export class ResolvedNames {
 }
 
 const keyOf = (family: Family, words: Words) => (family === 4 ? `${words[0]}` : words.join())
-
-function putLast<K, V>(map: Map<K, V>, key: K, value: V, atMost: number): void {
-  map.delete(key)
-  map.set(key, value)
-  if (map.size > atMost) map.delete(map.keys().next().value!)
-}

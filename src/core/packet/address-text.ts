@@ -1,4 +1,4 @@
-import { type Family, familyBits, type Prefix, type Words } from './ip.js'
+import { type Family, familyBits, type PortRange, type Prefix, type Words } from './ip.js'
 
 /** An address as people write it; IPv6 by RFC 5952. */
 export function formatAddress(family: Family, words: Words): string {
@@ -15,6 +15,10 @@ export function formatPrefix({ family, words, length }: Prefix): string {
   const text = formatAddress(family, words)
   return length === familyBits(family) ? text : `${text}/${length}`
 }
+
+/** `443`, or `8000-8080`. */
+export const formatPortRange = ({ first, last }: PortRange): string =>
+  first === last ? String(first) : `${first}-${last}`
 
 /** Start and length of the first longest run of zero groups. */
 function longestZeros(groups: readonly string[]): [number, number] {

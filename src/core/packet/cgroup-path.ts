@@ -14,8 +14,13 @@ export interface CgroupOwner {
 const CONTAINER = /(?:^|[-:])([0-9a-f]{64})(?:\.scope)?$/
 /** LXC's: lxc.payload.NAME; systemd-nspawn's are units of their own. */
 const LXC = /^lxc\.payload\.(.+)$/
-/** The types of systemd.unit(5) that have processes, but for slices. */
-const UNIT = /\.(service|scope|socket|mount|swap)$/
+/** The types of units that have processes (systemd.unit(5)). */
+const TYPE = '\\.(?:service|scope|slice|socket|mount|swap)$'
+const UNIT = new RegExp(TYPE)
+const UNIT_NAME = new RegExp(`^[\\w:.\\\\@-]{1,240}${TYPE}`)
+
+/** Whether a text is the name of a unit that can have processes: a name with such a type behind the last dot. */
+export const isUnitName = (text: string): boolean => UNIT_NAME.test(text)
 
 /**
  * Reads a path below the root of the hierarchy. The unit is the first that is no slice: below it a service, or a user to
