@@ -1,6 +1,6 @@
 /** Writes a configuration as YAML that could be its file. */
 import { Document, isScalar, visit } from 'yaml'
-import { formatPrefix } from '../core/packet/address-text.js'
+import { formatPortRange, formatPrefix } from '../core/packet/address-text.js'
 import type { PortRange } from '../core/packet/ip.js'
 import { formatDestination } from '../text/parse-address.js'
 import { formatDuration } from './formats.js'
@@ -92,8 +92,8 @@ function formatCallback(callback: Callback): Record<string, unknown> {
   return { ...callback, service: formatService(callback.service), ports: callback.ports.map(formatPorts) }
 }
 
-function formatPorts({ first, last }: PortRange): number | string {
-  return first === last ? first : `${first}-${last}`
+function formatPorts(range: PortRange): number | string {
+  return range.first === range.last ? range.first : formatPortRange(range)
 }
 
 function formatHostPort({ host, port }: { host: string; port: number }): string {

@@ -10,7 +10,8 @@ import type { Infrastructure } from '../host/infrastructure.js'
 import type { Mirror } from '../host/mirrors/mirror.js'
 import type { Target } from '../names/dns/answer-reader.js'
 import { OWN_UID } from '../system/users.js'
-import { type Parsed, parseDestination, parseHostName } from '../text/parse-address.js'
+import { parseDestination, parseHostName } from '../text/parse-address.js'
+import { type Parsed, parsed } from '../text/parsed.js'
 
 const port = (number: number): PortRange[] => [{ first: number, last: number }]
 const everywhere: readonly Prefix[] = [
@@ -135,7 +136,7 @@ function byPort(places: readonly PortDestination[]): [number, Destination[]][] {
 
 function namePlace(text: string): Parsed<Destination> {
   const name = parseHostName(text)
-  return name.ok ? { ok: true, value: { kind: 'name', name: name.value } } : name
+  return name.ok ? parsed({ kind: 'name', name: name.value }) : name
 }
 
 function allowRules({ allow }: Config): RuleSpec[] {
