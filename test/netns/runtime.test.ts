@@ -330,7 +330,7 @@ t.test('what is wrong with an entry is said of the option that it came from, as 
     [
       ['add', 'mirrors', '--to', ONE],
       2,
-      /^checkvalve: NAME: "mirrors" is the name of a rule that checkvalve brings itself/,
+      /^checkvalve: NAME: "mirrors" is the name of a built-in rule/,
     ],
     [['add', 'a'], 2, /^checkvalve: allow add needs --to/],
     [['add', '--to', ONE], 2, /^checkvalve: allow add needs a name/],
