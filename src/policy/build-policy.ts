@@ -12,9 +12,6 @@ import type { Target } from '../names/dns/answer-reader.js'
 import { OWN_UID } from '../system/users.js'
 import { type Parsed, parseDestination, parseHostName } from '../text/parse-address.js'
 
-/** 32 bits that nobody knows. */
-const salt = () => crypto.getRandomValues(new Uint32Array(1))[0]!
-
 const port = (number: number): PortRange[] => [{ first: number, last: number }]
 const everywhere: readonly Prefix[] = [
   { family: 4, words: new Uint32Array(4), length: 0 },
@@ -43,7 +40,7 @@ export function buildPolicy(config: Config, host: HostFacts, ways: NameKnowledge
       ...mirrorRules(config),
       ...foundRules(config, host.mirrors, ways),
       ...allowRules(config),
-    ].map((spec) => compile(spec, salt())),
+    ].map(compile),
     queryPolicy: config.dns.enforceNames ? queryPolicyOf(config, host, ways) : undefined,
   })
 }

@@ -262,7 +262,7 @@ t.test('where a service was found to be is a mirror, too, at the port that the a
   const mirrors = [found('a.example.org', 80, '_http._tcp.a.example.org'), found('b.example.org', 80)]
   const made = policy(t, 'mode: enforce\n', withMirrors(...mirrors), { ...NO_WAYS, targets })
   t.same(asked, ['_http._tcp.a.example.org'])
-  t.match(find(made, 'mirrors:80'), { names: ['a.example.org', 'b.example.org'], isTold: undefined })
+  t.match(find(made, 'mirrors:80'), { names: ['a.example.org', 'b.example.org'], isFromSrv: undefined })
   t.match(find(made, 'targets:80'), { names: ['cdn2.example.net'], users: [0, 42], isFromSrv: true })
   t.match(find(made, 'targets:8080'), { names: ['cdn.example.net'], ports: [{ first: 8080, last: 8080 }] })
 })
