@@ -1,4 +1,4 @@
-/** From what the running service answers. */
+/** Makes the context of `explain` from the running service. */
 import type { ResolvedNames } from '../../core/dns/resolved-names.js'
 import type { Family, Words } from '../../core/packet/ip.js'
 import { placedInfrastructure } from '../../host/infrastructure.js'
@@ -14,7 +14,7 @@ export interface ServiceParts {
   readonly inForce: PolicyInForce
   readonly inbound: Pick<InboundWatch, 'readOnly'>
   readonly seen: Pick<ResolvedNames, 'nameOf' | 'askers'>
-  /** The name of an address for a user. */
+  /** Returns the name by which a user last found an address. */
   readonly domainOf: (family: Family, words: Words, uid: number) => string | undefined
   readonly users: Pick<Users, 'nameOf'>
 }
