@@ -1,6 +1,8 @@
 /** The operator's own rules. */
 
+import { isUnitName } from '../core/packet/cgroup-path.js'
 import type { PortRange } from '../core/packet/ip.js'
+import { BUILT_IN_RULES } from '../core/policy/built-in-rules.js'
 import { originText } from '../core/policy/origin.js'
 import type { UserLookup } from '../system/users.js'
 import { choice, fieldsOf, listOf, listOrNone, text } from './formats.js'
@@ -59,8 +61,7 @@ export function rule(lookup: UserLookup): Format<AllowEntry> {
   }
 }
 
-/** The rules that checkvalve brings itself (src/rules.ts). */
-const RESERVED = new Set(['resolver', 'time', 'dhcp4', 'dhcp6', 'mirrors'])
+const RESERVED: ReadonlySet<string> = new Set(BUILT_IN_RULES)
 
 /** The name goes to the log and to metrics: short, and of plain characters. */
 const ruleName: Format<string> = text('a name', (name, place) => {
@@ -71,10 +72,6 @@ const ruleName: Format<string> = text('a name', (name, place) => {
     `must be 1 to 64 letters, digits, spaces, dots, hyphens or underscores, with a letter or digit first, not ${quote(name)}`,
   )
 })
-
-/** systemd.unit(5): a name with a type behind the last dot. */
-export const isUnitName = (text: string): boolean =>
-  /^[\w:.\\@-]{1,240}\.(service|scope|slice|socket|mount|swap)$/.test(text)
 
 const unit: Format<string> = text('a systemd unit', (name, place) => {
   if (isUnitName(name)) return name

@@ -1,15 +1,10 @@
 /** The forms of what is on the network: ports, services, destinations, endpoints; and who uses it. */
 
 import { formatAddress } from '../core/packet/address-text.js'
-import type { Address, Destination, PortRange, Prefix } from '../core/packet/ip.js'
+import { type Address, type Destination, isLoopback, type PortRange, type Prefix } from '../core/packet/ip.js'
 import type { UserLookup } from '../system/users.js'
-import {
-  type Parsed,
-  parseAddress,
-  parseDestination,
-  parseHostName,
-  parsePrefix,
-} from '../text/parse-address.js'
+import { parseAddress, parseDestination, parseHostName, parsePrefix } from '../text/parse-address.js'
+import type { Parsed } from '../text/parsed.js'
 import { choice, count, fieldsOf, listOf, text } from './formats.js'
 import type { ConfigLocation, Format } from './location.js'
 import { quote } from './problems.js'
@@ -153,10 +148,11 @@ export const endpoint: Format<Endpoint> = text(
   },
 )
 
-/** 127.0.0.0/8 and ::1; 0.0.0.0/8 and ::, to which Linux connects as if they were those. */
-function isOfThisHost({ family, words }: Address): boolean {
-  if (family === 4) return words[0]! >>> 24 === 127 || words[0]! >>> 24 === 0
-  return words[3]! <= 1 && words.subarray(0, 3).every((word) => word === 0)
+/** Loopback addresses; 0.0.0.0/8 and ::, to which Linux connects as if they were loopback. */
+function isOfThisHost(address: Address): boolean {
+  const { family, words } = address
+  if (isLoopback(address)) return true
+  return family === 4 ? words[0]! >>> 24 === 0 : words.every((word) => word === 0)
 }
 
 /** A user's name, or its number. The user must exist; a number need not have a name. */

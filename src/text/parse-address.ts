@@ -11,29 +11,24 @@ import {
   type Destination,
   type Family,
   familyBits,
+  isMapped,
   type Prefix,
   type Words,
 } from '../core/packet/ip.js'
-
-/** What became of a text: the value, or why it is none. The reason is made to follow the text in a message. */
-export type Parsed<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly reason: string }
-
-const parsed = <T>(value: T): Parsed<T> => ({ ok: true, value })
-const bad = (reason: string): { ok: false; reason: string } => ({ ok: false, reason })
+import { type Parsed, parsed, unparsable } from './parsed.js'
 
 /**
  * One address: four decimal parts, or IPv6 (RFC 4291). No zone (`%eth0`), no IPv4 inside IPv6 (`::ffff:192.0.2.1`):
  * the kernel shows such traffic as IPv4, so a rule with that form would never match.
  */
 export function parseAddress(text: string): Parsed<Address> {
-  if (text.includes('%')) return bad('has an interface (%...), which has no meaning here: leave it out')
+  if (text.includes('%'))
+    return unparsable('has an interface (%...), which has no meaning here: leave it out')
   const family = isIP(text)
-  if (family === 0) return bad('is not an IPv4 or IPv6 address')
+  if (family === 0) return unparsable('is not an IPv4 or IPv6 address')
   const words = wordsOf(ipaddr.parse(text).toByteArray())
   if (family === 6 && isMapped(words)) {
-    return bad(
+    return unparsable(
       `is an IPv4 address in IPv6 form: write ${formatAddress(4, Uint32Array.of(words[3]!, 0, 0, 0))}`,
     )
   }
@@ -53,7 +48,7 @@ export function parsePrefix(text: string): Parsed<Prefix> {
   if (slash < 0) return parsed({ family, words, length: bits })
   const written = text.slice(slash + 1)
   if (!/^(0|[1-9]\d{0,2})$/.test(written) || Number(written) > bits) {
-    return bad(`has an impossible prefix length: IPv${family} has 0 to ${bits}`)
+    return unparsable(`has an impossible prefix length: IPv${family} has 0 to ${bits}`)
   }
   return withoutHostBits({ family, words, length: Number(written) }, text.slice(0, slash))
 }
@@ -62,7 +57,7 @@ function withoutHostBits(prefix: Prefix, address: string): Parsed<Prefix> {
   const words = prefix.words.map((word, index) => (word & wordMask(prefix.length - index * 32)) >>> 0)
   if (words.every((word, index) => word === prefix.words[index])) return parsed(prefix)
   const meant = formatPrefix({ ...prefix, words })
-  return bad(
+  return unparsable(
     `has bits behind the prefix length: write ${meant} for the network, or ${address} for one address`,
   )
 }
@@ -79,16 +74,16 @@ function wordMask(bits: number): number {
  */
 export function parseHostName(text: string): Parsed<string> {
   const name = (text.endsWith('.') ? text.slice(0, -1) : text).toLowerCase()
-  if (name === '') return bad('is empty')
+  if (name === '') return unparsable('is empty')
   const hint = hostHint(text)
-  if (hint !== undefined) return bad(hint)
-  if (name.length > 253) return bad('is too long for a host name: 253 characters at most')
+  if (hint !== undefined) return unparsable(hint)
+  if (name.length > 253) return unparsable('is too long for a host name: 253 characters at most')
   const labels = name.split('.')
   if (!labels.every((label) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(label))) {
-    return bad('is not a host name: letters, digits and hyphens, in labels of 1 to 63 between dots')
+    return unparsable('is not a host name: letters, digits and hyphens, in labels of 1 to 63 between dots')
   }
   if (/^\d+$/.test(labels.at(-1)!))
-    return bad('is neither a host name nor an IPv4 address (four numbers from 0 to 255)')
+    return unparsable('is neither a host name nor an IPv4 address (four numbers from 0 to 255)')
   return parsed(name)
 }
 
@@ -105,13 +100,16 @@ function hostHint(text: string): string | undefined {
 
 /** The domain of `*.example.org`: the star is the whole first label, and stays below a registered name. */
 function parseWildcard(text: string): Parsed<string> {
-  if (text === '*') return bad('would allow everything: name the hosts, or a domain like *.example.org')
+  if (text === '*')
+    return unparsable('would allow everything: name the hosts, or a domain like *.example.org')
   if (!text.startsWith('*.') || text.includes('*', 1)) {
-    return bad('has its star in the wrong place: only a whole first label, like *.example.org')
+    return unparsable('has its star in the wrong place: only a whole first label, like *.example.org')
   }
   const domain = parseHostName(text.slice(2))
   if (!domain.ok) return domain
-  return domain.value.includes('.') ? domain : bad(`covers a whole top-level domain: name one below it`)
+  return domain.value.includes('.')
+    ? domain
+    : unparsable(`covers a whole top-level domain: name one below it`)
 }
 
 /** A place that may be reached: an address, a prefix, a host name, or a wildcard. */
@@ -144,9 +142,4 @@ function wordsOf(bytes: readonly number[]): Words {
   const words = new Uint32Array(4)
   for (const [index, byte] of bytes.entries()) words[index >> 2]! |= byte << (24 - 8 * (index & 3))
   return words
-}
-
-/** ::ffff:0:0/96, RFC 4291 section 2.5.5.2. */
-function isMapped(words: Words): boolean {
-  return words[0] === 0 && words[1] === 0 && words[2] === 0xffff
 }

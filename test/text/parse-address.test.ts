@@ -2,12 +2,12 @@ import t from 'tap'
 import { formatAddress, formatPrefix } from '../../src/core/packet/address-text.js'
 import {
   formatDestination,
-  type Parsed,
   parseAddress,
   parseDestination,
   parseHostName,
   parsePrefix,
 } from '../../src/text/parse-address.js'
+import type { Parsed } from '../../src/text/parsed.js'
 
 function parsedOf<T>(parsed: Parsed<T>): T {
   if (parsed.ok) return parsed.value

@@ -1,5 +1,6 @@
 /** What of a log could be allowed, in the smallest parts; and what could not, and why. */
 
+import { isUnitName } from '../../core/packet/cgroup-path.js'
 import { CANARY, MALFORMED } from '../../core/policy/policy.js'
 import { parseHostName } from '../../text/parse-address.js'
 import type { PolicyTrial } from '../recorded/policy-trial.js'
@@ -71,7 +72,6 @@ export interface FindOptions {
 /** Where a name was asked for and nobody has called there yet. */
 export const GUESSED_PORT = 443
 const ABOUT_AT_MOST = 1000
-const UNIT = /^[\w:.\\@-]{1,240}\.(service|scope|slice|socket|mount|swap)$/
 const REVERSE = /\.(in-addr|ip6)\.arpa$/
 
 export function find(kinds: readonly RecordedKind[], options: FindOptions): Findings {
@@ -217,7 +217,7 @@ function atomsOf(kinds: readonly RecordedKind[], names: Names): Atom[] {
 function split(key: string, kinds: readonly RecordedKind[], isGuess: boolean): Atom[] {
   const [uid, protocol, port, place] = JSON.parse(key) as [number, Atom['protocol'], number | null, string]
   const units = new Map<string | undefined, RecordedKind[]>()
-  const known = kinds.flatMap(({ unit }) => (unit !== undefined && UNIT.test(unit) ? [unit] : []))
+  const known = kinds.flatMap(({ unit }) => (unit !== undefined && isUnitName(unit) ? [unit] : []))
   const areKnown = known.length === kinds.length
   for (const kind of kinds) put(units, areKnown ? kind.unit : undefined, kind)
   const { user } = kinds.find((kind) => kind.user !== undefined) ?? {}

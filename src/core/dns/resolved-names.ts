@@ -1,3 +1,4 @@
+import { putLast } from '../bounded/put-last.js'
 import type { Address, Family, Words } from '../packet/ip.js'
 
 /** A name by which an address was found. */
@@ -64,10 +65,3 @@ export class ResolvedNames {
 }
 
 const keyOf = (family: Family, words: Words) => (family === 4 ? `${words[0]}` : words.join())
-
-/** Puts an entry at the end of a map, and evicts the first one when the map is full. */
-function putLast<K, V>(map: Map<K, V>, key: K, value: V, maxSize: number): void {
-  map.delete(key)
-  map.set(key, value)
-  if (map.size > maxSize) map.delete(map.keys().next().value!)
-}

@@ -1,4 +1,4 @@
-import { type Family, familyBits, type Prefix, type Words } from './ip.js'
+import { type Family, familyBits, type PortRange, type Prefix, type Words } from './ip.js'
 
 /** Writes an address as text; IPv6 as RFC 5952 recommends. */
 export function formatAddress(family: Family, words: Words): string {
@@ -15,6 +15,10 @@ export function formatPrefix({ family, words, length }: Prefix): string {
   const text = formatAddress(family, words)
   return length === familyBits(family) ? text : `${text}/${length}`
 }
+
+/** Writes a port range as text: `443`, or `8000-8080`. */
+export const formatPortRange = ({ first, last }: PortRange): string =>
+  first === last ? String(first) : `${first}-${last}`
 
 /** Returns start and length of the longest run of zero groups; on a tie the first. */
 function longestZeros(groups: readonly string[]): [number, number] {

@@ -16,8 +16,13 @@ export interface CgroupOwner {
 const CONTAINER = /(?:^|[-:])([0-9a-f]{64})(?:\.scope)?$/
 /** The name that LXC gives a cgroup: lxc.payload.NAME. Containers of systemd-nspawn are units. */
 const LXC = /^lxc\.payload\.(.+)$/
-/** The unit types that have processes, without slices (systemd.unit(5)). */
-const UNIT = /\.(service|scope|socket|mount|swap)$/
+/** The types of units that have processes (systemd.unit(5)). */
+const TYPE = '\\.(?:service|scope|slice|socket|mount|swap)$'
+const UNIT = new RegExp(TYPE)
+const UNIT_NAME = new RegExp(`^[\\w:.\\\\@-]{1,240}${TYPE}`)
+
+/** Whether a text is the name of a unit that can have processes: a name with such a type behind the last dot. */
+export const isUnitName = (text: string): boolean => UNIT_NAME.test(text)
 
 /**
  * Reads a path below the root of the hierarchy. The unit is the first part that is not a slice. The parts

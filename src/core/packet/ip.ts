@@ -19,6 +19,15 @@ export interface Address {
   readonly words: Words
 }
 
+/** Whether an address is of this host alone: 127.0.0.0/8 (RFC 1122, 3.2.1.3) and ::1 (RFC 4291, 2.5.3). */
+export function isLoopback({ family, words }: Address): boolean {
+  if (family === 4) return words[0]! >>> 24 === 127
+  return words[3] === 1 && words[2] === 0 && words[1] === 0 && words[0] === 0
+}
+
+/** Whether an IPv6 address is an IPv4 address in IPv6 form: ::ffff:0:0/96 (RFC 4291, 2.5.5.2). */
+export const isMapped = (words: Words): boolean => words[0] === 0 && words[1] === 0 && words[2] === 0xffff
+
 /** A network prefix: `length` is in bits, 0 to 32 or 0 to 128. Bits beyond the length are 0. */
 export interface Prefix {
   readonly family: Family

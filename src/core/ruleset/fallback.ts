@@ -3,8 +3,8 @@
  * full.
  */
 
-import { formatAddress, formatPrefix } from '../packet/address-text.js'
-import { type Address, FAMILIES, type Family, type PortRange, type Prefix } from '../packet/ip.js'
+import { formatAddress, formatPortRange, formatPrefix } from '../packet/address-text.js'
+import { type Address, FAMILIES, type Family, type Prefix } from '../packet/ip.js'
 import type { Sender } from '../packet/sender.js'
 import type { Candidate } from '../policy/explain.js'
 import { type Decision, isExpired, type Policy, type Rule, type RuleSpec } from '../policy/policy.js'
@@ -179,11 +179,9 @@ function matchOf(spec: RuleSpec, family: Family): string {
   else if (spec.protocol !== 'any') matches.push(`meta l4proto ${spec.protocol}`)
   else if (ported) matches.push('meta l4proto { tcp, udp }')
   if (spec.sourcePort !== undefined) matches.push(`th sport ${spec.sourcePort}`)
-  if (spec.ports.length > 0) matches.push(`th dport { ${spec.ports.map(portText).join(', ')} }`)
+  if (spec.ports.length > 0) matches.push(`th dport { ${spec.ports.map(formatPortRange).join(', ')} }`)
   return matches.join(' ')
 }
-
-const portText = ({ first, last }: PortRange) => (first === last ? String(first) : `${first}-${last}`)
 
 /** Removes the prefixes inside of others: nftables refuses overlapping elements. */
 function withoutCovered(prefixes: readonly Prefix[]): Prefix[] {

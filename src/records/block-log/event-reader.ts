@@ -1,5 +1,7 @@
 /** One line of the block log, read. Whoever writes there, or has edited it since: nothing in it is believed to be there. */
+
 import { isIP } from 'node:net'
+import { parseJson } from '../../text/json.js'
 
 /**
  * What a line is, if it is no event:
@@ -71,7 +73,7 @@ export function readLine(text: string | undefined): Line | undefined {
   if (text === undefined) return broken('too-long')
   const line = trimmed(text)
   if (line === '') return undefined
-  const value = parse(line)
+  const value = parseJson(line)
   if (value === undefined)
     return broken(line.startsWith('{') && !line.endsWith('}') ? 'cut-short' : 'not-json')
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return broken('not-an-object')
@@ -81,14 +83,6 @@ export function readLine(text: string | undefined): Line | undefined {
 
 /** After a power cut a file may hold zeros where a line was to be, and the next line behind them. */
 const trimmed = (text: string): string => (text.charCodeAt(0) === 0 ? text.replace(/^\0+/, '') : text).trim()
-
-function parse(line: string): unknown {
-  try {
-    return JSON.parse(line)
-  } catch {
-    return undefined
-  }
-}
 
 function remark(fields: Fields): Line {
   const message = textOf(fields.message)

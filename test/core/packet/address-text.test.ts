@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import t from 'tap'
-import { formatAddress, formatPrefix } from '../../../src/core/packet/address-text.js'
+import { formatAddress, formatPortRange, formatPrefix } from '../../../src/core/packet/address-text.js'
 import { originText } from '../../../src/core/policy/origin.js'
 import { words } from '../packets.js'
 import { seededRandom } from '../random.js'
@@ -62,4 +62,9 @@ function* bytesOf(bits: Uint32Array): Generator<number> {
 t.test('an origin is written with its line, when the source has lines', async (t) => {
   t.equal(originText({ file: '/etc/apt/sources.list', line: 2 }), '/etc/apt/sources.list:2')
   t.equal(originText({ file: '--set', line: undefined }), '--set')
+})
+
+t.test('a range of one port is written as that port', async (t) => {
+  t.equal(formatPortRange({ first: 443, last: 443 }), '443')
+  t.equal(formatPortRange({ first: 0, last: 65535 }), '0-65535')
 })

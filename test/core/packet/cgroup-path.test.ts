@@ -1,5 +1,5 @@
 import t from 'tap'
-import { isIn, ownerOf } from '../../../src/core/packet/cgroup-path.js'
+import { isIn, isUnitName, ownerOf } from '../../../src/core/packet/cgroup-path.js'
 
 const ID = '0123456789abcdef'.repeat(4)
 
@@ -53,4 +53,25 @@ t.test('an owner is in its unit and in the slices around it, and in no other', a
     t.ok(isIn(place, ['none.service', unit]), unit)
   for (const unit of ['other.service', 'nginx', 'user.slice', '']) t.notOk(isIn(place, [unit]), unit)
   t.notOk(isIn(ownerOf('/'), ['nginx.service']))
+})
+
+t.test('the name of a unit ends with its type, and has the characters of systemd.unit(5)', async (t) => {
+  const types = ['service', 'scope', 'slice', 'socket', 'mount', 'swap']
+  const names = [
+    ...types.map((type) => `a.${type}`),
+    'user@1000.service',
+    'dev-disk\\x2d1.swap',
+    `${'a'.repeat(240)}.slice`,
+  ]
+  for (const name of names) t.ok(isUnitName(name), name)
+  for (const name of [
+    'nginx',
+    '.service',
+    'a.timer',
+    'a.service\n',
+    'a b.service',
+    'a/b.service',
+    `${'a'.repeat(241)}.slice`,
+  ])
+    t.notOk(isUnitName(name), name)
 })

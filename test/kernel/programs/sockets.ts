@@ -105,7 +105,8 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     const found = async () => {
       const connections = await sockets.connections()
       const of = (local: number, remote: number) =>
-        connections.find(({ localPort, remotePort }) => localPort === local && remotePort === remote)?.initiator
+        connections.find(({ localPort, remotePort }) => localPort === local && remotePort === remote)
+          ?.initiator
       return pairs.map(({ serverPort, clientPort }) => [
         of(serverPort, clientPort),
         of(clientPort, serverPort),
