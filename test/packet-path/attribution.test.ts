@@ -128,7 +128,7 @@ t.test(
 )
 
 t.test(
-  'a flood is attributed within the time of its user, and the rest is reported as skipped; other users still are attributed',
+  'a flood is attributed within the time of its user, the rest is skipped; other users are attributed',
   async (t) => {
     const { packet, sender, attribution } = attributing(t)
     Object.assign(packet, await call(t))

@@ -309,7 +309,7 @@ export function fitsPort(ports: readonly PortRange[], { protocol, destinationPor
   return (protocol === IPPROTO_TCP || protocol === IPPROTO_UDP) && fitsPorts(ports, destinationPort)
 }
 
-/** Whether a packet's user is one of a rule's. @param ephemeralPorts the ports that the kernel chooses from */
+/** Whether a packet's user is one of a rule's. @param ephemeralPorts ports that the kernel chooses from */
 export function fitsUser(
   { sourcePort }: RuleSpec,
   users: readonly number[],

@@ -36,7 +36,7 @@ function packet(to: string, port = 80, sourcePort = 40_000): Packet {
 const nothing = () => ({ unit: undefined, domain: undefined })
 
 t.test(
-  'accepted packets are counted by flow; details are looked up for the first packets, and for some of the others',
+  'accepted packets are counted by flow; details are looked up for the first packets and some others',
   async (t) => {
     const passed = new AcceptedFlows(10, SEED)
     let asked = 0

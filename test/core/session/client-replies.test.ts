@@ -187,7 +187,7 @@ t.test('a client found by its socket counts for the callbacks of its service', a
 })
 
 t.test(
-  'packets of an opened connection are no replies, whatever its socket shows, and whatever listens on its port',
+  'packets of an opened connection are no replies, whatever its socket shows and its port serves',
   async (t) => {
     for (const isService of [1, 0]) {
       const host = server()
