@@ -1,4 +1,4 @@
-/** Rules and policies for tests: each has what the test gives, and else nothing that restricts it. */
+/** Makes rules and policies for tests, with no conditions but those that the test gives. */
 
 import type { Prefix } from '../../src/core/packet/ip.js'
 import { assemble, compile, type Policy, type RuleSpec } from '../../src/core/policy/policy.js'

@@ -34,12 +34,12 @@ import {
 } from '../names/dns/answers.js'
 import { fromResolver, RESOLVER6, toResolver, type Way } from '../names/dns/traffic.js'
 
-/** The two queues. */
+/** The numbers of the two queues. */
 const QUESTIONS = 'questions'
 const ANSWERS = 'answers'
 type QueueName = typeof QUESTIONS | typeof ANSWERS
 const MASK = 0x3f000000
-/** What others have set in a mark, and what the ruleset has. */
+/** Bits of a mark that other programs have set, and those that the ruleset has set. */
 const FOREIGN = 0xc0abcdef
 const OURS = 0x22000000
 const NAME = 'mirror.example.org'
@@ -48,14 +48,14 @@ const ROOT = 0
 const WWW_DATA = 33
 const BUDGET = 2000
 
-/** What was learned, as text. */
+/** Returns learned addresses as text. */
 interface Lesson {
   readonly name: string
   readonly hosts: readonly string[]
   readonly asker: Asker
 }
 
-/** Settles when the test says so. */
+/** Makes a promise that the test settles. */
 function promised() {
   let settle = { resolve: () => {}, reject: () => {} }
   const promise = new Promise<void>((resolve, reject) => {
@@ -64,7 +64,7 @@ function promised() {
   return { promise, ...settle }
 }
 
-/** A watch over a queue and a valve that are played by the test. */
+/** Makes a DnsWatch with a queue and a valve that the test plays. */
 function watching(t: Test, options: Partial<DnsWatchOptions> = {}) {
   const clock = Clock.install(t)
   const valve = fakeValve()
@@ -74,7 +74,7 @@ function watching(t: Test, options: Partial<DnsWatchOptions> = {}) {
     stats: { learned: 0, held: 0, missed: 0 },
     faults: [] as unknown[],
     lessons: [] as Lesson[],
-    /** What an answer is to wait for. */
+    /** What an answer has to wait for. */
     wait: (_question: Question, _reading: AnswerContent): Promise<void> | undefined => undefined,
     seen: new ResolvedNames(10, 100),
     budget: BUDGET,
@@ -107,7 +107,7 @@ function watching(t: Test, options: Partial<DnsWatchOptions> = {}) {
   return Object.assign(state, courier(state.watch))
 }
 
-/** A valve that lets all pass but what the test does not want. */
+/** Plays a valve that accepts everything but what the test blocks. */
 function fakeValve() {
   const packet = new Packet()
   const sender = { uid: -1, known: false, isReply: false, device: 0, isOf: () => false }
@@ -129,8 +129,8 @@ function fakeValve() {
 }
 
 /**
- * Brings packets as the queue does: somewhere in a slab that is used again, and with its care for what is
- * thrown.
+ * Delivers packets as the queue does: at some offset in a buffer that is used again, with the same handling
+ * of exceptions.
  */
 function courier(watch: DnsWatch) {
   let id = 0
@@ -169,14 +169,14 @@ const LESSON: Lesson = {
 }
 const PASSED = { verdict: NF_ACCEPT, mark: FOREIGN }
 
-t.test('an answer to a question teaches its addresses, and goes on', async (t) => {
+t.test('the addresses of an answer are learned, and the answer goes on', async (t) => {
   const its = watching(t)
   its.ask(QUESTION)
   t.match(its.answer(ANSWER), PASSED)
   t.same([its.lessons, its.stats], [[LESSON], { learned: 1, held: 0, missed: 0 }])
 })
 
-t.test('in each family, by each protocol', async (t) => {
+t.test('answers are learned in each family, by each protocol', async (t) => {
   for (const way of [
     { resolver: RESOLVER6 },
     { protocol: 'tcp' },
@@ -190,7 +190,7 @@ t.test('in each family, by each protocol', async (t) => {
   }
 })
 
-t.test('a question in capitals is answered in capitals, or not', async (t) => {
+t.test('a query in capitals may be answered in capitals or not', async (t) => {
   const its = watching(t)
   for (const name of ['MIRROR.example.ORG', NAME, 'mIrRoR.eXaMpLe.OrG']) {
     its.ask(asked('Mirror.Example.Org'))
@@ -199,7 +199,7 @@ t.test('a question in capitals is answered in capitals, or not', async (t) => {
   t.same(its.lessons, [LESSON, LESSON, LESSON])
 })
 
-t.test('a question goes on as the valve says, and is shown to it as a single packet', async (t) => {
+t.test('a query goes on with the verdict of the valve, which gets it as a single packet', async (t) => {
   const its = watching(t)
   t.match(its.ask(QUESTION), { verdict: NF_ACCEPT })
   t.same(its.valve.judged, [{ single: true }])
@@ -207,7 +207,7 @@ t.test('a question goes on as the valve says, and is shown to it as a single pac
   t.match(its.ask(QUESTION), { verdict: NF_REPEAT })
 })
 
-t.test('by which name an address was found is remembered, of a rule or not', async (t) => {
+t.test('the name of an address is remembered, whether a rule has the name or not', async (t) => {
   const its = watching(t)
   const other = asked('elsewhere.example.net')
   its.ask(QUESTION)
@@ -223,45 +223,48 @@ t.test('by which name an address was found is remembered, of a rule or not', asy
   t.same(its.stats, { learned: 1, held: 0, missed: 0 })
 })
 
-t.test('nobody who has not asked gives an address a name', async (t) => {
+t.test('an answer without a query gives an address no name', async (t) => {
   const its = watching(t)
   its.answer(response(asked('elsewhere.example.net'), [a('elsewhere.example.net', '203.0.113.9')]))
   t.same(its.seen.askers, [])
 })
 
-t.test('an answer that nobody has asked for teaches nothing, and goes on', async (t) => {
+t.test('nothing is learned from an answer without a query, and it goes on', async (t) => {
   const its = watching(t)
   t.match(its.answer(ANSWER), PASSED)
   t.same([its.lessons, its.stats.learned], [[], 0])
 })
 
-t.test('an answer must fit in everything, or it teaches nothing; the right one still does', async (t) => {
-  const its = watching(t)
-  its.ask(QUESTION)
-  const other = (of: Partial<Asked>) => {
-    const question = { ...QUESTION, ...of }
-    return response(question, [a(question.name, '198.51.100.66'), a(NAME, '198.51.100.66')])
-  }
-  const wrong: Record<string, readonly [Uint8Array, Way?]> = {
-    'another resolver': [ANSWER, { resolver: '198.51.100.54' }],
-    'another port': [ANSWER, { port: 40_001 }],
-    'another protocol': [ANSWER, { protocol: 'tcp' }],
-    'another number': [other({ id: 0x4321 })],
-    'another type': [other({ type: AAAA })],
-    'another name': [other({ name: 'other.example.org' })],
-    'a name below': [other({ name: `x.${NAME}` })],
-    'no question': [Buffer.concat([ANSWER.subarray(0, 4), Buffer.from([0, 0]), ANSWER.subarray(6)])],
-    'a question': [query(QUESTION)],
-  }
-  for (const [what, [message, way]] of Object.entries(wrong)) {
-    t.match(its.answer(message, way), PASSED, what)
-    t.same(its.lessons, [], what)
-  }
-  its.answer(ANSWER)
-  t.same(its.lessons, [LESSON])
-})
+t.test(
+  'an answer is learned only when all of it fits the query; the right one is learned even after wrong ones',
+  async (t) => {
+    const its = watching(t)
+    its.ask(QUESTION)
+    const other = (of: Partial<Asked>) => {
+      const question = { ...QUESTION, ...of }
+      return response(question, [a(question.name, '198.51.100.66'), a(NAME, '198.51.100.66')])
+    }
+    const wrong: Record<string, readonly [Uint8Array, Way?]> = {
+      'another resolver': [ANSWER, { resolver: '198.51.100.54' }],
+      'another port': [ANSWER, { port: 40_001 }],
+      'another protocol': [ANSWER, { protocol: 'tcp' }],
+      'another number': [other({ id: 0x4321 })],
+      'another type': [other({ type: AAAA })],
+      'another name': [other({ name: 'other.example.org' })],
+      'a name below': [other({ name: `x.${NAME}` })],
+      'no question': [Buffer.concat([ANSWER.subarray(0, 4), Buffer.from([0, 0]), ANSWER.subarray(6)])],
+      'a question': [query(QUESTION)],
+    }
+    for (const [what, [message, way]] of Object.entries(wrong)) {
+      t.match(its.answer(message, way), PASSED, what)
+      t.same(its.lessons, [], what)
+    }
+    its.answer(ANSWER)
+    t.same(its.lessons, [LESSON])
+  },
+)
 
-t.test('only the first answer to a question is believed', async (t) => {
+t.test('only the first answer to a query is believed', async (t) => {
   const its = watching(t)
   its.ask(QUESTION)
   its.answer(ANSWER)
@@ -269,7 +272,7 @@ t.test('only the first answer to a question is believed', async (t) => {
   t.same(its.lessons, [LESSON])
 })
 
-t.test('an answer is believed for 30 seconds', async (t) => {
+t.test('an answer is believed within 30 seconds of its query', async (t) => {
   const its = watching(t)
   its.ask(QUESTION)
   await its.clock.pass(29_999)
@@ -282,7 +285,7 @@ t.test('an answer is believed for 30 seconds', async (t) => {
   t.equal(its.lessons.length, 1)
 })
 
-t.test('a question that was refused, or for a name of no interest, has no answer', async (t) => {
+t.test('answers to blocked queries and to names of no rule are not learned', async (t) => {
   const its = watching(t)
   its.valve.refuses = true
   its.ask(QUESTION)
@@ -294,7 +297,7 @@ t.test('a question that was refused, or for a name of no interest, has no answer
   t.same(its.lessons, [])
 })
 
-t.test('what says nothing teaches nothing: a failure, an alias in a circle, too many', async (t) => {
+t.test('nothing is learned from a failure, from aliases in a circle, or from too many aliases', async (t) => {
   const its = watching(t)
   for (const message of [
     response(QUESTION, [a(NAME, '198.51.100.1')], 2),
@@ -311,7 +314,7 @@ t.test('what says nothing teaches nothing: a failure, an alias in a circle, too 
   t.same([its.lessons, its.stats.learned], [[], 0])
 })
 
-t.test('who has asked is told: the answer to one who is not trusted teaches nothing by itself', async (t) => {
+t.test('an answer is learned with the user who asked, and with whether this user is trusted', async (t) => {
   const its = watching(t)
   for (const uid of [WWW_DATA, -1, ROOT]) {
     its.ask(QUESTION, { uid })
@@ -327,7 +330,7 @@ t.test('who has asked is told: the answer to one who is not trusted teaches noth
   )
 })
 
-t.test('whoever asks without end does not keep the answers to others from being read', async (t) => {
+t.test('a user with endless queries does not keep the answers to other users from being read', async (t) => {
   const its = watching(t)
   its.ask(QUESTION)
   for (let id = 0; id < 3000; id++)
@@ -336,7 +339,7 @@ t.test('whoever asks without end does not keep the answers to others from being 
   t.same(its.lessons, [LESSON])
 })
 
-t.test('an answer that has to wait is held, and released once when the wait is over', async (t) => {
+t.test('an answer that has to wait is held, and released once after the wait', async (t) => {
   const its = watching(t)
   const wait = promised()
   its.wait = () => wait.promise
@@ -352,7 +355,7 @@ t.test('an answer that has to wait is held, and released once when the wait is o
   t.same([its.released.length, its.stats.missed, its.clock.timers], [1, 0, 0])
 })
 
-t.test('a wait that fails is over, too', async (t) => {
+t.test('a wait that fails ends, too', async (t) => {
   const its = watching(t)
   const wait = promised()
   its.wait = () => wait.promise
@@ -363,7 +366,7 @@ t.test('a wait that fails is over, too', async (t) => {
   t.same([its.released.length, its.stats.missed], [1, 0])
 })
 
-t.test('after the budget it goes on, and is counted; what comes later is no second release', async (t) => {
+t.test('when its time is over, a held answer goes on and is counted; it is not released twice', async (t) => {
   const its = watching(t)
   const wait = promised()
   its.wait = () => wait.promise
@@ -379,7 +382,7 @@ t.test('after the budget it goes on, and is counted; what comes later is no seco
   t.equal(its.released.length, 1)
 })
 
-t.test('all that waits can be let go at once, as at the end of the service', async (t) => {
+t.test('all held answers can be released at once, as when the service stops', async (t) => {
   const its = watching(t)
   const wait = promised()
   its.wait = () => wait.promise
@@ -397,7 +400,7 @@ t.test('all that waits can be let go at once, as at the end of the service', asy
   t.same([its.released.length, its.clock.timers], [3, 0])
 })
 
-t.test('no more than 1024 wait; the others go on at once, and learn as well', async (t) => {
+t.test('at most 1024 answers are held; further ones go on at once, and are learned as well', async (t) => {
   const its = watching(t)
   its.wait = () => new Promise(() => {})
   const verdicts = Array.from({ length: 1100 }, (_, id) => {
@@ -413,7 +416,7 @@ t.test('no more than 1024 wait; the others go on at once, and learn as well', as
   t.equal(its.answer(ANSWER).verdict, HELD, 'and then there is room again')
 })
 
-t.test('an answer that fails while there is no room to hold it is nobody’s uncaught fault', async (t) => {
+t.test('a wait that fails for an answer that is not held is no unhandled rejection', async (t) => {
   const its = watching(t)
   its.wait = () => new Promise(() => {})
   const put = (id: number) => {
@@ -432,7 +435,7 @@ t.test('an answer that fails while there is no room to hold it is nobody’s unc
   t.same(uncaught, [])
 })
 
-t.test('nothing is held and nothing is learned without a budget', async (t) => {
+t.test('with a budget of 0 nothing is held and nothing is learned', async (t) => {
   const its = watching(t)
   its.budget = 0
   its.ask(QUESTION)
@@ -458,7 +461,7 @@ t.test('a segment of several answers waits for all of them', async (t) => {
   t.equal(its.lessons.length, 2)
 })
 
-t.test('an answer by TCP that comes in pieces: the last of them waits', async (t) => {
+t.test('of an answer in several TCP segments, the last segment is held', async (t) => {
   const its = watching(t)
   its.wait = () => new Promise(() => {})
   const way = { protocol: 'tcp' } as const
@@ -476,7 +479,7 @@ t.test('an answer by TCP that comes in pieces: the last of them waits', async (t
   t.equal(verdicts.at(-1), HELD)
 })
 
-t.test('an answer by TCP that is not at its place goes on, and teaches nothing', async (t) => {
+t.test('an answer at the wrong place of a TCP stream goes on, and is not learned', async (t) => {
   const its = watching(t)
   const way = { protocol: 'tcp' } as const
   its.ask(QUESTION, { ...way, acknowledged: 100 })
@@ -486,7 +489,7 @@ t.test('an answer by TCP that is not at its place goes on, and teaches nothing',
   t.equal(its.lessons.length, 1)
 })
 
-t.test('answers of services are told with their targets', async (t) => {
+t.test('SRV answers are learned with their targets', async (t) => {
   const its = watching(t)
   const targets: unknown[] = []
   its.wait = (_, reading) => void targets.push(...reading.targets)
@@ -496,7 +499,7 @@ t.test('answers of services are told with their targets', async (t) => {
   t.same(targets, [{ name: 'a.example.org', port: 8080 }])
 })
 
-t.test('the time of an answer is at most a day', async (t) => {
+t.test('the TTL of an answer is limited to a day', async (t) => {
   const its = watching(t)
   const ttls: number[] = []
   its.wait = (_, { ttl }) => void ttls.push(ttl)
@@ -505,27 +508,30 @@ t.test('the time of an answer is at most a day', async (t) => {
   t.same(ttls, [TTL_AT_MOST])
 })
 
-t.test('marks: what others have set stays, in answers that go on and in those that were held', async (t) => {
-  const its = watching(t, { form: 'xtables' })
-  const mark = (bytes: Uint8Array, written: number) => its.deliver(bytes, ANSWERS, -1, written)
-  for (const foreign of [0, 1, 0x80000000, 0xc0ffffff, FOREIGN]) {
-    const written = (foreign | OURS) >>> 0
-    t.match(mark(fromResolver(ANSWER), written), { mark: foreign, verdict: NF_REPEAT })
-    t.match(mark(Uint8Array.of(1, 2, 3), written), { mark: foreign, verdict: NF_REPEAT }, 'malformed')
-    its.wait = () => Promise.resolve()
-    its.ask(QUESTION)
-    mark(fromResolver(ANSWER), written)
-    await settled()
-    t.match(its.released.pop(), { mark: foreign, verdict: NF_REPEAT })
-  }
-})
+t.test(
+  'bits of the mark that other programs have set stay, in answers that go on and in held ones',
+  async (t) => {
+    const its = watching(t, { form: 'xtables' })
+    const mark = (bytes: Uint8Array, written: number) => its.deliver(bytes, ANSWERS, -1, written)
+    for (const foreign of [0, 1, 0x80000000, 0xc0ffffff, FOREIGN]) {
+      const written = (foreign | OURS) >>> 0
+      t.match(mark(fromResolver(ANSWER), written), { mark: foreign, verdict: NF_REPEAT })
+      t.match(mark(Uint8Array.of(1, 2, 3), written), { mark: foreign, verdict: NF_REPEAT }, 'malformed')
+      its.wait = () => Promise.resolve()
+      its.ask(QUESTION)
+      mark(fromResolver(ANSWER), written)
+      await settled()
+      t.match(its.released.pop(), { mark: foreign, verdict: NF_REPEAT })
+    }
+  },
+)
 
-t.test('a mark of the lowest bits is taken away as well', async (t) => {
+t.test('a mark in the lowest bits is removed as well', async (t) => {
   const its = watching(t, { mask: 0x3f })
   t.equal(its.deliver(fromResolver(ANSWER), ANSWERS, -1, 0xffffffff).mark, 0xffffffc0)
 })
 
-t.test('a fault of the program lets the answer go on, and is told', async (t) => {
+t.test('after a fault of the program the answer goes on, and the fault is reported', async (t) => {
   const its = watching(t)
   its.wait = () => {
     throw new Error('a fault')
@@ -535,7 +541,7 @@ t.test('a fault of the program lets the answer go on, and is told', async (t) =>
   t.match(its.faults, [{ message: 'a fault' }])
 })
 
-t.test('packets of other protocols, without bytes, or cut off go on', async (t) => {
+t.test('packets of other protocols, empty ones and truncated ones go on', async (t) => {
   const its = watching(t)
   its.ask(QUESTION)
   const whole = fromResolver(ANSWER)
@@ -547,7 +553,7 @@ t.test('packets of other protocols, without bytes, or cut off go on', async (t) 
   t.same(its.lessons, [])
 })
 
-t.test('whatever comes in goes on, once: nothing is dropped, nothing thrown', async (t) => {
+t.test('every packet goes on once: none is dropped, and nothing is thrown', async (t) => {
   const its = watching(t)
   its.wait = () => Promise.resolve()
   const random = seededRandom(11)

@@ -10,18 +10,16 @@ export interface CgroupOwner {
   readonly container: string | undefined
 }
 
-/**
- * The name that container runtimes give a cgroup: 64 hex digits, with a prefix (`docker-`) and a unit type.
- */
+/** The name that container runtimes give a cgroup: 64 hex digits with a prefix (`docker-`) and a unit type. */
 const CONTAINER = /(?:^|[-:])([0-9a-f]{64})(?:\.scope)?$/
 /** The name that LXC gives a cgroup: lxc.payload.NAME. Containers of systemd-nspawn are units. */
 const LXC = /^lxc\.payload\.(.+)$/
-/** The types of units that have processes (systemd.unit(5)). */
+/** The types of units that have processes, or units with processes (systemd.unit(5)). */
 const TYPE = '\\.(?:service|scope|slice|socket|mount|swap)$'
 const UNIT = new RegExp(TYPE)
 const UNIT_NAME = new RegExp(`^[\\w:.\\\\@-]{1,240}${TYPE}`)
 
-/** Whether a text is the name of a unit that can have processes: a name with such a type behind the last dot. */
+/** Whether a text is the name of a unit that can have processes: it ends with the type of such a unit. */
 export const isUnitName = (text: string): boolean => UNIT_NAME.test(text)
 
 /**
@@ -53,8 +51,5 @@ function containerOf(parts: readonly string[]): string | undefined {
   return undefined
 }
 
-/**
- * Removes the `_` that systemd puts before names which could be kernel files (src/basic/cgroup-util.c:
- * cg_escape).
- */
+/** Removes the `_` that systemd puts before names which could be kernel files (cg_escape in cgroup-util.c). */
 const unescaped = (part: string) => (part.startsWith('_') ? part.slice(1) : part)

@@ -136,6 +136,6 @@ const isOperators = ({ rule }: Candidate) => rule.spec.reason === 'rule'
 /** Puts the operator's rules first: the operator can change them. */
 const byOwner = (a: Candidate, b: Candidate) => Number(isOperators(b)) - Number(isOperators(a))
 
-/** Whether a rule only misses by allowing ping: that says nothing about other uses of its destination. */
+/** Whether a rule allows ping and the packet is none: allowed ping suggests no other use of the host. */
 const isPingRule = ({ rule, misses }: Candidate) =>
   rule.spec.protocol === 'icmp' && misses.includes('protocol')

@@ -9,6 +9,7 @@
 import { IPPROTO_TCP, IPPROTO_UDP, isIn, type PortRange } from '../packet/ip.js'
 import type { Packet } from '../packet/packet.js'
 
+/** The user id of root. */
 export const ROOT = 0
 
 /**

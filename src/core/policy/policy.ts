@@ -47,6 +47,7 @@ export const REASONS = [
 ] as const
 export type Reason = (typeof REASONS)[number]
 
+/** The protocol of a rule; `icmp` is ICMP for IPv4 and ICMPv6 for IPv6. */
 export type Protocol = 'tcp' | 'udp' | 'icmp' | 'any'
 
 /**
@@ -110,6 +111,7 @@ export interface Decision {
   readonly reasonIndex: number
 }
 
+/** All rules, compiled, with the mode and the host's facts that verdicts depend on. */
 export interface Policy {
   readonly mode: 'observe' | 'enforce'
   readonly canary: Endpoint | undefined
@@ -124,6 +126,7 @@ export interface Policy {
   readonly queryPolicy: QueryPolicy | undefined
 }
 
+/** The TCP port of a host. */
 export interface Endpoint {
   readonly family: Family
   readonly words: Words
@@ -281,6 +284,7 @@ export function fits(policy: Policy, rule: Rule, packet: Packet, sender: Sender,
 export const fitsUnit = (units: readonly string[], sender: Sender): boolean =>
   sender.uid === -1 ? sender.known : sender.isOf(units)
 
+/** Whether a rule has expired. @param now milliseconds since the epoch */
 export const isExpired = ({ expires }: Pick<RuleSpec, 'expires'>, now: number): boolean =>
   expires !== undefined && expires <= now
 
@@ -292,6 +296,7 @@ export const fitsDestination = ({ fixed, addresses }: Rule, { family, destinatio
 export const fitsFormerAddress = ({ formerAddresses }: Rule, { family, destination }: Packet): boolean =>
   formerAddresses.has(family, destination)
 
+/** Whether a packet has the protocol of a rule. */
 export function fitsProtocol(wanted: Protocol, { protocol, family }: Packet): boolean {
   if (wanted === 'any') return true
   if (wanted === 'tcp') return protocol === IPPROTO_TCP
@@ -299,10 +304,12 @@ export function fitsProtocol(wanted: Protocol, { protocol, family }: Packet): bo
   return protocol === (family === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)
 }
 
+/** Whether a packet is TCP or UDP to one of the ports. */
 export function fitsPort(ports: readonly PortRange[], { protocol, destinationPort }: Packet): boolean {
   return (protocol === IPPROTO_TCP || protocol === IPPROTO_UDP) && fitsPorts(ports, destinationPort)
 }
 
+/** Whether a packet's user is one of a rule's. @param ephemeralPorts ports that the kernel chooses from */
 export function fitsUser(
   { sourcePort }: RuleSpec,
   users: readonly number[],

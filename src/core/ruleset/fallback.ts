@@ -162,7 +162,7 @@ export const hostTimeoutOf = ({ expires }: RuleSpec, timeout: number, now: numbe
 function matchesOf(spec: RuleSpec, { ephemeralPorts }: Policy, family: Family): string[] {
   const rest = matchOf(spec, family)
   if (spec.users === undefined) return [rest]
-  // A rule with a source port needs no ephemeral one: only the user who bound the port has it.
+  // A rule with a source port of its own does not ask for one that the kernel chooses.
   const ported = spec.sourcePort === undefined ? portedOf(spec) : 'portless'
   return userMatches(spec.users, ephemeralPorts, ported).map((match) => `${match} ${rest}`.trim())
 }

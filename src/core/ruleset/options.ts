@@ -6,6 +6,7 @@ import type { Pressure } from './conntrack-pressure.js'
 /** How packets get from the kernel to the service: by a `queue` rule of nftables, or by a rule of xtables. */
 export type QueueForm = 'native' | 'xtables'
 
+/** The configuration and the state of the host that the ruleset depends on. */
 export interface RulesetOptions {
   readonly form: QueueForm
   /** The queues of new connections; those of DNS have the two numbers after them. */

@@ -32,6 +32,7 @@ import { arrive, leave, noteClient, SOCKET_SETS, UNTRACKED } from './untracked.j
 export { namesQueues } from './chains.js'
 export type { QueueForm, RulesetOptions, ServicePorts, SocketFacts } from './options.js'
 
+/** Family and name of the table. */
 export const TABLE = 'inet checkvalve'
 
 /** The named counters of the table, for packets that the service does not see. */

@@ -5,8 +5,8 @@ import { ROOT } from '../policy/inherited-sockets.js'
 export type Ported = 'ported' | 'portless' | 'any'
 
 /**
- * Writes the users of a rule as matches of nftables: a packet must fit one of them. Root's packets fit only
- * from a port that the kernel chooses, as in `mayBeInherited`.
+ * Writes the users of a rule as matches of nftables: a packet must fit one of them. Root's TCP and UDP
+ * packets fit only from a port that the kernel chooses, as in `mayBeInherited`.
  * @param users user ids @param protocols whether the packets that reach the rule have ports
  */
 export function userMatches(

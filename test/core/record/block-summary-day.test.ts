@@ -14,23 +14,23 @@ const DAY = 86_400
 const ANYWHERE = { place: 0, describe: () => ({ attribution: 'unknown' }) as const }
 
 /**
- * What docs/log.md promises: a line a second for first ones and for sums each, what may come at once, and
- * groups that were evicted.
+ * The lines per day that docs/log.md promises: one a second for first blocks and one for summaries, both
+ * bursts, and one for each evicted group.
  */
 const LINES_A_DAY =
   2 * (BLOCK_LOG_LIMITS.lines + BLOCK_LOG_LIMITS.linesPerSecond * DAY) + BLOCK_LOG_LIMITS.lines
 
 interface Flood {
-  /** Users that flood. */
+  /** The number of users. */
   readonly users: number
-  /** New destinations a second of all of them together. */
+  /** New destinations per second, of all users together. */
   readonly fresh: number
-  /** Whether what was told is repeated, so that it is never forgotten. */
+  /** Whether logged groups are repeated, so that they are never forgotten. */
   readonly repeats: boolean
   readonly seconds: number
 }
 
-/** A long time of blocks. */
+/** Runs a flood, and counts the lines. */
 function flooded({ users, fresh, repeats, seconds }: Flood) {
   const random = seededRandom(7)
   const aggregator = new BlockAggregator(BLOCK_LOG_LIMITS, SEED, 0, () => ({
@@ -40,7 +40,7 @@ function flooded({ users, fresh, repeats, seconds }: Flood) {
   const packet = new Packet()
   const lines = { first: 0, summary: 0, suppressed: 0 }
   const suppressedUsers = new Set<number | undefined>()
-  /** The aggregator that were told last. */
+  /** The groups of the last events. */
   const recent: BlockGroup[] = []
   let blocks = 0
   let told = 0
@@ -67,25 +67,28 @@ function flooded({ users, fresh, repeats, seconds }: Flood) {
 
 const sumOf = (lines: Record<string, number>) => Object.values(lines).reduce((sum, each) => sum + each, 0)
 
-t.test('a day of the worst flood there is makes no more lines than promised, and they sum up', async (t) => {
-  const { aggregator, lines, suppressedUsers, blocks, told, hear } = flooded({
-    users: 100,
-    fresh: 20,
-    repeats: true,
-    seconds: DAY,
-  })
-  t.ok(sumOf(lines) <= LINES_A_DAY, `${JSON.stringify(lines)}: ${sumOf(lines)} of ${LINES_A_DAY}`)
-  t.ok(lines.first > DAY && lines.summary > DAY / 3, 'and that is about as many as may be')
-  t.ok(suppressedUsers.size <= BLOCK_LOG_LIMITS.users + 1, `${suppressedUsers.size} users are told apart`)
-  t.equal(aggregator.logged + aggregator.summarized + aggregator.suppressed, blocks())
-  aggregator.end()
-  for (const telling of aggregator.take()) hear(telling)
-  t.equal(told(), blocks())
-})
+t.test(
+  'a day of the worst flood makes no more lines than promised, and they add up to all blocks',
+  async (t) => {
+    const { aggregator, lines, suppressedUsers, blocks, told, hear } = flooded({
+      users: 100,
+      fresh: 20,
+      repeats: true,
+      seconds: DAY,
+    })
+    t.ok(sumOf(lines) <= LINES_A_DAY, `${JSON.stringify(lines)}: ${sumOf(lines)} of ${LINES_A_DAY}`)
+    t.ok(lines.first > DAY && lines.summary > DAY / 3, 'and that is about as many as may be')
+    t.ok(suppressedUsers.size <= BLOCK_LOG_LIMITS.users + 1, `${suppressedUsers.size} users are told apart`)
+    t.equal(aggregator.logged + aggregator.summarized + aggregator.suppressed, blocks())
+    aggregator.end()
+    for (const telling of aggregator.take()) hear(telling)
+    t.equal(told(), blocks())
+  },
+)
 
-t.test('after hours of it no more aggregator are known than may be', async (t) => {
+t.test('after hours of a flood no more groups are tracked than the limit', async (t) => {
   const { aggregator, recent, note } = flooded({ users: 8, fresh: 20, repeats: true, seconds: 7200 })
-  // Nothing is left for new ones: so whatever is summed was known.
+  // No line is left for new groups, so that all summarized blocks are of tracked ones.
   for (let i = 0; i < 8 * BLOCK_LOG_LIMITS.lines; i++) note(1000 + (i % 8), 0xf0000000 + i)
   const before = { ...aggregator, summarized: aggregator.summarized, logged: aggregator.logged }
   const all = new Set(recent.map(({ uid, destination }) => `${uid} ${destination[0]}`))
@@ -101,7 +104,7 @@ t.test('after hours of it no more aggregator are known than may be', async (t) =
   )
 })
 
-t.test('one user alone makes a quarter of that in a day, whatever is sent', async (t) => {
+t.test('one user alone makes at most a quarter of these lines in a day', async (t) => {
   for (const repeats of [false, true]) {
     const { lines } = flooded({ users: 1, fresh: 20, repeats, seconds: DAY })
     t.ok(sumOf(lines) <= LINES_A_DAY / 4, `${JSON.stringify(lines)}: ${sumOf(lines)} of ${LINES_A_DAY / 4}`)

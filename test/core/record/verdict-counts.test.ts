@@ -57,7 +57,7 @@ t.test('each verdict, reason, protocol and family has a counter of its own', asy
       for (const family of [4, 6] as const)
         for (const observing of [true, false]) counts.add(packet(protocol, family), 33, decision, observing)
   const found = [...counts.counts()]
-  // What is accepted is accepted in both modes; what is blocked has a verdict for each.
+  // Accepted packets have one verdict in both modes; blocked ones have a verdict for each.
   t.equal(found.length, (7 + 4 * 2) * 4 * 2)
   t.equal(
     found.reduce((sum, { packets }) => sum + packets, 0),
@@ -66,7 +66,7 @@ t.test('each verdict, reason, protocol and family has a counter of its own', asy
   for (const { verdict, packets } of found) t.equal(packets, verdict === 'accept' ? 2 : 1)
 })
 
-t.test('ICMP is one protocol in both families; what has no name is other', async (t) => {
+t.test('ICMP is one protocol in both families; protocols without a name are counted as other', async (t) => {
   const counts = new VerdictCounts()
   for (const protocol of [IPPROTO_ICMP, IPPROTO_ICMPV6, 132, 0, 255])
     counts.add(packet(protocol), 33, NOT_ALLOWLISTED, false)
@@ -76,7 +76,7 @@ t.test('ICMP is one protocol in both families; what has no name is other', async
   )
 })
 
-t.test('while observing, what would have been blocked has a verdict of its own', async (t) => {
+t.test('in mode observe, packets that would be blocked have a verdict of their own', async (t) => {
   const counts = new VerdictCounts()
   counts.add(packet(), 33, NOT_ALLOWLISTED, true)
   counts.add(packet(), 33, accept('rule'), true)
@@ -87,7 +87,7 @@ t.test('while observing, what would have been blocked has a verdict of its own',
   t.same([...counts.blocksByUser()], [[33, 1]])
 })
 
-t.test('blocks are counted by user; what is accepted and the own canary are not', async (t) => {
+t.test('blocks are counted by user, but for those of the service’s own canary', async (t) => {
   const counts = new VerdictCounts()
   for (const uid of [33, 33, 1000, -1]) counts.add(packet(), uid, NOT_ALLOWLISTED, false)
   counts.add(packet(), 33, accept('rule'), false)

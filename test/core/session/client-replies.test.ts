@@ -16,7 +16,7 @@ import { icmp, ipv4, ipv6, tcp, udp, words } from '../packets.js'
 const WORKER: Sender = { uid: 33, known: false, isReply: false, device: 7, isOf: () => false }
 const KERNEL: Sender = { uid: -1, known: false, isReply: false, device: 7, isOf: () => false }
 
-/** Whether a packet is taken for an answer to a client. */
+/** Whether a packet is taken for a reply to a client. */
 const isReply = (packet: Packet, sender: Sender, inbound: Inbound) =>
   replyKindOf(packet, sender, inbound) !== 'none'
 
@@ -30,11 +30,11 @@ function read(bytes: Uint8Array): Packet {
 const PORTS = { sourcePort: 443, destinationPort: 51000 }
 const ack = (flags = TCPHDR_ACK, ports = PORTS) => read(ipv4({}, tcp({ ...ports, flags })))
 const datagram = (ports = PORTS) => read(ipv4({ protocol: IPPROTO_UDP }, udp(ports)))
-/** Both ends of these packets, as the tables take them. */
+/** The arguments of the tables for both ends of these packets. */
 const ends = (protocol: typeof IPPROTO_TCP | typeof IPPROTO_UDP) =>
   [4 as Family, protocol, words('192.0.2.1'), 443, words('198.51.100.2'), 51000] as const
 
-/** A host that serves TCP and UDP port 443. */
+/** Returns a host that serves TCP and UDP port 443. */
 function server(): Clients {
   const made = clients()
   made.services.tcp[443] = 1
@@ -42,7 +42,7 @@ function server(): Clients {
   return made
 }
 
-t.test('a bare SYN answers nobody, whatever client its port has', async (t) => {
+t.test('a bare SYN is no reply, whatever client its port has', async (t) => {
   const host = server()
   host.sessions.seen(...ends(IPPROTO_TCP), host.now)
   host.socket = 'established'
@@ -52,7 +52,7 @@ t.test('a bare SYN answers nobody, whatever client its port has', async (t) => {
     t.ok(isReply(ack(flags), WORKER, host), `flags ${flags}`)
 })
 
-t.test('a client that the table has seen just now is believed without asking the kernel', async (t) => {
+t.test('a client that was seen just now is believed without asking the kernel', async (t) => {
   const host = server()
   host.sessions.seen(...ends(IPPROTO_TCP), host.now)
   t.ok(isReply(ack(), WORKER, host))
@@ -61,21 +61,24 @@ t.test('a client that the table has seen just now is believed without asking the
   t.same(host.asked, [])
 })
 
-t.test('an older one is asked for: the socket decides, and is remembered', async (t) => {
-  for (const state of ['established', 'transient'] as const) {
-    const host = server()
-    host.sessions.seen(...ends(IPPROTO_TCP), host.now)
-    host.now += 60
-    host.socket = state
-    t.ok(isReply(ack(), WORKER, host))
-    t.same(host.asked, [[443, 51000, 7]], 'by both ports, and the device that the packet leaves by')
-    t.ok(isReply(ack(), WORKER, host))
-    t.equal(host.asked.length, 1, 'once a minute is enough')
-    t.equal(host.sessions.sizeOf(IPPROTO_TCP, 'socket'), 1)
-  }
-})
+t.test(
+  'a client that was not seen for a minute is looked up: the socket decides, and is remembered',
+  async (t) => {
+    for (const state of ['established', 'transient'] as const) {
+      const host = server()
+      host.sessions.seen(...ends(IPPROTO_TCP), host.now)
+      host.now += 60
+      host.socket = state
+      t.ok(isReply(ack(), WORKER, host))
+      t.same(host.asked, [[443, 51000, 7]], 'by both ports, and the device that the packet leaves by')
+      t.ok(isReply(ack(), WORKER, host))
+      t.equal(host.asked.length, 1, 'once a minute is enough')
+      t.equal(host.sessions.sizeOf(IPPROTO_TCP, 'socket'), 1)
+    }
+  },
+)
 
-t.test('a client that has left is forgotten, and answers to it are none', async (t) => {
+t.test('a client that has left is removed, and packets to it are no replies', async (t) => {
   const host = server()
   host.sessions.seen(...ends(IPPROTO_TCP), host.now)
   host.now += 60
@@ -83,14 +86,14 @@ t.test('a client that has left is forgotten, and answers to it are none', async 
   t.equal(host.sessions.size, 0)
 })
 
-t.test('a client that the table has missed is found by its socket', async (t) => {
+t.test('a client that is not in the table is found by its socket', async (t) => {
   const host = server()
   t.notOk(isReply(ack(), WORKER, host), 'there is none')
   host.socket = 'established'
   t.ok(isReply(ack(), WORKER, host))
 })
 
-t.test('where the kernel cannot be asked the table is believed until its timeout', async (t) => {
+t.test('when the kernel cannot be asked, the table is believed until its timeout', async (t) => {
   const host = server()
   host.socket = 'unknown'
   t.notOk(isReply(ack(), WORKER, host), 'nobody knows this client')
@@ -101,7 +104,7 @@ t.test('where the kernel cannot be asked the table is believed until its timeout
   t.notOk(isReply(ack(), WORKER, host))
 })
 
-t.test('a port that nobody listens on answers nobody', async (t) => {
+t.test('from a port without a listener there are no replies', async (t) => {
   const host = clients()
   host.services.udp[443] = 1
   host.socket = 'established'
@@ -117,14 +120,14 @@ t.test('a port that nobody listens on answers nobody', async (t) => {
   t.notOk(isReply(ack(TCPHDR_SYN), WORKER, host))
 })
 
-t.test('the kernel’s own SYN-ACK needs no socket: under a flood of SYNs there is none', async (t) => {
+t.test('the kernel’s own SYN-ACK needs no socket: during a flood of SYNs there is none', async (t) => {
   const host = server()
   t.equal(replyKindOf(ack(TCPHDR_SYN | TCPHDR_ACK), KERNEL, host), 'handshake')
   t.notOk(isReply(ack(TCPHDR_SYN | TCPHDR_ACK), WORKER, host), 'a program has forged it')
   t.notOk(isReply(ack(TCPHDR_ACK), KERNEL, host), 'nor does it cover what comes after')
 })
 
-t.test('a connection that this host has opened is no client, whatever its socket says', async (t) => {
+t.test('a connection that this host opened is no client, whatever its socket shows', async (t) => {
   const host = server()
   host.socket = 'established'
   host.sessions.seen(...ends(IPPROTO_TCP), host.now)
@@ -134,7 +137,7 @@ t.test('a connection that this host has opened is no client, whatever its socket
   t.ok(isReply(ack(TCPHDR_ACK, { ...PORTS, destinationPort: 51001 }), WORKER, host), 'others are')
 })
 
-t.test('a UDP answer needs a service port and a client seen within the timeout', async (t) => {
+t.test('a UDP reply needs a service port and a client that was seen within the timeout', async (t) => {
   const host = clients()
   host.sessions.seen(...ends(IPPROTO_UDP), host.now)
   host.socket = 'established'
@@ -149,7 +152,7 @@ t.test('a UDP answer needs a service port and a client seen within the timeout',
   t.same(host.asked, [], 'there is no socket to ask for')
 })
 
-t.test('IPv6 clients are clients', async (t) => {
+t.test('packets to IPv6 clients are replies, too', async (t) => {
   const host = server()
   host.socket = 'established'
   const six = (flags: number) => read(ipv6({}, tcp({ ...PORTS, flags })))
@@ -158,7 +161,7 @@ t.test('IPv6 clients are clients', async (t) => {
   t.equal(host.sessions.size, 1)
 })
 
-t.test('protocols without ports answer nobody', async (t) => {
+t.test('packets of protocols without ports are no replies', async (t) => {
   const host = server()
   host.services.tcp.fill(1)
   host.services.udp.fill(1)
@@ -184,7 +187,7 @@ t.test('a client found by its socket counts for the callbacks of its service', a
 })
 
 t.test(
-  'who has called is no client, whatever its socket shows, and whoever listens on its port by then',
+  'packets of an opened connection are no replies, whatever its socket shows and its port serves',
   async (t) => {
     for (const isService of [1, 0]) {
       const host = server()
@@ -200,7 +203,7 @@ t.test(
   },
 )
 
-t.test('only calls are noted', async (t) => {
+t.test('only bare SYNs are noted', async (t) => {
   const host = server()
   for (const flags of [TCPHDR_SYN | TCPHDR_ACK, TCPHDR_ACK, TCPHDR_RST]) noteOpening(ack(flags), host)
   noteOpening(datagram(), host)
