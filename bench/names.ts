@@ -124,8 +124,7 @@ function policyOf(names: readonly string[]): Policy {
     { ...none, reason: 'time', name: 'time', protocol: 'udp', ports: port(123), prefixes: [RESOLVER] },
     { ...none, reason: 'mirror', name: 'mirrors', protocol: 'tcp', ports: port(PORT), users: [0], names },
   ]
-  const salt = crypto.getRandomValues(new Uint32Array(1))[0]!
-  const rules = specs.map((spec) => compile(spec, salt))
+  const rules = specs.map(compile)
   return assemble({
     mode: 'enforce',
     canary: undefined,

@@ -1,4 +1,4 @@
-/** The service: it builds all parts, and starts, reloads and stops them. */
+/** Builds all parts of the service, and starts, reloads and stops them. */
 import { hasNetAdmin } from 'node-netfilter-queue/system'
 import type { Config } from './config/config.js'
 import { routeTable } from './control/routes/route-table.js'
@@ -13,45 +13,41 @@ import { PolicyInForce } from './policy/policy-in-force.js'
 import { RuntimeEntriesFile } from './policy/runtime-entries-file.js'
 import { AcceptedFlowsFile } from './records/accepted-flows-file.js'
 import { BlockLog } from './records/block-log/block-log.js'
-import { lossText, recoveryText, troubleText } from './records/block-log/trouble-text.js'
 import { InboundWatch } from './sessions/inbound-watch.js'
 import { Periodic } from './system/periodic.js'
 import type { ServiceLog } from './system/service-log.js'
 import { Systemd } from './system/systemd.js'
 import { createUsers } from './system/users.js'
-import { VERSION } from './system/version.js'
-import { createServiceMetrics, createStatusReport } from './telemetry/figures.js'
 import { HttpServer } from './telemetry/http/server.js'
-import type { Metrics } from './telemetry/metrics.js'
 import { logStart } from './telemetry/start-log.js'
-import type { StatusReport } from './telemetry/status-report.js'
+import { Telemetry } from './telemetry/telemetry.js'
 
-/** Kinds of what was accepted that are remembered, to try other rules on. */
-const PASSED_KINDS = 4096
+/** Accepted flows that are remembered, to try other rules on. */
+const MAX_ACCEPTED_FLOWS = 4096
 const TICK_MS = 1000
 
+/** The running service. */
 export class Daemon {
-  #stopping = false
+  #isStopping = false
   readonly #log: ServiceLog
   readonly #systemd: Systemd
   readonly #periodic: Periodic
   readonly #users = createUsers()
-  readonly #blockLog: BlockLog
   readonly #inbound: InboundWatch
   readonly #firewall: Firewall
   readonly #guard: RulesetGuard
+  readonly #blockLog: BlockLog
   readonly #entries: RuntimeEntriesFile
+  readonly #accepted = new AcceptedFlows(MAX_ACCEPTED_FLOWS, crypto.getRandomValues(new Uint32Array(2)))
+  readonly #acceptedFile: AcceptedFlowsFile
   readonly #inForce: PolicyInForce
-  readonly #passed = new AcceptedFlows(PASSED_KINDS, crypto.getRandomValues(new Uint32Array(2)))
-  readonly #passedKeeper: AcceptedFlowsFile
   readonly #path: PacketPath
-  readonly #metrics: Metrics
-  readonly #report: StatusReport
+  readonly #telemetry: Telemetry
   #http: HttpServer | undefined
   #control: ControlServer | undefined
 
   /**
-   * Starts the service. What cannot be had at start is fatal, and nothing stays behind.
+   * Starts the service. When a part fails to start, all parts are closed again.
    * @throws Error (rejects) of the part that failed, with a message for the operator
    */
   static async start(config: Config, log: ServiceLog): Promise<Daemon> {
@@ -65,60 +61,45 @@ export class Daemon {
       await daemon.#start()
       return daemon
     } catch (error) {
-      await daemon.#abandon()
+      await daemon.#close()
       throw error
     }
   }
 
   private constructor(config: Config, form: QueueForm, log: ServiceLog) {
+    const { nameOf } = this.#users
+    const { directory } = config.state
     this.#log = log
     this.#systemd = new Systemd(process.env, log)
-    this.#periodic = new Periodic((error) => log.error(error.message))
+    this.#periodic = new Periodic(this.#report)
     this.#inbound = new InboundWatch(config.sessions)
-    this.#firewall = new Firewall(
-      { form, queue: config.queue, mask: config.firewall.mark.mask },
-      Date.now,
-      () => this.#guard.onChange(),
-    )
+    const queues = { form, queue: config.queue, mask: config.firewall.mark.mask }
+    this.#firewall = new Firewall(queues, Date.now, () => this.#guard.onChange())
     this.#guard = this.#createGuard()
-    this.#blockLog = this.#openBlockLog(config)
-    this.#entries = new RuntimeEntriesFile(config.state.directory, log)
-    this.#passedKeeper = new AcceptedFlowsFile(config.state.directory, this.#passed, this.#users.nameOf, log)
-    this.#passedKeeper.read()
+    const { destination } = config.log
+    const domainOf: PacketPath['domainOf'] = (...address) => this.#path.domainOf(...address)
+    this.#blockLog = new BlockLog({ destination, userName: nameOf, domainOf, log }, performance.now())
+    this.#entries = new RuntimeEntriesFile(directory, log)
+    this.#acceptedFile = new AcceptedFlowsFile(directory, this.#accepted, nameOf, log)
+    this.#acceptedFile.read()
     this.#inForce = this.#createPolicy(config)
     this.#path = this.#createPacketPath(form)
     const { counts, answers, canary, attribution } = this.#path
-    const measured = {
+    this.#telemetry = new Telemetry({
       ...{ form, counts, answers, canary, attribution, users: this.#users },
       ...{ inForce: this.#inForce, inbound: this.#inbound, blockLog: this.#blockLog },
-    }
-    this.#metrics = createServiceMetrics(measured)
-    this.#report = createStatusReport(measured)
+    })
   }
 
   #createGuard(): RulesetGuard {
     return new RulesetGuard({
       firewall: this.#firewall,
       onRestored: () => {
-        this.#metrics.rulesetRestored.inc()
+        this.#telemetry.metrics.rulesetRestored.inc()
         this.#log.warn('the firewall rules were gone or changed by another program; they were put back')
       },
-      onError: (error) => this.#log.error(error.message),
+      onError: this.#report,
     })
-  }
-
-  #openBlockLog({ log: { destination } }: Config): BlockLog {
-    const options = {
-      destination,
-      userName: this.#users.nameOf,
-      domainOf: (...asked: Parameters<PacketPath['domainOf']>) => this.#path.domainOf(...asked),
-      onTrouble: (error: NodeJS.ErrnoException) => {
-        this.#report.noteLogTrouble(error)
-        this.#log.error(troubleText(destination, error))
-      },
-      onRecovery: (lost: number) => this.#log.warn(recoveryText(destination, lost)),
-    }
-    return new BlockLog(options, performance.now())
   }
 
   #createPolicy(config: Config): PolicyInForce {
@@ -128,16 +109,13 @@ export class Daemon {
       log: this.#log,
       store: this.#entries,
       isBusy: () => this.#path.queues.isBusy,
-      onLookedUp: () => this.#metrics.mirrorSuccess.setToCurrentTime(),
-      onLookUpFailed: () => this.#metrics.resolveFailures.inc(),
-      onMode: (mode) => this.#onMode(mode),
+      onLookedUp: () => this.#telemetry.metrics.mirrorSuccess.setToCurrentTime(),
+      onLookUpFailed: () => this.#telemetry.metrics.resolveFailures.inc(),
+      onMode: (mode) => {
+        this.#path.canary.again()
+        this.#systemd.mode(mode)
+      },
     })
-  }
-
-  /** What was proven of the mode before says nothing of this one. */
-  #onMode(mode: Config['mode']): void {
-    this.#path.canary.again()
-    this.#systemd.mode(mode)
   }
 
   #createPacketPath(form: QueueForm): PacketPath {
@@ -146,58 +124,11 @@ export class Daemon {
       inForce: this.#inForce,
       inbound: this.#inbound.inbound,
       blockLog: this.#blockLog,
-      passed: this.#passed,
+      passed: this.#accepted,
       log: this.#log,
-      onFault: () => this.#metrics.faults.inc(),
-      onBatch: (seconds) => this.#metrics.verdictDuration.observe(seconds),
+      onFault: () => this.#telemetry.metrics.faults.inc(),
+      onBatch: (seconds) => this.#telemetry.metrics.verdictDuration.observe(seconds),
     })
-  }
-
-  /** As PolicyInForce does. */
-  async reload(wanted: Config): Promise<void> {
-    await this.#inForce.reload(wanted)
-    if (!this.#stopping) this.#noteReload([])
-  }
-
-  /** A reload was refused: metrics and status say so. @param problems a line each */
-  noteBadReload(problems: readonly string[]): void {
-    this.#noteReload(problems)
-  }
-
-  /** Whether the disk of the block log does not answer: then the process can only be killed. */
-  get hangs(): boolean {
-    return this.#blockLog.hangs
-  }
-
-  reopenLog(): void {
-    this.#blockLog.reopen()
-  }
-
-  /** Stops in good order. A second call does nothing. */
-  async stop(): Promise<void> {
-    if (this.#stopping) return
-    this.#stopping = true
-    this.#systemd.stopping()
-    this.#control?.retire()
-    this.#periodic.stop()
-    this.#guard.stop()
-    const { onStop } = this.#inForce.config
-    // The table first: while it stands, the kernel's fallback judges what the queue no longer takes.
-    await this.#inForce.stop(async () => {
-      if (onStop === 'remove') await this.#removeRules()
-    })
-    this.#path.release()
-    await this.#abandon()
-    this.#log.info(
-      onStop === 'remove'
-        ? 'stopped; the firewall rules were removed'
-        : 'stopped; the kernel keeps the last allowlist',
-    )
-  }
-
-  async #removeRules(): Promise<void> {
-    await this.#firewall.remove()
-    if (this.#inForce.pressure !== 'none') await this.#inbound.forgetLoopback()
   }
 
   async #start(): Promise<void> {
@@ -206,95 +137,127 @@ export class Daemon {
     })
     await this.#inForce.prepare()
     await this.#path.open()
-    this.#http = await this.#serveHttp()
-    this.#control = await this.#serveControl()
-    const untracked = await presentUntracksLoopback()
-    await this.#inForce.start()
-    if (untracked && this.#inForce.pressure === 'none') await this.#inbound.forgetLoopback()
-    // Those of the moment before the rules stood.
-    await this.#inbound.findOpened()
-    await this.#firewall.setFacts(this.#inbound.facts())
+    await this.#listen()
+    await this.#loadRules()
     this.#path.beat()
-    this.#startTimers()
-    this.#noteReload([])
+    for (const work of this.#eachSecond) this.#periodic.every(TICK_MS, work)
+    this.#systemd.feedWatchdog(this.#periodic)
+    this.#telemetry.noteReload([])
     logStart(this.#inForce, this.#firewall.form, this.#path.attribution.trouble, this.#log)
     this.#systemd.ready(this.#inForce.config.mode)
   }
 
-  #startTimers(): void {
-    this.#periodic.every(TICK_MS, () => this.#path.beat())
-    this.#periodic.every(TICK_MS, () => this.#watchClients())
-    this.#periodic.every(TICK_MS, () => this.#inForce.followRoom())
-    this.#periodic.every(TICK_MS, () => this.#watchNames())
-    this.#periodic.every(TICK_MS, () => this.#inForce.followHost())
-    this.#periodic.every(TICK_MS, () => this.#inForce.followTime())
-    this.#periodic.every(TICK_MS, () => this.#inForce.retryWrites(performance.now()))
-    this.#periodic.every(TICK_MS, () => this.#guard.verify())
-    this.#periodic.every(TICK_MS, () => this.#path.canary.tick(this.#inForce.config, Date.now()))
-    this.#periodic.every(TICK_MS, () => this.#blockLog.tick(performance.now()))
-    this.#periodic.every(TICK_MS, () => this.#report.tick())
-    this.#periodic.every(TICK_MS, () => this.#passedKeeper.tick(performance.now()))
-    this.#systemd.feedWatchdog(this.#periodic)
+  /** Opens metrics, health and the control socket. */
+  async #listen(): Promise<void> {
+    const { metrics, control } = this.#inForce.config
+    const { registry } = this.#telemetry.metrics
+    this.#http = await HttpServer.listen({ ...metrics, registry, unready: this.#unready, log: this.#log })
+    const routes = routeTable({
+      ...{ inForce: this.#inForce, inbound: this.#inbound, users: this.#users, store: this.#entries },
+      ...{ seen: this.#path.seen, domainOf: this.#path.domainOf },
+      ...{ report: this.#telemetry.report, passed: this.#acceptedFile, log: this.#log },
+    })
+    this.#control = await ControlServer.listen({ path: control.socket, routes, log: this.#log })
   }
 
-  async #watchClients(): Promise<void> {
+  /** Lists what keeps the service from being ready. */
+  readonly #unready = (): string[] => [
+    ...this.#path.queues.unready,
+    ...(this.#firewall.present ? [] : ['the firewall rules are not loaded']),
+  ]
+
+  async #loadRules(): Promise<void> {
+    const loopbackWasUntracked = await presentUntracksLoopback()
+    await this.#inForce.start()
+    if (loopbackWasUntracked && this.#inForce.pressure === 'none') await this.#inbound.forgetLoopback()
+    // Finds the connections that were opened just before the rules were loaded.
+    await this.#inbound.findOpened()
+    await this.#firewall.setFacts(this.#inbound.facts())
+  }
+
+  readonly #eachSecond: readonly (() => void | Promise<void>)[] = [
+    () => this.#path.beat(),
+    () => this.#followSockets(),
+    () => this.#inForce.followRoom(),
+    () => this.#path.expire(),
+    () => this.#followNames(),
+    () => this.#inForce.followHost(),
+    () => this.#inForce.followTime(),
+    () => this.#inForce.retryWrites(performance.now()),
+    () => this.#guard.verify(),
+    () => this.#path.canary.tick(this.#inForce.config, Date.now()),
+    () => this.#blockLog.tick(performance.now()),
+    () => this.#telemetry.report.tick(),
+    () => this.#acceptedFile.tick(performance.now()),
+  ]
+
+  async #followSockets(): Promise<void> {
     await this.#inbound.tick()
     await this.#firewall.setFacts(this.#inbound.facts())
   }
 
-  /** Not awaited: a disk that hangs must not stop the time of names. */
-  #watchNames(): void {
-    this.#path.expire()
-    this.#inForce.learned.tick().catch((error: Error) => this.#log.error(error.message))
+  /** Does not wait for the state file: while a disk hangs, addresses of names must still expire. */
+  #followNames(): void {
+    this.#inForce.learned.tick().catch(this.#report)
   }
 
-  #serveHttp(): Promise<HttpServer> {
-    const { metrics } = this.#inForce.config
-    return HttpServer.listen({
-      listen: metrics.listen,
-      metricsPath: metrics.path,
-      registry: this.#metrics.registry,
-      version: VERSION,
-      unready: () => [
-        ...this.#path.queues.unready,
-        ...(this.#firewall.present ? [] : ['the firewall rules are not loaded']),
-      ],
-      onTrouble: (error) =>
-        this.#log.error(`metrics and health pages start anew after a fault: ${error.message}`),
+  readonly #report = ({ message }: Error): void => this.#log.error(message)
+
+  /** Takes a new configuration, as PolicyInForce.reload does. @throws CommandError (rejects) and then the old one is in force */
+  async reload(wanted: Config): Promise<void> {
+    await this.#inForce.reload(wanted)
+    if (!this.#isStopping) this.#telemetry.noteReload([])
+  }
+
+  /** Notes a refused reload in metrics and status. @param problems a line each */
+  noteRefusedReload(problems: readonly string[]): void {
+    this.#telemetry.noteReload(problems)
+  }
+
+  reopenLog(): void {
+    this.#blockLog.reopen()
+  }
+
+  /** Whether the disk of the block log does not answer. Then only SIGKILL ends the process. */
+  get hangs(): boolean {
+    return this.#blockLog.hangs
+  }
+
+  /** Stops in good order. A second call does nothing. */
+  async stop(): Promise<void> {
+    if (this.#isStopping) return
+    this.#isStopping = true
+    this.#systemd.stopping()
+    this.#control?.retire()
+    this.#periodic.stop()
+    this.#guard.stop()
+    const removes = this.#inForce.config.onStop === 'remove'
+    // The table is removed first: while it is loaded, the kernel's fallback judges what the queue no longer takes.
+    await this.#inForce.stop(async () => {
+      if (removes) await this.#removeRules()
     })
+    this.#path.release()
+    await this.#close()
+    this.#log.info(
+      `stopped; ${removes ? 'the firewall rules were removed' : 'the kernel keeps the last allowlist'}`,
+    )
   }
 
-  #serveControl(): Promise<ControlServer> {
-    return ControlServer.listen({
-      path: this.#inForce.config.control.socket,
-      routes: routeTable({
-        ...{ inForce: this.#inForce, inbound: this.#inbound, users: this.#users, store: this.#entries },
-        ...{ seen: this.#path.seen, domainOf: this.#path.domainOf },
-        ...{ report: this.#report, passed: this.#passedKeeper, log: this.#log },
-      }),
-      onFault: (error) =>
-        this.#log.error({ stack: error.stack }, `a control request failed: ${error.message}`),
-    })
+  async #removeRules(): Promise<void> {
+    await this.#firewall.remove()
+    if (this.#inForce.pressure !== 'none') await this.#inbound.forgetLoopback()
   }
 
-  #noteReload(problems: readonly string[]): void {
-    const good = problems.length === 0
-    this.#metrics.reloadSuccessful.set(good ? 1 : 0)
-    if (good) this.#metrics.reloadTime.setToCurrentTime()
-    this.#report.noteReload(problems)
-  }
-
-  /** Closes everything that is open, and leaves the firewall as it is. */
-  async #abandon(): Promise<void> {
+  /** Closes all parts. The firewall rules stay as they are. */
+  async #close(): Promise<void> {
     this.#periodic.stop()
     await this.#inForce.learned.stop()
-    await this.#passedKeeper.write()
+    await this.#acceptedFile.write().catch((error: Error) => this.#log.warn(error.message))
     this.#path.close()
     this.#inbound.close()
     this.#firewall.close()
     this.#http?.close()
     this.#control?.close()
-    const lost = await this.#blockLog.close()
-    if (lost > 0) this.#log.error(lossText(this.#inForce.config.log.destination, lost))
+    await this.#blockLog.close()
   }
 }

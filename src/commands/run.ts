@@ -40,13 +40,13 @@ async function reload(daemon: Daemon, given: Invocation, log: ServiceLog): Promi
   if (!loaded.ok) {
     const problems = loaded.problems.map(formatProblem)
     for (const problem of problems) log.error(`reload refused: ${problem}`)
-    return daemon.noteBadReload(problems)
+    return daemon.noteRefusedReload(problems)
   }
   try {
     await daemon.reload(loaded.config)
   } catch (error) {
     const problem = `the old rules stay: ${(error as Error).message}`
     log.error(`reload failed, ${problem}`)
-    daemon.noteBadReload([problem])
+    daemon.noteRefusedReload([problem])
   }
 }

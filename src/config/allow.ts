@@ -2,6 +2,7 @@
 
 import { isUnitName } from '../core/packet/cgroup-path.js'
 import type { PortRange } from '../core/packet/ip.js'
+import { BUILT_IN_RULES } from '../core/policy/built-in-rules.js'
 import { originText } from '../core/policy/origin.js'
 import type { UserLookup } from '../system/users.js'
 import { choice, fieldsOf, listOf, listOrNone, text } from './formats.js'
@@ -60,8 +61,7 @@ export function rule(lookup: UserLookup): Format<AllowEntry> {
   }
 }
 
-/** The rules that checkvalve brings itself (src/rules.ts). */
-const RESERVED = new Set(['resolver', 'time', 'dhcp4', 'dhcp6', 'mirrors'])
+const RESERVED: ReadonlySet<string> = new Set(BUILT_IN_RULES)
 
 /** The name goes to the log and to metrics: short, and of plain characters. */
 const ruleName: Format<string> = text('a name', (name, place) => {

@@ -4,15 +4,14 @@ import type { Origin } from '../core/policy/origin.js'
 import { createUsers, type UserLookup } from '../system/users.js'
 import { readFiles } from './config-files.js'
 import { COMMAND_LINE, ENVIRONMENT, type Problem } from './problems.js'
-import { schema, type Values } from './schema.js'
-import type { AnySettings } from './setting-table.js'
-import { fromCommandLine, fromEnvironment, fromFile, merge } from './sources.js'
-import type { Config } from './types.js'
+import { type Config, schema, type Values } from './schema.js'
+import { fromCommandLine, fromEnvironment, fromFile, mergeFiles } from './sources.js'
 import { validate } from './validate.js'
 
 export { formatProblem, type Problem } from './problems.js'
+export type { Config } from './schema.js'
 export { showConfig } from './show.js'
-export type { AllowEntry, Callback, Config, Endpoint, Listen, Service } from './types.js'
+export type { AllowEntry, Callback, Endpoint, Listen, Service } from './types.js'
 
 /** A whole configuration, or everything that is wrong with it. */
 export type Loaded =
@@ -41,15 +40,18 @@ export interface LoadOptions {
 
 /** Reads everything anew. Never throws for what an operator can get wrong. */
 export function load(options: LoadOptions): Loaded {
-  const settings = schema(options.users ?? createUsers().idOf)
-  const table = settings as unknown as AnySettings
   const read = readFiles(options.path)
-  const files = read.files.map((file) => fromFile(file, table, file.file === options.path))
-  const overrides = [fromEnvironment(options.environment, table), fromCommandLine(options.set, table)]
-  const leaves = merge(files, overrides)
-  const judged = validate(table, leaves)
-  const problems = [read, ...files, ...overrides, judged].flatMap((part) => part.problems)
-  const values = judged.values as unknown as Values
+  const files = read.files.map((file) => fromFile(file, schema, file.file === options.path))
+  const environment = fromEnvironment(options.environment, schema)
+  const commandLine = fromCommandLine(options.set, schema)
+  const sources = {
+    files: mergeFiles(files),
+    environment: environment.leaves,
+    commandLine: commandLine.leaves,
+  }
+  const validated = validate(schema, sources, options.users ?? createUsers().idOf)
+  const problems = [read, ...files, environment, commandLine, validated].flatMap((part) => part.problems)
+  const { values, written } = validated
   if (problems.length > 0)
     return {
       ok: false,
@@ -57,7 +59,7 @@ export function load(options: LoadOptions): Loaded {
       controlSocket: values.control.socket,
     }
   const notes = [...read.notes, ...notesOn(values)]
-  const origins = new Map([...leaves].map(([key, { origin }]) => [key, origin]))
+  const origins = new Map([...written].map(([key, { origin }]) => [key, origin]))
   return { ok: true, config: freeze({ ...values, notes }), origins }
 }
 

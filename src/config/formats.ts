@@ -1,4 +1,5 @@
 /** The forms of single values: words, numbers, durations, paths, lists of them. */
+import { isMapping } from '../text/json.js'
 import type { ConfigLocation, Format } from './location.js'
 import { alternatives, quote, unknownKey } from './problems.js'
 
@@ -143,7 +144,7 @@ export function fieldsOf(
   place: ConfigLocation,
   known: readonly string[],
 ): Fields | undefined {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (!isMapping(value)) {
     return place.fail(`must be a mapping with ${alternatives(known)}, not ${quote(value)}`)
   }
   const mapping = value as Readonly<Record<string, unknown>>

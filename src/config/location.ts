@@ -10,8 +10,10 @@ export interface Located {
 }
 
 export interface ConfigLocation extends Located {
-  /** false: nobody wrote it, it is the default. */
+  /** Whether somebody wrote it: false for a default. */
   readonly written: boolean
+  /** All problems reported so far, here and elsewhere. */
+  readonly problems: readonly Problem[]
   /** Notes a problem here; the result is what a format returns for a value it refuses. */
   fail(reason: string): undefined
   /** The spot of an item or an entry inside of this one. */
@@ -25,36 +27,36 @@ export type Format<T> = (value: unknown, place: ConfigLocation) => T | undefined
 export const DEFAULT: Origin = { file: 'default', line: undefined }
 
 /**
- * The place of one setting. `parts` has the places inside of it by their path (`[2].ports[0]`); what has none of its
- * own, such as a key that is missing, is where the thing around it is.
+ * The value of one setting as plain data: lists are arrays, mappings are objects without a prototype. `parts` has the
+ * locations inside of it by their path (`[2].ports[0]`), where the value was written in a file.
+ */
+export interface Leaf extends Located {
+  readonly value: unknown
+  readonly parts?: ReadonlyMap<string, Located> | undefined
+}
+
+/**
+ * Returns the location of a setting. What has no location of its own, such as a key that is missing, has that of the
+ * thing around it.
  */
 export function locationOf(
-  located: Located,
-  parts: ReadonlyMap<string, Located>,
+  { origin, key, parts }: Located & Pick<Leaf, 'parts'>,
   problems: Problem[],
   path = '',
 ): ConfigLocation {
-  const { origin, key } = located
   return {
     origin,
     key,
     written: origin !== DEFAULT,
+    problems,
     fail: (reason) => {
       problems.push({ origin, key, reason })
       return undefined
     },
     at: (inside) => {
       const inner = step(path, inside)
-      return locationOf(parts.get(inner) ?? { origin, key: step(key, inside) }, parts, problems, inner)
+      const located = parts?.get(inner) ?? { origin, key: step(key, inside) }
+      return locationOf({ ...located, parts }, problems, inner)
     },
   }
-}
-
-/**
- * The value of one setting as plain data: lists are arrays, mappings are objects without a prototype. `parts` says
- * where the things inside of it were written, by their path (`[2].ports[0]`).
- */
-export interface Leaf extends Located {
-  readonly value: unknown
-  readonly parts: ReadonlyMap<string, Located>
 }

@@ -28,11 +28,14 @@ export function formatProblem(problem: Problem): string {
     .slice(0, MAX_LINE)
 }
 
+/** Stands for a mapping that was written as the value of a setting: convict would take the mapping for a group of settings. */
+export const MAPPING = Symbol('mapping')
+
 /** A wrong value in a message: short, on one line, without control characters. */
 export function quote(value: unknown): string {
   if (value === null || value === undefined) return 'nothing'
   if (Array.isArray(value)) return 'a list'
-  if (typeof value === 'object') return 'a mapping'
+  if (typeof value === 'object' || value === MAPPING) return 'a mapping'
   if (typeof value !== 'string') return String(value)
   return JSON.stringify(shorten(value))
 }

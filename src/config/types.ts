@@ -1,6 +1,6 @@
 /** The configuration as the rest of the program sees it: every value parsed, nothing optional by accident. */
 
-import type { Destination, Family, PortRange, Prefix, Words } from '../core/packet/ip.js'
+import type { Destination, Family, PortRange, Words } from '../core/packet/ip.js'
 import type { Origin } from '../core/policy/origin.js'
 
 /** A service of this host: packets from its port may be answers. */
@@ -52,61 +52,4 @@ export interface Endpoint {
 export interface Listen {
   readonly host: string
   readonly port: number
-}
-
-/** Durations are in seconds, with fractions. Frozen all the way down, but for the words of addresses. */
-export interface Config {
-  readonly mode: 'observe' | 'enforce'
-  readonly block: 'reject' | 'drop'
-  readonly fallback: 'static' | 'closed' | 'open'
-  readonly onStop: 'remove' | 'keep'
-  readonly firewall: {
-    readonly queue: 'auto' | 'native' | 'xtables'
-    /** Six adjacent bits of the packet mark and of the connection mark. */
-    readonly mark: { readonly mask: number }
-  }
-  readonly queue: { readonly first: number; readonly count: number; readonly maxLength: number }
-  readonly sessions: {
-    readonly capacity: number
-    readonly tcpTimeout: number
-    readonly udpTimeout: number
-    readonly services: 'auto' | readonly Service[]
-    readonly callbacks: readonly Callback[]
-  }
-  readonly infrastructure: {
-    readonly dns: 'auto' | readonly Prefix[]
-    readonly ntp: 'auto' | readonly Destination[]
-    readonly dhcp: boolean
-  }
-  readonly dns: {
-    readonly holdAnswers: boolean
-    readonly holdTime: number
-    readonly resolve: boolean
-    readonly grace: number
-    readonly enforceNames: boolean
-    readonly searchDomains: boolean
-    readonly reverse: boolean
-  }
-  readonly mirrors: {
-    readonly discover: boolean
-    readonly root: string
-    readonly hosts: readonly PlacedDestination[]
-    readonly ports: readonly PortRange[]
-    /** uids. */
-    readonly users: readonly number[]
-  }
-  readonly allow: readonly AllowEntry[]
-  readonly containment: {
-    readonly destinations: number
-    readonly window: number
-    readonly action: 'alert' | 'quarantine'
-    readonly duration: number
-  }
-  readonly log: { readonly destination: string; readonly level: 'info' | 'warn' | 'error' }
-  readonly metrics: { readonly listen: Listen; readonly path: string }
-  readonly control: { readonly socket: string }
-  readonly state: { readonly directory: string }
-  readonly canary: { readonly target: Endpoint; readonly interval: number }
-  /** For the operator: what was accepted and has no effect in this version. */
-  readonly notes: readonly string[]
 }

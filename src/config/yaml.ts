@@ -71,6 +71,33 @@ export function parseYaml(text: string, file: string, hasLines = true): ParsedTe
   return { root, problems: reader.problems }
 }
 
+/** Reads one value. What is no YAML (`[::1]:80`) is a scalar: the text itself. */
+export function parseValue(text: string, file: string): Written {
+  const { root, problems } = parseYaml(text, file, false)
+  if (root !== undefined && problems.length === 0) return root
+  return { kind: 'scalar', value: text, origin: { file, line: undefined }, size: 1 }
+}
+
+/**
+ * Returns a value as plain data, without prototypes, so that a key such as `__proto__` is only a key.
+ * @param note called for all that is inside, with its path (`[2].ports[0]`)
+ */
+export function plain(
+  written: Written,
+  note: (path: string, origin: Origin) => void = () => {},
+  path = '',
+): unknown {
+  if (written.kind === 'scalar') return written.value
+  const inside = (part: string | number, origin: Origin, value: Written): unknown => {
+    note(step(path, part), origin)
+    return plain(value, note, step(path, part))
+  }
+  if (written.kind === 'list') return written.items.map((item, index) => inside(index, item.origin, item))
+  const mapping: Record<string, unknown> = Object.create(null)
+  for (const entry of written.entries) mapping[entry.key] = inside(entry.key, entry.origin, entry.value)
+  return mapping
+}
+
 /** The line where brackets, or list marks on one line, are nested beyond the limit. */
 function tooDeep(text: string): number | undefined {
   let line = 1

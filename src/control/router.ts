@@ -101,7 +101,7 @@ export function find(routes: readonly Route[], method: string, path: string): Ro
 /** What `format` makes of a query or a body. @throws Refusal that names what is wrong with it */
 export function read<T>(format: Format<T>, value: unknown): T {
   const problems: Problem[] = []
-  const place = locationOf({ origin: { file: 'request', line: undefined }, key: '' }, new Map(), problems)
+  const place = locationOf({ origin: { file: 'request', line: undefined }, key: '' }, problems)
   const parsed = format(value, place)
   if (parsed !== undefined && problems.length === 0) return parsed
   const found = problems.map(({ key, reason }) => ({ key, reason }))

@@ -5,6 +5,7 @@ import { connect, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { makeFolder } from '../system/atomic-write.js'
 import { TIMEOUTS } from '../system/http-limits.js'
+import type { ServiceLog } from '../system/service-log.js'
 import { answer, Refusal, type RefusalCode, type Route, statusOf } from './router.js'
 
 /** The file of the socket is made with mode 0660. */
@@ -19,8 +20,8 @@ export interface ControlOptions {
   /** Of the file system. A socket that nobody listens on any more is replaced. */
   readonly path: string
   readonly routes: readonly Route[]
-  /** A request could not be answered, by a fault of the program. */
-  readonly onFault: (error: Error) => void
+  /** Logs requests that could not be answered, by a fault of the program. */
+  readonly log: Pick<ServiceLog, 'error'>
 }
 
 /** All of it runs on the thread that judges packets: so all of it is bounded, and no handler may take long. */
@@ -96,9 +97,9 @@ export class ControlServer {
   }
 
   #refuse(response: ServerResponse, error: Error): void {
-    const { message } = error
+    const { message, stack } = error
     if (!(error instanceof Refusal)) {
-      this.#options.onFault(error)
+      this.#options.log.error({ stack }, `a control request failed: ${message}`)
       send(response, statusOf('internal-error'), { code: 'internal-error', error: message })
       return
     }

@@ -1,5 +1,5 @@
 import { HELD, NF_ACCEPT, NF_REPEAT, type Queue, type QueuedPacket, type Verdict } from 'node-netfilter-queue'
-import { TimeBudget } from '../core/bounded/time-budget.js'
+import { TokenBucket } from '../core/bounded/token-bucket.js'
 import { questionsOf } from '../core/dns/query-policy.js'
 import { type Question, readAnswered } from '../core/dns/question.js'
 import type { ResolvedNames } from '../core/dns/resolved-names.js'
@@ -54,7 +54,7 @@ export class DnsWatch {
   readonly #questions = new Questions()
   /** Those that are for names of no rule. */
   readonly #others = new Questions()
-  readonly #othersTime = new TimeBudget(OTHERS_MS, performance.now())
+  readonly #othersTime = new TokenBucket(OTHERS_MS, OTHERS_MS, performance.now())
   readonly #streams = new Streams()
   readonly #held = new Map<number, () => void>()
   /** How an answer leaves the queue: see Valve. */
@@ -149,11 +149,11 @@ export class DnsWatch {
   /** An answer for a name of no rule: nobody has to wait for it, and it changes nothing. */
   #overhear(message: Uint8Array, packet: Packet, answered: Question, now: number): undefined {
     const start = performance.now()
-    const asked = this.#othersTime.has(start) && this.#others.take(packet, answered, now)
+    const asked = this.#othersTime.available(start) > 0 && this.#others.take(packet, answered, now)
     if (!asked) return
     const reading = readAnswer(message, asked.question)
     if (reading !== undefined) this.#options.seen.note(reading.hosts, asked.question.name, asked.uid, now)
-    this.#othersTime.spend(performance.now() - start)
+    this.#othersTime.take(performance.now() - start)
   }
 
   #hold(id: number, mark: number, wait: Promise<unknown>): void {

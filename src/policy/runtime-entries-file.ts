@@ -33,7 +33,7 @@ const originOf = (path: string): AllowEntry['origin'] => ({
 export function readRuntimeEntries(directory: string, lookup: UserLookup): AllowEntry[] {
   const path = join(directory, RUNTIME_FILE)
   const problems: Problem[] = []
-  return parse(path, lookup, locationOf({ origin: originOf(path), key: '' }, new Map(), problems), problems)
+  return parse(path, lookup, locationOf({ origin: originOf(path), key: '' }, problems), problems)
 }
 
 /** @param problems those that the place is told of */
@@ -79,7 +79,7 @@ export class RuntimeEntriesFile {
   read(lookup: UserLookup): AllowEntry[] {
     if (!existsSync(this.path)) return []
     const problems: Problem[] = []
-    const place = locationOf({ origin: this.origin, key: '' }, new Map(), problems)
+    const place = locationOf({ origin: this.origin, key: '' }, problems)
     const entries = parse(this.path, lookup, place, problems)
     if (problems.length > 0) this.#setAside(problems, entries)
     else this.#file.remember(entriesText(entries))

@@ -9,7 +9,7 @@ import type { QueueStatus } from '../kernel/proc/queue-counters.js'
 import type { Canary } from '../packet-path/canary.js'
 import { writtenEntries } from '../policy/overlay.js'
 import type { PolicyInForce } from '../policy/policy-in-force.js'
-import type { BlockLogStats } from '../records/block-log/block-log.js'
+import type { BlockLogStats, LogTrouble } from '../records/block-log/block-log.js'
 import type { InboundStatistics } from '../sessions/inbound-watch.js'
 import { VERSION } from '../system/version.js'
 import { ActivityTracker } from './activity.js'
@@ -33,6 +33,7 @@ export interface StatusSources {
   readonly log: () => BlockLogStats
   /** See BlockLog. */
   readonly lastBlocks: () => readonly string[]
+  readonly logTrouble: () => LogTrouble | undefined
   /** As for the metrics. */
   readonly kernelCounters: () => Promise<ReadonlyMap<KernelCounter, number> | undefined>
   readonly queue: () => QueueStatus | undefined
@@ -50,7 +51,6 @@ export class StatusReport {
   readonly #kernel: CachedValue<ReadonlyMap<KernelCounter, number> | undefined>
   readonly #mirrors: CachedValue<MirrorList>
   #reload: ReloadStatus = { at: this.#started, takenAt: this.#started, problems: [] }
-  #logTrouble: LogStatus['trouble']
 
   constructor(sources: StatusSources) {
     this.#sources = sources
@@ -70,10 +70,6 @@ export class StatusReport {
   noteReload(problems: readonly string[]): void {
     const at = new Date().toISOString()
     this.#reload = { at, problems, takenAt: problems.length === 0 ? at : this.#reload.takenAt }
-  }
-
-  noteLogTrouble({ message }: Error): void {
-    this.#logTrouble = { at: new Date().toISOString(), message }
   }
 
   async status(): Promise<Status> {
@@ -161,8 +157,8 @@ export class StatusReport {
   }
 
   #logNow(): LogStatus {
-    const { log, inForce } = this.#sources
+    const { log, logTrouble, inForce } = this.#sources
     const { destination } = inForce.config.log
-    return { destination, ...log(), trouble: this.#logTrouble }
+    return { destination, ...log(), trouble: logTrouble() }
   }
 }

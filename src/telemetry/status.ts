@@ -1,6 +1,7 @@
 import type { WrittenRule } from '../config/show.js'
 import type { Reason } from '../core/policy/policy.js'
 import type { KernelCounter } from '../core/ruleset/ruleset.js'
+import type { LogTrouble } from '../records/block-log/block-log.js'
 import type { MirrorStatus } from './mirror-status.js'
 
 export type Mode = 'observe' | 'enforce'
@@ -95,5 +96,5 @@ export interface LogStatus {
   /** Lines that were lost. */
   readonly dropped: number
   /** The last time that it could not be written. */
-  readonly trouble?: { readonly at: string; readonly message: string } | undefined
+  readonly trouble?: LogTrouble | undefined
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { ControlServer } from '../../src/control/server.js'
+import type { ServiceLog } from '../../src/system/service-log.js'
 import type { Status } from '../../src/telemetry/status.js'
 import { STATUS } from './samples.js'
 
@@ -22,7 +23,8 @@ async function watching(t: Test) {
   const state: { status: Status; server?: ControlServer } = { status: STATUS }
   const serve = async () => {
     const routes = [{ method: 'GET', path: '/v1/status', handle: () => state.status }] as const
-    state.server = await ControlServer.listen({ path, routes, onFault: (error) => t.error(error) })
+    const log = { error: (_: object, text: string) => void t.fail(text) } as Pick<ServiceLog, 'error'>
+    state.server = await ControlServer.listen({ path, routes, log })
   }
   t.teardown(() => state.server?.close())
   await serve()

@@ -10,6 +10,7 @@ import type { Format } from '../../src/config/location.js'
 import { ask, type Refused } from '../../src/control/client.js'
 import { Refusal, type Route, read } from '../../src/control/router.js'
 import { ControlServer } from '../../src/control/server.js'
+import type { ServiceLog } from '../../src/system/service-log.js'
 import { seededRandom } from '../core/random.js'
 import { eventually } from '../lab/waiting.js'
 
@@ -48,7 +49,8 @@ async function serving(t: Test) {
         }),
     },
   ]
-  const control = await ControlServer.listen({ path, routes, onFault: ({ message }) => faults.push(message) })
+  const log = { error: (_: object, text: string) => void faults.push(text) } as Pick<ServiceLog, 'error'>
+  const control = await ControlServer.listen({ path, routes, log })
   t.teardown(() => {
     control.close()
     rmSync(folder, { recursive: true })
@@ -170,7 +172,7 @@ t.test('a handler that fails is an answer, told to the service log, and no end o
   const { path, faults } = await serving(t)
   const refused = await ask(path, 'GET', '/v1/fault').catch((error) => error)
   t.match(refused as Refused, { status: 500, code: 'internal-error', message: /Cannot read properties/ })
-  t.match(faults, [/Cannot read properties/])
+  t.match(faults, [/^a control request failed: Cannot read properties/])
   t.ok(await ask(path, 'GET', '/v1/echo'))
 })
 
@@ -279,7 +281,7 @@ t.test('whatever bytes come, the answer is HTTP with JSON or nothing, and the se
 
 t.test('a socket that somebody has left is replaced; one in use, or another file, is no place', async (t) => {
   const { path, routes } = await serving(t)
-  const listen = (at: string) => ControlServer.listen({ path: at, routes, onFault: () => {} })
+  const listen = (at: string) => ControlServer.listen({ path: at, routes, log: { error: () => {} } })
   await t.rejects(listen(path), {
     message: `no control socket at ${path} (another service listens there): set control.socket`,
   })

@@ -58,7 +58,7 @@ async function obstacle(): Promise<string | undefined> {
 }
 
 const why = await obstacle()
-for (const name of ['lab', 'namespace', 'traffic']) {
+for (const name of ['clean-host', 'lab', 'namespace', 'traffic']) {
   t.test(`an ordinary user can use the lab too: ${name}`, { skip: why ?? false }, async (t) => {
     // Without what a test runner adds to its children: it writes where this user may not.
     const test = ['env', '-u', 'NODE_OPTIONS', process.execPath, fileOf(`${name}.test`)]

@@ -37,8 +37,7 @@ const canaryIsOver = (service: Service) =>
 
 /** One scrape, as `name{labels}` -> value. */
 async function scrape(service: Service): Promise<Map<string, number>> {
-  const { body } = await service.http('/metrics')
-  const lines = body
+  const lines = (await service.metrics())
     .split('\n')
     .filter((line) => line.startsWith('checkvalve_') || line.startsWith('process_'))
   return new Map(

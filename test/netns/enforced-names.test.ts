@@ -145,7 +145,7 @@ t.test('on a host that tracks no connections names are enforced, and mirrors are
   const lab = await createLab(t)
   await untrack(lab.web)
   const dns = await serveDnsmasq(lab.mirror, RECORDS)
-  const service = await guard(t, lab, SETTINGS.replace('{ ', '{ resolve: false, '))
+  const service = await guard(t, lab, SETTINGS.replace('{ ', '{ resolve: false, holdTime: 5s, '))
   await service.launch()
   const plan = { count: 3, port: 80, way: 'getaddrinfo' } as const
   t.match(await lookUp(lab.web, { ...plan, name: `*.${TUNNEL}` }), { answered: 0 })

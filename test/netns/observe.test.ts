@@ -31,8 +31,7 @@ async function rehearse(t: Test, mode: 'observe' | 'enforce') {
   t.teardown(() => service.remove())
   const arrivals = await countArrivals(lab.victims, 'to-web')
   const spread = await worm(lab.web, PLAN, ATTACKER.user)
-  const { body } = await service.http('/metrics')
-  const counts = body
+  const counts = (await service.metrics())
     .split('\n')
     .filter((line) => /^checkvalve_(packets_total|blocked_users_total)/.test(line))
     .filter((line) => !line.includes('reason="canary"'))

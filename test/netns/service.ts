@@ -140,10 +140,20 @@ control: { socket: ${this.folder}/control.sock }
     return this.program.exited
   }
 
+  /** The page of metrics. Of a service that is busy it may be said that it does not answer: then it is asked again. */
+  async metrics(): Promise<string> {
+    let page = ''
+    await eventually('metrics are served', async () => {
+      const { status, body } = await this.http('/metrics')
+      page = body
+      return status === 200
+    })
+    return page
+  }
+
   /** The sum of the samples of a metric whose labels contain all of `labels`. */
   async metric(name: string, ...labels: string[]): Promise<number> {
-    const { body } = await this.http('/metrics')
-    return body
+    return (await this.metrics())
       .split('\n')
       .filter(
         (line) =>

@@ -1,19 +1,21 @@
-/** Sets of single addresses that change all the time, as they are learned and forgotten. */
+/** Holds single addresses that are learned and forgotten all the time. */
+
+import { halfSipHash } from '../bounded/siphash.js'
 import { type Address, FAMILIES, type Family, type Words } from './ip.js'
 
 const SMALLEST = 16
 const WIDTH = { 4: 1, 6: 4 } as const
 
 /**
- * Addresses, each with the number of reasons for which it is there: two names may share one. 20 bytes an IPv6 address, 8
- * an IPv4 one, in tables that are half full at most.
+ * A set of addresses that counts how many reasons each has to be in it: two names may share an address. A slot takes 20
+ * bytes for IPv6 and 8 for IPv4; at most half of the slots are used.
  */
 export class AddressSet {
   readonly #tables: { readonly 4: Table; readonly 6: Table }
 
-  /** @param salt any 32 bits that nobody knows who chooses the addresses */
-  constructor(salt: number) {
-    this.#tables = { 4: new Table(WIDTH[4], salt), 6: new Table(WIDTH[6], salt) }
+  /** @param key 64 random bits in two words, secret: the operator of a resolver chooses the addresses that are hashed */
+  constructor(key: Uint32Array) {
+    this.#tables = { 4: new Table(WIDTH[4], key), 6: new Table(WIDTH[6], key) }
   }
 
   /** The number of different addresses. */
@@ -21,17 +23,17 @@ export class AddressSet {
     return this.#tables[4].size + this.#tables[6].size
   }
 
-  /** One more reason. @returns whether it is the first */
+  /** Adds a reason for an address. @returns whether it is the first one */
   add({ family, words }: Address): boolean {
     return this.#tables[family].add(words)
   }
 
-  /** One reason less. @returns whether it was the last */
+  /** Takes a reason away. @returns whether it was the last one; false when the address is not in the set */
   remove({ family, words }: Address): boolean {
     return this.#tables[family].remove(words)
   }
 
-  /** Takes constant time and allocates nothing. */
+  /** Whether an address has a reason. Takes constant time, whatever addresses the set holds, and allocates nothing. */
   has(family: Family, words: Words): boolean {
     return this.#tables[family].has(words)
   }
@@ -41,22 +43,23 @@ export class AddressSet {
   }
 }
 
-/** Open addressing with linear probing; a count of 0 is a free slot. */
+/** A hash table with open addressing and linear probing. A slot whose count is 0 is free. */
 class Table {
   size = 0
   readonly #width: number
-  readonly #salt: number
+  readonly #key: Uint32Array
   #keys: Uint32Array
   #counts = new Uint32Array(SMALLEST)
 
-  constructor(width: number, salt: number) {
+  /** @param width words of an address */
+  constructor(width: number, key: Uint32Array) {
     this.#width = width
-    this.#salt = salt
+    this.#key = key
     this.#keys = new Uint32Array(SMALLEST * width)
   }
 
   has(words: Words): boolean {
-    return this.#counts[this.#slotOf(words)] !== 0
+    return this.size > 0 && this.#counts[this.#slotOf(words)] !== 0
   }
 
   add(words: Words): boolean {
@@ -77,44 +80,44 @@ class Table {
   }
 
   *keys(): IterableIterator<Words> {
-    for (let slot = 0; slot < this.#counts.length; slot++) if (this.#counts[slot] !== 0) yield this.#key(slot)
+    for (let slot = 0; slot < this.#counts.length; slot++)
+      if (this.#counts[slot] !== 0) yield this.#address(slot)
   }
 
-  #key(slot: number): Words {
+  #address(slot: number): Words {
     const words = new Uint32Array(4)
-    words.set(this.#keys.subarray(slot * this.#width, (slot + 1) * this.#width))
+    words.set(this.#words(slot))
     return words
   }
 
-  /** The slot of an address, or the free one where it would go. */
+  #words(slot: number): Words {
+    return this.#keys.subarray(slot * this.#width, (slot + 1) * this.#width)
+  }
+
+  /** Returns the slot of an address, or the free slot where it belongs. */
   #slotOf(words: Words): number {
     const mask = this.#counts.length - 1
-    let slot = this.#hash(words, 0) & mask
-    while (this.#counts[slot] !== 0 && !this.#is(slot, words)) slot = (slot + 1) & mask
+    let slot = this.#hash(words) & mask
+    while (this.#counts[slot] !== 0 && !this.#holds(slot, words)) slot = (slot + 1) & mask
     return slot
   }
 
-  #is(slot: number, words: Words): boolean {
+  #holds(slot: number, words: Words): boolean {
     const at = slot * this.#width
     for (let i = 0; i < this.#width; i++) if (this.#keys[at + i] !== words[i]) return false
     return true
   }
 
-  #hash(words: Words, at: number): number {
-    let hash = this.#salt
-    for (let i = 0; i < this.#width; i++) {
-      hash = Math.imul(hash ^ words[at + i]!, 0x9e3779b1)
-      hash ^= hash >>> 15
-    }
-    return hash
+  #hash(words: Words): number {
+    return halfSipHash(this.#key, words, this.#width, this.#width)
   }
 
-  /** Moves up those behind a slot that has become free, as far as it is on their way. */
+  /** Closes the gap that a removed address leaves: moves back the addresses that were probed past its slot. */
   #close(free: number): void {
     const mask = this.#counts.length - 1
     let gap = free
     for (let slot = (free + 1) & mask; this.#counts[slot] !== 0; slot = (slot + 1) & mask) {
-      const home = this.#hash(this.#keys, slot * this.#width) & mask
+      const home = this.#hash(this.#words(slot)) & mask
       if (((slot - home) & mask) < ((slot - gap) & mask)) continue
       this.#keys.copyWithin(gap * this.#width, slot * this.#width, (slot + 1) * this.#width)
       this.#counts[gap] = this.#counts[slot]!

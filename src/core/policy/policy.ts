@@ -154,13 +154,14 @@ export function assemble({ queryPolicy, ...rest }: Omit<Policy, 'names'>): Polic
 export const resolversOf = ({ rules }: Pick<Policy, 'rules'>): Prefix[] =>
   rules.flatMap(({ spec }) => (spec.reason === 'resolver' ? spec.prefixes : []))
 
-/** Makes a rule, which knows no address of its names yet. @param salt as for a HostSet */
-export function compile(spec: RuleSpec, salt = 0): Rule {
+/** Makes a rule that knows no address of its names yet. */
+export function compile(spec: RuleSpec): Rule {
+  const key = crypto.getRandomValues(new Uint32Array(2))
   const rule = {
     spec,
     fixed: PrefixSet.of(spec.prefixes),
-    addresses: new AddressSet(salt),
-    formerAddresses: new AddressSet(salt),
+    addresses: new AddressSet(key),
+    formerAddresses: new AddressSet(key),
   } as Rule
   const accept = decision('accept', spec.reason, rule, remembers(spec))
   const acceptTcp = accept.remember ? accept : decision('accept', spec.reason, rule)

@@ -3,7 +3,7 @@ import type { Packet } from '../packet/packet.js'
 import type { SenderDetails, SenderLookup } from '../packet/sender.js'
 import type { Decision } from '../policy/policy.js'
 import { SummaryWindow } from './summary-window.js'
-import { type Bounds, Lines, PARTS, type UserQuota, UserQuotas } from './user-shares.js'
+import { type Bounds, LineBudget, PARTS, type UserQuota, UserQuotas } from './user-shares.js'
 
 /** Names in the first block of a kind. */
 export interface Names {
@@ -71,7 +71,7 @@ export class BlockAggregator {
   /** Blocks of which nothing is told but the sum of their user. */
   suppressed = 0
   readonly #bounds: Bounds
-  readonly #lines: Lines
+  readonly #lines: LineBudget
   readonly #shares: UserQuotas
   readonly #table: KeyTable
   #known: Known[] = []
@@ -92,8 +92,8 @@ export class BlockAggregator {
   ) {
     this.#bounds = bounds
     this.#namesOf = namesOf
-    this.#lines = new Lines(bounds.lines, bounds.linesPerSecond)
-    this.#shares = new UserQuotas(bounds)
+    this.#lines = new LineBudget(bounds.lines, bounds.linesPerSecond, now)
+    this.#shares = new UserQuotas(bounds, now)
     this.#table = new KeyTable(bounds.kinds, KEY_WORDS, seed)
     this.#now = now
   }
@@ -107,8 +107,8 @@ export class BlockAggregator {
       this.summed++
       return
     }
-    const share = this.#shares.of(uid)
-    if (share.lines.firsts.any && this.#lines.firsts.any)
+    const share = this.#shares.of(uid, this.#now)
+    if (this.#mayLog(share, 'firsts'))
       this.#add(packet, share, {
         ...fieldsOf(packet),
         uid,
@@ -134,15 +134,14 @@ export class BlockAggregator {
    * which there is no line left waits, and grows.
    */
   tick(now: number): void {
-    this.#lines.refill(now - this.#now)
-    this.#shares.refill(now - this.#now)
     this.#now = now
+    this.#shares.forgetIdle(now)
     const forgotten = new Set<Known>()
     for (const { sum, share, known } of this.#due()) {
       if (sum.blocks === 0) {
         if (known) forgotten.add(known)
         else share.suppressed = undefined
-      } else if (share.lines.sums.any && this.#lines.sums.any) this.#tell(sum, share, known)
+      } else if (this.#mayLog(share, 'summaries')) this.#tell(sum, share, known)
     }
     this.#forget(forgotten)
   }
@@ -167,12 +166,17 @@ export class BlockAggregator {
     return due.sort((a, b) => a.sum.end - b.sum.end)
   }
 
+  /** Whether the user and all users together have a line left. */
+  #mayLog({ lines }: UserQuota, sort: 'firsts' | 'summaries'): boolean {
+    return lines[sort].available(this.#now) >= 1 && this.#lines[sort].available(this.#now) >= 1
+  }
+
   #tell(sum: SummaryWindow, share: UserQuota, known?: Known): void {
     const told = { blocks: sum.blocks, ms: sum.age(this.#now) }
     if (known) this.#tellings.push({ what: 'sum', kind: known.kind, ...told })
     else this.#tellings.push({ what: 'suppressed', uid: share.uid, ...told })
-    share.lines.sums.take()
-    this.#lines.sums.take()
+    share.lines.summaries.take(1)
+    this.#lines.summaries.take(1)
     sum.next(this.#now)
   }
 
@@ -187,8 +191,8 @@ export class BlockAggregator {
     this.#table.add()
     this.#known.push({ kind, share, sum: new SummaryWindow(this.#now) })
     this.#tellings.push({ what: 'first', kind, blocks: 1 })
-    share.lines.firsts.take()
-    this.#lines.firsts.take()
+    share.lines.firsts.take(1)
+    this.#lines.firsts.take(1)
     share.kinds++
     this.told++
   }

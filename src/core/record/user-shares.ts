@@ -1,4 +1,4 @@
-import { Tokens } from '../bounded/token-bucket.js'
+import { TokenBucket } from '../bounded/token-bucket.js'
 import type { SummaryWindow } from './summary-window.js'
 
 /** What all users together may have: kinds known at a time, and lines at once and a second, for first ones and for sums each. */
@@ -16,23 +16,21 @@ export const BOUNDS: Bounds = { kinds: 512, lines: 512, linesPerSecond: 1, users
 /** No user has more than one of so many parts of anything: so a flood of one hides nothing of the others. */
 export const PARTS = 4
 
-/** Lines about the first of a kind, and lines with sums: a flood of the one must not keep the others back. */
-export class Lines {
-  readonly firsts: Tokens
-  readonly sums: Tokens
+/** Limits log lines: first occurrences and summaries apart, so that a flood of the one does not hold the other back. */
+export class LineBudget {
+  readonly firsts: TokenBucket
+  readonly summaries: TokenBucket
+  readonly #burst: number
 
-  constructor(burst: number, perSecond: number) {
-    this.firsts = new Tokens(burst, perSecond)
-    this.sums = new Tokens(burst, perSecond)
+  /** @param burst lines at once @param perSecond lines in a second @param now milliseconds of a monotonic clock */
+  constructor(burst: number, perSecond: number, now: number) {
+    this.#burst = burst
+    this.firsts = new TokenBucket(burst, perSecond, now)
+    this.summaries = new TokenBucket(burst, perSecond, now)
   }
 
-  get full(): boolean {
-    return this.firsts.full && this.sums.full
-  }
-
-  refill(ms: number): void {
-    this.firsts.refill(ms)
-    this.sums.refill(ms)
+  isFull(now: number): boolean {
+    return this.firsts.available(now) >= this.#burst && this.summaries.available(now) >= this.#burst
   }
 }
 
@@ -40,20 +38,20 @@ export class Lines {
 export class UserQuota {
   /** undefined: further users. */
   readonly uid: number | undefined
-  readonly lines: Lines
+  readonly lines: LineBudget
   /** How many kinds of this user are known. */
   kinds = 0
   /** Blocks for which there was no place. */
   suppressed: SummaryWindow | undefined
 
-  constructor(uid: number | undefined, { lines, linesPerSecond }: Bounds) {
+  constructor(uid: number | undefined, { lines, linesPerSecond }: Bounds, now: number) {
     this.uid = uid
-    this.lines = new Lines(lines / PARTS, linesPerSecond / PARTS)
+    this.lines = new LineBudget(lines / PARTS, linesPerSecond / PARTS, now)
   }
 
   /** Whether it is as a new one would be. */
-  get idle(): boolean {
-    return this.kinds === 0 && this.suppressed === undefined && this.lines.full
+  isIdle(now: number): boolean {
+    return this.kinds === 0 && this.suppressed === undefined && this.lines.isFull(now)
   }
 }
 
@@ -66,15 +64,15 @@ export class UserQuotas {
   #lastUser: number | undefined
   #last: UserQuota
 
-  constructor(bounds: Bounds) {
+  constructor(bounds: Bounds, now: number) {
     this.#bounds = bounds
-    this.#others = new UserQuota(undefined, bounds)
+    this.#others = new UserQuota(undefined, bounds, now)
     this.#last = this.#others
   }
 
-  of(uid: number): UserQuota {
+  of(uid: number, now: number): UserQuota {
     if (this.#lastUser !== uid) {
-      this.#last = this.#byUser.get(uid) ?? this.#make(uid)
+      this.#last = this.#byUser.get(uid) ?? this.#make(uid, now)
       this.#lastUser = uid
     }
     return this.#last
@@ -92,16 +90,15 @@ export class UserQuotas {
     return fullest
   }
 
-  /** Lets time go by, and forgets those of whom there is nothing left to know. */
-  refill(ms: number): void {
-    for (const share of this) share.lines.refill(ms)
-    for (const [uid, share] of this.#byUser) if (share.idle) this.#byUser.delete(uid)
+  /** Forgets the users whose quota is as good as new. */
+  forgetIdle(now: number): void {
+    for (const [uid, share] of this.#byUser) if (share.isIdle(now)) this.#byUser.delete(uid)
     this.#lastUser = undefined
   }
 
-  #make(uid: number): UserQuota {
+  #make(uid: number, now: number): UserQuota {
     if (this.#byUser.size >= this.#bounds.users) return this.#others
-    const share = new UserQuota(uid, this.#bounds)
+    const share = new UserQuota(uid, this.#bounds, now)
     this.#byUser.set(uid, share)
     return share
   }

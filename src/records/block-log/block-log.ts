@@ -6,10 +6,12 @@ import type { SenderLookup } from '../../core/packet/sender.js'
 import { type Decision, NAME_NOT_ALLOWED } from '../../core/policy/policy.js'
 import { BlockAggregator } from '../../core/record/block-summary.js'
 import { BOUNDS } from '../../core/record/user-shares.js'
+import type { ServiceLog } from '../../system/service-log.js'
 import { ECS } from '../../text/ecs.js'
 import { blockEvent, type Fields, lostEvent, type Mode, type Surroundings } from './event-writer.js'
 import { LineFile } from './line-file.js'
 import { LastLines } from './recent-blocks.js'
+import { lossText, recoveryText, troubleText } from './trouble-text.js'
 
 const ECS_VERSION = '8.11.0'
 
@@ -20,10 +22,15 @@ export interface BlockLogOptions {
   readonly userName: (uid: number) => string | undefined
   /** The name by which a user last found an address. */
   readonly domainOf: (family: Family, words: Words, uid: number) => string | undefined
-  /** The log cannot be written; told once, until it can be. */
-  readonly onTrouble: (error: NodeJS.ErrnoException) => void
-  /** It can be written again. @param lost how many lines were lost since */
-  readonly onRecovery: (lost: number) => void
+  /** Reports once that the block log cannot be written, once that it can be again, and lines that are lost at the end. */
+  readonly log: Pick<ServiceLog, 'warn' | 'error'>
+}
+
+/** A time when the block log could not be written. */
+export interface LogTrouble {
+  /** RFC 3339, UTC. */
+  readonly at: string
+  readonly message: string
 }
 
 /** What is counted of the log. At any moment told + summed + suppressed are all blocks. */
@@ -51,6 +58,7 @@ export class BlockLog {
   #dropped = 0
   /** What was lost, and is not told of yet. */
   #lost = { lines: 0, blocks: 0 }
+  #trouble: LogTrouble | undefined
 
   /** @param now as for `tick` @throws Error when the file cannot be opened: better now than after the first block */
   constructor(options: BlockLogOptions, now: number) {
@@ -60,7 +68,7 @@ export class BlockLog {
       question: decision === NAME_NOT_ALLOWED ? questionsOf(packet)?.[0]?.name : undefined,
       domain: options.domainOf(packet.family, packet.destination, uid),
     }))
-    this.#file = openLog(options, () => options.onRecovery(this.#lost.lines))
+    this.#file = this.#openFile()
     const write = (line: string) => {
       this.#line = line
       this.#isTaken = this.#file.write(line)
@@ -71,6 +79,11 @@ export class BlockLog {
   get stats(): BlockLogStats {
     const { told, summed, suppressed } = this.#kinds
     return { told, summed, suppressed, dropped: this.#dropped }
+  }
+
+  /** The last time that the block log could not be written. */
+  get trouble(): LogTrouble | undefined {
+    return this.#trouble
   }
 
   /** The last line about each user and unit, whether it could be written or not; the newest last. */
@@ -113,7 +126,29 @@ export class BlockLog {
     this.#tellLost()
     const unwritten = await this.#file.close()
     this.#dropped += unwritten
+    if (unwritten > 0) this.#options.log.error(lossText(this.#options.destination, unwritten))
     return unwritten
+  }
+
+  #openFile(): LineFile {
+    const { destination, log } = this.#options
+    try {
+      return new LineFile({
+        destination,
+        onTrouble: (error) => this.#onTrouble(error),
+        onRecovery: () => log.warn(recoveryText(destination, this.#lost.lines)),
+      })
+    } catch (error) {
+      throw new Error(
+        `the block log cannot be written (${(error as Error).message}): let this user write there, or set log.destination`,
+      )
+    }
+  }
+
+  #onTrouble(error: NodeJS.ErrnoException): void {
+    const { destination, log } = this.#options
+    this.#trouble = { at: new Date().toISOString(), message: error.message }
+    log.error(troubleText(destination, error))
   }
 
   get #surroundings(): Surroundings {
@@ -145,15 +180,5 @@ export class BlockLog {
   #takes(event: Fields): boolean {
     this.#logger.warn(event)
     return this.#isTaken
-  }
-}
-
-function openLog({ destination, onTrouble }: BlockLogOptions, onRecovery: () => void): LineFile {
-  try {
-    return new LineFile({ destination, onTrouble, onRecovery })
-  } catch (error) {
-    throw new Error(
-      `the block log cannot be written (${(error as Error).message}): let this user write there, or set log.destination`,
-    )
   }
 }

@@ -5,17 +5,19 @@
 import { Worker } from 'node:worker_threads'
 import type { Registry } from 'prom-client'
 import type { Listen } from '../../config/config.js'
+import type { ServiceLog } from '../../system/service-log.js'
+import { VERSION } from '../../system/version.js'
 import type { WorkerOptions, WorkerRequest, WorkerResponse } from './worker.js'
 
 export interface HttpOptions {
   readonly listen: Listen
-  readonly metricsPath: string
+  /** The path of the metrics. */
+  readonly path: string
   readonly registry: Registry
-  readonly version: string
   /** What keeps the service from being ready; empty when it is. */
   readonly unready: () => readonly string[]
-  /** The pages are gone for a second, by a fault of the program. */
-  readonly onTrouble: (error: Error) => void
+  /** Logs faults of the program, which interrupt the service of both for a second. */
+  readonly log: Pick<ServiceLog, 'error'>
 }
 
 const RESTART_MS = 1000
@@ -46,8 +48,7 @@ export class HttpServer {
   }
 
   #start(listen: Listen): Promise<void> {
-    const { metricsPath, version } = this.#options
-    const workerData: WorkerOptions = { listen, metricsPath, version }
+    const workerData: WorkerOptions = { listen, metricsPath: this.#options.path, version: VERSION }
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData,
       // Without what a test runner or a debugger has put there.
@@ -66,16 +67,23 @@ export class HttpServer {
           reject(listenError(listen, question.code))
         } else this.#answer(worker, question)
       })
-      worker.on('error', (error) => this.#options.onTrouble(error as Error))
+      worker.on('error', (error) => this.#onFault(error as Error))
       worker.on('exit', () => this.#onExit())
     })
+  }
+
+  #onFault({ message }: Error): void {
+    this.#options.log.error(`metrics and health pages start anew after a fault: ${message}`)
   }
 
   /** On the port that it had. */
   #onExit(): void {
     if (this.#isClosed) return
     const again = { ...this.#options.listen, port: this.port }
-    this.#restart = setTimeout(() => this.#start(again).catch(this.#options.onTrouble), RESTART_MS).unref()
+    this.#restart = setTimeout(
+      () => this.#start(again).catch((error) => this.#onFault(error)),
+      RESTART_MS,
+    ).unref()
   }
 
   async #answer(worker: Worker, { kind }: WorkerRequest): Promise<void> {

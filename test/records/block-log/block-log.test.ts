@@ -4,6 +4,8 @@ import { IPPROTO_UDP } from '../../../src/core/packet/ip.js'
 import type { SenderLookup } from '../../../src/core/packet/sender.js'
 import { MALFORMED, NAME_NOT_ALLOWED, NOT_ALLOWLISTED } from '../../../src/core/policy/policy.js'
 import { BlockLog } from '../../../src/records/block-log/block-log.js'
+import { lossText, recoveryText } from '../../../src/records/block-log/trouble-text.js'
+import type { ServiceLog } from '../../../src/system/service-log.js'
 import { query } from '../../core/queries.js'
 import { seededRandom } from '../../core/random.js'
 import { eventually } from '../../lab/waiting.js'
@@ -12,16 +14,18 @@ import { type Blocked, packet } from './blocks.js'
 type Line = Record<string, unknown>
 const ANYWHERE: SenderLookup = { place: 0, describe: () => ({ attribution: 'unknown' }) }
 const SECOND = 1000
+/** What the service log says of a full disk. */
+const FULL = /^the block log \/.* cannot be written: ENOSPC: /
 
 function opened(t: Test, destination = `${t.testdir()}/blocks.json`) {
   const said: string[] = []
+  const say = (text: string) => void said.push(text)
   const log = new BlockLog(
     {
       destination,
       userName: (uid) => (uid === 33 ? 'www-data' : undefined),
       domainOf: (family, words) => (words[0] === 0xc6336409 ? `ipv${family}.example.org` : undefined),
-      onTrouble: (error) => said.push(error.code!),
-      onRecovery: (lost) => said.push(`well, ${lost} lost`),
+      log: { warn: say, error: say } as Pick<ServiceLog, 'warn' | 'error'>,
     },
     0,
   )
@@ -259,7 +263,10 @@ t.test(
     t.same(log.stats, { told: 128, summed: 0, suppressed: 1872, dropped: 0 }, 'what waits is not lost yet')
     t.equal(await log.close(), 129)
     t.equal(log.stats.dropped, 129)
-    t.same(said, ['ENOSPC'])
+    t.match(said[0], FULL)
+    t.same(said.slice(1), [lossText('/dev/full', 129)])
+    t.match(log.trouble?.message, /^ENOSPC: /)
+    t.match(log.trouble?.at, /^\d{4}-\d\d-\d\dT.*Z$/)
   },
 )
 
@@ -275,11 +282,13 @@ t.test(
       log.tick(now)
       if (now % 100 === 0) await new Promise((resolve) => setImmediate(resolve))
     }
-    t.same(said, ['ENOSPC'])
+    t.equal(said.length, 1)
+    t.match(said[0], FULL)
     const { dropped } = log.stats
     rmSync(path)
     await until(() => said.length === 2)
-    t.same(said, ['ENOSPC', `well, ${dropped} lost`])
+    t.match(said[0], FULL)
+    t.same(said.slice(1), [recoveryText(path, dropped)])
     log.tick(now)
     await log.close()
     const lines = linesOf(path)

@@ -3,6 +3,8 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { Gauge, Registry } from 'prom-client'
 import t, { type Test } from 'tap'
+import type { ServiceLog } from '../../../src/system/service-log.js'
+import { VERSION } from '../../../src/system/version.js'
 import { HttpServer } from '../../../src/telemetry/http/server.js'
 import { eventually } from '../../lab/waiting.js'
 
@@ -12,14 +14,13 @@ async function serving(t: Test, registry = new Registry()) {
   new Gauge({ name: 'checkvalve_test', help: 'a metric', registers: [registry] }).set(7)
   const server = await HttpServer.listen({
     listen: { host: '127.0.0.1', port: 0 },
-    metricsPath: '/metrics',
+    path: '/metrics',
     registry,
-    version: '1.2.3',
     unready: () => {
       for (const end = performance.now() + state.hangs; performance.now() < end; );
       return state.unready
     },
-    onTrouble: ({ message }) => state.troubles.push(message),
+    log: { error: (text: string) => void state.troubles.push(text) } as Pick<ServiceLog, 'error'>,
   })
   t.teardown(() => server.close())
   state.port = server.port
@@ -78,7 +79,7 @@ t.test('the first page leads to the others and tells the state', async (t) => {
   t.match(page.headers['content-type'], /^text\/html/)
   for (const link of ['/metrics', '/healthz', '/readyz']) t.match(page.body, `href="${link}"`)
   t.match(page.body, '<p>ready</p>')
-  t.match(page.body, 'checkvalve 1.2.3')
+  t.match(page.body, `checkvalve ${VERSION}`)
   state.unready = ['the queue is not bound']
   t.match((await ask('/')).body, '<p>not ready: the queue is not bound</p>')
 })
@@ -162,11 +163,10 @@ t.test('a port that is taken is an error with advice', async (t) => {
   t.teardown(() => other.close())
   const { port } = other.address() as AddressInfo
   const options = {
-    metricsPath: '/metrics',
+    path: '/metrics',
     registry: new Registry(),
-    version: '1',
     unready: () => [],
-    onTrouble: () => {},
+    log: { error: () => {} },
   }
   await t.rejects(HttpServer.listen({ ...options, listen: { host: '127.0.0.1', port } }), {
     message: `metrics cannot be served on 127.0.0.1:${port} (EADDRINUSE): another program listens there: stop it, or set metrics.listen`,

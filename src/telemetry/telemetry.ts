@@ -1,5 +1,3 @@
-/** The figures of the running service, which metrics and status are made of. */
-
 import { entriesBySource } from '../core/policy/policy.js'
 import type { VerdictCounts } from '../core/record/verdict-counts.js'
 import type { QueueForm } from '../core/ruleset/ruleset.js'
@@ -17,20 +15,39 @@ import { VERSION } from '../system/version.js'
 import { createMetrics, type Metrics } from './metrics.js'
 import { StatusReport } from './status-report.js'
 
-/** The parts of the service that are asked for figures. */
+/** The parts of the service that metrics and status read. */
 export interface MeasuredParts {
   readonly form: QueueForm
   readonly users: Pick<Users, 'nameOf'>
   readonly inForce: PolicyInForce
   readonly inbound: Pick<InboundWatch, 'statistics'>
-  readonly blockLog: Pick<BlockLog, 'stats' | 'last'>
+  readonly blockLog: Pick<BlockLog, 'stats' | 'last' | 'trouble'>
   readonly canary: Pick<Canary, 'proven'>
   readonly counts: VerdictCounts
   readonly answers: AnswerStats
   readonly attribution: Pick<Attributor, 'stats'>
 }
 
-export function createServiceMetrics(parts: MeasuredParts): Metrics {
+/** The metrics and the status of the running service, both read from the same parts. */
+export class Telemetry {
+  readonly metrics: Metrics
+  readonly report: StatusReport
+
+  constructor(parts: MeasuredParts) {
+    this.metrics = createServiceMetrics(parts)
+    this.report = createStatusReport(parts)
+  }
+
+  /** Notes the outcome of a reload. @param problems why the configuration was refused, a line each; empty: it was taken */
+  noteReload(problems: readonly string[]): void {
+    const isTaken = problems.length === 0
+    this.metrics.reloadSuccessful.set(isTaken ? 1 : 0)
+    if (isTaken) this.metrics.reloadTime.setToCurrentTime()
+    this.report.noteReload(problems)
+  }
+}
+
+function createServiceMetrics(parts: MeasuredParts): Metrics {
   const { inForce, attribution, canary, counts, answers } = parts
   return createMetrics({
     ...figures(parts),
@@ -44,16 +61,17 @@ export function createServiceMetrics(parts: MeasuredParts): Metrics {
   })
 }
 
-export function createStatusReport(parts: MeasuredParts): StatusReport {
+function createStatusReport(parts: MeasuredParts): StatusReport {
   const { form, inForce, canary, counts, blockLog } = parts
   return new StatusReport({
     ...figures(parts),
     ...{ inForce, form, canary, counts },
     lastBlocks: () => blockLog.last,
+    logTrouble: () => blockLog.trouble,
   })
 }
 
-/** What both are made of. */
+/** The sources that metrics and status share. */
 const figures = ({ users, blockLog, inForce, inbound }: MeasuredParts) => ({
   userName: users.nameOf,
   log: () => blockLog.stats,
