@@ -1,4 +1,5 @@
 /** Formats of single values (words, numbers, durations, paths), and of lists and mappings. */
+import { isMapping } from '../text/json.js'
 import type { ConfigLocation, Format } from './location.js'
 import { alternatives, quote, unknownKey } from './problems.js'
 
@@ -161,7 +162,7 @@ export function fieldsOf(
   location: ConfigLocation,
   known: readonly string[],
 ): Fields | undefined {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (!isMapping(value)) {
     return location.fail(`must be a mapping with ${alternatives(known)}, not ${quote(value)}`)
   }
   const mapping = value as Readonly<Record<string, unknown>>

@@ -3,6 +3,7 @@
 import { formatAddress } from '../core/packet/address-text.js'
 import { type Address, type Destination, isLoopback, type PortRange, type Prefix } from '../core/packet/ip.js'
 import type { UserLookup } from '../system/users.js'
+import { isMapping } from '../text/json.js'
 import { parseAddress, parseDestination, parseHostName, parsePrefix } from '../text/parse-address.js'
 import type { Parsed } from '../text/parsed.js'
 import { choice, count, fieldsOf, listOf, text } from './formats.js'
@@ -67,7 +68,7 @@ export const transport = choice('tcp', 'udp')
 
 /** The format of a service: "tcp/80", or a mapping of port and protocol. */
 export const service: Format<Service> = (value, location) => {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+  if (isMapping(value)) {
     const fields = fieldsOf(value, location, ['port', 'protocol'])
     const number = fields?.required('port', port)
     const protocol = fields?.required('protocol', transport)
