@@ -108,7 +108,7 @@ t.test('what the configuration allows by now is left out, and said', async (t) =
     suggested(t, lines, yaml).entries.map(({ to }) => to.map(({ place }) => place)),
     [['other.example.org']],
   )
-  t.match(textOf(t, lines, yaml), '# 5 blocks would pass by now: they are allowed.')
+  t.match(textOf(t, lines, yaml), '# 5 blocks would pass now: the configuration allows them.')
   t.same(suggested(t, [lineOf({ domain: 'api.example.org' })], yaml).entries, [])
 })
 
@@ -120,7 +120,7 @@ t.test('a unit stands in an entry only where all blocks of it tell one', async (
   t.same(unitsOf(PHP, { port: 80 }), [['php8.2-fpm.service'], undefined], 'another port is another entry')
   t.match(
     unwrapped(textOf(t, [PHP, { at: 9 }].map(lineOf))),
-    'No units: some blocks came from php8.2-fpm.service, of others it is not known.',
+    'No units: some blocks came from php8.2-fpm.service; the units of the others are not known.',
   )
   t.notMatch(textOf(t, [{ at: 9 }].map(lineOf)), 'No units')
   t.same(unitsOf({ unit: 'no unit' }), [undefined], 'what is no unit is none')
@@ -160,11 +160,11 @@ t.test('names stay names; many below one domain are said to be so, and no more',
     Array.from({ length: count }, (_, i) =>
       lineOf({ at: i * 100, domain: `n${i}.cdn.example.org`, to: `203.0.113.${i + 1}` }),
     )
-  t.notMatch(textOf(t, many(8)), 'would stand for')
+  t.notMatch(textOf(t, many(8)), 'would allow them')
   const text = textOf(t, many(9))
   t.match(
     unwrapped(text),
-    '9 names below cdn.example.org: "*.cdn.example.org" would stand for them, and for all others',
+    '9 names below cdn.example.org: "*.cdn.example.org" would allow them, and all others',
   )
   t.same(
     allowed(t, many(9))[0]!.to.map(({ kind }) => kind),
@@ -212,7 +212,7 @@ t.test('entries that look as if they could be one say why they are not', async (
 })
 
 t.test('who updates is pointed to mirrors.hosts, at the ports of mirrors only', async (t) => {
-  const hint = 'If updates come from there, it belongs into mirrors.hosts.'
+  const hint = 'If updates come from there, add it to mirrors.hosts instead.'
   for (const user of [ROOT, { user: '_apt', uid: 42 }])
     for (const port of [80, 443]) t.match(textOf(t, [lineOf({ ...user, port })]), hint)
   t.notMatch(textOf(t, [lineOf({ ...ROOT, port: 8080 })]), hint)
