@@ -2,8 +2,8 @@ import { hasNetAdmin } from 'node-netfilter-queue/system'
 import { Absent } from '../control/client.js'
 import { presentTable } from '../kernel/nftables/nft.js'
 
-export const RULES_STAND = 'its rules are loaded: the kernel judges alone (fallback)'
-export const RULES_ARE_GONE = 'its rules are not loaded: all outgoing packets pass'
+export const RULES_STAND = 'its rules are loaded; the kernel judges alone (fallback)'
+export const RULES_ARE_GONE = 'its rules are not loaded; all outgoing packets pass'
 
 /**
  * Describes what is in force while the service does not run. Returns undefined when the service runs, or when

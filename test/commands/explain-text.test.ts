@@ -95,7 +95,7 @@ t.test('addresses of which not the same becomes are told apart', async (t) => {
     shown,
     /^accept {2}rule .*\n {8}203\.0\.113\.7 +for 4 min\nblock {3}not-allowlisted.*\n {8}198\.51\.100\.200 /m,
   )
-  t.match(shown, 'the kernel by itself lets a part of it pass')
+  t.match(shown, 'without the service, the kernel lets a part of it pass')
 })
 
 t.test('a rule of the system shows its reason, and the file that names the place', async (t) => {

@@ -54,7 +54,7 @@ t.test(
     t.match(run(args('check')), { status: 0, stdout: 'configuration OK\n' })
     const after = suggest()
     t.same(namesOf(after.stdout), [])
-    t.match(after.stdout, '# 11 blocks would pass by now: they are allowed.')
+    t.match(after.stdout, '# 11 blocks would pass now: the configuration allows them.')
   },
 )
 

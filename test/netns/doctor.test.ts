@@ -102,7 +102,7 @@ t.test('rules of others that queue, that drop, or that keep from tracking are fo
   t.same(await amiss(service, 'firewall'), [
     'note inet other theirs (prerouting, priority -300) takes traffic out of connection tracking (notrack)',
     'fail ip filter INPUT (input, priority 0) sends packets to queue 101, which is ours',
-    'look ip filter OUTPUT (output, priority 0) hands what goes out to queue 7',
+    'look ip filter OUTPUT (output, priority 0) sends outgoing packets to queue 7',
     'note ip filter OUTPUT drops what it does not allow',
     'note Docker has rules',
   ])
@@ -216,7 +216,7 @@ t.test('it works as an ordinary user, and says what it could not look at', async
   t.match(stdout, /^\? {5}privileges: this command lacks CAP_NET_ADMIN$/m)
   t.match(stdout, /^\? {5}queue: who serves the queues$/m)
   t.match(stdout, /^ok {4}routing: /m)
-  t.match(stdout, /\n\d+ to look at; \d+ could not be looked at\n$/)
+  t.match(stdout, /\n\d+ to look at; \d+ could not be checked\n$/)
 })
 
 t.test('what it says fits 80 columns, and it ends with 1 where something is amiss', async (t) => {

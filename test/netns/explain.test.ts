@@ -94,7 +94,7 @@ t.test('a name shows the addresses that the service knows now, and the line that
   }
   const byAddress = await explained(service, 'tcp', `${MIRROR.v4}:443`, '--user', 'root')
   t.match(byAddress.near[0], { rule: { name: 'api' }, misses: ['port'] })
-  t.match(byAddress.notes, [/when it asked for mirror\.example\.org/])
+  t.match(byAddress.notes, [/in an answer for mirror\.example\.org/])
 
   await service.stop()
   const stopped = await service.ask('explain', 'tcp', `${NAME}:80`, '--user', 'root')
@@ -102,7 +102,7 @@ t.test('a name shows the addresses that the service knows now, and the line that
   t.match(stopped.stderr, /the service does not run here .*--offline/)
   const offline = await service.ask('explain', 'tcp', `${NAME}:80`, '--user', 'root', '--offline')
   t.equal(offline.status, 0)
-  t.match(offline.stdout, new RegExp(`${MIRROR.v4} +for .*and no service`, 's'), 'what it knew last')
+  t.match(offline.stdout, new RegExp(`${MIRROR.v4} +for .*without the\\s+service`, 's'), 'what it knew last')
 })
 
 t.test(
@@ -181,7 +181,7 @@ t.test('another file is asked about while the service runs', async (t) => {
   const asked = await service.ask('explain', 'tcp', `${VICTIM.v4}:80`, '--config', other)
   t.equal(asked.status, 0)
   t.match(asked.stdout, `accept  rule "candidate" (${other}:2)`)
-  t.match(asked.stdout, `asked   ${other}, and no service`)
+  t.match(asked.stdout, `source  ${other}, without the`)
 })
 
 t.test(

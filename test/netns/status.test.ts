@@ -32,12 +32,12 @@ t.test(
     t.equal(before.status, 1)
     t.match(
       before.stderr,
-      /^checkvalve: the service does not run here .*control\.sock\): systemctl start checkvalve.*\nits rules are not loaded: all outgoing packets pass\n$/,
+      /^checkvalve: the service does not run here .*control\.sock\): systemctl start checkvalve.*\nits rules are not loaded; all outgoing packets pass\n$/,
     )
     const early = await service.command('doctor')
     t.equal(early.status, 1)
     t.match(early.stdout, /^LOOK {2}service: does not run here/m)
-    t.match(early.stdout, /^FAIL {2}service: none of its rules is in the kernel/m)
+    t.match(early.stdout, /^FAIL {2}service: its rules are not loaded/m)
 
     await service.launch()
     t.equal(statSync(join(service.folder, 'control.sock')).mode & 0o777, 0o660)
@@ -62,9 +62,9 @@ t.test(
 
     const examined = await service.command('doctor')
     t.equal(examined.status, 1)
-    t.match(examined.stdout, /^ok {4}service: it runs since 20/m)
+    t.match(examined.stdout, /^ok {4}service: running since 20/m)
     t.match(examined.stdout, new RegExp(`^LOOK  mirrors: ${list}:3\n.*ftp`, 'm'))
-    t.match(examined.stdout, /^LOOK {2}mirrors: no address is known of 1 of 3/m)
+    t.match(examined.stdout, /^LOOK {2}mirrors: no address is known for 1 of 3/m)
     t.match(examined.stdout, new RegExp(`^${NAME}:8443\\s+apt, ${list}:2\n    ${MIRROR.v4}`, 'm'))
 
     await service.stop()
@@ -82,8 +82,8 @@ t.test('a socket that a killed service has left is no obstacle, one that is in u
   const service = await guard(t, lab, '')
   await service.launch()
   await service.kill()
-  t.match((await service.command('status')).stderr, /\nits rules are in the kernel, which goes on by itself/)
-  t.match((await service.command('doctor')).stdout, /^note {2}service: its rules are in the kernel/m)
+  t.match((await service.command('status')).stderr, /\nits rules are loaded; the kernel judges alone/)
+  t.match((await service.command('doctor')).stdout, /^note {2}service: its rules are loaded/m)
   await service.launch()
   const second = await service.fail([], 'queue.first=300', 'metrics.listen=127.0.0.1:17672')
   t.equal(second.status, 1)
@@ -128,7 +128,7 @@ t.test(
     const { stdout } = await service.command('status')
     t.match(
       stdout,
-      /^reload {6}REFUSED \d+ s ago; what was read \d+ s ago is in force\n {12}\S+checkvalve\.yaml:4: mod:/m,
+      /^reload {6}REFUSED \d+ s ago; the configuration loaded \d+ s ago is in force\n {12}\S+checkvalve\.yaml:4: mod:/m,
     )
     await service.reload(`mode: enforce\n${settings}`)
     t.match((await ask()).reload, { problems: [] })

@@ -79,9 +79,9 @@ allow:
   t.same(await but('203.0.113.4:80'), ['expired: its end: it expired at 2026-12-31T00:00:00Z'])
   t.same(await but('203.0.113.5:80', { uid: '33' }), ['root: the user: it is for root, not www-data'])
   t.match(await but('203.0.113.5:80', { uid: '0', 'from-port': '80' }), [
-    /^root: the port that it comes from: .*\(32768-60999\)$/,
+    /^root: the source port: .*\(32768-60999\)$/,
   ])
-  t.match(await but('203.0.113.6:80'), [/^name: the address: no answer names it any more/])
+  t.match(await but('203.0.113.6:80'), [/^name: the address: no current DNS answer has it/])
   t.match(await but('203.0.113.9:80'), [
     /^name: the destination: it leads to old\.example\.org, \*\.example\.net$/,
   ])
@@ -221,7 +221,7 @@ t.test('where names are enforced a question is judged by its name', async (t) =>
   await t.rejects(ask(made, 'udp', '198.51.100.53:53'), /--question NAME/)
   t.ok((await ask(made, 'tcp', '198.51.100.53:53')).notes.some((note) => note.includes('--question NAME')))
   const other = await ask(made, 'tcp', 'other.example.org:443')
-  t.ok(other.notes.some((note) => note.includes('the question for it is blocked already')))
+  t.ok(other.notes.some((note) => note.includes('a DNS query for it is blocked already')))
 })
 
 t.test('a question that nobody reads is said to be one like any other', async (t) => {
@@ -231,7 +231,7 @@ t.test('a question that nobody reads is said to be one like any other', async (t
   t.match(free.notes, [/^names are not enforced/])
   const elsewhere = await ask(made, 'udp', '198.51.100.9:53', { question: 'evil.example.net' })
   t.equal(elsewhere.verdict, 'block')
-  t.ok(elsewhere.notes.some((note) => note.startsWith('that is no resolver of this host (198.51.100.53)')))
+  t.ok(elsewhere.notes.some((note) => note.startsWith('this is no resolver of this host (198.51.100.53)')))
 })
 
 t.test('the canary is blocked whatever rules say, and no entry would help', async (t) => {
@@ -262,23 +262,23 @@ t.test('from a port of a service: what is known of the client, and that a call i
     return `${judged[0]!.reason}: ${notes.join('; ')}`
   }
   t.match(await notes('tcp'), /^not-allowlisted: tcp\/443 is no service of this host/)
-  t.match(await notes('tcp', clients(), 'file'), /known to the running service only/)
+  t.match(await notes('tcp', clients(), 'file'), /only the running service knows which clients/)
   const host = clients()
   host.services.tcp[443] = 1
   host.services.udp[443] = 1
   t.match(
     await notes('tcp', host),
-    /^not-allowlisted: tcp\/443 is a service, and no session of 198\.51\.100\.2/,
+    /^not-allowlisted: tcp\/443 is a service, and no session of it with 198\.51\.100\.2/,
   )
   t.match(
     await notes('udp', host),
-    /^not-allowlisted: udp\/443 is a service, and no session of 198\.51\.100\.2/,
+    /^not-allowlisted: udp\/443 is a service, and no session of it with 198\.51\.100\.2/,
   )
   for (const protocol of [IPPROTO_TCP, IPPROTO_UDP] as const)
     host.sessions.seen(4, protocol, LOCAL, 443, CLIENT, 9, host.now)
   t.match(
     await notes('tcp', host),
-    /^not-allowlisted: tcp\/443 .*has a session .*answers pass; a call .*bare SYN/,
+    /^not-allowlisted: tcp\/443 .*has a session .*answers pass; a new connection .*bare SYN/,
   )
   t.match(await notes('udp', host), /^session: udp\/443 .*answers pass$/)
 })
@@ -303,7 +303,7 @@ t.test(
   async (t) => {
     const more = { seenName: () => 'cdn.example.net' }
     const answer = await about(t, 'mode: enforce\n', { more }, 'tcp', '203.0.113.5:443')
-    t.match(answer.notes, [/when it asked for cdn\.example\.net/])
+    t.match(answer.notes, [/in an answer for cdn\.example\.net/])
     t.same(answer.entry?.to, ['203.0.113.5'])
   },
 )

@@ -10,12 +10,19 @@ import { buildPolicy } from '../../../src/policy/build-policy.js'
 import { readLine } from '../../../src/records/block-log/event-reader.js'
 import { configOf, loadText, nameOf } from '../../config/files.js'
 import { words } from '../../core/packets.js'
-import { BEGIN } from '../../records/block-log/events.js'
+import { BEGIN, type Event, lineOf } from '../../records/block-log/events.js'
 
 process.env.TZ = 'UTC'
 
 export const RESOLVER = '198.51.100.53'
 export const RESOLVER_UID = 101
+
+export const ROOT = { user: 'root', uid: 0 }
+export const ENFORCED = `mode: enforce\ndns: { enforceNames: true }\n`
+/** A line about a DNS query for a name that is not allowed. */
+export const asked = (question: string, event: Event = {}) =>
+  lineOf({ to: RESOLVER, port: 53, transport: 'udp', reason: 'name-not-allowed', question, ...event })
+export const names = (entries: readonly { name: string }[]) => entries.map(({ name }) => name)
 
 export const HOST: HostFacts = {
   name: 'web.example.org',
