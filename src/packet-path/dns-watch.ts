@@ -7,8 +7,8 @@ import { IPPROTO_TCP, IPPROTO_UDP } from '../core/packet/ip.js'
 import { decode, Packet } from '../core/packet/packet.js'
 import type { QueueForm } from '../core/ruleset/ruleset.js'
 import { readAnswer } from '../names/dns/answer-reader.js'
-import { Questions } from '../names/dns/pending-queries.js'
-import { Streams } from '../names/dns/tcp-streams.js'
+import { PendingQueries } from '../names/dns/pending-queries.js'
+import { TcpStreams } from '../names/dns/tcp-streams.js'
 import type { LearnedAddresses } from '../names/learned-addresses.js'
 import type { Valve } from './valve.js'
 
@@ -51,11 +51,11 @@ export interface AnswerStats {
 export class DnsWatch {
   readonly #options: ResolverWatchOptions
   readonly #packet = new Packet()
-  readonly #questions = new Questions()
+  readonly #questions = new PendingQueries()
   /** Those that are for names of no rule. */
-  readonly #others = new Questions()
+  readonly #others = new PendingQueries()
   readonly #othersTime = new TokenBucket(OTHERS_MS, OTHERS_MS, performance.now())
-  readonly #streams = new Streams()
+  readonly #streams = new TcpStreams()
   readonly #held = new Map<number, () => void>()
   /** How an answer leaves the queue: see Valve. */
   readonly #pass: Verdict
