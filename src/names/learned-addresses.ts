@@ -98,7 +98,7 @@ export class LearnedAddresses {
     })
     this.#kernel = new HostChangeQueue(
       (changes) => firewall.changeHosts(changes),
-      (error) => log.error(`the kernel has not taken new addresses of mirrors: ${error.message}`),
+      (error) => log.error(`the kernel has not taken new addresses of allowed names: ${error.message}`),
     )
     this.#file = new AddressesFile(
       options.directory,
