@@ -1,7 +1,7 @@
 /**
- * Verdicts a second and CPU a verdict, against the C reference, under a flood that never lets the queue run
- * empty. The contenders take turns, so that what else the machine does meets them alike; the result is the
- * median of the ratios of each round. It makes a network namespace of its own: `npm run bench`.
+ * Measures verdicts a second and CPU a verdict, against the C reference, under a flood that never lets the
+ * queue run empty. The contenders take turns, so that other load on the machine affects all alike; the result
+ * is the median of the ratios of each round. It makes a network namespace of its own: `npm run bench`.
  *
  * All of them work behind the same rules of the kernel, those of checkvalve, and refuse every packet: the
  * flood is a worm's. The reference knows no policy; checkvalve decodes, looks through 10,000 prefixes, counts
@@ -20,9 +20,9 @@ import { cpuSeconds, median } from './lib.js'
 
 interface Contender {
   readonly name: string
-  /** Starts it; it judges the packets of QUEUE, or brings rules of its own. SIGTERM must end it. */
+  /** Starts the contender, which judges the packets of QUEUE, or loads rules of its own. SIGTERM must end it. */
   readonly argv: readonly string[]
-  /** Whether it judges by now; asked again and again. */
+  /** Whether the contender judges packets by now; called until it does. */
   readonly ready: () => boolean
 }
 
@@ -37,7 +37,7 @@ const inside = process.argv.at(-1) === INSIDE
 const settings = process.argv.slice(2, inside ? -1 : undefined)
 const [rounds = 5, seconds = 2] = settings.slice(0, 2).map(Number)
 const QUEUE = 100
-/** The mark of a blocked packet (src/core/marks.ts). */
+/** The mark of a blocked packet (src/core/ruleset/marks.ts). */
 const BLOCKED = 0x30000000
 const PREFIXES = 10_000
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
@@ -72,7 +72,7 @@ mirrors: { discover: false }
 `
 }
 
-/** A link with a neighbour that needs no asking, and the rules of checkvalve, which it leaves behind. */
+/** Sets up a link with a permanent neighbour entry, and loads the rules of checkvalve, which stay loaded. */
 async function setUp(): Promise<void> {
   shell(`ip link set lo up
     ip link add name bench0 type veth peer name bench1
@@ -86,9 +86,7 @@ async function setUp(): Promise<void> {
   await stop(checkvalve)
 }
 
-/**
- * Packets that were refused as the service said. Those that found the queue full met the fallback instead.
- */
+/** Counts packets that the service refused. Packets that found the queue full met the fallback instead. */
 function verdictsSoFar(): number {
   return Number(/packets (\d+)/.exec(shell('nft list counter inet checkvalve blocked'))?.[1])
 }

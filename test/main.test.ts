@@ -16,7 +16,7 @@ interface Outcome {
   readonly stderr: string
 }
 
-/** Runs the command line with no variables but those given, after words such as `unshare --net`. */
+/** Runs the command line with the given variables only, after a prefix such as `unshare --net`. */
 function run(
   args: readonly string[],
   env: Record<string, string> = {},
@@ -169,7 +169,10 @@ canary: { target: "[2001:db8::9]:9", interval: 1m }
   t.equal(runOn(t, first.stdout, 'check').stdout, 'configuration OK\n')
 })
 
-/** What makes a network namespace here, for root and for an ordinary user; undefined where nothing does. */
+/**
+ * Returns the command that makes a network namespace, for root or an ordinary user; undefined when none
+ * works.
+ */
 const unshare = [
   ['unshare', '--net'],
   ['unshare', '--user', '--map-root-user', '--net'],

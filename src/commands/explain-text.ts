@@ -2,7 +2,7 @@
 import { Document, isScalar, visit } from 'yaml'
 import type { AllowSuggestion, Explained, Judged, Near, RuleFacts } from '../analysis/explain/explanation.js'
 import type { Colour, Paint } from './colours.js'
-import { left } from './mirrors-text.js'
+import { validity } from './mirrors-text.js'
 import { WIDTH, wrap } from './terminal.js'
 
 const LABEL = 8
@@ -82,7 +82,7 @@ function groupText(group: readonly Judged[], { now }: TextOptions): string {
   const addresses = group.flatMap(({ address, until }) =>
     address === undefined || until === undefined
       ? []
-      : [`${address.padEnd(ADDRESS_WIDTH)} ${left(Date.parse(until) - now)}`],
+      : [`${address.padEnd(ADDRESS_WIDTH)} ${validity(Date.parse(until) - now)}`],
   )
   return [labelled(verdict, facts.join('; ')), ...addresses.map((line) => ' '.repeat(LABEL) + line)].join(
     '\n',

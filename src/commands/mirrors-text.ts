@@ -44,13 +44,13 @@ function details({ host, addresses, more = 0 }: MirrorStatus, now: number, most:
 }
 
 const addressText = ({ name, address, until }: AddressStatus, now: number) =>
-  `${`${name === undefined ? '' : `${name} `}${address}`.padEnd(ADDRESS_WIDTH)} ${left(Date.parse(until) - now)}`
+  `${`${name === undefined ? '' : `${name} `}${address}`.padEnd(ADDRESS_WIDTH)} ${validity(Date.parse(until) - now)}`
 
 /**
  * Formats how long an address is still valid.
  * @param ms milliseconds; 0 or less: it has expired, and serves as the last good answer
  */
-export function left(ms: number): string {
+export function validity(ms: number): string {
   if (ms <= 0) return 'the last good answer'
   const seconds = Math.ceil(ms / 1000)
   if (seconds < 120) return `for ${seconds} s`

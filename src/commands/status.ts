@@ -3,7 +3,7 @@ import type { Status } from '../telemetry/status.js'
 import { jsonText } from '../text/terminal-safe.js'
 import { paintFor } from './colours.js'
 import { type Command, has, type Invocation, say, socketOrComplaint } from './command.js'
-import { leftBehind } from './fallback-notice.js'
+import { fallbackNotice } from './fallback-notice.js'
 import { statusText } from './status-text.js'
 import { span, WIDTH, wrap } from './terminal.js'
 import { watch } from './watch.js'
@@ -28,7 +28,7 @@ export const status: Command = {
 
 /** Adds what is in force without the service. @throws Error (rejects) always: `error` with that line */
 async function explained(error: Error): Promise<never> {
-  const fallback = await leftBehind(error)
+  const fallback = await fallbackNotice(error)
   if (fallback === undefined) throw error
   throw new Error(`${error.message}\n${fallback}`)
 }
@@ -59,7 +59,7 @@ function watchStatus(socket: string, given: Invocation): Promise<number> {
 
 async function absence(error: Error, heard: number | undefined): Promise<string> {
   const paint = paintFor(process.stdout)
-  const fallback = await leftBehind(error)
+  const fallback = await fallbackNotice(error)
   return [
     ...wrap(error.message, WIDTH).map((line) => paint('red', line)),
     ...(fallback === undefined ? [] : [fallback]),

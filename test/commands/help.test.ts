@@ -1,7 +1,7 @@
 import t from 'tap'
 import { allCommands } from '../../src/commands/registry.js'
 
-/** The widest line of a terminal, and what of it stands before a summary in the list of all commands. */
+/** Width of a terminal, and width of the column before a summary in the list of all commands. */
 const WIDTH = 80
 const BEFORE_SUMMARY = 16
 

@@ -8,7 +8,7 @@ const SHOP = { uid: 4711, user: 'shop' }
 const API = 'allow: [{ name: api, to: [203.0.113.7], ports: [443], users: [4711] }]\n'
 const REDIS = 'allow: [{ name: redis, to: [203.0.113.9], ports: [6379] }]\n'
 
-/** @param passed what the service has kept of what it accepted */
+/** @param passed contents of the service's file of accepted flows */
 function host(t: Test, log: string, passed?: unknown, evicted = 0) {
   const folder = directoryOf(t, {})
   for (const name of ['state', 'new']) mkdirSync(`${folder}/${name}`)

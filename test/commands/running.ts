@@ -1,10 +1,10 @@
-/** The command line, run as a program. */
+/** Runs the command line as a program. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { PATIENCE_MS } from '../lab/waiting.js'
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
-/** Nothing else of the environment: the test runner puts its own NODE_OPTIONS into every program. */
+/** The whole environment of a program: the test runner would add its own NODE_OPTIONS. */
 const ENVIRONMENT = { PATH: process.env.PATH, TZ: 'UTC' }
 
 export interface Outcome {
@@ -24,7 +24,7 @@ export function run(args: readonly string[], { input = '' }: { input?: string | 
   return { status, stdout, stderr }
 }
 
-/** One that goes on: what it has said so far, and its end. */
+/** Starts a program that keeps running: its output so far, and its end. */
 export class Running {
   stdout = ''
   stderr = ''

@@ -6,11 +6,11 @@ import { run } from './running.js'
 
 const MAIN = new URL('../../src/main.js', import.meta.url).pathname
 
-/** Users by number: this host need not have the others. */
+/** Users are given by number: this host may not have the names. */
 const SHOP = { uid: 4711, user: 'shop' }
 const CRON = { uid: 0, user: 'root', unit: 'cron.service' }
 
-/** A host whose log, state and configuration are in one folder. */
+/** Makes a host with log, state and configuration in one folder. */
 function host(t: Test, log: string, destination?: string) {
   const folder = t.testdir()
   const config = `${folder}/checkvalve.yaml`

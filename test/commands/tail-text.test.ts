@@ -12,7 +12,7 @@ const show = (texts: readonly string[], options: TextOptions = {}) => {
   return texts.map((each) => text.lineOf(readLine(each) as Parameters<typeof text.lineOf>[0])).join('')
 }
 
-/** The line of one event, without the day. */
+/** Formats one event, without the line for the day. */
 const line = (event: Event, options: TextOptions = {}) => show([lineOf(event)], options).split('\n')[1]!
 
 const PHP: Event = { unit: 'php8.2-fpm.service', program: '/usr/sbin/php-fpm8.2', repeat: 12 }

@@ -7,7 +7,7 @@ import { Running, run } from './running.js'
 const events = (first: number, last: number, more: Event = {}): Event[] =>
   Array.from({ length: last - first + 1 }, (_, i) => ({ at: first + i, port: first + i, ...more }))
 
-/** A configuration whose log is in its own folder. */
+/** Makes a configuration with the log in its own folder. */
 function host(t: Test, log: string | undefined, destination?: string) {
   const folder = t.testdir()
   const path = `${folder}/blocks.json`

@@ -13,7 +13,7 @@ const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
 const ENTER = '\x1b[?1049h'
 const LEAVE = '\x1b[?7h\x1b[?25h\x1b[?1049l'
 
-/** A service that says what `status` is, and the command that watches it. */
+/** Starts a service with a given status, and the command that watches it. */
 async function watching(t: Test) {
   const folder = mkdtempSync(join(tmpdir(), 'checkvalve-watch-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
@@ -43,7 +43,7 @@ async function watching(t: Test) {
   return { state, serve, command }
 }
 
-/** What a program writes; `seen` settles when it has written something since the last time. */
+/** Collects the output of a program; `seen` settles when there is new output since the last call. */
 function listen(t: Test, child: ChildProcess) {
   let text = ''
   let from = 0

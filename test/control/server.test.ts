@@ -19,7 +19,7 @@ t.jobs = 4
 const colour: Format<string> = (value, place) =>
   fieldsOf(value, place, ['colour'])?.required('colour', choice('red', 'green'))
 
-/** A server that says what it was asked. */
+/** Starts a server that echoes requests. */
 async function serving(t: Test) {
   const folder = mkdtempSync(join(tmpdir(), 'checkvalve-control-'))
   const path = join(folder, 'run', 'control.sock')
@@ -204,7 +204,7 @@ t.test('whoever holds connections without a word loses them, and then others are
   t.ok(await ask(path, 'GET', '/v1/echo'))
 })
 
-/** Asks until it is answered: a machine that is busy may not say its request in time. */
+/** Sends a request until it is answered: on a busy machine a request may come too late. */
 async function served(path: string): Promise<unknown> {
   let answer: unknown
   await eventually('others are served', async () => {

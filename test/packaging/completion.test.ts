@@ -9,7 +9,10 @@ import { settingsByKey } from '../../src/config/setting-table.js'
 
 const SCRIPT = fileURLToPath(new URL('../../../packaging/checkvalve.bash', import.meta.url))
 
-/** Completes the last word in a bash without anybody's settings. `source` is what `complete` would do without readline. */
+/**
+ * Completes the last word in a bash without settings of a user. `source` does what `complete` would do
+ * without readline.
+ */
 const COMPLETE = `source "$1"; shift
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
 _checkvalve 2>&1

@@ -47,7 +47,7 @@ function sources(given: Partial<MetricSources> = {}): MetricSources {
   }
 }
 
-/** The lines of a scrape without comments, as name with labels -> value. */
+/** Parses a scrape: name with labels -> value. */
 async function scrape(given: Partial<MetricSources> = {}): Promise<Map<string, string>> {
   const text = await createMetrics(sources(given)).registry.metrics()
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))

@@ -14,7 +14,7 @@ const named = (name: string): ConfiguredDestination => ({ kind: 'name', name, or
 const below = (domain: string): ConfiguredDestination => ({ kind: 'wildcard', domain, origin })
 const host = (number: number): Address => ({ family: 4, words: Uint32Array.of(0xc6336400 + number, 0, 0, 0) })
 
-/** Names with so many addresses each. */
+/** Makes names with a number of addresses each. */
 function knowing(names: Readonly<Record<string, number>>): Knowledge {
   return {
     targets: (service) =>

@@ -5,7 +5,7 @@ import { localAddresses, setOfAddresses } from '../../kernel/proc/local-addresse
 import { VERSION } from '../../system/version.js'
 import { parseAddress } from '../../text/parse-address.js'
 import { timeText } from '../../text/prose.js'
-import { leftBehind, RULES_ARE_GONE, RULES_STAND } from '../fallback-notice.js'
+import { fallbackNotice, RULES_LOADED, RULES_MISSING } from '../fallback-notice.js'
 import { type DoctorContext, isAbsent } from './context.js'
 import { type Finding, Findings } from './finding.js'
 
@@ -55,10 +55,10 @@ function itself(subject: DoctorContext): Finding[] {
 /** Reports what is in force while the service does not run. */
 async function fallback(subject: DoctorContext): Promise<Finding[]> {
   const found = new Findings('service')
-  const rest = await leftBehind(subject.status)
-  if (rest === RULES_STAND)
+  const rest = await fallbackNotice(subject.status)
+  if (rest === RULES_LOADED)
     found.note(rest, 'it accepts approved connections, and what its copy of the allowlist allows')
-  if (rest === RULES_ARE_GONE && subject.config.mode === 'enforce') found.fail(rest, 'start it')
+  if (rest === RULES_MISSING && subject.config.mode === 'enforce') found.fail(rest, 'start it')
   return found.all
 }
 

@@ -29,7 +29,7 @@ async function ask(
   return answer.value
 }
 
-/** One question about a world of its own. */
+/** Asks one query in a context of its own. */
 const about = (t: Test, yaml: string, given: Given, ...question: [string, string, Fields?]) =>
   ask(world(t, yaml, given), ...question)
 

@@ -1,4 +1,4 @@
-/** A world for questions: a configuration in text, and what is known besides, all given by the test. */
+/** Makes a context for queries: a configuration in text, and knowledge of the host, all given by the test. */
 import type { Test } from 'tap'
 import type { ExplainContext } from '../../../src/analysis/explain/context.js'
 import type { Address } from '../../../src/core/packet/ip.js'
@@ -31,7 +31,7 @@ export function host(text: string): Address {
   return parsed.value
 }
 
-/** Its configuration is `main.yaml`, and its sources are those of the test. */
+/** Makes a context. Its configuration is `main.yaml`. */
 export function world(
   t: Test,
   yaml: string,

@@ -11,7 +11,7 @@ import { policyFor, RESOLVER, sameAsGolden } from '../suggest/suggesting.js'
 const ROOT = { user: 'root', uid: 0 }
 const PHP = { unit: 'php8.2-fpm.service', program: '/usr/sbin/php-fpm8.2' }
 
-/** A policy of these lines, against a log. */
+/** Replays a log against the policy of a configuration. */
 function replayed(t: Test, yaml: string, lines: readonly string[], passed?: unknown): Replayed {
   const replay = new Replay(policyFor(configOf(loadText(t, `mode: enforce\n${yaml}`))), BEGIN)
   for (const text of lines) {
@@ -21,7 +21,7 @@ function replayed(t: Test, yaml: string, lines: readonly string[], passed?: unkn
   return replay.result(passed === undefined ? undefined : passedOf({ kinds: passed }))
 }
 
-/** Verdict and reason of a single event, with the rule that it fits. */
+/** Returns verdict and reason of a single event, with the rule that it matches. */
 function fate(t: Test, yaml: string, event: Event, learned: readonly Event[] = []): string {
   const { blocked } = replayed(t, yaml, [...learned, event].map(lineOf))
   const own = [...blocked.accept.kinds, ...blocked.block.kinds].at(-1)
@@ -230,7 +230,7 @@ const PASSED = [
   kind({ address: '198.51.100.20', port: 5432, rule: 'database' }),
 ]
 
-/** Where the file of the test is, is of no interest. */
+/** Leaves out the path of the configuration, which differs at each run. */
 const stable = (text: string) => text.replaceAll(/[^\s("]*main\.yaml/g, '/tmp/new/checkvalve.yaml')
 
 t.test('as a text it fits a terminal, sums up kinds, and its totals add up', async (t) => {

@@ -17,7 +17,7 @@ const USERS = [
 const UNITS = ['a.service', 'b.service', undefined] as const
 const PORTS = [80, 443, 5432] as const
 const TRANSPORTS = ['tcp', 'udp', 'icmp'] as const
-/** Addresses, some of which have names: one of them two. */
+/** Addresses; some have a name, one has two. */
 const HOSTS = ['203.0.113.1', '203.0.113.2', '203.0.113.3', '203.0.113.4', '2001:db8::5'] as const
 const NAMES: Readonly<Record<string, readonly string[]>> = {
   '203.0.113.1': ['a.example.org'],
@@ -27,7 +27,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
 
 type Chosen = Event & { readonly to: string; readonly uid: number; readonly transport: string }
 
-/** Events so slow that nobody looks like a worm. */
+/** Makes events that are too slow to look like a worm. */
 function log(random: (limit: number) => number, count: number): Chosen[] {
   return Array.from({ length: count }, (_, i) => {
     const to = HOSTS[random(HOSTS.length)]!
@@ -46,7 +46,7 @@ function log(random: (limit: number) => number, count: number): Chosen[] {
   })
 }
 
-/** What stands for an event in an entry, by what `suggest` promises. */
+/** Returns the destination that an entry has for an event, by the promise of `suggest`. */
 function placeOf(event: Chosen, events: readonly Chosen[]): string {
   if (event.domain !== undefined) return event.domain
   const own = events.filter(
@@ -59,7 +59,10 @@ function placeOf(event: Chosen, events: readonly Chosen[]): string {
 const protocolOf = ({ transport }: Chosen) => transport.replace('ipv6-', '')
 const portOf = (event: Chosen) => (protocolOf(event) === 'icmp' ? undefined : event.port)
 
-/** Whether something like that was seen: this user, protocol and port, at a place that leads to the address, from the unit, or from one that is not known. */
+/**
+ * Whether a log has such an event: this user, protocol and port, a destination with this address, and this
+ * unit or an unknown one.
+ */
 function wasSeen(events: readonly Chosen[], asked: Chosen): boolean {
   const names = new Set(events.filter(({ to }) => to === asked.to).map(({ domain }) => domain))
   const alike = events.filter(
@@ -128,7 +131,7 @@ t.test('by what was suggested of a log, nothing passes that was not seen', async
 
 const hostOf = (to: string) => ({ family: to.includes(':') ? (6 as const) : (4 as const), words: words(to) })
 
-/** Every combination, and some more. */
+/** Yields every combination, and some beyond. */
 function* everything(): Generator<Chosen> {
   for (const user of [...USERS, { uid: 1000, user: 'deploy' }])
     for (const unit of [...UNITS, 'c.service'])

@@ -4,7 +4,7 @@ import { seededRandom } from '../../core/random.js'
 
 type Point = readonly [place: string, port: number, user: number, unit: string | undefined]
 
-/** An object, for a list is a list of boxes. */
+/** A part is an object: a list would be taken for a list of boxes. */
 interface Part {
   readonly point: Point
 }
@@ -18,7 +18,7 @@ const boxOf = ([place, port, user, unit]: Point): Box<Part> => ({
   from: { point: [place, port, user, unit] },
 })
 
-/** All combinations that a box stands for. */
+/** Returns all combinations that a box allows. */
 function pointsOf({ place, port, user, unit }: Box<Part>): string[] {
   const points: string[] = []
   for (const a of place)

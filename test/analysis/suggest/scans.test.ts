@@ -1,4 +1,4 @@
-/** Senders that look like a worm are not suggested. */
+/** Tests that senders that look like a worm are not suggested. */
 import t from 'tap'
 import { lineOf } from '../../records/block-log/events.js'
 import { asked, ENFORCED, names, ROOT, suggested } from './suggesting.js'

@@ -9,13 +9,13 @@ import { asked, ENFORCED, names, RESOLVER_UID, ROOT, sameAsGolden, suggested } f
 
 const PHP = { unit: 'php8.2-fpm.service', program: '/usr/sbin/php-fpm8.2' }
 
-/** Without the line breaks of comments. */
+/** Removes the line breaks of comments. */
 const unwrapped = (text: string) => text.replaceAll(/\n *#+ +(?=[a-z0-9])/g, ' ')
 
 const textOf = (t: Test, lines: readonly string[], yaml?: string) =>
   yamlOf(suggested(t, lines, yaml), '/var/log/checkvalve/blocks.json')
 
-/** The entries as the configuration reads them, in conf.d beside it: `check` accepts all of the text. */
+/** Loads a suggestion from conf.d and returns its entries. `check` must accept all of the text. */
 function allowed(t: Test, lines: readonly string[], yaml = 'mode: enforce\n'): Config['allow'] {
   const files = { 'main.yaml': yaml, 'conf.d/suggested.yaml': `${textOf(t, lines, yaml)}\n` }
   return configOf(loadFrom(directoryOf(t, files))).allow

@@ -1,4 +1,4 @@
-/** Suggestions from logs that a test writes, on a host that is the same everywhere. */
+/** Makes suggestions from logs that a test writes, on a fixed host. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import type { Test } from 'tap'
 import { PolicyTrial } from '../../../src/analysis/recorded/policy-trial.js'
@@ -38,7 +38,7 @@ export const HOST: HostFacts = {
 export const policyFor = (config: Config): Policy =>
   buildPolicy(config, HOST, { targets: () => [], isWayTo: () => false })
 
-/** @param lines of the log @param yaml of the configuration */
+/** Makes a suggestion. @param lines lines of the log @param yaml the configuration */
 export function suggested(t: Test, lines: readonly string[], yaml = 'mode: enforce\n'): Suggestion {
   const config = configOf(loadText(t, yaml))
   const policy = policyFor(config)

@@ -16,7 +16,7 @@ function found(foreign: ForeignRules): Finding[] {
   return findings.all
 }
 
-/** The grade of what a rule in a base chain is found to do; `none` where it is in nobody's way. */
+/** Returns the grade of the finding about a rule in a base chain, or `none` when there is no conflict. */
 function grade(hook: string, prio: number, ...expr: unknown[]): string {
   const nftables = [
     { chain: { family: 'inet', table: 'other', name: 'c', hook, prio, policy: 'accept' } },

@@ -13,7 +13,7 @@ import { flush } from '../../../src/commands/doctor/ruleset-flush.js'
 import { mayWrite, mayWriteFile, whoIs } from '../../../src/commands/doctor/write-access.js'
 import { type Given, NOW, world } from '../../analysis/explain/context.js'
 
-/** A host with this configuration where no service runs; its folders are those of the test. */
+/** Makes the context of a host without a running service, with folders of the test. */
 function subject(t: Test, yaml: string, given: Given = {}): DoctorContext & { readonly directory: string } {
   const { config, policy, directory } = world(t, yaml, given)
   const known = { names: new Map(), services: new Map() }

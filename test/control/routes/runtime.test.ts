@@ -4,7 +4,7 @@ import { type RuntimeOptions, runtimeRoutes } from '../../../src/control/routes/
 import type { Overlay } from '../../../src/policy/overlay.js'
 import { configOf, loadText, nameOf } from '../../config/files.js'
 
-/** The routes over a service that takes every change. */
+/** Makes the routes of a service that accepts every change. */
 function routes(t: Parameters<typeof loadText>[0], yaml = 'mode: enforce\n') {
   const configured = configOf(loadText(t, yaml))
   const state: { overlay: Overlay; trouble: string | undefined; said: string[] } = {

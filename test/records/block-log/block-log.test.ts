@@ -14,7 +14,7 @@ import { type Blocked, packet } from './blocks.js'
 type Line = Record<string, unknown>
 const ANYWHERE: SenderLookup = { place: 0, describe: () => ({ attribution: 'unknown' }) }
 const SECOND = 1000
-/** What the service log says of a full disk. */
+/** The message in the service log about a full disk. */
 const FULL = /^the block log \/.* cannot be written: ENOSPC: /
 
 function opened(t: Test, destination = `${t.testdir()}/blocks.json`) {
@@ -44,7 +44,7 @@ const linesOf = (path: string): Line[] =>
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line))
 
-/** `destination port*repeats` of each line. */
+/** Returns `destination port*repeats` of each line. */
 const told = (path: string) =>
   linesOf(path).map(
     (line) => `${line['destination.port'] ?? line['event.reason']}*${line['checkvalve.repeat']}`,

@@ -14,7 +14,7 @@ export interface Blocked {
   readonly protocol?: number
 }
 
-/** A packet as the valve hands it on. */
+/** Makes a packet as the valve passes it to the log. */
 export function packet(given: Blocked = {}): Packet {
   const { to = '198.51.100.2', port = 443, from = '192.0.2.1', fromPort = 40000 } = given
   const made = new Packet()
@@ -27,7 +27,10 @@ export function packet(given: Blocked = {}): Packet {
   return made
 }
 
-/** A kind of block as the aggregator hands it to the writer: TCP over IPv4 by uid 33, nothing else known. */
+/**
+ * Makes a kind of block as the aggregator passes it to the writer: TCP over IPv4 by uid 33, nothing else
+ * known.
+ */
 export function kindOf(given: Partial<BlockGroup> = {}): BlockGroup {
   return {
     uid: 33,

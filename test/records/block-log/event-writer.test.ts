@@ -8,9 +8,9 @@ import { kindOf } from './blocks.js'
 
 const ENFORCE = { mode: 'enforce', userName: (uid: number) => (uid === 33 ? 'www-data' : undefined) } as const
 const OBSERVE = { ...ENFORCE, mode: 'observe' } as const
-/** docs/log.md names it. */
+/** The longest line, as docs/log.md says. */
 const LONGEST_LINE = 4096
-/** What pino writes of itself. */
+/** Fields that pino adds. */
 const ADDED = {
   '@timestamp': new Date(0).toISOString(),
   'log.level': 'warn',
@@ -18,7 +18,7 @@ const ADDED = {
   'event.module': 'checkvalve',
 }
 
-/** What can be read in the line of the first of a kind. */
+/** Parses the line of the first block of a kind. */
 const lineOf = (given: Partial<BlockGroup> = {}, around: typeof ENFORCE | typeof OBSERVE = ENFORCE) =>
   JSON.parse(JSON.stringify(blockEvent({ type: 'first', group: kindOf(given), blocks: 1 }, around)))
 

@@ -1,9 +1,9 @@
-/** Lines of a block log, as the service writes them. */
+/** Makes lines of a block log, as the service writes them. */
 import { gzipSync } from 'node:zlib'
 
 export const BEGIN = Date.parse('2024-11-26T08:00:00.000Z')
 
-/** Fields of a line; those that are undefined are left out. */
+/** Fields of a line. Undefined fields are left out. */
 export type Fields = Readonly<Record<string, unknown>>
 
 export interface Event {

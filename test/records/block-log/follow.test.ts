@@ -19,7 +19,7 @@ import { closeFiles, openFiles } from '../../../src/records/block-log/rotated-fi
 import { Unreadable } from '../../../src/records/block-log/unreadable.js'
 import { BEGIN, gzipped, lineOf } from './events.js'
 
-/** A log that is followed: each event has its number for a port. */
+/** A log that is followed. The port of each event is its number. */
 class Log {
   readonly path: string
   readonly seen: number[] = []

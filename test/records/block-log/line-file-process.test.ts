@@ -9,7 +9,7 @@ import { PATIENCE_MS } from '../../lab/waiting.js'
 
 const linesOf = (path: string) => readFileSync(path, 'utf8').split('\n').slice(0, -1)
 
-/** A program that does something with a LineFile, in a process of its own. */
+/** Makes a program that uses a LineFile in a process of its own. */
 function program(body: string, destination: string): string {
   const url = new URL('../../../src/records/block-log/line-file.js', import.meta.url)
   return `
@@ -21,7 +21,9 @@ function program(body: string, destination: string): string {
     ${body}`
 }
 
-/** Runs one through a shell, in which `$RUN` is the command. NODE_OPTIONS would load parts of the test runner. */
+/**
+ * Runs a program in a shell, with the command in `$RUN`. NODE_OPTIONS would load parts of the test runner.
+ */
 function run(body: string, destination: string, shell = '$RUN') {
   const folder = mkdtempSync(join(tmpdir(), 'checkvalve-lines-'))
   writeFileSync(join(folder, 'run.mjs'), program(body, destination))
@@ -83,7 +85,8 @@ t.test('a reader of stdout who is slow gets all lines whole', async (t) => {
 })
 
 t.test('a reader of stdout who takes a pipe full at a time gets all before the end', async (t) => {
-  // 64 times the pipe is full, and empty 2 ms later: who looks only after 50 ms each time does not end in time.
+  // 64 times the pipe is full, and empty 2 ms later: who looks only after 50 ms each time does not end in
+  // time.
   const take = `const { readSync } = require('fs'), bytes = Buffer.alloc(65_536)
     let n = 0
     while (readSync(0, bytes, 0, 1) > 0) {
@@ -124,7 +127,7 @@ t.test('a full disk never keeps the process from ending, closed or not', async (
   }
 })
 
-/** A limit of one block of 1,024 bytes on the size of files stands in for a disk that fills up: it cuts a write short. */
+/** Simulates a disk that fills up, by a limit of 1,024 bytes on the size of files: it cuts a write short. */
 function fillUp(path: string, then: string) {
   const body = `
     import { renameSync } from 'node:fs'

@@ -16,7 +16,7 @@ import t, { type Test } from 'tap'
 import { LineFile } from '../../../src/records/block-log/line-file.js'
 import { eventually } from '../../lab/waiting.js'
 
-/** A file of lines, and what was told of it. */
+/** Opens a file of lines, and collects its reports. */
 function opened(t: Test, destination = `${t.testdir()}/lines`) {
   const told: string[] = []
   const file = new LineFile({

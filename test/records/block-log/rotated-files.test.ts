@@ -9,7 +9,7 @@ import { firstSince, linesFrom, sourceOf } from '../../../src/records/block-log/
 import { Unreadable } from '../../../src/records/block-log/unreadable.js'
 import { BEGIN, type Event, gzipped, lineOf, textOf } from './events.js'
 
-/** Events one second after the other, their number being the port. */
+/** Makes events, one each second. The port of each event is its number. */
 const events = (first: number, last: number): Event[] =>
   Array.from({ length: last - first + 1 }, (_, i) => ({ at: first + i, port: first + i }))
 
@@ -24,7 +24,7 @@ const portsOf = (picked: readonly SelectedLine[]) =>
   picked.map(({ line }) => (line.kind === 'block' ? line.port : undefined))
 const range = (first: number, last: number) => events(first, last).map(({ port }) => port)
 
-/** What is shown of a log: all, or the last ones. */
+/** Returns the events that are shown of a log: all, or the last ones. */
 async function shown(
   t: Test,
   path: string,

@@ -8,7 +8,7 @@ import { VERSION } from '../../../src/system/version.js'
 import { HttpServer } from '../../../src/telemetry/http/server.js'
 import { eventually } from '../../lab/waiting.js'
 
-/** A server on a port of its own on loopback; `unready` may be changed by the test. */
+/** Starts a server on a port of its own on loopback. The test may change `unready`. */
 async function serving(t: Test, registry = new Registry()) {
   const state = { unready: [] as string[], port: 0, hangs: 0, troubles: [] as string[] }
   new Gauge({ name: 'checkvalve_test', help: 'a metric', registers: [registry] }).set(7)
