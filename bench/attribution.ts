@@ -1,6 +1,7 @@
 /**
- * What it costs to find out who sent a packet, step by step, on sockets of this process over loopback: microseconds a step,
- * medians of the rounds. `node dist/bench/attribution.js [ROUNDS [SECONDS]]`, in a network namespace of its own.
+ * Measures the cost of finding the sender of a packet, step by step, on sockets of this process over
+ * loopback: microseconds a step, medians of the rounds. `node dist/bench/attribution.js [ROUNDS [SECONDS]]`,
+ * in a network namespace of its own.
  */
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'

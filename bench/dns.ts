@@ -1,11 +1,12 @@
 /**
- * What checkvalve adds to a look-up: microseconds from a question to its answer at the program that asks, median and
- * 99th percentile. Then (names.ts) what many names cost.
+ * Measures what checkvalve adds to a DNS query: microseconds from the query to its answer at the program that
+ * sends it, median and 99th percentile. Then it runs names.ts, the cost of many names.
  *
- * The contenders take turns, each in namespaces of its own, in an order that is reversed each round; the result is the
- * median of the differences, and of the ratios, of each round. Program, resolver and service share the cores of this
- * machine. One question follows on the other by one socket, whose connection is approved once: where answers are not
- * held, the service sees no more of it. `node dist/bench/dns.js [ROUNDS [SECONDS]]`
+ * The contenders take turns, each in namespaces of its own, in an order that is reversed each round; the
+ * result is the median of the differences, and of the ratios, of each round. Program, resolver and service
+ * share the cores of this machine. Queries follow one another on one socket, whose connection is approved
+ * once: when answers are not held, the service sees no further packets of it. `node dist/bench/dns.js [ROUNDS
+ * [SECONDS]]`
  */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
@@ -30,11 +31,11 @@ import { compareSizes } from './names.js'
 
 type Way = 'udp' | 'tcp'
 
-/** How questions are asked. */
+/** How queries are sent. */
 interface Mode {
   readonly name: string
   readonly way: Way
-  /** Milliseconds before each question, in which the cores may fall asleep, and caches forget. */
+  /** Milliseconds before each query, in which cores may sleep and caches may be lost. */
   readonly pause: number
 }
 
@@ -46,17 +47,17 @@ const MODES: readonly Mode[] = [
 
 interface Contender {
   readonly name: string
-  /** YAML; without it nothing guards. */
+  /** The configuration, in YAML; undefined: checkvalve does not run. */
   readonly settings?: string
-  /** What is asked for; a `*` becomes the number of the question. */
+  /** The name in the query; a `*` becomes the number of the query. */
   readonly asked: string
-  /** Who asks; root when absent. */
+  /** The user who sends queries; root when absent. */
   readonly user?: string
   /** Whether the main queue has a backlog, so that packets may meet the kernel's own allowlist. */
   readonly busy?: boolean
 }
 
-/** What the program that asks tells: microseconds, and the number of its questions. */
+/** Figures of the program that sends queries: microseconds, and the number of queries. */
 interface Asked {
   readonly median: number
   readonly p99: number
@@ -64,9 +65,9 @@ interface Asked {
 }
 
 interface Figures extends Asked {
-  /** Microseconds of the resolver's own time. */
+  /** Microseconds that the resolver takes itself. */
   readonly resolver: number
-  /** Parts of the answers: those that had to wait, and those that went on before the wait had its end. */
+  /** Shares of the answers that were held, and that were released too early. */
   readonly held: number
   readonly missed: number
 }
@@ -99,12 +100,12 @@ const ALL: readonly Contender[] = [
 ]
 const contenders = ALL.filter(({ user }) => user === undefined || canSwitchUsers())
 
-/** So many bursts to where nothing may go, each of more packets than are judged in one go. */
+/** Number of bursts to a blocked destination, each with more packets than one batch. */
 const BURSTS = 'for i in $(seq $1); do "$0" 203.0.113.0 24 9 1024 1 >/dev/null; sleep 0.3; done'
 const BURSTS_A_SECOND = 4
 const FLOOD = fileURLToPath(new URL('../../bench/build/flood', import.meta.url))
 
-/** The address of a name: in 198.18.0.0/15, by the number in it. There is none of other types than A. */
+/** Returns the address of a name: in 198.18.0.0/15, by the number in the name. Names have A records only. */
 function answerTo(message: Buffer): Packet {
   const { id, questions } = decode(message)
   const { name, type } = questions![0]!
@@ -114,7 +115,7 @@ function answerTo(message: Buffer): Packet {
   return { type: 'response', id: id!, flags: RECURSION_AVAILABLE, questions: questions!, answers }
 }
 
-/** The resolver. When it is ended it tells what an answer took of its own time. */
+/** Runs the resolver. At its end it prints its own time for each answer. */
 function answer(): void {
   const taken: number[] = []
   const timed = (work: (done: () => void) => void) => {
@@ -135,7 +136,7 @@ function answer(): void {
   })
 }
 
-/** Messages over TCP, each behind its length; here they are whole in a segment. */
+/** Splits messages over TCP, each after its length. Here each segment has whole messages. */
 function readMessages(socket: Socket, onMessage: (message: Buffer) => void): void {
   // The service ends its connections by a reset.
   socket.on('error', () => {})
@@ -145,7 +146,7 @@ function readMessages(socket: Socket, onMessage: (message: Buffer) => void): voi
   })
 }
 
-/** Where questions go, and what is called when an answer has come. */
+/** Sends queries, and calls back for each answer. */
 interface Line {
   readonly send: (question: Packet) => void
   readonly onAnswer: (heard: () => void) => void
@@ -171,7 +172,7 @@ const LINES: Readonly<Record<Way, () => Promise<Line>>> = {
   },
 }
 
-/** The program that asks, and tells its figures, without those of the time in which all warm up. */
+/** Runs the program that sends queries. It prints its figures, without those of the warm-up. */
 async function ask({ way, pause }: Mode, asked: string, milliseconds: number): Promise<void> {
   const { send, onAnswer } = await LINES[way]()
   const taken: number[] = []
@@ -206,7 +207,7 @@ function percentile(values: readonly number[], part: number): number {
   return values.toSorted((a, b) => a - b)[Math.ceil(values.length * part) - 1]!
 }
 
-/** Two namespaces and a cable; the resolver is in the one that is not guarded. */
+/** Sets up two namespaces and a cable; the resolver runs in the unguarded one. */
 async function startResolver(web: Namespace, far: Namespace): Promise<Program> {
   await link(web, 'to-far', far, 'to-web')
   await web.address('to-far', `${WEB}/24`)
@@ -261,7 +262,7 @@ async function compareLookUps(mode: Mode): Promise<void> {
   report(mode, figures)
 }
 
-/** Against what has no checkvalve: microseconds more, and how many times as much. */
+/** Compares with a run without checkvalve: additional microseconds, and the ratio. */
 function report(mode: Mode, figures: readonly Figures[][]): void {
   const base = figures[0]!
   const own = median(base.map(({ resolver }) => resolver)).toFixed(0)

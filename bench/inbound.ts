@@ -1,7 +1,7 @@
 /**
- * What a busy web server pays for its guard: requests a second of nginx under wrk, with checkvalve and without.
- * The contenders take turns, in an order that is reversed each round, so that what else the machine does meets
- * them alike; the result is the median of the ratios of each round.
+ * Measures the cost of the guard for a busy web server: requests a second of nginx under wrk, with checkvalve
+ * and without. The contenders take turns, in an order that is reversed each round, so that other load on the
+ * machine affects all alike; the result is the median of the ratios of each round.
  *
  * Without checkvalve nothing follows connections. Any stateful firewall makes the kernel do so: the second
  * contender shows how much of the cost that is. Server, client and guard share the cores of this machine, so
@@ -16,21 +16,21 @@ import { cpuSeconds, median } from './lib.js'
 
 interface Contender {
   readonly name: string
-  /** Puts it before the web server. It lives as long as the namespace. */
+  /** Installs the contender in the namespace of the web server. It ends with the namespace. */
   readonly guard: (web: Namespace) => Promise<Service | undefined>
 }
 
 interface Mode {
   readonly name: string
-  /** The part of the requests a second that must be left. */
+  /** The share of requests a second that must remain. */
   readonly mark: number
-  /** Words for wrk. */
+  /** Arguments of wrk. */
   readonly words: readonly string[]
 }
 
 interface Figures {
   readonly requestsPerSecond: number
-  /** What the guard's process used, as a part of one core. */
+  /** CPU time of the service, as a share of one core. */
   readonly cpu: number
 }
 
@@ -65,7 +65,7 @@ allow:
   - { name: backup, to: [198.51.100.7], ports: [22], users: [root] }
 `
 
-/** What a web server does for a request in Debian's own configuration: it reads a file, and writes a line to its log. */
+/** The configuration of nginx. As in Debian's own, each request reads a file, and writes a line to a log. */
 const NGINX = `daemon off;
 worker_processes auto;
 pid ${folder}/nginx.pid;
@@ -94,7 +94,10 @@ async function followConnections(web: Namespace): Promise<undefined> {
   await web.run(['nft', '--file', '-'], { input: RULES })
 }
 
-/** Ports for thousands of connections a second, and a kernel that forgets the closed ones as fast as new ones come. */
+/**
+ * Settings of the kernel for thousands of connections a second: enough ports, and closed connections are soon
+ * forgotten.
+ */
 async function connect(web: Namespace, client: Namespace): Promise<void> {
   await link(web, 'to-client', client, 'to-web')
   await web.address('to-client', `${WEB}/24`)
@@ -127,7 +130,10 @@ async function load(client: Namespace, { words }: Mode, duration: number): Promi
   return Number(requests)
 }
 
-/** In namespaces of its own, so that nothing of the contender before is left, no connections above all. */
+/**
+ * Runs a contender in namespaces of its own, so that nothing is left of the one before, connections above
+ * all.
+ */
 async function measure({ guard }: Contender, mode: Mode): Promise<Figures> {
   await using web = await Namespace.create('web')
   await using client = await Namespace.create('client')

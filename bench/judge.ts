@@ -1,5 +1,5 @@
 /**
- * The binding alone, as a contender of verdicts.ts: every packet gets the same verdict and mark.
+ * Runs the binding alone, as a contender of verdicts.ts: every packet gets the same verdict and mark.
  * `node judge.js QUEUE MARK accept|repeat [BATCH]`; on SIGTERM it prints what reference.c prints.
  */
 import { NF_ACCEPT, NF_DROP, NF_REPEAT, Queue } from 'node-netfilter-queue'

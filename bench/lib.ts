@@ -1,9 +1,9 @@
-/** What the benchmarks have in common: figures of a process, and of several rounds. */
+/** Helps the benchmarks: figures of a process, and of several rounds. */
 import { readFileSync } from 'node:fs'
 
 /**
- * CPU that a process has used, user and system. proc_pid_stat(5): utime and stime are fields 14 and 15, in ticks
- * of 10 ms. The name before them may hold spaces.
+ * Reads the CPU time of a process, user and system. proc_pid_stat(5): utime and stime are fields 14 and 15,
+ * in ticks of 10 ms. The name before them may contain spaces.
  */
 export function cpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')

@@ -1,7 +1,8 @@
 /**
- * What many names cost: a verdict, and an answer that is learned, with 10,000 names of ten addresses each against ten
- * such names. Nanoseconds a call, and the median of the ratios of each round. One rule has all
- * names, as that of the mirrors does. Addresses are asked for in no order: nothing of a large table is at hand.
+ * Measures the cost of many names: a verdict, and an answer that is learned, with 10,000 names of ten
+ * addresses each against ten such names. Nanoseconds a call, and the median of the ratios of each round. One
+ * rule has all names, as that of the mirrors does. Addresses come in random order, so that caches hold little
+ * of a large table.
  */
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
@@ -15,18 +16,18 @@ import { LearnedAddresses, type LearnedOptions } from '../src/names/learned-addr
 import { clients } from '../test/core/clients.js'
 import { median } from './lib.js'
 
-/** What is known of so many names. */
+/** The state for a number of names. */
 interface Knowledge {
   readonly names: number
   readonly policy: Policy
   readonly learned: LearnedAddresses
-  /** Bytes of memory that its addresses take. */
+  /** Memory of the addresses, in bytes. */
   readonly bytes: number
 }
 
 interface Work {
   readonly name: string
-  /** @param n a number that is another each time */
+  /** @param n a different number for each call */
   readonly once: (knowledge: Knowledge, n: number) => void
 }
 
@@ -52,7 +53,7 @@ const packet = Object.assign(new Packet(), {
   destinationPort: PORT,
 })
 
-/** A number below `end`, in no order, and for the same price whatever `end` is. */
+/** Returns a pseudo-random number below `end`, at a cost that does not depend on `end`. */
 const any = (n: number, end: number) => Math.floor(((Math.imul(n, 0x9e3779b1) >>> 0) / 2 ** 32) * end)
 
 /** Writes address number `i` of a family: in 198.18.0.0/15, or in 2001:db8::/32. */
@@ -69,10 +70,10 @@ function hostOf(family: Family, i: number): Address {
   return { family, words }
 }
 
-/** The addresses that names have are IPv4 where their number is even, and IPv6 where it is odd. */
+/** Addresses with even numbers are IPv4, those with odd numbers IPv6. */
 const known = (i: number) => hostOf(i % 2 === 0 ? 4 : 6, i)
 const nameOf = (i: number) => `mirror${i}.example.org`
-/** Names whose addresses change, as many in both sizes; their addresses have the numbers behind all others. */
+/** Names whose addresses change, the same number in both sizes. Their addresses have the highest numbers. */
 const CHANGING = Array.from({ length: 10 }, (_, i) => `changing${i}.example.org`)
 const [FIRST_NEW, NEW] = [MANY * ADDRESSES_A_NAME, 30_000]
 
@@ -137,7 +138,7 @@ function policyOf(names: readonly string[]): Policy {
 
 const RESOLVER = prefix([0xc6336402, 0, 0, 0], 4, 32)
 
-/** A kernel that takes everything. What else the options are for does not happen here. */
+/** A kernel that accepts everything. Other options are not used here. */
 const OPTIONS = {
   directory: '',
   firewall: { changeHosts: async () => {} },
@@ -158,7 +159,7 @@ async function know(names: number): Promise<Knowledge> {
       name,
       Array.from({ length: ADDRESSES_A_NAME }, (_, a) => known(i * ADDRESSES_A_NAME + a)),
     )
-  // The kernel is told within a tenth of a second.
+  // The kernel is updated within a tenth of a second.
   await sleep(200)
   return { names, policy, learned, bytes: memory() - before }
 }
@@ -181,7 +182,10 @@ function batch({ once }: Work, knowledge: Knowledge): number {
   return (performance.now() - start) * 1e6
 }
 
-/** The sizes take turns after each batch, so that what else the machine does meets them alike. @returns nanoseconds a call */
+/**
+ * Measures both sizes in turns, batch by batch, so that other load affects both alike.
+ * @returns nanoseconds a call
+ */
 async function measure(work: Work, sizes: readonly Knowledge[], milliseconds: number): Promise<number[]> {
   const taken = sizes.map(() => 0)
   const end = performance.now() + milliseconds * sizes.length
@@ -195,8 +199,8 @@ async function measure(work: Work, sizes: readonly Knowledge[], milliseconds: nu
 }
 
 /**
- * Prints a line for each kind of work, and one for the memory. In each round everything is learned anew: where addresses
- * lie in a table is chance.
+ * Prints a line for each kind of work, and one for the memory. Each round learns everything again, since the
+ * places of addresses in a table are random.
  */
 export async function compareSizes(rounds: number, seconds: number): Promise<void> {
   const figures: Figures[] = WORKS.map(() => [])

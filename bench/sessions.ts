@@ -1,6 +1,6 @@
 /**
- * What a look at the table of sessions costs, with ten sessions in it and with a million: nanoseconds an event, the ratio
- * of both, and bytes of the heap an event. Both tables take turns. `node dist/bench/sessions.js [ROUNDS [SECONDS]]`
+ * Measures the session table with ten sessions and with a million: nanoseconds an event, the ratio of both,
+ * and bytes of heap an event. Both tables take turns. `node dist/bench/sessions.js [ROUNDS [SECONDS]]`
  */
 
 import { IPPROTO_TCP } from '../src/core/packet/ip.js'
@@ -15,7 +15,7 @@ const LOCAL = Uint32Array.of(0xc0000201, 0, 0, 0)
 const remote = new Uint32Array(4)
 const now = 0
 
-/** Client number `n`: spread over addresses and ports, as clients are. */
+/** Makes client number `n`. Clients are spread over addresses and ports. */
 function seen(sessions: SessionTable, n: number): void {
   remote[0] = 0xc6120000 + (n >>> 4)
   sessions.seen(4, IPPROTO_TCP, LOCAL, 443, remote, 1024 + (n & 15), now)
@@ -26,7 +26,7 @@ function isKnown(sessions: SessionTable, n: number): boolean {
   return sessions.silence(4, IPPROTO_TCP, LOCAL, 443, remote, 1024 + (n & 15), now) < Number.POSITIVE_INFINITY
 }
 
-/** A full table, so that each new session makes an old one go. */
+/** Fills a table, so that each new session evicts an old one. */
 function filled(capacity: number): SessionTable {
   const seed = crypto.getRandomValues(new Uint32Array(2))
   const sessions = new SessionTable({ capacity, tcpTimeout: 1000, udpTimeout: 1000, seed })

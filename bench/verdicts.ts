@@ -3,10 +3,11 @@
  * empty. The contenders take turns, so that what else the machine does meets them alike; the result is the
  * median of the ratios of each round. It makes a network namespace of its own: `npm run bench`.
  *
- * All of them work behind the same rules of the kernel, those of checkvalve, and refuse every packet: the flood is
- * a worm's. The reference knows no policy; checkvalve decodes, looks through 10,000 prefixes, counts and logs.
- * All figures are taken from outside and in the same way for each: verdicts by the counter of the rule that
- * carries them out, CPU (user and system) by /proc/PID/stat. `node dist/bench/verdicts.js [ROUNDS [SECONDS]]`
+ * All of them work behind the same rules of the kernel, those of checkvalve, and refuse every packet: the
+ * flood is a worm's. The reference knows no policy; checkvalve decodes, looks through 10,000 prefixes, counts
+ * and logs. All figures are taken from outside and in the same way for each: verdicts by the counter of the
+ * rule that carries them out, CPU (user and system) by /proc/PID/stat. `node dist/bench/verdicts.js [ROUNDS
+ * [SECONDS]]`
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -85,7 +86,9 @@ async function setUp(): Promise<void> {
   await stop(checkvalve)
 }
 
-/** Packets that were refused as the service said. Those that found the queue full met the fallback instead. */
+/**
+ * Packets that were refused as the service said. Those that found the queue full met the fallback instead.
+ */
 function verdictsSoFar(): number {
   return Number(/packets (\d+)/.exec(shell('nft list counter inet checkvalve blocked'))?.[1])
 }

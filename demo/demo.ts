@@ -1,6 +1,7 @@
 /**
- * npm run demo: checkvalve guards a real web server in network namespaces of its own, and an infected process
- * tries to get out. What is claimed is counted where the packets would have arrived.
+ * Runs the demo (npm run demo): checkvalve guards a real web server in network namespaces of its own, and an
+ * infected process tries to get out. Claims are checked by counting packets at the hosts where they would
+ * have arrived.
  */
 import { type Arrivals, countArrivals } from '../test/lab/arrivals.js'
 import { CLIENT, MIRROR, NEIGHBOURS, VICTIM, WEB } from '../test/lab/topology.js'
@@ -11,7 +12,7 @@ import { createStage, logLines, MIRROR_NAME, type Stage, sum } from './stage.js'
 
 const keep = process.argv.includes('--keep')
 const twoUsers = canSwitchUsers()
-/** Who is infected: the web server's user, or, where only one user exists, that one. */
+/** The infected user: that of the web server, or the only user when no other exists. */
 const infected = twoUsers ? 'www-data' : undefined
 const infectedName = infected ?? 'the only user here'
 const CONTROL_HOST = '203.0.113.200'
@@ -44,7 +45,7 @@ async function play(stage: Stage): Promise<void> {
   await withoutGuard(stage, arrivals)
   await stage.startGuard()
   const before = await arrivals()
-  await inbound(stage, 'With checkvalve (mode enforce): what comes in is answered')
+  await inbound(stage, 'With checkvalve (mode enforce): clients are answered')
   await patching(stage, 'Patching goes on')
   await attack(stage, 'Nothing else gets out')
   claim(
@@ -55,7 +56,7 @@ async function play(stage: Stage): Promise<void> {
   await withDeadGuard(stage, arrivals)
 }
 
-/** The count must be able to find something: otherwise 0 would prove nothing. */
+/** Shows that the count finds packets: otherwise 0 would prove nothing. */
 async function withoutGuard({ lab }: Stage, arrivals: () => Promise<Arrivals>): Promise<void> {
   title('Without checkvalve: an infected process on the web server spreads')
   const report = await progress('the worm runs', () => worm(lab.web, PLAN, infected))
@@ -110,7 +111,7 @@ async function attack({ lab }: Stage, heading: string): Promise<void> {
   if (twoUsers) {
     const update = await connect(lab.web, MIRROR.v4, 80, as())
     claim(update.outcome !== 'ok', `${infectedName} tried the mirror, which root may use: ${update.outcome}`)
-  } else line('left out: the mirror refused to another user (only one user exists in this user namespace)')
+  } else line('skipped: the mirror refused to another user (this user namespace has only one user)')
   const otherPort = await connect(lab.web, MIRROR.v4, 22)
   claim(otherPort.outcome !== 'ok', `root tried another port of the mirror: ${otherPort.outcome}`)
 }
@@ -134,7 +135,7 @@ async function report(stage: Stage): Promise<void> {
   const lines = logLines(stage)
   claim(lines.length >= 3, `the block log has ${lines.length} lines for ${blocked} blocks; three of them:`)
   const messages = lines.map((each) => (JSON.parse(each) as { message: string }).message)
-  // Of a flood not each kind is told at once: where one has no line yet, others stand for it.
+  // During a flood not each kind has a line at once: others are shown instead.
   const kinds = ['tcp 203', 'tcp 2001', 'udp'].map((kind) => messages.find((each) => each.includes(kind)))
   const shown = new Set([...kinds, ...messages].filter((message) => message !== undefined))
   for (const message of [...shown].slice(0, 3)) line(`     ${message}`)
@@ -144,11 +145,11 @@ async function withDeadGuard(stage: Stage, arrivals: () => Promise<Arrivals>): P
   const before = (await arrivals()).total
   stage.guard.kill('SIGKILL')
   await stage.guard.exited
-  await inbound(stage, 'The service is killed (kill -9): the kernel goes on by itself')
+  await inbound(stage, 'The service is killed (kill -9): the kernel judges alone')
   const update = await httpGet(stage.lab.web, `http://${MIRROR.v4}/`)
   claim(update.status === 200, 'root still reaches the mirror')
   const restarted = stage.startGuard()
-  const spread = await progress('the worm runs while the service starts anew', () =>
+  const spread = await progress('the worm runs while the service restarts', () =>
     worm(stage.lab.web, PLAN, infected),
   )
   await restarted
@@ -158,12 +159,12 @@ async function withDeadGuard(stage: Stage, arrivals: () => Promise<Arrivals>): P
   )
   const after = (await arrivals()).total
   claim(after === before, `packets that arrived at the victims: ${after - before}`)
-  await patching(stage, 'Started anew, it takes over')
+  await patching(stage, 'Restarted, the service takes over')
 }
 
 async function stay(stage: Stage): Promise<void> {
   const enter = `nsenter --target ${stage.lab.web.pid} ${twoUsers ? '' : '--user --preserve-credentials '}--net --mount`
-  title('It goes on running (Ctrl-C ends it)')
+  title('The demo keeps running (Ctrl-C ends it)')
   line(`scrape:        ${enter} curl -s http://127.0.0.1:17671/metrics`)
   line(`tail:          ${enter} tail -f ${stage.log}`)
   line(`the rules:     ${enter} nft list table inet checkvalve`)
@@ -183,11 +184,9 @@ try {
   const started = Date.now()
   await main()
   const seconds = ((Date.now() - started) / 1000).toFixed(1)
-  console.log(
-    failed() === 0 ? `\nAll of it as claimed, in ${seconds} s.` : `\n${failed()} claims did not hold.`,
-  )
+  console.log(failed() === 0 ? `\nAll claims hold, in ${seconds} s.` : `\n${failed()} claims did not hold.`)
   process.exit(failed() === 0 ? 0 : 1)
 } catch (error) {
-  console.error(`the demo could not be played: ${(error as Error).message}`)
+  console.error(`the demo could not run: ${(error as Error).message}`)
   process.exit(1)
 }

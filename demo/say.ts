@@ -1,4 +1,4 @@
-/** What the demo prints. */
+/** Prints the claims of the demo. */
 
 const color = (code: number) => (text: string) =>
   process.stdout.isTTY ? `\u001b[${code}m${text}\u001b[0m` : text
@@ -11,7 +11,7 @@ let failures = 0
 export const title = (text: string) => console.log(`\n${bold(text)}`)
 export const line = (text: string) => console.log(`  ${text}`)
 
-/** A line with a tick or a cross; a cross makes the demo fail. */
+/** Prints a claim, and whether it holds. A claim that does not hold makes the demo fail. */
 export function claim(holds: boolean, text: string): void {
   if (!holds) failures++
   console.log(`  ${holds ? green('ok  ') : red('FAIL')} ${text}`)
@@ -19,7 +19,7 @@ export function claim(holds: boolean, text: string): void {
 
 export const failed = (): number => failures
 
-/** Runs something that may take longer than a second, with a sign of life. */
+/** Runs a step, and prints its name when it takes longer than a second. */
 export async function progress<T>(doing: string, work: () => Promise<T>): Promise<T> {
   const shown = setTimeout(() => line(`... ${doing}`), 1000)
   try {

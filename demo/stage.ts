@@ -1,4 +1,4 @@
-/** The demo's stage: four network namespaces, real servers in them, and checkvalve in front of one. */
+/** Sets up the demo: four network namespaces with real servers, and checkvalve in front of one. */
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,14 +20,14 @@ export interface Stage {
   readonly log: string
   readonly configuration: string
   guard: Program
-  /** A metric's samples as they stand in /metrics; `name` with or without labels. */
+  /** Returns the samples in /metrics, a line each. */
   metrics(): Promise<string[]>
   /** Starts checkvalve, and waits until it is ready. */
   startGuard(): Promise<void>
   close(): Promise<void>
 }
 
-/** What the demo adds to the shipped configuration. */
+/** Settings that the demo adds to the shipped configuration. */
 const settings = (folder: string) => `mode: enforce
 mirrors:
   hosts: [${MIRROR_NAME}]
@@ -110,13 +110,13 @@ async function scrape({ web }: Topology): Promise<string[]> {
   return stdout.split('\n').filter((line) => line.startsWith('checkvalve_'))
 }
 
-/** The sum of all samples of a metric whose labels contain `label`. */
+/** Sums all samples of a metric whose labels contain `label`. */
 export const sum = (samples: readonly string[], name: string, label = ''): number =>
   samples
     .filter((line) => line.startsWith(`checkvalve_${name}`) && line.includes(label))
     .reduce((total, line) => total + Number(line.split(' ').at(-1)), 0)
 
-/** The lines of the block log so far. */
+/** Reads the lines of the block log so far. */
 export function logLines({ log }: Stage): string[] {
   try {
     return readFileSync(log, 'utf8').trim().split('\n').filter(Boolean)

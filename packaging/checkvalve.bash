@@ -1,9 +1,9 @@
 # Completion of checkvalve for bash: /usr/share/bash-completion/completions/checkvalve
-# A test compares it with the commands and options that there are.
+# A test compares it with the commands and their options.
 
 _checkvalve_commands='run check show-config ruleset status explain tail suggest replay allow mode doctor version help'
 
-# The options of a command, besides those that all of them have.
+# Prints the options of a command, without those that all commands have.
 _checkvalve_options() {
   case $1 in
     status) echo --watch --all --json ;;
@@ -24,7 +24,7 @@ _checkvalve_settings='mode block fallback onStop firewall.queue firewall.mark.ma
   containment.destinations containment.window containment.action containment.duration log.destination log.level
   metrics.listen metrics.path control.socket state.directory canary.target canary.interval'
 
-# Fills COMPREPLY with those lines of standard input that begin with $1. A name may have spaces in it.
+# Fills COMPREPLY with the lines of standard input that begin with $1. A name may have spaces in it.
 _checkvalve_pick() {
   local line
   while IFS= read -r line; do
@@ -43,7 +43,7 @@ _checkvalve_files() {
   mapfile -t COMPREPLY < <(compgen -f -- "$1")
 }
 
-# The value of the option $1. Fails where it takes none.
+# Completes the value of option $1. Fails when the option takes no value.
 _checkvalve_value() {
   local cur=$2
   case $1 in
@@ -66,7 +66,7 @@ _checkvalve_value() {
   esac
 }
 
-# The words behind the command: $1 is the program, $2 the command, $3 what is being written, the rest came before.
+# Completes the arguments of a command: $1 is the program, $2 the command, $3 the current word, the rest came before.
 _checkvalve_word() {
   local program=$1 command=$2 cur=$3
   shift 3

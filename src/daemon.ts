@@ -22,7 +22,7 @@ import { HttpServer } from './telemetry/http/server.js'
 import { logStart } from './telemetry/start-log.js'
 import { Telemetry } from './telemetry/telemetry.js'
 
-/** Accepted flows that are remembered, to try other rules on. */
+/** Number of accepted flows that are remembered for `replay`. */
 const MAX_ACCEPTED_FLOWS = 4096
 const TICK_MS = 1000
 
@@ -112,7 +112,7 @@ export class Daemon {
       onLookedUp: () => this.#telemetry.metrics.mirrorSuccess.setToCurrentTime(),
       onLookUpFailed: () => this.#telemetry.metrics.resolveFailures.inc(),
       onMode: (mode) => {
-        this.#path.canary.again()
+        this.#path.canary.reset()
         this.#systemd.mode(mode)
       },
     })
@@ -203,7 +203,10 @@ export class Daemon {
 
   readonly #report = ({ message }: Error): void => this.#log.error(message)
 
-  /** Takes a new configuration, as PolicyInForce.reload does. @throws CommandError (rejects) and then the old one is in force */
+  /**
+   * Takes a new configuration, as PolicyInForce.reload does.
+   * @throws CommandError (rejects) and then the old one is in force
+   */
   async reload(wanted: Config): Promise<void> {
     await this.#inForce.reload(wanted)
     if (!this.#isStopping) this.#telemetry.noteReload([])
@@ -232,7 +235,8 @@ export class Daemon {
     this.#periodic.stop()
     this.#guard.stop()
     const removes = this.#inForce.config.onStop === 'remove'
-    // The table is removed first: while it is loaded, the kernel's fallback judges what the queue no longer takes.
+    // The table is removed first: while it is loaded, the kernel's fallback judges what the queue no longer
+    // takes.
     await this.#inForce.stop(async () => {
       if (removes) await this.#removeRules()
     })

@@ -1,5 +1,8 @@
 #!/usr/bin/env node
-/** The command line. Exit status: 0 good, 1 the answer is no or the configuration is bad, 2 wrong usage. */
+/**
+ * Runs a command. The exit status is 0 for success, 1 for a negative answer or a bad configuration, 2 for
+ * wrong usage.
+ */
 import { parseArgs } from 'node:util'
 import { type Command, say, UsageError } from './commands/command.js'
 import { DEFAULT_CONFIG, helpOf, usage, usageOf } from './commands/help.js'
@@ -25,7 +28,7 @@ async function main(argv: readonly string[]): Promise<number> {
   return runCommand(await commandNamed(name), args)
 }
 
-/** Of the one command that is named, or of all. */
+/** Returns the help of the named command, or the list of all commands. */
 async function help([name]: readonly string[]): Promise<string> {
   return name === undefined ? usage(await allCommands()) : helpOf(await commandNamed(name))
 }
@@ -36,7 +39,7 @@ async function commandNamed(name: string): Promise<Command> {
   throw new UsageError(`no such command: ${name}${suggestion(nearest(name, COMMAND_NAMES))}`)
 }
 
-/** The command may stand behind the options that all commands have. */
+/** Finds the command, which may follow options that all commands have. */
 function split(argv: readonly string[]): { name: string; args: string[] } {
   const { tokens } = parseArgs({ args: [...argv], options: COMMON, strict: false, tokens: true })
   const word = tokens.find((token) => token.kind === 'positional')
@@ -50,7 +53,7 @@ async function runCommand(command: Command, args: string[]): Promise<number> {
     const { config, set, help, ...options } = values
     if (help) return say(helpOf(command))
     if (positionals.length > (command.words ?? 0))
-      throw new UsageError(`${command.name} takes no further word: ${positionals[command.words ?? 0]}`)
+      throw new UsageError(`${command.name} takes no further argument: ${positionals[command.words ?? 0]}`)
     const path = (config as string | undefined) ?? process.env.CHECKVALVE_CONFIG ?? DEFAULT_CONFIG
     return await command.run({
       path,
@@ -61,7 +64,10 @@ async function runCommand(command: Command, args: string[]): Promise<number> {
     })
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
-    return complain(error.message, `${usageOf(command)}\n\ncheckvalve ${command.name} --help says more.`)
+    return complain(
+      error.message,
+      `${usageOf(command)}\n\ncheckvalve ${command.name} --help describes the options.`,
+    )
   }
 }
 
@@ -74,7 +80,7 @@ function parse(command: Command, args: string[]) {
   }
 }
 
-/** What parseArgs of node:util says, in a line. */
+/** Shortens an error of parseArgs (node:util) to one line. */
 function reasonOf({ message }: Error, { options }: Command): string {
   const [line = ''] = message.split(/\. |\n/)
   const valueless = /^Option '(?:-\w, )?(--[\w-]+)\b.* (?:missing|ambiguous)/.exec(line)
@@ -85,13 +91,13 @@ function reasonOf({ message }: Error, { options }: Command): string {
   return line + suggestion(meant && `--${meant}`)
 }
 
-/** @param reason may repeat what somebody else has chosen */
+/** @param reason may contain text that a stranger has chosen */
 function complain(reason: string, help: string): number {
   process.stderr.write(`checkvalve: ${terminalSafe(reason, REASON_AT_MOST)}\n\n${help}\n`)
   return 2
 }
 
-/** Whoever was to read has seen enough (`| head`): that is no failure. */
+/** A reader that has seen enough (`| head`) is no failure. */
 process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
   if (code === 'EPIPE') process.exit()
   process.stderr.write(`checkvalve: the answer cannot be written: ${message}\n`)
@@ -100,11 +106,11 @@ process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
 
 try {
   process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
-    if (error instanceof UsageError) return complain(error.message, 'checkvalve --help names all commands.')
+    if (error instanceof UsageError) return complain(error.message, 'checkvalve --help lists all commands.')
     throw error
   })
 } catch (error) {
   process.stderr.write(`checkvalve: ${(error as Error).message}\n`)
-  // Not exitCode: what was opened before the failure would keep the process.
+  // Setting exitCode is not enough: what was opened before the failure would keep the process running.
   process.exit(1)
 }

@@ -69,8 +69,9 @@ t.test('each command says by itself what it does, with an example', async (t) =>
 t.test(
   'wrong usage exits with 2, says what is wrong, and in few lines where to find what is right',
   async (t) => {
-    const ofAll = /^checkvalve --help names all commands\.$/m
-    const ofCheck = /^usage: checkvalve check \[OPTION\]\.\.\.\n\ncheckvalve check --help says more\.$/m
+    const ofAll = /^checkvalve --help lists all commands\.$/m
+    const ofCheck =
+      /^usage: checkvalve check \[OPTION\]\.\.\.\n\ncheckvalve check --help describes the options\.$/m
     const wrong: [string[], string, RegExp][] = [
       [['no-such'], 'no such command: no-such', ofAll],
       [['toString'], 'no such command: toString', ofAll],
@@ -79,7 +80,7 @@ t.test(
       [['help', 'tial'], 'no such command: tial (did you mean tail?)', ofAll],
       [['-V'], 'no command, only -V', ofAll],
       [['\x1b[2J'], 'no such command: \\x1b[2J', ofAll],
-      [['check', 'more'], 'check takes no further word: more', ofCheck],
+      [['check', 'more'], 'check takes no further argument: more', ofCheck],
       [['check', '--no-such'], "Unknown option '--no-such'", ofCheck],
       [['check', '--sett', 'a=b'], "Unknown option '--sett' (did you mean --set?)", ofCheck],
       [['check', '--config'], '--config needs a value', ofCheck],

@@ -19,23 +19,23 @@ const PATH = '/v1/allow'
 
 export const allow: Command = {
   name: 'allow',
-  synopsis: 'add NAME --to PLACE... | remove NAME | list',
-  summary: 'let something pass at once, without a file: runtime entries',
-  details: `An entry is a rule like those below \`allow\` in the configuration. It is in force
-at once, and survives reloads and restarts, until its time is over or it is
-removed: then its live connections are cut, too.
+  synopsis: 'add NAME --to DEST... | remove NAME | list',
+  summary: 'add, remove or list runtime entries',
+  details: `A runtime entry is a rule like those below \`allow\` in the configuration. It is
+in force at once, and survives reloads and restarts until it expires or is
+removed. Its live connections are cut then.
 
 add NAME
-  --to PLACE         a name, a wildcard, an address or a prefix; several: a,b
-  --ports PORTS      443,8000-8080; all when left out
-  --protocol P       tcp (when left out), udp, icmp or any
+  --to DEST          a name, a wildcard, an address or a prefix; several: a,b
+  --ports PORTS      e.g. 443,8000-8080 (default: all)
+  --protocol P       tcp (default), udp, icmp or any
   --user U           only for this user, by name or number; several: a,b
-  --unit X           only for this systemd unit, like nginx.service
-  --ttl TIME         for so long: 30m, 2h, 7d; for good when left out
-  --replace          in the place of the entry of that name
+  --unit X           only for this systemd unit, e.g. nginx.service
+  --ttl TIME         expires after this time: 30m, 2h, 7d (default: never)
+  --replace          replace the entry of that name
 list
-  --json             the same for programs
-  --names            the names alone, one a line`,
+  --json             output for programs
+  --names            names only, one a line`,
   examples: [
     'checkvalve allow add payments --to api.example.org --ports 443 --user www-data',
     'checkvalve allow add debug --to 203.0.113.0/24 --ttl 2h',
@@ -84,7 +84,7 @@ function verbOf(verb: string): Verb {
   const found = VERBS.get(verb)
   if (found !== undefined) return found
   throw new UsageError(
-    verb === '' ? 'allow needs add, remove or list' : `allow knows no ${verb}: add, remove or list`,
+    verb === '' ? 'allow needs add, remove or list' : `allow has no ${verb}: use add, remove or list`,
   )
 }
 
@@ -117,18 +117,21 @@ async function list(socket: string, given: Invocation): Promise<number> {
   if (has(given, 'json')) return say(jsonText(entries, 2))
   if (has(given, 'names')) return entries.length === 0 ? 0 : say(entries.map(({ name }) => name).join('\n'))
   if (entries.length === 0)
-    return say('no runtime entries; those of the configuration: checkvalve show-config')
+    return say('no runtime entries; checkvalve show-config lists those of the configuration')
   return say(entriesLines(entries, Date.now()).join('\n'))
 }
 
-/** `--to a,b --to c` */
+/** Returns the values of an option that may be given more than once, each a list: `--to a,b --to c`. */
 function listOf({ options }: Invocation, name: string): string[] | undefined {
   const given = options[name] as string[] | undefined
   const all = given?.flatMap((each) => each.split(',')).map((each) => each.trim())
   return all && [...new Set(all)]
 }
 
-/** The service does not ask name services; and a user whom nobody knows is one for it to refuse. */
+/**
+ * Translates a user name here: the service does not ask name services. An unknown name is left for the
+ * service to refuse.
+ */
 const numbered = (user: string): string | number => createUsers().idOf(user) ?? user
 
 const OPTIONS: Readonly<Record<string, string>> = {
@@ -141,7 +144,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   ttl: '--ttl',
 }
 
-/** What is wrong with a value is wrong usage, of the option that it came from. */
+/** Turns a refused value into a usage error that names its option. */
 function explain(error: Error): never {
   const problem = error instanceof Refused ? error.problems[0] : undefined
   if (problem === undefined) throw error

@@ -2,9 +2,9 @@ import { type Command, configOrComplaint, type Invocation, note, say } from './c
 
 export const check: Command = {
   name: 'check',
-  summary: 'say whether the configuration can be used',
-  details: `Names every mistake with file, line and key, and ends with 1 if there is one.
-Nothing of this host is looked at but the files of the configuration.`,
+  summary: 'check the configuration',
+  details: `Reports every mistake with file, line and key; the exit status is 1 if there is
+one. Of this host it reads the files of the configuration only.`,
   examples: ['checkvalve check', 'checkvalve check --config /tmp/candidate.yaml'],
   run(given: Invocation): number {
     const config = configOrComplaint(given)

@@ -1,4 +1,6 @@
-/** Colours for those who look at a terminal; nothing for a file, a pipe, or whoever has set NO_COLOR (no-color.org). */
+/**
+ * Colours text for a terminal. Text for a file or a pipe, or with NO_COLOR set (no-color.org), stays plain.
+ */
 export type Paint = (colour: Colour, text: string) => string
 
 /** ECMA-48, section 8.3.117: select graphic rendition. */

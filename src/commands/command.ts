@@ -1,4 +1,4 @@
-/** What a command is: a file of this folder each, all of them listed in list.ts. */
+/** Defines what a command is. Each command has a file in this folder, and is listed in registry.ts. */
 import type { ParseArgsConfig } from 'node:util'
 import { type Config, formatProblem, type Loaded, load, type Problem } from '../config/config.js'
 
@@ -6,37 +6,37 @@ type Options = NonNullable<ParseArgsConfig['options']>
 
 export interface Command {
   readonly name: string
-  /** What may stand behind the name: `tcp|udp HOST:PORT [--user USER]`. */
+  /** The arguments, as the usage line shows them: `tcp|udp HOST:PORT [--user USER]`. */
   readonly synopsis?: string
   /** One line, for the list of all commands. */
   readonly summary: string
-  /** The rest that `--help` says: what it does, and its options. */
+  /** The rest of `--help`: what the command does, and its options. */
   readonly details?: string
-  /** Lines to type, for `--help`. */
+  /** Command lines, for `--help`. */
   readonly examples: readonly string[]
-  /** Those of its own, as for `parseArgs` of node:util. */
+  /** The command's own options, in the form of `parseArgs` (node:util). */
   readonly options?: Options
-  /** Words that it takes at most. Default: none. */
+  /** Maximum number of positional arguments. Default: 0. */
   readonly words?: number
-  /** @returns the exit status: 0 good, 1 the answer is no @throws UsageError */
+  /** @returns the exit status: 0 success, 1 a negative answer @throws UsageError */
   run(given: Invocation): number | Promise<number>
 }
 
-/** What stands on the command line. */
+/** A parsed command line. */
 export interface Invocation {
   /** The path of the configuration. */
   readonly path: string
-  /** Whether it stands on the command line. */
+  /** Whether the command line names the configuration (--config). */
   readonly isPathGiven: boolean
   /** `key=value` of each --set. */
   readonly set: readonly string[]
-  /** Those behind the name of the command. */
+  /** Positional arguments after the name of the command. */
   readonly words: readonly string[]
   /** The command's own options. */
   readonly options: Readonly<Record<string, unknown>>
 }
 
-/** The command cannot be understood: exit status 2. */
+/** The command line cannot be understood. The exit status is 2. */
 export class UsageError extends Error {}
 
 /** Writes lines to standard output. @returns 0 */
@@ -45,7 +45,7 @@ export function say(text: string): number {
   return 0
 }
 
-/** Writes what else is to be known to standard error, a line each. @returns 0 */
+/** Writes notes to standard error, a line each. @returns 0 */
 export function note(notes: readonly string[]): number {
   for (const each of notes) process.stderr.write(`note: ${each}\n`)
   return 0
@@ -57,15 +57,19 @@ export function readConfig({ path, set }: Pick<Invocation, 'path' | 'set'>): Loa
   return load({ path, environment, set })
 }
 
-/** The same, or says all that is wrong with it. */
+/**
+ * Reads the configuration. Returns undefined when it cannot be used, after writing its problems to standard
+ * error.
+ */
 export function configOrComplaint(given: Pick<Invocation, 'path' | 'set'>): Config | undefined {
   const loaded = readConfig(given)
   return loaded.ok ? loaded.config : complain(loaded.problems)
 }
 
 /**
- * Where the running service listens, or undefined and a complaint. That the configuration was spoiled since the service has read it,
- * or may be read by the service only, is no obstacle.
+ * Returns the path of the control socket. Returns undefined when the configuration does not tell it, after
+ * writing its problems to standard error. Other mistakes in the configuration, made since the service read
+ * it, are no obstacle; nor is a configuration that only the service may read.
  */
 export function socketOrComplaint(given: Pick<Invocation, 'path' | 'set'>): string | undefined {
   const loaded = readConfig(given)
@@ -79,7 +83,7 @@ function complain(problems: readonly Problem[]): undefined {
   for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`)
 }
 
-/** An option that takes one value, where it was given. */
+/** Returns the value of an option that takes one value, or undefined when it was not given. */
 export function optionOf({ options }: Invocation, name: string): string | undefined {
   const value = options[name]
   return typeof value === 'string' ? value : undefined

@@ -27,13 +27,14 @@ interface Examination {
 
 export const doctor: Command = {
   name: 'doctor',
-  summary: 'whether this host is fit for it, and what to do; every mirror',
-  details: `Looks at the service, privileges, kernel, firewall rules and queues of others,
-routing, clock, resolvers, log and state, at what rules name, and at mirrors.
-Nothing is changed. As root it sees most; what cannot be looked at is said.
-Ends with 1 where something is amiss: LOOK (somebody should), or FAIL (the
-service cannot do its work). A note is worth knowing, and as it should be.
-  --json             the same for programs`,
+  summary: 'check this host, and list all mirrors',
+  details: `Checks the service, privileges, kernel, firewall rules and queues of other
+programs, routing, clock, resolvers, log, state, the users and units that rules
+name, and mirrors. It changes nothing. Run it as root: without, some checks
+cannot be made, and are marked with "?". The exit status is 1 when a finding is
+LOOK (somebody should look at it) or FAIL (the service cannot do its work). A
+note is good to know, and needs no action.
+  --json             output for programs`,
   examples: ['checkvalve doctor', 'checkvalve doctor --json | jq \'.findings[] | select(.grade == "fail")\''],
   options: { json: { type: 'boolean' } },
   async run(given: Invocation): Promise<number> {
@@ -80,7 +81,7 @@ async function examine(config: Config, now: number): Promise<Examination> {
   return { findings: all.flat(), mirrors: known }
 }
 
-/** Where the service does not run: what it knew last. */
+/** Lists the mirrors with the addresses in the state file, for when the service does not run. */
 async function fromState({ config, host, known }: DoctorContext): Promise<MirrorStatus[]> {
   const { mirrors } = await listMirrors(config, host.mirrors, {
     targets: (service) => known.services.get(service) ?? [],

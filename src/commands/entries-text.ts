@@ -1,11 +1,11 @@
 import type { WrittenRule } from '../config/show.js'
 import { labelled, span } from './terminal.js'
 
-/** Runtime entries as an operator reads them. @param now milliseconds since the epoch */
+/** Formats runtime entries for an operator. @param now milliseconds since the epoch */
 export const entriesLines = (entries: readonly WrittenRule[], now: number): string[] =>
   entries.flatMap((entry) => labelled(entry.name, `${allowedBy(entry)}; ${left(entry, now)}`))
 
-/** What a rule lets pass, in words. */
+/** Describes what a rule lets pass: `tcp 443 to api.example.org, for www-data`. */
 export function allowedBy({ protocol, ports, to, users, units }: WrittenRule): string {
   const what = protocol === 'any' ? 'any protocol' : protocol
   const at = ports === undefined ? '' : ` ${ports.join(', ')}`
@@ -13,7 +13,7 @@ export function allowedBy({ protocol, ports, to, users, units }: WrittenRule): s
   return [`${what}${at} to ${to.join(', ')}`, ...whose].filter((part) => part !== undefined).join(', ')
 }
 
-/** Full minutes, so that two hours are not at once one hour and 59 minutes. */
+/** Rounds up to full minutes: an entry of two hours starts with "2 h left", not with "1 h 59 min left". */
 function left({ expires }: WrittenRule, now: number): string {
   if (expires === undefined) return 'stays until it is removed'
   const ms = Date.parse(expires) - now

@@ -1,4 +1,4 @@
-/** An answer to `explain` as an operator reads it, in 80 columns where names and paths allow it. */
+/** Formats an answer to `explain` for an operator, in 80 columns as far as names and paths allow. */
 import { Document, isScalar, visit } from 'yaml'
 import type { AllowSuggestion, Explained, Judged, Near, RuleFacts } from '../analysis/explain/explanation.js'
 import type { Colour, Paint } from './colours.js'
@@ -10,13 +10,13 @@ const ADDRESS_WIDTH = 40
 
 const WHY: Readonly<Record<Exclude<Judged['reason'], 'rule'>, string>> = {
   malformed: 'its headers cannot be read whole',
-  canary: 'it goes to canary.target, where all is blocked as a proof',
+  canary: 'it goes to canary.target, where every packet is blocked as a proof',
   session: 'it answers a client of this host',
   callback: 'this service may call its clients back (sessions.callbacks)',
   resolver: 'a resolver of this host',
   time: 'a time server of this host',
   dhcp: 'the renewal of a lease',
-  'name-not-allowed': 'names are enforced, and no rule has this one',
+  'name-not-allowed': 'names are enforced, and no rule has this name',
   mirror: 'an update mirror',
   'not-allowlisted': 'nothing allows it',
   loopback: 'it goes to this host itself, and is never judged',
@@ -32,15 +32,15 @@ export interface TextOptions {
 
 export function explainText(explained: Explained, options: TextOptions): string {
   const { entry, near, notes, source, mode } = explained
-  const asked = source === 'service' ? 'the running service' : `${options.path}, and no service`
+  const answering = source === 'service' ? 'the running service' : `${options.path}, without the service`
   return [
     heading(explained, options),
     ...groupsOf(explained.judged).map((group) => groupText(group, options)),
-    ...near.map((each) => labelled('near', nearText(each))),
+    ...near.map((each) => labelled('almost', nearText(each))),
     ...(entry ? [entryText(entry, options)] : []),
-    ...silentText(explained).map((text) => labelled('silent', text)),
+    ...fallbackText(explained).map((text) => labelled('kernel', text)),
     ...notes.map((note) => labelled('note', note)),
-    labelled('asked', `${asked} (mode ${mode})`),
+    labelled('source', `${answering} (mode ${mode})`),
   ].join('\n')
 }
 
@@ -49,7 +49,7 @@ function heading(explained: Explained, { paint }: TextOptions): string {
   const [word, colour] = wordOf(explained)
   const what = [
     `${protocol} to ${to}`,
-    ...(question === undefined ? [] : [`the question for ${question}`]),
+    ...(question === undefined ? [] : [`DNS query for ${question}`]),
     ...(fromPort === undefined ? [] : [`from port ${fromPort}`]),
     ...(user === undefined ? [] : [`by ${user}`]),
     ...(unit === undefined ? [] : [`in ${unit}`]),
@@ -65,7 +65,7 @@ function wordOf({ verdict, mode, judged }: Explained): [string, Colour] {
   return [isMixed ? `PARTLY ${block}` : block, mode === 'observe' ? 'yellow' : 'red']
 }
 
-/** Addresses of which the same becomes, for the same reason. */
+/** Groups addresses with the same verdict, reason and rule. */
 function groupsOf(judged: readonly Judged[]): Judged[][] {
   const groups = new Map<string, Judged[]>()
   for (const each of judged) {
@@ -113,7 +113,7 @@ function yamlText(entry: AllowSuggestion): string[] {
   return document.toString({ flowCollectionPadding: false }).trimEnd().split('\n')
 }
 
-/** In two lines where one is too long. */
+/** Returns the `allow add` command, in two lines when one is too long. */
 function commandText({ name, to, ports, protocol, users, units }: AllowSuggestion): string[] {
   const first = `  checkvalve allow add ${name} --to ${to.join()}`
   const rest = [
@@ -126,16 +126,16 @@ function commandText({ name, to, ports, protocol, users, units }: AllowSuggestio
   return line.length + LABEL <= WIDTH ? [line] : [`${first} \\`, `    ${rest}`]
 }
 
-/** What the kernel does by itself. */
-function silentText({ judged }: Explained): string[] {
+/** Describes what the kernel does while the service does not answer. */
+function fallbackText({ judged }: Explained): string[] {
   if (judged.every(({ reason }) => reason === 'loopback')) return []
   const passing = judged.filter(({ whileSilent }) => whileSilent === 'accept').length
   const some = passing === 0 ? 'blocks it; connections that were approved go on' : 'lets a part of it pass'
   const what = passing === judged.length ? 'lets it pass' : some
-  return [`while the service is silent, the kernel by itself ${what}`]
+  return [`without the service, the kernel ${what}`]
 }
 
-/** A label, and a text beside it. */
+/** Puts a label in front of a text, in as many lines as the text takes. */
 const labelled = (label: string, text: string) =>
   wrap(text, WIDTH - LABEL)
     .map((line, index) => (index === 0 ? label : '').padEnd(LABEL) + line)

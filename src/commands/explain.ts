@@ -22,18 +22,18 @@ import { explainText } from './explain-text.js'
 export const explain: Command = {
   name: 'explain',
   synopsis: 'tcp|udp|icmp HOST[:PORT] [OPTION]...',
-  summary: 'whether something passes, by which rule, or what would let it',
-  details: `HOST is an address ([2001:db8::7]:443 too) or a name, of which all addresses
-that are known now are judged. Ends with 0 where the rules let it pass, and with
-1 where it is or would be blocked. Nothing is sent, looked up, counted or
-logged. The running service answers. With --config or --offline the
-configuration does, with the addresses and runtime entries of an earlier run.
-  --user U           who sends it, by name or number; else one of no rule
-  --unit X           the systemd unit that sends it: nginx.service
-  --from-port P      the port that it comes from: does it answer a client there?
-  --question NAME    the name that a resolver is asked for
+  summary: 'show if a packet passes, by which rule, or what would allow it',
+  details: `HOST is an address ([2001:db8::7]:443 too) or a name; all addresses of a name
+that are known now are judged. The exit status is 0 when the rules let the
+packet pass, and 1 when it is or would be blocked. Nothing is sent, looked up,
+counted or logged. The running service answers. With --config or --offline the
+configuration answers, with addresses and runtime entries of an earlier run.
+  --user U           the sender, by name or number (default: a user of no rule)
+  --unit X           the systemd unit of the sender, e.g. nginx.service
+  --from-port P      the source port, for an answer to a client
+  --question NAME    the name in a DNS query to a resolver
   --offline          do not ask the running service
-  --json             the answer for programs`,
+  --json             output for programs`,
   examples: [
     'checkvalve explain tcp api.example.org:443 --user www-data',
     'checkvalve explain udp 192.0.2.53:53 --question api.example.org',
@@ -64,7 +64,7 @@ configuration does, with the addresses and runtime entries of an earlier run.
 function fieldsOf(given: Invocation): Fields {
   const [protocol, to] = given.words
   if (protocol === undefined || to === undefined)
-    throw new UsageError('say the protocol and where to: explain tcp 192.0.2.7:443')
+    throw new UsageError('explain needs a protocol and a destination: explain tcp 192.0.2.7:443')
   const fields = {
     protocol,
     to,
@@ -99,6 +99,6 @@ async function fromService(fields: Fields, given: Invocation): Promise<Explained
   } catch (error) {
     if (error instanceof Refused && error.status === 400) throw new UsageError(error.message)
     if (error instanceof Refused) throw error
-    throw new Error(`${(error as Error).message}; --offline asks the configuration alone`)
+    throw new Error(`${(error as Error).message}; --offline answers from the configuration alone`)
   }
 }

@@ -2,12 +2,13 @@ import { hasNetAdmin } from 'node-netfilter-queue/system'
 import { Absent } from '../control/client.js'
 import { presentTable } from '../kernel/nftables/nft.js'
 
-export const RULES_STAND = 'its rules are in the kernel, which goes on by itself (fallback)'
-export const RULES_ARE_GONE = 'none of its rules is in the kernel: whatever goes out passes'
+export const RULES_STAND = 'its rules are loaded: the kernel judges alone (fallback)'
+export const RULES_ARE_GONE = 'its rules are not loaded: all outgoing packets pass'
 
 /**
- * What is in force while the service does not run; undefined where it does, or that may not be looked at.
- * @param error for which it has not answered
+ * Describes what is in force while the service does not run. Returns undefined when the service runs, or when
+ * this user may not list the rules.
+ * @param error why the service did not answer
  */
 export async function leftBehind(error: unknown): Promise<string | undefined> {
   if (!(error instanceof Absent) || !hasNetAdmin()) return undefined

@@ -1,4 +1,4 @@
-/** What `--help` says, of all commands and of one. */
+/** Makes the texts of `--help`: for all commands, and for one. */
 import { VERSION } from '../system/version.js'
 import type { Command } from './command.js'
 
@@ -10,7 +10,7 @@ const COMMON = `  --config PATH      default ${DEFAULT_CONFIG}; conf.d/*.yaml
                      beside it is read as well
   --set KEY=VALUE    override one setting, e.g. --set mode=enforce`
 
-/** All commands, a line each. */
+/** Lists all commands, a line each. */
 export function usage(commands: readonly Command[]): string {
   const lines = commands.map(({ name, summary }) => `  ${name.padEnd(NAME_WIDTH - 1)} ${summary}`)
   return `checkvalve ${VERSION}: an outbound guard for web servers
@@ -21,9 +21,9 @@ ${lines.join('\n')}
 
 ${COMMON}
 
-checkvalve COMMAND --help says more of each, with an example.
-While it runs: SIGHUP reads the configuration anew, SIGUSR2 opens the block log
-anew, SIGTERM stops.`
+checkvalve COMMAND --help describes a command, with examples.
+Signals to the running service: SIGHUP reloads the configuration, SIGUSR2
+reopens the block log, SIGTERM stops the service.`
 }
 
 export const usageOf = ({ name, synopsis = '[OPTION]...' }: Command): string =>

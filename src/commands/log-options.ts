@@ -1,4 +1,4 @@
-/** Options that the commands which read the block log share. */
+/** Reads the options that commands on the block log share. */
 import type { Block } from '../records/block-log/event-reader.js'
 import { type BlockFilter, filterLines } from '../records/block-log/filter.js'
 import { linesFrom, type Source } from '../records/block-log/source.js'
@@ -17,7 +17,7 @@ export function sinceOf(given: Invocation, now: number): number | undefined {
   return since
 }
 
-/** Says so where this host does not know the user: the log may be of another one, or the name is mistyped. */
+/** Notes when this host does not know the user: the log may be of another host, or the name is mistyped. */
 export function userOf(given: Invocation): BlockFilter['user'] {
   const name = optionOf(given, 'user')
   if (name === undefined) return undefined
@@ -26,7 +26,7 @@ export function userOf(given: Invocation): BlockFilter['user'] {
   return { name, uid }
 }
 
-/** What of a log was asked for, as a supplement to its path: ` (since 10m, user root)`. */
+/** Describes the selected part of a log, to be appended to its path: ` (since 10m, user root)`. */
 export function choiceOf(given: Invocation): string {
   const chosen = ['since', 'user', 'unit'].flatMap((name) => {
     const value = optionOf(given, name)
@@ -35,7 +35,7 @@ export function choiceOf(given: Invocation): string {
   return chosen.length === 0 ? '' : ` (${chosen.join(', ')})`
 }
 
-/** Reads a log, and says what could not be read. */
+/** Reads the selected blocks of a log, and notes what could not be read. */
 export async function eachBlock(
   source: Source,
   wanted: BlockFilter,

@@ -1,4 +1,4 @@
-/** The mirrors as an operator reads them, in 80 columns where their names allow it. */
+/** Formats mirrors for an operator, in 80 columns as far as their names allow. */
 
 import { type AddressStatus, isAddress, type MirrorStatus } from '../telemetry/mirror-status.js'
 import { terminalSafe } from '../text/terminal-safe.js'
@@ -6,11 +6,14 @@ import { WIDTH, wrap } from './terminal.js'
 
 const INDENT = '    '
 const ADDRESS_WIDTH = 40
-/** Of a list that is cut short. */
+/** Limits of a shortened list. */
 const MIRRORS_SHOWN = 5
 const ADDRESSES_SHOWN = 3
 
-/** @param now milliseconds since the epoch @param cut how many more there are; the list is shown short then */
+/**
+ * @param now milliseconds since the epoch
+ * @param cut mirrors that are not in the list; when given, the list is shortened
+ */
 export function mirrorsText(mirrors: readonly MirrorStatus[], now: number, cut?: number): string {
   if (mirrors.length === 0) return `${wrap(NONE, WIDTH).join('\n')}\n`
   const shown = cut === undefined ? mirrors : mirrors.slice(0, MIRRORS_SHOWN)
@@ -31,7 +34,8 @@ function heading({ host, ports, manager, service, found }: MirrorStatus): string
 
 function details({ host, addresses, more = 0 }: MirrorStatus, now: number, most: number): string[] {
   if (isAddress(host)) return []
-  if (addresses.length === 0) return [`${INDENT}no address is known: nobody has looked it up, or it failed`]
+  if (addresses.length === 0)
+    return [`${INDENT}no address is known: not looked up yet, or the look-up failed`]
   const left = Math.max(addresses.length - most, 0) + more
   return [
     ...addresses.slice(0, most).map((each) => INDENT + addressText(each, now)),
@@ -42,7 +46,10 @@ function details({ host, addresses, more = 0 }: MirrorStatus, now: number, most:
 const addressText = ({ name, address, until }: AddressStatus, now: number) =>
   `${`${name === undefined ? '' : `${name} `}${address}`.padEnd(ADDRESS_WIDTH)} ${left(Date.parse(until) - now)}`
 
-/** How long something still counts. */
+/**
+ * Formats how long an address is still valid.
+ * @param ms milliseconds; 0 or less: it has expired, and serves as the last good answer
+ */
 export function left(ms: number): string {
   if (ms <= 0) return 'the last good answer'
   const seconds = Math.ceil(ms / 1000)

@@ -16,7 +16,7 @@ import { WIDTH, wrap } from './terminal.js'
 export const mode: Command = {
   name: 'mode',
   synopsis: '[observe|enforce]',
-  summary: 'change the mode until the next reload or restart, or say it',
+  summary: 'show the mode, or change it until the next reload or restart',
   details: `enforce judges live connections again, and cuts those that are not allowed;
 observe cuts nothing. To keep a mode, write it into the configuration.`,
   examples: ['checkvalve mode enforce', 'checkvalve mode'],
@@ -24,14 +24,14 @@ observe cuts nothing. To keep a mode, write it into the configuration.`,
   async run(given: Invocation): Promise<number> {
     const [wanted] = given.words
     if (wanted !== undefined && wanted !== 'observe' && wanted !== 'enforce')
-      throw new UsageError(`there are the modes observe and enforce, not ${JSON.stringify(wanted)}`)
+      throw new UsageError(`the mode is observe or enforce, not ${JSON.stringify(wanted)}`)
     const socket = socketOrComplaint(given)
     if (socket === undefined) return 1
-    return wanted === undefined ? tell(socket) : change(socket, given, wanted)
+    return wanted === undefined ? show(socket) : change(socket, given, wanted)
   },
 }
 
-async function tell(socket: string): Promise<number> {
+async function show(socket: string): Promise<number> {
   return say((await ask<Status>(socket, 'GET', '/v1/status')).mode)
 }
 
@@ -48,9 +48,9 @@ async function change(socket: string, given: Invocation, wanted: Status['mode'])
   return note(notes)
 }
 
-/** Where the line is to be written: in the place of the one that counts now. */
+/** Describes where to write the line: in place of the effective one, or in the main file. */
 function placeOf(given: Invocation): string {
   const loaded = readConfig(given)
   const origin = loaded.ok ? loaded.origins.get('mode') : undefined
-  return origin === undefined ? `in ${given.path}` : `in the place of ${originText(origin)}`
+  return origin === undefined ? `in ${given.path}` : `in place of ${originText(origin)}`
 }

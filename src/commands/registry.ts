@@ -1,6 +1,9 @@
 import type { Command } from './command.js'
 
-/** In the order in which they are shown. A command is read when it is wanted: none waits for what another needs. */
+/**
+ * All commands, in the order of the help text. A command's file is loaded on demand: none waits for the
+ * imports of another.
+ */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import('./run.js')).run,
   check: async () => (await import('./check.js')).check,

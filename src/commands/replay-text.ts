@@ -1,4 +1,4 @@
-/** What a policy would change, as an operator reads it, in 80 columns where the names allow it. */
+/** Formats what another policy would change, for an operator, in 80 columns as far as names allow. */
 
 import type { Judged, Replayed, Side, Sides, Unjudgeable } from '../analysis/replay/replay.js'
 import { originText } from '../core/policy/origin.js'
@@ -11,14 +11,14 @@ import { WIDTH, wrap } from './terminal.js'
 
 const COUNT_WIDTH = 9
 const INDENT = ' '.repeat(COUNT_WIDTH + 2)
-/** Of one section; `--json` has all. */
+/** Rows of one section. `--json` has all. */
 const ROWS_AT_MOST = 30
 
 export interface ReplayTexts {
   /** The candidate, and the log. */
   readonly policy: string
   readonly log: string
-  /** Where what was accepted is known from, or why it is not. */
+  /** The source of what was accepted, or why it is not known. */
   readonly passed: string
   readonly notes: readonly string[]
 }
@@ -68,7 +68,7 @@ function section<Kind>(
   ].join('\n')
 }
 
-/** What reads the same is one: all addresses of a name. */
+/** Merges rows of the same text, such as all addresses of a name. */
 function rowsOf(kinds: readonly Judged<Known>[]): [text: string, count: number][] {
   const rows = new Map<string, number>()
   for (const { kind, count, decision } of kinds) {
@@ -95,10 +95,10 @@ function whyText({ reason, rule }: Decision): string {
 }
 
 const UNJUDGED: Readonly<Record<Unjudgeable, string>> = {
-  suppressed: 'of too many kinds for the log to list (suppressed)',
-  'no-destination': 'whose destination the log does not tell',
-  'no-name': 'questions to a resolver: what was asked for is not remembered',
-  'no-unit': 'it depends on their systemd unit, which is not known',
+  suppressed: 'not listed one by one in the log (suppressed)',
+  'no-destination': 'without a destination in the log',
+  'no-name': 'DNS queries: the name in the query is not recorded',
+  'no-unit': 'decided by the systemd unit, which is not known',
 }
 
 function unjudgedText<Kind>(title: string, { unjudged }: Sides<Kind>): string {

@@ -28,17 +28,17 @@ import { replayText } from './replay-text.js'
 export const replay: Command = {
   name: 'replay',
   synopsis: '--policy FILE [--since T] [--json] [LOGFILE|-]',
-  summary: 'what another configuration would change, by what was recorded',
-  details: `Judges by FILE, a whole configuration, what was blocked (the block log) and
-what was accepted (the service remembers the last 4,096 kinds). Ends with 1
-when FILE cannot be used, or would block something that has passed. --config
-says where the log and the service are.
+  summary: 'show what another configuration would change, from records',
+  details: `Judges records by FILE, a whole configuration: what was blocked (from the block
+log) and what was accepted (the service remembers the last 4,096 kinds of
+packets). The exit status is 1 when FILE cannot be used, or would block
+something that was accepted. --config names the log and the service.
 
   --policy FILE      the configuration to try
-  --since T          by what was since then: 10m, 2h, 3d, today,
+  --since T          only records since then: 10m, 2h, 3d, today,
                      2026-11-26T18:00
-  --json             the same for programs, with all kinds
-  LOGFILE, -         another log, or what comes in`,
+  --json             output for programs, with all kinds of packets
+  LOGFILE, -         another log, or standard input`,
   examples: [
     'cp -r /etc/checkvalve new; checkvalve suggest > new/conf.d/more.yaml',
     'checkvalve replay --policy new/checkvalve.yaml --since 1d',
@@ -57,7 +57,7 @@ says where the log and the service are.
     const { policy, missing } = policyBeside(config, candidate, now)
     const replaying = new Replay(policy, now)
     await eachBlock(source, { since }, (block) => replaying.note(block))
-    const known = await whatPassed(config)
+    const known = await readAccepted(config)
     const replayed = replaying.result(known.passed?.filter(({ last }) => last >= since))
     const unknown = missing.filter((name) => !replaying.knows(name))
     const notes = notesOn(candidate, unknown, known.forgotten)
@@ -68,7 +68,10 @@ says where the log and the service are.
   },
 }
 
-/** What the service would make of it: with the addresses that it has learned, and its runtime entries. */
+/**
+ * Builds the candidate's policy as the service would: with the addresses that it learned, and its runtime
+ * entries.
+ */
 function policyBeside({ state }: Config, candidate: Config, now: number) {
   const kept = readRuntimeEntries(state.directory, createUsers().idOf)
   return knownPolicy({ ...withRuntimeEntries(candidate, kept, now), state })
@@ -76,21 +79,21 @@ function policyBeside({ state }: Config, candidate: Config, now: number) {
 
 const notesOn = ({ mode }: Config, unknown: readonly string[], forgotten: number): string[] => [
   ...(mode === 'observe' ? ['its mode is observe: it would block nothing, only record'] : []),
-  ...(unknown.length > 0 ? [`no address is known here of ${unknown.join(', ')}`] : []),
+  ...(unknown.length > 0 ? [`no address is known here for ${unknown.join(', ')}`] : []),
   ...(forgotten > 0
-    ? [`not all that was accepted is tried: for ${grouped(forgotten)} kinds of it there was no room any more`]
+    ? [`not all accepted packets are tried: ${grouped(forgotten)} kinds of them were forgotten`]
     : []),
 ]
 
 interface KnownPassed {
   readonly passed: AcceptedFlowRow[] | undefined
-  /** Kinds of it for which there was no room. */
+  /** Kinds of accepted packets that the service has forgotten. */
   readonly forgotten: number
   readonly from: string
 }
 
-/** What was accepted, by the service, or by what it kept. */
-async function whatPassed({ control, state }: Config): Promise<KnownPassed> {
+/** Reads what was accepted: from the running service, or from the file that it keeps. */
+async function readAccepted({ control, state }: Config): Promise<KnownPassed> {
   const knownBy = (status: unknown, from: string) => ({
     passed: passedOf(status),
     forgotten: forgottenOf(status),

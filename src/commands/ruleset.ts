@@ -6,10 +6,10 @@ import { type Command, configOrComplaint, type Invocation, note, say } from './c
 
 export const ruleset: Command = {
   name: 'ruleset',
-  summary: 'the firewall rules that run would load',
-  details: `With the addresses and runtime entries of an earlier run. Nothing is looked up,
-nothing is loaded (but for an empty table, to find out which form of queue this
-kernel has).`,
+  summary: 'print the firewall rules that run would load',
+  details: `The rules have the addresses and runtime entries of an earlier run. Nothing is
+looked up. Nothing is loaded but an empty table, to find out which form of queue
+this kernel has.`,
   examples: ['checkvalve ruleset | nft --check -f -'],
   async run(given: Invocation): Promise<number> {
     const written = configOrComplaint(given)

@@ -5,15 +5,16 @@ import { type Command, configOrComplaint, type Invocation, readConfig } from './
 
 export const run: Command = {
   name: 'run',
-  summary: 'judge packets until told to stop (needs CAP_NET_ADMIN)',
-  details: `SIGHUP reads the configuration anew; a bad one is refused whole, and the old one
-stays. SIGUSR2 opens the block log anew, SIGTERM and SIGINT stop.`,
+  summary: 'run the service in the foreground (needs CAP_NET_ADMIN)',
+  details: `SIGHUP reloads the configuration; a bad configuration is refused whole, and the
+old one stays in force. SIGUSR2 reopens the block log, SIGTERM and SIGINT stop.`,
   examples: ['systemctl start checkvalve', 'checkvalve run --set mode=observe'],
   async run(given: Invocation): Promise<number> {
     const config = configOrComplaint(given)
     if (!config) return 1
     const log = createServiceLog(config.log.level)
-    // Heard from the beginning: a signal while it starts must not kill it half-way, with its rules left behind.
+    // Signals are handled from the beginning: one during the start must not kill the service and leave its
+    // rules behind.
     const stop = new Promise<void>((resolve) => {
       process.once('SIGTERM', () => resolve())
       process.once('SIGINT', () => resolve())
@@ -28,13 +29,13 @@ stays. SIGUSR2 opens the block log anew, SIGTERM and SIGINT stop.`,
     await stop
     await reloading
     await daemon.stop()
-    // Node would wait for the disk, and systemd for Node.
+    // Node would wait for the disk, and systemd would wait for Node.
     if (daemon.hangs) process.kill(process.pid, 'SIGKILL')
     return 0
   },
 }
 
-/** A bad configuration is refused whole: the old one stays. */
+/** Reloads the configuration. A bad configuration is refused whole: the old one stays in force. */
 async function reload(daemon: Daemon, given: Invocation, log: ServiceLog): Promise<void> {
   const loaded = readConfig(given)
   if (!loaded.ok) {

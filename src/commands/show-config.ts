@@ -4,8 +4,8 @@ import { type Command, configOrComplaint, type Invocation, say } from './command
 
 export const showConfig: Command = {
   name: 'show-config',
-  summary: 'the configuration as it takes effect, defaults included',
-  details: 'What it prints is a configuration of the same meaning.',
+  summary: 'print the effective configuration, with defaults',
+  details: 'The output is a configuration of the same meaning.',
   examples: ['checkvalve show-config', 'checkvalve show-config --set mode=enforce'],
   run(given: Invocation): number {
     const config = configOrComplaint(given)

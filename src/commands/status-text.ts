@@ -1,4 +1,4 @@
-/** What `checkvalve status` shows, the most important first. It fits 80 columns. */
+/** Formats `checkvalve status` in 80 columns, the most important first. */
 import { readLine } from '../records/block-log/event-reader.js'
 import type { Counted, Status, UserStatus } from '../telemetry/status.js'
 import { terminalSafe } from '../text/terminal-safe.js'
@@ -8,13 +8,13 @@ import { mirrorsText } from './mirrors-text.js'
 import { TailText } from './tail-text.js'
 import { grouped, labelled, span, WIDTH, wrap } from './terminal.js'
 
-/** Of the verdict in a table. */
+/** Width of the verdict in a table. */
 const VERDICT = 12
-/** Of a table with two columns of numbers. */
+/** Widths of the columns of a table. */
 const NAME = 36
 const NUMBER = 14
 const WHEN = 16
-/** Of `18:36:03 `. */
+/** Width of `18:36:03 `. */
 const TIME = 9
 
 export interface StatusView {
@@ -29,12 +29,12 @@ export function statusText(status: Status, view: StatusView): string {
   const { now, paint = plain, all = false } = view
   const mirrors = mirrorsText(status.mirrors, now, all ? undefined : status.moreMirrors)
   const parts = [
-    standing(status, now).flatMap((fact) => linesOf(fact, paint)),
+    overview(status, now).flatMap((fact) => linesOf(fact, paint)),
     verdicts(status, paint),
     users(status, now, paint),
     lastBlocks(status, now, paint),
     entries(status, view),
-    works(status, now).flatMap((fact) => linesOf(fact, paint)),
+    partsOf(status, now).flatMap((fact) => linesOf(fact, paint)),
     [paint('bold', 'MIRRORS'), mirrors.trimEnd()],
   ]
   return parts
@@ -49,8 +49,8 @@ type Fact = readonly [label: string, text: string, colour?: Colour | undefined]
 const linesOf = ([label, text, colour]: Fact, paint: Paint): string[] =>
   labelled(label, text, (line) => (colour === undefined ? line : paint(colour, line)))
 
-/** How the service stands. */
-function standing(status: Status, now: number): Fact[] {
+/** The state of the service: mode, proof, last reload, notes. */
+function overview(status: Status, now: number): Fact[] {
   const { mode, configuredMode, notes, version, started } = status
   const isObserving = mode === 'observe'
   return [
@@ -65,7 +65,7 @@ function standing(status: Status, now: number): Fact[] {
             'yellow',
           ] as const,
         ]),
-    isObserving ? ['proven', 'nothing to prove'] : proof(status),
+    isObserving ? ['proven', 'not in mode observe'] : proof(status),
     ...reload(status, now),
     ...notes.map((note) => ['note', note, 'yellow'] as const),
   ]
@@ -79,14 +79,14 @@ function proof({ proven }: Status): Fact {
 
 function reload({ reload: { at, takenAt, problems } }: Status, now: number): Fact[] {
   const ago = (time: string) => `${span(now - Date.parse(time))} ago`
-  if (problems.length === 0) return [['reload', `the configuration was read ${ago(at)}, and taken`]]
+  if (problems.length === 0) return [['reload', `the configuration was loaded ${ago(at)}`]]
   return [
-    ['reload', `REFUSED ${ago(at)}; what was read ${ago(takenAt)} is in force`, 'red'],
+    ['reload', `REFUSED ${ago(at)}; the configuration loaded ${ago(takenAt)} is in force`, 'red'],
     ...problems.map((problem) => ['', problem, 'red'] as const),
   ]
 }
 
-/** The service's own proof: whoever looks for what is blocked has no use for it. */
+/** The service's own proof comes last: it is of no use to an operator who looks for what is blocked. */
 const isCanary = ({ reason }: Status['verdicts'][number]) => reason === 'canary'
 
 const ORDER = ['block', 'would-block', 'accept']
@@ -110,7 +110,7 @@ function users({ blockedUsers, mode }: Status, now: number, paint: Paint): strin
   return [header(title, paint, 'when'), ...rows]
 }
 
-/** How long it has gone on, or for how long it is over. */
+/** Formats how long a user's blocks have gone on, or how long ago the last one was. */
 function when({ since, last, lastMinute }: UserStatus, now: number, paint: Paint): string {
   const from = (time: string) => span(now - Date.parse(time))
   return lastMinute > 0
@@ -118,13 +118,13 @@ function when({ since, last, lastMinute }: UserStatus, now: number, paint: Paint
     : paint('dim', `${from(last)} ago`.padStart(WHEN))
 }
 
-/** What is too long for a line goes on beside its time. */
+/** Wraps an event beside its time. */
 function underTime(line: string): string[] {
   const time = line.slice(0, TIME)
   return wrap(line.slice(TIME), WIDTH - TIME).map((part, i) => (i === 0 ? time : ''.padEnd(TIME)) + part)
 }
 
-/** Who was kept from what: the same lines as those of `checkvalve tail`. */
+/** The last blocks, in the lines of `checkvalve tail`. */
 function lastBlocks({ lastBlocks = [] }: Status, now: number, paint: Paint): string[] {
   const text = new TailText({ width: WIDTH, today: now })
   const lines = lastBlocks
@@ -134,9 +134,9 @@ function lastBlocks({ lastBlocks = [] }: Status, now: number, paint: Paint): str
     .flatMap(underTime)
   if (lines.length === 0) return []
   return [
-    paint('bold', 'LAST BLOCKED, of each user and unit'),
+    paint('bold', 'LAST BLOCKED, for each user and unit'),
     ...lines,
-    paint('dim', 'all: checkvalve tail; what would let it pass: checkvalve suggest, explain'),
+    paint('dim', 'all blocks: checkvalve tail; how to allow them: checkvalve suggest, explain'),
   ]
 }
 
@@ -163,13 +163,13 @@ const header = (title: string, paint: Paint, when = '') =>
   )
 
 function row(name: string, { total, lastMinute }: Counted, paint: Paint): string {
-  const lately = grouped(lastMinute).padStart(NUMBER)
+  const recent = grouped(lastMinute).padStart(NUMBER)
   const shown = name.slice(0, NAME).padEnd(NAME) + grouped(total).padStart(NUMBER)
-  return shown + (lastMinute === 0 ? paint('dim', lately) : lately)
+  return shown + (lastMinute === 0 ? paint('dim', recent) : recent)
 }
 
-/** How the parts of the service are. */
-function works(status: Status, now: number): Fact[] {
+/** The state of the parts of the service. */
+function partsOf(status: Status, now: number): Fact[] {
   const { resolvers } = status
   return [
     queue(status),
@@ -194,12 +194,12 @@ function kernelText({ kernel }: Status): string {
   if (kernel === undefined) return 'its counters cannot be read'
   const paths = Object.entries(kernel).filter(([, packets]) => packets > 0)
   const text = paths.map(([path, packets]) => `${path} ${grouped(packets)}`).join(', ')
-  return text || 'no packet has passed the service by'
+  return text || 'no packet bypassed the service'
 }
 
 function sessionsText({ sessions }: Status): string {
   const { tcp, udp, capacity, evicted, tracked, trackedAtMost } = sessions
-  const lost = evicted > 0 ? `, ${grouped(evicted)} pushed out` : ''
+  const lost = evicted > 0 ? `, ${grouped(evicted)} evicted` : ''
   const known = `tcp ${grouped(tcp)}, udp ${grouped(udp)} of ${grouped(capacity)}${lost}`
   if (tracked === undefined) return known
   const limit = trackedAtMost ? ` of ${grouped(trackedAtMost)}` : ''
@@ -209,10 +209,10 @@ function sessionsText({ sessions }: Status): string {
 function blockLog({ log }: Status, now: number): Fact[] {
   const { destination, told, summed, suppressed, dropped, trouble } = log
   const lost = dropped > 0 ? `; ${grouped(dropped)} lines lost` : ''
-  const sums = `${grouped(summed)} in sums, ${grouped(suppressed)} by user only`
+  const sums = `${grouped(summed)} in summaries, ${grouped(suppressed)} by user only`
   return [
     ['log', destination],
-    ['', `${grouped(told)} blocks told, ${sums}${lost}`, lost ? 'yellow' : undefined],
+    ['', `${grouped(told)} blocks listed, ${sums}${lost}`, lost ? 'yellow' : undefined],
     ...(trouble
       ? [['', `${span(now - Date.parse(trouble.at))} ago: ${trouble.message}`, 'yellow'] as const]
       : []),

@@ -11,11 +11,11 @@ import { watch } from './watch.js'
 export const status: Command = {
   name: 'status',
   synopsis: '[--watch] [--all] [--json]',
-  summary: 'what the running service does, and who is blocked from what',
-  details: `  --watch            show it again every two seconds, until Ctrl-C
+  summary: 'show what the running service does, and what it blocks',
+  details: `  --watch            refresh every two seconds, until Ctrl-C
   --all              all mirrors, addresses and runtime entries, not only the
                      first ones
-  --json             the same for programs; with --watch a line each time`,
+  --json             output for programs; with --watch a line each time`,
   examples: ['checkvalve status', 'checkvalve status --watch', "checkvalve status --json | jq '.verdicts'"],
   options: { json: { type: 'boolean' }, watch: { type: 'boolean' }, all: { type: 'boolean' } },
   async run(given: Invocation): Promise<number> {
@@ -26,11 +26,11 @@ export const status: Command = {
   },
 }
 
-/** @throws Error: nobody answers; and what is in force then */
+/** Adds what is in force without the service. @throws Error (rejects) always: `error` with that line */
 async function explained(error: Error): Promise<never> {
-  const rest = await leftBehind(error)
-  if (rest === undefined) throw error
-  throw new Error(`${error.message}\n${rest}`)
+  const fallback = await leftBehind(error)
+  if (fallback === undefined) throw error
+  throw new Error(`${error.message}\n${fallback}`)
 }
 
 const askStatus = (socket: string) => ask<Status>(socket, 'GET', '/v1/status')
@@ -41,7 +41,7 @@ function show(answer: Status, given: Invocation): string {
   return statusText(answer, { now: Date.now(), paint, all: has(given, 'all') })
 }
 
-/** A service that has gone away may come back. */
+/** Shows the status every two seconds. While the service does not answer, it keeps asking. */
 function watchStatus(socket: string, given: Invocation): Promise<number> {
   let heard: number | undefined
   return watch(async () => {
@@ -59,11 +59,11 @@ function watchStatus(socket: string, given: Invocation): Promise<number> {
 
 async function absence(error: Error, heard: number | undefined): Promise<string> {
   const paint = paintFor(process.stdout)
-  const rest = await leftBehind(error)
+  const fallback = await leftBehind(error)
   return [
     ...wrap(error.message, WIDTH).map((line) => paint('red', line)),
-    ...(rest === undefined ? [] : [rest]),
-    ...(heard === undefined ? [] : [`It was heard of ${span(Date.now() - heard)} ago.`]),
+    ...(fallback === undefined ? [] : [fallback]),
+    ...(heard === undefined ? [] : [`Its last answer came ${span(Date.now() - heard)} ago.`]),
     'Trying again every two seconds. Ctrl-C ends.',
   ].join('\n')
 }

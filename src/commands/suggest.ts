@@ -14,18 +14,19 @@ import { choiceOf, eachBlock, sinceOf, userOf } from './log-options.js'
 export const suggest: Command = {
   name: 'suggest',
   synopsis: '[OPTION]... [FILE|-]',
-  summary: 'what to allow, by what was blocked or would have been',
-  details: `Entries for allow, in YAML that check accepts: as few as possible, and nothing
-in them that was not seen. What is allowed by now is left out, and what looks
-like a worm is listed apart, as a comment. Read it before you use it.
+  summary: 'suggest allow entries, from recorded blocks',
+  details: `Prints entries for \`allow\`, in YAML that check accepts: as few as possible, and
+nothing in them that was not recorded. What is allowed by now is left out. What
+looks like a worm is listed apart, as a comment. Read the entries before you use
+them.
 
-  --since T          by what was since then: 10m, 2h, 3d, today,
+  --since T          only blocks since then: 10m, 2h, 3d, today,
                      2026-11-26T18:00
-  --user U           of this user, by name or number
-  --unit X           of this systemd unit: nginx.service, or nginx
-  --json             the same for programs
-  FILE, -            another log, or what comes in; else the one of the
-                     configuration, with what was rotated`,
+  --user U           only blocks of this user, by name or number
+  --unit X           only blocks of this systemd unit: nginx.service, or nginx
+  --json             output for programs
+  FILE, -            another log, or standard input (default: the log of the
+                     configuration, with its rotated files)`,
   examples: [
     'checkvalve suggest --since 1d',
     'checkvalve suggest > /etc/checkvalve/conf.d/suggested.yaml && checkvalve check',
@@ -55,7 +56,9 @@ like a worm is listed apart, as a comment. Read it before you use it.
   },
 }
 
-/** Runtime entries that stay count as allowed; those that end are to be made permanent, or not. */
+/**
+ * Runtime entries without an end count as allowed. The operator decides whether to make the others permanent.
+ */
 function suggesterFor(config: Config): Suggester {
   const users = createUsers()
   const now = Date.now()

@@ -1,14 +1,14 @@
-/** Events as an operator reads them: a line each, in 80 columns where what it says fits. */
+/** Formats events of the block log for an operator: a line each, in 80 columns as far as the text fits. */
 import type { Block, Remark } from '../records/block-log/event-reader.js'
 import { terminalSafe, terminalSafeWord } from '../text/terminal-safe.js'
 import { type Paint, plain } from './colours.js'
 
-/** Columns, of `18:36:03 block ` and of the two that follow. */
+/** Widths of columns: `18:36:03 block `, then the sender, then the destination. */
 const TIME_WIDTH = 8
 const ACTION_WIDTH = 5
 const WHO_WIDTH = 18
 const WHERE_WIDTH = 24
-/** Letters of a program's name that are left of it. */
+/** Letters of a program's name that are kept when it is cut. */
 const PROGRAM_AT_LEAST = 3
 
 /** A container id, as its tools show it. */
@@ -16,13 +16,13 @@ const CONTAINER_LETTERS = 12
 
 export interface TextOptions {
   readonly paint?: Paint
-  /** Columns; undefined: lines may be as long as they like. */
+  /** Columns; undefined: no limit. */
   readonly width?: number | undefined
-  /** Milliseconds since the epoch: what is of that day stands there without it. */
+  /** Milliseconds since the epoch. Events of that day are shown without a line for the day. */
   readonly today?: number
 }
 
-/** Makes lines, one after the other: the day is told when it is another one. */
+/** Formats lines one after the other, with a line for the day whenever it changes. */
 export class TailText {
   readonly #paint: Paint
   readonly #width: number
@@ -34,7 +34,7 @@ export class TailText {
     if (today !== undefined) this.#day = dayOf(new Date(today))
   }
 
-  /** @returns with its line feed, and that of the day before it */
+  /** @returns the line with its line feed, after a line for the day if it changed */
   lineOf(line: Block | Remark): string {
     const text = line.kind === 'block' ? this.#block(line) : this.#remark(line)
     return `${this.#newDay(line.time)}${text}\n`
@@ -65,13 +65,13 @@ export class TailText {
     const fits = more !== '' && places.length + 1 + more.length <= room
     const action = block.isObserved ? this.#paint('yellow', 'would') : this.#paint('red', 'block')
     const end = `${this.#paint('dim', reason)}${this.#paint('bold', times)}${fits ? this.#paint('dim', ` ${more}`) : ''}`
-    // A terminal would break it within a word.
+    // Without this line break a terminal would break the line within a word.
     const gap = places.length > room ? `\n${''.padEnd(start.length + ACTION_WIDTH + 1)}` : ' '
     return `${start}${action} ${places}${gap}${end}`
   }
 }
 
-/** Who and whereto. Where a few letters too much would break the line, the name of the program is cut. */
+/** Formats sender and destination. Cuts the name of the program when that keeps the event on one line. */
 function placesText(block: Block, room: number): string {
   const [who, where] = [whoText(block), whereText(block)]
   const excess = who.length + 1 + where.length - room
@@ -80,7 +80,7 @@ function placesText(block: Block, room: number): string {
   return `${cut.padEnd(WHO_WIDTH)} ${where}`.padEnd(Math.min(WHO_WIDTH + 1 + WHERE_WIDTH, room))
 }
 
-/** User, and what of unit, container and program is known: `www-data nginx/curl`. */
+/** Formats the user with what is known of unit, container and program: `www-data nginx/curl`. */
 export function whoText({ uid, user, unit, container, program }: Who): string {
   const name = user ?? (uid === undefined ? '-' : String(uid))
   const place = unit?.replace(/\.service$/, '') ?? container?.slice(0, CONTAINER_LETTERS)
@@ -95,9 +95,12 @@ export function whoText({ uid, user, unit, container, program }: Who): string {
 type Who = Pick<Block, 'uid' | 'user'> & Partial<Pick<Block, 'unit' | 'container' | 'program'>>
 type Where = Pick<Block, 'reason' | 'address' | 'port' | 'domain' | 'question' | 'transport'>
 
-/** The name where there is one; the name that was asked for, where that is what was blocked. */
+/**
+ * Formats the destination: its name if known, else its address; for a blocked DNS query the name in the
+ * query.
+ */
 export function whereText(block: Where): string {
-  if (block.reason === 'suppressed') return 'of too many kinds to list'
+  if (block.reason === 'suppressed') return 'too many to list'
   if (block.question !== undefined) return `${terminalSafeWord(block.question)}?`
   return endpointText(block, block.domain ?? block.address)
 }
@@ -109,7 +112,7 @@ function endpointText({ port, transport }: Where, host = '-'): string {
   return `${bracketed}${port === undefined ? '' : `:${port}`}${transport === undefined ? '' : `/${terminalSafeWord(transport)}`}`
 }
 
-/** The address, where a name stands in its place. */
+/** Returns the address when `whereText` shows a name instead. */
 function moreText(block: Block): string {
   if (block.reason === 'suppressed' || block.address === undefined) return ''
   if (block.question !== undefined) return endpointText(block, block.address)

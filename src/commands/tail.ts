@@ -35,19 +35,19 @@ const LOOK_MS = 250
 export const tail: Command = {
   name: 'tail',
   synopsis: '[OPTION]... [FILE|-]',
-  summary: 'what was blocked, or would have been, as it happens',
-  details: `The block log, readable. A line an event: time, block (or would: mode
-observe), user, unit/program, destination, reason, how often. It goes on with
-what comes, also when the log is rotated; Ctrl-C ends it. With FILE it reads
-that file, with - what comes in.
+  summary: 'show the block log as it grows',
+  details: `Shows a line for each event: time, block (or would, in mode observe), user,
+unit/program, destination, reason, number of blocks. New events are shown as
+they come, also after the log is rotated; Ctrl-C ends. With FILE it reads that
+file, with - standard input.
 
-  -n, --lines N      begin with the last N events (${LINES}; with --since: all)
-  --since T          those since then: ${SINCE_FORMS}
-  --user U           of this user, by name or number
-  --unit X           of this systemd unit: nginx.service, or nginx
-  --json             the lines themselves, for programs
-  -f, --follow       go on with what comes, as it does anyway
-  --no-follow        end when all was shown`,
+  -n, --lines N      start with the last N events (${LINES}; with --since: all)
+  --since T          only events since ${SINCE_FORMS}
+  --user U           only events of this user, by name or number
+  --unit X           only events of this systemd unit: nginx.service, or nginx
+  --json             the lines of the log unchanged, for programs
+  -f, --follow       show new events as they come (default)
+  --no-follow        end after the last event`,
   examples: [
     'checkvalve tail',
     'checkvalve tail --since 2h --user www-data --no-follow',
@@ -133,11 +133,11 @@ async function showStream(source: Source, { wanted, count, show }: Plan): Promis
   note(unread.notes())
 }
 
-/** Whoever sees nothing is to know that there is nothing. */
+/** Notes that no event was found: an empty screen would leave that open. */
 function noteEmpty(path: string, { count, choice, isFollowing }: Plan): void {
   if (count === 0) return
-  const more = isFollowing ? '; waiting for what comes, Ctrl-C ends' : ''
-  note([`there is nothing in ${path}${choice}${more}`])
+  const more = isFollowing ? '; waiting for new ones, Ctrl-C ends' : ''
+  note([`no event in ${path}${choice}${more}`])
 }
 
 async function showFile(source: Source & { path: string }, plan: Plan): Promise<void> {
@@ -154,7 +154,7 @@ async function showFile(source: Source & { path: string }, plan: Plan): Promise<
   }
 }
 
-/** @returns where to go on */
+/** Shows the events that are in the log now. @returns the position to go on from */
 async function showBegin(source: Source & { path: string }, plan: Plan, unread: Unreadable) {
   const { files, unread: texts } = await openSource(source)
   const growing = plan.isFollowing ? growingOf(files) : undefined
@@ -190,7 +190,7 @@ function show(
   return count === undefined ? showAll(recent, begin, show) : showLast(recent, begin, count, show)
 }
 
-/** Whoever reads may be gone (`| head`), and there may be nothing to write for hours. */
+/** Waits before the next read of the log. @returns false when the reader of our output is gone (`| head`) */
 async function pause(): Promise<boolean> {
   await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
   return !isHungUp(process.stdout.fd)

@@ -1,4 +1,4 @@
-/** Lines that fit a terminal, and numbers as people read them. */
+/** Makes lines that fit a terminal, and formats numbers for people. */
 
 import { wrap as wrapWords } from '../text/prose.js'
 import { terminalSafe } from '../text/terminal-safe.js'
@@ -7,16 +7,18 @@ export { grouped } from '../text/prose.js'
 
 export const WIDTH = 80
 
-/** More of one text is of no use to anybody. */
+/** Characters of one text that are shown. */
 const TEXT_AT_MOST = 2000
 
-/** Text that somebody else may have chosen, in lines of at most `width` characters. */
+/**
+ * Makes text that a stranger may have chosen safe for a terminal, in lines of `width` characters or fewer.
+ */
 export const wrap = (text: string, width: number): string[] =>
   wrapWords(terminalSafe(text, TEXT_AT_MOST), width)
 
 const LABEL = 12
 
-/** A label, and beside it a text of as many lines as it takes; below it where the label is long. */
+/** Puts a text beside a label, in as many lines as it takes; below the label when that is long. */
 export function labelled(label: string, text: string, paint = (line: string) => line): string[] {
   const lines = wrap(text, WIDTH - LABEL).map(paint)
   const beside = (line: string, index: number) => (index === 0 ? label : '').padEnd(LABEL) + line
@@ -31,7 +33,7 @@ const UNITS = [
   ['s', 1],
 ] as const
 
-/** In the largest unit and the next: `3 d 4 h`, `12 s`. */
+/** Formats a duration in its largest unit and the next: `3 d 4 h`, `12 s`. */
 export function span(ms: number): string {
   let seconds = Math.max(0, Math.round(ms / 1000))
   const parts: string[] = []

@@ -3,7 +3,7 @@ import { type Command, say } from './command.js'
 
 export const version: Command = {
   name: 'version',
-  summary: 'the version',
+  summary: 'print the version',
   examples: ['checkvalve version'],
   run: () => say(`checkvalve ${VERSION} (node ${process.version})`),
 }

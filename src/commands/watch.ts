@@ -1,4 +1,4 @@
-/** Shows something again and again, in the same place of the terminal. */
+/** Shows a text and refreshes it every two seconds, in the same place of the terminal. */
 
 const EVERY_MS = 2000
 
@@ -10,7 +10,11 @@ const HOME = '\x1b[H'
 const REST_OF_LINE = '\x1b[K'
 const REST_OF_SCREEN = '\x1b[J'
 
-/** @param frame what is to be seen now, without escape sequences that move the cursor. Ends by Ctrl-C. @returns 0 */
+/**
+ * Ends on Ctrl-C.
+ * @param frame makes the current text, without escape sequences that move the cursor
+ * @returns 0
+ */
 export async function watch(frame: () => Promise<string>): Promise<number> {
   const { stdout } = process
   const screen = stdout.isTTY ? new Screen(stdout) : undefined
@@ -43,7 +47,7 @@ class Screen {
     process.on('SIGTSTP', this.#suspend).on('SIGCONT', this.#resume)
   }
 
-  /** The terminal is as it was before. */
+  /** Restores the terminal. */
   leave(): void {
     this.#out.off('resize', this.#redraw)
     process.off('SIGTSTP', this.#suspend).off('SIGCONT', this.#resume)
@@ -53,20 +57,21 @@ class Screen {
   draw(text: string): void {
     this.#last = text
     const lines = text.split('\n')
-    // 0 where the terminal does not know.
+    // The number of rows is 0 when the terminal does not know it.
     const rows = this.#out.rows || 24
     const shown =
       lines.length <= rows
         ? lines
         : [...lines.slice(0, rows - 1), `... ${lines.length - rows + 1} more lines`]
-    // Erased before it is written: behind a line as wide as the terminal the cursor stands on its last letter, and would erase that.
+    // Each line is erased before it is written: after a line as wide as the terminal the cursor is on its
+    // last letter, and would erase that.
     const below = shown.length < rows ? `\r\n${REST_OF_SCREEN}` : ''
     this.#out.write(HOME + shown.map((line) => REST_OF_LINE + line).join('\r\n') + below)
   }
 
   readonly #redraw = () => this.draw(this.#last)
 
-  /** Ctrl-Z: the shell gets its own screen back meanwhile. */
+  /** Gives the shell its own screen back on Ctrl-Z. */
   readonly #suspend = () => {
     this.#out.write(LEAVE)
     process.kill(process.pid, 'SIGSTOP')

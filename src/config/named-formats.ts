@@ -23,7 +23,9 @@ interface Limits<T> {
   readonly max: T
 }
 
-/** Makes each format from the parameters that a setting has in the schema, and from the users of this host. */
+/**
+ * Makes each format from the parameters that a setting has in the schema, and from the users of this host.
+ */
 export const FORMATS = {
   choice: ({ words }: { readonly words: readonly string[] }) => choice(...words),
   flag: () => flag,
@@ -40,7 +42,7 @@ export const FORMATS = {
   callbacks: () => listOrNone(network.callback, '[{ service: 21, protocol: tcp, ports: "1024-65535" }]'),
   resolvers: () => autoOr(network.prefix, '[192.0.2.53]'),
   'time-servers': () => autoOr(network.destination, '[ntp.example.org]'),
-  mirrors: () => listOrNone(network.placedDestination, '[mirror.example.org]'),
+  mirrors: () => listOrNone(network.configuredDestination, '[mirror.example.org]'),
   ports: () => network.ports,
   users: (_: unknown, lookup: UserLookup) => network.usersOrDefault(lookup),
   rules: (_: unknown, lookup: UserLookup) => rules(lookup),
@@ -48,15 +50,16 @@ export const FORMATS = {
 
 export type FormatName = keyof typeof FORMATS
 
-/** What a format makes of a value. */
+/** The type of the values that a format returns. */
 export type FormatValue<Name extends FormatName> =
   ReturnType<(typeof FORMATS)[Name]> extends Format<infer Value> ? Value : never
 
-const oneQueue: Format<number> = (value, place) => {
-  const queues = count(1, 65536)(value, place)
+/** The format of `queue.count`: one queue is served. */
+const oneQueue: Format<number> = (value, location) => {
+  const queues = count(1, 65536)(value, location)
   return queues === undefined || queues === 1
     ? queues
-    : place.fail('only one queue is served in this version: write 1')
+    : location.fail('only one queue is served in this version: write 1')
 }
 
 /** Returns the format of a setting. */
@@ -65,11 +68,11 @@ export function formatOf(setting: { readonly format: FormatName }, lookup: UserL
   return make(setting, lookup)
 }
 
-/** A setting of the schema with what its format needs while one configuration is validated. */
+/** A setting of the schema, with what its format needs to validate one configuration. */
 export interface BoundSetting {
   readonly format: FormatName
   readonly lookup: UserLookup
-  /** Returns where the value was written; problems that are reported there are kept. */
+  /** Returns the location of the value, where the format reports problems. */
   location(): ConfigLocation
 }
 
@@ -82,7 +85,11 @@ for (const name of Object.keys(FORMATS)) {
   })
 }
 
-/** @throws Error with all that is wrong with the value, which has been reported at its location by then */
+/**
+ * Validates a value for convict. Its problems are reported at their own locations, of which convict knows
+ * nothing.
+ * @throws Error with the problems, so that convict refuses the value
+ */
 function validate(value: unknown, setting: BoundSetting): void {
   const location = setting.location()
   const before = location.problems.length
@@ -92,8 +99,8 @@ function validate(value: unknown, setting: BoundSetting): void {
 }
 
 /**
- * Reads a value that convict has as text only, such as that of an environment variable: a YAML list or scalar. Other text,
- * such as `[::1]:80` or a mapping, stays as it is, for the format to check.
+ * Reads a text as a YAML list or scalar. Other text, such as `[::1]:80` or a mapping, stays as it is, for the
+ * format to check. convict calls this for every text: environment, `--set`, defaults, and quoted text in files.
  */
 function fromText(text: string): unknown {
   const value = parseValue(text, '')

@@ -329,7 +329,10 @@ export const schema = {
 /** All of the configuration but its notes. */
 export type Values = ValuesOf<typeof schema>
 
-/** A configuration, frozen all the way down but for the words of addresses. Durations are in seconds, users are uids. */
+/**
+ * A configuration, frozen all the way down but for the words of addresses. Durations are in seconds, users
+ * are uids.
+ */
 export interface Config extends Values {
   /** For the operator: settings without effect in this version, and files that were not read. */
   readonly notes: readonly string[]

@@ -35,7 +35,10 @@ export function isSetting(node: Setting | Settings): node is Setting {
   return 'default' in node
 }
 
-/** Returns the same groups with what `change` makes of each setting. `key` is the whole key, like `firewall.mark.mask`. */
+/**
+ * Returns the same groups with what `change` makes of each setting. `key` is the whole key, like
+ * `firewall.mark.mask`.
+ */
 export function mapSettings(
   settings: Settings,
   change: (key: string, setting: Setting) => unknown,

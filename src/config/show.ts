@@ -9,7 +9,7 @@ import { type Config, schema } from './schema.js'
 import { mapSettings } from './setting-table.js'
 import type { AllowEntry, Callback, Service } from './types.js'
 
-/** The configuration in effect. `nameOf` gives the names of users; a user without one is shown by number. */
+/** Returns the configuration in force as YAML. A user without a name in `nameOf` is shown by uid. */
 export function showConfig(
   config: Config,
   nameOf: (uid: number) => string | undefined = () => undefined,
@@ -27,10 +27,12 @@ export function showConfig(
   return document.toString({ lineWidth: 110, flowCollectionPadding: false })
 }
 
-/** How a user is written. */
+/** Returns the written form of a user: the name, or the uid. */
 type NameUser = (uid: number) => string | number
 
-/** The written form of values by their format, where it is another than the value. */
+/**
+ * Converts values to their written form, by format. A format that is missing here writes the value as it is.
+ */
 const WRITERS: { [Name in FormatName]?: (value: FormatValue<Name>, user: NameUser) => unknown } = {
   duration: formatDuration,
   listen: formatHostPort,
@@ -54,7 +56,7 @@ function valueAt(config: Config, key: string): unknown {
   return key.split('.').reduce<unknown>((group, name) => (group as Record<string, unknown>)[name], config)
 }
 
-/** A rule as it could stand in a file. */
+/** Converts a rule to the form of a configuration file. */
 export function formatRule(entry: AllowEntry, user: NameUser): WrittenRule {
   return {
     name: entry.name,
@@ -68,7 +70,7 @@ export function formatRule(entry: AllowEntry, user: NameUser): WrittenRule {
   }
 }
 
-/** What is undefined is not written. */
+/** A rule in the form of a configuration file. Keys that are undefined are not written. */
 export interface WrittenRule {
   readonly name: string
   readonly to: readonly string[]

@@ -1,7 +1,10 @@
-/** Reads the sources of a configuration (files, environment, command line), and finds keys that are no settings. */
+/**
+ * Reads the sources of a configuration (files, environment, command line), and finds keys that are no
+ * settings.
+ */
 import type { Origin } from '../core/policy/origin.js'
 import type { TextFile } from './config-files.js'
-import type { Leaf, Located } from './location.js'
+import type { ValueOrigin, WrittenValue } from './location.js'
 import {
   COMMAND_LINE,
   ENVIRONMENT,
@@ -12,18 +15,18 @@ import {
   unknownKey,
 } from './problems.js'
 import { isSetting, type Settings, settingsByKey } from './setting-table.js'
-import { parseValue, parseYaml, plain, step, type Written, type YamlEntry } from './yaml.js'
+import { parseValue, parseYaml, plain, step, type YamlEntry, type YamlValue } from './yaml.js'
 
-/** What one source says, by the key of the setting (`mirrors.ports`). */
+/** The values of one source by the key of their setting (`mirrors.ports`), and its problems. */
 export interface Source {
-  readonly leaves: ReadonlyMap<string, Leaf>
+  readonly values: ReadonlyMap<string, WrittenValue>
   readonly problems: readonly Problem[]
 }
 
 /** Reads one file. The main file must hold something; a fragment may be all comments. */
 export function fromFile(file: TextFile, settings: Settings, isMain: boolean): Source {
   const { root, problems } = parseYaml(file.text, file.file)
-  if (problems.length > 0 && root === undefined) return { leaves: new Map(), problems }
+  if (problems.length > 0 && root === undefined) return { values: new Map(), problems }
   const collector = new Collector(settings, problems)
   const isEmpty = root === undefined || (root.kind === 'scalar' && root.value === null)
   if (!isEmpty) collector.walk(root)
@@ -34,8 +37,8 @@ export function fromFile(file: TextFile, settings: Settings, isMain: boolean): S
 }
 
 /**
- * Finds the variables CHECKVALVE_... that set something: their values are text, for convict to read. A variable that is no
- * setting is a problem, because it was meant to have an effect.
+ * Finds the variables CHECKVALVE_... that set something: their values are text, for convict to read. A
+ * variable that is no setting is a problem, because it was meant to have an effect.
  */
 export function fromEnvironment(
   environment: Readonly<Record<string, string | undefined>>,
@@ -51,7 +54,7 @@ export function fromEnvironment(
       collector.fail(origin, '', `is not a setting${suggestion(nearest(name, keys.keys()))}`)
     else if (value.trim() === '')
       collector.fail(origin, key, 'is empty: give it a value, or unset the variable')
-    else collector.leaves.set(key, { origin, key, value })
+    else collector.values.set(key, { origin, key, value })
   }
   return collector
 }
@@ -66,22 +69,22 @@ export function fromCommandLine(assignments: readonly string[], settings: Settin
     const [key, value] = [assignment.slice(0, equals).trim(), assignment.slice(equals + 1)]
     if (equals < 1)
       collector.fail(origin, assignment, 'must have the form key=value, like --set mode=observe')
-    else if (keys.has(key)) collector.leaves.set(key, { origin, key, value })
+    else if (keys.has(key)) collector.values.set(key, { origin, key, value })
     else collector.walkPath(key, parseValue(value, COMMAND_LINE), origin)
   }
   return collector
 }
 
 /** Merges files: later ones override, but two lists add up, where convict would replace the first. */
-export function mergeFiles(files: readonly Source[]): Map<string, Leaf> {
-  const merged = new Map<string, Leaf>()
-  for (const { leaves } of files) {
-    for (const [key, leaf] of leaves) merged.set(key, append(merged.get(key), leaf))
+export function mergeFiles(files: readonly Source[]): Map<string, WrittenValue> {
+  const merged = new Map<string, WrittenValue>()
+  for (const { values } of files) {
+    for (const [key, value] of values) merged.set(key, append(merged.get(key), value))
   }
   return merged
 }
 
-function append(earlier: Leaf | undefined, later: Leaf): Leaf {
+function append(earlier: WrittenValue | undefined, later: WrittenValue): WrittenValue {
   if (!Array.isArray(earlier?.value) || !Array.isArray(later.value)) return later
   const shift = earlier.value.length
   const parts = new Map(earlier.parts)
@@ -96,7 +99,7 @@ function append(earlier: Leaf | undefined, later: Leaf): Leaf {
 
 /** Walks through a source: collects the values of settings, and reports keys that are no settings. */
 class Collector implements Source {
-  readonly leaves = new Map<string, Leaf>()
+  readonly values = new Map<string, WrittenValue>()
   readonly problems: Problem[]
   private readonly keys: readonly string[]
 
@@ -112,7 +115,7 @@ class Collector implements Source {
     this.problems.push({ origin, key, reason })
   }
 
-  walk(written: Written, settings = this.settings, path = ''): void {
+  walk(written: YamlValue, settings = this.settings, path = ''): void {
     if (written.kind === 'mapping') for (const entry of written.entries) this.walkEntry(entry, settings, path)
     else {
       const isEmpty = written.kind === 'scalar' && written.value === null
@@ -122,8 +125,8 @@ class Collector implements Source {
     }
   }
 
-  /** The same for one value whose place is given as a path (`mirrors.ports`). */
-  walkPath(path: string, value: Written, origin: Origin): void {
+  /** Adds one value whose key is given as a path (`mirrors.ports`). */
+  walkPath(path: string, value: YamlValue, origin: Origin): void {
     const [key = '', ...rest] = path.split('.').reverse()
     const entry = rest.reduce<YamlEntry>((inner, name) => wrap(name, inner, origin), { key, value, origin })
     this.walkEntry(entry, this.settings, '')
@@ -135,10 +138,10 @@ class Collector implements Source {
     if (inside === undefined) this.fail(entry.origin, key, this.unknown(entry.key, settings))
     else if (!isSetting(inside)) this.walk({ ...entry.value, origin: entry.origin }, inside, key)
     else {
-      const parts = new Map<string, Located>()
+      const parts = new Map<string, ValueOrigin>()
       const note = (path: string, origin: Origin) => parts.set(path, { origin, key: `${key}${path}` })
       const value = entry.value.kind === 'mapping' ? MAPPING : plain(entry.value, note)
-      this.leaves.set(key, { origin: entry.origin, key, value, parts })
+      this.values.set(key, { origin: entry.origin, key, value, parts })
     }
   }
 

@@ -1,40 +1,40 @@
-/** The configuration as the rest of the program sees it: every value parsed, nothing optional by accident. */
+/** Types of the parsed values of a configuration. */
 
 import type { Destination, Family, PortRange, Words } from '../core/packet/ip.js'
 import type { Origin } from '../core/policy/origin.js'
 
-/** A service of this host: packets from its port may be answers. */
+/** A service of this host: packets from its port may be replies to clients. */
 export interface Service {
   readonly protocol: 'tcp' | 'udp'
   readonly port: number
 }
 
-/** A connection that this host may start towards whoever has a session with `service` right now. */
+/** Connections that this host may open to a client that has a session with `service` now. */
 export interface Callback {
   readonly service: Service
   readonly protocol: 'tcp' | 'udp'
   /** Destination ports. */
   readonly ports: readonly PortRange[]
-  /** Connections that one session may cause, ever. */
+  /** Maximum of such connections in one session. */
   readonly perSession: number
 }
 
-/** A destination, and where it was written. */
-export type PlacedDestination = Destination & { readonly origin: Origin }
+/** A destination with its origin. */
+export type ConfiguredDestination = Destination & { readonly origin: Origin }
 
-/** One rule of the operator. */
+/** One rule of the operator: an entry of `allow`, or a runtime entry. */
 export interface AllowEntry {
   /** Unique among the rules. */
   readonly name: string
   readonly to: readonly Destination[]
-  /** Destination ports; all of them (0-65535) when the operator named none. Without meaning for `icmp`. */
+  /** Destination ports; 0-65535 when the operator named none. Without meaning for `icmp`. */
   readonly ports: readonly PortRange[]
   readonly protocol: 'tcp' | 'udp' | 'icmp' | 'any'
-  /** uids; undefined: whoever it is. */
+  /** uids; undefined for all users. */
   readonly users: readonly number[] | undefined
-  /** Names of systemd units; undefined: whichever it is. */
+  /** Names of systemd units; undefined for all units, and for processes without a unit. */
   readonly units: readonly string[] | undefined
-  /** Milliseconds since 1970; from then on the rule allows nothing. undefined: it stays. */
+  /** Milliseconds since 1970 when the rule expires; undefined for a rule that does not expire. */
   readonly expires: number | undefined
   readonly origin: Origin
 }
@@ -48,7 +48,9 @@ export interface Endpoint {
   readonly words: Words
 }
 
-/** Where to listen: `host` is an address without brackets, or a name such as `localhost`. */
+/**
+ * An address and a port to listen on. `host` is an address without brackets, or a name such as `localhost`.
+ */
 export interface Listen {
   readonly host: string
   readonly port: number

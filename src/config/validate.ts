@@ -1,29 +1,36 @@
 /** Has convict apply defaults, files, environment and command line to a schema, and check the result. */
 import convict from 'convict'
 import type { UserLookup } from '../system/users.js'
-import { DEFAULT, type Leaf, locationOf } from './location.js'
+import { DEFAULT, locationOf, type WrittenValue } from './location.js'
 import { type BoundSetting, formatOf } from './named-formats.js'
 import type { Problem } from './problems.js'
 import { mapSettings, type Settings, settingsByKey, type ValuesOf } from './setting-table.js'
 
-/** Written values by the key of their setting. Those of environment and command line are text. */
-export interface WrittenValues {
-  readonly files: ReadonlyMap<string, Leaf>
-  readonly environment: ReadonlyMap<string, Leaf>
-  readonly commandLine: ReadonlyMap<string, Leaf>
+/**
+ * Written values by the key of their setting. Values of environment and command line are text, as convict
+ * takes it.
+ */
+export interface Sources {
+  readonly files: ReadonlyMap<string, WrittenValue>
+  readonly environment: ReadonlyMap<string, WrittenValue>
+  readonly commandLine: ReadonlyMap<string, WrittenValue>
 }
 
 export interface Validated<Schema> {
   /** In the groups of the schema; undefined where a value is wrong. */
   readonly values: ValuesOf<Schema>
-  /** The values that were written and are in force. */
-  readonly written: ReadonlyMap<string, Leaf>
+  /** The written values that are in force; settings with their defaults are missing. */
+  readonly written: ReadonlyMap<string, WrittenValue>
   readonly problems: readonly Problem[]
 }
 
+/**
+ * Validates the values of all sources: files, overridden by the environment, overridden by the command line.
+ * Defaults fill in the rest.
+ */
 export function validate<Schema extends Settings>(
   settings: Schema,
-  { files, environment, commandLine }: WrittenValues,
+  { files, environment, commandLine }: Sources,
   lookup: UserLookup,
 ): Validated<Schema> {
   const written = new Map([...files, ...environment, ...commandLine])
@@ -49,13 +56,13 @@ export function validate<Schema extends Settings>(
   return { values: values as ValuesOf<Schema>, written, problems }
 }
 
-/** The environment of convict: variables by name. */
-function variables(settings: Settings, environment: WrittenValues['environment']): Record<string, string> {
+/** Returns the environment for convict: values by the name of their variable. */
+function variables(settings: Settings, environment: Sources['environment']): Record<string, string> {
   const byKey = settingsByKey(settings)
   return Object.fromEntries([...environment].map(([key, { value }]) => [byKey.get(key)!.env, String(value)]))
 }
 
-/** `{ mirrors: { ports: value } }` for the key `mirrors.ports`. */
+/** Nests a value in its groups: `{ mirrors: { ports: value } }` for the key `mirrors.ports`. */
 function nest(key: string, value: unknown): object {
   return key.split('.').reduceRight<unknown>((inner, name) => ({ [name]: inner }), value) as object
 }

@@ -1,33 +1,37 @@
-/** How commands ask the running service. */
+/** Sends requests of commands to the running service. */
 import { type IncomingMessage, request } from 'node:http'
 import { json } from 'node:stream/consumers'
 import type { FieldProblem, RefusalCode, Route } from './router.js'
 
-/** Changes may have to wait for others, for look-ups of names, and for the kernel. */
+/** Time limits of requests. Changes wait for other changes, for look-ups of names, and for the kernel. */
 const ANSWER_MS = { GET: 5000, POST: 60_000, PUT: 60_000, DELETE: 60_000 } as const
 
-/** The service has answered, and the answer is no. The message is for the operator. */
+/** The service refused the request. The message is for the operator. */
 export class Refused extends Error {
   constructor(
     readonly status: number,
-    /** Why, for programs. Undefined where the service is of an older version. */
+    /** The reason, for programs. Undefined when the service is of an older version. */
     readonly code: RefusalCode | undefined,
     message: string,
-    /** Where single values are wrong (status 400). */
+    /** The values that are wrong (status 400). */
     readonly problems: readonly FieldProblem[],
   ) {
     super(message)
   }
 }
 
-/** Nobody listens at the socket: elsewhere, or not at all. Whoever may not ask, or gets no answer, cannot know that. */
+/**
+ * Nobody listens on the socket: the service does not run, or uses another socket. Not thrown when the socket
+ * may not be opened.
+ */
 export class Absent extends Error {}
 
 /**
- * Asks the running service.
- * @param path with the query: `/v1/status`
- * @param body is sent as JSON
- * @throws Refused (rejects); Absent; Error (rejects) where there is no answer, with a message for the operator
+ * Sends a request to the running service.
+ * @param path path and query: `/v1/status`
+ * @param body sent as JSON
+ * @returns the answer, parsed from JSON
+ * @throws Refused, Absent, or Error when there is no answer (rejects), with a message for the operator
  */
 export async function ask<T>(
   socket: string,
@@ -50,7 +54,7 @@ function explained({ code, message }: NodeJS.ErrnoException, socket: string): Er
     )
   if (code === 'EACCES') return new Error(`${socket} may not be opened: be root, or a member of its group`)
   if (code === 'ECONNRESET' || code === 'EPIPE')
-    return new Error(`the service on ${socket} stops, or has too many to answer: try again`)
+    return new Error(`the service on ${socket} is stopping, or has too many requests: try again`)
   return new Error(
     `the service does not answer on ${socket} (${message}): see journalctl -u checkvalve, or restart it`,
   )

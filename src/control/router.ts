@@ -1,24 +1,27 @@
-/** The requests that the control socket knows, and how one is answered. No sockets here. */
+/** Finds the route of a request, and makes its answer. It knows nothing of sockets. */
 import { type Format, locationOf } from '../config/location.js'
 import { type Problem, quote } from '../config/problems.js'
 import { PolicyRefusal, type PolicyRefusalCode } from '../policy/refusal.js'
 
 export interface ControlRequest {
-  /** What stands behind the `?`. */
+  /** Parameters after the `?`. */
   readonly query: Readonly<Record<string, string>>
-  /** Of JSON; undefined where there was none. */
+  /** Parsed from JSON; undefined when the request had no body. */
   readonly body: unknown
 }
 
 export interface Route {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
-  /** With the version in front: `/v1/status`. */
+  /** Path with the version: `/v1/status`. */
   readonly path: string
-  /** @returns what is answered as JSON, now or later; never undefined @throws Refusal (rejects) */
+  /**
+   * @returns the answer, or a promise of it, to be sent as JSON; never undefined
+   * @throws Refusal (rejects)
+   */
   handle(request: ControlRequest): unknown
 }
 
-/** One value of a request that is wrong: `key` is as in the configuration (`to[1]`). */
+/** A wrong value in a request. `key` is written as in the configuration (`to[1]`). */
 export type FieldProblem = Pick<Problem, 'key' | 'reason'>
 
 /** The HTTP status of each refusal, by its code. Programs may rely on the codes; the texts may change. */
@@ -41,12 +44,12 @@ const STATUS = {
   'entries-too-large': 409,
 } as const satisfies Readonly<Record<PolicyRefusalCode | string, number>>
 
-/** Why a request is refused: stable, for programs. */
+/** The reason of a refusal. It is stable, for programs. */
 export type RefusalCode = keyof typeof STATUS
 
 export const statusOf = (code: RefusalCode): number => STATUS[code]
 
-/** A request is refused. The message is for the operator. */
+/** Refuses a request. The message is for the operator. */
 export class Refusal extends Error {
   constructor(
     readonly code: RefusalCode,
@@ -62,7 +65,7 @@ export class Refusal extends Error {
   }
 }
 
-/** A request as it came in. */
+/** A request as it was received. */
 export interface RawRequest {
   readonly method: string
   /** Path and query. */
@@ -72,7 +75,7 @@ export interface RawRequest {
   readonly text: string
 }
 
-/** @returns what the route's `handle` does @throws Refusal (rejects) */
+/** Answers a request. @returns the result of the route's `handle` @throws Refusal (rejects) */
 export async function answer(routes: readonly Route[], asked: RawRequest): Promise<unknown> {
   const [path = '', ...query] = asked.url.split('?')
   const route = find(routes, asked.method, path)
@@ -83,7 +86,7 @@ export async function answer(routes: readonly Route[], asked: RawRequest): Promi
   }
 }
 
-/** Which request this is. @throws Refusal */
+/** Finds the route of a request. @throws Refusal for an unknown path or method */
 export function find(routes: readonly Route[], method: string, path: string): Route {
   const there = routes.filter((route) => route.path === path)
   const found = there.find((route) => route.method === method)
@@ -98,7 +101,7 @@ export function find(routes: readonly Route[], method: string, path: string): Ro
   })
 }
 
-/** What `format` makes of a query or a body. @throws Refusal that names what is wrong with it */
+/** Reads a query or a body by a format of the configuration. @throws Refusal that names each wrong value */
 export function read<T>(format: Format<T>, value: unknown): T {
   const problems: Problem[] = []
   const place = locationOf({ origin: { file: 'request', line: undefined }, key: '' }, problems)

@@ -1,4 +1,7 @@
-/** The socket by which commands speak with the running service: HTTP, JSON, for whoever may write to its file. */
+/**
+ * Serves the control socket, by which commands talk to the running service: HTTP and JSON. The file's mode
+ * decides who may connect.
+ */
 import { lstatSync, unlinkSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import { connect, type Socket } from 'node:net'
@@ -8,38 +11,40 @@ import { TIMEOUTS } from '../system/http-limits.js'
 import type { ServiceLog } from '../system/service-log.js'
 import { answer, Refusal, type RefusalCode, type Route, statusOf } from './router.js'
 
-/** The file of the socket is made with mode 0660. */
+/** Creates the socket's file with mode 0660. */
 const UMASK = 0o777 & ~0o660
 const CONNECTIONS_AT_MOST = 16
 const HEADERS_AT_MOST = 8192
 const BODY_AT_MOST = 65_536
-/** Whoever does not take his answer holds a connection for nothing. */
+/** A client that does not read its answer in this time loses the connection. */
 const TAKE_MS = 5000
 
 export interface ControlOptions {
-  /** Of the file system. A socket that nobody listens on any more is replaced. */
+  /** Path of the socket. A socket that nobody listens on is replaced. */
   readonly path: string
   readonly routes: readonly Route[]
   /** Logs requests that could not be answered, by a fault of the program. */
   readonly log: Pick<ServiceLog, 'error'>
 }
 
-/** All of it runs on the thread that judges packets: so all of it is bounded, and no handler may take long. */
+/**
+ * The server runs on the thread that judges packets: so all of it is bounded, and no handler may take long.
+ */
 export class ControlServer {
   readonly #options: ControlOptions
   readonly #server: Server
-  /** The answer that each connection gets. */
+  /** The response of each connection. */
   readonly #responses = new WeakMap<Socket, ServerResponse>()
   #isRetired = false
 
   private constructor(options: ControlOptions) {
     this.#options = options
-    // What node:http would refuse by itself, and without a word, is answered here.
+    // Requests that node:http would refuse without a reason are answered here.
     const limits = { ...TIMEOUTS, maxHeaderSize: HEADERS_AT_MOST, requireHostHeader: false }
     this.#server = createServer(limits, (...exchange) => this.#onRequest(...exchange))
     this.#server.on('checkExpectation', (...exchange) => this.#onRequest(...exchange))
     this.#server.maxConnections = CONNECTIONS_AT_MOST
-    // Thousands of requests may come in one piece, and would be worked on without a pause.
+    // Thousands of requests in one piece would be handled without a pause.
     this.#server.maxRequestsPerSocket = 1
     this.#server.on('clientError', (error, socket) => this.#onBadBytes(error, socket as Socket))
   }
@@ -58,7 +63,7 @@ export class ControlServer {
     }
   }
 
-  /** The service is about to stop: nothing is begun any more. */
+  /** Refuses all requests from now on: the service is about to stop. */
   retire(): void {
     this.#isRetired = true
   }
@@ -71,7 +76,7 @@ export class ControlServer {
   #listen(path: string): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject)
-      // bind(2) comes within this call, so that the file never has another mode.
+      // bind(2) happens within this call, so the file never has another mode.
       const umask = process.umask(UMASK)
       this.#server.listen(path, resolve)
       process.umask(umask)
@@ -90,7 +95,7 @@ export class ControlServer {
     }
   }
 
-  /** What comes behind an answer is of no interest. */
+  /** Answers bytes that are no HTTP. Bytes after an answer are ignored. */
   #onBadBytes({ code }: NodeJS.ErrnoException, socket: Socket): void {
     if (socket.writable && !this.#responses.get(socket)?.headersSent) socket.write(refusalOf(code))
     socket.destroySoon()
@@ -114,13 +119,13 @@ function send(response: ServerResponse, status: number, value: unknown, more = {
   response.writeHead(status, {
     'Content-Type': 'application/json',
     'Content-Length': Buffer.byteLength(body),
-    // Not kept alive: an idle connection would be one less for others.
+    // An idle connection would count against the maximum.
     Connection: 'close',
     ...more,
   })
   response.end(body)
-  const patience = setTimeout(() => response.socket?.destroy(), TAKE_MS)
-  response.once('close', () => clearTimeout(patience))
+  const timer = setTimeout(() => response.socket?.destroy(), TAKE_MS)
+  response.once('close', () => clearTimeout(timer))
 }
 
 async function textOf(request: IncomingMessage): Promise<string> {
@@ -129,24 +134,24 @@ async function textOf(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = []
   let bytes = 0
   try {
-    // Not destroyed where it is left half read: the refusal needs its connection.
+    // A body that is read in part must not close the connection: the refusal needs it.
     for await (const chunk of request.iterator({ destroyOnReturn: false })) {
       chunks.push(chunk as Buffer)
       bytes += (chunk as Buffer).length
       if (bytes > BODY_AT_MOST) break
     }
   } catch {
-    throw new Refusal('invalid-request', 'the request breaks off')
+    throw new Refusal('invalid-request', 'the request ends early')
   }
   if (bytes > BODY_AT_MOST) throw tooLarge
   return Buffer.concat(chunks).toString()
 }
 
-/** By the codes of node:http; all else is no HTTP. */
+/** Refusals by the error codes of node:http. Any other code means that the bytes are no HTTP. */
 const BAD_BYTES: Readonly<Record<string, readonly [code: RefusalCode, error: string]>> = {
   HPE_HEADER_OVERFLOW: ['headers-too-large', `the headers have more than ${HEADERS_AT_MOST} bytes`],
   HPE_CHUNK_EXTENSIONS_OVERFLOW: ['body-too-large', 'the body has too large extensions'],
-  ERR_HTTP_REQUEST_TIMEOUT: ['request-timeout', 'the request did not come whole in time'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['request-timeout', 'the request was not complete in time'],
 }
 
 function refusalOf(errorCode = ''): string {
@@ -163,7 +168,10 @@ function refusalOf(errorCode = ''): string {
   ].join('\r\n')
 }
 
-/** What a service has left behind that was killed. A file of somebody else stays. */
+/**
+ * Removes the socket of a service that was killed.
+ * @throws Error when another file or another service is there
+ */
 async function takePlace(path: string): Promise<void> {
   const there = lstatSync(path, { throwIfNoEntry: false })
   if (there === undefined) return
@@ -173,7 +181,7 @@ async function takePlace(path: string): Promise<void> {
   if (code === 'ECONNREFUSED') unlinkSync(path)
 }
 
-/** The code of the error, if there is one. */
+/** Tries to connect. @returns the code of the error, or undefined when it succeeds */
 const reach = (path: string): Promise<string | undefined> =>
   new Promise((resolve) => {
     const socket = connect(path, () => resolve(undefined))

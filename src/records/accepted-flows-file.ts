@@ -57,8 +57,8 @@ export class AcceptedFlowsFile {
 
   /** For the operator. */
   status(): PassedStatus {
-    const { kinds, evicted } = this.#passed
-    return { kinds: kinds.map((kind) => written(kind, this.#userName)), evicted }
+    const { flows, evicted } = this.#passed
+    return { kinds: flows.map((flow) => written(flow, this.#userName)), evicted }
   }
 
   /** Writes once a minute when packets have come. @param now as StateFile.tick */

@@ -1,25 +1,28 @@
 import type { Address } from '../core/packet/ip.js'
 import { parseAddress } from '../text/parse-address.js'
 
-/** What the service has accepted since it remembers: the answer to GET /v1/passed, and a file of the state directory. */
+/** The remembered accepted flows: the answer to GET /v1/passed, and a file in the state directory. */
 export interface PassedStatus {
-  /** The ones seen last come last. */
+  /** Kinds of packets, the last seen last. */
   readonly kinds: readonly PassedKindStatus[]
-  /** How many kinds were forgotten, so that there was room for others. */
+  /** Number of kinds that were evicted for new ones. */
   readonly evicted: number
 }
 
 export interface PassedKindStatus {
-  /** Left out where the kernel has named none. */
+  /** Left out when the kernel named no user. */
   readonly uid?: number | undefined
   readonly user?: string | undefined
-  /** The systemd units from which some of these packets came; nothing where nobody has looked, or the kernel does not tell. */
+  /**
+   * Systemd units that sent some of these packets; left out when they were not looked up, or the kernel does
+   * not have them.
+   */
   readonly units?: readonly string[] | undefined
   /** As in the block log. */
   readonly transport: string
   readonly address: string
   readonly port?: number | undefined
-  /** Of the last packet. */
+  /** Source port of the last packet. */
   readonly sourcePort?: number | undefined
   /** The name by which the user, or a resolver on this host, last got that address. */
   readonly domain?: string | undefined
@@ -31,11 +34,11 @@ export interface PassedKindStatus {
   readonly last: string
 }
 
-/** One kind of it, as it is read again. */
+/** A kind of accepted packets, read from a status or from the file. */
 export interface AcceptedFlowRow {
   readonly uid: number | undefined
   readonly user: string | undefined
-  /** None where they are not known. */
+  /** Empty when the units are not known. */
   readonly units: readonly string[]
   readonly reason: string
   readonly rule: string
@@ -52,13 +55,16 @@ export interface AcceptedFlowRow {
   readonly last: number
 }
 
-/** @param status of the service, or of its file: that may have been edited, and what makes no sense in it is passed over */
+/**
+ * Reads the kinds of accepted packets.
+ * @param status from the service or its file, which may have been edited: invalid kinds are skipped
+ */
 export function passedOf(status: unknown): AcceptedFlowRow[] {
   const { kinds } = (status ?? {}) as { kinds?: unknown }
   return Array.isArray(kinds) ? kinds.flatMap(kindOf) : []
 }
 
-/** How many kinds there was no room for. @param status as for `passedOf` */
+/** Reads the number of evicted kinds. @param status as for `passedOf` */
 export function forgottenOf(status: unknown): number {
   const { evicted } = (status ?? {}) as { evicted?: unknown }
   return isCount(evicted) ? evicted : 0
@@ -89,7 +95,7 @@ const isText = (value: unknown): value is string => typeof value === 'string' &&
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 const isPort = (value: unknown): value is number => isCount(value) && value > 0 && value < 65536
 
-/** What has no time is taken for something recent. */
+/** Reads a time. An invalid time counts as recent. */
 function timeOf(value: unknown): number {
   const time = Date.parse(String(value))
   return Number.isNaN(time) ? Number.POSITIVE_INFINITY : time

@@ -1,27 +1,30 @@
-/** Whoever tries again does so within minutes: a longer break ends a bout. */
+/** A longer break starts a new run of activity: a program that tries again does so within minutes. */
 const BREAK_MS = 15 * 60_000
 
-/** Milliseconds of a clock that nobody sets. */
-export interface Bout {
-  /** When it began. */
+/** A run of activity, in milliseconds of a monotonic clock. */
+export interface Activity {
+  /** Start of the run. */
   readonly since: number
-  /** When the counter has grown last. */
+  /** The last time that the counter grew. */
   readonly last: number
 }
 
-/** Since when counters grow, and when they have grown last: "how long has that gone on, and is it over?" */
+/**
+ * Keeps, for each counter, the start of the current run of activity and the last activity. A gap of 15
+ * minutes starts a new run.
+ */
 export class ActivityTracker<K> {
-  readonly #bouts = new Map<K, Bout & { readonly total: number }>()
+  readonly #runs = new Map<K, Activity & { readonly total: number }>()
 
-  /** Once a second or so. @param totals of all counters that are not 0 */
+  /** To be called about once a second. @param totals values of all counters that are not 0 */
   note(totals: Iterable<readonly [K, number]>, now: number): void {
     for (const [key, total] of totals)
-      if (total !== this.#bouts.get(key)?.total) this.#bouts.set(key, { ...this.of(key, total, now), total })
+      if (total !== this.#runs.get(key)?.total) this.#runs.set(key, { ...this.of(key, total, now), total })
   }
 
-  /** @param total what the counter is at now; it is not 0 */
-  of(key: K, total: number, now: number): Bout {
-    const known = this.#bouts.get(key)
+  /** @param total current value of the counter, above 0 */
+  of(key: K, total: number, now: number): Activity {
+    const known = this.#runs.get(key)
     if (known === undefined) return { since: now, last: now }
     if (known.total === total) return known
     return { since: now - known.last > BREAK_MS ? now : known.since, last: now }

@@ -10,13 +10,13 @@ import type { AnswerStats } from '../packet-path/dns-watch.js'
 import type { BlockLogStats } from '../records/block-log/block-log.js'
 import type { InboundStatistics } from '../sessions/inbound-watch.js'
 
-/** Where the figures come from; all of it is asked only when someone scrapes. */
+/** The sources of the metrics. They are read only during a scrape. */
 export interface MetricSources {
   readonly version: string
   readonly verdicts: VerdictCounts
   readonly userName: (uid: number) => string | undefined
   readonly log: () => BlockLogStats
-  /** Packets by the kernel's own paths; undefined where they cannot be read now. */
+  /** Packets by the kernel's own paths; undefined when the counters cannot be read. */
   readonly kernelCounters: () => Promise<ReadonlyMap<KernelCounter, number> | undefined>
   readonly queue: () => QueueStatus | undefined
   readonly inbound: () => InboundStatistics
@@ -26,14 +26,14 @@ export interface MetricSources {
   /** Addresses and prefixes by the kind of rule. */
   readonly allowlist: () => Iterable<readonly [source: string, entries: number]>
   readonly enforcing: () => boolean
-  /** 1 proven, 0 disproved, undefined not yet known. */
+  /** Whether the last canary connection was blocked; undefined: not known yet. */
   readonly proven: () => boolean | undefined
 }
 
 const PREFIX = 'checkvalve_'
-/** A verdict takes microseconds; one that takes a second is a verdict too late. */
+/** Seconds. A verdict takes microseconds; after a second it comes too late. */
 const DURATION_BUCKETS = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1]
-/** prom-client counts things that go up and down under names that end in _total, against the rules for names. */
+/** Gauges of prom-client whose names end in _total, against the naming rules of Prometheus. */
 const MISNAMED = [
   'nodejs_active_handles_total',
   'nodejs_active_requests_total',
@@ -47,7 +47,7 @@ const PROTOCOLS = [
 
 export interface Metrics {
   readonly registry: Registry
-  /** One observation a batch, in seconds: from its arrival to its verdicts. */
+  /** Seconds from the arrival of a batch of packets to its verdicts; one observation for each batch. */
   readonly verdictDuration: Histogram
   readonly resolveFailures: Counter
   readonly mirrorSuccess: Gauge
@@ -73,26 +73,38 @@ export function createMetrics(sources: MetricSources): Metrics {
   return {
     registry,
     verdictDuration: new Histogram({
-      ...named('verdict_duration_seconds', 'Time from the arrival of a batch of packets to its verdicts'),
+      ...named('verdict_duration_seconds', 'Seconds from the arrival of a batch of packets to its verdicts'),
       buckets: DURATION_BUCKETS,
     }),
-    resolveFailures: new Counter(
-      named('mirror_resolve_failures_total', 'Look-ups of allowed names that failed'),
-    ),
+    resolveFailures: new Counter(named('mirror_resolve_failures_total', 'Failed look-ups of allowed names')),
     mirrorSuccess: new Gauge(
-      named('mirror_last_success_timestamp_seconds', 'When an allowed name was last looked up with success'),
+      named(
+        'mirror_last_success_timestamp_seconds',
+        'Time of the last successful look-up of an allowed name, in seconds since the epoch',
+      ),
     ),
     rulesetRestored: new Counter(
-      named('ruleset_restored_total', 'Times the ruleset was found missing or changed, and put back'),
+      named(
+        'ruleset_restored_total',
+        'Times the ruleset was restored, after it was found missing or changed',
+      ),
     ),
-    reloadSuccessful: new Gauge(named('config_last_reload_successful', 'Whether the last reload was taken')),
+    reloadSuccessful: new Gauge(
+      named(
+        'config_last_reload_successful',
+        'Whether the last reload of the configuration succeeded (1) or was refused (0)',
+      ),
+    ),
     reloadTime: new Gauge(
-      named('config_last_reload_success_timestamp_seconds', 'When the configuration was last taken'),
+      named(
+        'config_last_reload_success_timestamp_seconds',
+        'Time of the last successful load of the configuration, in seconds since the epoch',
+      ),
     ),
     faults: new Counter(
       named(
         'faults_total',
-        'Faults of the program itself: packets blocked because judging them failed, or senders not found out',
+        'Faults of the program itself: a packet was blocked because judging it failed, or a sender was not found',
       ),
     ),
   }
@@ -100,7 +112,7 @@ export function createMetrics(sources: MetricSources): Metrics {
 
 type Named = (name: string, help: string) => { name: string; help: string; registers: Registry[] }
 
-/** A counter whose value is kept elsewhere: it is set anew at each scrape. */
+/** Defines a counter whose value is kept elsewhere, and is copied at each scrape. */
 function counter<L extends string>(
   options: ReturnType<Named> & { labelNames?: readonly L[] },
   fill: (counter: Counter<L>) => void | Promise<void>,
@@ -139,7 +151,10 @@ function verdictMetrics(
     },
   )
   counter(
-    { ...named('blocked_users_total', 'Packets blocked by user'), labelNames: ['user'] as const },
+    {
+      ...named('blocked_users_total', 'Packets blocked, or in mode observe reported, by user'),
+      labelNames: ['user'] as const,
+    },
     (metric) => {
       for (const [uid, packets] of verdicts.blocksByUser())
         metric.inc({ user: userLabel(uid, userName) }, packets)
@@ -147,7 +162,7 @@ function verdictMetrics(
   )
   counter(
     {
-      ...named('kernel_packets_total', 'Packets by the path they took in the kernel'),
+      ...named('kernel_packets_total', 'Packets that the kernel handled itself, by path'),
       labelNames: ['path'] as const,
     },
     async (metric) => {
@@ -156,7 +171,7 @@ function verdictMetrics(
   )
   counter(
     {
-      ...named('attributions_total', 'Blocked packets by how far their sender was found out'),
+      ...named('attributions_total', 'Blocked packets, by outcome of the search for their sender'),
       labelNames: ['outcome'] as const,
     },
     (metric) => {
@@ -171,12 +186,15 @@ export function userLabel(uid: number | undefined, userName: MetricSources['user
 }
 
 function queueMetrics({ queue }: MetricSources, named: Named): void {
-  gauge(named('queue_length', 'Packets that wait for a verdict'), () => queue()?.waiting)
+  gauge(named('queue_length', 'Packets waiting for a verdict'), () => queue()?.waiting)
   counter(named('queue_dropped_total', 'Packets the kernel dropped because the queue was full'), (metric) => {
     metric.inc(queue()?.dropped ?? 0)
   })
   counter(
-    named('queue_user_dropped_total', 'Packets the kernel could not hand over: the receive buffer was full'),
+    named(
+      'queue_user_dropped_total',
+      'Packets the kernel dropped because the receive buffer of the service was full',
+    ),
     (metric) => {
       metric.inc(queue()?.userDropped ?? 0)
     },
@@ -188,7 +206,7 @@ function answerMetrics({ answers }: MetricSources, named: Named): void {
     {
       ...named(
         'answers_total',
-        'Answers of resolvers for allowed names: learned, of them held, of those gone on too early (missed)',
+        'DNS answers with addresses of allowed names (learned), of those delayed (held), of those released too early (missed)',
       ),
       labelNames: ['outcome'] as const,
     },
@@ -200,7 +218,7 @@ function answerMetrics({ answers }: MetricSources, named: Named): void {
 
 function sessionMetrics({ inbound, conntrack }: MetricSources, named: Named): void {
   new Gauge({
-    ...named('sessions', 'Clients remembered for the time when connection tracking does not know them'),
+    ...named('sessions', 'Client sessions remembered, for packets that connection tracking does not know'),
     labelNames: ['source', 'protocol'] as const,
     collect() {
       const { sessions } = inbound()
@@ -209,24 +227,31 @@ function sessionMetrics({ inbound, conntrack }: MetricSources, named: Named): vo
           this.set({ source, protocol }, sessions.sizeOf(number, source))
     },
   })
-  gauge(named('conntrack_entries', 'Connections that the kernel tracks'), () => conntrack()?.entries)
-  gauge(named('conntrack_limit', 'Connections that the kernel can track'), () => conntrack()?.limit)
+  gauge(named('conntrack_entries', 'Connections that the kernel tracks now'), () => conntrack()?.entries)
+  gauge(
+    named('conntrack_limit', 'Maximum number of connections that the kernel tracks'),
+    () => conntrack()?.limit,
+  )
   const total = (name: string, help: string, value: () => number) =>
     counter(named(name, help), (metric) => metric.inc(value()))
-  total('sessions_evicted_total', 'Sessions that had to make room', () => inbound().sessions.evicted)
+  total(
+    'sessions_evicted_total',
+    'Sessions evicted because the table was full',
+    () => inbound().sessions.evicted,
+  )
   total(
     'conntrack_overruns_total',
-    'Times that news of connection tracking was lost',
+    'Times that events of connection tracking were lost',
     () => inbound().overruns,
   )
   total(
     'conntrack_resyncs_total',
-    'Lists of all connections that were read because of that',
+    'Full reads of connection tracking after events were lost',
     () => inbound().resyncs,
   )
   counter(
     {
-      ...named('socket_lookups_total', 'Connections that the kernel was asked for, by its answer'),
+      ...named('socket_lookups_total', 'Look-ups of sockets in the kernel, by its answer'),
       labelNames: ['state'] as const,
     },
     (metric) => {
@@ -234,20 +259,24 @@ function sessionMetrics({ inbound, conntrack }: MetricSources, named: Named): vo
     },
   )
   gauge(
-    named('opened_connections', 'Connections of this host itself from before the policy was in force'),
+    named('opened_connections', 'TCP connections that this host had opened before the policy was in force'),
     () => inbound().opened,
   )
 }
 
-/** They are read in one go with packets_total: in each scrape the first three are its blocks. */
+/** Read together with packets_total: in each scrape the first three add up to its blocks. */
 function logMetrics({ log }: MetricSources, named: Named): void {
   const total = (name: string, help: string, value: (stats: BlockLogStats) => number) =>
     counter(named(`log_${name}_total`, help), (metric) => metric.inc(value(log())))
-  total('events', 'Blocks told in the block log one by one, each the first of its kind', (log) => log.told)
-  total('summed', 'Blocks told in the block log in sums, each of one kind', (log) => log.summed)
+  total(
+    'events',
+    'Blocks with a line of their own in the block log, each the first of its kind',
+    (log) => log.told,
+  )
+  total('summed', 'Blocks counted in summary lines of the block log, one for each kind', (log) => log.summed)
   total(
     'suppressed',
-    'Blocks of too many kinds to tell, told in the block log in sums by user',
+    'Blocks of too many kinds to list, counted in the block log in summaries by user',
     (log) => log.suppressed,
   )
   total(
@@ -261,12 +290,12 @@ function stateMetrics(sources: MetricSources, named: Named): void {
   gauge(named('enforcing', 'Whether packets are blocked (1) or only reported (0)'), () =>
     Number(sources.enforcing()),
   )
-  gauge(named('enforcement_proven', 'Whether the last canary connection was blocked'), () => {
+  gauge(named('enforcement_proven', 'Whether the last canary connection was blocked (1) or not (0)'), () => {
     const proven = sources.proven()
     return proven === undefined ? undefined : Number(proven)
   })
   new Gauge({
-    ...named('allowlist_entries', 'Addresses and prefixes that may be reached'),
+    ...named('allowlist_entries', 'Addresses and prefixes on the allowlist, by source'),
     labelNames: ['source'] as const,
     collect() {
       this.reset()
@@ -274,7 +303,7 @@ function stateMetrics(sources: MetricSources, named: Named): void {
     },
   })
   new Gauge({
-    ...named('build_info', 'Version of the service and of Node'),
+    ...named('build_info', 'Version of the service and of Node, with the constant value 1'),
     labelNames: ['version', 'node'] as const,
   }).set({ version: sources.version, node: process.version }, 1)
 }

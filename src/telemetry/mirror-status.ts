@@ -1,4 +1,4 @@
-/** Every place from which updates may come: where it was found, the addresses that it has, and until when. */
+/** Lists the mirrors: where each was found, its addresses, and how long they are valid. */
 import { setImmediate } from 'node:timers/promises'
 import type { Config } from '../config/config.js'
 import { formatAddress, formatPortRange } from '../core/packet/address-text.js'
@@ -8,10 +8,10 @@ import type { Target } from '../names/dns/answer-reader.js'
 import { formatDestination, parseDestination } from '../text/parse-address.js'
 
 export interface AddressStatus {
-  /** The name that has it, where that is not the mirror's own: one below a wildcard. */
+  /** The name that has the address, when the mirror is a wildcard. */
   readonly name?: string
   readonly address: string
-  /** RFC 3339. In the past: no resolver has said anything newer, so that the last good answer stands. */
+  /** End of validity, RFC 3339. In the past: no newer answer came, and the last good one serves. */
   readonly until: string
 }
 
@@ -20,21 +20,21 @@ export interface MirrorStatus {
   readonly host: string
   /** `80`, `8000-8080`. */
   readonly ports: readonly string[]
-  /** The package manager whose file names it; undefined where the configuration does. */
+  /** The package manager whose file names the mirror; undefined when the configuration names it. */
   readonly manager?: string
   /** The SRV name that led here. */
   readonly service?: string
   /** `file:line` */
   readonly found: string
-  /** None where it is an address itself, or none is known. */
+  /** Known addresses; empty when `host` is an address or a prefix. */
   readonly addresses: readonly AddressStatus[]
-  /** So many more addresses are known. */
+  /** Number of further known addresses. */
   readonly more?: number
 }
 
 export interface MirrorList {
   readonly mirrors: readonly MirrorStatus[]
-  /** So many more there are. */
+  /** Number of further mirrors. */
   readonly moreMirrors: number
 }
 
@@ -48,19 +48,19 @@ interface Known {
 export interface Knowledge {
   readonly targets: (service: string) => readonly Target[]
   readonly addresses: (name: string) => readonly Known[]
-  /** All names that have addresses: those of now, whatever comes later. */
+  /** All names that have addresses now: a snapshot. */
   readonly names: () => readonly string[]
 }
 
 type MirrorRow = Omit<MirrorStatus, 'addresses' | 'more'>
 
-/** No answer is larger than half a megabyte or so: nobody reads more, and it is made on the thread that judges packets. */
+/** Limits that keep an answer below half a megabyte: it is made on the thread that judges packets. */
 const MIRRORS_AT_MOST = 1000
 const ADDRESSES_AT_MOST = 2000
-/** Things done in one go; then packets have their turn. */
+/** Steps without a pause; then packets have their turn. */
 const SLICE = 250
 
-/** Counts what is done, and lets others have their turn now and then. */
+/** Returns a function that counts steps, and pauses after each slice so that packets are judged. */
 function slices(): () => Promise<void> | undefined {
   let done = 0
   return () => (++done % SLICE === 0 ? setImmediate() : undefined)
@@ -81,16 +81,16 @@ export async function listMirrors(
   const places = all.slice(0, MIRRORS_AT_MOST)
   const below = await namesBelow(places, knowledge)
   const mirrors: MirrorStatus[] = []
-  for (let room = ADDRESSES_AT_MOST; mirrors.length < places.length; ) {
-    const mirror = await withAddresses(places[mirrors.length]!, below, knowledge, room)
-    room -= mirror.addresses.length
+  for (let remaining = ADDRESSES_AT_MOST; mirrors.length < places.length; ) {
+    const mirror = await withAddresses(places[mirrors.length]!, below, knowledge, remaining)
+    remaining -= mirror.addresses.length
     mirrors.push(mirror)
   }
   const left = Math.max(hosts.length - configured.length, 0) + Math.max(found.length - MIRRORS_AT_MOST, 0)
   return { mirrors, moreMirrors: all.length - places.length + left }
 }
 
-/** Where a file names a mirror, and where its service was found to be. */
+/** Returns a row for a mirror, and one for each target of its SRV name. */
 function placesOf({ host, port, service, manager, origin }: Mirror, { targets }: Knowledge): MirrorRow[] {
   const base = { manager, found: originText(origin) }
   const own = { ...base, host, ports: [String(port)] }
@@ -99,7 +99,7 @@ function placesOf({ host, port, service, manager, origin }: Mirror, { targets }:
   return [own, ...targets(service).map(at)]
 }
 
-/** The names below each wildcard. There may be tens of thousands. */
+/** Finds the known names below each wildcard. There may be tens of thousands. */
 async function namesBelow(
   places: readonly MirrorRow[],
   { names }: Knowledge,
@@ -116,12 +116,12 @@ async function namesBelow(
   return below
 }
 
-/** With an address at least, if any is known. */
+/** Adds known addresses to a row: as many as remain, and at least one. */
 async function withAddresses(
   place: MirrorRow,
   below: ReadonlyMap<string, readonly string[]>,
   { addresses }: Knowledge,
-  room: number,
+  remaining: number,
 ): Promise<MirrorStatus> {
   const names = below.get(place.host)
   const listed: AddressStatus[] = []
@@ -129,7 +129,7 @@ async function withAddresses(
   let more = 0
   for (const name of names ?? [place.host]) {
     for (const known of addresses(name)) {
-      if (listed.length >= Math.max(room, 1)) more++
+      if (listed.length >= Math.max(remaining, 1)) more++
       else listed.push({ ...(names && { name }), ...statusOf(known) })
     }
     await looked()
@@ -137,7 +137,7 @@ async function withAddresses(
   return { ...place, addresses: listed, ...(more > 0 && { more }) }
 }
 
-/** Whether a mirror is named by its address, or by a prefix: then there is nothing to look up. */
+/** Whether a mirror is an address or a prefix, which needs no look-up. */
 export function isAddress(host: string): boolean {
   const destination = parseDestination(host)
   return destination.ok && destination.value.kind === 'prefix'

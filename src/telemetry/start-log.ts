@@ -4,8 +4,8 @@ import type { ServiceLog } from '../system/service-log.js'
 import { VERSION } from '../system/version.js'
 
 /**
- * Logs what the service has started with, and what the operator should know about it.
- * @param trouble why units cannot be told apart, if so: of interest where a rule is for units
+ * Logs the settings that the service has started with, and notes for the operator.
+ * @param trouble why systemd units cannot be found, if so; logged when a rule names units
  */
 export function logStart(
   { host, findings, config }: Pick<PolicyInForce, 'host' | 'findings' | 'config'>,

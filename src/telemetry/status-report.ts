@@ -19,9 +19,9 @@ import { userLabel } from './metrics.js'
 import { listMirrors, type MirrorList } from './mirror-status.js'
 import type { LogStatus, ReloadStatus, SessionsStatus, Status, UserStatus, VerdictStatus } from './status.js'
 
-/** More of them are read by nobody. */
+/** Users that are listed. */
 const USERS_AT_MOST = 10
-/** What costs something is found out at most so often, however many ask. */
+/** Maximum age of expensive values, in milliseconds. */
 const AGE_MS = 1000
 
 export interface StatusSources {
@@ -47,7 +47,7 @@ export class StatusReport {
   readonly #started = new Date().toISOString()
   readonly #verdicts = new LastMinute<string>()
   readonly #users = new LastMinute<number | undefined>()
-  readonly #bouts = new ActivityTracker<number | undefined>()
+  readonly #activity = new ActivityTracker<number | undefined>()
   readonly #kernel: CachedValue<ReadonlyMap<KernelCounter, number> | undefined>
   readonly #mirrors: CachedValue<MirrorList>
   #reload: ReloadStatus = { at: this.#started, takenAt: this.#started, problems: [] }
@@ -58,15 +58,15 @@ export class StatusReport {
     this.#mirrors = new CachedValue(AGE_MS, () => this.#listMirrors())
   }
 
-  /** Once a second. */
+  /** To be called each second. */
   tick(): void {
     const now = performance.now()
     this.#verdicts.note(this.#sources.counts.byReason(), now)
     this.#users.note(this.#sources.counts.blocksByUser(), now)
-    this.#bouts.note(this.#sources.counts.blocksByUser(), now)
+    this.#activity.note(this.#sources.counts.blocksByUser(), now)
   }
 
-  /** @param problems what was wrong with the configuration; empty: it was taken */
+  /** @param problems why the configuration was refused, a line each; empty: it was taken */
   noteReload(problems: readonly string[]): void {
     const at = new Date().toISOString()
     this.#reload = { at, problems, takenAt: problems.length === 0 ? at : this.#reload.takenAt }
@@ -123,7 +123,7 @@ export class StatusReport {
       .toSorted(([, one], [, other]) => other - one)
       .slice(0, USERS_AT_MOST)
       .map(([uid, total]) => {
-        const { since, last } = this.#bouts.of(uid, total, now)
+        const { since, last } = this.#activity.of(uid, total, now)
         return {
           user: userLabel(uid, userName),
           total,
@@ -145,14 +145,14 @@ export class StatusReport {
     const { sessions } = inbound()
     const sizeOf = (protocol: typeof IPPROTO_TCP | typeof IPPROTO_UDP) =>
       SOURCES.reduce((sum, source) => sum + sessions.sizeOf(protocol, source), 0)
-    const room = conntrack()
+    const usage = conntrack()
     return {
       tcp: sizeOf(IPPROTO_TCP),
       udp: sizeOf(IPPROTO_UDP),
       capacity: inForce.config.sessions.capacity,
       evicted: sessions.evicted,
-      tracked: room?.entries,
-      trackedAtMost: room?.limit,
+      tracked: usage?.entries,
+      trackedAtMost: usage?.limit,
     }
   }
 

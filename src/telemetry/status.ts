@@ -6,27 +6,27 @@ import type { MirrorStatus } from './mirror-status.js'
 
 export type Mode = 'observe' | 'enforce'
 
-/** What the running service says of itself. Times are in RFC 3339. */
+/** The status of the running service, as GET /v1/status returns it. Times are in RFC 3339. */
 export interface Status {
   readonly version: string
-  /** Since when it runs. */
+  /** Start of the service. */
   readonly started: string
   readonly mode: Mode
-  /** That of the configuration, where it was changed at run time. */
+  /** The mode in the configuration, when the mode was changed at run time. */
   readonly configuredMode?: Mode
-  /** Whether the last canary connection was blocked; undefined: not tried yet. */
+  /** Whether the last canary connection was blocked; undefined: none was tried yet. */
   readonly proven?: boolean | undefined
-  /** What is wrong, and what to do. */
+  /** Problems on this host, each with what to do. */
   readonly notes: readonly string[]
   readonly reload: ReloadStatus
   readonly verdicts: readonly VerdictStatus[]
-  /** Those with the most blocks first. */
+  /** Users with the most blocks, in this order. */
   readonly blockedUsers: readonly UserStatus[]
   /** The last line of the block log about each user and unit, the newest last. */
   readonly lastBlocks: readonly Readonly<Record<string, unknown>>[]
-  /** Runtime entries, as they could stand in a file. */
+  /** Runtime entries, in the form of the configuration. */
   readonly allow: readonly WrittenRule[]
-  /** Packets by the paths they took in the kernel without the service; undefined where they cannot be read now. */
+  /** Packets that the kernel handled itself, by path; undefined when the counters cannot be read. */
   readonly kernel?: Partial<Readonly<Record<KernelCounter, number>>> | undefined
   readonly queue: QueueState
   readonly sessions: SessionsStatus
@@ -34,11 +34,11 @@ export interface Status {
   /** Addresses of the resolvers whose answers count. */
   readonly resolvers: readonly string[]
   readonly mirrors: readonly MirrorStatus[]
-  /** So many more there are. */
+  /** Number of further mirrors. */
   readonly moreMirrors: number
 }
 
-/** Packets. */
+/** Numbers of packets. */
 export interface Counted {
   readonly total: number
   readonly lastMinute: number
@@ -50,19 +50,19 @@ export interface VerdictStatus extends Counted {
 }
 
 export interface UserStatus extends Counted {
-  /** A name, a user id, `unknown`, or `other` for all further ones. */
+  /** A name, a user id, `unknown` (no user), or `other` (all further users). */
   readonly user: string
-  /** When this has begun, without a break of a quarter of an hour since; and the last one. */
+  /** First and last block of the current run; a break of 15 minutes starts a new run. */
   readonly since: string
   readonly last: string
 }
 
 export interface ReloadStatus {
-  /** When the configuration was read last. */
+  /** The last time that the configuration was read. */
   readonly at: string
-  /** What was wrong with it then, `file:line: key: reason`; empty: it was taken. */
+  /** Why it was refused, `file:line: key: reason`; empty: it was taken. */
   readonly problems: readonly string[]
-  /** When the one in force was taken. */
+  /** The time when the configuration in force was taken. */
   readonly takenAt: string
 }
 
@@ -70,7 +70,7 @@ export interface QueueState {
   readonly number: number
   readonly form: 'native' | 'xtables'
   readonly maxLength: number
-  /** What the kernel counts; undefined where it cannot be read. */
+  /** Counters of the kernel; undefined when they cannot be read. */
   readonly waiting?: number | undefined
   readonly dropped?: number | undefined
   readonly userDropped?: number | undefined
@@ -81,20 +81,23 @@ export interface SessionsStatus {
   readonly udp: number
   readonly capacity: number
   readonly evicted: number
-  /** Connections that the kernel tracks; undefined where it tracks none. */
+  /** Connections that the kernel tracks; undefined when connection tracking is not loaded. */
   readonly tracked?: number | undefined
-  /** 0: no limit. */
+  /** Maximum number of tracked connections; 0: no limit. */
   readonly trackedAtMost?: number | undefined
 }
 
 export interface LogStatus {
   readonly destination: string
-  /** Blocks that are told one by one; in sums of their kind; in sums of their user only. Together they are all. */
+  /**
+   * Blocks with a line of their own, in summaries of their kind, and in summaries of their user only:
+   * together all blocks.
+   */
   readonly told: number
   readonly summed: number
   readonly suppressed: number
   /** Lines that were lost. */
   readonly dropped: number
-  /** The last time that it could not be written. */
+  /** The last time that the block log could not be written. */
   readonly trouble?: LogTrouble | undefined
 }

@@ -38,7 +38,10 @@ export class Telemetry {
     this.report = createStatusReport(parts)
   }
 
-  /** Notes the outcome of a reload. @param problems why the configuration was refused, a line each; empty: it was taken */
+  /**
+   * Notes the outcome of a reload.
+   * @param problems why the configuration was refused, a line each; empty: it was taken
+   */
   noteReload(problems: readonly string[]): void {
     const isTaken = problems.length === 0
     this.metrics.reloadSuccessful.set(isTaken ? 1 : 0)

@@ -1,6 +1,6 @@
 /**
- * Addresses, prefixes and host names as people write them, and back.
- * Strict on purpose: what can be read in two ways is refused, with a reason that says what to write instead.
+ * Parses and formats addresses, prefixes and host names. The parsers are strict: a text with two meanings is
+ * refused, with a reason that says what to write instead.
  */
 import { isIP } from 'node:net'
 import { domainToASCII } from 'node:url'
@@ -18,8 +18,8 @@ import {
 import { type Parsed, parsed, unparsable } from './parsed.js'
 
 /**
- * One address: four decimal parts, or IPv6 (RFC 4291). No zone (`%eth0`), no IPv4 inside IPv6 (`::ffff:192.0.2.1`):
- * the kernel shows such traffic as IPv4, so a rule with that form would never match.
+ * Parses one address: four decimal parts, or IPv6 (RFC 4291). Refuses a zone (`%eth0`), and IPv4 inside IPv6
+ * (`::ffff:192.0.2.1`): the kernel shows such traffic as IPv4, so a rule with that form would never match.
  */
 export function parseAddress(text: string): Parsed<Address> {
   if (text.includes('%'))
@@ -36,8 +36,8 @@ export function parseAddress(text: string): Parsed<Address> {
 }
 
 /**
- * An address, or an address with a prefix length (RFC 4632). An address alone is a prefix of its whole length.
- * Bits behind the length must be 0.
+ * Parses an address, or an address with a prefix length (RFC 4632). An address alone is a prefix of its whole
+ * length. Bits behind the length must be 0.
  */
 export function parsePrefix(text: string): Parsed<Prefix> {
   const slash = text.indexOf('/')
@@ -62,15 +62,15 @@ function withoutHostBits(prefix: Prefix, address: string): Parsed<Prefix> {
   )
 }
 
-/** The mask of one 32-bit word of which the first `bits` count; all of them above 32, none below 1. */
+/** Returns the mask for the first `bits` bits of a 32-bit word: the whole word above 32, 0 below 1. */
 function wordMask(bits: number): number {
   if (bits >= 32) return 0xffffffff
   return bits <= 0 ? 0 : -1 << (32 - bits)
 }
 
 /**
- * A host name (RFC 1123), lower-cased and without the dot at its end. Its last label must hold a letter, so that a
- * mistyped address is not taken for a name.
+ * Parses a host name (RFC 1123). The result is in lower case and without the dot at its end. The last label
+ * must not be a number, so that a mistyped address is not taken for a name.
  */
 export function parseHostName(text: string): Parsed<string> {
   const name = (text.endsWith('.') ? text.slice(0, -1) : text).toLowerCase()
@@ -87,7 +87,7 @@ export function parseHostName(text: string): Parsed<string> {
   return parsed(name)
 }
 
-/** What somebody probably meant who wrote something other than a name. */
+/** Returns advice for common mistakes: a URL, a port, a space, or letters outside ASCII. */
 function hostHint(text: string): string | undefined {
   const url = /^[a-z][a-z0-9+.-]*:\/\/([^/:@]+)/i.exec(text)
   if (url) return `is a URL: write only the host, ${url[1]}`
@@ -98,7 +98,10 @@ function hostHint(text: string): string | undefined {
   return ascii === '' ? 'is not a host name' : `is written in its ASCII form: ${ascii}`
 }
 
-/** The domain of `*.example.org`: the star is the whole first label, and stays below a registered name. */
+/**
+ * Parses `*.example.org` to its domain. The star is the whole first label, and the domain is no top-level
+ * domain.
+ */
 function parseWildcard(text: string): Parsed<string> {
   if (text === '*')
     return unparsable('would allow everything: name the hosts, or a domain like *.example.org')
@@ -112,7 +115,7 @@ function parseWildcard(text: string): Parsed<string> {
     : unparsable(`covers a whole top-level domain: name one below it`)
 }
 
-/** A place that may be reached: an address, a prefix, a host name, or a wildcard. */
+/** Parses a destination: an address, a prefix, a host name, or a wildcard. */
 export function parseDestination(text: string): Parsed<Destination> {
   if (text.includes('*')) {
     const domain = parseWildcard(text)
@@ -131,13 +134,13 @@ function looksLikeAddress(text: string): boolean {
   return /^[\d.]+$/.test(address) || /^[0-9a-f]*:[0-9a-f]*:[0-9a-f:.%a-z]*$/i.test(address)
 }
 
-/** Text of a destination; `parseDestination` reads it again. */
+/** Formats a destination as text that `parseDestination` reads. */
 export function formatDestination(destination: Destination): string {
   if (destination.kind === 'prefix') return formatPrefix(destination.prefix)
   return destination.kind === 'name' ? destination.name : `*.${destination.domain}`
 }
 
-/** Bytes in network order to words in host order. */
+/** Converts bytes in network order to 32-bit words. */
 function wordsOf(bytes: readonly number[]): Words {
   const words = new Uint32Array(4)
   for (const [index, byte] of bytes.entries()) words[index >> 2]! |= byte << (24 - 8 * (index & 3))

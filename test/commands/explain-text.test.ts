@@ -36,7 +36,7 @@ const BLOCKED: Explained = {
   near: [{ rule: RULE, misses: ['user'], but: ['the user: it is for root, _apt, not www-data'] }],
   entry: { name: '198.51.100.200', to: ['198.51.100.200'], ports: [443], users: ['www-data'] },
   notes: [
-    'this host last got this address when it asked for cdn.example.net: where that is what is wanted, allow the name',
+    'this host last got this address in an answer for cdn.example.net: if that is the destination, allow the name',
   ],
 }
 const text = (explained: Explained) => explainText(explained, OPTIONS)
@@ -48,8 +48,8 @@ t.test('an accepted name shows its rule, and its addresses with the time that th
 accept  rule "payments" (/etc/checkvalve/checkvalve.yaml:12)
         203.0.113.7                              for 4 min
         2001:db8::7                              for 4 min
-silent  while the service is silent, the kernel by itself lets it pass
-asked   the running service (mode enforce)`,
+kernel  without the service, the kernel lets it pass
+source  the running service (mode enforce)`,
   )
 })
 
@@ -58,7 +58,7 @@ t.test('a block shows what comes nearest, and what to write or to type', async (
     text(BLOCKED),
     `BLOCK: tcp to 198.51.100.200:443, by www-data
 block   not-allowlisted: nothing allows it
-near    rule "payments" (/etc/checkvalve/checkvalve.yaml:12) would allow it but
+almost  rule "payments" (/etc/checkvalve/checkvalve.yaml:12) would allow it but
         for the user: it is for root, _apt, not www-data
 allow   to let it pass, write to /etc/checkvalve/checkvalve.yaml
         allow:
@@ -69,11 +69,11 @@ allow   to let it pass, write to /etc/checkvalve/checkvalve.yaml
         or, for the service that runs:
           checkvalve allow add 198.51.100.200 --to 198.51.100.200 \\
             --ports 443 --user www-data
-silent  while the service is silent, the kernel by itself blocks it; connections
-        that were approved go on
-note    this host last got this address when it asked for cdn.example.net: where
-        that is what is wanted, allow the name
-asked   the running service (mode enforce)`,
+kernel  without the service, the kernel blocks it; connections that were
+        approved go on
+note    this host last got this address in an answer for cdn.example.net: if
+        that is the destination, allow the name
+source  the running service (mode enforce)`,
   )
 })
 
@@ -114,9 +114,9 @@ t.test(
       { address: '127.0.0.1', verdict: 'accept', reason: 'loopback', whileSilent: 'accept' } as const,
     ]
     const shown = text({ ...ACCEPTED, judged, question: 'a.example.org', fromPort: 53, source: 'file' })
-    t.match(shown, ', the question for a.example.org, from port 53, by www-data')
-    t.notMatch(shown, 'silent')
-    t.match(shown, '\nasked   /etc/checkvalve/checkvalve.yaml, and no service (mode enforce)')
+    t.match(shown, ', DNS query for a.example.org, from port 53, by www-data')
+    t.notMatch(shown, /^kernel /m)
+    t.match(shown, '\nsource  /etc/checkvalve/checkvalve.yaml, without the service (mode enforce)')
   },
 )
 

@@ -19,7 +19,7 @@ t.test(
       `checkvalve  1.2.3, up 3 d 4 h
 mode        enforce
 proven      yes
-reload      the configuration was read 2 h ago, and taken
+reload      the configuration was loaded 2 h ago
 
 VERDICTS                                     total   last minute
 block       not-allowlisted                 12,345           120
@@ -34,7 +34,7 @@ queue       100 (native form): 2 of 16,384 waiting, 0 dropped
 kernel      reply 1,000,000, approved 12
 sessions    tcp 123, udp 4 of 1,000,000; the kernel tracks 120 of 65,536
 log         /var/log/checkvalve/blocks.json
-            500 blocks told, 20 in sums, 0 by user only
+            500 blocks listed, 20 in summaries, 0 by user only
 resolvers   198.51.100.53, 2001:db8::53
 
 MIRRORS
@@ -79,12 +79,12 @@ t.test('who was kept from what last is told as tail does, with the day where it 
   t.match(
     text({ lastBlocks }),
     `
-LAST BLOCKED, of each user and unit
+LAST BLOCKED, for each user and unit
 -- 2027-01-30
 23:59:59 block root cron          203.0.113.7:443/tcp      not-allowlisted
 -- 2027-01-31
 17:59:58 block www-data php8.2-fpm/curl 203.0.113.7:443/tcp not-allowlisted x12
-all: checkvalve tail; what would let it pass: checkvalve suggest, explain
+all blocks: checkvalve tail; how to allow them: checkvalve suggest, explain
 `,
   )
   t.notMatch(text(), 'LAST BLOCKED')
@@ -109,18 +109,18 @@ t.test('what is not as it should be stands where it is seen', async (t) => {
   })
   t.match(
     bad,
-    /^mode {8}observe: nothing is blocked, only recorded\n {12}until the next reload or restart: the configuration says enforce\nproven {6}nothing to prove$/m,
+    /^mode {8}observe: nothing is blocked, only recorded\n {12}until the next reload or restart: the configuration says enforce\nproven {6}not in mode observe$/m,
   )
   t.match(
     bad,
-    /^reload {6}REFUSED 1 min ago; what was read 2 h ago is in force\n {12}\/etc\/checkvalve\/checkvalve\.yaml:12: mode: must be observe or\n {12}enforce, not "open"$/m,
+    /^reload {6}REFUSED 1 min ago; the configuration loaded 2 h ago is in force\n {12}\/etc\/checkvalve\/checkvalve\.yaml:12: mode: must be observe or\n {12}enforce, not "open"$/m,
   )
   t.match(bad, /^note {8}something is missing$/m)
   t.match(bad, /^WOULD HAVE BEEN BLOCKED /m)
   t.match(bad, /2 of 16,384 waiting, 7 dropped$/m)
   t.match(
     bad,
-    /500 blocks told, 20 in sums, 70 by user only; 5 lines lost\n {12}5 s ago: ENOSPC: no space left$/m,
+    /500 blocks listed, 20 in summaries, 70 by user only; 5 lines lost\n {12}5 s ago: ENOSPC: no space left$/m,
   )
   t.match(bad, /^resolvers {3}none: names cannot be looked up$/m)
   t.match(bad, /^no mirrors: .*Updates\nare blocked\.$/m)

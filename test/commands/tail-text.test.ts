@@ -103,7 +103,7 @@ t.test('the day is told when it is another one', async (t) => {
 })
 
 t.test('a sum of what was suppressed is told as such', async (t) => {
-  t.match(show([suppressed(9488)]), /block -\s+of too many kinds to list\s+suppressed x9488\n/)
+  t.match(show([suppressed(9488)]), /block -\s+too many to list\s+suppressed x9488\n/)
 })
 
 t.test('what the service says of itself is shown as it is, and cannot pass for an event', async (t) => {

@@ -55,11 +55,11 @@ t.test('whoever sees nothing is told that there is nothing, of what was asked fo
   const { path, tail } = host(t, textOf(events(1, 3)))
   const { status, stdout, stderr } = tail('--since', '2025-01-01', '--user', 'www-data', '--unit', 'x')
   t.same([status, stdout], [0, ''])
-  t.equal(stderr, `note: there is nothing in ${path} (since 2025-01-01, user www-data, unit x)\n`)
+  t.equal(stderr, `note: no event in ${path} (since 2025-01-01, user www-data, unit x)\n`)
   t.equal(
     tail('--user', 'no such').stderr,
     `note: there is no user "no such" on this host: the log may know one
-note: there is nothing in ${path} (user no such)\n`,
+note: no event in ${path} (user no such)\n`,
   )
   t.equal(tail('-n', '0').stderr, '')
 })
@@ -158,7 +158,7 @@ t.test('wrong usage says what is right', async (t) => {
     [['--since', 'soon'], '--since must be a time like 10m, 2h, 3d, today'],
     [['--since', '2999-01-01'], '--since 2999-01-01 is yet to come'],
     [['-f', '--no-follow'], '--follow and --no-follow exclude each other'],
-    [['a', 'b'], 'tail takes no further word: b'],
+    [['a', 'b'], 'tail takes no further argument: b'],
   ] as const) {
     const { status, stderr } = run(['tail', ...words])
     t.equal(status, 2, words.join(' '))

@@ -24,7 +24,7 @@ const FLAGS = [
   ...['infrastructure.dhcp', 'mirrors.discover'],
   ...['holdAnswers', 'resolve', 'enforceNames', 'searchDomains', 'reverse'].map((name) => `dns.${name}`),
 ]
-/** They may be written in seconds. */
+/** Settings that may be written in seconds. */
 const DURATIONS = [
   ...['sessions.tcpTimeout', 'sessions.udpTimeout', 'dns.holdTime', 'dns.grace'],
   ...['containment.window', 'containment.duration', 'canary.interval'],
@@ -64,7 +64,7 @@ t.test('a value of a wrong type is a problem that names its setting, wherever it
   }
 })
 
-/** A schema of settings that only their entries here know of. */
+/** A schema whose settings are named nowhere else. */
 const ENGINE = {
   engine: {
     speed: { doc: 'Speed', format: 'count', min: 1, max: 9, default: 3, env: 'CHECKVALVE_SPEED' },
@@ -76,8 +76,8 @@ const ENGINE = {
 function engine(text: string, environment: Record<string, string> = {}, set: string[] = []) {
   const sources = {
     files: mergeFiles([fromFile({ file: 'main.yaml', text }, ENGINE, false)]),
-    environment: fromEnvironment(environment, ENGINE).leaves,
-    commandLine: fromCommandLine(set, ENGINE).leaves,
+    environment: fromEnvironment(environment, ENGINE).values,
+    commandLine: fromCommandLine(set, ENGINE).values,
   }
   const { values, problems } = validate(ENGINE, sources, lookup)
   return problems.length > 0 ? problems.map(formatProblem) : values.engine
@@ -130,7 +130,7 @@ t.test('a group may be given to --set as a whole', async (t) => {
   t.same(engine('', {}, ['engine={ speed: 7, pause: 10s }']), { speed: 7, pause: 10 })
 })
 
-t.test('a path is no YAML: what the environment names is used as it is', async (t) => {
+t.test('a path is no YAML: text from the environment is used as it is', async (t) => {
   const environment = { CHECKVALVE_STATE_DIRECTORY: '/srv/a #1: b' }
   t.equal(configOf(loadText(t, 'mode: observe', { environment })).state.directory, '/srv/a #1: b')
   t.equal(configOf(loadText(t, 'state: { directory: "/srv/a #1: b" }')).state.directory, '/srv/a #1: b')

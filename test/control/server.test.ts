@@ -307,7 +307,9 @@ t.test('who asks is told why there is no answer, and what to do', async (t) => {
   const server = createServer((socket) => socket.destroy()).listen(mute)
   t.teardown(() => server.close())
   await new Promise((resolve) => server.once('listening', resolve))
-  await t.rejects(ask(mute, 'GET', '/v1/echo'), { message: /stops, or has too many to answer: try again/ })
+  await t.rejects(ask(mute, 'GET', '/v1/echo'), {
+    message: /is stopping, or has too many requests: try again/,
+  })
   writeFileSync(`${path}.file`, '')
   await t.rejects(ask(`${path}.file`, 'GET', '/v1/echo'), { message: /does not run here/ })
 })

@@ -68,7 +68,7 @@ t.test('no question for a name outside the allowlist arrives at the resolver', a
     ...splits.map((chunks) => speak(...chunks)),
   ])) as unknown as [Program]
   t.match(stdout, 'connected', 'TCP to the resolver is possible')
-  const gso = compile(t, 'gso')
+  const gso = compile('gso')
   await lab.web.run([gso, MIRROR.v4, '53', swallowing(good, evil).toString('hex'), String(good.length + 11)])
   const blocked = () => service.metric('packets_total', 'reason="name-not-allowed"')
   await eventually('all were judged', async () => (await blocked()) >= 20)
@@ -237,7 +237,7 @@ t.test('nor does a connection from a port that its owner listens on, too', async
   const service = await guard(t, lab, `${SETTINGS}sessions: { services: [tcp/8080] }\n`)
   await service.launch()
   const words = framed(query(`secret.${TUNNEL}`)).toString('hex')
-  const argv = [compile(t, 'call'), 'talk', WEB.mirror.v4, '8080', MIRROR.v4, '53', words]
+  const argv = [compile('call'), 'talk', WEB.mirror.v4, '8080', MIRROR.v4, '53', words]
   const talker = lab.web.spawn(argv, { user: 'www-data' })
   await talker.until(() => talker.stdout.includes('connected') || undefined)
   const block = async () => (await service.metric('packets_total', 'verdict="block"')) > 0

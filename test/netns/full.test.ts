@@ -82,7 +82,7 @@ t.test('nobody on this host fills connection tracking: clients and updates go on
   const lab = await guarded(t)
   const arrivals = await countArrivals(lab.victims, 'to-web')
   const attack = lab.web.spawn(
-    [compile(t, 'fill'), 'lo', TOO_MANY],
+    [compile('fill'), 'lo', TOO_MANY],
     canSwitchUsers() ? { user: 'www-data' } : {},
   )
   await eventually('it is noticed', () => /loopback is not tracked/.test(lab.service.program.stderr))
@@ -112,7 +112,7 @@ t.test(
       return eventually(`more is heard ${when}`, async () => last(local) > before + 5)
     }
     await goesOn('before')
-    const fill = compile(t, 'fill')
+    const fill = compile('fill')
     const isSaid = (what: RegExp) => what.test(service.program.stderr)
     const isFull = () => isSaid(/loopback is not tracked/)
     // A machine that fills it slowly must remember for longer.
@@ -133,7 +133,7 @@ t.test(
 
 t.test('when clients have filled it, new ones are served all the same', async (t) => {
   const lab = await guarded(t)
-  const fill = compile(t, 'fill')
+  const fill = compile('fill')
   // 300,000 clients: 64 ports of each of these addresses.
   await lab.client.ip('route add local 198.18.32.0/19 dev lo')
   await lab.web.ip('route add 198.18.32.0/19 via 198.18.0.2')

@@ -132,7 +132,7 @@ t.test('a flood of forged answers keeps none unread of those to who updates', as
   await serveFreshDns(lab.mirror, 'example.org')
   const service = await guard(t, lab, HELD)
   await service.launch()
-  const flood = lab.victims.spawn([compile(t, 'spoof'), MIRROR.v4, '53', WEB.victims.v4, '40000', '20001'])
+  const flood = lab.victims.spawn([compile('spoof'), MIRROR.v4, '53', WEB.victims.v4, '40000', '20001'])
   await pause(1000)
   t.same(await lookUp(lab.web, plan(30)), all(30))
   t.ok(flood.running, 'while it goes on')

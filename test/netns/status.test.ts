@@ -32,7 +32,7 @@ t.test(
     t.equal(before.status, 1)
     t.match(
       before.stderr,
-      /^checkvalve: the service does not run here .*control\.sock\): systemctl start checkvalve.*\nnone of its rules is in the kernel: whatever goes out passes\n$/,
+      /^checkvalve: the service does not run here .*control\.sock\): systemctl start checkvalve.*\nits rules are not loaded: all outgoing packets pass\n$/,
     )
     const early = await service.command('doctor')
     t.equal(early.status, 1)

@@ -1,4 +1,4 @@
-/** Answers a question: what becomes of such a packet, why, and what would have to change. */
+/** Answers a query of `explain`: the verdict on such a packet, the reason, and what would allow it. */
 
 import { formatAddress } from '../../core/packet/address-text.js'
 import { nearest } from '../../core/policy/explain.js'
@@ -9,20 +9,20 @@ import type { Explained, Judged, Near, RuleFacts } from './explanation.js'
 import { phraseOf } from './near-miss.js'
 import { isResolver, notesOn } from './notes.js'
 import type { Query } from './query.js'
-import { whence } from './rule-origin.js'
+import { originOf } from './rule-origin.js'
 import { entryFor } from './suggested-entry.js'
 import { judge, type TrialResult } from './trial.js'
 
-/** So many rules are told: further ones are about something else. */
+/** Maximum number of almost matching rules in an answer. */
 const NEAR_AT_MOST = 3
 
-/** @returns the answer, or why there can be none: a sentence */
+/** @returns the answer, or a sentence why there is none */
 export async function answerQuestion(question: Query, world: ExplainContext): Promise<Parsed<Explained>> {
   const places = await judge(question, world)
   if (needsName(question, places, world))
     return {
       ok: false,
-      reason: 'names are enforced: whether a question passes depends on its name; add --question NAME',
+      reason: 'names are enforced: the verdict on a DNS query depends on its name; add --question NAME',
     }
   const judged = await Promise.all(places.map((place) => judgedOf(place, question, world)))
   const blocked = judged.find(({ verdict }) => verdict === 'block')
@@ -41,7 +41,10 @@ export async function answerQuestion(question: Query, world: ExplainContext): Pr
   }
 }
 
-/** An empty datagram is no question. */
+/**
+ * Whether the query needs a name: a datagram to a resolver without a DNS question says nothing when names are
+ * enforced.
+ */
 const needsName = (
   { protocol, port, name }: Query,
   places: readonly TrialResult[],
@@ -72,7 +75,7 @@ async function judgedOf(place: TrialResult, question: Query, world: ExplainConte
   }
 }
 
-/** Addresses that stand for any are told once, where the same becomes of them. */
+/** Merges equal results: addresses that stand for any address often have the same one. */
 const different = (judged: readonly Judged[]): Judged[] => [
   ...new Map(judged.map((each) => [JSON.stringify(each), each])).values(),
 ]
@@ -88,7 +91,7 @@ async function factsOf(
   return {
     name: spec.name,
     reason: spec.reason,
-    found: await whence(rule, { host, port: question.port, name }, world),
+    found: await originOf(rule, { host, port: question.port, name }, world),
   }
 }
 

@@ -1,4 +1,4 @@
-/** What a question is answered from: the policy, and what is known besides. */
+/** Defines what a query of `explain` is answered from: the policy, and knowledge of the host. */
 import type { Config } from '../../config/config.js'
 import type { Address, Words } from '../../core/packet/ip.js'
 import type { Policy } from '../../core/policy/policy.js'
@@ -8,25 +8,34 @@ import type { Mirror } from '../../host/mirrors/mirror.js'
 import type { Knowledge } from '../../telemetry/mirror-status.js'
 
 export interface ExplainContext {
-  /** `service`: the one that runs; `file`: nobody but the configuration, so that sessions are not known. */
+  /**
+   * `service`: the running service answers. `file`: the configuration alone answers, so that sessions are not
+   * known.
+   */
   readonly source: 'service' | 'file'
   readonly config: Config
   readonly policy: Policy
   readonly mirrors: readonly Mirror[]
-  /** Where the resolvers and time servers of this host are written. */
+  /** Reads the resolvers and time servers of this host, with the places where they are written. */
   readonly infrastructure: () => PlacedInfrastructure
-  /** What is known of names now. */
+  /** Current addresses of names. */
   readonly knowledge: Knowledge
-  /** By which name a user, or anybody, last got an address: whoever asks for names of his own can make it any for himself. */
+  /**
+   * Returns the name by which a user, or any user, last got an address. A user who queries names of his own
+   * can choose this name for himself.
+   */
   readonly seenName: (host: Address, uid: number | undefined) => string | undefined
-  /** Which only looks (`onlyLooking` of core/answers.ts). */
+  /** A read-only view of sessions (`readOnly` in core/session/client-replies.ts). */
   readonly inbound: Inbound
   readonly userName: (uid: number) => string | undefined
-  /** The slices that a unit is in. */
+  /** Returns the slices that a unit is in. */
   readonly slicesOf: (unit: string) => readonly string[]
-  /** Whether an address is one of this host: what goes there is never judged. */
+  /** Whether an address belongs to this host: packets to it are never judged. */
   readonly isLocal: (host: Address) => boolean
-  /** The address from which this host would send there; an error where no route leads there; undefined where nobody has looked. */
+  /**
+   * Returns the source address for a destination, an error when there is no route, or undefined when routes
+   * are not consulted.
+   */
   readonly sourceFor: (host: Address) => Promise<Words | Error | undefined>
   /** Milliseconds since the epoch. */
   readonly now: number

@@ -1,4 +1,7 @@
-/** What an answer to a question says: for programs as it is (JSON), for people by src/commands/explain-text.ts. */
+/**
+ * Defines an answer of `explain`. Programs get it as JSON; src/commands/explain-text.ts formats it for
+ * people.
+ */
 import type { Miss } from '../../core/policy/explain.js'
 import type { Decision, Reason } from '../../core/policy/policy.js'
 import type { Query } from './query.js'
@@ -6,57 +9,60 @@ import type { Query } from './query.js'
 type Verdict = Decision['verdict']
 
 export interface Explained {
-  /** Who has answered: the running service, or nobody but the configuration. */
+  /** The source of the answer: the running service, or the configuration alone. */
   readonly source: 'service' | 'file'
   readonly mode: 'observe' | 'enforce'
   readonly protocol: Query['protocol']
-  /** As it was understood: `api.example.org:443`. */
+  /** The destination as it was understood: `api.example.org:443`. */
   readonly to: string
   readonly user?: string | undefined
   readonly unit?: string | undefined
   readonly fromPort?: number | undefined
-  /** The name that a resolver is asked for. */
+  /** The name in a DNS query to a resolver. */
   readonly question?: string | undefined
-  /** What the policy says: `accept` where it says so of all addresses. In mode observe all passes nevertheless. */
+  /**
+   * The verdict of the policy: `accept` when all addresses are accepted. In mode observe, blocked packets
+   * pass nevertheless.
+   */
   readonly verdict: Verdict
-  /** Of an address, or each address that is known of a name now. */
+  /** The results for the address, or for each known address of the name. */
   readonly judged: readonly Judged[]
-  /** The rules that come nearest to letting it pass, the nearest first. */
+  /** The rules that almost match, the closest first. */
   readonly near: readonly Near[]
-  /** What could be added to `allow`, so that it passes. */
+  /** An entry for `allow` that would let the packet pass. */
   readonly entry?: AllowSuggestion | undefined
-  /** What else is to be known, a sentence each. */
+  /** Notes, a sentence each. */
   readonly notes: readonly string[]
 }
 
 export interface Judged {
-  /** undefined: whatever address the name may get. */
+  /** undefined: any address that the name may get. */
   readonly address?: string | undefined
-  /** RFC 3339: so long the name is known to have it. In the past: no resolver has said anything newer. */
+  /** End of validity of the address, RFC 3339. In the past: no newer answer came. */
   readonly until?: string | undefined
   readonly verdict: Verdict
-  /** `loopback`: it goes to this host itself, and is never judged. */
+  /** `loopback`: the packet goes to this host itself, and is never judged. */
   readonly reason: Reason | 'loopback'
   readonly rule?: RuleFacts | undefined
-  /** What the kernel says by itself while the service is silent. */
+  /** The verdict of the kernel while the service does not answer. */
   readonly whileSilent: Verdict
 }
 
 export interface RuleFacts {
   readonly name: string
   readonly reason: Reason
-  /** `file:line`, or the setting that it follows from. */
+  /** `file:line`, or the setting that the rule follows from. */
   readonly found: string
 }
 
 export interface Near {
   readonly rule: RuleFacts
   readonly misses: readonly Miss[]
-  /** What is in the way, a phrase for each miss: `the user: it is for root, not www-data`. */
+  /** Why the rule does not match, a phrase for each miss: `the user: it is for root, not www-data`. */
   readonly but: readonly string[]
 }
 
-/** An entry of `allow`, as it is written. */
+/** An entry of `allow`, in the form of the configuration. */
 export interface AllowSuggestion {
   readonly name: string
   readonly to: readonly string[]

@@ -1,4 +1,7 @@
-/** From what a question is answered where no service runs, or another configuration is asked about. */
+/**
+ * Makes the context of `explain` from a configuration, for when no service runs or another configuration is
+ * tried.
+ */
 import type { Config } from '../../config/config.js'
 import { noClients } from '../../core/session/no-clients.js'
 import { placedInfrastructure } from '../../host/infrastructure.js'
@@ -8,7 +11,7 @@ import { asStarted, knownPolicy } from '../../policy/offline-policy.js'
 import { createUsers } from '../../system/users.js'
 import type { ExplainContext } from './context.js'
 
-/** With the addresses and runtime entries of an earlier run. */
+/** Makes a context with the addresses and runtime entries of an earlier run. */
 export function fileContext(written: Config): ExplainContext {
   const now = Date.now()
   const config = asStarted(written, now)

@@ -1,4 +1,4 @@
-/** What is in the way of a rule, in words. */
+/** Describes why a rule does not match. */
 
 import { formatPortRange, formatPrefix } from '../../core/packet/address-text.js'
 import type { Miss } from '../../core/policy/explain.js'
@@ -7,10 +7,10 @@ import { timeText } from '../../text/prose.js'
 import type { ExplainContext } from './context.js'
 import type { Query } from './query.js'
 
-/** So many things of a list are told. */
-const TOLD_AT_MOST = 4
+/** Maximum number of items of a list in a phrase. */
+const MAX_ITEMS = 4
 
-/** The phrase behind "would allow it but for". */
+/** Returns the phrase that follows "would allow it but for". */
 export function phraseOf(miss: Miss, spec: RuleSpec, question: Query, world: ExplainContext): string {
   const { ephemeralPorts } = world.policy
   switch (miss) {
@@ -19,12 +19,12 @@ export function phraseOf(miss: Miss, spec: RuleSpec, question: Query, world: Exp
     case 'port':
       return `the port: it is for ${several(spec.ports.map(formatPortRange))}`
     case 'source-port':
-      return `the port that it comes from: it is for port ${spec.sourcePort}`
+      return `the source port: it is for port ${spec.sourcePort}`
     case 'user':
-      return `the user: ${whom(spec.users!, question, world)}`
+      return `the user: ${usersText(spec.users!, question, world)}`
     case 'handed-on':
       return (
-        `the port that it comes from: root's sockets of services may be others' by now, so it is for ` +
+        `the source port: another process may have inherited a service's socket from root, so it is for ` +
         `ports that the kernel chooses (${formatPortRange(ephemeralPorts)})`
       )
     case 'unit':
@@ -32,18 +32,16 @@ export function phraseOf(miss: Miss, spec: RuleSpec, question: Query, world: Exp
     case 'expired':
       return `its end: it expired at ${timeText(spec.expires!)}`
     case 'former':
-      return 'the address: no answer names it any more; connections from before go on'
+      return 'the address: no current DNS answer has it; connections from before go on'
     case 'destination':
       return `the destination: it leads to ${several(placesOf(spec))}`
   }
 }
 
-function whom(users: readonly number[], { uid }: Query, { userName }: ExplainContext): string {
+function usersText(users: readonly number[], { uid }: Query, { userName }: ExplainContext): string {
   const name = (id: number) => userName(id) ?? String(id)
   const own = notFor(uid === undefined ? undefined : name(uid))
-  return users.length === 0
-    ? 'it is for none that this host has'
-    : `it is for ${several(users.map(name))}${own}`
+  return users.length === 0 ? 'it is for no user of this host' : `it is for ${several(users.map(name))}${own}`
 }
 
 const notFor = (who: string | undefined) => (who === undefined ? '' : `, not ${who}`)
@@ -55,6 +53,6 @@ const placesOf = ({ prefixes, names, domains }: RuleSpec): string[] => [
 ]
 
 function several(all: readonly string[]): string {
-  if (all.length <= TOLD_AT_MOST) return all.join(', ') || 'nothing'
-  return `${all.slice(0, TOLD_AT_MOST - 1).join(', ')} and ${all.length - TOLD_AT_MOST + 1} more`
+  if (all.length <= MAX_ITEMS) return all.join(', ') || 'nothing'
+  return `${all.slice(0, MAX_ITEMS - 1).join(', ')} and ${all.length - MAX_ITEMS + 1} more`
 }

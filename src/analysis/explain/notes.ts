@@ -1,4 +1,4 @@
-/** What else is to be known of an answer, a sentence each. */
+/** Makes the notes of an answer, a sentence each. */
 
 import { formatAddress, formatPrefix } from '../../core/packet/address-text.js'
 import { PrefixSet } from '../../core/packet/prefix-set.js'
@@ -8,11 +8,11 @@ import type { Query } from './query.js'
 import type { TrialResult } from './trial.js'
 
 const CANARY =
-  'this is canary.target: what goes there is always blocked, as a proof; set canary.target to another place'
-const NO_USER = 'no user was named, and rules for certain users do not count then: ask again with --user NAME'
-const NO_UNIT = 'no unit was named, and rules for certain units do not count then: ask again with --unit NAME'
+  'this is canary.target, where every packet is blocked as a proof; set canary.target to another address'
+const NO_USER = 'no user was given, so rules for certain users do not match: try again with --user NAME'
+const NO_UNIT = 'no unit was given, so rules for certain units do not match: try again with --unit NAME'
 
-/** @param places what was judged */
+/** @param places results for each address */
 export function notesOn(question: Query, places: readonly TrialResult[], world: ExplainContext): string[] {
   const isMissed = (what: string) =>
     places.some(({ candidates }) =>
@@ -36,25 +36,27 @@ function aboutName({ host }: Query, [first]: readonly TrialResult[], { policy }:
     const asked =
       policy.queryPolicy === undefined
         ? ''
-        : ', and names are enforced: the question for it is blocked already'
+        : ', and names are enforced: a DNS query for it is blocked already'
     return [
       `no rule has the name ${host}${asked}`,
-      'its addresses pass all the same where a rule has them as addresses or prefixes: explain one of them',
+      'an address of it still passes when a rule has that address or a prefix: explain the address',
     ]
   }
   if (!first?.isAssumed) return []
-  return [`no address of ${host} is known now: one counts as soon as a resolver of this host has answered it`]
+  return [
+    `no address of ${host} is known now: an address counts as soon as a resolver of this host answers with it`,
+  ]
 }
 
 function aboutAddress({ host, uid }: Query, { seenName }: ExplainContext): string[] {
   const name = typeof host === 'string' ? undefined : seenName(host, uid)
   if (name === undefined) return []
   return [
-    `this host last got this address when it asked for ${name}: where that is what is wanted, allow the name`,
+    `this host last got this address in an answer for ${name}: if that is the destination, allow the name`,
   ]
 }
 
-/** Whether something is a resolver of this host, in the eyes of the policy. */
+/** Whether an address is a resolver of this host in the policy. */
 export const isResolver = ({ host }: TrialResult, { policy }: ExplainContext): boolean =>
   PrefixSet.of(resolversOf(policy)).has(host.family, host.words)
 
@@ -69,18 +71,20 @@ function aboutQuestion(
     return policy.queryPolicy !== undefined &&
       protocol === 'tcp' &&
       places.some((each) => isResolver(each, world))
-      ? ['names are enforced: whether a question passes depends on its name; ask again with --question NAME']
+      ? ['names are enforced: the verdict on a DNS query depends on its name; try again with --question NAME']
       : []
   if (!places.some((each) => isResolver(each, world))) {
     const resolvers = resolversOf(policy).map(formatPrefix).join(', ') || 'none'
-    return [`that is no resolver of this host (${resolvers}): its questions are judged like anything else`]
+    return [
+      `this is no resolver of this host (${resolvers}): DNS queries to it are judged like any other packet`,
+    ]
   }
   return policy.queryPolicy === undefined
-    ? ['names are not enforced (dns.enforceNames): any may be asked for']
+    ? ['names are not enforced (dns.enforceNames): a query for any name passes']
     : []
 }
 
-/** Where the packet comes from a port of its own: whether it answers a client. */
+/** Notes about a given source port: whether the packet is an answer to a client. */
 function aboutPort(
   { protocol, fromPort }: Query,
   places: readonly TrialResult[],
@@ -88,14 +92,14 @@ function aboutPort(
 ): string[] {
   if (fromPort === undefined) return []
   const own = `${protocol}/${fromPort}`
-  if (world.source === 'file') return ['which clients are connected is known to the running service only']
+  if (world.source === 'file') return ['only the running service knows which clients are connected']
   if (!isService(protocol, fromPort, places, world))
-    return [`${own} is no service of this host: what comes from there is a call like any other`]
+    return [`${own} is no service of this host: packets from it are judged like any other`]
   return places.map(({ host, isClient }) => {
     const other = formatAddress(host.family, host.words)
-    if (!isClient)
-      return `${own} is a service, and no session of ${other} with it from that port is known now`
-    const call = protocol === 'tcp' ? '; a call from there (a bare SYN) is no answer, and judged as such' : ''
+    if (!isClient) return `${own} is a service, and no session of it with ${other} is known now`
+    const call =
+      protocol === 'tcp' ? '; a new connection from it (a bare SYN) is no answer, and is judged as one' : ''
     return `${own} is a service, and has a session with ${other} now: answers pass${call}`
   })
 }

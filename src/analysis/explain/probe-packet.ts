@@ -1,4 +1,4 @@
-/** The packet that a question is about, as it would reach the queue. */
+/** Makes the packet that a query is about, as it would reach the queue. */
 
 import {
   type Address,
@@ -14,14 +14,17 @@ import type { Query } from './query.js'
 
 const ICMP = { 4: IPPROTO_ICMP, 6: IPPROTO_ICMPV6 } as const
 
-/** Where a packet comes from. */
+/** The source of a packet. */
 export interface From {
-  /** undefined: nobody knows; it is of no consequence but for sessions. */
+  /** undefined: not known; it matters for sessions only. */
   readonly address: Words | undefined
   readonly port: number
 }
 
-/** The first packet of what is asked about: a call, a datagram, an echo request; or the message with the question for a name. */
+/**
+ * Makes the first packet of a connection: a SYN, a datagram, an echo request, or the message with a DNS
+ * query.
+ */
 export function packetOf({ protocol, port, name }: Query, to: Address, from: From): Packet {
   const packet = new Packet()
   packet.family = to.family
@@ -41,7 +44,7 @@ export function packetOf({ protocol, port, name }: Query, to: Address, from: Fro
   return packet
 }
 
-/** An answer to a client from the same two ends. */
+/** Makes an answer to a client, between the same two endpoints. */
 export function answerOf(question: Query, to: Address, from: From): Packet {
   const packet = packetOf({ ...question, name: undefined }, to, from)
   if (question.protocol === 'tcp') packet.tcpFlags = TCPHDR_ACK

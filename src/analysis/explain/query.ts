@@ -1,4 +1,4 @@
-/** What `explain` is asked: on a command line, or by a request to the service. */
+/** Reads a query of `explain`, from a command line or from a request to the service. */
 import { isIP } from 'node:net'
 import { isUnitName } from '../../core/packet/cgroup-path.js'
 import type { Address } from '../../core/packet/ip.js'
@@ -9,24 +9,24 @@ export const PROTOCOLS = ['tcp', 'udp', 'icmp'] as const
 
 export interface Query {
   readonly protocol: (typeof PROTOCOLS)[number]
-  /** Where to: an address, or a host name. */
+  /** The destination: an address, or a host name. */
   readonly host: Address | string
   /** undefined for ICMP. */
   readonly port: number | undefined
-  /** undefined: somebody whom no rule names. */
+  /** undefined: a user that no rule names. */
   readonly uid: number | undefined
   readonly unit: string | undefined
   /** The source port; undefined: one that the kernel chooses. */
   readonly fromPort: number | undefined
-  /** The name that a resolver is asked for. */
+  /** The name in a DNS query to a resolver. */
   readonly name: string | undefined
 }
 
-/** The same in text, as in a request: `/v1/explain?protocol=tcp&to=192.0.2.7:443&uid=33`. */
+/** The fields of a query as texts, as in a request: `/v1/explain?protocol=tcp&to=192.0.2.7:443&uid=33`. */
 export const FIELDS = ['protocol', 'to', 'uid', 'unit', 'from-port', 'question'] as const
 export type Fields = Readonly<Partial<Record<(typeof FIELDS)[number], string>>>
 
-/** @returns the question, or a whole sentence on what is wrong with it */
+/** @returns the query, or a sentence on what is wrong with it */
 export function readQuery(fields: Fields): Parsed<Query> {
   const protocol = PROTOCOLS.find((each) => each === fields.protocol)
   if (protocol === undefined)
@@ -55,7 +55,7 @@ export function readQuery(fields: Fields): Parsed<Query> {
 
 type Target = Pick<Query, 'host' | 'port'>
 
-/** `api.example.org:443`, `[2001:db8::7]:443`, and without a port for ICMP. */
+/** Reads a destination: `api.example.org:443`, `[2001:db8::7]:443`, or a host without a port for ICMP. */
 function readTarget(protocol: Query['protocol'], text: string): Parsed<Target> {
   const bare = isIP(text) === 6
   const match = bare ? undefined : /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d{1,9}))?$/.exec(text)
@@ -67,17 +67,17 @@ function readTarget(protocol: Query['protocol'], text: string): Parsed<Target> {
     return parsed({ host: host.value, port: undefined })
   }
   if (match === undefined)
-    return unparsable(`an IPv6 address stands in brackets, and the port behind it: [${text}]:443`)
+    return unparsable(`write an IPv6 address in brackets, and the port after it: [${text}]:443`)
   if (match[3] === undefined)
-    return unparsable(`the port is missing: write it behind the host, like ${text}:443`)
+    return unparsable(`the port is missing: write it after the host, like ${text}:443`)
   const port = readNumber(match[3], 'the port', 1, 65535)
   return port.ok ? parsed({ host: host.value, port: port.value }) : port
 }
 
-/** Why a text is no target. */
+/** Says why a text is no destination. */
 function strange(text: string): string {
   const url = parseHostName(text)
-  if (!url.ok && url.reason.startsWith('is a URL')) return `${url.reason}, and the port behind it`
+  if (!url.ok && url.reason.startsWith('is a URL')) return `${url.reason}, and the port after it`
   return 'is not a host and a port: write api.example.org:443, 192.0.2.7:443 or [2001:db8::7]:443'
 }
 
@@ -90,13 +90,13 @@ function readHost(text: string): Parsed<Address | string> {
 function readNumber(
   text: string | undefined,
   what: string,
-  least: number,
-  most: number,
+  min: number,
+  max: number,
 ): Parsed<number | undefined> {
   if (text === undefined) return parsed(undefined)
   const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN
-  if (number >= least && number <= most) return parsed(number)
-  return unparsable(`${what} is a number from ${least} to ${most}, not ${quoted(text)}`)
+  if (number >= min && number <= max) return parsed(number)
+  return unparsable(`${what} is a number from ${min} to ${max}, not ${quoted(text)}`)
 }
 
 function readName(
@@ -106,12 +106,12 @@ function readName(
 ): Parsed<string | undefined> {
   if (text === undefined) return parsed(undefined)
   if (protocol === 'icmp' || port !== 53)
-    return unparsable('a question goes to port 53 of a resolver: explain udp 192.0.2.53:53 --question NAME')
+    return unparsable('a DNS query goes to port 53 of a resolver: explain udp 192.0.2.53:53 --question NAME')
   const name = text.replace(/\.$/, '').toLowerCase()
-  // Not as strict as a host's: names of services begin with an underscore.
+  // The check is not as strict as for a host name: names of services begin with an underscore.
   if (name.length <= 253 && name.split('.').every((label) => /^[a-z0-9_-]{1,63}$/.test(label)))
     return parsed(name)
-  return unparsable(`${quoted(text)} is not a name that a resolver can be asked for`)
+  return unparsable(`${quoted(text)} is not a name for a DNS query`)
 }
 
 function readUnit(text: string | undefined): Parsed<string | undefined> {

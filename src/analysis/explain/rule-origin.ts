@@ -1,4 +1,7 @@
-/** Where a rule comes from: a line of the configuration, or of a file of this host that the service reads by itself. */
+/**
+ * Finds the origin of a rule: a line of the configuration, or of a file of this host that the service reads
+ * by itself.
+ */
 import { setImmediate } from 'node:timers/promises'
 import type { Address, Destination } from '../../core/packet/ip.js'
 import { PrefixSet } from '../../core/packet/prefix-set.js'
@@ -8,24 +11,24 @@ import type { Rule } from '../../core/policy/policy.js'
 import { parseDestination } from '../../text/parse-address.js'
 import type { ExplainContext } from './context.js'
 
-/** What a packet goes to, as far as rules can name it. */
+/** The destination of a packet, as far as rules can name it. */
 export interface Goal {
   readonly host: Address
   readonly port: number | undefined
-  /** The name by which it was asked for. */
+  /** The name whose look-up gave the address. */
   readonly name: string | undefined
 }
 
-/** A place that is written somewhere. */
+/** A destination with the place where it is written. */
 interface Written {
   readonly place: Destination
   readonly origin: Origin
-  /** The package manager whose file it is. */
+  /** The package manager that the file belongs to. */
   readonly manager?: string
 }
 
-/** Texts like `/etc/apt/sources.list:2, apt`, or the setting that it follows from. */
-export async function whence({ spec }: Rule, goal: Goal, world: ExplainContext): Promise<string> {
+/** Returns a text like `/etc/apt/sources.list:2, apt`, or the setting that the rule follows from. */
+export async function originOf({ spec }: Rule, goal: Goal, world: ExplainContext): Promise<string> {
   if (spec.reason === 'dhcp') return 'infrastructure.dhcp'
   if (spec.reason === 'rule') return spec.origin === undefined ? 'the configuration' : originText(spec.origin)
   const { infrastructure } = world.config
@@ -38,7 +41,10 @@ export async function whence({ spec }: Rule, goal: Goal, world: ExplainContext):
   return originText(found.origin) + (found.manager === undefined ? '' : `, ${found.manager}`)
 }
 
-/** All that is written for rules of this kind. */
+/**
+ * Returns all destinations in the configuration or in files of the host that rules of this kind are made
+ * from.
+ */
 function placesOf({ reason, name, isFromSrv }: Rule['spec'], goal: Goal, world: ExplainContext): Written[] {
   const { config, mirrors, knowledge, infrastructure } = world
   const prefix = (value: Address & { length: number }): Destination => ({ kind: 'prefix', prefix: value })
@@ -65,10 +71,10 @@ function leadsTo(place: Destination, { host, name }: Goal): boolean {
   return place.kind === 'name' ? place.name === name : name.endsWith(`.${place.domain}`)
 }
 
-/** So many names are looked through in one go: then packets have their turn. */
+/** Number of names that are searched without a pause; then packets have their turn. */
 const SLICE = 250
 
-/** A name that is known to have an address. */
+/** Finds a known name of an address. */
 async function nameOf(
   { family, words }: Address,
   { knowledge }: ExplainContext,

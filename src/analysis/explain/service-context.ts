@@ -1,4 +1,4 @@
-/** From what the running service answers. */
+/** Makes the context of `explain` from the running service. */
 import type { ResolvedNames } from '../../core/dns/resolved-names.js'
 import type { Family, Words } from '../../core/packet/ip.js'
 import { placedInfrastructure } from '../../host/infrastructure.js'
@@ -12,9 +12,9 @@ import type { ExplainContext } from './context.js'
 
 export interface ServiceParts {
   readonly inForce: PolicyInForce
-  readonly inbound: Pick<InboundWatch, 'looking'>
+  readonly inbound: Pick<InboundWatch, 'readOnly'>
   readonly seen: Pick<ResolvedNames, 'nameOf' | 'askers'>
-  /** The name of an address for a user. */
+  /** Returns the name by which a user last found an address. */
   readonly domainOf: (family: Family, words: Words, uid: number) => string | undefined
   readonly users: Pick<Users, 'nameOf'>
 }
@@ -36,7 +36,7 @@ export function serviceContext({ inForce, inbound, seen, domainOf, users }: Serv
     },
     seenName: ({ family, words }, uid) =>
       uid === undefined ? seen.nameOf(family, words, seen.askers, now) : domainOf(family, words, uid),
-    inbound: inbound.looking(),
+    inbound: inbound.readOnly(),
     userName: users.nameOf,
     slicesOf: (unit) => slicesOf(unit),
     isLocal: ({ family, words }) => local.has(family, words),

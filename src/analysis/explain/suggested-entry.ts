@@ -1,4 +1,4 @@
-/** The smallest entry of `allow` by which a packet would pass. */
+/** Makes the smallest entry of `allow` that would let a packet pass. */
 
 import type { Config } from '../../config/config.js'
 import { formatAddress } from '../../core/packet/address-text.js'
@@ -8,10 +8,10 @@ import type { ExplainContext } from './context.js'
 import type { AllowSuggestion } from './explanation.js'
 import type { Query } from './query.js'
 
-/** What an allowed name is most likely wanted for, where nothing but the question for it is known. */
+/** The most likely port of a name, when only the DNS query for it is known. */
 const WEB = [443]
 
-/** undefined where none helps. */
+/** Returns undefined when no entry would help. */
 export function entryFor(
   reason: Reason | 'loopback',
   question: Query,
@@ -34,7 +34,7 @@ export function entryFor(
   }
 }
 
-/** A name that no rule has yet (src/config/allow.ts says which characters it may have). */
+/** Makes a rule name that is not taken (src/config/allow.ts defines the characters that it may have). */
 function nameFor(to: string, { allow }: Config): string {
   const base = to
     .replace(/[^a-z0-9._-]+/gi, '-')

@@ -1,47 +1,50 @@
-/** What becomes of the packets of a question: one for each address that they may go to. */
+/** Judges the packets of a query: one for each address of the destination. */
 
 import type { Address } from '../../core/packet/ip.js'
 import type { Sender } from '../../core/packet/sender.js'
 import { type Candidate, type Explanation, explain } from '../../core/policy/explain.js'
 import type { Decision, Rule } from '../../core/policy/policy.js'
 import { verdictOfKernel } from '../../core/ruleset/fallback.js'
-import { answersClient } from '../../core/session/client-replies.js'
+import { replyKindOf } from '../../core/session/client-replies.js'
 import type { ExplainContext } from './context.js'
 import { answerOf, type From, packetOf } from './probe-packet.js'
 import type { Query } from './query.js'
 
-/** An address that packets may go to. */
+/** A destination address. */
 interface Goal {
   readonly host: Address
-  /** Milliseconds since the epoch: so long the name is known to have it. */
+  /** End of validity of the address, in milliseconds since the epoch. */
   readonly until?: number
-  /** It stands for any address that the name may get: none is known. */
+  /** Whether it stands for any address that the name may get, since none is known. */
   readonly isAssumed: boolean
 }
 
-/** What becomes of a packet that goes there. */
+/** The result for one address. */
 export interface TrialResult extends Goal {
-  /** undefined: it is this host itself, and what goes there is not judged. */
+  /** undefined: the address belongs to this host, and packets to it are not judged. */
   readonly decision: Decision | undefined
   readonly candidates: readonly Candidate[]
-  /** What the kernel says by itself while the service is silent. */
+  /** The verdict of the kernel while the service does not answer. */
   readonly whileSilent: Decision['verdict']
-  /** Whether the other end is a client of the port that the packet comes from; undefined where that was not asked. */
+  /** Whether the destination is a client of the source port; undefined when the query has no source port. */
   readonly isClient: boolean | undefined
-  /** Why no packet can be sent there. */
+  /** Why there is no route to the address. */
   readonly noRoute: string | undefined
 }
 
-/** A user whom no rule names, and none that the kernel knows either. */
+/** A user id that no rule names, and that the kernel does not have. */
 const ANYBODY = -2
 
-/** Addresses that no rule has by name: Class E (RFC 1112), and the discard prefix (RFC 6666). */
+/**
+ * Addresses that stand for any address, since no name has them: Class E (RFC 1112), and the discard prefix
+ * (RFC 6666).
+ */
 const ANYWHERE: readonly Address[] = [
   { family: 4, words: Uint32Array.of(0xf0000001, 0, 0, 0) },
   { family: 6, words: Uint32Array.of(0x01000000, 0, 0, 1) },
 ]
 
-/** All that a question is about: its address, or each that is known of its name. */
+/** Judges the address of a query, or each known address of its name. */
 export const judge = (question: Query, world: ExplainContext): Promise<TrialResult[]> =>
   Promise.all(goalsOf(question, world).map((goal) => placeOf(goal, question, world)))
 
@@ -92,10 +95,10 @@ function isClient(
   sender: Sender,
   { inbound }: ExplainContext,
 ): boolean {
-  return answersClient(answerOf(question, host, from), sender, inbound) !== 'nothing'
+  return replyKindOf(answerOf(question, host, from), sender, inbound) !== 'none'
 }
 
-/** The same for an address that the name will have: rules that have the name lead there. */
+/** Adapts an explanation to an address that the name may get: rules with that name lead to it. */
 function assuming(
   { decision, candidates }: Explanation,
   { host }: Query,
@@ -111,7 +114,10 @@ function assuming(
   return { decision: first?.rule.accept ?? decision, candidates: leading }
 }
 
-/** Whether the service hears of an address before a packet goes there: by the answer that a program gets, or by itself. */
+/**
+ * Whether the service learns an address before a packet goes there: from the answer to a program, or by its
+ * own look-up.
+ */
 function canBeLearned({ spec }: Rule, { config: { dns } }: ExplainContext): boolean {
   return dns.holdAnswers || dns.enforceNames || (dns.resolve && spec.names.length > 0)
 }

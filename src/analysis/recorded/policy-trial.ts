@@ -1,4 +1,4 @@
-/** What a policy would have done with what was recorded, by the same judgement as the service's own. */
+/** Judges recorded packets by a policy, with the code that the service itself uses. */
 
 import { type Address, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../../core/packet/ip.js'
 import { ECHO_REQUEST, Packet, TCPHDR_SYN } from '../../core/packet/packet.js'
@@ -8,7 +8,7 @@ import { type Decision, decide, MALFORMED, type Policy } from '../../core/policy
 import { noClients } from '../../core/session/no-clients.js'
 import { encodePayload } from '../../names/dns/encode-query.js'
 
-/** What of a packet was recorded. */
+/** The recorded fields of a packet. */
 export interface Recorded {
   readonly uid: number | undefined
   readonly unit?: string | undefined
@@ -20,21 +20,22 @@ export interface Recorded {
   readonly question: string | undefined
 }
 
+/** A policy, and the addresses of names in the records. */
 export class PolicyTrial {
   readonly #policy: Policy
   readonly #now: number
-  /** What answers a client passes by no rule, and is in no log. */
+  /** Answers to clients pass by no rule, and are in no log: so no clients are needed. */
   readonly #inbound = noClients()
   readonly #names = new Set<string>()
   readonly #packet = Object.assign(new Packet(), { single: true })
 
-  /** @param now milliseconds since the epoch: rules expire */
+  /** @param now milliseconds since the epoch; rules that expired by then do not match */
   constructor(policy: Policy, now: number) {
     this.#policy = policy
     this.#now = now
   }
 
-  /** A name that the policy may allow has this address. */
+  /** Adds an address of a name to the rules that have the name. */
   learn(name: string, host: Address): void {
     this.#names.add(name)
     for (const rule of this.#policy.names.find(name)) rule.addresses.add(host)
@@ -46,8 +47,9 @@ export class PolicyTrial {
   }
 
   /**
-   * As the first packet of a connection.
-   * @param isAnyUnit as if it were in every unit that a rule could want @returns undefined where too little was recorded
+   * Judges a record as the first packet of a connection.
+   * @param isAnyUnit treat the sender as a member of every unit
+   * @returns undefined when too little was recorded
    */
   judge(recorded: Recorded, isAnyUnit = false): Decision | undefined {
     if (recorded.reason === MALFORMED.reason) return MALFORMED
@@ -59,7 +61,10 @@ export class PolicyTrial {
   }
 }
 
-/** @returns false where it cannot be told what packet it was */
+/**
+ * Fills a packet from a record.
+ * @returns false when the record does not have protocol, destination and port
+ */
 function fill(packet: Packet, { transport, host, port, sourcePort, question }: Recorded): boolean {
   const protocol = transport === undefined ? undefined : protocolOf(transport)
   const hasPorts = protocol === IPPROTO_TCP || protocol === IPPROTO_UDP
@@ -79,7 +84,7 @@ function fill(packet: Packet, { transport, host, port, sourcePort, question }: R
 
 const NOTHING = new Uint8Array()
 
-/** Nothing where there is no such question. */
+/** Makes a DNS query. Returns no bytes when the name cannot be encoded. */
 function messageOf(name: string, protocol: number): Uint8Array {
   try {
     return encodePayload({ name }, protocol)

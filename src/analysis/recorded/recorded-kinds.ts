@@ -1,4 +1,4 @@
-/** What a log tells of, summed by kind: who, whereto, why. */
+/** Sums the blocks of a log by kind: sender, destination, reason. */
 import { isIP } from 'node:net'
 import { formatAddress } from '../../core/packet/address-text.js'
 import { type Address, isIn, type PortRange } from '../../core/packet/ip.js'
@@ -6,12 +6,12 @@ import { ROOT } from '../../core/policy/inherited-sockets.js'
 import type { Block } from '../../records/block-log/event-reader.js'
 import { parseAddress } from '../../text/parse-address.js'
 
-/** How often, and when. Times are milliseconds since the epoch. */
+/** Number and time of blocks. Times are milliseconds since the epoch. */
 export interface Evidence {
   blocks: number
   first: number
   last: number
-  /** Paths of programs, the first few. */
+  /** Paths of the first few programs. */
   programs: readonly string[]
 }
 
@@ -19,12 +19,12 @@ export interface RecordedKind extends Evidence, Who {
   readonly reason: string
   readonly transport: string | undefined
   readonly host: Address | undefined
-  /** As `host`, or what stood there. */
+  /** The text of `host`, or of an invalid address in the log. */
   readonly address: string | undefined
   readonly port: number | undefined
-  /** Of the first of them. */
+  /** Source port of the first block. */
   readonly sourcePort: number | undefined
-  /** Root has bound the port that it came from: sockets of services are handed on. */
+  /** Whether root bound the source port itself: other processes may inherit such sockets of services. */
   readonly isOwnPort: boolean
   readonly domain: string | undefined
   readonly question: string | undefined
@@ -38,7 +38,9 @@ export interface Who {
 }
 
 const PROGRAMS = 3
-/** Kinds of one user and unit; who has more of them scans, and must not keep out what others have done. */
+/**
+ * Maximum number of kinds of one user and unit: a scan has more, and must not displace the blocks of others.
+ */
 const KINDS_AT_MOST = 2048
 const WHOS_AT_MOST = 1024
 const ALL_AT_MOST = 32_768
@@ -61,26 +63,26 @@ export function addEvidence(to: Evidence, { blocks, first, last, programs }: Evi
       to.programs = [...to.programs, program]
 }
 
-/** User and unit, as a key. */
+/** Makes a key of user and unit. */
 export const whoKey = ({ uid, user, unit, container }: Who): string =>
   [uid ?? user ?? '-', unit ?? container ?? ''].join('\0')
 
-/** Memory is bounded; what does not fit is for the caller to count. */
+/** A bounded table of kinds. The caller counts blocks that do not fit. */
 export class RecordedKinds {
-  readonly #handedOut: PortRange
+  readonly #ephemeralPorts: PortRange
   readonly #kinds = new Map<string, RecordedKind>()
   readonly #perWho = new Map<string, number>()
 
-  /** @param handedOut ports that the kernel chooses from */
-  constructor(handedOut: PortRange) {
-    this.#handedOut = handedOut
+  /** @param ephemeralPorts ports that the kernel chooses from */
+  constructor(ephemeralPorts: PortRange) {
+    this.#ephemeralPorts = ephemeralPorts
   }
 
   get all(): IterableIterator<RecordedKind> {
     return this.#kinds.values()
   }
 
-  /** @returns false where there are too many kinds */
+  /** @returns false when there are too many kinds */
   note(block: Block): boolean {
     const isOwnPort = this.#isOwnPort(block)
     const key = keyOf(block, isOwnPort)
@@ -102,7 +104,7 @@ export class RecordedKinds {
   }
 
   #isOwnPort({ uid, sourcePort }: Block): boolean {
-    return uid === ROOT && sourcePort !== undefined && !isIn(this.#handedOut, sourcePort)
+    return uid === ROOT && sourcePort !== undefined && !isIn(this.#ephemeralPorts, sourcePort)
   }
 }
 
@@ -118,7 +120,7 @@ function keyOf(block: Block, isOwnPort: boolean): string {
   return [whoKey(block), reason, transport, address, port, domain, question, isOwnPort].join('\0')
 }
 
-/** A kind of which nothing was seen yet. */
+/** Makes a kind without evidence. */
 export function kindOf(block: Block, isOwnPort: boolean): RecordedKind {
   const { uid, user, unit, container, reason, transport, address, port, sourcePort, domain, question } = block
   const host = hostOf(address)

@@ -1,50 +1,57 @@
-/** Who was blocked at many destinations in a short time: what a worm looks like, and what nobody wants to allow. */
+/**
+ * Detects senders that were blocked at many destinations in a short time: they look like a worm, and must not
+ * be allowed.
+ */
 import { LONGEST_WINDOW } from '../../core/record/summary-window.js'
 import type { Block } from '../../records/block-log/event-reader.js'
 import { whoKey } from './recorded-kinds.js'
 
 export interface ScanOptions {
-  /** So many different destinations ... */
+  /** Number of different destinations that makes a scan ... */
   readonly destinations: number
-  /** ... within so many seconds. */
+  /** ... within this number of seconds. */
   readonly window: number
 }
 
 export interface Scan {
-  /** The most destinations within the window, ever, and when that was: milliseconds since the epoch. */
+  /** The highest number of destinations within a window, and its time in milliseconds since the epoch. */
   readonly destinations: number
   readonly time: number
 }
 
 /**
- * A kind that goes on and on is told of in sums, which do not say when in their window. So a destination that was told of
- * shortly before says nothing of how fast somebody goes from one to the other.
+ * Repeated blocks of a kind are logged in summaries, which do not say when in their window each block was. So
+ * a destination that was logged this short before does not count as new.
  */
 const SUMMED_MS = LONGEST_WINDOW + 60_000
 const DESTINATIONS_AT_MOST = 65_536
-/** So many addresses of each name are one destination: whoever wants to reach it may try them one after the other. */
+/**
+ * Number of addresses of a name that count as one destination: a program may try them one after the other.
+ */
 const ADDRESSES_OF_NAME = 8
 /**
- * And so many more of all names together: some have very many servers. Whoever has a name server of his own gets any addresses by
- * as many names as he likes, and the log tells of 128 first ones of a user at once: so what is beyond these counts one by one.
+ * Number of further addresses, of all names together, that count so: some names have very many servers. An
+ * attacker with a name server gets any addresses by any number of names, and the log has up to 128 first
+ * blocks of a user at once: so addresses beyond this number count one by one.
  */
 const MORE_ADDRESSES = 24
 const NAMES_AT_MOST = 2048
 const WHOS_AT_MOST = 1024
 
 interface Trace {
-  /** When each destination was told of last, the longest ago first. */
-  readonly told: Map<string, number>
-  /** The first addresses of each name, the name that was told of first first. */
+  /** Time of the last log line about each destination, the oldest first. */
+  readonly logged: Map<string, number>
+  /** The first addresses of each name, the oldest name first. */
   readonly named: Map<string, Set<string | undefined>>
-  /** What is left of MORE_ADDRESSES. */
+  /** The rest of MORE_ADDRESSES. */
   more: number
-  /** The times of those that were new, as far back as the window goes. */
+  /** Times of new destinations within the window. */
   readonly fresh: number[]
   destinations: number
   time: number
 }
 
+/** Finds scans in the blocks of a log. */
 export class Scans {
   readonly #options: ScanOptions
   readonly #traces = new Map<string, Trace>()
@@ -53,7 +60,7 @@ export class Scans {
     this.#options = options
   }
 
-  /** In the order of the log. */
+  /** Notes a block. Blocks must come in the order of the log. */
   note(block: Block): void {
     if (block.reason === 'suppressed') return
     const trace = this.#traceOf(whoKey(block))
@@ -66,7 +73,7 @@ export class Scans {
     trace.time = block.time
   }
 
-  /** By `whoKey`. */
+  /** Returns the scan of a sender, or undefined. @param who key of `whoKey` */
   found(who: string): Scan | undefined {
     const trace = this.#traces.get(who)
     return trace !== undefined && trace.destinations >= this.#options.destinations ? trace : undefined
@@ -76,7 +83,7 @@ export class Scans {
     const known = this.#traces.get(who)
     if (known !== undefined || this.#traces.size >= WHOS_AT_MOST) return known
     const trace = {
-      told: new Map(),
+      logged: new Map(),
       named: new Map(),
       more: MORE_ADDRESSES,
       fresh: [],
@@ -88,15 +95,18 @@ export class Scans {
   }
 }
 
-function isFresh({ told }: Trace, destination: string, time: number): boolean {
-  const before = told.get(destination)
-  told.delete(destination)
-  told.set(destination, time)
-  if (told.size > DESTINATIONS_AT_MOST) told.delete(told.keys().next().value!)
+function isFresh({ logged }: Trace, destination: string, time: number): boolean {
+  const before = logged.get(destination)
+  logged.delete(destination)
+  logged.set(destination, time)
+  if (logged.size > DESTINATIONS_AT_MOST) logged.delete(logged.keys().next().value!)
   return before === undefined || time - before > SUMMED_MS
 }
 
-/** A name that was asked for is one; so are the addresses of one name, as long as they are not too many. */
+/**
+ * Makes a key of a destination: the name in a DNS query, or the name of an address within the limits above,
+ * or the address.
+ */
 function destinationOf({ question, domain, address, port, transport }: Block, trace: Trace): string {
   if (question !== undefined) return question
   const isNamed = domain !== undefined && isOneOf(trace, domain, address)

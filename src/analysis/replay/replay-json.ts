@@ -1,4 +1,4 @@
-/** What a policy would change, for programs. */
+/** Formats what another policy would change, as JSON. */
 
 import type { AcceptedFlowRow } from '../../records/accepted-flows-format.js'
 import { jsonText } from '../../text/terminal-safe.js'

@@ -1,4 +1,4 @@
-/** Recorded events against a policy: what would be another way now. */
+/** Judges recorded packets by another policy, and finds what it would change. */
 import type { Decision, Policy } from '../../core/policy/policy.js'
 import type { AcceptedFlowRow } from '../../records/accepted-flows-format.js'
 import type { Block } from '../../records/block-log/event-reader.js'
@@ -13,7 +13,7 @@ import {
   RecordedKinds,
 } from '../recorded/recorded-kinds.js'
 
-/** One kind of what was recorded, and what the policy says of it. */
+/** A kind of recorded packets, and the decision of the policy. */
 export interface Judged<Kind> {
   readonly kind: Kind
   readonly count: number
@@ -21,8 +21,8 @@ export interface Judged<Kind> {
 }
 
 /**
- * What the policy does with what was recorded. The kinds that are listed come with the most frequent first; `more` is what
- * is of too many kinds to be listed.
+ * Records with the same verdict: kinds with the most packets first, and `more`, the packets of kinds beyond
+ * the limit. `count` is the sum of all packets.
  */
 export interface Side<Kind> {
   readonly kinds: readonly Judged<Kind>[]
@@ -30,15 +30,15 @@ export interface Side<Kind> {
   readonly count: number
 }
 
-/** Why something cannot be judged. */
+/** Why a record cannot be judged. */
 export type Unjudgeable =
-  /** Of too many kinds for the log to list. */
+  /** The log did not list it, since there were too many kinds. */
   | 'suppressed'
-  /** The log does not say, in a way that can be read, where to. */
+  /** The log has no valid destination. */
   | 'no-destination'
-  /** To a resolver: the names that were asked for are not remembered, and the policy enforces names. */
+  /** It is a DNS query, the policy enforces names, and names of queries are not recorded. */
   | 'no-name'
-  /** It depends on the unit, and that is not known. */
+  /** The verdict depends on the unit, which is not known. */
   | 'no-unit'
 
 export interface Sides<Kind> {
@@ -51,10 +51,11 @@ export interface Replayed {
   /** All blocks of the log. */
   readonly evidence: Evidence
   readonly blocked: Sides<RecordedKind>
-  /** undefined: what was accepted is not known. */
+  /** undefined: accepted packets are not known. */
   readonly passed: Sides<AcceptedFlowRow> | undefined
 }
 
+/** Collects the blocks of a log, then judges them and accepted packets. */
 export class Replay {
   readonly #policy: Policy
   readonly #judge: PolicyTrial
@@ -76,19 +77,22 @@ export class Replay {
     else if (!this.#kinds.note(block)) this.#judgeAtOnce(block)
   }
 
-  /** Whether something recorded tells an address of that name. */
+  /** Whether a record has an address of that name. */
   knows(name: string): boolean {
     return this.#judge.knows(name)
   }
 
-  /** By the names that are known until then. */
+  /** Judges a block beyond the limit of kinds, by the names that are known so far. */
   #judgeAtOnce(block: Block): void {
     const decision = this.#judge.judge(kindOf(block, false))
     if (decision === undefined) add(this.#unjudged, 'no-destination', block.repeat)
     else this.#more[decision.verdict] += block.repeat
   }
 
-  /** All of the log was noted. @param passed what was accepted, as far as it is known */
+  /**
+   * Judges all records, after the whole log was noted.
+   * @param passed accepted packets; undefined: not known
+   */
   result(passed: readonly AcceptedFlowRow[] | undefined): Replayed {
     const kinds = [...this.#kinds.all]
     for (const { domain, host } of [...kinds, ...(passed ?? [])])
@@ -100,7 +104,7 @@ export class Replay {
     return { evidence: this.#evidence, blocked, passed: passing }
   }
 
-  /** By the first of its units that makes a difference. */
+  /** Judges accepted packets: blocked when one of their units is. */
   #judgePassed(kind: AcceptedFlowRow): Decision | Unjudgeable {
     if (kind.reason === 'resolver' && this.#policy.queryPolicy !== undefined) return 'no-name'
     if (kind.units.length > 0) {

@@ -1,4 +1,7 @@
-/** What of a log could be allowed, in the smallest parts; and what could not, and why. */
+/**
+ * Splits the blocks of a log into the smallest parts that could be allowed, and those that could not, with
+ * the reason.
+ */
 
 import { isUnitName } from '../../core/packet/cgroup-path.js'
 import { CANARY, MALFORMED } from '../../core/policy/policy.js'
@@ -7,21 +10,21 @@ import type { PolicyTrial } from '../recorded/policy-trial.js'
 import { type Evidence, type RecordedKind, type Who, whoKey } from '../recorded/recorded-kinds.js'
 import type { Scan } from '../recorded/scan-detector.js'
 
-/** One user at one place and port, by one protocol. */
+/** One user at one destination and port, by one protocol. */
 export interface Atom {
   readonly uid: number
-  /** The name that the log gives to the user. */
+  /** The name of the user in the log. */
   readonly user: string | undefined
-  /** undefined where it is not known of all blocks: then the entry can name none. */
+  /** undefined when it is not known for all blocks: then the entry can name no unit. */
   readonly unit: string | undefined
-  /** Where `unit` is undefined: those of some of the blocks. */
+  /** When `unit` is undefined: the units of some of the blocks. */
   readonly someUnits: readonly string[]
   readonly protocol: 'tcp' | 'udp' | 'icmp'
-  /** undefined: ICMP has none. */
+  /** undefined for ICMP. */
   readonly port: number | undefined
   /** A host name or an address. */
   readonly place: string
-  /** Its name was asked for, and no more came of that: the port is a guess. */
+  /** Whether the port is a guess, since only a DNS query for the name was seen. */
   readonly isGuess: boolean
   readonly evidence: readonly Evidence[]
 }
@@ -43,11 +46,11 @@ export type Obstacle =
 
 export interface LeftOut {
   blocks: number
-  /** By what they were about. */
+  /** Blocks by their subject: a name, a destination, or a user. */
   readonly about: Map<string, number>
 }
 
-/** Who looks like a worm, and what it was kept from. */
+/** A sender that looks like a worm, and what was blocked. */
 export interface Suspect {
   readonly who: Who
   readonly scan: Scan
@@ -62,14 +65,14 @@ export interface Findings {
 
 export interface FindOptions {
   readonly judge: PolicyTrial
-  /** Those who ask resolvers on behalf of others. */
+  /** Users that query resolvers on behalf of others. */
   readonly resolverUsers: readonly number[]
   readonly scanOf: (who: string) => Scan | undefined
-  /** In seconds: that of scans. */
+  /** The window of scans, in seconds. */
   readonly window: number
 }
 
-/** Where a name was asked for and nobody has called there yet. */
+/** The port for a name when only a DNS query for it was seen. */
 export const GUESSED_PORT = 443
 const ABOUT_AT_MOST = 1000
 const REVERSE = /\.(in-addr|ip6)\.arpa$/
@@ -96,9 +99,9 @@ export function find(kinds: readonly RecordedKind[], options: FindOptions): Find
 }
 
 /**
- * Of those who scan. Where somebody floods not all is attributed: what a user was kept from in an unknown place may be of his
- * that scans in a known one; and where only the first few were attributed, what was new in a known place during a scan in an
- * unknown one.
+ * Finds the scans of senders, by user and unit. During a flood not every block is attributed to a unit. So
+ * when a user scans in a known unit, his blocks without a unit may be of the same scan. When he scans without
+ * a unit, the blocks that were new in a known unit during that time may be of it, too.
  */
 function scansOf(groups: ReadonlyMap<string, readonly RecordedKind[]>, { scanOf, window }: FindOptions) {
   const scans = new Map<string, Scan>()
@@ -156,7 +159,7 @@ function protocolOf(transport: string): Atom['protocol'] | undefined {
   return transport === 'tcp' || transport === 'udp' || transport === 'icmp' ? transport : undefined
 }
 
-/** The names by which the log knows addresses. */
+/** Names of addresses in the log. */
 class Names {
   readonly all: { name: string; host: NonNullable<RecordedKind['host']> }[] = []
   readonly #byAddress = new Map<string, Set<string>>()
@@ -172,8 +175,9 @@ class Names {
   }
 
   /**
-   * An address without a name has the one that it has in other blocks of the user: after a restart the service has to learn it
-   * again. What others call it does not count, nor what has several names.
+   * Returns the name of a destination, or its address. An address without a name gets the name that it has in
+   * other blocks of the same user: after a restart the service has to learn names again. An address with
+   * several names keeps none.
    */
   placeOf({ uid, question, domain, address }: RecordedKind): string | undefined {
     const name = nameOf(question ?? domain)
@@ -189,7 +193,9 @@ function nameOf(text: string | undefined): string | undefined {
   return parsed.ok ? parsed.value : undefined
 }
 
-/** A name that was asked for, and called later, is one thing: then its port is no guess. */
+/**
+ * Makes atoms of kinds. When a name was queried and then called, both are one atom, and its port is no guess.
+ */
 function atomsOf(kinds: readonly RecordedKind[], names: Names): Atom[] {
   const called = new Map<string, RecordedKind[]>()
   const asked = new Map<string, RecordedKind[]>()
@@ -213,7 +219,10 @@ function atomsOf(kinds: readonly RecordedKind[], names: Names): Atom[] {
   ]
 }
 
-/** By unit, where that is known of all of them; an entry without units is for all of the user's. */
+/**
+ * Splits kinds by unit when the unit of all is known. An entry without units is for all processes of the
+ * user.
+ */
 function split(key: string, kinds: readonly RecordedKind[], isGuess: boolean): Atom[] {
   const [uid, protocol, port, place] = JSON.parse(key) as [number, Atom['protocol'], number | null, string]
   const units = new Map<string | undefined, RecordedKind[]>()

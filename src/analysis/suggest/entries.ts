@@ -1,4 +1,4 @@
-/** Entries for `allow`, each with what it is for. */
+/** Makes entries for `allow`, each with the blocks that it would allow. */
 import { addEvidence, type Evidence, newEvidence } from '../recorded/recorded-kinds.js'
 import type { Atom } from './candidates.js'
 import { ANY, type Box, join, partsOf } from './merge-entries.js'
@@ -6,17 +6,17 @@ import { ANY, type Box, join, partsOf } from './merge-entries.js'
 export interface ProposedEntry extends Evidence {
   readonly name: string
   readonly to: readonly Destination[]
-  /** Sorted; none where there are none. */
+  /** Sorted; empty for ICMP. */
   readonly ports: readonly number[]
   readonly protocol: Atom['protocol']
   readonly users: readonly (string | number)[]
   readonly uids: readonly number[]
-  /** undefined: whichever it is. */
+  /** undefined: any unit. */
   readonly units: readonly string[] | undefined
-  /** Where it can name none: those of some of the blocks. */
+  /** When `units` is undefined: the units of some of the blocks. */
   readonly someUnits: readonly string[]
   readonly isGuess: boolean
-  /** Those of the entries before that look as if they could be one with it, and why they are not. */
+  /** An earlier entry that looks as if it could be merged with this one, and why it is not. */
   readonly apart: readonly Apart[]
 }
 
@@ -29,10 +29,13 @@ export interface Apart {
   readonly why: 'ports' | 'users'
 }
 
-/** The name of a user, where this host has one that leads back to the same number. */
+/** Returns the name of a user when this host has one that leads back to the same number, else the number. */
 export type NameUser = (uid: number, logged: string | undefined) => string | number
 
-/** Their names are unique, and none is taken. The most frequent comes first. */
+/**
+ * Makes entries with unique names, the one with the most blocks first.
+ * @param taken names that must not be used
+ */
 export function entriesOf(
   atoms: readonly Atom[],
   nameUser: NameUser,
@@ -101,7 +104,7 @@ function sumOf(parts: readonly Atom[]): Evidence {
 const sortKey = ({ users, units, protocol, ports, to }: Draft) =>
   JSON.stringify([users, units, protocol, ports, to.map(({ place }) => place).sort()])
 
-/** Who, and what for: `php8.2-fpm-api.example.org`. */
+/** Makes a name of sender and destination: `php8.2-fpm-api.example.org`. */
 function wishedName({ users, units, protocol, ports, to }: Draft): string {
   const who = units?.length === 1 ? units[0]!.replace(/\.\w+$/, '') : users.slice(0, 2).join('-')
   const service = ports.length === 1 ? `${protocol}-${ports[0]}` : protocol
@@ -110,7 +113,7 @@ function wishedName({ users, units, protocol, ports, to }: Draft): string {
 
 const NAME_AT_MOST = 60
 
-/** As the configuration wants names: letters, digits, dots, hyphens, underscores; a letter or a digit first. */
+/** Makes a valid, unused name: letters, digits, dots, hyphens, underscores; a letter or a digit first. */
 function freeName(wished: string, taken: ReadonlySet<string>): string {
   const plain = wished.replace(/[^a-z0-9._-]+/gi, '-').replace(/^[^a-z0-9]+/i, '')
   const name = plain.slice(0, NAME_AT_MOST).replace(/[.-]+$/, '') || 'entry'
@@ -118,7 +121,7 @@ function freeName(wished: string, taken: ReadonlySet<string>): string {
   for (let number = 2; ; number++) if (!taken.has(`${name}-${number}`)) return `${name}-${number}`
 }
 
-/** The first entry that one might wonder about. */
+/** Finds the first earlier entry that looks as if it could be merged with this one. */
 function apartOf(draft: Draft, before: readonly ProposedEntry[]): Apart[] {
   const places = new Set(draft.to.map(({ place }) => place))
   for (const entry of before) {

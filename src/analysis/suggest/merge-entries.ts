@@ -1,24 +1,27 @@
-/** Few entries that allow all that was seen, and nothing else. */
+/** Merges entries into as few as possible that allow exactly the same. */
 
 const SIDES = ['place', 'port', 'user', 'unit'] as const
 type Side = (typeof SIDES)[number]
 
-/** An entry allows each of its places, at each of its ports, to each of its users, in each of its units. */
+/**
+ * An entry: it allows each of its users, in each of its units, to reach each of its places at each of its
+ * ports.
+ */
 export interface Box<T> extends Readonly<Record<Side, readonly string[]>> {
-  /** What else must be the same in all of it. */
+  /** Other properties. Only boxes of the same kind are joined. */
   readonly kind: string
-  /** What it was made of: see `partsOf`. */
+  /** The parts of the box: see `partsOf`. */
   readonly from: T | readonly Box<T>[]
 }
 
-/** All that a box was made of, in order. */
+/** Returns all parts of a box, in order. */
 export function partsOf<T>({ from }: Box<T>): T[] {
   return Array.isArray(from) ? from.flatMap(partsOf<T>) : [from as T]
 }
 
 /**
- * Joins boxes that differ in one side only: the result is a box again, and no combination is in it that was not in one of
- * them. Which side comes first changes how far one gets; of all orders, the best counts.
+ * Joins boxes that differ in one side only: the result is a box again, and has no combination that was not in
+ * one of them. The order of sides changes the result; the best of all orders is returned.
  */
 export function join<T>(boxes: readonly Box<T>[], sides: readonly Side[] = SIDES): readonly Box<T>[] {
   if (sides.length === 0 || boxes.length < 2) return boxes
@@ -47,7 +50,7 @@ function union<T>(boxes: readonly Box<T>[], side: Side): Box<T> {
   return { ...boxes[0]!, [side]: members, from: boxes }
 }
 
-/** No unit stands for any: that is joined with none that is one. */
+/** Makes a key of all sides but one. A box for any unit is not joined with boxes for known units. */
 function keyWithout<T>(box: Box<T>, side: Side): string {
   let key = box.kind
   for (const each of SIDES) {

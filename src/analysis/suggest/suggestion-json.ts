@@ -1,4 +1,4 @@
-/** Suggestions for programs. */
+/** Formats a suggestion as JSON. */
 import { jsonText } from '../../text/terminal-safe.js'
 import type { Evidence, Who } from '../recorded/recorded-kinds.js'
 import type { ProposedEntry } from './entries.js'

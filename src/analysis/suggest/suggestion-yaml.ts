@@ -1,4 +1,4 @@
-/** Suggestions as the text of a configuration: what to allow in YAML, and why in comments. */
+/** Formats a suggestion as a configuration in YAML, with the reasons in comments. */
 import { isIP } from 'node:net'
 import { grouped, spanText, timeText, wrap } from '../../text/prose.js'
 import { terminalSafe } from '../../text/terminal-safe.js'
@@ -8,14 +8,14 @@ import type { Apart, Destination, ProposedEntry } from './entries.js'
 import type { SuggestedEntry, Suggestion, SuspectEntries } from './suggestion.js'
 
 const WIDTH = 80
-/** Of a suspect, so that one can see what it was. */
+/** Entries and destinations of a suspect that are shown. */
 const SUSPECT_ENTRIES = 3
 const SUSPECT_DESTINATIONS = 10
 const EXAMPLES = 5
-/** Names below one domain: more of them may be meant as all of it. */
+/** From this number of names below one domain, a wildcard is proposed. */
 const NAMES_BELOW = 8
 
-/** @param source where the log came from */
+/** @param source name of the log */
 export function yamlOf(suggestion: Suggestion, source: string): string {
   const { entries, suspects, leftOut } = suggestion
   const allow = entries.length === 0 ? 'allow: []' : `allow:\n${entries.map(entryText).join('\n\n')}`
@@ -25,7 +25,7 @@ export function yamlOf(suggestion: Suggestion, source: string): string {
 
 const HOW =
   'Allow what you know, and nothing else. In conf.d beside the configuration, a file like this adds to ' +
-  'its list; what that would change tells: checkvalve replay --policy.'
+  'its list; checkvalve replay --policy shows what that would change.'
 
 function headOf({ evidence, entries }: Suggestion, source: string): string {
   if (evidence.blocks === 0) return comment('', `No blocks in ${source}.`)
@@ -62,18 +62,16 @@ function toLines(to: readonly Destination[]): string[] {
 
 function notesOn(entry: ProposedEntry & Partial<SuggestedEntry>): string[] {
   return [
-    ...(entry.isGuess
-      ? [`Only its name was asked for: that it is called at port ${entry.ports[0]} is a guess.`]
-      : []),
+    ...(entry.isGuess ? [`Only a DNS query for the name was seen: port ${entry.ports[0]} is a guess.`] : []),
     ...(entry.someUnits.length > 0
       ? [
-          `No units: some blocks came from ${entry.someUnits.map((unit) => terminalSafe(unit)).join(', ')}, of others it is not known.`,
+          `No units: some blocks came from ${entry.someUnits.map((unit) => terminalSafe(unit)).join(', ')}; the units of the others are not known.`,
         ]
       : []),
-    ...(entry.isForMirrors ? ['If updates come from there, it belongs into mirrors.hosts.'] : []),
+    ...(entry.isForMirrors ? ['If updates come from there, add it to mirrors.hosts instead.'] : []),
     ...wildcards(entry).map(
       ({ domain, names }) =>
-        `${names} names below ${domain}: "*.${domain}" would stand for them, and for all others below it.`,
+        `${names} names below ${domain}: "*.${domain}" would allow them, and all others below it.`,
     ),
     ...entry.apart.map(apartText),
   ]
@@ -126,26 +124,26 @@ type Explain = (left: LeftOut, examples: string) => string
 
 const EXPLANATIONS: Readonly<Record<Obstacle, Explain>> = {
   suppressed: ({ blocks }, examples) =>
-    `INCOMPLETE: ${blocksText(blocks)} were of too many kinds for the log to list (suppressed)${examples && `, by user: ${examples}`}: there may be more to allow than is seen here.`,
+    `INCOMPLETE: ${blocksText(blocks)} were not listed one by one in the log (suppressed)${examples && `, by user: ${examples}`}: there may be more to allow than is seen here.`,
   crowd: ({ blocks }) =>
-    `INCOMPLETE: ${blocksText(blocks)} of users who have been blocked at thousands of destinations are not looked at.`,
+    `INCOMPLETE: ${blocksText(blocks)} of users with thousands of blocked destinations are left out.`,
   allowed: ({ blocks }) =>
-    `${blocksText(blocks)} would pass by now: ${blocks === 1 ? 'it is' : 'they are'} allowed.`,
-  malformed: ({ blocks }) => `${blocksText(blocks)} of malformed packets: no rule lets those pass.`,
+    `${blocksText(blocks)} would pass now: the configuration allows ${blocks === 1 ? 'it' : 'them'}.`,
+  malformed: ({ blocks }) => `${blocksText(blocks)} of malformed packets: no rule can allow those.`,
   canary: ({ blocks }) => `${blocksText(blocks)} of the service's own canary.`,
   'no-user': ({ blocks }, examples) =>
-    `${blocksText(blocks)} of packets without a known user, whose program was gone already; they pass once their connection does: ${examples}`,
+    `${blocksText(blocks)} of packets without a known user, since their program had ended; they pass when their connection is allowed: ${examples}`,
   'own-port': ({ blocks }, examples) =>
-    `${blocksText(blocks)} of root, from a port that it has bound itself: only an entry without users would fit, which all others could use as well: ${examples}`,
+    `${blocksText(blocks)} of root, from a port that it bound itself: only an entry without users would match, and every user could use it: ${examples}`,
   'for-others': ({ blocks }, examples) =>
-    `${blocksText(blocks)} of the host's resolver, which has asked on behalf of others; add the name to the entry of those who need it: ${examples}`,
+    `${blocksText(blocks)} of the host's resolver, which sent queries on behalf of others; add the name to the entry of the users who need it: ${examples}`,
   reverse: ({ blocks }) =>
-    `${blocksText(blocks)} of questions for the names of addresses: dns.reverse allows these.`,
+    `${blocksText(blocks)} of DNS queries for the names of addresses: dns.reverse allows these.`,
   'no-host-name': ({ blocks }, examples) =>
-    `${blocksText(blocks)} of questions for what is no host name, so that no entry can have it: ${examples}`,
+    `${blocksText(blocks)} of DNS queries for names that are no host names, so that no entry can have them: ${examples}`,
   protocol: ({ blocks }, examples) =>
     `${blocksText(blocks)} of other protocols than TCP, UDP and ICMP: only \`protocol: any\` would allow these: ${examples}`,
-  'no-destination': ({ blocks }) => `${blocksText(blocks)} whose destination cannot be read in the log.`,
+  'no-destination': ({ blocks }) => `${blocksText(blocks)} without a valid destination in the log.`,
 }
 
 function leftOutText(leftOut: ReadonlyMap<Obstacle, LeftOut>): string {
@@ -175,7 +173,7 @@ const programsText = ({ programs }: Evidence) =>
 
 const blocksText = (blocks: number) => `${grouped(blocks)} ${blocks === 1 ? 'block' : 'blocks'}`
 
-/** Ports, and ranges where all between were seen. */
+/** Formats ports, and ranges when all ports between were seen. */
 function portTexts(ports: readonly number[]): string[] {
   const runs: { first: number; last: number }[] = []
   for (const port of ports) {
@@ -188,7 +186,7 @@ function portTexts(ports: readonly number[]): string[] {
 
 const WORDS = new Set(['true', 'false', 'null', 'yes', 'no', 'on', 'off', 'y', 'n'])
 
-/** In quotes where YAML could take it for anything but a text. */
+/** Formats a scalar, in quotes when YAML could take it for anything but a text. */
 const scalar = (value: string | number): string => {
   if (typeof value === 'number') return String(value)
   const isPlain = /^[a-z_][\w.@-]*$/i.test(value) || isIP(value) === 4
@@ -196,7 +194,7 @@ const scalar = (value: string | number): string => {
 }
 const quoted = (value: string) => JSON.stringify(value)
 
-/** Lines of a comment. Whatever is in it, it cannot end the comment. */
+/** Makes the lines of a comment. No text can end the comment. */
 function comment(indent: string, text: string): string {
   const start = `${indent}# `
   const lines = wrap(terminalSafe(text, Number.POSITIVE_INFINITY), WIDTH - start.length)

@@ -1,4 +1,4 @@
-/** What a log suggests to allow. */
+/** Suggests entries for `allow` from the blocks of a log. */
 
 import type { Config } from '../../config/config.js'
 import { formatDuration } from '../../config/formats.js'
@@ -27,15 +27,15 @@ export interface Suggestion {
 }
 
 export interface SuggestedEntry extends ProposedEntry {
-  /** Those who update have called where mirrors answer. */
+  /** Whether users who update reached for ports of mirrors. */
   readonly isForMirrors: boolean
 }
 
 export interface SuspectEntries extends Evidence {
   readonly who: Who
-  /** At most so many destinations ... */
+  /** Highest number of destinations ... */
   readonly destinations: number
-  /** ... within this: `10s`. */
+  /** ... within this time: `10s`. */
   readonly window: string
   /** Milliseconds since the epoch. */
   readonly time: number
@@ -50,7 +50,7 @@ export interface SuggestOptions {
   readonly nameUser: NameUser
 }
 
-/** Takes the blocks of a log, in their order, and makes suggestions of them. */
+/** Collects the blocks of a log, in their order, and makes a suggestion of them. */
 export class Suggester {
   readonly #options: SuggestOptions
   readonly #kinds: RecordedKinds
@@ -80,7 +80,7 @@ export class Suggester {
       scanOf,
       window: config.containment.window,
     })
-    // The names of the service's own rules are given back by none of these: they have a user or a unit in front.
+    // Names of the service's own rules cannot result: suggested names start with a user or a unit.
     const taken = new Set(config.allow.map(({ name }) => name))
     const entries = entriesOf(found.atoms, nameUser, taken)
     for (const { name } of entries) taken.add(name)

@@ -1,4 +1,4 @@
-/** The time: rules expire by it, and so do the addresses of names. */
+/** Checks the clock: rules expire by it, and so do the addresses of names. */
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { originText } from '../../core/policy/origin.js'
@@ -7,7 +7,7 @@ import { attempt, type DoctorContext } from './context.js'
 import { type Finding, Findings } from './finding.js'
 import { isChronySynchronised } from './proc.js'
 
-/** Files are written with the time of then: one from so much later than now tells that the clock went back. */
+/** A file that was written this much later than now shows that the clock went back. */
 const AHEAD_MS = 60_000
 
 export async function clock(subject: DoctorContext, root = '/'): Promise<Finding[]> {
@@ -23,28 +23,27 @@ export async function clock(subject: DoctorContext, root = '/'): Promise<Finding
   return found.all
 }
 
-/** Whoever keeps the clock in time. */
+/** Finds the time service, and whether it has synchronised the clock. */
 async function keeping(found: Findings, root: string): Promise<void> {
   const exists = (path: string) => existsSync(join(root, path))
   const depends = 'rules with an expiry, and certificates, depend on it'
-  if (exists('run/systemd/timesync/synchronized')) return found.ok('systemd-timesyncd keeps it')
+  if (exists('run/systemd/timesync/synchronized')) return found.ok('synchronised by systemd-timesyncd')
   const chrony = exists('run/chrony')
     ? isChronySynchronised((await attempt(['chronyc', '-c', 'tracking'])) ?? '')
     : undefined
-  if (chrony) return found.ok('chrony keeps it')
-  if (chrony === false)
-    return found.look('chrony has not synchronised it', `${depends}: look at chronyc sources`)
+  if (chrony) return found.ok('synchronised by chrony')
+  if (chrony === false) return found.look('not synchronised by chrony', `${depends}: look at chronyc sources`)
   if (exists('run/systemd/timesync'))
     return found.look(
-      'systemd-timesyncd has not synchronised it',
+      'not synchronised by systemd-timesyncd',
       `${depends}: look at timedatectl timesync-status`,
     )
   const other = ['run/chrony', 'run/ntpd.pid', 'run/ntpsec', 'run/openntpd'].find(exists)
-  if (other) return found.unknown('whether it is synchronised', `something keeps it (/${other})`)
-  found.look('nothing keeps it that is known here', `${depends}: apt install systemd-timesyncd, or chrony`)
+  if (other) return found.unknown('whether it is synchronised', `another time service runs (/${other})`)
+  found.look('no known time service runs', `${depends}: apt install systemd-timesyncd, or chrony`)
 }
 
-/** What was written later than now. */
+/** Finds files that were written later than now. */
 function steps(found: Findings, { config, now }: DoctorContext): void {
   const { directory } = config.state
   const files = ['addresses.json', 'generation'].map((name) => join(directory, name))
@@ -53,8 +52,8 @@ function steps(found: Findings, { config, now }: DoctorContext): void {
     const written = statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0
     if (written > now + AHEAD_MS)
       found.fail(
-        `it went back: ${file} was written at ${timeText(written)}`,
-        'rules expire later than meant: set it right, and restart the service',
+        `the clock went back: ${file} was written at ${timeText(written)}`,
+        'rules expire later than meant: set the clock, and restart the service',
       )
   }
 }

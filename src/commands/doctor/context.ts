@@ -1,4 +1,4 @@
-/** Whom the doctor looks at: this host, its configuration, and the service where it runs. */
+/** Collects what the checks need: this host, its configuration, and the service if it runs. */
 import { readFileSync } from 'node:fs'
 import type { Config } from '../../config/config.js'
 import { Absent, ask } from '../../control/client.js'
@@ -22,13 +22,13 @@ export interface DoctorContext {
   readonly config: Config
   readonly policy: Policy
   readonly host: ReturnType<typeof readHost>
-  /** What an earlier run has learned. */
+  /** Addresses that an earlier run has learned. */
   readonly known: SavedNames
-  /** What the running service says; or why it says nothing. */
+  /** The answer of the running service, or why there is none. */
   readonly status: Status | NodeJS.ErrnoException
-  /** Where the service runs: its process, as far as it may be looked at. */
+  /** The process of the service, if it runs and this user may see it. */
   readonly process: ServiceProcess | undefined
-  /** Where systemd has a unit for it. */
+  /** Properties of the systemd unit, if there is one. */
   readonly unit: ReadonlyMap<string, string> | undefined
   /** Milliseconds since the epoch. */
   readonly now: number
@@ -41,7 +41,7 @@ export interface ServiceProcess extends Process {
 
 export const UNIT = 'checkvalve.service'
 const PROPERTIES = ['LoadState', 'User', 'AmbientCapabilities', 'CapabilityBoundingSet']
-/** A look through the descriptors of all processes takes no longer. */
+/** Limit of the search through the descriptors of all processes. */
 const SEARCH_MS = 2000
 
 export async function createContext(written: Config, now: number): Promise<DoctorContext> {
@@ -60,14 +60,17 @@ export async function createContext(written: Config, now: number): Promise<Docto
   }
 }
 
-/** The running service. */
+/** Returns the status of the running service, or undefined when it did not answer. */
 export const running = ({ status }: DoctorContext): Status | undefined =>
   status instanceof Error ? undefined : status
 
-/** Whether it does not run; else it does, or that cannot be known: it does not answer, or not to everybody. */
+/**
+ * Whether the service surely does not run. When false, it runs, or did not answer, or does not answer this
+ * user.
+ */
 export const isAbsent = ({ status }: DoctorContext): boolean => status instanceof Absent
 
-/** Who listens at a socket of the file system. */
+/** Finds the process that listens on a socket of the file system. */
 function processAt(path: string): ServiceProcess | undefined {
   const inode = inodeOfListener(textOf('/proc/net/unix'), path)
   const found = inode === undefined ? undefined : holderOfSocket(inode)
@@ -78,26 +81,26 @@ function processAt(path: string): ServiceProcess | undefined {
 }
 
 /**
- * The process that has a socket open. The oldest of them: whoever starts a program has a child for a moment, which has all that
- * is its own.
+ * Finds the oldest process that has a socket open. A process that starts a program has a child for a moment,
+ * which holds all of its sockets.
  */
 export function holderOfSocket(inode: number): Process | undefined {
   const end = Date.now() + SEARCH_MS
   return holderOf(new Set([inode]), processes().reverse(), () => Date.now() > end)
 }
 
-/** What systemd says of the unit; undefined where there is no systemd, or no such unit. */
+/** Reads the properties of the unit. Returns undefined when there is no systemd, or no such unit. */
 async function unit(): Promise<ReadonlyMap<string, string> | undefined> {
   const text = await attempt(['systemctl', 'show', UNIT, ...PROPERTIES.flatMap((each) => ['-p', each])])
   const properties = parseProperties(text ?? '')
   return properties.get('LoadState') === 'loaded' ? properties : undefined
 }
 
-/** The output of a program; undefined where it is missing, or fails. */
+/** Runs a program and returns its output, or undefined when the program is missing or fails. */
 export const attempt = (argv: readonly [string, ...string[]]): Promise<string | undefined> =>
   command(argv).catch(() => undefined)
 
-/** What a file says; nothing where it may not be read, or is not there. */
+/** Reads a file. Returns an empty text when it does not exist or may not be read. */
 export function textOf(path: string): string {
   try {
     return readFileSync(path, 'utf8')
@@ -106,7 +109,7 @@ export function textOf(path: string): string {
   }
 }
 
-/** Whose capabilities the service has, or would have. */
+/** Finds the capabilities that the service has, or would have. */
 export function serviceCapabilities({ process, unit }: DoctorContext): {
   of: string
   has: ReadonlySet<Capability>

@@ -1,4 +1,4 @@
-/** What else decides how programs of this host fetch their updates, and how the service runs. */
+/** Checks proxies in the environment, which updates go through, and the version of Node. */
 import { join } from 'node:path'
 import { fitsPorts } from '../../core/packet/ip.js'
 import { CURL_PROXY } from '../../host/mirrors/mirror-collector.js'
@@ -11,7 +11,7 @@ const PROXY = /^(?:https?|ftp|all)_proxy$/i
 /** package.json, "engines". */
 const NODE_AT_LEAST = [20, 10] as const
 
-/** @param variables of whoever asks: his programs have them, too */
+/** @param variables of this shell: the programs that the operator starts have them, too */
 export function environment(
   subject: Pick<DoctorContext, 'config' | 'policy'>,
   variables: Readonly<Record<string, string | undefined>> = process.env,
@@ -29,7 +29,7 @@ export function environment(
     if (proxy !== undefined && !isAllowed(proxy, subject))
       found.look(
         `${name} of ${from} names the proxy ${proxy.host}:${proxy.port}`,
-        'updates that go through it are blocked: allow it, for those who update',
+        'updates that go through it are blocked: allow it for the users in mirrors.users',
       )
   }
   node(found)
@@ -48,7 +48,7 @@ interface Proxy {
   readonly port: number
 }
 
-/** Without user and password, which nobody else should read. */
+/** Parses the URL of a proxy, leaving out user and password, which nobody else should read. */
 function proxyOf(text: string): Proxy | undefined {
   const url = URL.canParse(text) && text.includes('://') ? text : `http://${text}`
   if (!URL.canParse(url)) return undefined
@@ -58,7 +58,7 @@ function proxyOf(text: string): Proxy | undefined {
   return { host, port: Number(port) || CURL_PROXY[protocol.replace(':', '')] || 80 }
 }
 
-/** Whether some rule leads there for one of those who update. */
+/** Whether a rule allows the proxy for one of the users who update. */
 function isAllowed(
   { host, port }: Proxy,
   { config, policy }: Pick<DoctorContext, 'config' | 'policy'>,

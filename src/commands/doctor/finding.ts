@@ -1,17 +1,18 @@
-/** What was looked at, and how it is. */
+/** Defines the findings of the doctor. */
 
 /**
- * - `ok`
+ * The result of a check:
+ * - `ok`: as it should be
  * - `note`: as it should be, and worth knowing
  * - `look`: somebody should look at it
  * - `fail`: the service cannot do its work, or does not keep what it promises
- * - `unknown`: it could not be looked at
+ * - `unknown`: it could not be checked
  */
 export type Grade = 'ok' | 'note' | 'look' | 'fail' | 'unknown'
 
 export interface Finding {
   readonly grade: Grade
-  /** What it is about, in a word or two. */
+  /** The subject, in a word or two. */
   readonly area: string
   readonly what: string
   /** What to do, or what it means. */

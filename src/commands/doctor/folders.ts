@@ -1,4 +1,4 @@
-/** Where the service writes: its log, and what it keeps for the next start. */
+/** Checks the folders that the service writes to: its log, and its state. */
 import { accessSync, constants, statfsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { entriesOf } from '../../kernel/proc/bounded-reads.js'
@@ -10,10 +10,10 @@ import { isRotated } from './logrotate.js'
 import { mayWrite, mayWriteFile, type Who, whoIs } from './write-access.js'
 
 const MIB = 1024 * 1024
-/** Less than this is little, and so is less than this part of all. */
+/** Free space below this, or below this share of the disk, is too little. */
 const LITTLE = 100 * MIB
 const LITTLE_SHARE = 0.05
-/** A log that is larger is not rotated as it should be. */
+/** A log above this size is not rotated as it should be. */
 const LARGE = 1024 * MIB
 const LOG_STOPS = 'blocks are not written, but counted as dropped (checkvalve_log_dropped_total)'
 
@@ -52,7 +52,7 @@ function log(subject: DoctorContext, root: string): Finding[] {
 function state(subject: DoctorContext): Finding[] {
   const found = new Findings('state')
   const { directory } = subject.config.state
-  const lost = 'the next start knows no addresses of mirrors, and judges what was approved anew'
+  const lost = 'the next start knows no addresses of mirrors, and judges approved connections again'
   if (!folder(found, directory, 'state.directory', lost, subject)) return found.all
   const text = textOf(join(directory, 'addresses.json'))
   if (text !== '' && !isJson(text))
@@ -65,7 +65,7 @@ function state(subject: DoctorContext): Finding[] {
   return found.all
 }
 
-/** @returns whether it can be written to, all in all */
+/** @returns whether the service can write to the folder */
 function folder(
   found: Findings,
   path: string,
@@ -87,7 +87,9 @@ function folder(
   return !found.all.some(({ grade }) => grade === 'fail')
 }
 
-/** Who writes: the user of the running service, or of its unit; else the one that is made for it, or root. */
+/**
+ * Finds the user who writes: that of the running service or of its unit, else the user checkvalve, else root.
+ */
 function writer({ process, unit }: DoctorContext): { name: string; who: Who } {
   const passwd = textOf('/etc/passwd')
   const who = (user: string) => whoIs(user, passwd, textOf('/etc/group'))
@@ -108,7 +110,7 @@ function isReadOnly(path: string): boolean {
 function space(found: Findings, path: string, lost: string): void {
   const { bavail, blocks, bsize, files, ffree } = statfsSync(path)
   const free = bavail * bsize
-  // File systems without a number of inodes of their own say 0 of 0.
+  // File systems without a fixed number of inodes report 0 of 0.
   if (free === 0 || (files > 0 && ffree === 0))
     found.fail(`the disk of ${path} is full${free === 0 ? '' : ' (no inodes)'}`, `make room: ${lost}`)
   else if (free < LITTLE || bavail < blocks * LITTLE_SHARE)
@@ -127,7 +129,7 @@ function isJson(text: string): boolean {
   }
 }
 
-/** Texts of logrotate's files. */
+/** Reads the files of logrotate. */
 function logrotateFiles(root: string): string[] {
   const folder = join(root, 'etc/logrotate.d')
   const files = [...entriesOf(folder)].map(({ name }) => join(folder, name))

@@ -1,4 +1,4 @@
-/** What iptables-save prints (iptables-save(8)), of either kind. Pure. */
+/** Parses the output of iptables-save (iptables-save(8)), legacy or nft. Pure. */
 import { changeOfRule } from './mark-bits.js'
 import type { Chain, ForeignRule, ForeignRules } from './rules-of-others.js'
 

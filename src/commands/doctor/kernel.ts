@@ -1,4 +1,4 @@
-/** What the service needs of this kernel. */
+/** Checks that this kernel has what the service needs. */
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
@@ -21,10 +21,13 @@ import { type Finding, Findings } from './finding.js'
 import { parseQueues } from './proc.js'
 
 const QUEUES = '/proc/self/net/netfilter/nfnetlink_queue'
-/** Of the kernel on one socket, in bytes. */
+/** Buffer for the kernel's answer about one socket, in bytes. */
 const ANSWER_LENGTH = 1024
 
-/** The form of the queue: that of the running service, or the one that it would choose; undefined where that cannot be found out. */
+/**
+ * Returns the form of the queue: that of the running service, or the one that it would choose. Returns
+ * undefined when this user may not find out.
+ */
 export async function formOf(subject: DoctorContext): Promise<QueueForm | Error | undefined> {
   const status = running(subject)
   if (status !== undefined) return status.queue.form
@@ -54,7 +57,7 @@ async function queueing(found: Findings, form: QueueForm | Error | undefined): P
     const isThere = hasModule('nfnetlink_queue')
     if (isThere) found.note('nfnetlink_queue is loaded when the service starts')
     else if (isThere === undefined)
-      found.unknown('nfnetlink_queue', 'it is not loaded, and /lib/modules tells nothing')
+      found.unknown('nfnetlink_queue', 'it is not loaded, and /lib/modules has no list of modules')
     else found.fail('there is no nfnetlink_queue', advice)
   }
   if (form === undefined)
@@ -76,8 +79,9 @@ async function iptables(found: Findings): Promise<void> {
 }
 
 /**
- * Whether the kernel would take all of our rules; where they are loaded it has. A hook that goes away again, and be it that of
- * connection tracking, drops every packet that waits in any queue: so it is not tried while others have one.
+ * Checks that the kernel would take all of our rules. Skipped while the service runs: then they are loaded. A
+ * hook that is removed again, even that of connection tracking, drops every packet that waits in any queue;
+ * so the check is skipped while other programs have queues, too.
  */
 async function ruleset(found: Findings, subject: DoctorContext, form: QueueForm): Promise<void> {
   const { config, policy, status, now } = subject
@@ -85,7 +89,7 @@ async function ruleset(found: Findings, subject: DoctorContext, form: QueueForm)
   if (parseQueues(textOf(QUEUES)).length > 0)
     return found.unknown(
       'whether it takes our firewall rules',
-      'to try it would lose what waits in the queues of others',
+      'a trial would drop packets in the queues of other programs',
     )
   const text = render(policy, { ...rulesetOptions(config, form, 1), hasOpened: true }, now)
   const probe = text.replace(`table ${TABLE} {`, `table ${TABLE}_probe {\n  flags dormant`)
@@ -97,7 +101,7 @@ async function ruleset(found: Findings, subject: DoctorContext, form: QueueForm)
   else found.fail('it refuses the firewall rules', refusal)
 }
 
-/** @param room that it has; for tests */
+/** @param room usage of connection tracking; for tests */
 export function conntrack(found: Findings, room = readConntrackUsage()): void {
   if (room === undefined) {
     const isMissing = hasModule('nf_conntrack') === false
@@ -118,10 +122,10 @@ async function sockets(found: Findings): Promise<void> {
   const asked = new Sockets()
   try {
     await asked.listening()
-    found.ok('it tells of sockets (inet_diag)')
+    found.ok('it answers queries about sockets (inet_diag)')
   } catch (error) {
     found.fail(
-      `it does not tell of sockets: ${(error as Error).message}`,
+      `it does not answer queries about sockets: ${(error as Error).message}`,
       'clients cannot be known: load inet_diag',
     )
   } finally {
@@ -129,25 +133,27 @@ async function sockets(found: Findings): Promise<void> {
   }
 }
 
-/** Systemd units are known by the cgroups in which sockets are made. */
+/** Checks that systemd units can be found, by the cgroup in which a socket was made. */
 async function units(found: Findings, { config }: DoctorContext): Promise<void> {
   const wanted = config.allow.filter(({ units }) => units !== undefined).map(({ name }) => `"${name}"`)
   const grade = wanted.length > 0 ? 'fail' : 'look'
   const lost =
-    wanted.length > 0 ? `the rules ${wanted.join(', ')} allow nothing` : 'blocks are not told with their unit'
+    wanted.length > 0
+      ? `the rules ${wanted.join(', ')} allow nothing`
+      : 'blocks are logged without their unit'
   const { mount } = new Cgroups()
   if (mount === undefined)
     return found[grade]('no cgroup2 hierarchy is mounted', `${lost}: mount -t cgroup2 none /sys/fs/cgroup`)
-  if (await tellsCgroups()) found.ok(`it tells of units (cgroup2 at ${mount})`)
+  if (await reportsCgroups()) found.ok(`it reports the cgroup of a socket (cgroup2 at ${mount})`)
   else
     found[grade](
-      'it does not tell the cgroup of a socket',
+      'it does not report the cgroup of a socket',
       `${lost}: Linux 5.9 with CONFIG_SOCK_CGROUP_DATA does`,
     )
 }
 
-/** By a socket of our own, which nobody calls. */
-async function tellsCgroups(): Promise<boolean> {
+/** Asks the kernel for the cgroup of a socket of our own. */
+async function reportsCgroups(): Promise<boolean> {
   const server = createServer()
   const asked = new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG, slots: 1 })
   try {
@@ -166,7 +172,10 @@ async function tellsCgroups(): Promise<boolean> {
   }
 }
 
-/** Ports say who a sender is: below the one no ordinary user gets, and from the other the kernel chooses. */
+/**
+ * Checks the port ranges that identify senders: ordinary users cannot bind ports below the first, and the
+ * kernel chooses ports from the second.
+ */
 function ports(found: Findings): void {
   const [unprivileged, { first }] = [unprivilegedPortStart(), readEphemeralPorts()]
   if (unprivileged < 1024)
@@ -177,11 +186,14 @@ function ports(found: Findings): void {
   if (first <= 1024)
     found.look(
       `the kernel chooses ports from ${first} on (net.ipv4.ip_local_port_range)`,
-      'sockets of services pass for calls of root then: begin at 32768 (docs/design.md, Marks)',
+      'sockets of services then look like calls of root: begin at 32768 (docs/design.md, Marks)',
     )
 }
 
-/** Whether a module can be loaded, or is built in; undefined: there is no list. */
+/**
+ * Whether a module is loaded, can be loaded, or is built in. Returns undefined when there is no list of
+ * modules.
+ */
 function hasModule(name: string, folder = `/lib/modules/${release()}`): boolean | undefined {
   if (existsSync(`/sys/module/${name}`)) return true
   const lists = ['modules.dep', 'modules.builtin'].map((list) => textOf(`${folder}/${list}`)).join('\n')

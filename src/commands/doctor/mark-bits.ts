@@ -1,20 +1,23 @@
-/** Which bits of a mark the rules of others change: nftables' as JSON (libnftables-json(5)), and those of iptables. */
-
 import { isMapping } from '../../text/json.js'
 
-/** Which mark a rule sets. */
+/**
+ * Computes which bits of a mark other programs' rules change: nftables rules as JSON (libnftables-json(5)),
+ * and iptables rules.
+ */
+
+/** The mark that a rule sets. */
 export type MarkKind = 'packet' | 'connection'
 
 export interface MarkChange {
   readonly kind: MarkKind
-  /** The bits that may be 1 afterwards though they were 0, and the other way round. */
+  /** `ones`: bits that may change from 0 to 1. `zeros`: bits that may change from 1 to 0. */
   readonly ones: number
   readonly zeros: number
 }
 
-/** What is known of each bit of a value: those in none of the three may be anything. */
+/** What is known of each bit of a value. A bit in none of the three sets may have any value. */
 interface Bits {
-  /** As they were in the mark that the value is put into. */
+  /** Bits that stay as they were in the mark. */
   readonly kept: number
   readonly one: number
   readonly zero: number
@@ -25,7 +28,10 @@ const ANYTHING: Bits = { kept: 0, one: 0, zero: 0 }
 
 type Json = Readonly<Record<string, unknown>>
 
-/** A statement like `{ "mangle": { "key": { "meta": { "key": "mark" } }, "value": ... } }`; undefined: it sets no mark. */
+/**
+ * Reads a statement like `{ "mangle": { "key": { "meta": { "key": "mark" } }, "value": ... } }`. Returns
+ * undefined for a statement that sets no mark.
+ */
 export function changeOfStatement(statement: unknown): MarkChange | undefined {
   const mangle = isMapping(statement) ? statement.mangle : undefined
   const kind = isMapping(mangle) ? kindOf(mangle.key) : undefined
@@ -59,7 +65,7 @@ function combined(operator: string | undefined, { kept, one, zero }: Bits, by: n
   return { kept: kept & ~by, one: (one & ~by) | (zero & by), zero: (zero & ~by) | (one & by) }
 }
 
-/** A rule as iptables-save writes it, like `-A OUTPUT -j MARK --set-xmark 0x10/0xff` (iptables-extensions(8)). */
+/** Reads a rule of iptables-save, like `-A OUTPUT -j MARK --set-xmark 0x10/0xff` (iptables-extensions(8)). */
 export function changeOfRule(rule: string): MarkChange | undefined {
   const [, target, options = ''] = /(?:^|\s)-j (MARK|CONNMARK)(?=\s|$)(.*)/.exec(rule) ?? []
   if (target === undefined) return undefined
@@ -72,12 +78,12 @@ export function changeOfRule(rule: string): MarkChange | undefined {
   const masks = ['nfmask', 'ctmask'].map((name) =>
     Number(new RegExp(`--${name} (0x[\\da-f]+)`).exec(options)?.[1] ?? ALL),
   )
-  // The one is put, under its mask, into what the other mask has made room for.
+  // The bits of one mark under its mask replace the bits of the other mark under the other mask.
   const bits = { ...ANYTHING, kept: ~(masks[0]! | masks[1]!) }
   return changeOf(options.includes('--restore-mark') ? 'packet' : 'connection', bits)
 }
 
-/** Zero where the mask is, and then the value XORed in. */
+/** Clears the bits of the mask, then XORs the value (--set-xmark). */
 const setBits = (value: number, mask: number): Bits => ({
   kept: ~(mask | value),
   one: value & mask,

@@ -1,4 +1,4 @@
-/** What `nft -j list ruleset` prints (libnftables-json(5)). Pure. */
+/** Parses the output of `nft -j list ruleset` (libnftables-json(5)). Pure. */
 import { isMapping } from '../../text/json.js'
 import { changeOfStatement } from './mark-bits.js'
 import type { Chain, ForeignRule, ForeignRules } from './rules-of-others.js'
@@ -6,11 +6,11 @@ import type { Chain, ForeignRule, ForeignRules } from './rules-of-others.js'
 type Json = Readonly<Record<string, unknown>>
 
 export interface Listing extends ForeignRules {
-  /** Family and name of each. */
+  /** Family and name of each table. */
   readonly tables: readonly string[]
 }
 
-/** @throws SyntaxError where it is no JSON */
+/** @throws SyntaxError when the text is no JSON */
 export function parseNft(text: string): Listing {
   const { nftables } = JSON.parse(text) as Json
   const entries = Array.isArray(nftables) ? nftables.filter(isMapping) : []
@@ -42,7 +42,10 @@ function ruleOf({ family, table, chain, expr }: Json): ForeignRule {
   }
 }
 
-/** `{ "queue": { "num": 5 } }`, or a range of numbers; an expression computes it. */
+/**
+ * Reads `{ "queue": { "num": 5 } }`, or a range of numbers. Returns -1 for an expression, and nothing for
+ * other statements.
+ */
 function queueOf(statement: Json): number[] {
   if (!('queue' in statement)) return []
   const num = isMapping(statement.queue) ? statement.queue.num : 0
@@ -51,7 +54,7 @@ function queueOf(statement: Json): number[] {
   return [typeof first === 'number' ? first : -1]
 }
 
-/** Of `jump` and `goto`, wherever they stand: verdict maps have them inside. */
+/** Collects the targets of `jump` and `goto` at any depth: verdict maps contain them. */
 function targetsIn(value: unknown): string[] {
   if (Array.isArray(value)) return value.flatMap(targetsIn)
   if (!isMapping(value)) return []

@@ -1,4 +1,4 @@
-/** What the service may do, and what is lost where it may not. */
+/** Checks the capabilities of the service, and names what is lost without each. */
 import { hasNetAdmin } from 'node-netfilter-queue/system'
 import { type DoctorContext, isAbsent, serviceCapabilities } from './context.js'
 import { type Finding, Findings } from './finding.js'
@@ -24,7 +24,7 @@ export function privileges(subject: DoctorContext, form: 'native' | 'xtables' | 
   if (lacks('CAP_DAC_READ_SEARCH'))
     found.look(
       `${of} lacks CAP_DAC_READ_SEARCH`,
-      `the length of the queue cannot be read, nor whose a process is: ${HOW}`,
+      `the length of the queue cannot be read, nor the sockets of other users' processes: ${HOW}`,
     )
   if (found.all.length === 0) found.ok(`${of} has what it needs`)
   if (lacks('CAP_SYS_PTRACE'))
@@ -35,10 +35,10 @@ export function privileges(subject: DoctorContext, form: 'native' | 'xtables' | 
   return found.all
 }
 
-/** Whether this command may look at the firewall. */
+/** Notes that this command may not list firewall rules and queues. */
 export function ofThisCommand(): Finding[] {
   const found = new Findings('privileges')
   if (!hasNetAdmin())
-    found.unknown('this command lacks CAP_NET_ADMIN', 'firewall and queue are not looked at: run it as root')
+    found.unknown('this command lacks CAP_NET_ADMIN', 'firewall and queue are not checked: run it as root')
   return found.all
 }

@@ -1,12 +1,15 @@
-/** Texts of /proc and of systemd, read into values. Pure. */
+/** Parses texts of /proc, systemd, iproute2 and chrony. Pure. */
 
-/** A queue, and the netlink port of whoever serves it. */
+/** A queue, and the netlink port of the socket that serves it. */
 export interface BoundQueue {
   readonly number: number
   readonly port: number
 }
 
-/** /proc/net/netfilter/nfnetlink_queue: a line a queue; its first two columns are its number and the port of its peer. */
+/**
+ * Parses /proc/net/netfilter/nfnetlink_queue: a line a queue; its first two columns are its number and the
+ * port of its peer.
+ */
 export const parseQueues = (text: string): BoundQueue[] =>
   text.split('\n').flatMap((line) => {
     const [number, port] = line.trim().split(/\s+/).map(Number)
@@ -16,7 +19,7 @@ export const parseQueues = (text: string): BoundQueue[] =>
 /** include/uapi/linux/netlink.h */
 const NETLINK_NETFILTER = 12
 
-/** /proc/net/netlink: the inode of the netfilter socket with a netlink port ("Pid"). */
+/** Finds in /proc/net/netlink the inode of the netfilter socket with a netlink port ("Pid"). */
 export function inodeOfPort(text: string, port: number): number | undefined {
   for (const line of text.split('\n')) {
     const columns = line.trim().split(/\s+/)
@@ -28,7 +31,10 @@ export function inodeOfPort(text: string, port: number): number | undefined {
 /** include/uapi/linux/net.h: #define __SO_ACCEPTCON (1 << 16), in column "Flags" of /proc/net/unix. */
 const SO_ACCEPTCON = 0x10000
 
-/** /proc/net/unix: the inode of the socket that listens at a path. Columns: Num RefCount Protocol Flags Type St Inode Path. */
+/**
+ * Finds in /proc/net/unix the inode of the socket that listens at a path. Columns: Num RefCount Protocol
+ * Flags Type St Inode Path.
+ */
 export function inodeOfListener(text: string, path: string): number | undefined {
   for (const line of text.split('\n')) {
     const [, , , flags, , , inode, ...rest] = line.split(' ').filter((column) => column !== '')
@@ -37,7 +43,7 @@ export function inodeOfListener(text: string, path: string): number | undefined 
   return undefined
 }
 
-/** A line of /proc/PID/status. */
+/** Returns a field of /proc/PID/status. */
 export const statusField = (text: string, name: string): string | undefined =>
   new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(text)?.[1]
 
@@ -50,14 +56,14 @@ export const CAPABILITIES = {
 } as const
 export type Capability = keyof typeof CAPABILITIES
 
-/** The capabilities of /proc/PID/status that are effective, of those with a name here. */
+/** Returns the effective capabilities in /proc/PID/status, as far as CAPABILITIES names them. */
 export function capabilitiesOf(status: string): Set<Capability> {
   const bits = BigInt(`0x${statusField(status, 'CapEff') ?? '0'}`)
   const names = Object.keys(CAPABILITIES) as Capability[]
   return new Set(names.filter((name) => (bits >> BigInt(CAPABILITIES[name])) & 1n))
 }
 
-/** The output of `systemctl show`: KEY=VALUE. */
+/** Parses the output of `systemctl show`: KEY=VALUE. */
 export const parseProperties = (text: string): Map<string, string> =>
   new Map(
     text.split('\n').flatMap((line) => {
@@ -66,7 +72,9 @@ export const parseProperties = (text: string): Map<string, string> =>
     }),
   )
 
-/** Those that a unit's process has: root's are bounded, others have what is ambient. */
+/**
+ * Returns the capabilities of a unit's process: root has the bounding set, other users have the ambient set.
+ */
 export function capabilitiesOfUnit(properties: ReadonlyMap<string, string>): Set<Capability> {
   const of = (key: string) => new Set((properties.get(key) ?? '').toUpperCase().split(/\s+/))
   const [bounding, ambient] = [of('CapabilityBoundingSet'), of('AmbientCapabilities')]
@@ -83,7 +91,7 @@ export interface MarkRule {
   readonly mask: number
 }
 
-/** @throws SyntaxError where it is no JSON */
+/** @throws SyntaxError when the text is no JSON */
 export function parseIpRules(text: string): MarkRule[] {
   const rules = (text.trim() === '' ? [] : JSON.parse(text)) as Readonly<Record<string, unknown>>[]
   return rules.flatMap(({ priority, fwmark, fwmask }) =>
@@ -93,7 +101,10 @@ export function parseIpRules(text: string): MarkRule[] {
   )
 }
 
-/** `chronyc -c tracking` (chronyc(1)): the last of its fields is the leap status; undefined: that is no such line. */
+/**
+ * Reads the leap status, the last field of `chronyc -c tracking` (chronyc(1)). Returns undefined for any
+ * other text.
+ */
 export function isChronySynchronised(text: string): boolean | undefined {
   const fields = text.trim().split(',')
   return fields.length < 14 ? undefined : fields.at(-1) !== 'Not synchronised'

@@ -1,4 +1,4 @@
-/** Who serves our queue numbers. */
+/** Checks which programs serve our queue numbers. */
 import { namesQueues } from '../../core/ruleset/ruleset.js'
 import { type DoctorContext, holderOfSocket, isAbsent, textOf } from './context.js'
 import { type Finding, Findings } from './finding.js'
@@ -7,7 +7,7 @@ import { type BoundQueue, inodeOfPort, parseQueues } from './proc.js'
 const QUEUES = '/proc/self/net/netfilter/nfnetlink_queue'
 const SOCKETS = '/proc/self/net/netlink'
 
-/** All numbers that the service takes. */
+/** Returns all queue numbers of the service. */
 export function queueNumbers({ config: { queue } }: Pick<DoctorContext, 'config'>): number[] {
   const { questions, answers } = namesQueues(queue)
   return [...Array.from({ length: queue.count }, (_, i) => queue.first + i), questions, answers]
@@ -35,7 +35,7 @@ export function queues(subject: DoctorContext): Finding[] {
   return found.all
 }
 
-/** The running service has all of its queues, and nobody else has one. */
+/** Checks that the running service serves all of its queues, and no other program one of them. */
 function asServed(
   found: Findings,
   bound: readonly BoundQueue[],
@@ -69,6 +69,6 @@ const pidOf = (queue: BoundQueue) => processOf(queue)?.pid
 
 function holder(queue: BoundQueue): string {
   const process = processOf(queue)
-  if (process === undefined) return `a program that may not be looked at (netlink port ${queue.port})`
+  if (process === undefined) return `a program that this user may not see (netlink port ${queue.port})`
   return `${process.executable ?? 'a program'} (pid ${process.pid})`
 }

@@ -1,4 +1,4 @@
-/** What the doctor has found, as an operator reads it, in 80 columns. */
+/** Formats the findings of the doctor for an operator, in 80 columns. */
 import type { Colour, Paint } from '../colours.js'
 import { WIDTH, wrap } from '../terminal.js'
 import { type Finding, type Grade, isAmiss } from './finding.js'
@@ -27,11 +27,11 @@ function findingText({ grade, area, what, advice }: Finding, paint: Paint): stri
 
 const arrow = (line: string, index: number) => (index === 0 ? '-> ' : '   ') + line
 
-/** The last line: what is to be done in all. */
+/** Makes the last line: the number of findings to look at. */
 export function summary(findings: readonly Finding[]): string {
   const count = (isIt: (finding: Finding) => boolean) => findings.filter(isIt).length
   const unknown = count(({ grade }) => grade === 'unknown')
   const amiss = count(isAmiss)
   const seen = amiss === 0 ? 'nothing is amiss' : `${amiss} to look at`
-  return unknown === 0 ? seen : `${seen}; ${unknown} could not be looked at`
+  return unknown === 0 ? seen : `${seen}; ${unknown} could not be checked`
 }

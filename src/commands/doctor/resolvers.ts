@@ -1,4 +1,4 @@
-/** Whom this host asks for names, and whether they answer. */
+/** Checks the resolvers of this host: which are known, and whether they answer. */
 import { Resolver } from 'node:dns/promises'
 import { join } from 'node:path'
 import { formatAddress, formatPrefix } from '../../core/packet/address-text.js'
@@ -9,12 +9,12 @@ import { parseResolvConf, usesStub } from '../../host/infrastructure.js'
 import { type DoctorContext, textOf } from './context.js'
 import { type Finding, Findings } from './finding.js'
 
-/** resolv.conf(5) itself asks three; a configuration may name more. */
+/** Resolvers that are tried. resolv.conf(5) itself asks three; a configuration may name more. */
 const ASKED_AT_MOST = 6
 const TIMEOUT_MS = 1500
 const TRIES = 2
 const ANYTHING = 'example.org'
-/** An answer, though not the one that was wished for. */
+/** Error codes that come from an answer of the resolver. */
 const ANSWERS = new Set(['ENOTFOUND', 'ENODATA', 'ESERVFAIL', 'EFORMERR', 'ENOTIMP'])
 
 export async function resolvers(subject: DoctorContext, root = '/'): Promise<Finding[]> {
@@ -38,23 +38,23 @@ export async function resolvers(subject: DoctorContext, root = '/'): Promise<Fin
 
 function whyNone(resolvConf: string): string {
   if (resolvConf === '')
-    return 'there is no /etc/resolv.conf: name them in infrastructure.dns, or no name is found'
+    return 'there is no /etc/resolv.conf: name the resolvers in infrastructure.dns, or no name is found'
   if (/^[ \t]*nameserver/m.test(resolvConf))
-    return '/etc/resolv.conf leads to this host itself: name those that are asked from here in infrastructure.dns'
-  return '/etc/resolv.conf names none: name them in infrastructure.dns, or no name is found'
+    return '/etc/resolv.conf leads to this host itself: name the resolvers that it asks in infrastructure.dns'
+  return '/etc/resolv.conf names none: name the resolvers in infrastructure.dns, or no name is found'
 }
 
-/** The configuration names resolvers, and the host's own file others. */
+/** Finds resolvers of /etc/resolv.conf that the configuration does not name. */
 function unnamed(found: Findings, own: readonly Prefix[], allowed: readonly Prefix[]): void {
   const set = PrefixSet.of(allowed)
   for (const each of own.filter(({ family, words }) => !set.has(family, words)))
     found.look(
       `/etc/resolv.conf names ${formatPrefix(each)}, and infrastructure.dns does not`,
-      'questions to it are blocked: name it there, or write `dns: auto`',
+      'queries to it are blocked: name it there, or write `dns: auto`',
     )
 }
 
-/** A name that may be asked for; undefined where none may. */
+/** Returns a name that may be queried, or undefined when none may. */
 function nameToAsk({ policy }: DoctorContext): string | undefined {
   const [first] = namesOf(policy)
   return policy.queryPolicy === undefined ? (first ?? ANYTHING) : first
@@ -70,7 +70,7 @@ async function tryIt(found: Findings, { family, words }: Prefix, name: string): 
   )
   if (code === undefined || ANSWERS.has(code)) found.ok(`${address} answers`)
   else if (code === 'EREFUSED')
-    found.look(`${address} refuses to answer`, 'no name is found by it: ask whoever runs it, or take another')
+    found.look(`${address} refuses to answer`, 'no name is found by it: ask its operator, or use another')
   else
     found.look(
       `${address} does not answer (${code})`,

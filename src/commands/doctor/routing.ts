@@ -1,4 +1,4 @@
-/** Policy routing by marks: while a packet is judged its mark has other bits. */
+/** Checks policy routing by marks: while a packet is judged, its mark has other bits. */
 
 import { attempt, type DoctorContext } from './context.js'
 import { type Finding, Findings } from './finding.js'
@@ -27,7 +27,7 @@ export function clashes(found: Findings, rules: readonly MarkRule[], mask: numbe
     const needsOurs = (Number(rule.mark) & rule.mask & mask) !== 0
     found.look(
       `rule ${rule.priority} compares bits of marks that are ours (${hex(rule.mask & mask)})`,
-      `packets that are judged do not match it: ${needsOurs ? '' : `write fwmark ${rule.mark}/${hex(rule.mask & others)} there, or `}set firewall.mark.mask to bits that nobody uses`,
+      `packets that are judged do not match it: ${needsOurs ? '' : `write fwmark ${rule.mark}/${hex(rule.mask & others)} there, or `}set firewall.mark.mask to unused bits`,
     )
   }
   if (found.all.length === 0) found.ok('no rule of `ip rule` compares our bits of marks')

@@ -1,11 +1,14 @@
-/** The firewall rules of others, whoever has written them: what of them could get in the way. */
+/**
+ * Defines the firewall rules of other programs, from nftables or iptables, and finds the rules that packets
+ * reach.
+ */
 import type { MarkChange } from './mark-bits.js'
 
 export interface Chain {
   /** Family and name: `inet filter`. */
   readonly table: string
   readonly name: string
-  /** Base chains only: where in the kernel, and when. */
+  /** Base chains only: the hook in the kernel, and the priority there. */
   readonly hook?: string | undefined
   readonly priority?: number | undefined
   readonly policy?: string | undefined
@@ -15,12 +18,12 @@ export interface ForeignRule {
   readonly table: string
   readonly chain: string
   readonly change?: MarkChange | undefined
-  /** The first number of the queue that it hands packets to; -1 where the number is not known. */
+  /** The (first) number of the queue that the rule sends packets to; -1 when the number is not known. */
   readonly queue?: number | undefined
   readonly isNotrack: boolean
-  /** Chains that it leads to. */
+  /** Chains that the rule jumps to. */
   readonly leadsTo: readonly string[]
-  /** As the program writes it that has made it, where that is known. */
+  /** The rule in the syntax of iptables-save. */
   readonly text?: string | undefined
 }
 
@@ -40,7 +43,7 @@ export interface Reached {
   readonly from: Chain
 }
 
-/** Each rule with every base chain from which packets get to it. Rules that nothing leads to are left out. */
+/** Pairs each rule with every base chain from which packets reach it. Unreachable rules are left out. */
 export function reached({ chains, rules }: ForeignRules): Reached[] {
   const of = new Map<string, ForeignRule[]>()
   for (const rule of rules) {
@@ -61,7 +64,7 @@ function within(
 ): Set<ForeignRule> {
   const found = new Set<ForeignRule>()
   const names = new Set([chain])
-  // Grows while it is gone through: chains that others lead to.
+  // The set grows during the iteration, by the chains that rules jump to.
   for (const name of names)
     for (const rule of of.get(keyOf(table, name)) ?? []) {
       found.add(rule)

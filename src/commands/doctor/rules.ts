@@ -1,4 +1,4 @@
-/** What rules name, and whether this host has it: units, users, mirrors. */
+/** Checks that this host has the units, users and mirrors that rules name. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AllowEntry } from '../../config/config.js'
@@ -28,11 +28,11 @@ export function units({ config }: DoctorContext, root = '/'): Finding[] {
         `there is no ${unit} on this host`,
         `${ruleText(rule)} allows it nothing: is it spelled right?`,
       )
-  if (named.length > 0 && found.all.length === 0) found.ok(`all ${named.length} that rules name are there`)
+  if (named.length > 0 && found.all.length === 0) found.ok(`${named.length} named by rules, all exist`)
   return found.all
 }
 
-/** A unit has a file, its template has one, or it runs. */
+/** Whether a unit or its template has a file, or the unit runs. */
 function isKnown(unit: string, root: string): boolean {
   const template = unit.replace(/@[^@]+(?=\.[a-z]+$)/, '@')
   const names = [...new Set([unit, template])]
@@ -44,7 +44,10 @@ function isKnown(unit: string, root: string): boolean {
 
 const ruleText = ({ name, origin }: AllowEntry) => `rule "${name}" (${originText(origin)})`
 
-/** That a name is none is refused with the configuration; numbers may be left of users who are gone. */
+/**
+ * Checks user ids: unknown names are refused with the configuration, but the number of a deleted user may be
+ * left.
+ */
 export async function users({ config }: DoctorContext): Promise<Finding[]> {
   const found = new Findings('users')
   const named = config.allow.flatMap((rule) => (rule.users ?? []).map((uid) => ({ rule, uid })))
@@ -52,12 +55,12 @@ export async function users({ config }: DoctorContext): Promise<Finding[]> {
     if ((await attempt(['getent', 'passwd', String(uid)])) === undefined)
       found.look(`there is no user ${uid} on this host`, `${ruleText(rule)} allows it nothing: is it gone?`)
   if (config.mirrors.users.length === 0)
-    found.fail('nobody may update', 'none of mirrors.users is on this host: name those who do')
-  if (found.all.length === 0) found.ok('all that rules name are there')
+    found.fail('nobody may update', 'no user of mirrors.users exists on this host: name the users who update')
+  if (found.all.length === 0) found.ok('all that rules name exist')
   return found.all
 }
 
-/** @param mirrors with their addresses: as the service knows them, or an earlier run did */
+/** @param mirrors with their addresses, as the service or an earlier run knows them */
 export function mirrors({ host }: DoctorContext, mirrors: readonly MirrorStatus[]): Finding[] {
   const found = new Findings('mirrors')
   // `file:line: what, and what to do`
@@ -74,7 +77,7 @@ export function mirrors({ host }: DoctorContext, mirrors: readonly MirrorStatus[
     )
   else if (unknown.length > 0)
     found.look(
-      `no address is known of ${unknown.length} of ${mirrors.length}`,
+      `no address is known for ${unknown.length} of ${mirrors.length}`,
       'see below, and the log of the service',
     )
   else found.ok(`${mirrors.length}, with the addresses of all names`)

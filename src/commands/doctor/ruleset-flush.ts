@@ -1,11 +1,14 @@
-/** Whether something on this host takes all rules away now and then: Debian's nftables.service does on each reload. */
+/**
+ * Checks whether this host flushes all rules from time to time: Debian's nftables.service does so on each
+ * reload.
+ */
 import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
 import { entriesOf } from '../../kernel/proc/bounded-reads.js'
 import { textOf } from './context.js'
 import { type Finding, Findings } from './finding.js'
 
-/** Where it is enabled: a link in one of the folders `*.wants`. */
+/** Folder of the links that enable units: `*.wants`. */
 const UNITS = 'etc/systemd/system'
 const CONF = 'etc/nftables.conf'
 
@@ -16,7 +19,7 @@ export function flush(root = '/'): Finding[] {
   if (isFlushed && isEnabled(root))
     found.note(
       'nftables.service begins with `flush ruleset` (/etc/nftables.conf)',
-      'a reload of it takes our table away; it is put back within moments, and counted',
+      'its reload removes our table, which is restored within moments, and counted',
     )
   return found.all
 }
@@ -26,5 +29,5 @@ const isEnabled = (root: string): boolean =>
     ({ name }) => name.endsWith('.wants') && isThere(join(root, UNITS, name, 'nftables.service')),
   )
 
-/** Also as a link that leads nowhere from here. */
+/** Whether a path exists, be it a dangling link. */
 const isThere = (path: string) => lstatSync(path, { throwIfNoEntry: false }) !== undefined

@@ -1,4 +1,4 @@
-/** The service itself: whether it runs, what it says of itself, and whether its places are free where it does not. */
+/** Checks the service: whether it runs and what it reports, or whether its socket and port are free. */
 import { lstatSync } from 'node:fs'
 import { connect } from 'node:net'
 import { localAddresses, setOfAddresses } from '../../kernel/proc/local-addresses.js'
@@ -14,7 +14,7 @@ const ANSWER_MS = 2000
 export async function service(subject: DoctorContext): Promise<Finding[]> {
   return [
     ...itself(subject),
-    ...(await leftovers(subject)),
+    ...(await fallback(subject)),
     ...control(subject),
     ...configuration(subject),
     ...(await metrics(subject)),
@@ -31,7 +31,7 @@ function itself(subject: DoctorContext): Finding[] {
     found[isHidden ? 'unknown' : 'look'](what, `${advice.join(': ')}${more}`)
     return found.all
   }
-  found.ok(`it runs since ${timeText(Date.parse(status.started))}`)
+  found.ok(`running since ${timeText(Date.parse(status.started))}`)
   if (status.version !== VERSION)
     found.look(
       `version ${status.version} runs, and ${VERSION} is installed`,
@@ -46,31 +46,29 @@ function itself(subject: DoctorContext): Finding[] {
     )
   if (status.log.trouble)
     found.look(
-      `its log could not be written at ${timeText(Date.parse(status.log.trouble.at))}`,
+      `the block log could not be written at ${timeText(Date.parse(status.log.trouble.at))}`,
       status.log.trouble.message,
     )
   return found.all
 }
 
-/** What is in force while it does not run. */
-async function leftovers(subject: DoctorContext): Promise<Finding[]> {
+/** Reports what is in force while the service does not run. */
+async function fallback(subject: DoctorContext): Promise<Finding[]> {
   const found = new Findings('service')
   const rest = await leftBehind(subject.status)
-  if (rest === RULES_STAND) found.note(rest, 'what was approved, and its copy of the allowlist')
+  if (rest === RULES_STAND)
+    found.note(rest, 'it accepts approved connections, and what its copy of the allowlist allows')
   if (rest === RULES_ARE_GONE && subject.config.mode === 'enforce') found.fail(rest, 'start it')
   return found.all
 }
 
-/** Where commands ask: a socket that a dead service has left is no obstacle, another file is. */
+/** Checks the path of the control socket. A socket left by a dead service is no obstacle, another file is. */
 function control(subject: DoctorContext): Finding[] {
   const found = new Findings('control')
   const { socket } = subject.config.control
   const there = lstatSync(socket, { throwIfNoEntry: false })
   if (there !== undefined && !there.isSocket())
-    found.fail(
-      `${socket} is no socket`,
-      'the service cannot start: take that file away, or set control.socket',
-    )
+    found.fail(`${socket} is no socket`, 'the service cannot start: remove that file, or set control.socket')
   else if (isAbsent(subject)) found.ok(`${socket} is free`)
   return found.all
 }
@@ -79,12 +77,12 @@ function configuration({ status, config }: DoctorContext): Finding[] {
   const found = new Findings('configuration')
   const problems = status instanceof Error ? [] : status.reload.problems
   for (const problem of problems) found.look('the last reload was refused', problem)
-  for (const note of config.notes) found.look('it asks for what is not there', note)
+  for (const note of config.notes) found.look('it names what this host does not have', note)
   if (found.all.length === 0) found.ok('it can be used')
   return found.all
 }
 
-/** The pages of the running service, or their place. */
+/** Checks the pages of the running service, or whether their port is free. */
 async function metrics(subject: DoctorContext): Promise<Finding[]> {
   const found = new Findings('metrics')
   const { host, port } = subject.config.metrics.listen
@@ -113,7 +111,7 @@ async function pages(found: Findings, url: string, place: string): Promise<void>
   }
 }
 
-/** An address to connect to, for one that stands for all of them; IPv6 in brackets. */
+/** Returns an address to connect to: loopback for a wildcard address. IPv6 is in brackets. */
 function reachable(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1'
   if (host === '::') return '[::1]'

@@ -1,4 +1,4 @@
-/** The firewall rules of others: what of them gets in the way of ours. */
+/** Checks the firewall rules of other programs for conflicts with ours. */
 import { hasNetAdmin } from 'node-netfilter-queue/system'
 import { marksOf } from '../../core/ruleset/marks.js'
 import { type QueueForm, TABLE } from '../../core/ruleset/ruleset.js'
@@ -11,10 +11,16 @@ import { type Listing, parseNft } from './nft-json.js'
 import { queueNumbers } from './queues.js'
 import { type ForeignRules, type Reached, reached, together } from './rules-of-others.js'
 
-/** Where our chains stand (src/core/ruleset.ts): between these two a packet carries our word. */
+/**
+ * Priorities of our chains (src/core/ruleset/ruleset.ts): between these two a packet carries our verdict in
+ * its mark.
+ */
 const JUDGE = -1
 const VERDICT = 10
-/** And answers of resolvers, from ours to the rule of xtables in mangle/PREROUTING. */
+/**
+ * Between these two an answer of a resolver carries our mark: from our chain to the rule of xtables in
+ * mangle/PREROUTING.
+ */
 const ANSWER = -299
 const MANGLE = -150
 
@@ -24,7 +30,7 @@ const OF_IPTABLES = /^(ip6?) (?:filter|mangle|nat|raw|security)$/
 /** @param form of the queue, where it is known */
 export async function tables(subject: DoctorContext, form: QueueForm | undefined): Promise<Finding[]> {
   const found = new Findings('firewall')
-  // Said once, by the privileges.
+  // The check of privileges has reported this.
   if (!hasNetAdmin()) return []
   const text = await command(['nft', '-j', '-t', 'list', 'ruleset']).catch((error: Error) => error)
   if (text instanceof Error) {
@@ -36,14 +42,18 @@ export async function tables(subject: DoctorContext, form: QueueForm | undefined
   const foreign = withoutOurs(together(withoutSaved(listing, saved), saved), subject)
   conflicts(found, foreign, subject.config.firewall.mark.mask, queueNumbers(subject))
   if (running(subject) && form === 'xtables') position(found, saved, subject)
-  if (found.all.length === 0) found.ok(`none of ${foreign.rules.length} rules of others is in the way`)
+  if (found.all.length === 0)
+    found.ok(`none of ${foreign.rules.length} rules of other programs is in the way`)
   managers(found, foreign)
   return found.all
 }
 
 const others = ({ chains }: ForeignRules): string[] => [...new Set(chains.map(({ table }) => table))]
 
-/** What iptables has made; of the old kind only where the kernel has tables of it: to look would make them. */
+/**
+ * Lists the rules of iptables. Legacy tables are listed only when the kernel has some: listing would create
+ * them.
+ */
 async function savedRules({ tables }: Listing): Promise<ForeignRules> {
   const texts = await Promise.all(
     (['ip', 'ip6'] as const).map(async (family) => {
@@ -62,14 +72,14 @@ async function savedRules({ tables }: Listing): Promise<ForeignRules> {
   return together(...texts)
 }
 
-/** What iptables tells of its tables it tells better: nft does not know its targets. */
+/** Leaves out the tables that iptables-save has listed: nft does not know the targets of iptables. */
 function withoutSaved({ chains, rules }: ForeignRules, saved: ForeignRules): ForeignRules {
   const known = new Set(others(saved))
   const isUnknown = ({ table }: { readonly table: string }) => !known.has(table)
   return { chains: chains.filter(isUnknown), rules: rules.filter(isUnknown) }
 }
 
-/** Without our table, and without our rules of xtables. */
+/** Leaves out our table, and our rules of xtables. */
 function withoutOurs({ chains, rules }: ForeignRules, subject: DoctorContext): ForeignRules {
   const isOurs = ourRules(subject)
   return {
@@ -78,7 +88,7 @@ function withoutOurs({ chains, rules }: ForeignRules, subject: DoctorContext): F
   }
 }
 
-/** Tells our rules of xtables: by their target, and by the mark that they look for. */
+/** Recognises our rules of xtables by their target, and by the mark that they match. */
 function ourRules({ config: { firewall, queue } }: DoctorContext): (text: string) => boolean {
   const ours = queueRules(marksOf(firewall.mark.mask, 1), queue).map(({ args }) => args)
   const value = (says: readonly string[], option: string) => says[says.indexOf(option) + 1]!
@@ -93,47 +103,48 @@ export function conflicts(
   mask: number,
   queues: readonly number[],
 ): void {
-  const told = new Set<string>()
+  const reported = new Set<string>()
   for (const each of reached(foreign)) {
     const place = placeOf(each)
-    const tell = (grade: 'fail' | 'look' | 'note', what: string, advice: string) => {
+    const report = (grade: 'fail' | 'look' | 'note', what: string, advice: string) => {
       const line = `${place} ${what}`
-      if (!told.has(line)) found[grade](line, advice)
-      told.add(line)
+      if (!reported.has(line)) found[grade](line, advice)
+      reported.add(line)
     }
-    marks(each, mask, tell)
-    queueing(each, queues, tell)
+    marks(each, mask, report)
+    queueing(each, queues, report)
     if (each.rule.isNotrack && ['output', 'prerouting'].includes(each.from.hook!))
-      tell(
+      report(
         'note',
         'takes traffic out of connection tracking (notrack)',
-        'that is judged as docs/sessions.md says',
+        'docs/sessions.md says how such traffic is judged',
       )
   }
   for (const { table, name, hook, policy } of foreign.chains)
     if (hook === 'output' && policy === 'drop')
-      found.note(
-        `${table} ${name} drops what it does not allow`,
-        'what checkvalve allows must be allowed there, too',
-      )
+      found.note(`${table} ${name} drops what it does not allow`, 'allow there, too, what checkvalve allows')
 }
 
-type Tell = (grade: 'fail' | 'look' | 'note', what: string, advice: string) => void
+type Report = (grade: 'fail' | 'look' | 'note', what: string, advice: string) => void
 
 const OTHER_BITS = 'take other bits for one of both: there, or with firewall.mark.mask'
 
-function marks({ rule: { change }, from: { hook, priority = 0 } }: Reached, mask: number, tell: Tell): void {
+function marks(
+  { rule: { change }, from: { hook, priority = 0 } }: Reached,
+  mask: number,
+  report: Report,
+): void {
   if (change === undefined) return
   const [ones, zeros] = [(change.ones & mask) !== 0, (change.zeros & mask) !== 0]
   if (change.kind === 'connection') {
     if (ones)
-      tell(
+      report(
         'fail',
         'sets our bits of connection marks',
         `connections may pass for approved ones: ${OTHER_BITS}`,
       )
     else if (zeros)
-      tell(
+      report(
         'look',
         'clears our bits of connection marks',
         `approved connections are judged again and again: ${OTHER_BITS}`,
@@ -141,30 +152,34 @@ function marks({ rule: { change }, from: { hook, priority = 0 } }: Reached, mask
   } else if (hook === 'output') {
     const isBetween = priority >= JUDGE && priority <= VERDICT
     if (isBetween && (ones || zeros))
-      tell(
+      report(
         'fail',
         'changes our bits of packet marks between our chains',
         `packets may pass unjudged: ${OTHER_BITS}`,
       )
     else if (priority < JUDGE && ones)
-      tell('fail', 'sets our bits of packet marks', `replies may pass for blocked packets: ${OTHER_BITS}`)
+      report('fail', 'sets our bits of packet marks', `replies may pass for blocked packets: ${OTHER_BITS}`)
   } else if (hook === 'prerouting' && priority >= ANSWER && priority <= MANGLE && (ones || zeros))
-    tell('look', 'changes our bits of packet marks', `answers of resolvers may go unread: ${OTHER_BITS}`)
+    report('look', 'changes our bits of packet marks', `answers of resolvers may go unread: ${OTHER_BITS}`)
 }
 
-function queueing({ rule: { queue }, from: { hook } }: Reached, own: readonly number[], tell: Tell): void {
+function queueing(
+  { rule: { queue }, from: { hook } }: Reached,
+  own: readonly number[],
+  report: Report,
+): void {
   if (queue === undefined) return
   if (own.includes(queue))
-    tell(
+    report(
       'fail',
       `sends packets to queue ${queue}, which is ours`,
       'give that, or the service (queue.first), another number',
     )
   else if (hook === 'output' || hook === 'postrouting')
-    tell(
+    report(
       'look',
-      `hands what goes out to ${queue < 0 ? 'a queue' : `queue ${queue}`}`,
-      'another program judges as well: without it, packets are lost there',
+      `sends outgoing packets to ${queue < 0 ? 'a queue' : `queue ${queue}`}`,
+      'another program judges as well: when it does not run, packets are lost there',
     )
 }
 
@@ -175,7 +190,10 @@ const placeOf = ({ rule: { table, chain }, from }: Reached): string => {
     : `${table} ${chain} (from ${from.name}: ${where})`
 }
 
-/** Our rule must be the first of its chain: what a rule before it accepts never comes to the queue. */
+/**
+ * Checks that our rule is the first of its chain: a packet that an earlier rule accepts never reaches the
+ * queue.
+ */
 function position(found: Findings, saved: ForeignRules, subject: DoctorContext): void {
   const isOurs = ourRules(subject)
   for (const table of ['ip filter', 'ip6 filter']) {
@@ -188,10 +206,10 @@ function position(found: Findings, saved: ForeignRules, subject: DoctorContext):
   }
 }
 
-/** Programs that write rules of their own, by what they leave. */
+/** Programs that write firewall rules, recognised by their chains. */
 const MANAGERS: readonly [name: string, sign: RegExp, advice: string][] = [
   ['firewalld', /^inet firewalld /, 'it leaves the tables of others alone'],
-  ['ufw', /^ip6? filter ufw6?-/, 'what it takes away of ours is put back within moments, and counted'],
+  ['ufw', /^ip6? filter ufw6?-/, 'rules of ours that it removes are restored within moments, and counted'],
   [
     'Docker',
     /^ip6? (?:nat|filter) DOCKER/,

@@ -1,4 +1,7 @@
-/** Whether a user may write into a folder, by its owner, group and mode. Pure, so that it can be said of others than oneself. */
+/**
+ * Computes whether a user may write to a folder, by its owner, group and mode: access(2) answers for the own
+ * process only.
+ */
 import type { Stats } from 'node:fs'
 
 export interface Who {
@@ -11,10 +14,10 @@ const WRITE_AND_SEARCH = 0o3
 
 type Owned = Pick<Stats, 'uid' | 'gid' | 'mode'>
 
-/** Access lists (acl(5)) are not looked at. */
+/** Whether a user may create files in a folder. Access lists (acl(5)) are ignored. */
 export const mayWrite = (folder: Owned, who: Who): boolean => has(folder, who, WRITE_AND_SEARCH)
 
-/** The same of a file. */
+/** Whether a user may write to a file. Access lists are ignored. */
 export const mayWriteFile = (file: Owned, who: Who): boolean => has(file, who, WRITE)
 
 function has({ uid, gid, mode }: Owned, who: Who, bits: number): boolean {
@@ -23,7 +26,10 @@ function has({ uid, gid, mode }: Owned, who: Who, bits: number): boolean {
   return ((mode >> shift) & bits) === bits
 }
 
-/** passwd(5) and group(5): a user by name or number, with all of its groups. */
+/**
+ * Finds a user by name or number in passwd(5), with its groups from group(5). Returns undefined for an
+ * unknown user.
+ */
 export function whoIs(user: string, passwd: string, group: string): Who | undefined {
   const lines = (text: string) => text.split('\n').map((line) => line.split(':'))
   const found = lines(passwd).find(([name, , uid]) => name === user || uid === user)

@@ -1,4 +1,4 @@
-/** How the running service is asked: `GET /v1/explain?protocol=tcp&to=192.0.2.7:443&uid=33`. */
+/** Answers `GET /v1/explain?protocol=tcp&to=192.0.2.7:443&uid=33`. */
 
 import { answerQuestion } from '../../analysis/explain/answer.js'
 import type { ExplainContext } from '../../analysis/explain/context.js'
@@ -7,7 +7,7 @@ import { Refusal, type Route } from '../router.js'
 
 export const EXPLAIN = '/v1/explain'
 
-/** @param world as it is at the moment */
+/** @param world makes the context of an answer from the current state */
 export const explainRoute = (world: () => ExplainContext): Route => ({
   method: 'GET',
   path: EXPLAIN,
@@ -16,7 +16,7 @@ export const explainRoute = (world: () => ExplainContext): Route => ({
     if (unknown !== undefined)
       throw new Refusal(
         'invalid-request',
-        `there is no ${JSON.stringify(unknown)} in a question; there are ${FIELDS.join(', ')}`,
+        `there is no parameter ${JSON.stringify(unknown)}; there are ${FIELDS.join(', ')}`,
       )
     const question = readQuery(query as Fields)
     if (!question.ok) throw new Refusal('invalid-request', question.reason)

@@ -7,7 +7,7 @@ import type { Route } from '../router.js'
 import { explainRoute } from './explain.js'
 import { runtimeRoutes } from './runtime.js'
 
-/** The parts of the service that requests of the control socket are answered from. */
+/** The parts of the service that requests to the control socket need. */
 export interface RoutedParts extends ServiceParts {
   readonly report: Pick<StatusReport, 'status'>
   readonly passed: Pick<AcceptedFlowsFile, 'status'>
@@ -15,7 +15,7 @@ export interface RoutedParts extends ServiceParts {
   readonly log: Pick<ServiceLog, 'info' | 'warn'>
 }
 
-/** All requests that the control socket takes. */
+/** Lists all routes of the control socket. */
 export function routeTable(parts: RoutedParts): Route[] {
   const { report, passed, inForce, store, users, log } = parts
   return [

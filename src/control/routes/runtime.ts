@@ -1,4 +1,4 @@
-/** What may be changed while the service runs, as requests of the control socket. */
+/** Answers requests that change the running service: runtime entries and the mode. */
 
 import { rule } from '../../config/allow.js'
 import type { AllowEntry, Config } from '../../config/config.js'
@@ -25,7 +25,7 @@ export interface EntryChanged extends Changed {
 
 export interface ModeChanged extends Changed {
   readonly mode: Config['mode']
-  /** That of the configuration, which counts again after a reload or a restart. */
+  /** The mode in the configuration, which is in force again after a reload or a restart. */
   readonly configured: Config['mode']
 }
 
@@ -61,7 +61,7 @@ async function addEntry(
   { body }: ControlRequest,
   replaces: boolean,
 ): Promise<EntryChanged> {
-  // Who asks has looked names up: to ask the name services here would keep packets waiting.
+  // The command has translated user names: asking the name services (NSS) here would keep packets waiting.
   const { idOf } = createUsers({ getent: () => undefined })
   const entry = { ...read(newEntry(idOf, Date.now()), body), origin: store.origin }
   const trouble = await inForce.alter((overlay, configured) =>
@@ -88,18 +88,19 @@ async function setMode({ inForce, log }: RuntimeOptions, { body }: ControlReques
   })
   const until =
     mode === configured ? '' : `, until a reload or a restart: the configuration says ${configured}`
-  log.warn(`mode is ${mode} from now on, as it was asked for at the control socket${until}`)
+  log.warn(`mode was changed to ${mode} through the control socket${until}`)
   return { mode, configured, notes: lost(trouble) }
 }
 
-/** A rule as in a file; it may have `ttl`, from now on, in the place of `expires`. */
+/** Reads a rule as in a file. It may have `ttl` (a time from now) instead of `expires`. */
 const newEntry =
   (lookup: UserLookup, now: number): Format<AllowEntry> =>
   (value, place) => {
     const { ttl, ...rest } = isMapping(value) ? value : {}
     const entry = rule(lookup)(isMapping(value) ? rest : value, place)
-    if (ttl === undefined) return entry && isExpired(entry, now) ? place.at('expires').fail('is over') : entry
-    if ('expires' in rest) return place.at('ttl').fail('excludes expires: one of them says when it ends')
+    if (ttl === undefined)
+      return entry && isExpired(entry, now) ? place.at('expires').fail('is in the past') : entry
+    if ('expires' in rest) return place.at('ttl').fail('excludes expires: give only one of them')
     const seconds = duration('1s', '365d')(ttl, place.at('ttl'))
     return entry && seconds ? { ...entry, expires: now + Math.ceil(seconds * 1000) } : undefined
   }
@@ -120,10 +121,10 @@ const onlyMode: Format<{ mode: Config['mode'] }> = (value, place) => {
 function notesOn({ to }: AllowEntry, { config, learned }: RuntimeOptions['inForce']): string[] {
   const names = to.flatMap((place) => (place.kind === 'name' ? [place.name] : []))
   const unknown = names.filter((name) => learned.current(name).length === 0)
-  const waiting = `no address of ${unknown.join(', ')} is known yet: it opens when a resolver has told one`
+  const waiting = `no address of ${unknown.join(', ')} is known yet: the entry takes effect when a resolver answers with one`
   return [
     ...(unknown.length > 0 ? [waiting] : []),
-    ...(config.mode === 'observe' ? ['mode is observe: nothing is blocked anyway'] : []),
+    ...(config.mode === 'observe' ? ['mode is observe: nothing is blocked now'] : []),
   ]
 }
 

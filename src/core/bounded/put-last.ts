@@ -1,5 +1,5 @@
 /**
- * Puts an entry at the end of a map, which forgets the entry that was put longest ago when it has more than `capacity`.
+ * Puts an entry at the end of a map. The first entry is evicted when the map has more than `capacity`.
  */
 export function putLast<K, V>(map: Map<K, V>, key: K, value: V, capacity: number): void {
   map.delete(key)

@@ -1,6 +1,6 @@
 /**
- * Limits how much of something is used: a burst at once, and after that so much a second. What is taken beyond the
- * tokens that are there is a debt, so that the rate is kept however large a single use is.
+ * Limits how much of something is used: a burst at once, and after that so much a second. What is taken
+ * beyond the tokens that are there is a debt, so that the rate is kept however large a single use is.
  */
 export class TokenBucket {
   readonly #burst: number

@@ -6,15 +6,17 @@ const USER_PART = 0.5
 const MAX_USERS = 1024
 
 /**
- * Limits the time that is spent for all users together, and for each of them: a user who causes a flood uses up only his
- * own part. A budget is saved up for one second.
+ * Limits the time that is spent for all users together, and for each of them: a user who causes a flood uses
+ * up only his own part. A budget is saved up for one second.
  */
 export class UserTimeBudget {
   readonly #perSecond: number
   readonly #all: TokenBucket
   readonly #users = new Map<number, TokenBucket>()
 
-  /** @param perSecond milliseconds that may be spent in a second @param now milliseconds of a monotonic clock */
+  /**
+   * @param perSecond milliseconds that may be spent in a second @param now milliseconds of a monotonic clock
+   */
   constructor(perSecond: number, now: number) {
     this.#perSecond = perSecond
     this.#all = new TokenBucket(perSecond, perSecond, now)

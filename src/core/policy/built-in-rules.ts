@@ -1,6 +1,6 @@
 /**
- * Names of the rules that checkvalve adds itself; no rule of the operator may have one of them. Names with a port, such as
- * `mirrors:80`, need no place here: a colon is in no name of the operator's.
+ * The names of the rules that checkvalve adds itself, which no rule of the operator may have. Names with a port
+ * (`mirrors:80`) are not listed: the operator's names have no colon.
  */
 export const BUILT_IN_RULES = ['resolver', 'time', 'dhcp4', 'dhcp6', 'mirrors'] as const
 

@@ -9,9 +9,9 @@ import {
   NLMSG_HDRLEN,
 } from 'node-netfilter-queue/system'
 import {
-  type Caller,
   type Connection,
   type Family,
+  type Initiator,
   IPPROTO_TCP,
   isLoopback,
   isMapped,
@@ -94,7 +94,7 @@ const addressAt = (view: DataView, at: number) =>
 const ipv4 = (word: number) => Uint32Array.of(word, 0, 0, 0)
 
 /** A connection, the end that opened it, and the index of the device that its socket is bound to, or 0. */
-export type SocketConnection = Connection & { readonly caller: Caller; readonly device: number }
+export type SocketConnection = Connection & { readonly initiator: Initiator; readonly device: number }
 
 /**
  * Reads a connection from a struct inet_diag_msg. Returns undefined when it is cut short. IPv4 on an IPv6
@@ -107,7 +107,7 @@ export function connectionOf(view: DataView, payload: number, end: number): Sock
     localPort: view.getUint16(payload + 4),
     remotePort: view.getUint16(payload + 6),
     device: view.getUint32(payload + 40, HOST_LE),
-    caller: callerOf(view, payload, end),
+    initiator: initiatorOf(view, payload, end),
   }
   if (view.getUint8(payload) !== AF_INET6)
     return { family: 4, local: ipv4(local[0]!), remote: ipv4(remote[0]!), ...ports }
@@ -187,7 +187,7 @@ export class Figures {
    * itself dropped on its way out counts as sent twice: so acknowledged bytes may be fewer for both ends
    * (`Opened` knows those that this host opened).
    */
-  get caller(): Caller {
+  get initiator(): Initiator {
     const onItsWay = this.isMoving ? this.#queued - this.#notSent : 0
     const ahead = this.#acked + onItsWay - this.#sent - this.#fin
     return ahead === 1 ? 'this-host' : ahead <= 0 ? 'other-end' : 'unknown'
@@ -202,13 +202,13 @@ export class Figures {
   }
 }
 
-/** Scratch for `callerOf`. */
+/** Scratch for `initiatorOf`. */
 const figures = new Figures()
 
 /** Finds the end that opened the connection of a struct inet_diag_msg, as far as one look-up shows it. */
-function callerOf(view: DataView, payload: number, end: number): Caller {
+function initiatorOf(view: DataView, payload: number, end: number): Initiator {
   if (view.getUint8(payload + 1) === TCP_SYN_SENT) return 'this-host'
-  return figures.read(view, payload, end) && !figures.isMoving ? figures.caller : 'unknown'
+  return figures.read(view, payload, end) && !figures.isMoving ? figures.initiator : 'unknown'
 }
 
 /** Finds the offset of the struct tcp_info among the attributes, if it is whole. */

@@ -1,8 +1,8 @@
 import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket, NLMSG_HDRLEN } from 'node-netfilter-queue/system'
 import type { SocketLookUp } from '../../core/packet/ip.js'
 import {
-  type Caller,
   type Family,
+  type Initiator,
   IPPROTO_TCP,
   IPPROTO_UDP,
   type SocketState,
@@ -70,7 +70,7 @@ export class Sockets {
         await this.#dumps.request(request, 'listing connections', ({ view, payload, end }) => {
           const connection = connectionOf(view, payload, end)
           if (connection)
-            found.push(connection.caller === 'unknown' ? this.#lookAgain(connection) : connection)
+            found.push(connection.initiator === 'unknown' ? this.#lookAgain(connection) : connection)
         })
       }
       return found
@@ -112,29 +112,29 @@ export class Sockets {
     if (state === 'none' || state === 'unknown') return state
     // Older kernels have no counters: a connection to a service counts as one of a client.
     if (!this.#figures.read(this.#answerView, NLMSG_HDRLEN, length)) return state
-    const caller = this.#caller()
-    return caller === 'this-host' ? 'none' : caller === 'other-end' ? state : 'unknown'
+    const initiator = this.#initiator()
+    return initiator === 'this-host' ? 'none' : initiator === 'other-end' ? state : 'unknown'
   }
 
   #lookAgain(connection: SocketConnection): SocketConnection {
     const { family, local, localPort, remote, remotePort, device } = connection
     this.#question.set(family, local, localPort, remote, remotePort, device)
     const hasCounters = this.#figures.read(this.#answerView, NLMSG_HDRLEN, this.#ask())
-    return hasCounters ? { ...connection, caller: this.#caller() } : connection
+    return hasCounters ? { ...connection, initiator: this.#initiator() } : connection
   }
 
   /**
    * The end that opened the connection, by the counters read last. Counters that two look-ups agree on are of
    * one instant.
    */
-  #caller(): Caller {
+  #initiator(): Initiator {
     for (let lookups = 1; this.#figures.isMoving; lookups++) {
       this.#before.copy(this.#figures)
       if (lookups === LOOKUPS_AT_MOST || !this.#figures.read(this.#answerView, NLMSG_HDRLEN, this.#ask()))
         return 'unknown'
       if (this.#figures.equals(this.#before)) break
     }
-    return this.#figures.caller
+    return this.#figures.initiator
   }
 
   /** @returns bytes of the answer, 0 when there is none */

@@ -5,7 +5,7 @@ import type { Packet } from '../../core/packet/packet.js'
 import type { SenderLookup } from '../../core/packet/sender.js'
 import { type Decision, NAME_NOT_ALLOWED } from '../../core/policy/policy.js'
 import { BlockAggregator } from '../../core/record/block-summary.js'
-import { BOUNDS } from '../../core/record/user-shares.js'
+import { BLOCK_LOG_LIMITS } from '../../core/record/user-shares.js'
 import type { ServiceLog } from '../../system/service-log.js'
 import { ECS } from '../../text/ecs.js'
 import { blockEvent, type Fields, lostEvent, type Mode, type Surroundings } from './event-writer.js'
@@ -18,11 +18,14 @@ const ECS_VERSION = '8.11.0'
 export interface BlockLogOptions {
   /** A path, or `stdout`. */
   readonly destination: string
-  /** Name of a user, where it is known. */
+  /** Returns the name of a user, or undefined when it is not known. */
   readonly userName: (uid: number) => string | undefined
-  /** The name by which a user last found an address. */
+  /** Returns the name by which a user last found an address. */
   readonly domainOf: (family: Family, words: Words, uid: number) => string | undefined
-  /** Reports once that the block log cannot be written, once that it can be again, and lines that are lost at the end. */
+  /**
+   * Reports once that the block log cannot be written, once that it can be again, and lines that are lost at
+   * the end.
+   */
   readonly log: Pick<ServiceLog, 'warn' | 'error'>
 }
 
@@ -33,19 +36,19 @@ export interface LogTrouble {
   readonly message: string
 }
 
-/** What is counted of the log. At any moment told + summed + suppressed are all blocks. */
+/** Counters of the log. At any moment told + summed + suppressed are all blocks. */
 export interface BlockLogStats {
-  /** Blocks that are told one by one. */
+  /** Blocks with a line of their own. */
   readonly told: number
-  /** Blocks that are told in sums, each of one kind. */
+  /** Blocks counted in summaries of their kind. */
   readonly summed: number
-  /** Blocks that are told in sums of users only. */
+  /** Blocks counted in summaries of their user only. */
   readonly suppressed: number
-  /** Lines that were lost. */
+  /** Lost lines. */
   readonly dropped: number
 }
 
-/** The block log: one line of JSON for each BlockEvent. */
+/** Writes the block log: a line of JSON for each BlockEvent. */
 export class BlockLog {
   readonly #options: BlockLogOptions
   readonly #kinds: BlockAggregator
@@ -56,15 +59,18 @@ export class BlockLog {
   #isTaken = true
   #mode: Mode = 'enforce'
   #dropped = 0
-  /** What was lost, and is not told of yet. */
+  /** Lost lines that no event has counted yet. */
   #lost = { lines: 0, blocks: 0 }
   #trouble: LogTrouble | undefined
 
-  /** @param now as for `tick` @throws Error when the file cannot be opened: better now than after the first block */
+  /**
+   * @param now as for `tick`
+   * @throws Error when the file cannot be opened: better at the start than after the first block
+   */
   constructor(options: BlockLogOptions, now: number) {
     this.#options = options
     const seed = crypto.getRandomValues(new Uint32Array(2))
-    this.#kinds = new BlockAggregator(BOUNDS, seed, now, (packet, decision, uid) => ({
+    this.#kinds = new BlockAggregator(BLOCK_LOG_LIMITS, seed, now, (packet, decision, uid) => ({
       question: decision === NAME_NOT_ALLOWED ? questionsOf(packet)?.[0]?.name : undefined,
       domain: options.domainOf(packet.family, packet.destination, uid),
     }))
@@ -77,7 +83,7 @@ export class BlockLog {
   }
 
   get stats(): BlockLogStats {
-    const { told, summed, suppressed } = this.#kinds
+    const { logged: told, summarized: summed, suppressed } = this.#kinds
     return { told, summed, suppressed, dropped: this.#dropped }
   }
 
@@ -86,44 +92,50 @@ export class BlockLog {
     return this.#trouble
   }
 
-  /** The last line about each user and unit, whether it could be written or not; the newest last. */
+  /** The last line about each user and unit, written or not; the newest last. */
   get last(): readonly string[] {
     return this.#last.all
   }
 
-  /** Whether the disk kept it from being closed: see LineFile. */
+  /** Whether the disk does not answer: see LineFile. */
   get hangs(): boolean {
     return this.#file.hangs
   }
 
-  /** Notes a block, or what would have been one. For the packet path: nothing is formatted here. */
+  /**
+   * Notes a block, or in mode observe a packet that would have been blocked. For the packet path: nothing is
+   * formatted here.
+   */
   note(packet: Packet, uid: number, decision: Decision, mode: Mode, attributed: SenderLookup): void {
     if (mode !== this.#mode) this.#change(mode)
     this.#kinds.note(packet, uid, decision, attributed)
   }
 
-  /** Writes what is new: after the verdicts were sent. */
+  /** Writes new events. To be called after the verdicts were sent. */
   flushFresh(): void {
     for (const telling of this.#kinds.take()) this.#write(blockEvent(telling, this.#surroundings))
   }
 
-  /** Once a second: writes sums that are due. @param now milliseconds, of a clock that never goes back */
+  /** Writes summaries that are due. To be called each second. @param now milliseconds of a monotonic clock */
   tick(now: number): void {
     this.#kinds.tick(now)
     this.flushFresh()
-    if (this.#file.isWell) this.#tellLost()
+    if (this.#file.isWell) this.#countLost()
   }
 
-  /** Opens the file anew, after it was moved away. */
+  /** Reopens the file, after it was moved away. */
   reopen(): void {
     this.#file.reopen()
   }
 
-  /** Writes what is left and closes, within two seconds. @returns lines that could not be written by then */
+  /**
+   * Writes the remaining lines and closes, within two seconds.
+   * @returns number of lines that could not be written
+   */
   async close(): Promise<number> {
     this.#kinds.end()
     this.flushFresh()
-    this.#tellLost()
+    this.#countLost()
     const unwritten = await this.#file.close()
     this.#dropped += unwritten
     if (unwritten > 0) this.#options.log.error(lossText(this.#options.destination, unwritten))
@@ -155,7 +167,7 @@ export class BlockLog {
     return { mode: this.#mode, userName: this.#options.userName }
   }
 
-  /** Sums are of blocks of one mode. */
+  /** Ends all summaries before the mode changes: a summary has blocks of one mode. */
   #change(mode: Mode): void {
     this.#kinds.end()
     this.flushFresh()
@@ -171,12 +183,12 @@ export class BlockLog {
     this.#lost.blocks += event['checkvalve.repeat']
   }
 
-  #tellLost(): void {
+  #countLost(): void {
     if (this.#lost.lines > 0 && this.#takes(lostEvent(this.#lost, this.#surroundings)))
       this.#lost = { lines: 0, blocks: 0 }
   }
 
-  /** Whether there was room for the line. */
+  /** @returns false when the line is lost */
   #takes(event: Fields): boolean {
     this.#logger.warn(event)
     return this.#isTaken

@@ -1,15 +1,17 @@
-/** One line of the block log, read. Whoever writes there, or has edited it since: nothing in it is believed to be there. */
-
+/**
+ * Reads lines of the block log. Any field may be missing or wrong: the file may be cut short, edited, or
+ * written by a stranger.
+ */
 import { isIP } from 'node:net'
 import { parseJson } from '../../text/json.js'
 
 /**
- * What a line is, if it is no event:
- * - `too-long`: more than any event takes
- * - `cut-short`: it begins like one and does not end; the disk was full, or it is being written
- * - `not-json`: it is none, nor anything else in JSON
- * - `not-an-object`: JSON, but no event
- * - `no-time`, `no-action`, `no-reason`, `no-count`: that field is missing, or is nothing of its kind
+ * Why a line is no event:
+ * - `too-long`: longer than any event
+ * - `cut-short`: it begins like an event and does not end; the disk was full, or the line is being written
+ * - `not-json`: it is no JSON
+ * - `not-an-object`: it is JSON, but no object
+ * - `no-time`, `no-action`, `no-reason`, `no-count`: that field is missing or invalid
  */
 export type Broken =
   | 'too-long'
@@ -21,21 +23,21 @@ export type Broken =
   | 'no-reason'
   | 'no-count'
 
-/** Blocks of one kind, as one line tells of them. What is not known, or makes no sense, is undefined. */
+/** Blocks of one kind, as one line counts them. Unknown and invalid fields are undefined. */
 export interface Block {
   readonly kind: 'block'
-  /** Milliseconds since the epoch: when the line was made. */
+  /** Time when the line was made, in milliseconds since the epoch. */
   readonly time: number
-  /** It was only reported: mode observe. */
+  /** Whether the blocks were only reported (mode observe). */
   readonly isObserved: boolean
   readonly reason: string
-  /** How many blocks the line stands for. */
+  /** Number of blocks that the line counts. */
   readonly repeat: number
   readonly sourcePort: number | undefined
   readonly address: string | undefined
   readonly port: number | undefined
   readonly domain: string | undefined
-  /** The name that was asked for. */
+  /** The name in a DNS query. */
   readonly question: string | undefined
   readonly transport: string | undefined
   readonly uid: number | undefined
@@ -47,7 +49,7 @@ export interface Block {
   readonly pid: number | undefined
 }
 
-/** What the service says besides: both logs are one where they go to standard output. */
+/** A line of the service log: when the block log goes to standard output, the journal has both. */
 export interface Remark {
   readonly kind: 'remark'
   readonly time: number | undefined
@@ -59,7 +61,7 @@ export type Line = Block | Remark | { readonly kind: 'broken'; readonly why: Bro
 
 type Fields = Readonly<Record<string, unknown>>
 
-/** More than the longest path and name, escaped: a line beyond it is not read. */
+/** Maximum length of a line that is read: longer than an event with the longest paths and names, escaped. */
 export const LINE_AT_MOST = 64 * 1024
 
 /** Longer than any path (PATH_MAX, include/uapi/linux/limits.h). */
@@ -68,7 +70,11 @@ const BLOCKS_AT_MOST = Number.MAX_SAFE_INTEGER
 
 const broken = (why: Broken): Line => ({ kind: 'broken', why })
 
-/** @param text without its line feed; undefined where it was too long to be kept @returns undefined for an empty line. Never throws. */
+/**
+ * Reads a line. Never throws.
+ * @param text the line without its line feed; undefined when it was too long to be kept
+ * @returns undefined for an empty line
+ */
 export function readLine(text: string | undefined): Line | undefined {
   if (text === undefined) return broken('too-long')
   const line = trimmed(text)
@@ -81,7 +87,10 @@ export function readLine(text: string | undefined): Line | undefined {
   return fields['event.action'] === undefined ? remark(fields) : block(fields)
 }
 
-/** After a power cut a file may hold zeros where a line was to be, and the next line behind them. */
+/**
+ * Removes leading zero bytes: after a power cut a file may hold zeros in place of a line, and the next line
+ * after them.
+ */
 const trimmed = (text: string): string => (text.charCodeAt(0) === 0 ? text.replace(/^\0+/, '') : text).trim()
 
 function remark(fields: Fields): Line {
@@ -105,12 +114,12 @@ function block(fields: Fields): Line {
     isObserved: action === 'would-block',
     reason,
     repeat,
-    ...where(fields),
-    ...who(fields),
+    ...destinationOf(fields),
+    ...senderOf(fields),
   }
 }
 
-const where = (fields: Fields) => ({
+const destinationOf = (fields: Fields) => ({
   sourcePort: portOf(fields['source.port']),
   address: addressOf(fields['destination.ip']),
   port: portOf(fields['destination.port']),
@@ -119,7 +128,7 @@ const where = (fields: Fields) => ({
   transport: textOf(fields['network.transport']),
 })
 
-const who = (fields: Fields) => ({
+const senderOf = (fields: Fields) => ({
   uid: uidOf(fields['user.id']),
   user: textOf(fields['user.name']),
   unit: textOf(fields['checkvalve.unit']),
@@ -131,18 +140,18 @@ const who = (fields: Fields) => ({
 const textOf = (value: unknown): string | undefined =>
   typeof value === 'string' && value !== '' && value.length <= TEXT_AT_MOST ? value : undefined
 
-const numberOf = (value: unknown, least: number, most: number): number | undefined =>
-  typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most ? value : undefined
+const numberOf = (value: unknown, min: number, max: number): number | undefined =>
+  typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max ? value : undefined
 
 const portOf = (value: unknown) => numberOf(value, 1, 65535)
 
 const addressOf = (value: unknown) => (typeof value === 'string' && isIP(value) !== 0 ? value : undefined)
 
-/** (uid_t)-1 is nobody. */
+/** Reads a user id; (uid_t)-1 is none. */
 const uidOf = (value: unknown) =>
   typeof value === 'string' && /^\d{1,10}$/.test(value) ? numberOf(Number(value), 0, 0xfffffffe) : undefined
 
-/** RFC 3339, as it is written by the service: in UTC. */
+/** Reads a time of RFC 3339 in UTC, as the service writes it. @returns milliseconds since the epoch */
 function timeOf(value: unknown): number | undefined {
   if (typeof value !== 'string' || !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/.test(value))
     return undefined

@@ -1,46 +1,46 @@
-/** The lines of the block log. */
+/** Makes the events of the block log, from what is known of blocks. */
 
 import { formatAddress } from '../../core/packet/address-text.js'
 import { transportOf } from '../../core/packet/protocol-names.js'
 import { REASONS } from '../../core/policy/policy.js'
-import type { Kind, Telling } from '../../core/record/block-summary.js'
+import type { BlockGroup, PendingEvent } from '../../core/record/block-summary.js'
 import { clip } from '../../text/clip.js'
 import type { BlockEvent } from './event.js'
 
 export type Mode = 'observe' | 'enforce'
 
-/** What is known beside a telling. */
+/** The circumstances of an event. */
 export interface Surroundings {
   readonly mode: Mode
-  /** Name of a user, where it is known. */
+  /** Returns the name of a user, or undefined when it is not known. */
   readonly userName: (uid: number) => string | undefined
 }
 
-/** Blocks of which the lines were lost. */
+/** Lines that were lost, and the blocks in them. */
 export interface Lost {
   readonly lines: number
   readonly blocks: number
 }
 
 /**
- * Strangers name programs and units: so much of a line at most is one text. Names that were asked for are host names, of 253
- * letters at most. So no line is longer than a pipe takes whole (PIPE_BUF, 4096 bytes).
+ * Maximum length of a text in JSON, in bytes: strangers name programs and units. Names in queries are host
+ * names of up to 253 letters. So no line is longer than a pipe takes whole (PIPE_BUF, 4096 bytes).
  */
 const TEXT_BYTES = 230
 
-/** What pino adds to each line: see ecs.ts. */
+/** Fields that pino adds to each line: see ecs.ts. */
 type Added = '@timestamp' | 'log.level' | 'ecs.version' | 'event.module'
 export type Fields = Omit<BlockEvent, Added>
 
-/** The line for what is to be told. Texts that are too long are cut. */
-export function blockEvent(telling: Telling, around: Surroundings): Fields {
-  if (telling.what === 'suppressed') return suppressedEvent(telling, around)
-  const { kind, blocks } = telling
+/** Makes an event. Texts that are too long are cut. */
+export function blockEvent(telling: PendingEvent, around: Surroundings): Fields {
+  if (telling.type === 'suppressed') return suppressedEvent(telling, around)
+  const { group: kind, blocks } = telling
   const { question, domain } = kind.names
-  const names = { user: userName(kind.uid, around), ...whoNames(kind) }
+  const names = { user: userName(kind.uid, around), ...senderNames(kind) }
   return {
     ...common(around, REASONS[kind.reasonIndex]!, blocks),
-    ...placesOf(kind),
+    ...endpointsOf(kind),
     'destination.domain': domain,
     'dns.question.name': question,
     'user.id': kind.uid < 0 ? undefined : String(kind.uid),
@@ -52,20 +52,23 @@ export function blockEvent(telling: Telling, around: Surroundings): Fields {
     'rule.name': text(kind.rule),
     'checkvalve.unit': names.unit,
     'checkvalve.attribution': kind.who.attribution === 'found' ? undefined : kind.who.attribution,
-    message: `${verb(around)} ${sender(kind.uid, names)} -> ${goal(kind)}${repeats(telling)}`,
+    message: `${verb(around)} ${sender(kind.uid, names)} -> ${destinationText(kind)}${repeats(telling)}`,
   }
 }
 
-/** The line for blocks of lines that were lost: so the sum over all lines stays what it is. */
+/**
+ * Makes the event that counts the blocks of lost lines, so that the sum over all lines is still the number of
+ * all blocks.
+ */
 export function lostEvent({ lines, blocks }: Lost, around: Surroundings): Fields {
   return {
     ...common(around, 'suppressed', blocks),
-    message: `${counted(blocks, 'block')}, of which ${counted(lines, 'line')} of this log were lost: it could not be written, journalctl -u checkvalve says why`,
+    message: `lost ${counted(lines, 'line')} of this log with ${counted(blocks, 'block')}, since it could not be written: see journalctl -u checkvalve`,
   }
 }
 
 function suppressedEvent(
-  { uid, blocks, ms }: Extract<Telling, { what: 'suppressed' }>,
+  { uid, blocks, ms }: Extract<PendingEvent, { type: 'suppressed' }>,
   around: Surroundings,
 ): Fields {
   const user = uid === undefined ? undefined : userName(uid, around)
@@ -74,7 +77,7 @@ function suppressedEvent(
     ...common(around, 'suppressed', blocks),
     'user.id': uid === undefined || uid < 0 ? undefined : String(uid),
     'user.name': user,
-    message: `${verb(around)} ${who} ${counted(blocks, 'more time')} in ${duration(ms)}, too many kinds to list each: the lines before name some, checkvalve_packets_total counts all`,
+    message: `${verb(around)} ${who} ${counted(blocks, 'more time')} in ${duration(ms)}, too many kinds to list: the lines before name some, checkvalve_packets_total counts all`,
   }
 }
 
@@ -91,7 +94,7 @@ function common({ mode }: Surroundings, reason: BlockEvent['event.reason'], bloc
   } satisfies Partial<BlockEvent>
 }
 
-function placesOf({ family, protocol, source, sourcePort, destination, destinationPort }: Kind) {
+function endpointsOf({ family, protocol, source, sourcePort, destination, destinationPort }: BlockGroup) {
   return {
     'source.ip': formatAddress(family, source),
     'source.port': sourcePort || undefined,
@@ -102,7 +105,7 @@ function placesOf({ family, protocol, source, sourcePort, destination, destinati
   } satisfies Partial<BlockEvent>
 }
 
-function whoNames({ who }: Kind) {
+function senderNames({ who }: BlockGroup) {
   const [, service] = /^(.*)\.service$/.exec(who.unit ?? '') ?? []
   return {
     unit: text(who.unit),
@@ -118,7 +121,7 @@ const userName = (uid: number, around: Surroundings) => (uid < 0 ? undefined : t
 
 const verb = ({ mode }: Surroundings) => (mode === 'observe' ? 'would have blocked' : 'blocked')
 
-/** `www-data (/usr/bin/curl in nginx.service)`. */
+/** Formats a sender: `www-data (/usr/bin/curl in nginx.service)`. */
 function sender(
   uid: number,
   names: { user: string | undefined } & Partial<
@@ -131,8 +134,15 @@ function sender(
   return where.length === 0 ? user : `${user} (${where.join(' in ')})`
 }
 
-/** `tcp 198.51.100.2 (www.example.org) port 443 (not-allowlisted)`. */
-function goal({ family, protocol, destination, destinationPort, reasonIndex, names }: Kind): string {
+/** Formats destination and reason: `tcp 198.51.100.2 (www.example.org) port 443 (not-allowlisted)`. */
+function destinationText({
+  family,
+  protocol,
+  destination,
+  destinationPort,
+  reasonIndex,
+  names,
+}: BlockGroup): string {
   const address = formatAddress(family, destination)
   const name = names.domain === undefined ? '' : ` (${names.domain})`
   const port = destinationPort > 0 ? ` port ${destinationPort}` : ''
@@ -140,8 +150,8 @@ function goal({ family, protocol, destination, destinationPort, reasonIndex, nam
   return `${transportOf(protocol)} ${address}${name}${port} (${REASONS[reasonIndex]}${why})`
 }
 
-const repeats = (telling: Telling) =>
-  telling.what === 'first' ? '' : `, ${counted(telling.blocks, 'more time')} in ${duration(telling.ms)}`
+const repeats = (telling: PendingEvent) =>
+  telling.type === 'first' ? '' : `, ${counted(telling.blocks, 'more time')} in ${duration(telling.ms)}`
 
 const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`
 

@@ -1,11 +1,12 @@
 import type { Reason } from '../../core/policy/policy.js'
 
 /**
- * A line of the block log: one JSON object, names of the Elastic Common Schema (ECS 8.11). What is not known is left out.
- * Who reads it must take any field for absent or wrong: the file may be cut short, or edited.
+ * A line of the block log: one JSON object with the names of the Elastic Common Schema (ECS 8.11). Unknown
+ * fields are left out. A reader must expect any field to be absent or wrong: the file may be cut short, or
+ * edited.
  */
 export interface BlockEvent {
-  /** ISO 8601, UTC, milliseconds: when the line was made. */
+  /** Time when the line was made: ISO 8601, UTC, milliseconds. */
   readonly '@timestamp': string
   readonly 'log.level': string
   readonly 'ecs.version': string
@@ -15,7 +16,7 @@ export interface BlockEvent {
   readonly 'event.type': readonly ['denied' | 'allowed']
   /** `would-block`: in mode observe. */
   readonly 'event.action': 'block' | 'would-block'
-  /** `suppressed`: blocks of too many kinds to be listed; the line has no destination. */
+  /** `suppressed`: blocks of too many kinds to list; the line has no destination. */
   readonly 'event.reason': Reason | 'suppressed'
   readonly 'source.ip'?: string | undefined
   readonly 'source.port'?: number | undefined
@@ -23,7 +24,7 @@ export interface BlockEvent {
   readonly 'destination.port'?: number | undefined
   /** The name by which this host last got that address from its resolvers. */
   readonly 'destination.domain'?: string | undefined
-  /** The name that was asked for, where that is why. */
+  /** The name in a DNS query, when the name is the reason of the block. */
   readonly 'dns.question.name'?: string | undefined
   /** `tcp`, `udp`, `icmp`, `ipv6-icmp`, or the number of another protocol. */
   readonly 'network.transport'?: string | undefined
@@ -34,15 +35,18 @@ export interface BlockEvent {
   readonly 'process.pid'?: number | undefined
   readonly 'process.executable'?: string | undefined
   readonly 'container.id'?: string | undefined
-  /** The unit without its type: `nginx`. Services only. */
+  /** The unit without its type: `nginx`. Set for services only. */
   readonly 'service.name'?: string | undefined
   readonly 'rule.name'?: string | undefined
-  /** The unit whole: `nginx.service`. */
+  /** The whole name of the unit: `nginx.service`. */
   readonly 'checkvalve.unit'?: string | undefined
-  /** Why unit and process are missing: nobody has looked, since there were too many; or the kernel does not tell. */
+  /**
+   * Why unit and process are missing: `skipped`, too many blocks to look them up; `unknown`, the kernel does
+   * not have them.
+   */
   readonly 'checkvalve.attribution'?: 'skipped' | 'unknown' | undefined
   readonly 'checkvalve.mode': 'observe' | 'enforce'
-  /** How many blocks the line stands for. The sum over all lines is the number of blocks. */
+  /** Number of blocks that the line counts. The sum over all lines is the number of all blocks. */
   readonly 'checkvalve.repeat': number
   readonly message: string
 }

@@ -1,4 +1,4 @@
-/** Which lines of a log are wanted. */
+/** Selects lines of the block log. */
 import type { Block, Line } from './event-reader.js'
 import { readLine } from './event-reader.js'
 import type { Lines } from './line-splitter.js'
@@ -14,17 +14,17 @@ export interface BlockFilter {
 
 export interface WantedUser {
   readonly name: string
-  /** undefined: this host does not know it, but the host of the log may have. */
+  /** undefined: this host does not know the user; the host of the log may. */
   readonly uid: number | undefined
 }
 
-/** A line that is wanted, as it was written. */
+/** A selected line, with its text. */
 export interface SelectedLine {
   readonly line: Exclude<Line, { kind: 'broken' }>
   readonly text: string
 }
 
-/** @param unread is told of lines that cannot be read */
+/** @param unread counts the lines that cannot be read */
 export function filterLines(lines: Lines, wanted: BlockFilter, unread: Unreadable): SelectedLine[] {
   const picked: SelectedLine[] = []
   for (const text of lines) {
@@ -36,14 +36,14 @@ export function filterLines(lines: Lines, wanted: BlockFilter, unread: Unreadabl
   return picked
 }
 
-/** What is no block is of nobody in particular. */
+/** Whether a line is selected. A line that is no block belongs to no user and no unit. */
 function isWanted(line: SelectedLine['line'], { since, user, unit }: BlockFilter): boolean {
   if (line.time !== undefined && line.time < since) return false
   if (line.kind === 'remark') return user === undefined && unit === undefined
   return (user === undefined || isOf(line, user)) && (unit === undefined || isIn(line, unit))
 }
 
-/** By its number where both are known: a name may have been given to another one since. */
+/** Compares users by number when both are known: a name may belong to another user by now. */
 const isOf = ({ uid, user }: Block, wanted: WantedUser): boolean =>
   uid !== undefined && wanted.uid !== undefined ? uid === wanted.uid : user === wanted.name
 

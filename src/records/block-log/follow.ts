@@ -1,4 +1,4 @@
-/** Follows a log through all that becomes of its files: moved, deleted, emptied, and not there yet. */
+/** Follows a log while its files are created, moved, deleted or emptied. */
 import { stat } from 'node:fs/promises'
 import { readLine } from './event-reader.js'
 import { LineSplitter, type Lines } from './line-splitter.js'
@@ -14,9 +14,9 @@ import {
 
 const CHUNK = 256 * 1024
 
-/** How far somebody has read. */
+/** A position in a log. */
 export interface ReadPosition {
-  /** Not compressed. */
+  /** The file, not compressed. */
   readonly file: LogFile
   /** Bytes, up to the end of a line. */
   readonly end: number
@@ -24,17 +24,20 @@ export interface ReadPosition {
 
 export interface FollowOptions {
   readonly path: string
-  /** Where to go on; undefined: there is no file yet. */
+  /** Position to go on from; undefined: there is no file yet. */
   readonly position: ReadPosition | undefined
-  /** Milliseconds since the epoch: what was written before is not wanted, where that cannot be told otherwise. */
+  /**
+   * Milliseconds since the epoch. Files that begin before are skipped when the position does not say what was
+   * read.
+   */
   readonly since: number
-  /** Waits for a while. @returns false to end */
+  /** Waits before the next check. @returns false to end */
   readonly pause: () => Promise<boolean>
-  /** Something cannot be read. */
+  /** Called when something cannot be read. */
   readonly onTrouble: (text: string) => void
 }
 
-/** Whole lines that are written from `place` on, each once. The file of `place` is closed by it. */
+/** Yields whole lines from `position` on, each once. Closes the file of `position`. */
 export async function* follow(options: FollowOptions): AsyncGenerator<Lines> {
   let current = options.position && new Following(options.position)
   let { since } = options
@@ -88,7 +91,7 @@ class Following {
     return this.file.device === device && this.file.inode === inode
   }
 
-  /** Whole lines that are new. */
+  /** Yields new whole lines. */
   async *grown(): AsyncGenerator<Lines> {
     for (;;) {
       const { bytesRead } = await this.file.handle.read(this.#buffer, 0, CHUNK, this.#at)
@@ -113,29 +116,39 @@ class Following {
   }
 }
 
-/** Opens the file that has taken the place of the current one, when there is one. What hinders that is told once, and tried again. */
+/**
+ * Returns a function that opens the file that has replaced the current one, if any. An error is reported
+ * once, and tried again.
+ */
 function opener({ path, onTrouble }: FollowOptions) {
-  let told = ''
+  let reported = ''
   return async (current: Following | undefined): Promise<LogFile | undefined> => {
     try {
       return (await isReplaced(path, current)) ? await openFile(path) : undefined
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException
-      if (code !== 'ENOENT' && message !== told) onTrouble(message)
-      told = code === 'ENOENT' ? '' : message
+      if (code !== 'ENOENT' && message !== reported) onTrouble(message)
+      reported = code === 'ENOENT' ? '' : message
       return undefined
     }
   }
 }
 
-/** Not before something is in the new one: until then, the old one may still be written to. @throws Error of node:fs (rejects) */
+/**
+ * Whether another file is at the path. An empty new file does not count: until it has contents, the old one
+ * may still be written to.
+ * @throws Error of node:fs (rejects)
+ */
 async function isReplaced(path: string, current: Following | undefined): Promise<boolean> {
   const { dev, ino, size } = await stat(path)
   if (current === undefined) return true
   return current.isIn({ device: dev, inode: ino }) ? current.isEmptied() : size > 0
 }
 
-/** Lines of files that have come and gone between two looks; and what a copy of the current one has that was not read of it. */
+/**
+ * Yields lines of files that were created and rotated between two checks, and unread lines in a copy of the
+ * current file.
+ */
 async function* between(
   { path, onTrouble }: FollowOptions,
   current: Following | undefined,

@@ -1,20 +1,23 @@
-/** The last lines of a log, without reading all of it where that is not needed. */
+/** Shows the last lines of a log, and reads no more of it than needed. */
 
 import { type BlockFilter, filterLines, type SelectedLine } from './filter.js'
 import { type LogFile, readLines } from './rotated-files.js'
 import { Unreadable } from './unreadable.js'
 
-/** The end of a file is looked at first, then four times as much, and so on. */
-const FIRST_LOOK = 256 * 1024
+/** Bytes at the end of a file that are read first; then four times as many, and so on. */
+const FIRST_READ = 256 * 1024
 
 export interface Begin {
   readonly wanted: BlockFilter
   readonly unread: Unreadable
-  /** The file that is still being written to, if somebody will read on: the beginning of a line at its end is left to him. */
+  /**
+   * The file that is still written to, when it will be followed: an unfinished line at its end is left for
+   * `follow`.
+   */
   readonly growing: LogFile | undefined
 }
 
-/** Keeps the last ones only. */
+/** Keeps the last items that are pushed. */
 export class RingBuffer<T> {
   readonly #items: T[] = []
   readonly #size: number
@@ -23,7 +26,7 @@ export class RingBuffer<T> {
     this.#size = size
   }
 
-  /** A few more than wanted are kept, so that they are not moved each time. */
+  /** Keeps a few more items than the size, so that items are not moved at each call. */
   push(items: readonly T[]): void {
     for (const item of items) this.#items.push(item)
     if (this.#items.length > 2 * this.#size + 1024) this.#items.splice(0, this.#items.length - this.#size)
@@ -34,13 +37,16 @@ export class RingBuffer<T> {
   }
 }
 
-/** The one of the files that may grow: where it was just moved away, the new one is empty, or is not there yet. */
+/**
+ * Finds the file that may grow: the last one with contents. After a rotation the new file is empty, or does
+ * not exist yet.
+ */
 export const growingOf = (files: readonly LogFile[]): LogFile | undefined =>
   files.findLast(({ isCompressed, size }) => !isCompressed && size > 0)
 
 /**
- * All lines that are wanted, the oldest first.
- * @returns bytes of the file that grows, up to the end of its last whole line
+ * Shows all selected lines, the oldest first.
+ * @returns bytes of the growing file, up to the end of its last whole line
  */
 export async function showAll(
   files: readonly LogFile[],
@@ -55,7 +61,7 @@ export async function showAll(
   return end
 }
 
-/** The last `count` of them, as `showAll`. */
+/** Shows the last `count` selected lines, the oldest first. @returns as `showAll` */
 export async function showLast(
   files: readonly LogFile[],
   begin: Begin,
@@ -81,8 +87,8 @@ interface Last {
 }
 
 async function lastOf(file: LogFile, begin: Begin, count: number): Promise<Last> {
-  for (let look = file.isCompressed ? Number.POSITIVE_INFINITY : FIRST_LOOK; ; look *= 4) {
-    const from = Math.max(0, file.size - look)
+  for (let bytes = file.isCompressed ? Number.POSITIVE_INFINITY : FIRST_READ; ; bytes *= 4) {
+    const from = Math.max(0, file.size - bytes)
     const [ring, unread] = [new RingBuffer<SelectedLine>(count), new Unreadable()]
     const end = await pickFrom(file, from, { ...begin, unread }, (picked) => ring.push(picked))
     if (from > 0 && ring.items.length < count) continue
@@ -91,7 +97,7 @@ async function lastOf(file: LogFile, begin: Begin, count: number): Promise<Last>
   }
 }
 
-/** @param from bytes: the line there has begun before, unless it is 0, and is left out @returns as `showAll` */
+/** @param from bytes; when above 0, the first line has begun before, and is left out @returns as `showAll` */
 async function pickFrom(
   file: LogFile,
   from: number,

@@ -1,52 +1,52 @@
 import { FileOutlet, type Outlet, StdoutOutlet } from './outlet.js'
 
-/** Bytes that may wait for a slow disk. */
+/** Maximum number of bytes that wait for a slow disk. */
 const BUFFER = 4 * 1024 * 1024
 const CHUNK = 64 * 1024
-/** What failed is tried again after this. */
+/** Pause before a failed step is tried again. */
 const RETRY_MS = 500
-/** And for a reader who is slow this is the longest wait. */
+/** Longest pause while a slow reader takes nothing. */
 const SLOW_MS = 50
-/** When nothing was taken for so long, that is trouble. */
+/** After this time without progress the log is in trouble. */
 const STALL_MS = 10_000
-/** A disk that takes nothing must not keep the service from ending. */
+/** Time limit of `close`: a disk that takes nothing must not keep the service from ending. */
 const CLOSE_MS = 2000
 const NEW_LINE = Buffer.from('\n')
 
 export interface LineFileOptions {
   /** A path, or `stdout`. */
   readonly destination: string
-  /** Lines cannot be written where they belong. Told once, until they can. */
+  /** Called once when lines cannot be written, until they can be again. */
   readonly onTrouble: (error: NodeJS.ErrnoException) => void
-  /** They can again. */
+  /** Called when lines can be written again. */
   readonly onRecovery: () => void
 }
 
 /**
- * A file that lines are added to, without waiting for the disk. No failure of the disk throws, loses a line that
- * still fits into memory, or tears one in two: what fails is tried again. A file that was moved away or deleted is noticed
- * before the next line, and made anew, with its folder.
+ * Appends lines to a file, without waiting for the disk. A failure of the disk never throws, loses no line
+ * that still fits into memory, and tears no line in two: what fails is tried again. A file that was moved
+ * away or deleted is noticed before the next line, and created again, with its folder.
  */
 export class LineFile {
   readonly #options: LineFileOptions
   readonly #outlet: Outlet
   #lines: string[] = []
-  /** Length of #lines. Counted as text: JSON of addresses and names is nearly all ASCII. */
+  /** Length of #lines in characters: JSON of addresses and names is nearly all ASCII. */
   #waiting = 0
-  /** What is being written, and how much of it was. */
+  /** Bytes that are being written, and the number of them that are written. */
   #chunk = Buffer.alloc(0)
   #written = 0
-  /** Whether to look after the file, though there may be nothing to write. */
-  #look = false
-  /** What is open was not looked at yet. */
+  /** Whether to check the file even when there is nothing to write. */
+  #isCheckDue = false
+  /** Whether the open file has not been checked for a torn line yet. */
   #isNew = true
   #isTroubled = false
   #isClosed = false
-  /** Settles when nothing is left to do, or nothing can be done before the end. */
+  /** Settles when nothing is left to do, or when closing stops the retries. */
   #draining: Promise<void> | undefined
   #inFlight = false
   #lastProgress = 0
-  /** Ends the wait before another try. */
+  /** Ends the pause before a retry. */
   #wake = () => {}
 
   /** @throws Error of node:fs when the file cannot be opened */
@@ -55,17 +55,20 @@ export class LineFile {
     this.#outlet = options.destination === 'stdout' ? new StdoutOutlet() : new FileOutlet(options.destination)
   }
 
-  /** Whether lines can be written, as far as is known. */
+  /** Whether the last attempt to write succeeded. */
   get isWell(): boolean {
     return !this.#isTroubled
   }
 
-  /** Whether the disk has not answered yet: even the end of the process would wait for that. */
+  /** Whether a call to the disk has not returned: even the end of the process would wait for it. */
   get hangs(): boolean {
     return this.#inFlight
   }
 
-  /** Adds a line, which ends with a line feed. @returns false where it is lost: too many wait already, or the file is closed */
+  /**
+   * Adds a line, which ends with a line feed.
+   * @returns false when it is lost: too many lines wait, or the file is closed
+   */
   write(line: string): boolean {
     if (this.#isClosed || this.#waiting + line.length > BUFFER) return false
     this.#lines.push(line)
@@ -74,15 +77,21 @@ export class LineFile {
     return true
   }
 
-  /** After the file was moved away: looks after it now, not before the next line. Where no new one can be made, lines go on to the old one. */
+  /**
+   * Checks now, not before the next line, whether the file was moved away. When no new one can be created,
+   * lines go to the old one.
+   */
   reopen(): void {
     if (this.#isClosed) return
-    this.#look = true
+    this.#isCheckDue = true
     this.#wake()
     this.#start()
   }
 
-  /** Writes what waits and closes, within two seconds. @returns how many lines could not be written by then, and are lost */
+  /**
+   * Writes waiting lines and closes, within two seconds.
+   * @returns number of lines that could not be written, and are lost
+   */
   async close(): Promise<number> {
     if (this.#isClosed) return 0
     this.#isClosed = true
@@ -113,7 +122,7 @@ export class LineFile {
     // All lines of one tick go in one write.
     await undefined
     this.#lastProgress = performance.now()
-    while (this.#look || this.#fill()) {
+    while (this.#isCheckDue || this.#fill()) {
       const retry = await this.#advance()
       if (retry === undefined) continue
       if (this.#isClosed && retry === RETRY_MS) break
@@ -122,7 +131,10 @@ export class LineFile {
     this.#draining = undefined
   }
 
-  /** Puts the next lines into the chunk, once it is written. @returns whether there is something to write */
+  /**
+   * Puts the next lines into the chunk when the last one is written.
+   * @returns whether there is something to write
+   */
   #fill(): boolean {
     if (this.#written < this.#chunk.length) return true
     let length = 0
@@ -134,9 +146,9 @@ export class LineFile {
     return count > 0
   }
 
-  /** Does what can be done next. @returns milliseconds after which it should be tried again; undefined: it was done */
+  /** Does the next step. @returns milliseconds until it should be tried again; undefined when it succeeded */
   async #advance(): Promise<number | undefined> {
-    const stall = setTimeout(() => this.#tell(stalled()), STALL_MS).unref()
+    const stall = setTimeout(() => this.#report(stalled()), STALL_MS).unref()
     this.#inFlight = true
     try {
       const isInPlace = await this.#follow()
@@ -151,15 +163,18 @@ export class LineFile {
     }
   }
 
-  /** Makes sure that the open file is the one at the path. @returns whether it is; otherwise the old one has to do */
+  /**
+   * Makes sure that the open file is the one at the path.
+   * @returns false when the old file has to be used on
+   */
   async #follow(): Promise<boolean> {
-    this.#look = false
+    this.#isCheckDue = false
     if (await this.#outlet.isInPlace()) return true
     try {
       await this.#outlet.renew()
     } catch (error) {
       if (await this.#outlet.isGone()) throw error
-      this.#tell(error as NodeJS.ErrnoException)
+      this.#report(error as NodeJS.ErrnoException)
       return false
     }
     // The line that was being written is written again from its start: the new file begins with a whole one.
@@ -178,16 +193,16 @@ export class LineFile {
 
   #fail(error: NodeJS.ErrnoException): number {
     if (error.code !== 'EAGAIN') {
-      this.#tell(error)
+      this.#report(error)
       return RETRY_MS
     }
     const waited = performance.now() - this.#lastProgress
-    if (waited > STALL_MS) this.#tell(stalled())
-    // As long again as until now: one who is quick again must not have to wait for us.
+    if (waited > STALL_MS) this.#report(stalled())
+    // The pause grows with the time waited so far: a reader that is quick again must not wait for us.
     return Math.min(waited, SLOW_MS)
   }
 
-  #tell(error: NodeJS.ErrnoException): void {
+  #report(error: NodeJS.ErrnoException): void {
     if (!this.#isTroubled) this.#options.onTrouble(error)
     this.#isTroubled = true
   }

@@ -2,25 +2,28 @@ import { LINE_AT_MOST } from './event-reader.js'
 
 const LINE_FEED = 0x0a
 
-/** Lines without their line feeds; undefined stands for one that was too long to be kept. */
+/** Lines without their line feeds; undefined for a line that was too long to be kept. */
 export type Lines = readonly (string | undefined)[]
 
-/** Cuts bytes into lines as they come, and keeps no more of them than one line may have. */
+/** Splits a stream of bytes into lines. It keeps no more bytes than one line may have. */
 export class LineSplitter {
   /** Bytes up to the end of the last whole line. */
   end: number
-  /** The beginning of a line whose end has not come yet. */
+  /** The beginning of an unfinished line. */
   #rest: Buffer[] = []
   #restLength = 0
-  /** The line that comes is too long, and is passed over. */
+  /** Whether the unfinished line is too long, and is skipped. */
   #isOver = false
 
-  /** @param at of the first byte that comes */
+  /** @param at position of the first byte */
   constructor(at = 0) {
     this.end = at
   }
 
-  /** @param bytes are copied where they are needed longer */
+  /**
+   * @param bytes the next bytes; copied when they are needed after the call
+   * @returns the lines that end in them
+   */
   push(bytes: Buffer): Lines {
     const last = bytes.lastIndexOf(LINE_FEED)
     if (last < 0) {
@@ -36,7 +39,7 @@ export class LineSplitter {
     return lines
   }
 
-  /** What stands behind the last line feed, at the end of a file. */
+  /** Returns the text after the last line feed, at the end of a file. */
   flush(): Lines {
     const isNothing = this.#restLength === 0 && !this.#isOver
     return isNothing ? [] : [this.#finish(Buffer.alloc(0))]

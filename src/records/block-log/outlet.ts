@@ -12,24 +12,24 @@ const [openFile, closeFile, writeTo, readFrom] = [
 ]
 const [statOf, statOfPath] = [promisify(fstat), promisify(stat)]
 
-/** -rw-r-----: addresses and users are nobody else's business. */
+/** -rw-r-----: other users must not read addresses and users. */
 const FILE_MODE = 0o640
-/** A pipe by a name must not block, either. */
+/** O_NONBLOCK: the file may be a named pipe, which must not block. */
 const FLAGS = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK
 const STDOUT = 1
 const LINE_FEED = 0x0a
 
-/** Where lines go. All of it may fail at any time, with an Error of node:fs. */
+/** The destination of lines. Any method may fail at any time, with an Error of node:fs. */
 export interface Outlet {
-  /** @returns how many bytes were taken; EAGAIN: none, for now */
+  /** @returns the number of bytes taken @throws EAGAIN (rejects) when none can be taken now */
   write(bytes: Uint8Array): Promise<number>
-  /** Whether it is what its name leads to. */
+  /** Whether the open file is still the one at its path. */
   isInPlace(): Promise<boolean>
-  /** Whether what is written can never be read again: it has no name left. */
+  /** Whether the open file has no name left, so that nobody can read it. */
   isGone(): Promise<boolean>
-  /** Opens what its name leads to. */
+  /** Opens the file at its path. */
   renew(): Promise<void>
-  /** Whether what it holds breaks off within a line. */
+  /** Whether the file ends within a line. */
   isTorn(): Promise<boolean>
   close(): void
 }
@@ -75,7 +75,7 @@ export class FileOutlet implements Outlet {
     closeSync(this.#fd)
   }
 
-  /** With its folder, if that has vanished. */
+  /** Creates the folder, too, if it has vanished. */
   async #open(): Promise<number> {
     try {
       return await openFile(this.#path, FLAGS, FILE_MODE)
@@ -88,12 +88,12 @@ export class FileOutlet implements Outlet {
 }
 
 /**
- * By libuv, what they hold becomes O_NONBLOCK: a reader who is slow must keep no thread waiting. That is all they are for; but
- * one that nobody holds would close its file.
+ * Sockets that make libuv set O_NONBLOCK on a descriptor, so that a slow reader blocks no thread. They have
+ * no other use; they are kept here because a socket that is collected would close its file.
  */
 const HOLDERS: Socket[] = []
 
-/** Standard output: of journald, of a program behind a pipe, or a file. It has no name, and is not ours to close. */
+/** Standard output: journald, a pipe to a program, or a file. It has no path, and is not closed. */
 export class StdoutOutlet implements Outlet {
   constructor() {
     const file = fstatSync(STDOUT)

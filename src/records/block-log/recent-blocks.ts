@@ -1,7 +1,7 @@
 import { mostFrequent } from '../../core/bounded/most-frequent.js'
 import type { Fields } from './event-writer.js'
 
-/** More of them is what the log is for. */
+/** Number of lines that are kept; the log has all. */
 const AT_MOST = 5
 
 interface Last {
@@ -10,22 +10,23 @@ interface Last {
 }
 
 /**
- * The last line of the block log about each user and unit, for who wants to see at once what goes on. An ordinary user has as many
- * units as he logs in (`session-3.scope`), and may name containers: so nobody's lines make those of one go who has fewer.
+ * Keeps the last line of the block log about each user and unit, for an operator who wants an overview. An
+ * ordinary user has a unit for each login (`session-3.scope`), and may name containers: so a line of the user
+ * with the most lines is dropped first.
  */
 export class LastLines {
-  /** Who was blocked last stands last. */
+  /** In the order of the last block. */
   readonly #lines = new Map<string, Last>()
 
-  /** @param line as it was written */
+  /** @param line the line in the log */
   note(event: Fields, line: string): void {
     const user = event['user.id']
-    // It does not say from what, and would stand in the place of one that does.
+    // A line without a destination must not replace one with a destination.
     if (event['event.reason'] === 'suppressed' && this.#knows(user)) return
     const who = [user, event['checkvalve.unit'], event['container.id']].join(' ')
     this.#lines.delete(who)
     this.#lines.set(who, { user, line })
-    if (this.#lines.size > AT_MOST) this.#makeRoom()
+    if (this.#lines.size > AT_MOST) this.#dropOne()
   }
 
   #knows(user: string | undefined): boolean {
@@ -37,8 +38,8 @@ export class LastLines {
     return [...this.#lines.values()].map(({ line }) => line)
   }
 
-  /** Of the user who has most lines, the oldest goes. */
-  #makeRoom(): void {
+  /** Drops the oldest line of the user with the most lines. */
+  #dropOne(): void {
     const holder = mostFrequent([...this.#lines.values()].map(({ user }) => user))
     const [oldest] = [...this.#lines].find(([, { user }]) => user === holder)!
     this.#lines.delete(oldest)

@@ -1,4 +1,6 @@
-/** The files of a log: the one that is written to, and those that logrotate has made of it. */
+/**
+ * Finds and reads the files of a log: the one that is written to, and those that logrotate has made of it.
+ */
 import { constants } from 'node:fs'
 import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
@@ -9,42 +11,42 @@ import { LineSplitter, type Lines } from './line-splitter.js'
 
 const CHUNK = 256 * 1024
 
-/** A file, or what has come of one. Where two are the same, it is so: by number, or, once it was copied or compressed, by its beginning. */
+/** Identifies a file, by its inode number or, after it was copied or compressed, by its first line. */
 export interface Identity {
   readonly device: number
   readonly inode: number
-  /** Its first line; undefined where it has none yet. */
+  /** The first line; undefined when it is not complete yet. */
   readonly head: string | undefined
 }
 
-/** An open file of a log. The one who has asked for it closes it. */
+/** An open file of a log. The caller closes it. */
 export interface LogFile extends Identity {
   readonly path: string
   readonly handle: FileHandle
   readonly isCompressed: boolean
-  /** Bytes, of which a compressed file has more to tell. */
+  /** Size on disk, in bytes. */
   readonly size: number
-  /** Of its first event; where there is none, of its last change. Milliseconds since the epoch. */
+  /** Time of the first event, or of the last change when there is no event. Milliseconds since the epoch. */
   readonly begins: number
 }
 
-/** Of rotated files: `blocks.json.1`, `blocks.json-20261126`, `blocks.json-20261126-1800.gz`. */
+/** Endings of rotated files: `blocks.json.1`, `blocks.json-20261126`, `blocks.json-20261126-1800.gz`. */
 const ROTATED = /^(?:\.\d+|[-.]\d{8}[-_T\d]*)(\.gz)?$/
-/** How logrotate may have compressed one so that it is not read here. */
+/** Endings of files in compressed formats that are not read. */
 const UNREADABLE = /^(?:\.\d+|[-.]\d{8}[-_T\d]*)\.(?:bz2|xz|zst|lz4|Z)$/
 
 export interface FoundFiles {
-  /** The oldest first; the one that is written to, if there is one, is the last. */
+  /** The oldest first. The file that is written to, if there is one, is the last. */
   readonly files: readonly LogFile[]
-  /** Those that cannot be read here, and why. */
+  /** Messages about files that cannot be read. */
   readonly unread: readonly string[]
 }
 
-/** How often files may be moved while they are being opened. */
+/** Maximum number of attempts when files are moved while they are opened. */
 const TRIES = 100
 
 /**
- * Opens all files of a log. None is missing and none there twice, even if they are rotated meanwhile.
+ * Opens all files of a log. No file is missing or twice in the list, even when the log is rotated meanwhile.
  * @throws Error of node:fs (rejects)
  */
 export async function openFiles(path: string): Promise<FoundFiles> {
@@ -66,7 +68,10 @@ export async function closeFiles(files: readonly LogFile[]): Promise<void> {
   await Promise.all(files.map(({ handle }) => handle.close()))
 }
 
-/** Paths of the files that there are now. Where both are there, one is being compressed: the other one is whole. */
+/**
+ * Lists the current files. When a file and its .gz exist, it is being compressed, and only the file is
+ * complete.
+ */
 async function list(path: string): Promise<{ names: string[]; foreign: string[] }> {
   const [folder, name] = [dirname(path), basename(path)]
   const all = (await namesIn(folder)).filter((each) => each.startsWith(name))
@@ -89,7 +94,11 @@ async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** An old one that cannot be read hinders nobody. @returns undefined where one of them is gone by now @throws for `path` itself */
+/**
+ * Opens files; an old one that cannot be opened is skipped.
+ * @returns undefined when one is gone by now
+ * @throws for `path` itself
+ */
 async function openEach(
   path: string,
   names: readonly string[],
@@ -111,7 +120,7 @@ async function openEach(
   return { files, unread }
 }
 
-/** Whether the same names still stand for the same files. */
+/** Whether the same paths still lead to the same files. */
 async function isStill(path: string, names: readonly string[], files: readonly LogFile[]): Promise<boolean> {
   const again = await list(path)
   if (again.names.toSorted().join('\0') !== names.toSorted().join('\0')) return false
@@ -121,7 +130,7 @@ async function isStill(path: string, names: readonly string[], files: readonly L
 
 /** @throws Error of node:fs (rejects) */
 export async function openFile(path: string): Promise<LogFile> {
-  // A FIFO without a writer must not hang whoever reads a log.
+  // With O_NONBLOCK a FIFO without a writer does not hang the reader.
   const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
     const { dev, ino, size, mtimeMs } = await handle.stat()
@@ -136,13 +145,16 @@ export async function openFile(path: string): Promise<LogFile> {
   }
 }
 
-/** RFC 1952, section 2.3.1: ID1 and ID2. By them, not by its name: a file may have been given another one. */
+/**
+ * Recognises a gzip file by ID1 and ID2 (RFC 1952, section 2.3.1), not by its name: a file may have been
+ * renamed.
+ */
 async function isGzip(handle: FileHandle): Promise<boolean> {
   const { buffer, bytesRead } = await handle.read(Buffer.alloc(2), 0, 2, 0)
   return bytesRead === 2 && buffer[0] === 0x1f && buffer[1] === 0x8b
 }
 
-/** Only a whole one says who it is: of another nobody knows how it goes on. */
+/** Reads the first line. An incomplete line is no identity: returns undefined then. */
 export async function firstLine({
   handle,
   isCompressed,
@@ -151,28 +163,31 @@ export async function firstLine({
     for await (const { lines, end } of readLines({ handle, isCompressed }, 0, LINE_AT_MOST + 1))
       return end > 0 ? lines[0] : undefined
   } catch {
-    // Whoever reads all of it will say why that fails.
+    // The error is reported when the whole file is read.
   }
   return undefined
 }
 
-/** By what they hold, and not by their names: those depend on logrotate's settings, and these may have changed. */
+/**
+ * Sorts files by the time of their first event, not by name: names depend on settings of logrotate, which may
+ * have changed.
+ */
 const inOrder = (files: readonly LogFile[], path: string) =>
   files.toSorted((a, b) => Number(a.path === path) - Number(b.path === path) || a.begins - b.begins)
 
-/** Whether two are the same file, or one is a copy of the other. */
+/** Whether two files are the same, or one is a copy of the other. */
 export const isSame = (a: Identity, b: Identity): boolean =>
   (a.device === b.device && a.inode === b.inode) || (a.head !== undefined && a.head === b.head)
 
-/** Lines, and how many bytes there are up to the end of the last of them. */
+/** Lines, and the number of bytes up to the end of the last one. */
 export interface Read {
   readonly lines: Lines
   readonly end: number
 }
 
 /**
- * Reads whole lines, and at the end of the file what follows the last one, in pieces.
- * @param from bytes, uncompressed, to leave out @param to the end, as far as anybody knows
+ * Reads whole lines in pieces, and at the end of the file the rest after the last line feed.
+ * @param from uncompressed bytes to skip @param to known size of an uncompressed file, in bytes
  */
 export async function* readLines(
   file: Pick<LogFile, 'handle' | 'isCompressed'>,
@@ -189,7 +204,10 @@ export async function* readLines(
   if (rest.length > 0) yield { lines: rest, end }
 }
 
-/** All of a file that can be read of it: a compressed one may be damaged, or cut short. @param onTrouble is told */
+/**
+ * Reads as much of a file as possible: a compressed file may be damaged, or cut short.
+ * @param onTrouble receives the message
+ */
 export async function* readWhole(
   file: LogFile,
   onTrouble: (text: string) => void,
@@ -202,7 +220,7 @@ export async function* readWhole(
   }
 }
 
-/** Each piece is valid until the next is asked for. */
+/** Yields pieces of a file. Each piece is valid until the next is requested. */
 async function* plain(handle: FileHandle, from: number, to: number): AsyncGenerator<Buffer> {
   const buffer = Buffer.allocUnsafe(CHUNK)
   for (let at = from; at < to; ) {
@@ -227,7 +245,7 @@ async function* copied(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   for await (const bytes of pieces) yield Buffer.from(bytes)
 }
 
-/** Lines of a stream, as they come. */
+/** Yields the lines of a stream as they come. */
 export async function* linesOf(stream: Readable): AsyncGenerator<Lines> {
   const splitter = new LineSplitter()
   for await (const bytes of stream as AsyncIterable<Buffer>) yield splitter.push(bytes)

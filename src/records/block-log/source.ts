@@ -1,4 +1,7 @@
-/** Where a command reads the log: a file, what comes in, or the log of the configuration with all that was rotated. */
+/**
+ * Finds the log that a command reads: a file, standard input, or the log of the configuration with its
+ * rotated files.
+ */
 import { createReadStream, statSync } from 'node:fs'
 import type { Lines } from './line-splitter.js'
 import { closeFiles, type FoundFiles, linesOf, openFile, openFiles, readWhole } from './rotated-files.js'
@@ -7,7 +10,7 @@ import type { Unreadable } from './unreadable.js'
 export interface Source {
   /** undefined: standard input. */
   readonly path: string | undefined
-  /** Whether those beside it belong to it: `blocks.json.1`. */
+  /** Whether rotated files beside it belong to it: `blocks.json.1`. */
   readonly hasRotated: boolean
 }
 
@@ -15,8 +18,10 @@ const FROM_JOURNAL =
   'the blocks are in the journal (log.destination is stdout): journalctl -u checkvalve -o cat | checkvalve'
 
 /**
- * @param word of the command line: a path, or `-` @param destination of the configuration, asked where there is none
- * @param command for the advice @throws Error where the log is no file
+ * @param word argument of the command line: a path, or `-`
+ * @param destination returns log.destination; called when there is no argument
+ * @param command named in the advice
+ * @throws Error when the log is in the journal
  */
 export function sourceOf(word: string | undefined, destination: () => string, command: string): Source {
   if (word === '-') return { path: undefined, hasRotated: false }
@@ -42,12 +47,12 @@ function explain({ code, message }: NodeJS.ErrnoException, path: string): string
   return code === 'ENOENT' ? `${path} does not exist` : `${path} cannot be read: ${message}`
 }
 
-/** A pipe, as of a shell's <(...): it is read as it comes, and only once. */
+/** Whether a path is a pipe, such as a shell's <(...): it can be read only once, as it comes. */
 export const isStream = (path: string): boolean =>
   statSync(path, { throwIfNoEntry: false })?.isFIFO() ?? false
 
 /**
- * All lines that may tell of what was since then, the oldest first.
+ * Yields all lines of the files that may have events since a time, the oldest first.
  * @throws Error (rejects) with a message for the operator
  */
 export async function* linesFrom(source: Source, since: number, unread: Unreadable): AsyncGenerator<Lines> {
@@ -69,7 +74,9 @@ export async function* linesFrom(source: Source, since: number, unread: Unreadab
 export const missing = (path: string) =>
   `there is no block log at ${path}: has the service run? If it writes elsewhere, set log.destination`
 
-/** A file is passed over where the next one begins before that. */
+/**
+ * Returns the index of the first file to read: a file is skipped when the next one begins before that time.
+ */
 export function firstSince({ files }: FoundFiles, since: number): number {
   return Math.max(
     0,

@@ -1,25 +1,25 @@
-/** What the operator is told of a block log that cannot be written. */
+/** Makes the messages for the operator about a block log that cannot be written. */
 import { dirname } from 'node:path'
 
-/** What is wrong, and what to do. */
+/** Says what is wrong, and what to do. */
 export const troubleText = (destination: string, error: NodeJS.ErrnoException): string =>
   `the block log ${nameOf(destination)} cannot be written: ${error.message}; ` +
   `verdicts go on, and lines wait in memory, 4 MiB of them: ${advice(destination, error)}`
 
-/** @param lost lines */
+/** Says that the log can be written again. @param lost number of lost lines */
 export function recoveryText(destination: string, lost: number): string {
-  const loss = lost === 0 ? 'no line is lost' : `${lost} lines are lost, their blocks are summed in one`
+  const loss = lost === 0 ? 'no line is lost' : `${lost} lines are lost, their blocks are counted in one line`
   return `the block log ${nameOf(destination)} is written again: ${loss}`
 }
 
-/** At the end of the service. @param lost lines */
+/** Says what is lost at the end of the service. @param lost number of lost lines */
 export const lossText = (destination: string, lost: number): string =>
   `the block log ${nameOf(destination)} could not be written to the end: ${lost} lines are lost`
 
 const nameOf = (destination: string) => (destination === 'stdout' ? 'on standard output' : destination)
 
 function advice(destination: string, { code }: NodeJS.ErrnoException): string {
-  if (destination === 'stdout') return 'see whether the program that reads it still runs'
+  if (destination === 'stdout') return 'check that the program that reads it still runs'
   const folder = dirname(destination)
   switch (code) {
     case 'ENOSPC':

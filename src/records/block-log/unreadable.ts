@@ -11,7 +11,7 @@ const TEXT: Readonly<Record<Broken, string>> = {
   'no-count': 'without a count',
 }
 
-/** What could not be read of a log: nobody is to believe that he has seen all of it. */
+/** Counts what could not be read of a log, so that an operator knows that a result is incomplete. */
 export class Unreadable {
   readonly counts = new Map<Broken, number>()
   readonly troubles: string[] = []
@@ -24,7 +24,7 @@ export class Unreadable {
     this.troubles.push(text)
   }
 
-  /** What somebody else could not read. */
+  /** Adds the counts of another reader. */
   add({ counts, troubles }: { counts: ReadonlyMap<Broken, number>; troubles: readonly string[] }): void {
     for (const [why, lines] of counts) this.counts.set(why, (this.counts.get(why) ?? 0) + lines)
     this.troubles.push(...troubles)
@@ -34,7 +34,7 @@ export class Unreadable {
     return [...this.counts.values()].reduce((sum, each) => sum + each, 0)
   }
 
-  /** For the operator, a line each; none where all was read. */
+  /** Returns notes for the operator, a line each; none when all lines were read. */
   notes(): string[] {
     const kinds = [...this.counts]
       .sort(([, a], [, b]) => b - a)

@@ -1,6 +1,6 @@
 /**
- * Metrics and health over HTTP. Whoever may connect may ask without end, so a thread of its own answers (http-worker.ts), and
- * asks this one, which judges packets, a few times a second at most.
+ * Serves metrics and health over HTTP. Clients may send requests without end, so a thread of its own answers
+ * them (worker.ts). It asks this thread, which judges packets, a few times a second.
  */
 import { Worker } from 'node:worker_threads'
 import type { Registry } from 'prom-client'
@@ -14,7 +14,7 @@ export interface HttpOptions {
   /** The path of the metrics. */
   readonly path: string
   readonly registry: Registry
-  /** What keeps the service from being ready; empty when it is. */
+  /** Lists what keeps the service from being ready; empty when it is ready. */
   readonly unready: () => readonly string[]
   /** Logs faults of the program, which interrupt the service of both for a second. */
   readonly log: Pick<ServiceLog, 'error'>
@@ -23,7 +23,7 @@ export interface HttpOptions {
 const RESTART_MS = 1000
 
 export class HttpServer {
-  /** The one that it listens on. */
+  /** The port that it listens on. */
   port = 0
   readonly #options: HttpOptions
   #worker: Worker | undefined
@@ -51,21 +51,21 @@ export class HttpServer {
     const workerData: WorkerOptions = { listen, metricsPath: this.#options.path, version: VERSION }
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData,
-      // Without what a test runner or a debugger has put there.
+      // Without the options of a test runner or a debugger.
       execArgv: [],
       env: {},
     })
     this.#worker = worker
     return new Promise((resolve, reject) => {
-      worker.on('message', (question: WorkerRequest) => {
-        if (question.kind === 'listening') {
-          this.port = question.port
+      worker.on('message', (message: WorkerRequest) => {
+        if (message.kind === 'listening') {
+          this.port = message.port
           worker.unref()
           resolve()
-        } else if (question.kind === 'failed') {
+        } else if (message.kind === 'failed') {
           this.close()
-          reject(listenError(listen, question.code))
-        } else this.#answer(worker, question)
+          reject(listenError(listen, message.code))
+        } else this.#answer(worker, message)
       })
       worker.on('error', (error) => this.#onFault(error as Error))
       worker.on('exit', () => this.#onExit())
@@ -73,10 +73,10 @@ export class HttpServer {
   }
 
   #onFault({ message }: Error): void {
-    this.#options.log.error(`metrics and health pages start anew after a fault: ${message}`)
+    this.#options.log.error(`metrics and health pages restart after a fault: ${message}`)
   }
 
-  /** On the port that it had. */
+  /** Starts the worker again after a fault, on the same port. */
   #onExit(): void {
     if (this.#isClosed) return
     const again = { ...this.#options.listen, port: this.port }

@@ -1,4 +1,6 @@
-/** The thread that answers over HTTP. What it has to say it asks the service for. */
+/**
+ * Answers HTTP requests for metrics and health, in a thread of its own. It asks the service for the contents.
+ */
 import { createServer, type ServerResponse } from 'node:http'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Listen } from '../../config/config.js'
@@ -10,14 +12,14 @@ export interface WorkerOptions {
   readonly version: string
 }
 
-/** From this thread to the service. */
+/** A message from this thread to the service. */
 export type WorkerRequest =
   | { readonly kind: 'listening'; readonly port: number }
   | { readonly kind: 'failed'; readonly code: string }
   | { readonly kind: 'state' }
   | { readonly kind: 'metrics' }
 
-/** And back. */
+/** A message from the service to this thread. */
 export type WorkerResponse = State | Metrics
 interface State {
   readonly kind: 'state'
@@ -31,16 +33,16 @@ interface Metrics {
 }
 
 const CONNECTIONS_AT_MOST = 64
-/** Milliseconds between two questions of a kind: all who ask meanwhile get the next answer. */
+/** Milliseconds between two requests of a kind to the service. Clients in between share the next answer. */
 const INTERVAL_MS = { state: 20, metrics: 200 }
-/** A service that does not answer for so long hangs. */
-const PATIENCE_MS = 2000
+/** A service that does not answer for this time hangs. */
+const ANSWER_MS = 2000
 
 const { listen, metricsPath, version } = workerData as WorkerOptions
 const say = (question: WorkerRequest) => parentPort!.postMessage(question)
 
-/** Asks the service for one thing. */
-class Asked<T extends WorkerResponse> {
+/** Asks the service for one kind of content, in intervals. */
+class ServiceRequest<T extends WorkerResponse> {
   readonly #kind: T['kind']
   #last = Number.NEGATIVE_INFINITY
   #pending: Promise<T> | undefined
@@ -50,7 +52,7 @@ class Asked<T extends WorkerResponse> {
     this.#kind = kind
   }
 
-  /** @throws Error (rejects) where the service does not answer */
+  /** @throws Error (rejects) when the service does not answer */
   get(): Promise<T> {
     this.#pending ??= this.#ask().finally(() => {
       this.#pending = undefined
@@ -68,19 +70,19 @@ class Asked<T extends WorkerResponse> {
     this.#last = performance.now()
     return new Promise((resolve, reject) => {
       this.#settle = resolve
-      setTimeout(() => reject(new Error('the service does not answer')), PATIENCE_MS)
+      setTimeout(() => reject(new Error('the service does not answer')), ANSWER_MS)
       say({ kind: this.#kind })
     })
   }
 }
 
-const state = new Asked<State>('state')
-const metrics = new Asked<Metrics>('metrics')
+const state = new ServiceRequest<State>('state')
+const metrics = new ServiceRequest<Metrics>('metrics')
 parentPort!.on('message', (answer: WorkerResponse) =>
   answer.kind === 'state' ? state.onAnswer(answer) : metrics.onAnswer(answer),
 )
 
-/** Not by `new URL`, which throws for what any client may send: `//`. */
+/** Returns the path of a request. `new URL` is not used: it throws for `//`, which any client may send. */
 const pathOf = (target: string): string => target.split('?', 1)[0]!
 
 async function answer(method: string, path: string, response: ServerResponse): Promise<void> {
@@ -126,10 +128,10 @@ function reply(
 }
 
 function indexPage(unready: readonly string[]): string {
-  const said = unready.length === 0 ? 'ready' : `not ready: ${unready.join('; ')}`
+  const readiness = unready.length === 0 ? 'ready' : `not ready: ${unready.join('; ')}`
   return `<!doctype html><html lang="en"><meta charset="utf-8"><title>checkvalve</title>
 <style>body{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:3em auto;padding:0 1em}</style>
-<h1>checkvalve ${version}</h1><p>${said}</p>
+<h1>checkvalve ${version}</h1><p>${readiness}</p>
 <ul><li><a href="${metricsPath}">metrics</a><li><a href="/healthz">healthz</a><li><a href="/readyz">readyz</a></ul>
 `
 }
@@ -140,7 +142,7 @@ const server = createServer(TIMEOUTS, (request, response) => {
   )
 })
 server.maxConnections = CONNECTIONS_AT_MOST
-// Answers to many requests on one connection, which nobody reads, would fill the memory.
+// A client that sends many requests on one connection, and reads no answers, would fill the memory.
 server.maxRequestsPerSocket = 1
 server.once('error', (error: NodeJS.ErrnoException) =>
   say({ kind: 'failed', code: error.code ?? error.message }),

@@ -53,10 +53,13 @@ t.test(
 t.test('who keeps the clock is found, and nobody is not well', async (t) => {
   const keeps = async (run: Fixture) =>
     lines(await clock(subject(t, 'mode: enforce\n'), t.testdir({ run }))).join()
-  t.equal(await keeps({ systemd: { timesync: { synchronized: '' } } }), 'ok systemd-timesyncd keeps it')
-  t.match(await keeps({ systemd: { timesync: {} } }), /^look systemd-timesyncd has not synchronised it/)
+  t.equal(
+    await keeps({ systemd: { timesync: { synchronized: '' } } }),
+    'ok synchronised by systemd-timesyncd',
+  )
+  t.match(await keeps({ systemd: { timesync: {} } }), /^look not synchronised by systemd-timesyncd/)
   t.match(await keeps({ 'ntpd.pid': '7' }), /^unknown whether it is synchronised/)
-  t.match(await keeps({}), /^look nothing keeps it/)
+  t.match(await keeps({}), /^look no known time service runs/)
 })
 
 t.test('a clock that went back is seen by what was written since, and by nothing else', async (t) => {
@@ -71,7 +74,7 @@ t.test('a clock that went back is seen by what was written since, and by nothing
   written(3_600_000)
   t.match((await clock(one, t.testdir({ run })))[1], {
     grade: 'fail',
-    what: /^it went back: .*addresses\.json/,
+    what: /^the clock went back: .*addresses\.json/,
   })
 })
 
@@ -201,7 +204,7 @@ t.test('mirrors without an address are counted; addresses and wildcards have non
   t.match(told(mirror('a.example.org', '192.0.2.1'), mirror('192.0.2.0/24'), mirror('*.example.org')), [
     /^ok 3/,
   ])
-  t.same(told(mirror('a.example.org'), mirror('192.0.2.1')), ['look no address is known of 1 of 2'])
+  t.same(told(mirror('a.example.org'), mirror('192.0.2.1')), ['look no address is known for 1 of 2'])
 })
 
 t.test('a proxy that nothing allows is told, without its password', async (t) => {

@@ -39,8 +39,8 @@ t.test('grades have colours on a terminal', async (t) => {
 t.test('the last line counts what is to be done, and what was not seen', async (t) => {
   const only = (...grades: Finding['grade'][]) =>
     summary(found.all.filter(({ grade }) => grades.includes(grade)))
-  t.equal(summary(found.all), '2 to look at; 1 could not be looked at')
+  t.equal(summary(found.all), '2 to look at; 1 could not be checked')
   t.equal(only('ok', 'note'), 'nothing is amiss')
-  t.equal(only('ok', 'unknown'), 'nothing is amiss; 1 could not be looked at')
+  t.equal(only('ok', 'unknown'), 'nothing is amiss; 1 could not be checked')
   t.equal(only('fail'), '1 to look at')
 })

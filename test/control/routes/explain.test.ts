@@ -22,7 +22,7 @@ t.test('what is no question is refused with what is wrong with it', async (t) =>
     ['/v1/explain?protocol=tcp&to=203.0.113.7', /^the port is missing/],
     [
       '/v1/explain?protocol=tcp&to=203.0.113.7:443&user=root',
-      /^there is no "user" in a question; there are .*uid/,
+      /^there is no parameter "user"; there are .*uid/,
     ],
     ['/v1/explain?protocol=udp&to=198.51.100.53:53', /--question NAME/],
   ]

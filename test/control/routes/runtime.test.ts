@@ -73,7 +73,7 @@ t.test('a time that cannot be is refused, and so is what is no entry', async (t)
     [{ ...entry, ttl: '0s' }, 'ttl', /from 1s to 365d/],
     [{ ...entry, ttl: null }, 'ttl', /must be a duration/],
     [{ ...entry, ttl: '1h', expires: '2099-01-01' }, 'ttl', /excludes expires/],
-    [{ ...entry, expires: '2001-01-01' }, 'expires', /is over/],
+    [{ ...entry, expires: '2001-01-01' }, 'expires', /is in the past/],
     [{ ...entry, until: 'x' }, 'until', /unknown key/],
     [[entry], '', /must be a mapping/],
     ['entry', '', /must be a mapping/],

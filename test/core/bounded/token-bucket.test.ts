@@ -9,7 +9,7 @@ function takeAll(bucket: TokenBucket, now: number): number {
 }
 
 t.test(
-  'there is a burst at once, then so many a second, and a rest saves no more than the burst',
+  'a burst is there at once, then tokens at the rate, and a pause saves no more than the burst',
   async (t) => {
     const bucket = new TokenBucket(5, 2, 0)
     t.equal(takeAll(bucket, 0), 5)
@@ -31,7 +31,7 @@ t.test('tokens are taken in parts, and come back in parts', async (t) => {
   t.equal(bucket.available(525), 0.5)
 })
 
-t.test('what is taken beyond the tokens that are there comes off those that are added later', async (t) => {
+t.test('tokens that are taken in advance come off those that are added later', async (t) => {
   const bucket = new TokenBucket(1, 1, 0)
   for (let i = 0; i < 3; i++) bucket.take(1)
   t.equal(bucket.available(2000), 0)

@@ -14,14 +14,14 @@ const LESSON: Lesson = {
   asker: { uid: ROOT, trusted: true, isForgeable: true },
 }
 
-t.test('an answer to a question teaches its addresses, and goes on', async (t) => {
+t.test('the addresses of an answer are learned, and the answer goes on', async (t) => {
   const its = watching(t)
   its.ask(QUESTION)
   t.match(its.answer(ANSWER), PASSED)
   t.same([its.lessons, its.stats], [[LESSON], { learned: 1, held: 0, missed: 0 }])
 })
 
-t.test('in each family, by each protocol', async (t) => {
+t.test('answers are learned in each family, by each protocol', async (t) => {
   for (const way of [
     { resolver: RESOLVER6 },
     { protocol: 'tcp' },
@@ -35,7 +35,7 @@ t.test('in each family, by each protocol', async (t) => {
   }
 })
 
-t.test('a question in capitals is answered in capitals, or not', async (t) => {
+t.test('a query in capitals may be answered in capitals or not', async (t) => {
   const its = watching(t)
   for (const name of ['MIRROR.example.ORG', NAME, 'mIrRoR.eXaMpLe.OrG']) {
     its.ask(asked('Mirror.Example.Org'))
@@ -44,7 +44,7 @@ t.test('a question in capitals is answered in capitals, or not', async (t) => {
   t.same(its.lessons, [LESSON, LESSON, LESSON])
 })
 
-t.test('by which name an address was found is remembered, of a rule or not', async (t) => {
+t.test('the name of an address is remembered, whether a rule has the name or not', async (t) => {
   const its = watching(t)
   const other = asked('elsewhere.example.net')
   its.ask(QUESTION)
@@ -60,45 +60,48 @@ t.test('by which name an address was found is remembered, of a rule or not', asy
   t.same(its.stats, { learned: 1, held: 0, missed: 0 })
 })
 
-t.test('nobody who has not asked gives an address a name', async (t) => {
+t.test('an answer without a query gives an address no name', async (t) => {
   const its = watching(t)
   its.answer(response(asked('elsewhere.example.net'), [a('elsewhere.example.net', '203.0.113.9')]))
   t.same(its.seen.askers, [])
 })
 
-t.test('an answer that nobody has asked for teaches nothing, and goes on', async (t) => {
+t.test('nothing is learned from an answer without a query, and it goes on', async (t) => {
   const its = watching(t)
   t.match(its.answer(ANSWER), PASSED)
   t.same([its.lessons, its.stats.learned], [[], 0])
 })
 
-t.test('an answer must fit in everything, or it teaches nothing; the right one still does', async (t) => {
-  const its = watching(t)
-  its.ask(QUESTION)
-  const other = (of: Partial<Asked>) => {
-    const question = { ...QUESTION, ...of }
-    return response(question, [a(question.name, '198.51.100.66'), a(NAME, '198.51.100.66')])
-  }
-  const wrong: Record<string, readonly [Uint8Array, Way?]> = {
-    'another resolver': [ANSWER, { resolver: '198.51.100.54' }],
-    'another port': [ANSWER, { port: 40_001 }],
-    'another protocol': [ANSWER, { protocol: 'tcp' }],
-    'another number': [other({ id: 0x4321 })],
-    'another type': [other({ type: AAAA })],
-    'another name': [other({ name: 'other.example.org' })],
-    'a name below': [other({ name: `x.${NAME}` })],
-    'no question': [Buffer.concat([ANSWER.subarray(0, 4), Buffer.from([0, 0]), ANSWER.subarray(6)])],
-    'a question': [query(QUESTION)],
-  }
-  for (const [what, [message, way]] of Object.entries(wrong)) {
-    t.match(its.answer(message, way), PASSED, what)
-    t.same(its.lessons, [], what)
-  }
-  its.answer(ANSWER)
-  t.same(its.lessons, [LESSON])
-})
+t.test(
+  'an answer is learned only when all of it fits the query; the right one is learned even after wrong ones',
+  async (t) => {
+    const its = watching(t)
+    its.ask(QUESTION)
+    const other = (of: Partial<Asked>) => {
+      const question = { ...QUESTION, ...of }
+      return response(question, [a(question.name, '198.51.100.66'), a(NAME, '198.51.100.66')])
+    }
+    const wrong: Record<string, readonly [Uint8Array, Way?]> = {
+      'another resolver': [ANSWER, { resolver: '198.51.100.54' }],
+      'another port': [ANSWER, { port: 40_001 }],
+      'another protocol': [ANSWER, { protocol: 'tcp' }],
+      'another number': [other({ id: 0x4321 })],
+      'another type': [other({ type: AAAA })],
+      'another name': [other({ name: 'other.example.org' })],
+      'a name below': [other({ name: `x.${NAME}` })],
+      'no question': [Buffer.concat([ANSWER.subarray(0, 4), Buffer.from([0, 0]), ANSWER.subarray(6)])],
+      'a question': [query(QUESTION)],
+    }
+    for (const [what, [message, way]] of Object.entries(wrong)) {
+      t.match(its.answer(message, way), PASSED, what)
+      t.same(its.lessons, [], what)
+    }
+    its.answer(ANSWER)
+    t.same(its.lessons, [LESSON])
+  },
+)
 
-t.test('only the first answer to a question is believed', async (t) => {
+t.test('only the first answer to a query is believed', async (t) => {
   const its = watching(t)
   its.ask(QUESTION)
   its.answer(ANSWER)
@@ -106,7 +109,7 @@ t.test('only the first answer to a question is believed', async (t) => {
   t.same(its.lessons, [LESSON])
 })
 
-t.test('an answer is believed for 30 seconds', async (t) => {
+t.test('an answer is believed within 30 seconds of its query', async (t) => {
   const its = watching(t)
   its.ask(QUESTION)
   await its.clock.pass(29_999)
@@ -119,7 +122,7 @@ t.test('an answer is believed for 30 seconds', async (t) => {
   t.equal(its.lessons.length, 1)
 })
 
-t.test('a question that was refused, or for a name of no interest, has no answer', async (t) => {
+t.test('answers to blocked queries and to names of no rule are not learned', async (t) => {
   const its = watching(t)
   its.valve.refuses = true
   its.ask(QUESTION)
@@ -131,7 +134,7 @@ t.test('a question that was refused, or for a name of no interest, has no answer
   t.same(its.lessons, [])
 })
 
-t.test('what says nothing teaches nothing: a failure, an alias in a circle, too many', async (t) => {
+t.test('nothing is learned from a failure, from aliases in a circle, or from too many aliases', async (t) => {
   const its = watching(t)
   for (const message of [
     response(QUESTION, [a(NAME, '198.51.100.1')], 2),
@@ -148,7 +151,7 @@ t.test('what says nothing teaches nothing: a failure, an alias in a circle, too 
   t.same([its.lessons, its.stats.learned], [[], 0])
 })
 
-t.test('who has asked is told: the answer to one who is not trusted teaches nothing by itself', async (t) => {
+t.test('an answer is learned with the user who asked, and with whether this user is trusted', async (t) => {
   const its = watching(t)
   for (const uid of [WWW_DATA, -1, ROOT]) {
     its.ask(QUESTION, { uid })
@@ -164,7 +167,7 @@ t.test('who has asked is told: the answer to one who is not trusted teaches noth
   )
 })
 
-t.test('whoever asks without end does not keep the answers to others from being read', async (t) => {
+t.test('a user with endless queries does not keep the answers to other users from being read', async (t) => {
   const its = watching(t)
   its.ask(QUESTION)
   for (let id = 0; id < 3000; id++)
@@ -173,7 +176,7 @@ t.test('whoever asks without end does not keep the answers to others from being 
   t.same(its.lessons, [LESSON])
 })
 
-t.test('answers of services are told with their targets', async (t) => {
+t.test('SRV answers are learned with their targets', async (t) => {
   const its = watching(t)
   const targets: unknown[] = []
   its.wait = (_, reading) => void targets.push(...reading.targets)
@@ -183,7 +186,7 @@ t.test('answers of services are told with their targets', async (t) => {
   t.same(targets, [{ name: 'a.example.org', port: 8080 }])
 })
 
-t.test('the time of an answer is at most a day', async (t) => {
+t.test('the TTL of an answer is limited to a day', async (t) => {
   const its = watching(t)
   const ttls: number[] = []
   its.wait = (_, { ttl }) => void ttls.push(ttl)

@@ -16,7 +16,7 @@ import {
   watching,
 } from './watching.js'
 
-/** Settles when the test says so. */
+/** Makes a promise that the test settles. */
 function promised() {
   let settle = { resolve: () => {}, reject: () => {} }
   const promise = new Promise<void>((resolve, reject) => {
@@ -25,7 +25,7 @@ function promised() {
   return { promise, ...settle }
 }
 
-t.test('an answer that has to wait is held, and released once when the wait is over', async (t) => {
+t.test('an answer that has to wait is held, and released once after the wait', async (t) => {
   const its = watching(t)
   const wait = promised()
   its.wait = () => wait.promise
@@ -41,7 +41,7 @@ t.test('an answer that has to wait is held, and released once when the wait is o
   t.same([its.released.length, its.stats.missed, its.clock.timers], [1, 0, 0])
 })
 
-t.test('a wait that fails is over, too', async (t) => {
+t.test('a wait that fails ends, too', async (t) => {
   const its = watching(t)
   const wait = promised()
   its.wait = () => wait.promise
@@ -52,7 +52,7 @@ t.test('a wait that fails is over, too', async (t) => {
   t.same([its.released.length, its.stats.missed], [1, 0])
 })
 
-t.test('after the budget it goes on, and is counted; what comes later is no second release', async (t) => {
+t.test('when its time is over, a held answer goes on and is counted; it is not released twice', async (t) => {
   const its = watching(t)
   const wait = promised()
   its.wait = () => wait.promise
@@ -68,7 +68,7 @@ t.test('after the budget it goes on, and is counted; what comes later is no seco
   t.equal(its.released.length, 1)
 })
 
-t.test('all that waits can be let go at once, as at the end of the service', async (t) => {
+t.test('all held answers can be released at once, as when the service stops', async (t) => {
   const its = watching(t)
   const wait = promised()
   its.wait = () => wait.promise
@@ -86,7 +86,7 @@ t.test('all that waits can be let go at once, as at the end of the service', asy
   t.same([its.released.length, its.clock.timers], [3, 0])
 })
 
-t.test('no more than 1024 wait; the others go on at once, and learn as well', async (t) => {
+t.test('at most 1024 answers are held; further ones go on at once, and are learned as well', async (t) => {
   const its = watching(t)
   its.wait = () => new Promise(() => {})
   const verdicts = Array.from({ length: 1100 }, (_, id) => {
@@ -102,7 +102,7 @@ t.test('no more than 1024 wait; the others go on at once, and learn as well', as
   t.equal(its.answer(ANSWER).verdict, HELD, 'and then there is room again')
 })
 
-t.test('an answer that fails while there is no room to hold it is nobody’s uncaught fault', async (t) => {
+t.test('a wait that fails for an answer that is not held is no unhandled rejection', async (t) => {
   const its = watching(t)
   its.wait = () => new Promise(() => {})
   const put = (id: number) => {
@@ -121,7 +121,7 @@ t.test('an answer that fails while there is no room to hold it is nobody’s unc
   t.same(uncaught, [])
 })
 
-t.test('nothing is held and nothing is learned without a budget', async (t) => {
+t.test('with a budget of 0 nothing is held and nothing is learned', async (t) => {
   const its = watching(t)
   its.budget = 0
   its.ask(QUESTION)
@@ -147,7 +147,7 @@ t.test('a segment of several answers waits for all of them', async (t) => {
   t.equal(its.lessons.length, 2)
 })
 
-t.test('an answer by TCP that comes in pieces: the last of them waits', async (t) => {
+t.test('of an answer in several TCP segments, the last segment is held', async (t) => {
   const its = watching(t)
   its.wait = () => new Promise(() => {})
   const way = { protocol: 'tcp' } as const

@@ -6,7 +6,7 @@ import { framed } from '../../names/dns/answers.js'
 import { fromResolver, type Way } from '../../names/dns/traffic.js'
 import { ANSWER, ANSWERS, BUDGET, FOREIGN, OURS, PASSED, QUESTION, watching } from './watching.js'
 
-t.test('a question goes on as the valve says, and is shown to it as a single packet', async (t) => {
+t.test('a query goes on with the verdict of the valve, which gets it as a single packet', async (t) => {
   const its = watching(t)
   t.match(its.ask(QUESTION), { verdict: NF_ACCEPT })
   t.same(its.valve.judged, [{ single: true }])
@@ -14,7 +14,7 @@ t.test('a question goes on as the valve says, and is shown to it as a single pac
   t.match(its.ask(QUESTION), { verdict: NF_REPEAT })
 })
 
-t.test('an answer by TCP that is not at its place goes on, and teaches nothing', async (t) => {
+t.test('an answer at the wrong place of a TCP stream goes on, and is not learned', async (t) => {
   const its = watching(t)
   const way = { protocol: 'tcp' } as const
   its.ask(QUESTION, { ...way, acknowledged: 100 })
@@ -24,27 +24,30 @@ t.test('an answer by TCP that is not at its place goes on, and teaches nothing',
   t.equal(its.lessons.length, 1)
 })
 
-t.test('marks: what others have set stays, in answers that go on and in those that were held', async (t) => {
-  const its = watching(t, { form: 'xtables' })
-  const mark = (bytes: Uint8Array, written: number) => its.deliver(bytes, ANSWERS, -1, written)
-  for (const foreign of [0, 1, 0x80000000, 0xc0ffffff, FOREIGN]) {
-    const written = (foreign | OURS) >>> 0
-    t.match(mark(fromResolver(ANSWER), written), { mark: foreign, verdict: NF_REPEAT })
-    t.match(mark(Uint8Array.of(1, 2, 3), written), { mark: foreign, verdict: NF_REPEAT }, 'malformed')
-    its.wait = () => Promise.resolve()
-    its.ask(QUESTION)
-    mark(fromResolver(ANSWER), written)
-    await settled()
-    t.match(its.released.pop(), { mark: foreign, verdict: NF_REPEAT })
-  }
-})
+t.test(
+  'bits of the mark that other programs have set stay, in answers that go on and in held ones',
+  async (t) => {
+    const its = watching(t, { form: 'xtables' })
+    const mark = (bytes: Uint8Array, written: number) => its.deliver(bytes, ANSWERS, -1, written)
+    for (const foreign of [0, 1, 0x80000000, 0xc0ffffff, FOREIGN]) {
+      const written = (foreign | OURS) >>> 0
+      t.match(mark(fromResolver(ANSWER), written), { mark: foreign, verdict: NF_REPEAT })
+      t.match(mark(Uint8Array.of(1, 2, 3), written), { mark: foreign, verdict: NF_REPEAT }, 'malformed')
+      its.wait = () => Promise.resolve()
+      its.ask(QUESTION)
+      mark(fromResolver(ANSWER), written)
+      await settled()
+      t.match(its.released.pop(), { mark: foreign, verdict: NF_REPEAT })
+    }
+  },
+)
 
-t.test('a mark of the lowest bits is taken away as well', async (t) => {
+t.test('a mark in the lowest bits is removed as well', async (t) => {
   const its = watching(t, { mask: 0x3f })
   t.equal(its.deliver(fromResolver(ANSWER), ANSWERS, -1, 0xffffffff).mark, 0xffffffc0)
 })
 
-t.test('a fault of the program lets the answer go on, and is told', async (t) => {
+t.test('after a fault of the program the answer goes on, and the fault is reported', async (t) => {
   const its = watching(t)
   its.wait = () => {
     throw new Error('a fault')
@@ -54,7 +57,7 @@ t.test('a fault of the program lets the answer go on, and is told', async (t) =>
   t.match(its.faults, [{ message: 'a fault' }])
 })
 
-t.test('packets of other protocols, without bytes, or cut off go on', async (t) => {
+t.test('packets of other protocols, empty ones and truncated ones go on', async (t) => {
   const its = watching(t)
   its.ask(QUESTION)
   const whole = fromResolver(ANSWER)
@@ -66,7 +69,7 @@ t.test('packets of other protocols, without bytes, or cut off go on', async (t) 
   t.same(its.lessons, [])
 })
 
-t.test('whatever comes in goes on, once: nothing is dropped, nothing thrown', async (t) => {
+t.test('every packet goes on once: none is dropped, and nothing is thrown', async (t) => {
   const its = watching(t)
   its.wait = () => Promise.resolve()
   const random = seededRandom(11)

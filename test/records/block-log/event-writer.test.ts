@@ -1,7 +1,7 @@
 import t from 'tap'
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
 import { MALFORMED, NAME_NOT_ALLOWED } from '../../../src/core/policy/policy.js'
-import type { Kind } from '../../../src/core/record/block-summary.js'
+import type { BlockGroup } from '../../../src/core/record/block-summary.js'
 import { blockEvent, lostEvent } from '../../../src/records/block-log/event-writer.js'
 import { words } from '../../core/packets.js'
 import { kindOf } from './blocks.js'
@@ -19,8 +19,8 @@ const ADDED = {
 }
 
 /** What can be read in the line of the first of a kind. */
-const lineOf = (given: Partial<Kind> = {}, around: typeof ENFORCE | typeof OBSERVE = ENFORCE) =>
-  JSON.parse(JSON.stringify(blockEvent({ what: 'first', kind: kindOf(given), blocks: 1 }, around)))
+const lineOf = (given: Partial<BlockGroup> = {}, around: typeof ENFORCE | typeof OBSERVE = ENFORCE) =>
+  JSON.parse(JSON.stringify(blockEvent({ type: 'first', group: kindOf(given), blocks: 1 }, around)))
 
 t.test('a line has these fields, under these names, and a message for people', async (t) => {
   t.same(lineOf(), {
@@ -148,7 +148,7 @@ t.test('a sum says how often, and in which time', async (t) => {
     [12, 119_400, ', 12 more times in 119 s'],
     [3, 900_400, ', 3 more times in 15 min'],
   ] as const) {
-    const event = blockEvent({ what: 'sum', kind: kindOf(), blocks, ms }, ENFORCE)
+    const event = blockEvent({ type: 'summary', group: kindOf(), blocks, ms }, ENFORCE)
     t.equal(event['checkvalve.repeat'], blocks)
     t.ok(event.message.endsWith(`(not-allowlisted)${text}`), event.message)
   }
@@ -156,15 +156,14 @@ t.test('a sum says how often, and in which time', async (t) => {
 
 t.test('what was suppressed names the user, and where to look', async (t) => {
   const said = (uid: number | undefined) =>
-    JSON.parse(JSON.stringify(blockEvent({ what: 'suppressed', uid, blocks: 9488, ms: 60_000 }, ENFORCE)))
+    JSON.parse(JSON.stringify(blockEvent({ type: 'suppressed', uid, blocks: 9488, ms: 60_000 }, ENFORCE)))
   t.match(said(33), {
     'event.action': 'block',
     'event.reason': 'suppressed',
     'user.id': '33',
     'user.name': 'www-data',
     'checkvalve.repeat': 9488,
-    message:
-      /^blocked www-data 9488 more times in 60 s, too many kinds to list each: .*checkvalve_packets_total/,
+    message: /^blocked www-data 9488 more times in 60 s, too many kinds to list: .*checkvalve_packets_total/,
   })
   for (const [uid, who] of [
     [-1, 'packets without a user'],
@@ -182,7 +181,7 @@ t.test('lost lines are told with the blocks in them, and where to look', async (
     'event.action': 'would-block',
     'event.reason': 'suppressed',
     'checkvalve.repeat': 70,
-    message: /^70 blocks, of which 1 line of this log were lost: .*journalctl -u checkvalve/,
+    message: /^lost 1 line of this log with 70 blocks, .*journalctl -u checkvalve/,
   })
 })
 
@@ -209,7 +208,7 @@ t.test('no line is longer than promised, whatever strangers call their programs 
         executable: long,
       },
     })
-    const telling = { what: 'sum', kind, blocks: 2 ** 53, ms: 900_000 } as const
+    const telling = { type: 'summary', group: kind, blocks: 2 ** 53, ms: 900_000 } as const
     const line = `${JSON.stringify({ ...ADDED, ...blockEvent(telling, { ...OBSERVE, userName: () => long }) })}\n`
     t.ok(Buffer.byteLength(line) <= LONGEST_LINE, `${Buffer.byteLength(line)} bytes`)
     t.ok(Buffer.byteLength(line) > LONGEST_LINE / 2)
@@ -218,6 +217,6 @@ t.test('no line is longer than promised, whatever strangers call their programs 
 
 t.test('a line break in a name does not make two lines', async (t) => {
   const around = { ...ENFORCE, userName: () => 'a\n{"b":1}' }
-  const line = JSON.stringify(blockEvent({ what: 'first', kind: kindOf(), blocks: 1 }, around))
+  const line = JSON.stringify(blockEvent({ type: 'first', group: kindOf(), blocks: 1 }, around))
   t.notMatch(line, /\n/)
 })

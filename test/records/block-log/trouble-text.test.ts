@@ -27,6 +27,6 @@ t.test('whatever keeps the log from being written, it is said what, and what to 
 
 t.test('when it is well again, it is said whether something is missing', async (t) => {
   t.match(recoveryText(PATH, 0), /is written again: no line is lost$/)
-  t.match(recoveryText(PATH, 7), /is written again: 7 lines are lost, their blocks are summed in one$/)
+  t.match(recoveryText(PATH, 7), /is written again: 7 lines are lost, their blocks are counted in one line$/)
   t.match(lossText(PATH, 7), /could not be written to the end: 7 lines are lost$/)
 })
