@@ -18,6 +18,11 @@ import { canSwitchUsers } from './users.js'
 const SCRIPTS = fileURLToPath(new URL('../../../scripts', import.meta.url))
 const NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--']
 
+/** It reads the package.json of its folder, as those of the service do. */
+const PROGRAM = `import { readFileSync } from 'node:fs'
+readFileSync(new URL('../package.json', import.meta.url))
+export const path = new URL(import.meta.url).pathname`
+
 /** A clone that has been set up, in a folder for root alone, made with umask 077. @returns its path */
 function privateClone(t: Test): string {
   const folder = mkdtempSync(join(tmpdir(), 'checkvalve-clone-'))
@@ -27,9 +32,7 @@ function privateClone(t: Test): string {
   for (const closed of [clone, nested]) {
     mkdirSync(join(closed, 'dist'), { recursive: true })
     writeFileSync(join(closed, 'package.json'), '{ "type": "module" }', { mode: 0o600 })
-    writeFileSync(join(closed, 'dist/program.js'), 'export const path = new URL(import.meta.url).pathname', {
-      mode: 0o644,
-    })
+    writeFileSync(join(closed, 'dist/program.js'), PROGRAM, { mode: 0o644 })
     chmodSync(closed, 0o700)
   }
   writeFileSync(join(clone, '.taprc'), '')
