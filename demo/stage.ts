@@ -11,7 +11,7 @@ const MAIN = fileURLToPath(new URL('../src/main.js', import.meta.url))
 const SHIPPED = fileURLToPath(new URL('../../config/checkvalve.yaml', import.meta.url))
 
 export const MIRROR_NAME = 'mirror.example.org'
-const READY_MS = 10_000
+const READY_MS = 60_000
 const TRY_AGAIN_MS = 50
 
 export interface Stage {

@@ -26,7 +26,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include <uv.h>
+#include "uv-poll.h"
 
 /* Batches taken in one turn of the loop, so that a flood cannot starve timers and other sockets. */
 #define BATCHES_PER_TURN 4
@@ -36,7 +36,7 @@
 
 typedef struct {
   napi_env env;
-  uv_poll_t poll;
+  uv_poll_t *poll;
   int fd;
   int references; /* one of the loop, one of the JavaScript value */
   bool closed;
@@ -52,6 +52,7 @@ typedef struct {
 
 static void release(netlink_socket *s) {
   if (--s->references > 0) return;
+  free(s->poll);
   free(s->message);
   free(s->part);
   free(s->sender);
@@ -65,7 +66,7 @@ static void on_collected(napi_env env, void *data, void *hint) {
 }
 
 static void on_closed(uv_handle_t *handle) {
-  netlink_socket *s = handle->data;
+  netlink_socket *s = uv_handle_get_data(handle);
   napi_remove_async_cleanup_hook(s->hook);
   release(s);
 }
@@ -74,7 +75,7 @@ static void on_closed(uv_handle_t *handle) {
 static void close_socket(netlink_socket *s) {
   if (s->closed) return;
   s->closed = true;
-  uv_close((uv_handle_t *)&s->poll, on_closed);
+  uv_close((uv_handle_t *)s->poll, on_closed);
   close(s->fd);
   napi_delete_reference(s->env, s->slab);
   napi_delete_reference(s->env, s->lengths);
@@ -133,7 +134,7 @@ static int receive_batch(netlink_socket *s) {
 
 static void on_readable(uv_poll_t *poll, int status, int events) {
   (void)events;
-  netlink_socket *s = poll->data;
+  netlink_socket *s = uv_handle_get_data((uv_handle_t *)poll);
   for (int batch = 0; batch < BATCHES_PER_TURN && !s->closed; batch++) {
     int count = receive_batch(s);
     if (count == -EINTR) continue;
@@ -142,7 +143,7 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
     if (count < (int)s->slots) break;
   }
   /* libuv stops a poll that saw POLLERR, which is how netlink reports a receive buffer that overran. */
-  if (status < 0 && !s->closed) uv_poll_start(&s->poll, UV_READABLE, on_readable);
+  if (status < 0 && !s->closed) uv_poll_start(s->poll, UV_READABLE, on_readable);
 }
 
 static napi_value number(napi_env env, int64_t value) {
@@ -195,10 +196,12 @@ static void keep_references(netlink_socket *s, napi_value slab, napi_value lengt
 static int start_polling(netlink_socket *s) {
   uv_loop_t *loop;
   if (napi_get_uv_event_loop(s->env, &loop) != napi_ok) return -EINVAL;
-  int error = uv_poll_init(loop, &s->poll, s->fd);
+  s->poll = malloc(uv_handle_size(UV_POLL));
+  if (!s->poll) return -ENOMEM;
+  int error = uv_poll_init(loop, s->poll, s->fd);
   if (error != 0) return error;
-  s->poll.data = s;
-  return uv_poll_start(&s->poll, UV_READABLE, on_readable);
+  uv_handle_set_data((uv_handle_t *)s->poll, s);
+  return uv_poll_start(s->poll, UV_READABLE, on_readable);
 }
 
 /* open(protocol, slab: Uint8Array, lengths: Int32Array, on_batch): External, or a negative errno.
@@ -346,7 +349,7 @@ static napi_value js_keep_alive(napi_env env, napi_callback_info info) {
   napi_get_cb_info(env, info, &count, argument, NULL, NULL);
   netlink_socket *s = socket_of(env, argument[0]);
   napi_get_value_bool(env, argument[1], &yes);
-  if (s && !s->closed) (yes ? uv_ref : uv_unref)((uv_handle_t *)&s->poll);
+  if (s && !s->closed) (yes ? uv_ref : uv_unref)((uv_handle_t *)s->poll);
   return NULL;
 }
 

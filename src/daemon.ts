@@ -80,7 +80,7 @@ export class Daemon {
     const domainOf: PacketPath['domainOf'] = (...address) => this.#path.domainOf(...address)
     this.#blockLog = new BlockLog({ destination, userName: nameOf, domainOf, log }, performance.now())
     this.#entries = new RuntimeEntriesFile(directory, log)
-    this.#acceptedFile = new AcceptedFlowsFile(directory, this.#accepted, nameOf)
+    this.#acceptedFile = new AcceptedFlowsFile(directory, this.#accepted, nameOf, log)
     this.#acceptedFile.read()
     this.#inForce = this.#createPolicy(config)
     this.#path = this.#createPacketPath(form)
@@ -112,7 +112,7 @@ export class Daemon {
       onLookedUp: () => this.#telemetry.metrics.mirrorSuccess.setToCurrentTime(),
       onLookUpFailed: () => this.#telemetry.metrics.resolveFailures.inc(),
       onMode: (mode) => {
-        this.#path.canary.again()
+        this.#path.canary.reset()
         this.#systemd.mode(mode)
       },
     })
@@ -183,12 +183,12 @@ export class Daemon {
     () => this.#followNames(),
     () => this.#inForce.followHost(),
     () => this.#inForce.followTime(),
-    () => this.#entries.tick(Date.now()),
+    () => this.#inForce.retryWrites(performance.now()),
     () => this.#guard.verify(),
     () => this.#path.canary.tick(this.#inForce.config, Date.now()),
     () => this.#blockLog.tick(performance.now()),
     () => this.#telemetry.report.tick(),
-    () => this.#acceptedFile.tick(Date.now()),
+    () => this.#acceptedFile.tick(performance.now()),
   ]
 
   async #followSockets(): Promise<void> {

@@ -70,7 +70,8 @@ t.test(
   'wrong usage exits with 2, says what is wrong, and in few lines where to find what is right',
   async (t) => {
     const ofAll = /^checkvalve --help lists all commands\.$/m
-    const ofCheck = /^usage: checkvalve check \[OPTION\]\.\.\.\n\ncheckvalve check --help describes the options\.$/m
+    const ofCheck =
+      /^usage: checkvalve check \[OPTION\]\.\.\.\n\ncheckvalve check --help describes the options\.$/m
     const wrong: [string[], string, RegExp][] = [
       [['no-such'], 'no such command: no-such', ofAll],
       [['toString'], 'no such command: toString', ofAll],

@@ -126,7 +126,7 @@ export class NetlinkSocket {
 
   /**
    * Sends one request and returns with its answer. It is only for what the kernel answers within send(2), as
-   * it does look-ups of one thing (sock_diag, conntrack): nothing is waited for. It needs a socket of its own:
+   * it does look-ups of one thing (sock_diag, conntrack): nothing is waited for. It takes its own socket:
    * what else arrives in that, an event or the answer to a `request`, is passed over.
    * @param message a finished message, no dump; its sequence is set here
    * @param answer takes the datagram that answers: a message, or NLMSG_ERROR
@@ -191,7 +191,7 @@ export class NetlinkSocket {
     if (this.#handle) binding.keepAlive(this.#handle, yes)
   }
 
-  /** Closes the socket at once, in a callback too, and rejects what is under way. A second call does nothing. */
+  /** Closes the socket at once, in a callback too, and rejects open requests. A second call does nothing. */
   close(): void {
     if (!this.#handle) return
     binding.close(this.#handle)

@@ -5,7 +5,7 @@ import { isHungUp } from 'node-netfilter-queue/system'
 import t from 'tap'
 import { PATIENCE_MS } from './helper.js'
 
-/** A program that says on standard error when its standard output has no reader any more. It writes nothing to that. */
+/** A program that says on standard error when its standard output lost its reader. It writes nothing there. */
 const WAITING = `
 import { isHungUp } from 'node-netfilter-queue/system'
 console.error('waiting', isHungUp(1))

@@ -1,4 +1,4 @@
-/** The files of a configuration: the main one, then conf.d/*.yaml beside it. Read whole, or a reason why not. */
+/** Reads the files of a configuration: the main file, then conf.d/*.yaml beside it. */
 import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Problem } from './problems.js'
@@ -13,11 +13,14 @@ export interface TextFile {
 export interface FilesRead {
   readonly files: readonly TextFile[]
   readonly problems: readonly Problem[]
-  /** Files that were left out although somebody may have meant them. */
+  /** Messages about files of conf.d that are not read because of their names. */
   readonly notes: readonly string[]
 }
 
-/** Reads `path`, then the files of conf.d beside it in the order of their names. */
+/**
+ * Reads `path`, then the files of conf.d beside it in the order of their names. Reports every file that
+ * cannot be read.
+ */
 export function readFiles(path: string): FilesRead {
   const directory = join(dirname(path), 'conf.d')
   const listed = listDirectory(directory)
@@ -35,7 +38,10 @@ export function readFiles(path: string): FilesRead {
   return { files, problems, notes }
 }
 
-/** The names in conf.d, sorted, without those that begin with a dot. No conf.d is the same as an empty one. */
+/**
+ * Lists the names in conf.d, sorted, without names that begin with a dot. A missing conf.d counts as an empty
+ * one.
+ */
 function listDirectory(directory: string): { names: string[]; problems: Problem[] } {
   try {
     const names = readdirSync(directory).filter((name) => !name.startsWith('.'))
@@ -47,9 +53,13 @@ function listDirectory(directory: string): { names: string[]; problems: Problem[
   }
 }
 
-/** The text of a file, or why there is none: for the operator, behind its path. */
+/**
+ * The text of a file, or the reason why it cannot be used. A message is the path, its line if known, and the
+ * reason.
+ */
 export type TextRead = { text: string } | { reason: string; line: number | undefined }
 
+/** Reads a regular file of up to 1 MiB of UTF-8. Never throws. */
 export function readText(file: string): TextRead {
   let descriptor: number | undefined
   try {
@@ -72,7 +82,7 @@ function tooLarge(size: number): TextRead {
   return { reason, line: undefined }
 }
 
-/** UTF-8 without zero bytes; otherwise the line of the first byte that is wrong. */
+/** Decodes UTF-8 without zero bytes. Otherwise returns the line of the first wrong byte. */
 function decode(bytes: Buffer): TextRead {
   if (bytes.length > MAX_BYTES) return tooLarge(bytes.length)
   const zero = bytes.indexOf(0)
@@ -89,7 +99,10 @@ function lineAt(bytes: Buffer, offset: number): number {
   return bytes.subarray(0, offset).filter((byte) => byte === 0x0a).length + 1
 }
 
-/** A line feed is never part of a longer UTF-8 sequence, so that lines can be tried one by one. */
+/**
+ * Finds the first line that is not UTF-8. A line feed is never part of a longer UTF-8 sequence, so lines are
+ * tried one by one.
+ */
 function firstBadLine(bytes: Buffer): number {
   const lines = bytes.toString('latin1').split('\n')
   const isBad = (line: string): boolean => {

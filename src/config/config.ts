@@ -1,55 +1,63 @@
-/** The configuration: read from its files, the environment and the command line; refused whole, or frozen. */
+/**
+ * Loads the configuration from files, environment and command line. It is accepted as a whole, or refused as
+ * a whole.
+ */
 
 import type { Origin } from '../core/policy/origin.js'
 import { createUsers, type UserLookup } from '../system/users.js'
 import { readFiles } from './config-files.js'
 import { COMMAND_LINE, ENVIRONMENT, type Problem } from './problems.js'
-import { schema, type Values } from './schema.js'
-import type { AnySettings } from './setting-table.js'
-import { fromCommandLine, fromEnvironment, fromFile, merge } from './sources.js'
-import type { Config } from './types.js'
+import { type Config, schema, type Values } from './schema.js'
+import { fromCommandLine, fromEnvironment, fromFile, mergeFiles } from './sources.js'
 import { validate } from './validate.js'
 
 export { formatProblem, type Problem } from './problems.js'
+export type { Config } from './schema.js'
 export { showConfig } from './show.js'
-export type { AllowEntry, Callback, Config, Endpoint, Listen, Service } from './types.js'
+export type { AllowEntry, Callback, Endpoint, Listen, Service } from './types.js'
 
-/** A whole configuration, or everything that is wrong with it. */
+/** A configuration, or all of its problems. */
 export type Loaded =
   | {
       readonly ok: true
       readonly config: Config
-      /** Where each setting that somebody has written was written, by its key. */
+      /** Where each setting was written, by its key. Settings that have their defaults are missing. */
       readonly origins: ReadonlyMap<string, Origin>
     }
   | {
       readonly ok: false
       readonly problems: readonly Problem[]
-      /** Where a service listens that took this configuration when it was still right, if that much can be told. */
+      /**
+       * Socket of a service that may run on an earlier version of this configuration; undefined when
+       * `control.socket` is wrong.
+       */
       readonly controlSocket: string | undefined
     }
 
 export interface LoadOptions {
-  /** The main file. Files of conf.d beside it are read after it. */
+  /** The main file. The files of conf.d beside it are read after it. */
   readonly path: string
   readonly environment: Readonly<Record<string, string | undefined>>
-  /** What was given with --set: `key=value`. */
+  /** The values of --set: `key=value`. */
   readonly set: readonly string[]
-  /** The host's users, unless a test has its own. */
+  /** Looks up users; those of this host by default. */
   readonly users?: UserLookup
 }
 
-/** Reads everything anew. Never throws for what an operator can get wrong. */
+/** Reads all sources. A mistake of the operator is a problem in the result, never an exception. */
 export function load(options: LoadOptions): Loaded {
-  const settings = schema(options.users ?? createUsers().idOf)
-  const table = settings as unknown as AnySettings
   const read = readFiles(options.path)
-  const files = read.files.map((file) => fromFile(file, table, file.file === options.path))
-  const overrides = [fromEnvironment(options.environment, table), fromCommandLine(options.set, table)]
-  const leaves = merge(files, overrides)
-  const judged = validate(table, leaves)
-  const problems = [read, ...files, ...overrides, judged].flatMap((part) => part.problems)
-  const values = judged.values as unknown as Values
+  const files = read.files.map((file) => fromFile(file, schema, file.file === options.path))
+  const environment = fromEnvironment(options.environment, schema)
+  const commandLine = fromCommandLine(options.set, schema)
+  const sources = {
+    files: mergeFiles(files),
+    environment: environment.values,
+    commandLine: commandLine.values,
+  }
+  const validated = validate(schema, sources, options.users ?? createUsers().idOf)
+  const problems = [read, ...files, environment, commandLine, validated].flatMap((part) => part.problems)
+  const { values, written } = validated
   if (problems.length > 0)
     return {
       ok: false,
@@ -57,11 +65,14 @@ export function load(options: LoadOptions): Loaded {
       controlSocket: values.control.socket,
     }
   const notes = [...read.notes, ...notesOn(values)]
-  const origins = new Map([...leaves].map(([key, { origin }]) => [key, origin]))
+  const origins = new Map([...written].map(([key, { origin }]) => [key, origin]))
   return { ok: true, config: freeze({ ...values, notes }), origins }
 }
 
-/** As an editor would go through them: the main file first, then the fragments by name, each from top to bottom. */
+/**
+ * Sorts problems by source (main file, fragments by name, environment, command line), and by line within a
+ * file.
+ */
 function inOrder(problems: readonly Problem[], main: string): Problem[] {
   const rank = ({ file }: Origin): number => {
     if (file === main) return 0
@@ -75,14 +86,14 @@ function inOrder(problems: readonly Problem[], main: string): Problem[] {
   })
 }
 
-/** Everything but the words of addresses: a typed array cannot be frozen. */
+/** Freezes a value and all values in it, but for the words of addresses: a typed array cannot be frozen. */
 function freeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value
   for (const inner of Object.values(value)) freeze(inner)
   return Object.freeze(value)
 }
 
-/** What a configuration asks for that this version does not do yet. It is said, so that nobody relies on it. */
+/** Returns notes on settings without effect in this version, so that nobody relies on them. */
 const notesOn = ({ containment }: Values): string[] =>
   containment.action === 'quarantine'
     ? ['containment.action: this version only alerts, nobody is quarantined']

@@ -1,60 +1,66 @@
-/** One spot of a configuration while it is checked: where it was written, and what is wrong with it. */
+/** Locations of values in a configuration, and the problems that formats report there. */
 import type { Origin } from '../core/policy/origin.js'
 import type { Problem } from './problems.js'
 import { step } from './yaml.js'
 
-/** Where a value was written, and under which key in that file. */
-export interface Located {
+/** Where a value was written, and its key in that file. */
+export interface ValueOrigin {
   readonly origin: Origin
   readonly key: string
 }
 
-export interface ConfigLocation extends Located {
-  /** false: nobody wrote it, it is the default. */
+/** The location of a value while a format checks it. */
+export interface ConfigLocation extends ValueOrigin {
+  /** Whether somebody wrote it: false for a default. */
   readonly written: boolean
-  /** Notes a problem here; the result is what a format returns for a value it refuses. */
+  /** All problems reported so far, here and elsewhere. */
+  readonly problems: readonly Problem[]
+  /** Reports a problem here. Returns undefined, as a format does for a value that it refuses. */
   fail(reason: string): undefined
-  /** The spot of an item or an entry inside of this one. */
+  /** Returns the location of an item (by index) or an entry (by key) of this value. */
   at(inside: string | number): ConfigLocation
 }
 
-/** Turns what was written into what is used. undefined: it is wrong, and the place has been told why. */
-export type Format<T> = (value: unknown, place: ConfigLocation) => T | undefined
+/**
+ * Checks a written value and converts it. Reports all problems of the value at `location`; returns undefined
+ * when there is no usable value.
+ */
+export type Format<T> = (value: unknown, location: ConfigLocation) => T | undefined
 
-/** The place of a default: it has no line, and no problems either. */
+/** The origin of defaults. */
 export const DEFAULT: Origin = { file: 'default', line: undefined }
 
 /**
- * The place of one setting. `parts` has the places inside of it by their path (`[2].ports[0]`); what has none of its
- * own, such as a key that is missing, is where the thing around it is.
+ * The value of one setting as plain data: lists are arrays, mappings are objects without a prototype. `parts`
+ * has the locations inside of it by their path (`[2].ports[0]`), where the value was written in a file.
+ */
+export interface WrittenValue extends ValueOrigin {
+  readonly value: unknown
+  readonly parts?: ReadonlyMap<string, ValueOrigin> | undefined
+}
+
+/**
+ * Returns the location of a setting. An inner value without its own location, such as a missing key, has the
+ * location of the value around it.
  */
 export function locationOf(
-  located: Located,
-  parts: ReadonlyMap<string, Located>,
+  { origin, key, parts }: ValueOrigin & Pick<WrittenValue, 'parts'>,
   problems: Problem[],
   path = '',
 ): ConfigLocation {
-  const { origin, key } = located
   return {
     origin,
     key,
     written: origin !== DEFAULT,
+    problems,
     fail: (reason) => {
       problems.push({ origin, key, reason })
       return undefined
     },
     at: (inside) => {
       const inner = step(path, inside)
-      return locationOf(parts.get(inner) ?? { origin, key: step(key, inside) }, parts, problems, inner)
+      const located = parts?.get(inner) ?? { origin, key: step(key, inside) }
+      return locationOf({ ...located, parts }, problems, inner)
     },
   }
-}
-
-/**
- * The value of one setting as plain data: lists are arrays, mappings are objects without a prototype. `parts` says
- * where the things inside of it were written, by their path (`[2].ports[0]`).
- */
-export interface Leaf extends Located {
-  readonly value: unknown
-  readonly parts: ReadonlyMap<string, Located>
 }

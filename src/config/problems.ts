@@ -1,23 +1,25 @@
-/** What is wrong with a configuration, and how an operator is told. */
+/** Problems of a configuration, and their messages for the operator. */
 
 import type { Origin } from '../core/policy/origin.js'
 import { originText } from '../core/policy/origin.js'
 
-/** One thing to repair. `key` is as the operator wrote it, like `allow[2].ports[0]`; '' for a whole file. */
+/** One problem. `key` is as the operator wrote it, like `allow[2].ports[0]`; '' for a whole file. */
 export interface Problem {
   readonly origin: Origin
   readonly key: string
   readonly reason: string
 }
 
-/** The `file` of what was given on the command line with --set. */
+/** The `file` in the origin of values of --set. */
 export const COMMAND_LINE = '--set'
-/** How the `file` of an environment variable begins; its name follows. */
+/** The beginning of `file` in the origin of an environment variable; the name of the variable follows. */
 export const ENVIRONMENT = 'environment '
 
 const MAX_LINE = 1000
 
-/** One line for the operator: `file:line: key: reason`. Never longer, and nothing that a terminal would obey. */
+/**
+ * Formats a problem as one line, `file:line: key: reason`, of limited length and without control characters.
+ */
 export function formatProblem(problem: Problem): string {
   const { origin, key, reason } = problem
   const parts = [originText(origin), shorten(key), reason].filter((part) => part !== '')
@@ -28,11 +30,17 @@ export function formatProblem(problem: Problem): string {
     .slice(0, MAX_LINE)
 }
 
-/** A wrong value in a message: short, on one line, without control characters. */
+/**
+ * Stands for a mapping that was written as the value of a setting: convict would take the mapping for a group
+ * of settings.
+ */
+export const MAPPING = Symbol('mapping')
+
+/** Formats a wrong value for a message: short, on one line, without control characters. */
 export function quote(value: unknown): string {
   if (value === null || value === undefined) return 'nothing'
   if (Array.isArray(value)) return 'a list'
-  if (typeof value === 'object') return 'a mapping'
+  if (typeof value === 'object' || value === MAPPING) return 'a mapping'
   if (typeof value !== 'string') return String(value)
   return JSON.stringify(shorten(value))
 }
@@ -41,14 +49,14 @@ function shorten(text: string): string {
   return text.length > 60 ? `${text.slice(0, 60)}...` : text
 }
 
-/** Words for a sentence: `a, b or c`. */
+/** Joins words for a sentence: `a, b or c`. */
 export function alternatives(words: readonly string[]): string {
   return words.length < 2 ? words.join() : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`
 }
 
 /**
- * For a key that is not among `known`: the one that was meant, or those there are.
- * `elsewhere` are keys with their groups (`mirrors.hosts`): somebody may have forgotten to indent.
+ * Returns the reason for an unknown key: with the key that was probably meant, or with all known keys.
+ * @param elsewhere keys of other groups (`mirrors.hosts`), for a key whose indentation is wrong
  */
 export function unknownKey(
   written: string,
@@ -59,28 +67,33 @@ export function unknownKey(
   return `unknown key${meant === undefined ? `; known here: ${known.join(', ')}` : suggestion(meant)}`
 }
 
+/** Formats the end of a message that suggests a word. */
 export function suggestion(word: string | undefined): string {
   return word === undefined ? '' : ` (did you mean ${word}?)`
 }
 
-/** The known word that somebody probably meant: the same but for case and hyphens, or one or two slips away. */
+/**
+ * Finds the known word that was probably meant: equal but for case and hyphens, or one or two letters away.
+ */
 export function nearest(written: string, known: Iterable<string>): string | undefined {
   const plain = (word: string): string => word.replace(/[-_]/g, '').toLowerCase()
   const wanted = plain(written.slice(0, 64))
-  let best: { word: string; slips: number } | undefined
+  let best: { word: string; edits: number } | undefined
   for (const word of known) {
-    const slips = distance(wanted, plain(word))
-    if (slips <= allowedSlips(word) && slips < (best?.slips ?? Number.POSITIVE_INFINITY))
-      best = { word, slips }
+    const edits = distance(wanted, plain(word))
+    if (edits <= maxEdits(word) && edits < (best?.edits ?? Number.POSITIVE_INFINITY)) best = { word, edits }
   }
   return best?.word
 }
 
-function allowedSlips(word: string): number {
+function maxEdits(word: string): number {
   return word.length <= 3 ? 1 : 2
 }
 
-/** Levenshtein's distance: insertions, deletions and replacements from one word to the other. */
+/**
+ * Returns Levenshtein's distance: the number of insertions, deletions and replacements from one word to the
+ * other.
+ */
 function distance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, index) => index)
   for (const [index, letter] of [...from].entries()) {

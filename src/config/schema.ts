@@ -1,270 +1,339 @@
-/** Every setting there is: what it means, its default, its form. */
-import type { UserLookup } from '../system/users.js'
-import { rules } from './allow.js'
-import {
-  absolutePath,
-  autoOr,
-  choice,
-  count,
-  duration,
-  flag,
-  listOrNone,
-  sixBitMask,
-  urlPath,
-} from './formats.js'
-import type { Format } from './location.js'
-import {
-  callback,
-  destination,
-  endpoint,
-  listen,
-  placedDestination,
-  ports,
-  prefix,
-  service,
-  usersOrDefault,
-} from './network.js'
-import type { Settings } from './setting-table.js'
-import type { Config } from './types.js'
+/** The schema of the configuration: meaning, format, default and environment variable of each setting. */
+import type { Settings, ValuesOf } from './setting-table.js'
 
-/** What comes out of the table: all of the configuration but the notes. */
-export type Values = Omit<Config, 'notes'>
-
-/** include/uapi/linux/un.h: `char sun_path[UNIX_PATH_MAX]`, 108 with the zero at its end. */
+/** include/uapi/linux/limits.h: the longest path in bytes, with the zero at its end. */
+const PATH_MAX = 4096
+/** include/uapi/linux/un.h: `char sun_path[UNIX_PATH_MAX]`, with the zero at its end. */
 const UNIX_PATH_MAX = 108
 
-export function schema(lookup: UserLookup): Settings<Values> {
-  return {
-    mode: {
-      doc: 'observe: let everything out and record what would have been blocked; enforce: block it',
-      default: 'observe',
-      format: choice('observe', 'enforce'),
-    },
-    block: {
-      doc: 'What the program on this host sees of a block: reject fails at once, drop lets it wait',
-      default: 'reject',
-      format: choice('reject', 'drop'),
-    },
-    fallback: {
-      doc: "The kernel's own answer while the daemon is silent: the last known allowlist, nothing, or everything",
-      default: 'static',
-      format: choice('static', 'closed', 'open'),
-    },
-    onStop: {
-      doc: 'What becomes of the firewall table when the service is stopped',
-      default: 'remove',
-      format: choice('remove', 'keep'),
-    },
-    ...kernelSettings(),
-    ...inboundSettings(),
-    ...nameSettings(),
-    mirrors: mirrorSettings(lookup),
-    allow: { doc: 'Your own rules', default: [], format: rules(lookup) },
-    containment: containmentSettings(),
-    ...outsideSettings(),
-  }
-}
-
-function kernelSettings(): Settings<Pick<Values, 'firewall' | 'queue'>> {
-  return {
-    firewall: {
-      queue: {
-        doc: "How packets get to the queue: nftables' own statement, a rule of xtables, or what the kernel has",
-        default: 'auto',
-        format: choice('auto', 'native', 'xtables'),
-      },
-      mark: {
-        mask: {
-          doc: 'The six bits of packet marks and connection marks that belong to checkvalve',
-          default: 0x3f000000,
-          format: sixBitMask,
-        },
-      },
-    },
+/**
+ * The schema as convict takes it. A new setting needs nothing but its entry here: `format` names a format of
+ * named-formats.ts, and the keys beside `doc`, `format`, `default` and `env` are parameters of that format.
+ */
+export const schema = {
+  mode: {
+    doc: 'observe: accept everything and record what would be blocked; enforce: block it',
+    format: 'choice',
+    words: ['observe', 'enforce'],
+    default: 'observe',
+    env: 'CHECKVALVE_MODE',
+  },
+  block: {
+    doc: 'How a blocked packet is refused: reject fails at once, drop lets the program wait',
+    format: 'choice',
+    words: ['reject', 'drop'],
+    default: 'reject',
+    env: 'CHECKVALVE_BLOCK',
+  },
+  fallback: {
+    doc: 'What the kernel accepts while the service is silent: the last allowlist, nothing, or everything',
+    format: 'choice',
+    words: ['static', 'closed', 'open'],
+    default: 'static',
+    env: 'CHECKVALVE_FALLBACK',
+  },
+  onStop: {
+    doc: 'Whether the firewall table is removed or kept when the service stops',
+    format: 'choice',
+    words: ['remove', 'keep'],
+    default: 'remove',
+    env: 'CHECKVALVE_ON_STOP',
+  },
+  firewall: {
     queue: {
-      first: {
-        doc: 'The number of the NFQUEUE; the two behind it are for names',
-        default: 100,
-        format: count(0, 65533),
-      },
-      count: { doc: 'How many queues, with the numbers that follow', default: 1, format: oneQueue },
-      maxLength: { doc: 'Packets that may wait in a queue', default: 16384, format: count(1, 1_048_576) },
+      doc: "Form of the queue rule: nftables' own statement, xtables, or auto for what the kernel supports",
+      format: 'choice',
+      words: ['auto', 'native', 'xtables'],
+      default: 'auto',
+      env: 'CHECKVALVE_FIREWALL_QUEUE',
     },
-  }
-}
-
-const oneQueue: Format<number> = (value, place) => {
-  const queues = count(1, 65536)(value, place)
-  return queues === undefined || queues === 1
-    ? queues
-    : place.fail('only one queue is served in this version: write 1')
-}
-
-function inboundSettings(): Settings<Pick<Values, 'sessions'>> {
-  return {
-    sessions: {
-      capacity: {
-        doc: 'Sessions of clients that are remembered',
-        default: 1_000_000,
-        format: count(1, 16_777_216),
-      },
-      tcpTimeout: {
-        doc: 'How long a silent TCP session is kept',
-        default: '5d',
-        format: duration('1s', '30d'),
-      },
-      udpTimeout: {
-        doc: 'How long a silent UDP session is kept',
-        default: '10m',
-        format: duration('1s', '30d'),
-      },
-      services: {
-        doc: 'The services of this host, like tcp/443; auto: those that listen',
-        default: 'auto',
-        format: autoOr(service, '[tcp/80, udp/443]'),
-      },
-      callbacks: {
-        doc: 'Connections back to a client of a service: its service, protocol and ports, how many for a session',
-        default: [],
-        format: listOrNone(callback, '[{ service: 21, protocol: tcp, ports: "1024-65535" }]'),
+    mark: {
+      mask: {
+        doc: 'Six adjacent bits of packet and connection marks that belong to checkvalve',
+        format: 'six-bit-mask',
+        default: 0x3f000000,
+        env: 'CHECKVALVE_FIREWALL_MARK_MASK',
       },
     },
-  }
-}
-
-function nameSettings(): Settings<Pick<Values, 'infrastructure' | 'dns'>> {
-  return {
-    infrastructure: {
-      dns: {
-        doc: "Addresses of the resolvers; auto: the host's own",
-        default: 'auto',
-        format: autoOr(prefix, '[192.0.2.53]'),
-      },
-      ntp: {
-        doc: "Time servers; auto: the host's own",
-        default: 'auto',
-        format: autoOr(destination, '[ntp.example.org]'),
-      },
-      dhcp: { doc: 'Whether the host may renew its DHCP lease', default: true, format: flag },
+  },
+  queue: {
+    first: {
+      doc: 'Number of the NFQUEUE; the next two numbers are for DNS queries and answers',
+      format: 'count',
+      min: 0,
+      max: 65533,
+      default: 100,
+      env: 'CHECKVALVE_QUEUE_FIRST',
     },
+    count: {
+      doc: 'Number of queues',
+      format: 'queue-count',
+      default: 1,
+      env: 'CHECKVALVE_QUEUE_COUNT',
+    },
+    maxLength: {
+      doc: 'Packets that may wait in a queue',
+      format: 'count',
+      min: 1,
+      max: 1_048_576,
+      default: 16384,
+      env: 'CHECKVALVE_QUEUE_MAX_LENGTH',
+    },
+  },
+  sessions: {
+    capacity: {
+      doc: 'Sessions that the table holds; beyond that the oldest is evicted',
+      format: 'count',
+      min: 1,
+      max: 16_777_216,
+      default: 1_000_000,
+      env: 'CHECKVALVE_SESSIONS_CAPACITY',
+    },
+    tcpTimeout: {
+      doc: 'Time after which a silent TCP session is forgotten',
+      format: 'duration',
+      min: '1s',
+      max: '30d',
+      default: '5d',
+      env: 'CHECKVALVE_SESSIONS_TCP_TIMEOUT',
+    },
+    udpTimeout: {
+      doc: 'Time after which a silent UDP session is forgotten',
+      format: 'duration',
+      min: '1s',
+      max: '30d',
+      default: '10m',
+      env: 'CHECKVALVE_SESSIONS_UDP_TIMEOUT',
+    },
+    services: {
+      doc: 'Services of this host, like tcp/443; auto: the listening ones',
+      format: 'services',
+      default: 'auto',
+      env: 'CHECKVALVE_SESSIONS_SERVICES',
+    },
+    callbacks: {
+      doc: 'Connections back to a client of a service: service, protocol, ports, number per session',
+      format: 'callbacks',
+      default: [],
+      env: 'CHECKVALVE_SESSIONS_CALLBACKS',
+    },
+  },
+  infrastructure: {
     dns: {
-      holdAnswers: {
-        doc: 'Hold the answer of a resolver until its addresses are allowed',
-        default: true,
-        format: flag,
-      },
-      holdTime: {
-        doc: 'How long an answer is held at most; then it goes on, and is counted',
-        default: '100ms',
-        format: duration('1ms', '5s'),
-      },
-      resolve: { doc: 'Look allowed names up before anybody asks for them', default: true, format: flag },
-      grace: {
-        doc: 'How long an address stays allowed after its time, for programs that keep it',
-        default: '5m',
-        format: duration('0s', '1d'),
-      },
-      enforceNames: { doc: 'Block questions for names outside the allowlist', default: false, format: flag },
-      searchDomains: {
-        doc: "With enforceNames: allowed names may be asked for with the host's search domains behind them",
-        default: true,
-        format: flag,
-      },
-      reverse: {
-        doc: 'With enforceNames: the names of addresses may be asked for',
-        default: false,
-        format: flag,
-      },
+      doc: "Addresses of resolvers; auto: the host's own",
+      format: 'resolvers',
+      default: 'auto',
+      env: 'CHECKVALVE_INFRASTRUCTURE_DNS',
     },
-  }
-}
-
-function mirrorSettings(lookup: UserLookup): Settings<Values['mirrors']> {
-  return {
-    discover: {
-      doc: 'Find update mirrors in the files of the package managers',
+    ntp: {
+      doc: "Time servers; auto: the host's own",
+      format: 'time-servers',
+      default: 'auto',
+      env: 'CHECKVALVE_INFRASTRUCTURE_NTP',
+    },
+    dhcp: {
+      doc: 'Whether the host may renew its DHCP lease',
+      format: 'flag',
       default: true,
-      format: flag,
+      env: 'CHECKVALVE_INFRASTRUCTURE_DHCP',
+    },
+  },
+  dns: {
+    holdAnswers: {
+      doc: 'Whether a DNS answer waits until its addresses are allowed',
+      format: 'flag',
+      default: true,
+      env: 'CHECKVALVE_DNS_HOLD_ANSWERS',
+    },
+    holdTime: {
+      doc: 'The longest time that an answer waits; then it is passed on and counted',
+      format: 'duration',
+      min: '1ms',
+      max: '5s',
+      default: '100ms',
+      env: 'CHECKVALVE_DNS_HOLD_TIME',
+    },
+    resolve: {
+      doc: 'Whether the service looks allowed names up itself',
+      format: 'flag',
+      default: true,
+      env: 'CHECKVALVE_DNS_RESOLVE',
+    },
+    grace: {
+      doc: 'Time that an address stays allowed after its TTL, for programs that keep it',
+      format: 'duration',
+      min: '0s',
+      max: '1d',
+      default: '5m',
+      env: 'CHECKVALVE_DNS_GRACE',
+    },
+    enforceNames: {
+      doc: 'Whether DNS queries for names outside the allowlist are blocked',
+      format: 'flag',
+      default: false,
+      env: 'CHECKVALVE_DNS_ENFORCE_NAMES',
+    },
+    searchDomains: {
+      doc: "With enforceNames: whether allowed names may have the host's search domains behind them",
+      format: 'flag',
+      default: true,
+      env: 'CHECKVALVE_DNS_SEARCH_DOMAINS',
+    },
+    reverse: {
+      doc: 'With enforceNames: whether queries for the names of addresses are allowed',
+      format: 'flag',
+      default: false,
+      env: 'CHECKVALVE_DNS_REVERSE',
+    },
+  },
+  mirrors: {
+    discover: {
+      doc: 'Whether update mirrors are found in the files of package managers',
+      format: 'flag',
+      default: true,
+      env: 'CHECKVALVE_MIRRORS_DISCOVER',
     },
     root: {
-      doc: "The directory under which those files are, / for the host's own",
+      doc: "Directory that holds those files: / for the host's own, or a chroot or image",
+      format: 'path',
+      max: PATH_MAX - 1,
       default: '/',
-      format: absolutePath(),
+      env: 'CHECKVALVE_MIRRORS_ROOT',
     },
     hosts: {
-      doc: 'More mirrors: names, wildcards, addresses, prefixes',
+      doc: 'Further mirrors: names, wildcards, addresses, prefixes',
+      format: 'mirrors',
       default: [],
-      format: listOrNone(placedDestination, '[mirror.example.org]'),
+      env: 'CHECKVALVE_MIRRORS_HOSTS',
     },
-    ports: { doc: 'The ports of all mirrors', default: [80, 443], format: ports },
+    ports: {
+      doc: 'Ports of the mirrors in mirrors.hosts',
+      format: 'ports',
+      default: [80, 443],
+      env: 'CHECKVALVE_MIRRORS_PORTS',
+    },
     users: {
-      doc: 'Who may reach the mirrors. Those of the default that this host lacks are left out',
+      doc: 'Users who may reach mirrors; users of the default that this host lacks are left out',
+      format: 'users',
       default: ['root', '_apt'],
-      format: usersOrDefault(lookup),
+      env: 'CHECKVALVE_MIRRORS_USERS',
     },
-  }
-}
-
-function containmentSettings(): Settings<Values['containment']> {
-  return {
+  },
+  allow: {
+    doc: "The operator's own rules",
+    format: 'rules',
+    default: [],
+    env: 'CHECKVALVE_ALLOW',
+  },
+  containment: {
     destinations: {
-      doc: 'Blocked destinations of one user within the window that raise the alarm',
+      doc: 'Blocked destinations of one user within the window that raise an alert',
+      format: 'count',
+      min: 1,
+      max: 100_000,
       default: 10,
-      format: count(1, 100_000),
+      env: 'CHECKVALVE_CONTAINMENT_DESTINATIONS',
     },
-    window: { doc: 'The window in which they are counted', default: '10s', format: duration('1s', '1d') },
+    window: {
+      doc: 'The window in which they are counted',
+      format: 'duration',
+      min: '1s',
+      max: '1d',
+      default: '10s',
+      env: 'CHECKVALVE_CONTAINMENT_WINDOW',
+    },
     action: {
-      doc: "alert: report it; quarantine: also refuse all of the user's new connections for a while",
+      doc: "alert: report the user; quarantine: also refuse all of the user's new connections for a while",
+      format: 'choice',
+      words: ['alert', 'quarantine'],
       default: 'alert',
-      format: choice('alert', 'quarantine'),
+      env: 'CHECKVALVE_CONTAINMENT_ACTION',
     },
-    duration: { doc: 'How long a quarantine lasts', default: '15m', format: duration('1s', '30d') },
-  }
-}
-
-function outsideSettings(): Settings<Pick<Values, 'log' | 'metrics' | 'control' | 'state' | 'canary'>> {
-  return {
-    log: {
-      destination: {
-        doc: 'The file of the block log, or stdout',
-        default: '/var/log/checkvalve/blocks.json',
-        format: absolutePath(4095, 'stdout'),
-      },
-      level: {
-        doc: 'How much the service says about its own doings; blocks are always written',
-        default: 'info',
-        format: choice('info', 'warn', 'error'),
-      },
+    duration: {
+      doc: 'How long a quarantine lasts',
+      format: 'duration',
+      min: '1s',
+      max: '30d',
+      default: '15m',
+      env: 'CHECKVALVE_CONTAINMENT_DURATION',
     },
-    metrics: {
-      listen: { doc: 'Address and port of the HTTP server', default: '127.0.0.1:17671', format: listen },
-      path: {
-        doc: 'The path of the metrics',
-        default: '/metrics',
-        format: urlPath('/', '/healthz', '/readyz'),
-      },
+  },
+  log: {
+    destination: {
+      doc: 'File of the block log, or stdout',
+      format: 'path',
+      max: PATH_MAX - 1,
+      words: ['stdout'],
+      default: '/var/log/checkvalve/blocks.json',
+      env: 'CHECKVALVE_LOG_DESTINATION',
     },
-    control: {
-      socket: {
-        doc: 'The socket of the command line',
-        default: '/run/checkvalve/control.sock',
-        format: absolutePath(UNIX_PATH_MAX - 1),
-      },
+    level: {
+      doc: 'Least severity of messages about the service itself; blocks are always logged',
+      format: 'choice',
+      words: ['info', 'warn', 'error'],
+      default: 'info',
+      env: 'CHECKVALVE_LOG_LEVEL',
     },
-    state: {
-      directory: { doc: 'What survives a restart', default: '/var/lib/checkvalve', format: absolutePath() },
+  },
+  metrics: {
+    listen: {
+      doc: 'Address and port of the HTTP server',
+      format: 'listen',
+      default: '127.0.0.1:17671',
+      env: 'CHECKVALVE_METRICS_LISTEN',
     },
-    canary: canarySettings(),
-  }
-}
-
-function canarySettings(): Settings<Values['canary']> {
-  return {
+    path: {
+      doc: 'URL path of the metrics',
+      format: 'url-path',
+      taken: ['/', '/healthz', '/readyz'],
+      default: '/metrics',
+      env: 'CHECKVALVE_METRICS_PATH',
+    },
+  },
+  control: {
+    socket: {
+      doc: 'Socket by which commands reach the service',
+      format: 'path',
+      max: UNIX_PATH_MAX - 1,
+      default: '/run/checkvalve/control.sock',
+      env: 'CHECKVALVE_CONTROL_SOCKET',
+    },
+  },
+  state: {
+    directory: {
+      doc: 'Directory for everything that survives a restart',
+      format: 'path',
+      max: PATH_MAX - 1,
+      default: '/var/lib/checkvalve',
+      env: 'CHECKVALVE_STATE_DIRECTORY',
+    },
+  },
+  canary: {
     target: {
-      doc: 'An address and port that nobody needs: a connection to it must be blocked, as a proof',
+      doc: 'Address and port that nothing needs: a connection to it must be blocked, as a proof',
+      format: 'endpoint',
       default: '192.0.2.1:9',
-      format: endpoint,
+      env: 'CHECKVALVE_CANARY_TARGET',
     },
-    interval: { doc: 'How often that is tried', default: '30s', format: duration('1s', '1d') },
-  }
+    interval: {
+      doc: 'Time between two such connections',
+      format: 'duration',
+      min: '1s',
+      max: '1d',
+      default: '30s',
+      env: 'CHECKVALVE_CANARY_INTERVAL',
+    },
+  },
+} as const satisfies Settings
+
+/** All of the configuration but its notes. */
+export type Values = ValuesOf<typeof schema>
+
+/**
+ * A configuration, frozen all the way down but for the words of addresses. Durations are in seconds, users
+ * are uids.
+ */
+export interface Config extends Values {
+  /** For the operator: settings without effect in this version, and files that were not read. */
+  readonly notes: readonly string[]
 }

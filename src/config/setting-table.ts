@@ -1,40 +1,59 @@
-/** The shape of a table of settings. */
-import type { Format } from './location.js'
+/** The shape of a schema, and the type of the values that it describes. */
+import type { FORMATS, FormatName, FormatValue } from './named-formats.js'
 import { step } from './yaml.js'
 
-export interface Setting<T> {
-  readonly doc: string
-  /** As it would be written in the file. */
-  readonly default: unknown
-  readonly format: Format<T>
+/** The keys that a setting of this format has in the schema, besides those that all settings have. */
+type ParametersOf<Name extends FormatName> =
+  Parameters<(typeof FORMATS)[Name]> extends [infer Given, ...unknown[]] ? Given : unknown
+
+/** One setting, as convict takes it, with the parameters of its format. */
+export type Setting = {
+  readonly [Name in FormatName]: {
+    readonly doc: string
+    readonly format: Name
+    /** As it would be written in the file. */
+    readonly default: unknown
+    /** Its environment variable. */
+    readonly env: string
+  } & ParametersOf<Name>
+}[FormatName]
+
+/** Settings by name, in groups. */
+export interface Settings {
+  readonly [name: string]: Setting | Settings
 }
 
-/** A table in the shape of what comes out of it. */
-export type Settings<T> = {
-  readonly [Key in keyof T]: Setting<T[Key]> | Settings<T[Key]>
+/** The type of the values of a schema: each as its format parses it, in the same groups. */
+export type ValuesOf<Node> = Node extends { format: 'choice'; words: readonly (infer Word)[] }
+  ? Word
+  : Node extends { format: infer Name extends FormatName }
+    ? FormatValue<Name>
+    : { readonly [Key in keyof Node]: ValuesOf<Node[Key]> }
+
+/** convict takes a node with a default for a setting, and any other for a group. */
+export function isSetting(node: Setting | Settings): node is Setting {
+  return 'default' in node
 }
 
-/** A table of whatever shape. */
-export interface AnySettings {
-  readonly [key: string]: Setting<unknown> | AnySettings
-}
-
-export function isSetting(node: Setting<unknown> | AnySettings): node is Setting<unknown> {
-  return typeof node.format === 'function'
-}
-
-/** All settings by their whole key, like `firewall.mark.mask`, in the order of the table. */
-export function settingsByKey(settings: AnySettings, path = ''): Map<string, Setting<unknown>> {
-  const found = new Map<string, Setting<unknown>>()
-  for (const [name, node] of Object.entries(settings)) {
+/**
+ * Returns the same groups with what `change` makes of each setting. `key` is the whole key, like
+ * `firewall.mark.mask`.
+ */
+export function mapSettings(
+  settings: Settings,
+  change: (key: string, setting: Setting) => unknown,
+  path = '',
+): Record<string, unknown> {
+  const changed = Object.entries(settings).map(([name, node]) => {
     const key = step(path, name)
-    if (isSetting(node)) found.set(key, node)
-    else for (const [inner, setting] of settingsByKey(node, key)) found.set(inner, setting)
-  }
-  return found
+    return [name, isSetting(node) ? change(key, node) : mapSettings(node, change, key)]
+  })
+  return Object.fromEntries(changed)
 }
 
-/** The environment variable of a key: CHECKVALVE_SESSIONS_TCP_TIMEOUT for `sessions.tcpTimeout`. */
-export function environmentName(key: string): string {
-  return `CHECKVALVE_${key.replace(/[A-Z]/g, '_$&').replaceAll('.', '_').toUpperCase()}`
+/** All settings by their whole key, in the order of the schema. */
+export function settingsByKey(settings: Settings): Map<string, Setting> {
+  const found = new Map<string, Setting>()
+  mapSettings(settings, (key, setting) => found.set(key, setting))
+  return found
 }

@@ -1,18 +1,22 @@
-/** A configuration as YAML that could be its file. */
+/** Writes a configuration as YAML that could be its file. */
 import { Document, isScalar, visit } from 'yaml'
-import { formatPrefix } from '../core/packet/address-text.js'
+import { formatPortRange, formatPrefix } from '../core/packet/address-text.js'
 import type { PortRange } from '../core/packet/ip.js'
 import { formatDestination } from '../text/parse-address.js'
 import { formatDuration } from './formats.js'
-import type { AllowEntry, Config, Service } from './types.js'
+import type { FormatName, FormatValue } from './named-formats.js'
+import { type Config, schema } from './schema.js'
+import { mapSettings } from './setting-table.js'
+import type { AllowEntry, Callback, Service } from './types.js'
 
-/** The configuration in effect. `nameOf` gives the names of users; a user without one is shown by number. */
+/** Returns the configuration in force as YAML. A user without a name in `nameOf` is shown by uid. */
 export function showConfig(
   config: Config,
   nameOf: (uid: number) => string | undefined = () => undefined,
 ): string {
   const user = (uid: number): string | number => nameOf(uid) ?? uid
-  const document = new Document(writtenForm(config, user))
+  const written = mapSettings(schema, (key, { format }) => writtenForm(format, valueAt(config, key), user))
+  const document = new Document(written)
   visit(document, {
     Seq: (_, node) => {
       node.flow = node.items.every((item) => isScalar(item))
@@ -23,55 +27,36 @@ export function showConfig(
   return document.toString({ lineWidth: 110, flowCollectionPadding: false })
 }
 
-/** How a user is written. */
+/** Returns the written form of a user: the name, or the uid. */
 type NameUser = (uid: number) => string | number
 
-function writtenForm(config: Config, user: NameUser): Record<string, unknown> {
-  const { notes: _, sessions, infrastructure, mirrors, containment, metrics, canary } = config
-  const { services, callbacks } = sessions
-  const { dns, ntp } = infrastructure
-  return {
-    ...config,
-    notes: undefined,
-    dns: {
-      ...config.dns,
-      holdTime: formatDuration(config.dns.holdTime),
-      grace: formatDuration(config.dns.grace),
-    },
-    sessions: {
-      ...sessions,
-      tcpTimeout: formatDuration(sessions.tcpTimeout),
-      udpTimeout: formatDuration(sessions.udpTimeout),
-      services: services === 'auto' ? services : services.map(formatService),
-      callbacks: callbacks.map((callback) => ({
-        ...callback,
-        service: formatService(callback.service),
-        ports: callback.ports.map(formatPorts),
-      })),
-    },
-    infrastructure: {
-      ...infrastructure,
-      dns: dns === 'auto' ? dns : dns.map(formatPrefix),
-      ntp: ntp === 'auto' ? ntp : ntp.map(formatDestination),
-    },
-    mirrors: {
-      ...mirrors,
-      hosts: mirrors.hosts.map(formatDestination),
-      ports: mirrors.ports.map(formatPorts),
-      users: mirrors.users.map(user),
-    },
-    allow: config.allow.map((entry) => formatRule(entry, user)),
-    containment: {
-      ...containment,
-      window: formatDuration(containment.window),
-      duration: formatDuration(containment.duration),
-    },
-    metrics: { ...metrics, listen: formatHostPort(metrics.listen) },
-    canary: { target: formatHostPort(canary.target), interval: formatDuration(canary.interval) },
-  }
+/**
+ * Converts values to their written form, by format. A format that is missing here writes the value as it is.
+ */
+const WRITERS: { [Name in FormatName]?: (value: FormatValue<Name>, user: NameUser) => unknown } = {
+  duration: formatDuration,
+  listen: formatHostPort,
+  endpoint: formatHostPort,
+  services: (services) => (services === 'auto' ? services : services.map(formatService)),
+  callbacks: (callbacks) => callbacks.map(formatCallback),
+  resolvers: (prefixes) => (prefixes === 'auto' ? prefixes : prefixes.map(formatPrefix)),
+  'time-servers': (servers) => (servers === 'auto' ? servers : servers.map(formatDestination)),
+  mirrors: (hosts) => hosts.map(formatDestination),
+  ports: (ports) => ports.map(formatPorts),
+  users: (users, user) => users.map(user),
+  rules: (rules, user) => rules.map((rule) => formatRule(rule, user)),
 }
 
-/** A rule as it could stand in a file. */
+function writtenForm(format: FormatName, value: unknown, user: NameUser): unknown {
+  const write = WRITERS[format] as ((value: unknown, user: NameUser) => unknown) | undefined
+  return write === undefined ? value : write(value, user)
+}
+
+function valueAt(config: Config, key: string): unknown {
+  return key.split('.').reduce<unknown>((group, name) => (group as Record<string, unknown>)[name], config)
+}
+
+/** Converts a rule to the form of a configuration file. */
 export function formatRule(entry: AllowEntry, user: NameUser): WrittenRule {
   return {
     name: entry.name,
@@ -85,7 +70,7 @@ export function formatRule(entry: AllowEntry, user: NameUser): WrittenRule {
   }
 }
 
-/** What is undefined is not written. */
+/** A rule in the form of a configuration file. Keys that are undefined are not written. */
 export interface WrittenRule {
   readonly name: string
   readonly to: readonly string[]
@@ -105,8 +90,12 @@ function formatService({ protocol, port }: Service): string {
   return `${protocol}/${port}`
 }
 
-function formatPorts({ first, last }: PortRange): number | string {
-  return first === last ? first : `${first}-${last}`
+function formatCallback(callback: Callback): Record<string, unknown> {
+  return { ...callback, service: formatService(callback.service), ports: callback.ports.map(formatPorts) }
+}
+
+function formatPorts(range: PortRange): number | string {
+  return range.first === range.last ? range.first : formatPortRange(range)
 }
 
 function formatHostPort({ host, port }: { host: string; port: number }): string {

@@ -1,21 +1,32 @@
-/** The sources of a configuration, one laid over the other: files, environment, command line. */
+/**
+ * Reads the sources of a configuration (files, environment, command line), and finds keys that are no
+ * settings.
+ */
 import type { Origin } from '../core/policy/origin.js'
 import type { TextFile } from './config-files.js'
-import type { Leaf, Located } from './location.js'
-import { COMMAND_LINE, ENVIRONMENT, nearest, type Problem, suggestion, unknownKey } from './problems.js'
-import { type AnySettings, environmentName, isSetting, settingsByKey } from './setting-table.js'
-import { parseYaml, step, type Written, type YamlEntry } from './yaml.js'
+import type { ValueOrigin, WrittenValue } from './location.js'
+import {
+  COMMAND_LINE,
+  ENVIRONMENT,
+  MAPPING,
+  nearest,
+  type Problem,
+  suggestion,
+  unknownKey,
+} from './problems.js'
+import { isSetting, type Settings, settingsByKey } from './setting-table.js'
+import { parseValue, parseYaml, plain, step, type YamlEntry, type YamlValue } from './yaml.js'
 
-/** What one source says, by the key of the setting (`mirrors.ports`). */
+/** The values of one source by the key of their setting (`mirrors.ports`), and its problems. */
 export interface Source {
-  readonly leaves: ReadonlyMap<string, Leaf>
+  readonly values: ReadonlyMap<string, WrittenValue>
   readonly problems: readonly Problem[]
 }
 
-/** What a file says. The main file must say something; a fragment may be all comments. */
-export function fromFile(file: TextFile, settings: AnySettings, isMain: boolean): Source {
+/** Reads one file. The main file must hold something; a fragment may be all comments. */
+export function fromFile(file: TextFile, settings: Settings, isMain: boolean): Source {
   const { root, problems } = parseYaml(file.text, file.file)
-  if (problems.length > 0 && root === undefined) return { leaves: new Map(), problems }
+  if (problems.length > 0 && root === undefined) return { values: new Map(), problems }
   const collector = new Collector(settings, problems)
   const isEmpty = root === undefined || (root.kind === 'scalar' && root.value === null)
   if (!isEmpty) collector.walk(root)
@@ -25,65 +36,59 @@ export function fromFile(file: TextFile, settings: AnySettings, isMain: boolean)
   return collector
 }
 
-/** What variables CHECKVALVE_... say. One that is no setting is a problem: it was meant to do something. */
+/**
+ * Finds the variables CHECKVALVE_... that set something: their values are text, for convict to read. A
+ * variable that is no setting is a problem, because it was meant to have an effect.
+ */
 export function fromEnvironment(
   environment: Readonly<Record<string, string | undefined>>,
-  settings: AnySettings,
+  settings: Settings,
 ): Source {
-  const names = new Map([...settingsByKey(settings).keys()].map((key) => [environmentName(key), key]))
+  const keys = new Map([...settingsByKey(settings)].map(([key, { env }]) => [env, key]))
   const collector = new Collector(settings)
-  for (const [name, text] of Object.entries(environment)) {
-    if (!name.startsWith('CHECKVALVE_') || text === undefined) continue
+  for (const [name, value] of Object.entries(environment)) {
+    if (!name.startsWith('CHECKVALVE_') || value === undefined) continue
     const origin = { file: `${ENVIRONMENT}${name}`, line: undefined }
-    const key = names.get(name)
+    const key = keys.get(name)
     if (key === undefined)
-      collector.fail(origin, '', `is not a setting${suggestion(nearest(name, names.keys()))}`)
-    else if (text.trim() === '')
+      collector.fail(origin, '', `is not a setting${suggestion(nearest(name, keys.keys()))}`)
+    else if (value.trim() === '')
       collector.fail(origin, key, 'is empty: give it a value, or unset the variable')
-    else collector.walkPath(key, readValue(text, origin.file), origin)
+    else collector.values.set(key, { origin, key, value })
   }
   return collector
 }
 
-/** What `--set key=value` says; the last one for a key counts. */
-export function fromCommandLine(assignments: readonly string[], settings: AnySettings): Source {
+/** Reads `--set key=value`: values are text, for convict to read. The last one for a key counts. */
+export function fromCommandLine(assignments: readonly string[], settings: Settings): Source {
   const collector = new Collector(settings)
+  const keys = settingsByKey(settings)
   const origin = { file: COMMAND_LINE, line: undefined }
   for (const assignment of assignments) {
     const equals = assignment.indexOf('=')
+    const [key, value] = [assignment.slice(0, equals).trim(), assignment.slice(equals + 1)]
     if (equals < 1)
       collector.fail(origin, assignment, 'must have the form key=value, like --set mode=observe')
-    else {
-      const value = readValue(assignment.slice(equals + 1), COMMAND_LINE)
-      collector.walkPath(assignment.slice(0, equals).trim(), value, origin)
-    }
+    else if (keys.has(key)) collector.values.set(key, { origin, key, value })
+    else collector.walkPath(key, parseValue(value, COMMAND_LINE), origin)
   }
   return collector
 }
 
-/** A value in YAML; what is no YAML (`[::1]:80`) is the text itself, for the setting to judge. */
-function readValue(text: string, file: string): Written {
-  const { root, problems } = parseYaml(text, file, false)
-  const origin = { file, line: undefined }
-  if (root !== undefined && problems.length === 0) return root
-  return { kind: 'scalar', value: text.trim() === '' ? null : text, origin, size: 1 }
-}
-
-/** Later sources win; two lists from files add up. */
-export function merge(files: readonly Source[], overrides: readonly Source[]): Map<string, Leaf> {
-  const merged = new Map<string, Leaf>()
-  for (const source of files) {
-    for (const [key, leaf] of source.leaves) merged.set(key, append(merged.get(key), leaf))
+/** Merges files: later ones override, but two lists add up, where convict would replace the first. */
+export function mergeFiles(files: readonly Source[]): Map<string, WrittenValue> {
+  const merged = new Map<string, WrittenValue>()
+  for (const { values } of files) {
+    for (const [key, value] of values) merged.set(key, append(merged.get(key), value))
   }
-  for (const source of overrides) for (const [key, leaf] of source.leaves) merged.set(key, leaf)
   return merged
 }
 
-function append(earlier: Leaf | undefined, later: Leaf): Leaf {
+function append(earlier: WrittenValue | undefined, later: WrittenValue): WrittenValue {
   if (!Array.isArray(earlier?.value) || !Array.isArray(later.value)) return later
   const shift = earlier.value.length
   const parts = new Map(earlier.parts)
-  for (const [path, located] of later.parts) {
+  for (const [path, located] of later.parts ?? []) {
     parts.set(
       path.replace(/^\[(\d+)\]/, (_, index) => `[${Number(index) + shift}]`),
       located,
@@ -92,14 +97,14 @@ function append(earlier: Leaf | undefined, later: Leaf): Leaf {
   return { ...later, value: [...earlier.value, ...later.value], parts }
 }
 
-/** Goes through a source beside the settings: finds the values of settings, and keys that are none. */
+/** Walks through a source: collects the values of settings, and reports keys that are no settings. */
 class Collector implements Source {
-  readonly leaves = new Map<string, Leaf>()
+  readonly values = new Map<string, WrittenValue>()
   readonly problems: Problem[]
   private readonly keys: readonly string[]
 
   constructor(
-    private readonly settings: AnySettings,
+    private readonly settings: Settings,
     problems: readonly Problem[] = [],
   ) {
     this.problems = [...problems]
@@ -110,7 +115,7 @@ class Collector implements Source {
     this.problems.push({ origin, key, reason })
   }
 
-  walk(written: Written, settings = this.settings, path = ''): void {
+  walk(written: YamlValue, settings = this.settings, path = ''): void {
     if (written.kind === 'mapping') for (const entry of written.entries) this.walkEntry(entry, settings, path)
     else {
       const isEmpty = written.kind === 'scalar' && written.value === null
@@ -120,44 +125,31 @@ class Collector implements Source {
     }
   }
 
-  /** The same for one value whose place is given as a path (`mirrors.ports`). */
-  walkPath(path: string, value: Written, origin: Origin): void {
+  /** Adds one value whose key is given as a path (`mirrors.ports`). */
+  walkPath(path: string, value: YamlValue, origin: Origin): void {
     const [key = '', ...rest] = path.split('.').reverse()
     const entry = rest.reduce<YamlEntry>((inner, name) => wrap(name, inner, origin), { key, value, origin })
     this.walkEntry(entry, this.settings, '')
   }
 
-  private walkEntry(entry: YamlEntry, settings: AnySettings, path: string): void {
+  private walkEntry(entry: YamlEntry, settings: Settings, path: string): void {
     const key = step(path, entry.key)
     const inside = Object.hasOwn(settings, entry.key) ? settings[entry.key] : undefined
     if (inside === undefined) this.fail(entry.origin, key, this.unknown(entry.key, settings))
     else if (!isSetting(inside)) this.walk({ ...entry.value, origin: entry.origin }, inside, key)
     else {
-      const parts = new Map<string, Located>()
-      const value = plain(entry.value, '', key, parts)
-      this.leaves.set(key, { origin: entry.origin, key, value, parts })
+      const parts = new Map<string, ValueOrigin>()
+      const note = (path: string, origin: Origin) => parts.set(path, { origin, key: `${key}${path}` })
+      const value = entry.value.kind === 'mapping' ? MAPPING : plain(entry.value, note)
+      this.values.set(key, { origin: entry.origin, key, value, parts })
     }
   }
 
-  private unknown(key: string, group: AnySettings): string {
+  private unknown(key: string, group: Settings): string {
     return unknownKey(key, Object.keys(group), this.keys)
   }
 }
 
 function wrap(key: string, inner: YamlEntry, origin: Origin): YamlEntry {
   return { key, origin, value: { kind: 'mapping', entries: [inner], origin, size: 1 } }
-}
-
-/** Plain data without prototypes, so that a key such as `__proto__` is only a key. Notes each place on the way. */
-function plain(written: Written, path: string, key: string, parts: Map<string, Located>): unknown {
-  if (written.kind === 'scalar') return written.value
-  const into = (inside: string | number, origin: Origin, value: Written): unknown => {
-    const [innerPath, innerKey] = [step(path, inside), step(key, inside)]
-    parts.set(innerPath, { origin, key: innerKey })
-    return plain(value, innerPath, innerKey, parts)
-  }
-  if (written.kind === 'list') return written.items.map((item, index) => into(index, item.origin, item))
-  const mapping: Record<string, unknown> = Object.create(null)
-  for (const entry of written.entries) mapping[entry.key] = into(entry.key, entry.origin, entry.value)
-  return mapping
 }

@@ -1,40 +1,40 @@
-/** The configuration as the rest of the program sees it: every value parsed, nothing optional by accident. */
+/** Types of the parsed values of a configuration. */
 
-import type { Destination, Family, PortRange, Prefix, Words } from '../core/packet/ip.js'
+import type { Destination, Family, PortRange, Words } from '../core/packet/ip.js'
 import type { Origin } from '../core/policy/origin.js'
 
-/** A service of this host: packets from its port may be answers. */
+/** A service of this host: packets from its port may be replies to clients. */
 export interface Service {
   readonly protocol: 'tcp' | 'udp'
   readonly port: number
 }
 
-/** A connection that this host may start towards whoever has a session with `service` right now. */
+/** Connections that this host may open to a client that has a session with `service` now. */
 export interface Callback {
   readonly service: Service
   readonly protocol: 'tcp' | 'udp'
   /** Destination ports. */
   readonly ports: readonly PortRange[]
-  /** Connections that one session may cause, ever. */
+  /** Maximum of such connections in one session. */
   readonly perSession: number
 }
 
-/** A destination, and where it was written. */
-export type PlacedDestination = Destination & { readonly origin: Origin }
+/** A destination with its origin. */
+export type ConfiguredDestination = Destination & { readonly origin: Origin }
 
-/** One rule of the operator. */
+/** One rule of the operator: an entry of `allow`, or a runtime entry. */
 export interface AllowEntry {
   /** Unique among the rules. */
   readonly name: string
   readonly to: readonly Destination[]
-  /** Destination ports; all of them (0-65535) when the operator named none. Without meaning for `icmp`. */
+  /** Destination ports; 0-65535 when the operator named none. Without meaning for `icmp`. */
   readonly ports: readonly PortRange[]
   readonly protocol: 'tcp' | 'udp' | 'icmp' | 'any'
-  /** uids; undefined: whoever it is. */
+  /** uids; undefined for all users. */
   readonly users: readonly number[] | undefined
-  /** Names of systemd units; undefined: whichever it is. */
+  /** Names of systemd units; undefined for all units, and for processes without a unit. */
   readonly units: readonly string[] | undefined
-  /** Milliseconds since 1970; from then on the rule allows nothing. undefined: it stays. */
+  /** Milliseconds since 1970 when the rule expires; undefined for a rule that does not expire. */
   readonly expires: number | undefined
   readonly origin: Origin
 }
@@ -48,65 +48,10 @@ export interface Endpoint {
   readonly words: Words
 }
 
-/** Where to listen: `host` is an address without brackets, or a name such as `localhost`. */
+/**
+ * An address and a port to listen on. `host` is an address without brackets, or a name such as `localhost`.
+ */
 export interface Listen {
   readonly host: string
   readonly port: number
-}
-
-/** Durations are in seconds, with fractions. Frozen all the way down, but for the words of addresses. */
-export interface Config {
-  readonly mode: 'observe' | 'enforce'
-  readonly block: 'reject' | 'drop'
-  readonly fallback: 'static' | 'closed' | 'open'
-  readonly onStop: 'remove' | 'keep'
-  readonly firewall: {
-    readonly queue: 'auto' | 'native' | 'xtables'
-    /** Six adjacent bits of the packet mark and of the connection mark. */
-    readonly mark: { readonly mask: number }
-  }
-  readonly queue: { readonly first: number; readonly count: number; readonly maxLength: number }
-  readonly sessions: {
-    readonly capacity: number
-    readonly tcpTimeout: number
-    readonly udpTimeout: number
-    readonly services: 'auto' | readonly Service[]
-    readonly callbacks: readonly Callback[]
-  }
-  readonly infrastructure: {
-    readonly dns: 'auto' | readonly Prefix[]
-    readonly ntp: 'auto' | readonly Destination[]
-    readonly dhcp: boolean
-  }
-  readonly dns: {
-    readonly holdAnswers: boolean
-    readonly holdTime: number
-    readonly resolve: boolean
-    readonly grace: number
-    readonly enforceNames: boolean
-    readonly searchDomains: boolean
-    readonly reverse: boolean
-  }
-  readonly mirrors: {
-    readonly discover: boolean
-    readonly root: string
-    readonly hosts: readonly PlacedDestination[]
-    readonly ports: readonly PortRange[]
-    /** uids. */
-    readonly users: readonly number[]
-  }
-  readonly allow: readonly AllowEntry[]
-  readonly containment: {
-    readonly destinations: number
-    readonly window: number
-    readonly action: 'alert' | 'quarantine'
-    readonly duration: number
-  }
-  readonly log: { readonly destination: string; readonly level: 'info' | 'warn' | 'error' }
-  readonly metrics: { readonly listen: Listen; readonly path: string }
-  readonly control: { readonly socket: string }
-  readonly state: { readonly directory: string }
-  readonly canary: { readonly target: Endpoint; readonly interval: number }
-  /** For the operator: what was accepted and has no effect in this version. */
-  readonly notes: readonly string[]
 }

@@ -1,103 +1,74 @@
-/** A table of settings, and convict as its judge: it fills in the defaults and checks every value. */
+/** Has convict apply defaults, files, environment and command line to a schema, and check the result. */
 import convict from 'convict'
-import type { Leaf } from './location.js'
-import { DEFAULT, locationOf } from './location.js'
+import type { UserLookup } from '../system/users.js'
+import { DEFAULT, locationOf, type WrittenValue } from './location.js'
+import { type BoundSetting, formatOf } from './named-formats.js'
 import type { Problem } from './problems.js'
-import { type AnySettings, environmentName, isSetting, type Setting, settingsByKey } from './setting-table.js'
-import { step } from './yaml.js'
+import { mapSettings, type Settings, settingsByKey, type ValuesOf } from './setting-table.js'
 
-/** The one convict format: a setting checks itself, and convict must not turn texts into numbers or lists before. */
-const FORMAT = 'setting'
-
-convict.addFormat({
-  name: FORMAT,
-  validate: (value, schema) => (schema as ConvictSetting).check(value),
-  coerce: (value) => value,
-})
-
-interface ConvictSetting extends convict.SchemaObj {
-  /** Throws an Error for a value that is wrong. */
-  check(value: unknown): void
+/**
+ * Written values by the key of their setting. Values of environment and command line are text, as convict
+ * takes it.
+ */
+export interface Sources {
+  readonly files: ReadonlyMap<string, WrittenValue>
+  readonly environment: ReadonlyMap<string, WrittenValue>
+  readonly commandLine: ReadonlyMap<string, WrittenValue>
 }
 
-interface ConvictSchema {
-  [key: string]: ConvictSchema | ConvictSetting
-}
-
-type Check = (key: string, setting: Setting<unknown>, value: unknown) => void
-
-function convictSchema(settings: AnySettings, check: Check, path = ''): ConvictSchema {
-  const schema: ConvictSchema = {}
-  for (const [name, node] of Object.entries(settings)) {
-    const key = step(path, name)
-    schema[name] = isSetting(node)
-      ? {
-          doc: node.doc,
-          default: node.default,
-          env: environmentName(key),
-          format: FORMAT,
-          check: (value) => check(key, node, value),
-        }
-      : convictSchema(node, check, key)
-  }
-  return schema
-}
-
-export interface Validated {
-  /** In the shape of the table; undefined where a value is wrong. */
-  readonly values: Readonly<Record<string, unknown>>
+export interface Validated<Schema> {
+  /** In the groups of the schema; undefined where a value is wrong. */
+  readonly values: ValuesOf<Schema>
+  /** The written values that are in force; settings with their defaults are missing. */
+  readonly written: ReadonlyMap<string, WrittenValue>
   readonly problems: readonly Problem[]
 }
 
-/** Has convict go through all settings: those that were written, and the defaults of the others. */
-export function validate(settings: AnySettings, leaves: ReadonlyMap<string, Leaf>): Validated {
-  const values = new Map<string, unknown>()
+/**
+ * Validates the values of all sources: files, overridden by the environment, overridden by the command line.
+ * Defaults fill in the rest.
+ */
+export function validate<Schema extends Settings>(
+  settings: Schema,
+  { files, environment, commandLine }: Sources,
+  lookup: UserLookup,
+): Validated<Schema> {
+  const written = new Map([...files, ...environment, ...commandLine])
   const problems: Problem[] = []
-  const check: Check = (key, setting, value) => {
-    const leaf = leaves.get(key)
-    const place = locationOf(leaf ?? { origin: DEFAULT, key }, leaf?.parts ?? new Map(), problems)
-    const parsed = setting.format(value, place)
-    if (parsed === undefined) throw new Error('refused')
-    values.set(key, parsed)
-  }
-  // The environment is one of the sources of `leaves` already: convict reads it as bare text, without lists.
-  const judge = convict<Record<string, unknown>>(
-    convictSchema(settings, check) as convict.Schema<Record<string, unknown>>,
-    {
-      env: {},
-      args: [],
-    },
-  )
-  for (const [key, leaf] of leaves) {
-    // convict takes a mapping for a group of settings, and loses the setting.
-    if (isMapping(leaf.value)) refuse(() => check(key, settingsByKey(settings).get(key)!, leaf.value))
-    else judge.set(key, leaf.value)
-  }
-  const refusal = refuse(() => judge.validate({ allowed: 'strict' }))
-  if (refusal !== undefined && problems.length === 0) {
-    problems.push({ origin: DEFAULT, key: '', reason: refusal })
-  }
-  return { values: arrange(settings, values), problems }
-}
-
-function arrange(
-  settings: AnySettings,
-  values: ReadonlyMap<string, unknown>,
-  path = '',
-): Record<string, unknown> {
-  const entries = Object.entries(settings).map(([name, node]) => {
-    const key = step(path, name)
-    return [name, isSetting(node) ? values.get(key) : arrange(node, values, key)]
+  const locate = (key: string, into: Problem[]) =>
+    locationOf(written.get(key) ?? { origin: DEFAULT, key }, into)
+  const bound = mapSettings(settings, (key, setting): BoundSetting => {
+    return { ...setting, lookup, location: () => locate(key, problems) }
   })
-  return Object.fromEntries(entries)
+  const config = convict<unknown>(bound as convict.Schema<unknown>, {
+    env: variables(settings, environment),
+    args: [],
+  })
+  // Each load is followed by the environment, which overrides files.
+  for (const [key, { value }] of files) config.load(nest(key, value))
+  for (const [key, { value }] of commandLine) config.set(key, value)
+  const refusal = errorOf(() => config.validate({ allowed: 'strict' }))
+  if (refusal !== undefined && problems.length === 0)
+    problems.push({ origin: DEFAULT, key: '', reason: refusal })
+  const values = mapSettings(settings, (key, setting) =>
+    formatOf(setting, lookup)(config.get(key as never), locate(key, [])),
+  )
+  return { values: values as ValuesOf<Schema>, written, problems }
 }
 
-function isMapping(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+/** Returns the environment for convict: values by the name of their variable. */
+function variables(settings: Settings, environment: Sources['environment']): Record<string, string> {
+  const byKey = settingsByKey(settings)
+  return Object.fromEntries([...environment].map(([key, { value }]) => [byKey.get(key)!.env, String(value)]))
 }
 
-/** The message of what `action` throws. */
-function refuse(action: () => void): string | undefined {
+/** Nests a value in its groups: `{ mirrors: { ports: value } }` for the key `mirrors.ports`. */
+function nest(key: string, value: unknown): object {
+  return key.split('.').reduceRight<unknown>((inner, name) => ({ [name]: inner }), value) as object
+}
+
+/** Returns the message of what `action` throws. */
+function errorOf(action: () => void): string | undefined {
   try {
     action()
     return undefined

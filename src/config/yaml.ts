@@ -1,4 +1,6 @@
-/** YAML text to values that know where they were written. Nothing in the text is trusted to be small or shallow. */
+/**
+ * Parses YAML to values with their origins. The text may be hostile: depth and number of values are limited.
+ */
 import {
   CST,
   type Document,
@@ -17,33 +19,33 @@ import type { Problem } from './problems.js'
 
 export type Scalar = string | number | boolean | null
 
-/** A value with its place. `size` counts the values in it, every use of an alias again. */
-export type Written = { readonly origin: Origin; readonly size: number } & (
+/** A value with its origin. `size` is the number of values in it; every use of an alias counts. */
+export type YamlValue = { readonly origin: Origin; readonly size: number } & (
   | { readonly kind: 'scalar'; readonly value: Scalar }
-  | { readonly kind: 'list'; readonly items: readonly Written[] }
+  | { readonly kind: 'list'; readonly items: readonly YamlValue[] }
   | { readonly kind: 'mapping'; readonly entries: readonly YamlEntry[] }
 )
 
-/** One `key: value`. The origin is that of the key: a value may begin further down. */
+/** One `key: value`. The origin is the line of the key: a value may begin on a later line. */
 export interface YamlEntry {
   readonly key: string
   readonly origin: Origin
-  readonly value: Written
+  readonly value: YamlValue
 }
 
-/** The parser recurses, and some 100,000 levels end the process instead of throwing. */
+/** Maximum depth. The parser recurses: about 100,000 levels would end the process instead of throwing. */
 const MAX_DEPTH = 64
-/** Far more than 1 MiB of honest text holds; a bomb of aliases grows past it at once. */
+/** Maximum number of values: far more than 1 MiB of honest text holds. A bomb of aliases soon exceeds it. */
 const MAX_VALUES = 200_000
 const MAX_SYNTAX_PROBLEMS = 5
 
 export interface ParsedText {
-  /** undefined when the text holds no value (only comments), or when there are problems with its syntax. */
-  readonly root: Written | undefined
+  /** undefined when the text holds no value (only comments), or when its syntax is wrong. */
+  readonly root: YamlValue | undefined
   readonly problems: readonly Problem[]
 }
 
-/** Reads one YAML document. `hasLines` is false for one value of the environment or of the command line. */
+/** Parses one YAML document. `hasLines` is false for a single value, whose origin has no line. */
 export function parseYaml(text: string, file: string, hasLines = true): ParsedText {
   const lines = new LineCounter()
   const origin = (offset: number): Origin => ({
@@ -71,7 +73,38 @@ export function parseYaml(text: string, file: string, hasLines = true): ParsedTe
   return { root, problems: reader.problems }
 }
 
-/** The line where brackets, or list marks on one line, are nested beyond the limit. */
+/** Parses a single value. Text that is no YAML (`[::1]:80`) becomes a scalar of the whole text. */
+export function parseValue(text: string, file: string): YamlValue {
+  const { root, problems } = parseYaml(text, file, false)
+  if (root !== undefined && problems.length === 0) return root
+  return { kind: 'scalar', value: text, origin: { file, line: undefined }, size: 1 }
+}
+
+/**
+ * Converts a value to arrays, scalars and objects without prototype, so that a key such as `__proto__` is
+ * only a key.
+ * @param note called for each inner value with its path (`[2].ports[0]`) and origin
+ */
+export function plain(
+  written: YamlValue,
+  note: (path: string, origin: Origin) => void = () => {},
+  path = '',
+): unknown {
+  if (written.kind === 'scalar') return written.value
+  const inside = (part: string | number, origin: Origin, value: YamlValue): unknown => {
+    note(step(path, part), origin)
+    return plain(value, note, step(path, part))
+  }
+  if (written.kind === 'list') return written.items.map((item, index) => inside(index, item.origin, item))
+  const mapping: Record<string, unknown> = Object.create(null)
+  for (const entry of written.entries) mapping[entry.key] = inside(entry.key, entry.origin, entry.value)
+  return mapping
+}
+
+/**
+ * Returns the line where brackets, or list marks on one line, are nested too deeply; undefined when there is
+ * none.
+ */
 function tooDeep(text: string): number | undefined {
   let line = 1
   let brackets = 0
@@ -89,8 +122,8 @@ function tooDeep(text: string): number | undefined {
 }
 
 /**
- * The errors of the parser, worth reading: after the first, those about tokens out of place only follow from it.
- * A tag (`!name`) that means nothing is a warning to the parser, and a mistake here.
+ * Returns the useful errors of the parser: after the first error, errors about tokens out of place only
+ * follow from it. A tag (`!name`) without meaning is a warning of the parser, and an error here.
  */
 function syntaxProblems(
   document: Document.Parsed,
@@ -123,23 +156,23 @@ function explain(error: YAMLError): string {
   return known ?? `is not valid YAML: ${error.message}`
 }
 
-/** Walks the nodes of a document. `path` is where a value is, like `allow[2].ports`. */
+/** Converts the nodes of a document to values. `path` is the key of a value, like `allow[2].ports`. */
 class Reader {
   readonly problems: Problem[] = []
-  private readonly anchors = new Map<string, Written>()
+  private readonly anchors = new Map<string, YamlValue>()
 
   constructor(private readonly origin: (offset: number) => Origin) {}
 
-  read(node: Node | null, fallback: Origin, path = ''): Written {
+  read(node: Node | null, fallback: Origin, path = ''): YamlValue {
     const origin = node?.range ? this.origin(node.range[0]) : fallback
     if (isAlias(node)) return this.alias(node.source, origin, path)
     const written = this.bounded(this.convert(node, origin, path), path)
-    // After the value, so that an alias of itself within it is unknown.
+    // The anchor is known only after its value, so that an alias inside of its own value is an error.
     if (node && 'anchor' in node && typeof node.anchor === 'string') this.anchors.set(node.anchor, written)
     return written
   }
 
-  private convert(node: Node | null, origin: Origin, path: string): Written {
+  private convert(node: Node | null, origin: Origin, path: string): YamlValue {
     if (isMap(node)) {
       const entries = this.entries(node.items as Pair[], origin, path)
       return { kind: 'mapping', entries, origin, size: total(entries.map((entry) => entry.value)) }
@@ -164,7 +197,7 @@ class Reader {
     return [...entries.values()]
   }
 
-  private alias(name: string, origin: Origin, path: string): Written {
+  private alias(name: string, origin: Origin, path: string): YamlValue {
     const written = this.anchors.get(name)
     if (written !== undefined) return written
     return this.fail(
@@ -174,12 +207,12 @@ class Reader {
     )
   }
 
-  private bounded(written: Written, path: string): Written {
+  private bounded(written: YamlValue, path: string): YamlValue {
     if (written.size <= MAX_VALUES) return written
     return this.fail(written.origin, path, `holds more than ${MAX_VALUES} values, aliases counted each time`)
   }
 
-  private fail(origin: Origin, key: string, reason: string): Written {
+  private fail(origin: Origin, key: string, reason: string): YamlValue {
     this.problems.push({ origin, key, reason })
     return { kind: 'scalar', value: null, origin, size: 1 }
   }
@@ -190,12 +223,12 @@ interface Pair {
   readonly value: Node | null
 }
 
-/** The path of what is inside of `path`: a key of a mapping, or a place in a list. */
+/** Returns the path of a key (text) or of a list item (number) inside of `path`. */
 export function step(path: string, inside: string | number): string {
   if (typeof inside === 'number') return `${path}[${inside}]`
   return path === '' ? inside : `${path}.${inside}`
 }
 
-function total(values: readonly Written[]): number {
+function total(values: readonly YamlValue[]): number {
   return values.reduce((sum, value) => sum + value.size, 1)
 }

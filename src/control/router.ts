@@ -104,7 +104,7 @@ export function find(routes: readonly Route[], method: string, path: string): Ro
 /** Reads a query or a body by a format of the configuration. @throws Refusal that names each wrong value */
 export function read<T>(format: Format<T>, value: unknown): T {
   const problems: Problem[] = []
-  const place = locationOf({ origin: { file: 'request', line: undefined }, key: '' }, new Map(), problems)
+  const place = locationOf({ origin: { file: 'request', line: undefined }, key: '' }, problems)
   const parsed = format(value, place)
   if (parsed !== undefined && problems.length === 0) return parsed
   const found = problems.map(({ key, reason }) => ({ key, reason }))

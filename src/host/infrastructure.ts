@@ -3,7 +3,7 @@
  * them. Pure parsers, and one function that reads the files.
  */
 
-import { type Destination, familyBits, type Prefix } from '../core/packet/ip.js'
+import { type Destination, familyBits, isLoopback, type Prefix } from '../core/packet/ip.js'
 import type { Origin } from '../core/policy/origin.js'
 import { createUsers, type UserLookup } from '../system/users.js'
 import { parseAddress, parseDestination, parseHostName } from '../text/parse-address.js'
@@ -30,7 +30,7 @@ const TIME_FILES = [
 export function parseResolvConf(text: string): Prefix[] {
   return [...text.matchAll(/^[ \t]*nameserver[ \t]+([^\s%#;]+)/gm)].flatMap(([, written]) => {
     const address = parseAddress(written!)
-    if (!address.ok || isLoopback(written!)) return []
+    if (!address.ok || isLoopback(address.value)) return []
     return [{ ...address.value, length: familyBits(address.value.family) }]
   })
 }
@@ -140,5 +140,3 @@ function readFiles(files: Files): { resolving: TextFile[]; times: TextFile[] } {
 
 /** /etc/passwd only: most hosts lack most of these users, and asking a directory for each would take seconds. */
 const knownUsers = (): UserLookup => createUsers({ getent: () => undefined }).idOf
-
-const isLoopback = (address: string) => address.startsWith('127.') || address === '::1'

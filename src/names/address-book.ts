@@ -1,9 +1,9 @@
 /** The addresses of names: learned from answers, kept as long as they count, forgotten when they do not. */
 import type { Address } from '../core/packet/ip.js'
+import type { SavedAddress } from './addresses-file.js'
 import { type CachedAddress, keyOf } from './cached-name.js'
 import { HOSTS_AT_MOST, TTL_AT_MOST } from './dns/answer-reader.js'
 import { type CacheLimits, NameCache, type OnChange } from './name-cache.js'
-import type { Kept } from './state-file.js'
 
 export interface AddressBookOptions {
   readonly onChange: OnChange
@@ -95,7 +95,7 @@ export class AddressBook {
    * Takes over what an earlier run knew: it counts until the first answers, and no longer than it would have. Who had asked is
    * not kept. Names of the allowlist itself count as trusted; others do not, so that a restart gives nobody more room than he had.
    */
-  restore(name: string, known: readonly Kept[], now: number): void {
+  restore(name: string, known: readonly SavedAddress[], now: number): void {
     const shelf = this.#options.isListed(name) ? this.#trusted : this.#others
     shelf.restore(name, known, now + (TTL_AT_MOST + this.#options.grace()) * 1000, now)
   }

@@ -1,6 +1,6 @@
 /** What is known of one name: its addresses, and when that changes. */
 import type { Address, Family } from '../core/packet/ip.js'
-import type { Kept } from './state-file.js'
+import type { SavedAddress } from './addresses-file.js'
 
 /**
  * - `current`: connections to it may begin
@@ -70,7 +70,7 @@ export class CachedName {
   }
 
   /** Takes over what no answer has named yet. @param latest when the time of all of it is over */
-  restore(known: readonly Kept[], latest: number): void {
+  restore(known: readonly SavedAddress[], latest: number): void {
     for (const { host, expires } of known) {
       const key = keyOf(host)
       if (this.#standing(key) === undefined)

@@ -1,4 +1,5 @@
 /** Names that others are aliases of: what a CNAME leads to (RFC 1034, section 3.6.2). */
+import { putLast } from '../core/bounded/put-last.js'
 
 const ALIASES_AT_MOST = 4096
 /** Names that lead to one: below a wildcard there is no end of them. */
@@ -36,11 +37,4 @@ export class Aliases {
       if (origins.size === 0) this.#aliases.delete(name)
     }
   }
-}
-
-/** The last that was spoken of is the last to go. */
-function putLast<T>(map: Map<string, T>, key: string, value: T, most: number): void {
-  map.delete(key)
-  map.set(key, value)
-  if (map.size > most) map.delete(map.keys().next().value!)
 }

@@ -6,6 +6,7 @@ import type { Firewall } from '../kernel/nftables/firewall.js'
 import type { ServiceLog } from '../system/service-log.js'
 import { OWN_UID } from '../system/users.js'
 import { AddressBook } from './address-book.js'
+import { AddressesFile, readSavedNames } from './addresses-file.js'
 import type { CachedAddress, Standing } from './cached-name.js'
 import { Aliases } from './cname-aliases.js'
 import { type Asker, Confirmations } from './confirmations.js'
@@ -16,8 +17,6 @@ import { Failures } from './lookup-failures.js'
 import { NameWatcher } from './name-refresher.js'
 import { ServedPolicies } from './served-policies.js'
 import { ServiceTable } from './srv-targets.js'
-import { readState } from './state-file.js'
-import { StateKeeper } from './state-saver.js'
 
 /** New names are waited for only this long. */
 const FIRST_ANSWERS_MS = 3000
@@ -58,7 +57,7 @@ export class LearnedAddresses {
   readonly #kernel: HostChangeQueue
   readonly #aliases = new Aliases()
   readonly #failures = new Failures()
-  readonly #keeper: StateKeeper
+  readonly #file: AddressesFile
   readonly #confirmations = new Confirmations((...confirmed) => this.#onConfirmed(...confirmed))
   readonly #policies = new ServedPolicies()
   #settings: LearnedSettings = { resolve: true, grace: 0 }
@@ -95,10 +94,10 @@ export class LearnedAddresses {
       (changes) => firewall.changeHosts(changes),
       (error) => log.error(`the kernel has not taken new addresses of mirrors: ${error.message}`),
     )
-    this.#keeper = new StateKeeper(
+    this.#file = new AddressesFile(
       options.directory,
       () => ({ names: this.#namesToKeep(), services: this.#services.all() }),
-      (error) => log.warn(`the addresses of mirrors cannot be kept for the next start: ${error.message}`),
+      log,
     )
   }
 
@@ -110,7 +109,7 @@ export class LearnedAddresses {
     const now = Date.now()
     // Watched first: the last good answers of names that are watched count longer.
     const first = this.#watch(policy, services)
-    const known = readState(this.#options.directory)
+    const known = readSavedNames(this.#options.directory)
     for (const [name, entries] of known.names)
       if (policy.names.has(name)) this.#book.restore(name, entries, now)
     for (const [service, targets] of known.services) this.#services.learn(service, { targets, ttl: 0 }, now)
@@ -200,7 +199,7 @@ export class LearnedAddresses {
     if (trouble !== undefined) this.#options.log.warn(trouble)
     // Last: a disk that hangs keeps nothing else waiting.
     const moved = this.#services.expire(now) ? this.#options.onTargets() : undefined
-    await Promise.all([moved, this.#keeper.tick(now)])
+    await Promise.all([moved, this.#file.tick(performance.now())])
   }
 
   /** Settles when all that is known has been kept. */
@@ -208,7 +207,7 @@ export class LearnedAddresses {
     this.#names.stop()
     this.#serviceNames.stop()
     this.#kernel.stop()
-    await this.#keeper.write()
+    await this.#file.write()
   }
 
   /** Gives all policies the addresses that are known of their names. */
@@ -243,7 +242,7 @@ export class LearnedAddresses {
   /** @returns what a program that hears of new targets has to wait for */
   #learnTargets(service: string, found: ServiceTargets): Promise<void> | undefined {
     if (!this.#services.learn(service, found, Date.now())) return undefined
-    this.#keeper.change()
+    this.#file.change()
     return this.#options.onTargets()
   }
 
@@ -276,7 +275,7 @@ export class LearnedAddresses {
   }
 
   #onChange(name: string, host: Address, was: Standing | undefined, is: Standing | undefined): void {
-    this.#keeper.change()
+    this.#file.change()
     for (const rule of this.#policies.rulesFor(name)) this.#move(rule, host, was, is)
   }
 

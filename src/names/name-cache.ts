@@ -1,7 +1,7 @@
 /** Names with their addresses, as many as there is room for. */
 import type { Address } from '../core/packet/ip.js'
+import type { SavedAddress } from './addresses-file.js'
 import { type CachedAddress, CachedName, type Standing } from './cached-name.js'
-import type { Kept } from './state-file.js'
 
 /** An entry has come, has changed its standing, or has gone: `was` or `is` is undefined then. */
 export type OnChange = (
@@ -67,7 +67,7 @@ export class NameCache {
   }
 
   /** Takes over what an earlier run knew. @param latest when the time of all of it is over */
-  restore(name: string, known: readonly Kept[], latest: number, now: number): void {
+  restore(name: string, known: readonly SavedAddress[], latest: number, now: number): void {
     const page = this.#turnTo(name)
     page.restore(known, latest)
     this.#expire(name, page, now)

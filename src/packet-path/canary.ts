@@ -7,15 +7,16 @@ import type { ServiceLog } from '../system/service-log.js'
 const TIMEOUT_MS = 2000
 
 /**
- * Proof of enforcement: a connection to where nothing may be reached. A target that does not exist would be silent,
- * too; that the packet was really judged and blocked is known from the counter of its reason.
+ * Proves that blocking works, by a connection that must be blocked. A target that does not exist would not
+ * answer either, so the proof is the counter of the reason `canary`: it shows that the packet was judged and
+ * blocked.
  */
 export class Canary {
   /** Whether the last attempt was blocked by this service; undefined before the first. */
   proven: boolean | undefined
   readonly #counts: Pick<VerdictCounts, 'counts'>
   readonly #log: Pick<ServiceLog, 'error'>
-  /** Whether the last attempt got through. */
+  /** Whether the last attempt was connected. */
   #reached = false
   #dueAt = 0
   #attempt = 0
@@ -25,29 +26,29 @@ export class Canary {
     this.#log = log
   }
 
-  /** Nothing is known any more, and the next attempt is due. */
-  again(): void {
+  /** Forgets the last result and makes the next attempt due: the policy has changed. */
+  reset(): void {
     this.proven = undefined
     this.#dueAt = 0
     this.#attempt++
   }
 
   /**
-   * Tries when it is time. Where packets should be blocked, the log says once that nothing proves it.
+   * Makes an attempt when it is due. In mode enforce, a lost proof is logged once.
    * @param now milliseconds since the epoch
    */
   async tick({ canary, mode }: Pick<Config, 'canary' | 'mode'>, now: number): Promise<void> {
     if (now < this.#dueAt) return
     this.#dueAt = now + canary.interval * 1000
     const changed = await this.#try(canary.target)
-    if (changed && !this.proven && mode === 'enforce') this.#log.error(this.#disproof(canary.target.host))
+    if (changed && !this.proven && mode === 'enforce') this.#log.error(this.#problem(canary.target.host))
   }
 
-  /** @returns whether what is known has changed */
+  /** Makes an attempt. @returns whether `proven` has changed */
   async #try(target: Endpoint): Promise<boolean> {
     const [before, attempt] = [this.#blocks(), this.#attempt]
     this.#reached = await reaches(target)
-    // It was begun in another time.
+    // `reset` was called in the meantime.
     if (attempt !== this.#attempt) return false
     const proven = !this.#reached && this.#blocks() > before
     const changed = proven !== this.proven
@@ -55,7 +56,7 @@ export class Canary {
     return changed
   }
 
-  /** Packets of canary connections that were blocked so far. */
+  /** Returns the packets of canary connections that were blocked so far. */
   #blocks(): number {
     let packets = 0
     for (const count of this.#counts.counts())
@@ -64,8 +65,8 @@ export class Canary {
     return packets
   }
 
-  /** What it means that the last attempt was no proof, for the operator. */
-  #disproof(host: string): string {
+  /** Returns why the last attempt proves nothing, for the operator. */
+  #problem(host: string): string {
     return this.#reached
       ? `the canary connection to ${host} got through: something accepts packets before they are judged`
       : `the canary connection to ${host} was not seen by this service, so nothing proves that it judges: ` +
@@ -73,6 +74,7 @@ export class Canary {
   }
 }
 
+/** Whether a TCP connection to the target can be opened. */
 function reaches({ host, port }: Endpoint): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host, port, timeout: TIMEOUT_MS })

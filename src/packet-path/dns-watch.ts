@@ -1,5 +1,5 @@
 import { HELD, NF_ACCEPT, NF_REPEAT, type Queue, type QueuedPacket, type Verdict } from 'node-netfilter-queue'
-import { TimeBudget } from '../core/bounded/time-budget.js'
+import { TokenBucket } from '../core/bounded/token-bucket.js'
 import { questionsOf } from '../core/dns/query-policy.js'
 import { type Question, readAnswered } from '../core/dns/question.js'
 import type { ResolvedNames } from '../core/dns/resolved-names.js'
@@ -12,83 +12,89 @@ import { Streams } from '../names/dns/tcp-streams.js'
 import type { LearnedAddresses } from '../names/learned-addresses.js'
 import type { Valve } from './valve.js'
 
-/** Answers that wait at the same time; each holds room in the queue. */
-const HELD_AT_MOST = 1024
+/** The maximum number of held answers: each takes a place in the queue. */
+const MAX_HELD = 1024
 
-/** Milliseconds a second for answers that teach nothing but a name for the log. */
-const OTHERS_MS = 20
+/** Milliseconds per second for answers to names of no rule: they give only names for the log. */
+const LOG_NAMES_MS = 20
 
-export interface ResolverWatchOptions {
+export interface DnsWatchOptions {
   readonly form: QueueForm
   readonly mask: number
   readonly valve: Pick<Valve, 'judge' | 'pass' | 'packet' | 'sender'>
   readonly learned: Pick<LearnedAddresses, 'isOfInterest' | 'learn'>
-  /** Whether a user can be no accomplice of whoever forges answers: those who update, and the host's own resolvers. */
-  readonly isTrusted: (uid: number, question: Packet) => boolean
-  /** By which names addresses were found, allowed or not: for the log. */
+  /** Whether a query comes from a trusted user, who is no accomplice of an attacker who forges answers. */
+  readonly isTrusted: (uid: number, query: Packet) => boolean
+  /** Remembers the names of addresses, allowed or not: for the log. */
   readonly seen: ResolvedNames
-  /** Milliseconds that an answer may be held; 0: none is, and nothing is learned from any. */
+  /**
+   * Returns the milliseconds that an answer may be held. With 0 no answer is held, and nothing is learned.
+   */
   readonly budget: () => number
   readonly stats: AnswerStats
-  /** An answer could not be read because of a fault in the program; it has gone on. */
+  /** Called when an answer could not be read because of a fault in the program; the answer goes on. */
   readonly onFault: (error: unknown) => void
 }
 
-/** Answers of resolvers to questions for allowed names. */
+/** Counts the answers to queries for allowed names. */
 export interface AnswerStats {
-  /** Those that taught something, or confirmed it. */
+  /** Answers whose addresses were learned or confirmed. */
   learned: number
-  /** Of them, those that had to wait. */
+  /** Answers of these that were held until their addresses were allowed. */
   held: number
-  /** Of those, the ones that went on before the wait had its end. */
+  /** Held answers that went on before their addresses were allowed, since the time was over. */
   missed: number
 }
 
 /**
- * The queues of what is said to and by the host's resolvers. A question is judged like every packet, and remembered. Its
- * answer is read, and goes on when the addresses in it are allowed: at once, for most. Nothing that comes in is ever lost here.
+ * Handles the queues of DNS queries and answers. A query is judged like every packet, and remembered. An
+ * answer is read, and goes on as soon as its addresses are allowed, mostly at once. No answer is ever
+ * dropped.
  */
 export class DnsWatch {
-  readonly #options: ResolverWatchOptions
+  readonly #options: DnsWatchOptions
   readonly #packet = new Packet()
-  readonly #questions = new Questions()
-  /** Those that are for names of no rule. */
-  readonly #others = new Questions()
-  readonly #othersTime = new TimeBudget(OTHERS_MS, performance.now())
+  /** Queries for names of rules. */
+  readonly #queries = new Questions()
+  /** Queries for all other names. */
+  readonly #otherQueries = new Questions()
+  readonly #otherTime = new TokenBucket(LOG_NAMES_MS, LOG_NAMES_MS, performance.now())
   readonly #streams = new Streams()
   readonly #held = new Map<number, () => void>()
-  /** How an answer leaves the queue: see Valve. */
+  /** The verdict by which an answer leaves the queue: see Valve. */
   readonly #pass: Verdict
   #queue: Queue | undefined
 
-  constructor(options: ResolverWatchOptions) {
+  constructor(options: DnsWatchOptions) {
     this.#options = options
     this.#pass = options.form === 'xtables' ? NF_REPEAT : NF_ACCEPT
   }
 
-  /** The queue of answers. */
+  /** Sets the queue of answers, which releases the held ones. */
   attach(queue: Queue): void {
     this.#queue = queue
   }
 
-  /** An answer that cannot be read goes on. */
+  /** Handles a fault in `onAnswer`: the answer goes on. */
   readonly onAnswerError = (error: unknown, queued: QueuedPacket): Verdict => {
     this.#options.onFault(error)
     queued.mark = this.#unmarked(queued)
     return this.#pass
   }
 
+  /** Forgets queries without an answer. @param now milliseconds since the epoch */
   expire(now: number): void {
-    this.#questions.expire(now)
-    this.#others.expire(now)
+    this.#queries.expire(now)
+    this.#otherQueries.expire(now)
     this.#streams.expire(now)
   }
 
-  /** Lets everything go on that waits. */
+  /** Releases all held answers. */
   release(): void {
     for (const release of [...this.#held.values()]) release()
   }
 
+  /** Judges a packet to a resolver, and remembers its queries when it is accepted. */
   readonly onQuestion = (queued: QueuedPacket): Verdict => {
     const { valve } = this.#options
     const decision = valve.judge(queued, true)
@@ -99,16 +105,17 @@ export class DnsWatch {
   #note(packet: Packet, uid: number, now: number): void {
     if (this.#options.budget() === 0) return
     const isTrusted = this.#options.isTrusted(uid, packet)
-    let follow = false
+    let followsStream = false
     for (const question of questionsOf(packet) ?? []) {
       const isOfInterest = this.#options.learned.isOfInterest(question)
-      const questions = isOfInterest ? this.#questions : this.#others
+      const questions = isOfInterest ? this.#queries : this.#otherQueries
       questions.note(packet, question, uid, now, isTrusted)
-      follow ||= isOfInterest
+      followsStream ||= isOfInterest
     }
-    if (follow && packet.protocol === IPPROTO_TCP) this.#streams.follow(packet, uid, now, isTrusted)
+    if (followsStream && packet.protocol === IPPROTO_TCP) this.#streams.follow(packet, uid, now, isTrusted)
   }
 
+  /** Reads a packet from a resolver. @returns HELD when it must wait until its addresses are allowed */
   readonly onAnswer = (queued: QueuedPacket): Verdict | typeof HELD => {
     const packet = this.#packet
     const { id } = queued
@@ -116,26 +123,30 @@ export class DnsWatch {
     queued.mark = mark
     if (decode(queued.bytes, queued.start, queued.end, queued.length, packet) !== undefined) return this.#pass
     const waits = this.#messages(packet).flatMap((message) => this.#learn(message, packet) ?? [])
-    // Whatever becomes of them: there may be nobody who waits.
+    // Rejections are handled even when the answer is not held.
     const wait = Promise.allSettled(waits)
-    if (waits.length === 0 || this.#held.size >= HELD_AT_MOST) return this.#pass
+    if (waits.length === 0 || this.#held.size >= MAX_HELD) return this.#pass
     this.#hold(id, mark, wait)
     return HELD
   }
 
+  /** Returns the DNS messages in a packet from a resolver. */
   #messages(packet: Packet): Uint8Array[] {
     const { bytes, payloadOffset, payloadEnd, protocol } = packet
     if (protocol === IPPROTO_UDP) return [bytes.subarray(payloadOffset, payloadEnd)]
     return protocol === IPPROTO_TCP ? this.#streams.messages(packet, Date.now()) : []
   }
 
-  /** @returns what the program that has asked should wait for */
+  /**
+   * Learns the addresses of an answer.
+   * @returns what the answer must wait for; undefined when it can go on at once
+   */
   #learn(message: Uint8Array, packet: Packet): Promise<void> | undefined {
     const now = Date.now()
     const answered = readAnswered(message, 0, message.length)
     if (answered === undefined) return undefined
-    const asked = this.#questions.take(packet, answered, now)
-    if (asked === undefined) return this.#overhear(message, packet, answered, now)
+    const asked = this.#queries.take(packet, answered, now)
+    if (asked === undefined) return this.#noteForLog(message, packet, answered, now)
     const reading = readAnswer(message, asked.question)
     if (reading === undefined) return undefined
     const { learned, stats, seen } = this.#options
@@ -146,16 +157,17 @@ export class DnsWatch {
     return learned.learn(question, reading, { uid, trusted, isForgeable })
   }
 
-  /** An answer for a name of no rule: nobody has to wait for it, and it changes nothing. */
-  #overhear(message: Uint8Array, packet: Packet, answered: Question, now: number): undefined {
+  /** Reads an answer to a name of no rule, for the log. It can go on at once. */
+  #noteForLog(message: Uint8Array, packet: Packet, answered: Question, now: number): undefined {
     const start = performance.now()
-    const asked = this.#othersTime.has(start) && this.#others.take(packet, answered, now)
+    const asked = this.#otherTime.available(start) > 0 && this.#otherQueries.take(packet, answered, now)
     if (!asked) return
     const reading = readAnswer(message, asked.question)
     if (reading !== undefined) this.#options.seen.note(reading.hosts, asked.question.name, asked.uid, now)
-    this.#othersTime.spend(performance.now() - start)
+    this.#otherTime.take(performance.now() - start)
   }
 
+  /** Releases an answer when `wait` is settled, or when the time is over. */
   #hold(id: number, mark: number, wait: Promise<unknown>): void {
     const { stats, budget } = this.#options
     stats.held++
@@ -171,6 +183,7 @@ export class DnsWatch {
     wait.then(end)
   }
 
+  /** Returns the mark of a packet without the bits of this service. */
   #unmarked({ mark }: QueuedPacket): number {
     return (mark & ~this.#options.mask) >>> 0
   }

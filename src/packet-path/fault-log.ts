@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.js'
 import type { ServiceLog } from '../system/service-log.js'
 
-/** Faults of judging are logged at most this often. */
+/** Milliseconds between two faults that are logged. */
 const LOG_MS = 10_000
 
 export interface FaultLogOptions {
@@ -11,23 +11,29 @@ export interface FaultLogOptions {
   readonly count: () => void
 }
 
-/** Logs faults of the program on the packet path. Whoever provokes one with each packet must not fill the log. */
+/**
+ * Logs faults of the program on the packet path, few of them: an attacker who provokes a fault with each
+ * packet must not fill the log.
+ */
 export class FaultLog {
   readonly #options: FaultLogOptions
-  /** Milliseconds since the epoch. */
+  /** When a fault was last logged: milliseconds since the epoch. */
   #lastLogged = 0
 
   constructor(options: FaultLogOptions) {
     this.#options = options
   }
 
-  /** @param isJudged whether the packet has its verdict, and only its sender was not found out */
+  /**
+   * Counts a fault, and logs it.
+   * @param isJudged whether the packet has its verdict: then only its attribution failed
+   */
   note(error: Error, isJudged = false): void {
     this.#options.count()
     const now = Date.now()
     if (now - this.#lastLogged < LOG_MS) return
     this.#lastLogged = now
-    const what = isJudged ? 'it could not be found out who sent a packet' : this.#unjudged()
+    const what = isJudged ? 'the sender of a packet could not be found' : this.#unjudged()
     this.#options.log.error({ stack: error.stack }, `${what}: ${error.message}`)
   }
 

@@ -1,7 +1,8 @@
 /**
- * Tells the kernel that questions are being read: it must not let any pass by then, as it does for the sake of updates when the
- * service is dead (`judging` in core/chains.ts). Where names are enforced the service asks its resolvers for a name that is
- * never allowed, again and again. The questions get no further than to their own queue.
+ * Shows the kernel that the service judges DNS queries, by sending queries that are blocked. When names are
+ * enforced and the service is dead, the kernel lets the queries of trusted users pass, for the sake of
+ * updates; while the service judges, it must not (`judging` in core/ruleset/chains.ts). The queries ask the
+ * host's resolvers for a name that is never allowed, so they get no further than the queue.
  */
 import { createSocket, type Socket } from 'node:dgram'
 import { NAMES_CANARY } from '../core/dns/query-policy.js'
@@ -11,20 +12,20 @@ import { type Policy, resolversOf } from '../core/policy/policy.js'
 import { encodeQuery } from '../names/dns/encode-query.js'
 
 const DNS_PORT = 53
-const QUESTION = encodeQuery({ name: NAMES_CANARY })
-/** One that has no route is of no use: so several are asked. */
-const ASKED_AT_MOST = 4
-/** For those who allow any resolver: 192.0.2.53 (RFC 5737), 2001:db8::53 (RFC 3849). */
-const ANYBODY: Readonly<Record<Family, Address>> = {
+const QUERY = encodeQuery({ name: NAMES_CANARY })
+/** The maximum number of resolvers that are asked. They are several, since one may have no route. */
+const MAX_RESOLVERS = 4
+/** The hosts that are asked when any resolver is allowed: 192.0.2.53 (RFC 5737), 2001:db8::53 (RFC 3849). */
+const DOCUMENTATION_HOSTS: Readonly<Record<Family, Address>> = {
   4: { family: 4, words: Uint32Array.of(0xc0000235, 0, 0, 0) },
   6: { family: 6, words: Uint32Array.of(0x20010db8, 0, 0, 0x53) },
 }
 
-/** Some hosts of a prefix: of two, one is not this host itself. */
+/** Returns one or two addresses of a prefix; of two, one is certainly not this host. */
 function hostsOf({ family, words, length }: Prefix): Address[] {
-  const free = familyBits(family) - length
-  if (length < 8) return [ANYBODY[family]]
-  const numbers = free === 0 ? [0] : free === 1 ? [0, 1] : [1, 2]
+  const hostBits = familyBits(family) - length
+  if (length < 8) return [DOCUMENTATION_HOSTS[family]]
+  const numbers = hostBits === 0 ? [0] : hostBits === 1 ? [0, 1] : [1, 2]
   return numbers.map((number) => {
     const host = words.slice()
     host[familyBits(family) / 32 - 1]! += number
@@ -32,13 +33,14 @@ function hostsOf({ family, words, length }: Prefix): Address[] {
   })
 }
 
+/** Sends the queries. */
 export class JudgingHeartbeat {
   readonly #sockets = new Map<Family, Socket>()
 
-  /** To be called each second. */
+  /** Sends one query to each resolver, when the policy enforces names. To be called each second. */
   beat(policy: Policy): void {
     if (policy.queryPolicy === undefined || policy.mode !== 'enforce') return
-    for (const host of resolversOf(policy).flatMap(hostsOf).slice(0, ASKED_AT_MOST)) this.#ask(host)
+    for (const host of resolversOf(policy).flatMap(hostsOf).slice(0, MAX_RESOLVERS)) this.#ask(host)
   }
 
   close(): void {
@@ -48,8 +50,8 @@ export class JudgingHeartbeat {
 
   #ask({ family, words }: Address): void {
     const socket = this.#sockets.get(family) ?? this.#open(family)
-    // That it is refused is what is wanted.
-    socket.send(QUESTION, DNS_PORT, formatAddress(family, words), () => {})
+    // An error is expected: the query is blocked.
+    socket.send(QUERY, DNS_PORT, formatAddress(family, words), () => {})
   }
 
   #open(family: Family): Socket {

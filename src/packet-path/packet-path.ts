@@ -15,9 +15,9 @@ import { JudgingHeartbeat } from './judging-heartbeat.js'
 import { Queues } from './queues.js'
 import { Valve } from './valve.js'
 
-/** Users whose names for addresses are remembered for the log, and addresses of each. */
-const SEEN_USERS = 64
-const SEEN_ADDRESSES = 512
+/** Users whose resolved names are remembered for the log, and the addresses of each user. */
+const MAX_USERS = 64
+const MAX_ADDRESSES = 512
 
 export interface PacketPathOptions {
   readonly form: QueueForm
@@ -26,23 +26,26 @@ export interface PacketPathOptions {
   readonly blockLog: BlockLog
   readonly passed: AcceptedFlows
   readonly log: ServiceLog
-  /** A fault of the program, logged or not. */
+  /** Called for each fault of the program, logged or not. */
   readonly onFault: () => void
-  /** Seconds from the arrival of a batch of packets to its verdicts. */
+  /** Called with the seconds from the arrival of a batch of packets to its verdicts. */
   readonly onBatch: (seconds: number) => void
 }
 
-/** The parts that a queued packet meets on its way to the verdict, and what they count and remember. */
+/**
+ * Builds the parts that a queued packet passes on its way to the verdict, and holds what they count and
+ * remember.
+ */
 export class PacketPath {
   readonly counts = new VerdictCounts()
   readonly answers = { learned: 0, held: 0, missed: 0 }
-  readonly seen = new ResolvedNames(SEEN_USERS, SEEN_ADDRESSES)
+  readonly seen = new ResolvedNames(MAX_USERS, MAX_ADDRESSES)
   readonly queues = new Queues()
   readonly canary: Canary
   readonly #options: PacketPathOptions
   readonly #faults: FaultLog
   readonly #valve: Valve
-  readonly #resolvers: DnsWatch
+  readonly #dnsWatch: DnsWatch
   readonly #heartbeat = new JudgingHeartbeat()
 
   constructor(options: PacketPathOptions) {
@@ -51,35 +54,38 @@ export class PacketPath {
     this.canary = new Canary(this.counts, log)
     this.#faults = new FaultLog({ mode: () => inForce.config.mode, log, count: onFault })
     this.#valve = this.#createValve()
-    this.#resolvers = this.#createResolverWatch()
+    this.#dnsWatch = this.#createDnsWatch()
   }
 
-  /** Binds the queues: packets are judged from then on. @throws QueueOpenError (rejects) */
+  /** Binds the queues: from then on packets are judged. @throws QueueOpenError (rejects) */
   open(): Promise<void> {
-    return this.queues.open(this.#options.inForce.config.queue, this.#valve, this.#resolvers)
+    return this.queues.open(this.#options.inForce.config.queue, this.#valve, this.#dnsWatch)
   }
 
   get attribution(): Valve['attribution'] {
     return this.#valve.attribution
   }
 
-  /** The name by which a user last found an address: as he himself has asked, or this host's own resolver for anybody. */
+  /**
+   * Returns the name by which a user last found an address: the user asked for it, or this host's own
+   * resolver did.
+   */
   readonly domainOf = (family: Family, words: Words, uid: number): string | undefined =>
     this.seen.nameOf(family, words, [uid, ...this.#options.inForce.host.resolverUsers], Date.now())
 
-  /** Shows the kernel that questions are being read. To be called each second. */
+  /** Shows the kernel that queries are judged. To be called each second. */
   beat(): void {
     this.#heartbeat.beat(this.#options.inForce.rules.policy)
   }
 
-  /** Forgets questions whose answer has not come in time. */
+  /** Forgets queries without an answer. */
   expire(): void {
-    this.#resolvers.expire(Date.now())
+    this.#dnsWatch.expire(Date.now())
   }
 
-  /** Lets all answers go on that are held. */
+  /** Releases all held answers. */
   release(): void {
-    this.#resolvers.release()
+    this.#dnsWatch.release()
   }
 
   close(): void {
@@ -100,7 +106,7 @@ export class PacketPath {
     })
   }
 
-  #createResolverWatch(): DnsWatch {
+  #createDnsWatch(): DnsWatch {
     const { form, inForce } = this.#options
     return new DnsWatch({
       form,

@@ -4,37 +4,41 @@ import { namesQueues } from '../core/ruleset/ruleset.js'
 import type { DnsWatch } from './dns-watch.js'
 import type { Valve } from './valve.js'
 
-/** All headers fit: IPv4 with options and TCP, or IPv6 with a chain of extension headers. */
+/**
+ * Bytes of a packet that the kernel copies. All headers fit: IPv4 with options, or IPv6 with extension
+ * headers, and TCP.
+ */
 const COPY_RANGE = 512
-/** Packets judged in one go. */
+/** Packets that are judged in one batch. */
 const BATCH = 64
-/** The same, of DNS questions and answers. */
+/** DNS queries or answers that are judged in one batch. */
 const DNS_BATCH = 16
-/** For so long after a backlog packets are expected to find the queue full. */
+/** Milliseconds after a backlog in which further packets may find the queue full. */
 const BUSY_MS = 1000
+/** Bytes of the socket's receive buffer. */
 const RECEIVE_BUFFER = 8 * 1024 * 1024
-/** Answers of resolvers that may wait; more go on unread. */
-const ANSWERS_AT_MOST = 4096
+/** Answers that may wait in the queue; further ones go on unread. */
+const MAX_ANSWERS = 4096
 const ANSWERS_RECEIVE_BUFFER = 1024 * 1024
 
 /**
- * The three netfilter queues of the service: new connections, questions to resolvers, and answers of resolvers. A full
- * queue lets packets go on to the kernel's fallback.
+ * Opens the three netfilter queues of the service: new connections, queries to resolvers, and answers of
+ * resolvers. When a queue is full, packets go on to the kernel's fallback.
  */
 export class Queues {
   #packets: Queue | undefined
-  #questions: Queue | undefined
+  #queries: Queue | undefined
   #answers: Queue | undefined
-  /** When more packets were waiting than are judged in one go: milliseconds of the monotonic clock. */
+  /** When more packets were waiting than one batch takes: milliseconds of the monotonic clock. */
   #lastFull = Number.NEGATIVE_INFINITY
 
   /**
-   * Binds all three; the kernel hands packets over from then on.
-   * @throws QueueOpenError (rejects); those already open stay open until `close`
+   * Binds all queues; from then on the kernel passes packets to the service.
+   * @throws QueueOpenError (rejects); queues that are open already stay open until `close`
    */
   async open(queue: Config['queue'], valve: Valve, resolvers: DnsWatch): Promise<void> {
     this.#packets = await this.#openPackets(queue, valve)
-    this.#questions = await openQuestions(queue, valve, resolvers)
+    this.#queries = await openQueries(queue, valve, resolvers)
     this.#answers = await openAnswers(queue, valve, resolvers)
     resolvers.attach(this.#answers)
   }
@@ -44,9 +48,9 @@ export class Queues {
     return performance.now() - this.#lastFull < BUSY_MS
   }
 
-  /** What keeps the service from being ready, a line each; empty when all queues are bound. */
+  /** Why the service is not ready, a line each; empty when all queues are bound. */
   get unready(): string[] {
-    const dns = isOpen(this.#questions) && isOpen(this.#answers)
+    const dns = isOpen(this.#queries) && isOpen(this.#answers)
     return [
       ...(isOpen(this.#packets) ? [] : ['the queue is not bound']),
       ...(dns ? [] : ['the queues for names are not bound']),
@@ -55,7 +59,7 @@ export class Queues {
 
   close(): void {
     this.#packets?.close()
-    this.#questions?.close()
+    this.#queries?.close()
     this.#answers?.close()
   }
 
@@ -79,8 +83,11 @@ export class Queues {
   }
 }
 
-/** Large packets are shown as those that they will be cut into: each is a message of its own to a resolver. */
-const openQuestions = (queue: Config['queue'], valve: Valve, resolvers: DnsWatch) =>
+/**
+ * Opens the queue of queries. Without `gso` the kernel cuts large packets first: a resolver reads each part
+ * as a message.
+ */
+const openQueries = (queue: Config['queue'], valve: Valve, resolvers: DnsWatch) =>
   Queue.open({
     number: namesQueues(queue).questions,
     maxLength: queue.maxLength,
@@ -93,11 +100,11 @@ const openQuestions = (queue: Config['queue'], valve: Valve, resolvers: DnsWatch
     onBatch: valve.onBatch,
   })
 
-/** Large packets are shown as those that they were put together of, as for questions. */
+/** Opens the queue of answers. Without `gso` the kernel cuts merged packets into the received ones first. */
 const openAnswers = (queue: Config['queue'], valve: Valve, resolvers: DnsWatch) =>
   Queue.open({
     number: namesQueues(queue).answers,
-    maxLength: ANSWERS_AT_MOST,
+    maxLength: MAX_ANSWERS,
     failOpen: true,
     receiveBuffer: ANSWERS_RECEIVE_BUFFER,
     onPacket: resolvers.onAnswer,

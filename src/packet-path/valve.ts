@@ -3,10 +3,10 @@ import { type Family, IPPROTO_TCP, type Words } from '../core/packet/ip.js'
 import { decode, Packet } from '../core/packet/packet.js'
 import type { Sender, SenderLookup } from '../core/packet/sender.js'
 import { type Decision, decide, MALFORMED } from '../core/policy/policy.js'
-import type { AcceptedFlows, Details } from '../core/record/accepted-flows.js'
+import type { AcceptedFlows, FlowDetails } from '../core/record/accepted-flows.js'
 import type { VerdictCounts } from '../core/record/verdict-counts.js'
 import type { QueueForm } from '../core/ruleset/ruleset.js'
-import { type Inbound, noteCall } from '../core/session/client-replies.js'
+import { type Inbound, noteOpening } from '../core/session/client-replies.js'
 import type { UserNamespace } from '../kernel/proc/user-namespace.js'
 import type { ActivePolicy } from '../policy/active-policy.js'
 import type { BlockLog } from '../records/block-log/block-log.js'
@@ -19,27 +19,33 @@ export interface ValveOptions {
   readonly counts: VerdictCounts
   readonly log: BlockLog
   readonly passed: AcceptedFlows
-  /** The name by which a user last found an address. */
+  /** Returns the name by which a user last found an address; undefined when none is known. */
   readonly domainOf: (family: Family, words: Words, uid: number) => string | undefined
-  /** A fault in the program: a packet could not be judged, and is or would have been blocked; or it is judged, and its sender not found out. */
+  /**
+   * Called for a fault in the program. The packet was not judged and is blocked; or it is judged, and its
+   * attribution failed.
+   */
   readonly onFault: (error: unknown, isJudged: boolean) => void
-  /** Seconds from the arrival of a batch to its verdicts. */
+  /** Called with the seconds from the arrival of a batch to its verdicts. */
   readonly onBatch: (seconds: number) => void
 }
 
-/** Where something failed, looking for the sender might fail as well. */
-const NOBODY: SenderLookup = { place: 0, describe: () => ({ attribution: 'unknown' }) }
+/** The sender after a fault: another look-up might fail as well. */
+const UNKNOWN_SENDER: SenderLookup = { place: 0, describe: () => ({ attribution: 'unknown' }) }
 
 /**
- * The way of a packet through the service: bytes -> headers -> decision -> mark and verdict -> counted and logged.
- * Nothing here waits for anything.
+ * Judges queued packets: decodes the headers, decides, sets mark and verdict, counts and logs. All of it is
+ * synchronous.
  */
 export class Valve {
   readonly #inForce: { readonly rules: ActivePolicy }
   readonly #options: ValveOptions
-  /** How a judged packet leaves the queue. A rule of xtables would otherwise hide the host's own rules below it. */
+  /**
+   * The verdict by which a judged packet leaves the queue. In the xtables form it is NF_REPEAT, so that rules
+   * after it apply.
+   */
   readonly pass: Verdict
-  /** The packet that was judged last, and who has sent it. */
+  /** The packet that was judged last, and its sender. */
   readonly packet = new Packet()
   readonly sender: Sender = {
     uid: -1,
@@ -48,12 +54,12 @@ export class Valve {
     device: 0,
     isOf: (units) => this.attribution.isOf(units),
   }
-  /** Of the packet that was judged last. */
+  /** Finds the sender of the packet that was judged last. */
   readonly attribution = new Attributor(this.packet, this.sender)
-  #attributed: SenderLookup = NOBODY
+  #lookup: SenderLookup = UNKNOWN_SENDER
   #batchStart = 0
 
-  /** @param inForce the rules that are in force at the moment */
+  /** @param inForce its `rules` are the active policy */
   constructor(inForce: { readonly rules: ActivePolicy }, options: ValveOptions) {
     this.#inForce = inForce
     this.#options = options
@@ -61,15 +67,18 @@ export class Valve {
   }
 
   /**
-   * Judges one packet. The verdict always lets it go on: the mark tells the chain `verdict` what to do with it,
-   * so that a refusal comes from the kernel, with an ICMP error for the program that asked.
+   * Judges one packet. The verdict of the queue always lets it go on; the mark makes the chain `verdict`
+   * accept or block it, so that the kernel refuses it with an ICMP error for the program.
    */
   readonly onPacket = (queued: QueuedPacket): Verdict => {
     this.judge(queued, false)
     return this.pass
   }
 
-  /** The same, for a queue of another kind. @param single whether it shows large packets as the ones they will be cut into */
+  /**
+   * Judges one packet of any queue.
+   * @param single whether the packet leaves as it is: the kernel will not cut it any more
+   */
   judge(queued: QueuedPacket, single: boolean): Decision {
     if (this.#batchStart === 0) this.#batchStart = performance.now()
     const { policy, marks } = this.#inForce.rules
@@ -84,20 +93,20 @@ export class Valve {
     const malformed = decode(queued.bytes, queued.start, queued.end, queued.length, packet)
     const decision = malformed ? MALFORMED : decide(policy, packet, sender, this.#options.inbound, now)
     this.#mark(queued, decision, packet)
-    if (decision.verdict === 'accept' || policy.mode === 'observe') noteCall(packet, this.#options.inbound)
-    this.#tell(decision, now)
+    if (decision.verdict === 'accept' || policy.mode === 'observe') noteOpening(packet, this.#options.inbound)
+    this.#recordSafely(decision, now)
     return decision
   }
 
-  /** Blocks a packet that could not be judged; in mode observe not even that. */
+  /** Handles a fault: the packet is blocked, or accepted in mode observe. */
   readonly onError = (error: unknown, queued: QueuedPacket): Verdict => {
     this.#mark(queued, MALFORMED, this.packet)
-    this.#record(this.packet, this.sender.uid, MALFORMED, NOBODY, Date.now())
+    this.#record(this.packet, this.sender.uid, MALFORMED, UNKNOWN_SENDER, Date.now())
     this.#options.onFault(error, false)
     return this.pass
   }
 
-  /** After the verdicts of a batch were sent: the time for what may cost some. */
+  /** Called after the verdicts of a batch were sent: the time for slower work. */
   readonly onBatch = (): void => {
     if (this.#batchStart === 0) return
     const seconds = (performance.now() - this.#batchStart) / 1000
@@ -106,40 +115,44 @@ export class Valve {
     this.#options.log.flushFresh()
   }
 
+  /** Sets the mark that carries the verdict to the kernel. */
   #mark(queued: QueuedPacket, decision: Decision, packet: Packet): void {
     const { policy, marks } = this.#inForce.rules
     let state: number
     if (decision.verdict === 'accept') state = decision.remember ? marks.approvedNow : marks.approvedOnce
     else if (policy.mode === 'enforce') state = marks.blocked
-    // A TCP connection that would have been refused is told of once; datagrams are told of one by one.
+    // A TCP connection that would have been blocked is recorded once; datagrams are recorded one by one.
     else state = packet.protocol === IPPROTO_TCP ? marks.approvedNow : marks.approvedOnce
     queued.mark = ((queued.mark & ~marks.mask) | state) >>> 0
   }
 
-  /** A verdict stands, whatever the look for the sender brings. */
-  #tell(decision: Decision, now: number): void {
+  /** Records a verdict. A fault in attribution does not change it. */
+  #recordSafely(decision: Decision, now: number): void {
     try {
       this.#record(this.packet, this.sender.uid, decision, this.attribution, now)
     } catch (error) {
-      this.#record(this.packet, this.sender.uid, decision, NOBODY, now)
+      this.#record(this.packet, this.sender.uid, decision, UNKNOWN_SENDER, now)
       this.#options.onFault(error, true)
     }
   }
 
-  /** First what can fail: a packet that is told of anew must not be counted twice. */
-  #record(packet: Packet, uid: number, decision: Decision, attributed: SenderLookup, now: number): void {
+  /**
+   * Records a verdict. The parts that can fail come first: a packet that is recorded again must not be
+   * counted twice.
+   */
+  #record(packet: Packet, uid: number, decision: Decision, lookup: SenderLookup, now: number): void {
     const { mode } = this.#inForce.rules.policy
-    this.#attributed = attributed
+    this.#lookup = lookup
     if (decision.verdict === 'block' && decision.reason !== 'canary')
-      this.#options.log.note(packet, uid, decision, mode, attributed)
+      this.#options.log.note(packet, uid, decision, mode, lookup)
     if (decision.verdict === 'accept') this.#options.passed.note(packet, uid, decision, now, this.#details)
     this.#options.counts.add(packet, uid, decision, mode === 'observe')
   }
 
-  readonly #details = (): Details => {
+  readonly #details = (): FlowDetails => {
     const { family, destination } = this.packet
     return {
-      unit: this.#attributed.unit,
+      unit: this.#lookup.unit,
       domain: this.#options.domainOf(family, destination, this.sender.uid),
     }
   }

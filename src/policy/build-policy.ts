@@ -3,19 +3,24 @@
 import type { Config } from '../config/config.js'
 import type { QueryPolicy } from '../core/dns/query-policy.js'
 import type { Destination, PortRange, Prefix } from '../core/packet/ip.js'
+import type { BuiltInRule } from '../core/policy/built-in-rules.js'
 import { assemble, compile, type Policy, type RuleSpec } from '../core/policy/policy.js'
 import type { HostFacts } from '../host/host-facts.js'
 import type { Infrastructure } from '../host/infrastructure.js'
 import type { Mirror } from '../host/mirrors/mirror.js'
 import type { Target } from '../names/dns/answer-reader.js'
 import { OWN_UID } from '../system/users.js'
-import { type Parsed, parseDestination, parseHostName } from '../text/parse-address.js'
+import { parseDestination, parseHostName } from '../text/parse-address.js'
+import { type Parsed, parsed } from '../text/parsed.js'
 
 const port = (number: number): PortRange[] => [{ first: number, last: number }]
 const everywhere: readonly Prefix[] = [
   { family: 4, words: new Uint32Array(4), length: 0 },
   { family: 6, words: new Uint32Array(4), length: 0 },
 ]
+
+/** A rule that is not the operator's. */
+type BuiltInSpec = RuleSpec & { readonly name: BuiltInRule }
 
 /** What has been learned on the way from names to addresses. */
 export interface NameKnowledge {
@@ -47,10 +52,10 @@ const queryPolicyOf = ({ dns }: Config, host: HostFacts, { isWayTo }: NameKnowle
   search: dns.searchDomains ? host.searchDomains : [],
 })
 
-function infrastructureRules({ infrastructure }: Config, host: Infrastructure): RuleSpec[] {
+function infrastructureRules({ infrastructure }: Config, host: Infrastructure): BuiltInSpec[] {
   const resolvers = infrastructure.dns === 'auto' ? host.resolvers : infrastructure.dns
   const servers = infrastructure.ntp === 'auto' ? host.timeServers : infrastructure.ntp
-  const rules: RuleSpec[] = []
+  const rules: BuiltInSpec[] = []
   if (resolvers.length > 0)
     rules.push({
       reason: 'resolver',
@@ -69,7 +74,13 @@ function infrastructureRules({ infrastructure }: Config, host: Infrastructure): 
 }
 
 /** Clients speak from a privileged port of their own (RFC 2131, RFC 8415), to a server that may be anywhere. */
-function dhcp(name: string, from: number, to: number, family: 4 | 6, users: readonly number[]): RuleSpec {
+function dhcp(
+  name: BuiltInRule,
+  from: number,
+  to: number,
+  family: 4 | 6,
+  users: readonly number[],
+): BuiltInSpec {
   const prefixes = everywhere.filter((prefix) => prefix.family === family)
   return {
     reason: 'dhcp',
@@ -84,7 +95,7 @@ function dhcp(name: string, from: number, to: number, family: 4 | 6, users: read
   }
 }
 
-function mirrorRules({ mirrors }: Config): RuleSpec[] {
+function mirrorRules({ mirrors }: Config): BuiltInSpec[] {
   if (mirrors.hosts.length === 0) return []
   const { ports, users, hosts } = mirrors
   return [{ reason: 'mirror', name: 'mirrors', protocol: 'tcp', ports, users, ...split(hosts) }]
@@ -95,14 +106,18 @@ function foundRules(
   { mirrors: { users } }: Config,
   found: readonly Mirror[],
   { targets }: NameKnowledge,
-): RuleSpec[] {
+): BuiltInSpec[] {
   const moved = found.flatMap(({ service }) => (service === undefined ? [] : targets(service)))
   const written = found.map(({ host, port }) => ({ port, place: parseDestination(host) }))
   // What a resolver says is a name, whatever it looks like.
   const told = moved.map(({ name, port }) => ({ port, place: namePlace(name) }))
-  const rules = (places: readonly PortDestination[], prefix: string, more: Partial<RuleSpec> = {}) =>
-    byPort(places).map(([number, own]): RuleSpec => {
-      const name = `${prefix}:${number}`
+  const rules = (
+    places: readonly PortDestination[],
+    prefix: string,
+    more: Pick<RuleSpec, 'isFromSrv'> = {},
+  ) =>
+    byPort(places).map(([number, own]): BuiltInSpec => {
+      const name = `${prefix}:${number}` as const
       return { reason: 'mirror', name, protocol: 'tcp', ports: port(number), users, ...split(own), ...more }
     })
   return [...rules(written, 'mirrors'), ...rules(told, 'targets', { isFromSrv: true })]
@@ -121,7 +136,7 @@ function byPort(places: readonly PortDestination[]): [number, Destination[]][] {
 
 function namePlace(text: string): Parsed<Destination> {
   const name = parseHostName(text)
-  return name.ok ? { ok: true, value: { kind: 'name', name: name.value } } : name
+  return name.ok ? parsed({ kind: 'name', name: name.value }) : name
 }
 
 function allowRules({ allow }: Config): RuleSpec[] {

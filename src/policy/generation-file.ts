@@ -1,19 +1,27 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { GENERATIONS, nextGeneration } from '../core/ruleset/marks.js'
-import { makeFolder } from '../system/atomic-write.js'
+import { StateFile, type StateFileOptions } from '../system/state-file.js'
 
 /**
- * The generation of the policy, which approved connections carry in their mark. Those of an earlier run must be judged
- * again, so the count goes on where it was.
+ * Keeps the generation of the policy, which approved connections carry in their mark. Connections that an earlier run
+ * approved must be judged again, so a start takes the generation after the last one.
  */
 export class GenerationFile {
-  readonly #directory: string
+  readonly #path: string
+  readonly #file: StateFile
   #current: number
+  #kept = 0
 
-  /** @param directory where the count is kept @param random 0 to 1: where none is kept, any is as good */
-  constructor(directory: string, random: () => number) {
-    this.#directory = directory
+  /** @param random returns 0 to 1: when no generation was kept, a start draws one */
+  constructor(directory: string, random: () => number, log: StateFileOptions['log']) {
+    this.#path = join(directory, 'generation')
+    this.#file = new StateFile({
+      path: this.#path,
+      text: () => `${this.#kept}\n`,
+      loss: 'a restart may leave connections unjudged that this run approved',
+      log,
+    })
     const last = this.#read()
     this.#current = last === undefined ? 1 + Math.floor(random() * GENERATIONS) : nextGeneration(last)
   }
@@ -24,27 +32,28 @@ export class GenerationFile {
   }
 
   /**
-   * Keeps a generation for the next run. Before its rules stand: should this run end in between, a number was skipped, no
-   * more. @throws Error of node:fs
+   * Keeps a generation for the next start. Settles when it is on disk: only then may its rules be loaded. A run that
+   * ends before they are has skipped a number, no more. @returns why it could not be written, or undefined
    */
-  keep(generation: number): void {
-    makeFolder(this.#directory)
-    writeFileSync(`${this.#file}.new`, `${generation}\n`)
-    renameSync(`${this.#file}.new`, this.#file)
+  keep(generation: number): Promise<string | undefined> {
+    this.#kept = generation
+    this.#file.change()
+    return this.#file.write()
   }
 
-  /** The rules of this generation stand. */
+  /** Retries a write that failed. @param now as StateFile.tick */
+  tick(now: number): Promise<void> {
+    return this.#file.tick(now)
+  }
+
+  /** Takes a generation as the current one: its rules are loaded. */
   take(generation: number): void {
     this.#current = generation
   }
 
-  get #file(): string {
-    return join(this.#directory, 'generation')
-  }
-
   #read(): number | undefined {
     try {
-      const generation = Number(readFileSync(this.#file, 'utf8'))
+      const generation = Number(readFileSync(this.#path, 'utf8'))
       return Number.isInteger(generation) && generation >= 1 && generation <= GENERATIONS
         ? generation
         : undefined

@@ -2,7 +2,7 @@
 import type { Config } from '../config/config.js'
 import { namesOf, type Policy } from '../core/policy/policy.js'
 import { readHost } from '../host/host-facts.js'
-import { readState, type State } from '../names/state-file.js'
+import { readSavedNames, type SavedNames } from '../names/addresses-file.js'
 import { createUsers } from '../system/users.js'
 import { buildPolicy } from './build-policy.js'
 import { withRuntimeEntries } from './overlay.js'
@@ -15,14 +15,14 @@ export interface KnownPolicy {
   readonly policy: Policy
   readonly host: ReturnType<typeof readHost>
   /** What an earlier run has learned. */
-  readonly known: State
+  readonly known: SavedNames
   /** The names of which it has learned nothing. */
   readonly missing: string[]
 }
 
 /** The policy of a configuration on this host, with what an earlier run has learned. */
 export function knownPolicy(config: Config): KnownPolicy {
-  const known = readState(config.state.directory)
+  const known = readSavedNames(config.state.directory)
   const host = readHost(config)
   const policy = buildPolicy(config, host, {
     targets: (service) => known.services.get(service) ?? [],

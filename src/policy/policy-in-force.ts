@@ -1,7 +1,8 @@
 import type { Config } from '../config/config.js'
 import type { Packet } from '../core/packet/packet.js'
 import { mayBeInherited } from '../core/policy/inherited-sockets.js'
-import { isExpired, type Policy, type Rule, tightens } from '../core/policy/policy.js'
+import { isExpired, type Policy, type Rule } from '../core/policy/policy.js'
+import { tightens } from '../core/policy/tightening.js'
 import type { Pressure } from '../core/ruleset/conntrack-pressure.js'
 import { marksOf, nextGeneration } from '../core/ruleset/marks.js'
 import { hostFingerprint, readHost } from '../host/host-facts.js'
@@ -66,7 +67,7 @@ export class PolicyInForce {
     this.#settings = settingsOf(config, this.#left(kept, config))
     this.#hostFingerprint = hostFingerprint(config)
     this.#host = readHost(config)
-    this.#generation = new GenerationFile(config.state.directory, Math.random)
+    this.#generation = new GenerationFile(config.state.directory, Math.random, options.log)
     this.learned = new LearnedAddresses({
       ...options,
       directory: config.state.directory,
@@ -218,6 +219,11 @@ export class PolicyInForce {
     })
   }
 
+  /** Retries what could not be written for the next start. @param now as StateFile.tick */
+  async retryWrites(now: number): Promise<void> {
+    await Promise.all([this.#options.store.tick(now), this.#generation.tick(now)])
+  }
+
   /** From now on nothing changes any more, but for the end of it: `last`. */
   async stop(last: () => Promise<void>): Promise<void> {
     this.#isStopping = true
@@ -320,19 +326,9 @@ export class PolicyInForce {
   async #load(config: Config, policy: Policy, generation: number, onStand?: () => void): Promise<void> {
     const { firewall, inbound } = this.#options
     const options = rulesetOptions(config, firewall.form, generation, this.#pressure)
-    this.#keep(generation)
+    await this.#generation.keep(generation)
     await firewall.apply({ policy, options, facts: inbound.facts() }, onStand)
     this.#generation.take(generation)
-  }
-
-  #keep(generation: number): void {
-    try {
-      this.#generation.keep(generation)
-    } catch (error) {
-      this.#options.log.warn(
-        `the next start may leave connections unjudged that this one approved: ${(error as Error).message}`,
-      )
-    }
   }
 }
 

@@ -8,9 +8,8 @@ import { type ConfigLocation, type Format, locationOf } from '../config/location
 import { formatProblem, type Problem, quote } from '../config/problems.js'
 import { formatRule } from '../config/show.js'
 import type { AllowEntry } from '../config/types.js'
-import { writeWhole } from '../system/atomic-write.js'
-import { SerialQueue } from '../system/serial-queue.js'
 import type { ServiceLog } from '../system/service-log.js'
+import { StateFile } from '../system/state-file.js'
 import type { UserLookup } from '../system/users.js'
 
 /** What is more belongs into a configuration. */
@@ -19,7 +18,6 @@ export const BYTES_AT_MOST = 512 * 1024
 
 /** In the state directory. */
 const RUNTIME_FILE = 'allow.json'
-const RETRY_MS = 10_000
 
 /** As they are written: with user ids, since a name may be another's tomorrow. */
 export const entriesText = (entries: readonly AllowEntry[]): string =>
@@ -35,7 +33,7 @@ const originOf = (path: string): AllowEntry['origin'] => ({
 export function readRuntimeEntries(directory: string, lookup: UserLookup): AllowEntry[] {
   const path = join(directory, RUNTIME_FILE)
   const problems: Problem[] = []
-  return parse(path, lookup, locationOf({ origin: originOf(path), key: '' }, new Map(), problems), problems)
+  return parse(path, lookup, locationOf({ origin: originOf(path), key: '' }, problems), problems)
 }
 
 /** @param problems those that the place is told of */
@@ -57,16 +55,20 @@ function parse(
 export class RuntimeEntriesFile {
   readonly path: string
   readonly #log: Pick<ServiceLog, 'warn' | 'error'>
-  readonly #turns = new SerialQueue()
-  /** What the file says. */
-  #written = entriesText([])
-  /** What could not be written yet. */
-  #unwritten: readonly AllowEntry[] | undefined
-  #retryAt = 0
+  readonly #file: StateFile
+  #entries: readonly AllowEntry[] = []
 
   constructor(directory: string, log: Pick<ServiceLog, 'warn' | 'error'>) {
     this.path = join(directory, RUNTIME_FILE)
     this.#log = log
+    this.#file = new StateFile({
+      path: this.path,
+      text: () => entriesText(this.#entries),
+      loss: 'a restart loses the latest runtime entries',
+      log,
+    })
+    // Without entries no file is needed.
+    this.#file.remember(entriesText([]))
   }
 
   get origin(): AllowEntry['origin'] {
@@ -77,37 +79,23 @@ export class RuntimeEntriesFile {
   read(lookup: UserLookup): AllowEntry[] {
     if (!existsSync(this.path)) return []
     const problems: Problem[] = []
-    const place = locationOf({ origin: this.origin, key: '' }, new Map(), problems)
+    const place = locationOf({ origin: this.origin, key: '' }, problems)
     const entries = parse(this.path, lookup, place, problems)
     if (problems.length > 0) this.#setAside(problems, entries)
-    else this.#written = entriesText(entries)
+    else this.#file.remember(entriesText(entries))
     return entries
   }
 
-  /** @returns why they could not be written, if so; it is tried again then */
+  /** Keeps these entries for the next start. @returns why they could not be written, or undefined when they are on disk */
   keep(entries: readonly AllowEntry[]): Promise<string | undefined> {
-    return this.#turns.run(async () => {
-      const text = entriesText(entries)
-      try {
-        if (text !== this.#written) await writeWhole(this.path, text)
-        this.#written = text
-        this.#unwritten = undefined
-        return undefined
-      } catch (error) {
-        const { message } = error as Error
-        if (this.#unwritten === undefined)
-          this.#log.error(`the next start will not know of the latest runtime entries: ${message}`)
-        this.#unwritten = entries
-        return message
-      }
-    })
+    this.#entries = entries
+    this.#file.change()
+    return this.#file.write()
   }
 
-  /** @param now milliseconds since the epoch */
-  async tick(now: number): Promise<void> {
-    if (this.#unwritten === undefined || now < this.#retryAt) return
-    this.#retryAt = now + RETRY_MS
-    await this.keep(this.#unwritten)
+  /** Retries a write that failed. @param now as StateFile.tick */
+  tick(now: number): Promise<void> {
+    return this.#file.tick(now)
   }
 
   #setAside(problems: readonly Problem[], entries: readonly AllowEntry[]): void {

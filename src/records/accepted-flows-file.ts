@@ -4,8 +4,7 @@ import { formatAddress } from '../core/packet/address-text.js'
 import { protocolOf, transportOf } from '../core/packet/protocol-names.js'
 import { REASONS, type Reason } from '../core/policy/policy.js'
 import type { AcceptedFlow, AcceptedFlows } from '../core/record/accepted-flows.js'
-import { writeWhole } from '../system/atomic-write.js'
-import { SerialQueue } from '../system/serial-queue.js'
+import { StateFile, type StateFileOptions } from '../system/state-file.js'
 import {
   type AcceptedFlowRow,
   forgottenOf,
@@ -16,21 +15,33 @@ import {
 
 /** In the state directory. */
 export const PASSED_FILE = 'passed.json'
-const EVERY_MS = 60_000
+const INTERVAL_MS = 60_000
 
 /** Keeps what was accepted on disk, for `replay` without the service, and for the next run. */
 export class AcceptedFlowsFile {
   readonly #path: string
   readonly #passed: AcceptedFlows
   readonly #userName: (uid: number) => string | undefined
-  readonly #turns = new SerialQueue()
-  #written = 0
-  #notBefore = 0
+  readonly #file: StateFile
+  /** Packets that the text knows of. */
+  #packets = 0
 
-  constructor(directory: string, passed: AcceptedFlows, userName: (uid: number) => string | undefined) {
+  constructor(
+    directory: string,
+    passed: AcceptedFlows,
+    userName: (uid: number) => string | undefined,
+    log: StateFileOptions['log'],
+  ) {
     this.#path = join(directory, PASSED_FILE)
     this.#passed = passed
     this.#userName = userName
+    this.#file = new StateFile({
+      path: this.#path,
+      text: () => `${JSON.stringify(this.status())}\n`,
+      loss: 'replay does not see the latest accepted flows, and a restart loses them',
+      log,
+      intervalMs: INTERVAL_MS,
+    })
   }
 
   /** What an earlier run has kept. A file that cannot be read, or was edited, is as good as none. */
@@ -46,25 +57,26 @@ export class AcceptedFlowsFile {
 
   /** For the operator. */
   status(): PassedStatus {
-    const { kinds, evicted } = this.#passed
-    return { kinds: kinds.map((kind) => written(kind, this.#userName)), evicted }
+    const { flows, evicted } = this.#passed
+    return { kinds: flows.map((flow) => written(flow, this.#userName)), evicted }
   }
 
-  /** Writes, if it is time. @param now milliseconds since the epoch @throws Error of node:fs (rejects) */
-  async tick(now: number): Promise<void> {
-    if (now < this.#notBefore) return
-    this.#notBefore = now + EVERY_MS
-    await this.write()
+  /** Writes once a minute when packets have come. @param now as StateFile.tick */
+  tick(now: number): Promise<void> {
+    this.#noteChange()
+    return this.#file.tick(now)
   }
 
-  /** @throws Error of node:fs (rejects) */
-  write(): Promise<void> {
-    return this.#turns.run(async () => {
-      const { packets } = this.#passed
-      if (packets === this.#written) return
-      await writeWhole(this.#path, `${JSON.stringify(this.status())}\n`)
-      this.#written = packets
-    })
+  /** Writes now when packets have come. @returns why the file could not be written, or undefined */
+  write(): Promise<string | undefined> {
+    this.#noteChange()
+    return this.#file.write()
+  }
+
+  #noteChange(): void {
+    const { packets } = this.#passed
+    if (packets !== this.#packets) this.#file.change()
+    this.#packets = packets
   }
 }
 

@@ -11,7 +11,7 @@ import { PrefixSet } from '../core/packet/prefix-set.js'
 import type { Marks } from '../core/ruleset/marks.js'
 import type { SocketFacts } from '../core/ruleset/ruleset.js'
 import { Callbacks } from '../core/session/callbacks.js'
-import { type Inbound, onlyLooking } from '../core/session/client-replies.js'
+import { type Inbound, readOnly } from '../core/session/client-replies.js'
 import { noServices } from '../core/session/services.js'
 import { SessionTable } from '../core/session/session-table.js'
 import { Conntrack, type ConntrackEvents } from '../kernel/conntrack/conntrack.js'
@@ -27,31 +27,41 @@ import { Sockets } from '../kernel/sockets/sockets.js'
 import { OpenedConnections } from './opened-connections.js'
 import { KernelPorts, setServices } from './service-ports.js'
 
-/** Sessions expired in one go: the rest waits for the next tick, so that no tick is long. */
+/** Sessions that expire in one tick, so that no tick is long; the others wait for the next one. */
 const EXPIRED_AT_ONCE = 10_000
-/** UDP clients are read anew at least that often: the kernel tells nothing of those that came before it was asked to. */
+/**
+ * Seconds after which UDP clients are read again: the kernel sends no events for clients from before the
+ * subscription.
+ */
 const UDP_READ_S = 60
 
+/** Figures for metrics and status. */
 export interface InboundStatistics {
   readonly sessions: Pick<SessionTable, 'sizeOf' | 'evicted'>
-  /** Times that connection tracking had lost news, and lists of connections that were made because of it. */
+  /**
+   * Times that events of connection tracking were lost, and dumps of all connections that were made because
+   * of it.
+   */
   readonly overruns: number
   readonly resyncs: number
-  /** Single connections that the kernel was asked for, by its answer. */
+  /** Look-ups of single connections in the kernel, by result. */
   readonly lookups: Readonly<Record<SocketState, number>>
-  /** Connections that this host has opened before the policy was in force. */
+  /** Connections that this host opened before the policy was in force. */
   readonly opened: number
 }
 
-/** As the packet path has it, with all that keeps it current. */
-interface Watched extends Inbound {
+/** The state for the packet path, with the full interfaces to keep it current. */
+interface WatchedInbound extends Inbound {
   readonly sessions: SessionTable
   readonly callbacks: Callbacks
 }
 
-/** Keeps what is known of this host's clients current: its sessions, its services, and who is no client. */
+/**
+ * Keeps the state of this host's clients current: sessions, service ports, and connections that this host
+ * opened.
+ */
 export class InboundWatch {
-  readonly inbound: Watched
+  readonly inbound: WatchedInbound
   readonly #sockets = new Sockets()
   readonly #config: Config['sessions']
   readonly #conntrack: Conntrack
@@ -84,7 +94,7 @@ export class InboundWatch {
     this.#conntrack = new Conntrack((flow) => this.#onFlow(flow))
   }
 
-  /** For the metrics. */
+  /** Returns figures for metrics and status. */
   statistics(): InboundStatistics {
     const { sessions } = this.inbound
     const { resyncs, overruns } = this.#conntrack.stats
@@ -97,38 +107,44 @@ export class InboundWatch {
     }
   }
 
-  /** Learns all that the kernel knows now. @throws NetlinkError (rejects) */
+  /**
+   * Reads services, clients and opened connections, and subscribes to their events.
+   * @throws NetlinkError (rejects)
+   */
   async start(): Promise<void> {
     await this.refreshServices()
-    this.#conntrack.subscribe(this.#news())
+    this.#conntrack.subscribe(this.#events())
     await this.#conntrack.dump()
     await this.findOpened()
   }
 
-  /** Finds the TCP connections that this host has opened and still has. @throws NetlinkError (rejects) */
+  /** Finds the open TCP connections that this host opened. @throws NetlinkError (rejects) */
   async findOpened(): Promise<void> {
     const connections = (await this.#sockets.connections()).filter(
       ({ family, remote }) => !this.#local.has(family, remote),
     )
     this.#opened.find(connections, this.#listening)
-    for (const each of connections) if (each.caller !== 'this-host') this.#noteForCallbacks(each)
+    for (const connection of connections)
+      if (connection.initiator !== 'this-host') this.#noteForCallbacks(connection)
   }
 
-  /** A session that the kernel's connection tracking has forgotten may still have callbacks. */
+  /** Notes a client for its callbacks: connection tracking may have forgotten the session. */
   #noteForCallbacks({ family, local, localPort, remote, remotePort }: Connection): void {
     const { callbacks, services, now } = this.inbound
     if (services.tcp[localPort] === 1)
       callbacks.seen(family, IPPROTO_TCP, local, localPort, remote, remotePort, now)
   }
 
-  /** Looks which ports serve clients now. @throws NetlinkError (rejects) */
+  /** Reads the service ports. @throws NetlinkError (rejects) */
   async refreshServices(): Promise<void> {
     const open = await this.#sockets.listening()
     this.#listening = open.tcp
     setServices(this.inbound.services, this.#config.services, open, this.#firstUnprivileged)
   }
 
-  /** A service that has just come is one at once, not only when the services are read the next time. */
+  /**
+   * Whether a port listens. It becomes a service port at once, before the services are read the next time.
+   */
   #listens(family: Family, local: Words, localPort: number, device: number): boolean {
     if (this.#config.services !== 'auto' || !this.#sockets.listens(family, local, localPort, device))
       return false
@@ -136,15 +152,18 @@ export class InboundWatch {
     return true
   }
 
-  /** The same for questions about packets that are not there: nothing changes by them, and nothing is counted. */
-  looking(): Inbound {
+  /**
+   * Returns a read-only view, to explain the verdict of a packet that does not exist: nothing changes,
+   * nothing is counted.
+   */
+  readOnly(): Inbound {
     const { services } = this.#config
     const lookUp = this.#sockets.look
     const listens: Inbound['listens'] = (...port) => services === 'auto' && this.#sockets.listens(...port)
-    return onlyLooking({ ...this.inbound, lookUp, listens }, this.inbound.callbacks)
+    return readOnly({ ...this.inbound, lookUp, listens }, this.inbound.callbacks)
   }
 
-  /** What the kernel's own rules are to know of it. */
+  /** Returns service ports and opened connections for the kernel's rules. */
   facts(): SocketFacts {
     const { services } = this.inbound
     return {
@@ -154,8 +173,9 @@ export class InboundWatch {
   }
 
   /**
-   * Connections over loopback that were not tracked for a while: what the kernel still knows of them is out of date, and
-   * it would call their packets invalid. @throws NetlinkError (rejects)
+   * Removes the connections over loopback from connection tracking, after they were untracked for a while:
+   * their entries are out of date, and the kernel would take their packets for invalid. @throws NetlinkError
+   * (rejects)
    */
   forgetLoopback(): Promise<void> {
     return this.#conntrack.forget(
@@ -165,14 +185,18 @@ export class InboundWatch {
   }
 
   /**
-   * Connections that were approved so long ago that their generation is about to come round: they are judged again.
-   * @param marks of the generation that comes @throws NetlinkError (rejects)
+   * Makes connections with an old mark be judged again, before the number of their generation is used once
+   * more.
+   * @param marks the marks of the next generation @throws NetlinkError (rejects)
    */
   expireGeneration({ mask, approvedNow, approvedOnce }: Marks): Promise<void> {
     return this.#conntrack.replaceMark({ mask, value: approvedNow }, { mask, value: approvedOnce })
   }
 
-  /** Once a second. A new local address means that flows were misjudged: they are read again. */
+  /**
+   * Does the work of each second. A new local address means that flows were misjudged: then all are read
+   * again.
+   */
   async tick(): Promise<void> {
     const now = monotonicSeconds()
     this.inbound.now = now
@@ -180,17 +204,18 @@ export class InboundWatch {
     await this.refreshServices()
     if (this.#opened.isCrowded) this.#opened.keepOpen(await this.#sockets.connections())
     if (this.#readLocal()) await this.#conntrack.dump()
-    const isNew = this.#conntrack.subscribe(this.#news())
+    const isNew = this.#conntrack.subscribe(this.#events())
     if (!isNew && now < this.#nextUdpRead) return
     this.#nextUdpRead = now + Math.min(UDP_READ_S, this.#config.udpTimeout / 3)
     if (this.#hasUdpServices()) await this.#conntrack.dump(IPPROTO_UDP)
   }
 
   /**
-   * Only of UDP clients does nobody know when the kernel has forgotten them: for those of TCP their sockets speak. Who may
-   * be called back must be known while connected.
+   * Returns the events that are needed. UDP clients that the kernel forgets are known by events only; TCP
+   * clients have sockets that can be looked up. Clients with callbacks must be known as long as they are
+   * connected.
    */
-  #news(): ConntrackEvents {
+  #events(): ConntrackEvents {
     if (this.#config.callbacks.length > 0) return 'all'
     return this.#hasUdpServices() ? 'forgotten' : 'nothing'
   }
@@ -204,7 +229,7 @@ export class InboundWatch {
     this.#sockets.close()
   }
 
-  /** @returns whether the addresses of this host have changed */
+  /** Reads the addresses of this host. @returns whether they have changed */
   #readLocal(): boolean {
     const addresses = localAddresses()
     const text = addresses.join()
@@ -214,21 +239,24 @@ export class InboundWatch {
     return true
   }
 
-  /** Inbound is what an address of this host answers to one that is not. */
+  /** Notes a flow of a client: a reply from an address of this host to an address of another one. */
   #onFlow(flow: Flow): void {
     const { family, protocol, source, sourcePort, destination, destinationPort } = flow
-    if (protocol === IPPROTO_UDP && this.#isOwnCall(flow)) this.#onLateAnswer(flow)
+    if (protocol === IPPROTO_UDP && this.#isOpenedHere(flow)) this.#onLateAnswer(flow)
     if (protocol !== IPPROTO_TCP && protocol !== IPPROTO_UDP) return
     if (protocol === IPPROTO_TCP && !isOpen(flow)) return
     if (!this.#local.has(family, source) || this.#local.has(family, destination)) return
     const { sessions, services, callbacks, now } = this.inbound
     callbacks.seen(family, protocol, source, sourcePort, destination, destinationPort, now)
-    // Others could fill the table, and are never asked for.
+    // Sessions on other ports are never looked up, and could fill the table.
     if (services[protocol === IPPROTO_TCP ? 'tcp' : 'udp'][sourcePort] === 1)
       sessions.seen(family, protocol, source, sourcePort, destination, destinationPort, now)
   }
 
-  /** A late answer began this flow, so that it looks like a call. Its client has spoken since: it is one still. */
+  /**
+   * Notes a client whose flow looks opened by this host, since a late answer began it; the client has sent
+   * packets since.
+   */
   #onLateAnswer({ family, source, sourcePort, destination, destinationPort, status }: Flow): void {
     const { sessions, services, now } = this.inbound
     if ((status & IPS_SEEN_REPLY) === 0 || services.udp[destinationPort] !== 1) return
@@ -236,13 +264,13 @@ export class InboundWatch {
     if (sessions.silence(...client) < Number.POSITIVE_INFINITY) sessions.seen(...client)
   }
 
-  /** Whether this host has called the other end. */
-  #isOwnCall({ family, source, destination }: Flow): boolean {
+  /** Whether this host opened the flow. */
+  #isOpenedHere({ family, source, destination }: Flow): boolean {
     return this.#local.has(family, destination) && !this.#local.has(family, source)
   }
 }
 
-/** Whether the handshake is done and the connection not yet closed. */
+/** Whether the handshake is done and the connection is not closed yet. */
 function isOpen({ tcpState }: Flow): boolean {
   return tcpState >= TCP_CONNTRACK_ESTABLISHED && tcpState <= TCP_CONNTRACK_LAST_ACK
 }

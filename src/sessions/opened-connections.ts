@@ -2,56 +2,63 @@ import { type Connection, IPPROTO_TCP } from '../core/packet/ip.js'
 import { SessionTable } from '../core/session/session-table.js'
 import type { SocketConnection } from '../kernel/sockets/sock-diag-wire.js'
 
-/** More connections of its own than that are not kept by a web server. */
+/** The maximum number of connections: a web server opens fewer. */
 const CAPACITY = 65_536
-const FOR_EVER = 0x7fffffff
+/** Seconds: connections do not expire. */
+const NEVER = 0x7fffffff
 
 /**
- * The TCP connections that this host has opened itself: those from before the policy that is in force, and calls that were
- * seen since. Their packets are judged, even where connection tracking takes them for answers: it may have come to know them by a packet of the other
- * end (nf_conntrack_tcp_loose).
+ * Holds the TCP connections that this host opened: those from before the active policy, and those whose SYN
+ * was seen since. Their packets are judged even when connection tracking takes them for replies: it may have
+ * seen a packet of the other end first (nf_conntrack_tcp_loose).
  */
 export class OpenedConnections {
-  /** For the packet path: the same as `connections`, and those that were seen to call since (`noteCall`). */
+  /** For the packet path: all of `connections`, and those whose SYN was seen since (`noteOpening`). */
   readonly table: SessionTable
-  /** What was found last. */
+  /** The connections that `find` found last. */
   connections: readonly Connection[] = []
-  #callsBefore = 0
+  /** The value of `#opened` at the last `keepOpen`. */
+  #openedBefore = 0
 
-  /** @param seed as that of a SessionTable */
+  /** @param seed 64 random bits in two words, secret: see SessionTable */
   constructor(seed: Uint32Array) {
-    this.table = new SessionTable({ capacity: CAPACITY, tcpTimeout: FOR_EVER, udpTimeout: FOR_EVER, seed })
+    this.table = new SessionTable({ capacity: CAPACITY, tcpTimeout: NEVER, udpTimeout: NEVER, seed })
   }
 
   /**
-   * Finds them among all that have a socket, whoever was seen calling with them. Where a socket does not tell, a client is who
-   * came to a listening port.
+   * Finds the opened connections among all TCP sockets. When the socket does not show which end opened the
+   * connection, one at a listening port counts as a client's, unless its SYN was seen.
+   * @param listening local ports
    */
   find(connections: readonly SocketConnection[], listening: ReadonlySet<number>): void {
     this.connections = connections
       .filter(
-        (each) =>
-          each.caller === 'this-host' ||
-          (each.caller === 'unknown' && !listening.has(each.localPort)) ||
-          this.#isKnown(each),
+        (connection) =>
+          connection.initiator === 'this-host' ||
+          (connection.initiator === 'unknown' && !listening.has(connection.localPort)) ||
+          this.#isKnown(connection),
       )
       .slice(0, CAPACITY)
     this.table.clear()
     this.#note(this.connections)
   }
 
-  /** Whether so many have called since the last time that `keepOpen` is due: the oldest are dropped when the table is full. */
+  /** Whether `keepOpen` is due: many connections were opened since, and a full table evicts the oldest. */
   get isCrowded(): boolean {
-    return this.#calls() - this.#callsBefore >= CAPACITY / 4
+    return this.#opened() - this.#openedBefore >= CAPACITY / 4
   }
 
-  /** Those that are still open become the youngest of the table. @param connections all that have a socket */
+  /**
+   * Makes the connections that are still open the youngest of the table.
+   * @param connections all TCP sockets
+   */
   keepOpen(connections: readonly SocketConnection[]): void {
-    this.#note(connections.filter((each) => this.#isKnown(each)))
-    this.#callsBefore = this.#calls()
+    this.#note(connections.filter((connection) => this.#isKnown(connection)))
+    this.#openedBefore = this.#opened()
   }
 
-  #calls(): number {
+  /** Returns the connections that were added to the table so far. */
+  #opened(): number {
     return this.table.size + this.table.evicted
   }
 

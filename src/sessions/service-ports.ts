@@ -2,12 +2,15 @@ import type { Service } from '../config/config.js'
 import type { ServicePorts } from '../core/ruleset/ruleset.js'
 import type { Services } from '../core/session/services.js'
 
-/** A DHCP client (RFC 2131, RFC 8415) has a privileged port and serves nobody. */
-const DHCP_CLIENTS = [68, 546]
+/** The ports of DHCP clients (RFC 2131, RFC 8415): privileged ports that serve no clients. */
+const DHCP_CLIENT_PORTS = [68, 546]
 
 /**
- * Sets the flags of the ports that serve clients. By themselves: every listening TCP port, and UDP ports that only
- * a privileged process can have bound; an ordinary user's UDP socket is no service unless it is declared.
+ * Sets the flags of the service ports. With `auto` these are all listening TCP ports, and the UDP ports that
+ * only a privileged process can bind; an unprivileged user's UDP socket is a service only when the operator
+ * declares it.
+ * @param services the flags, which are overwritten @param open open ports @param firstUnprivileged the first
+ *   port that any user can bind (ip_unprivileged_port_start)
  */
 export function setServices(
   services: Services,
@@ -20,42 +23,43 @@ export function setServices(
   if (declared === 'auto') {
     for (const port of open.tcp) services.tcp[port] = 1
     for (const port of open.udp) if (port < firstUnprivileged) services.udp[port] = 1
-    for (const port of DHCP_CLIENTS) services.udp[port] = 0
+    for (const port of DHCP_CLIENT_PORTS) services.udp[port] = 0
   } else for (const { protocol, port } of declared) services[protocol][port] = 1
 }
 
-/** Any user can make ports listen: so many and no more are passed on. */
-const KERNEL_PORTS = 2048
+/** The maximum number of ports per protocol for the kernel: any user can listen on ports. */
+const MAX_KERNEL_PORTS = 2048
 
 /**
- * The services that the kernel's own rules are to know: without ports that were handed out and soon change again. Whoever
- * was there first stays: a user who opens thousands of ports pushes nobody out.
+ * Selects the service ports for the kernel's rules, without ephemeral ports, which soon change. Known ports
+ * stay: a user who opens thousands of ports removes no other port.
  */
 export class KernelPorts {
   readonly #firstEphemeral: number
   readonly #known = { tcp: new Set<number>(), udp: new Set<number>() }
 
+  /** @param firstEphemeral the first port that the kernel chooses from */
   constructor(firstEphemeral: number) {
     this.#firstEphemeral = firstEphemeral
   }
 
-  /** Those of these services, as sorted lists. */
+  /** Returns the ports of these services for the kernel, sorted. */
   of(services: Services, declared: 'auto' | readonly Service[]): ServicePorts {
     const isLasting = (port: number) => declared !== 'auto' || port < this.#firstEphemeral
     const ports = (protocol: keyof Services) => {
       const known = this.#known[protocol]
       const flags = services[protocol]
       for (const port of known) if (flags[port] !== 1) known.delete(port)
-      for (const port of portsOf(flags)) if (known.size < KERNEL_PORTS && isLasting(port)) known.add(port)
+      for (const port of portsOf(flags)) if (known.size < MAX_KERNEL_PORTS && isLasting(port)) known.add(port)
       return [...known].sort((a, b) => a - b)
     }
     return { tcp: ports('tcp'), udp: ports('udp') }
   }
 }
 
-/** The ports whose flag is set, in order. */
+/** Returns the ports whose flag is set, in order. */
 function portsOf(flags: Uint8Array): number[] {
-  const found: number[] = []
-  for (let port = flags.indexOf(1); port >= 0; port = flags.indexOf(1, port + 1)) found.push(port)
-  return found
+  const ports: number[] = []
+  for (let port = flags.indexOf(1); port >= 0; port = flags.indexOf(1, port + 1)) ports.push(port)
+  return ports
 }

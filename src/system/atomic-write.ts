@@ -3,18 +3,19 @@ import { open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /**
- * Writes a file so that it is there whole or as it was before, whatever happens meanwhile. Its folder is made where it is missing.
+ * Writes a file atomically: after a crash it holds the new text or the old, never a part. Makes the folder
+ * where it is missing.
  * @throws Error of node:fs (rejects)
  */
 export async function writeWhole(path: string, text: string): Promise<void> {
   const folder = dirname(path)
   makeFolder(folder)
   const fresh = `${path}.new`
-  // One that was left behind may have another mode.
+  // A file that a crash has left behind may have another mode.
   await rm(fresh, { force: true })
   await synced(fresh, 'wx', (file) => file.writeFile(text))
   await rename(fresh, path)
-  // The name of the file is a matter of its folder.
+  // The new name is on disk only when the folder is synced, too.
   await synced(folder, 'r', async () => {})
 }
 
@@ -33,8 +34,9 @@ async function synced(
 }
 
 /**
- * Makes a folder and those above it where they are missing. Not by mkdir's own `recursive`, which never returns
- * where a file system refuses new folders with ENOENT, as /proc does. @throws Error of node:fs
+ * Makes a folder and its parents where they are missing. mkdir's own `recursive` is not used: it never
+ * returns where a file system refuses new folders with ENOENT, as /proc does.
+ * @throws Error of node:fs
  */
 export function makeFolder(path: string): void {
   if (existsSync(path)) return

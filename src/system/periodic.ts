@@ -1,4 +1,7 @@
-/** Does things again and again, never one of them twice at a time. What fails is told once, until it works again. */
+/**
+ * Runs work at intervals. A run is left out while the run before has not ended. An error is reported once,
+ * until the error is another or the work succeeds.
+ */
 export class Periodic {
   readonly #timers: NodeJS.Timeout[] = []
   readonly #onError: (error: Error) => void

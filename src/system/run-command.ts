@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 
-/** A program of the system (nft, iptables) that could not be run, or that said no. */
+/** Says that a system program (nft, iptables) could not be run, or failed. */
 export class CommandError extends Error {
   override name = 'CommandError'
   constructor(
@@ -11,7 +11,7 @@ export class CommandError extends Error {
   }
 }
 
-/** Debian's package of each program: for the operator who lacks it. */
+/** Debian's package of each program, for the message that a program is missing. */
 const PACKAGES: Record<string, string> = { nft: 'nftables', iptables: 'iptables', ip6tables: 'iptables' }
 
 const TIMEOUT_MS = 10_000
@@ -19,8 +19,10 @@ const MAX_OUTPUT = 64 * 1024 * 1024
 
 /**
  * Runs a program without a shell.
+ * @param input text for its standard input
  * @returns its standard output
- * @throws CommandError (rejects) with its first lines of complaint; `missing` where it is not installed
+ * @throws CommandError (rejects) with the first lines of its standard error; `missing` where it is not
+ * installed
  */
 export function command(argv: readonly [string, ...string[]], input = ''): Promise<string> {
   const [program, ...rest] = argv
@@ -46,7 +48,7 @@ function commandError(
   stderr: string,
 ): CommandError {
   const program = argv[0]!
-  // EACCES comes when a folder of PATH may not be looked into, and none of the others has the program.
+  // EACCES: a folder of PATH may not be searched, and no other folder of PATH has the program.
   if (error.code === 'ENOENT' || error.code === 'EACCES') {
     const advice = PACKAGES[program] ? `: install the package ${PACKAGES[program]}` : ''
     return new CommandError(`${program} is not installed${advice}`, true)

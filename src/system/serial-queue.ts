@@ -1,4 +1,4 @@
-/** Works that must not overlap: each begins when the one before has ended, well or not. */
+/** Runs asynchronous work in turn: each begins when the one before has ended or failed. */
 export class SerialQueue {
   #last: Promise<unknown> = Promise.resolve()
 

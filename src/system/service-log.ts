@@ -3,21 +3,26 @@ import { pino } from 'pino'
 import { ECS } from '../text/ecs.js'
 import { terminalSafe } from '../text/terminal-safe.js'
 
-/** What the service says of itself, to standard error: journald keeps it, or a terminal shows it. */
+/**
+ * The log of the service's own messages, on standard error: journald keeps them, or a terminal shows them.
+ */
 export type ServiceLog = pino.Logger
 
-/** On a terminal one readable line each; elsewhere JSON, as the block log. */
+/** Creates the log. Messages are readable lines on a terminal, and JSON elsewhere, like the block log. */
 export function createServiceLog(level: string): ServiceLog {
   if (!process.stderr.isTTY) return pino({ ...ECS, level }, { write: toStderr })
   return pino({ level, base: null, messageKey: 'message' }, { write: (line) => toStderr(plain(line)) })
 }
 
-/** A line that cannot be written (its reader is gone, a disk is full) is lost; the service goes on. */
+/**
+ * Writes a line. A line that cannot be written (its reader is gone, a disk is full) is lost; the service goes
+ * on.
+ */
 function toStderr(line: string): void {
   try {
     writeSync(2, line)
   } catch {
-    // There is nowhere left to complain.
+    // There is no other place for this error.
   }
 }
 

@@ -2,7 +2,10 @@ import { sdNotify } from 'node-netfilter-queue/system'
 import type { Periodic } from './periodic.js'
 import type { ServiceLog } from './service-log.js'
 
-/** The variables by which systemd tells a service where to notify it, and how often (sd_notify(3), sd_watchdog_enabled(3)). */
+/**
+ * The variables by which systemd tells a service where to notify it, and how often (sd_notify(3),
+ * sd_watchdog_enabled(3)).
+ */
 type Environment = Readonly<Partial<Record<'NOTIFY_SOCKET' | 'WATCHDOG_USEC', string>>>
 
 /** Notifies systemd of the service's state. Does nothing where systemd did not start the service. */
@@ -33,7 +36,7 @@ export class Systemd {
     if (interval > 0) periodic.every(interval / 2, () => this.#notify('WATCHDOG=1'))
   }
 
-  /** The service goes on without systemd's knowledge where it cannot be reached. */
+  /** Sends a state. The service goes on where systemd cannot be reached. */
   #notify(state: string): void {
     try {
       sdNotify(this.#environment.NOTIFY_SOCKET, state)

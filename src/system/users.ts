@@ -1,14 +1,14 @@
-/** User names and user ids: /etc/passwd first, then what the host's name services know (LDAP, systemd). */
+/** Looks up users by name and uid: in /etc/passwd first, then in the host's name services (LDAP, systemd). */
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
-/** The uid of a user name or of a number in text; undefined when there is no such user. */
+/** Returns the uid of a user name, or of a uid in text. Returns undefined when there is no such user. */
 export type UserLookup = (name: string) => number | undefined
 
 export interface Users {
-  /** May run `getent` and wait for it: for configuration time, never for the packet path. */
+  /** May run `getent` and wait for it: only for the time of configuration, never for the packet path. */
   readonly idOf: UserLookup
-  /** Only from memory. undefined: nobody has named this uid yet. */
+  /** Looks in memory only. Returns undefined when no look-up has brought this uid yet. */
   readonly nameOf: (uid: number) => string | undefined
 }
 
@@ -18,8 +18,8 @@ const INVALID_UID = 0xffffffff
 const GETENT_TIMEOUT_MS = 3000
 
 /**
- * A view of the host's users. /etc/passwd is read once, here: make a new one to see changes.
- * `passwd` and `getent` are for tests; `getent` returns one passwd(5) line or undefined.
+ * Reads /etc/passwd once, and returns the users of this host. To see changes, create them again.
+ * @param options `passwd` and `getent` are for tests; `getent` returns one passwd(5) line or undefined
  */
 export function createUsers(
   options: { passwd?: string; getent?: (name: string) => string | undefined } = {},
@@ -42,7 +42,7 @@ export function createUsers(
   return { idOf, nameOf: (uid) => names.get(uid) }
 }
 
-/** passwd(5): name:password:uid:gid:comment:home:shell. */
+/** Parses a line of passwd(5): name:password:uid:gid:comment:home:shell. */
 function parsePasswdLine(line: string): { name: string; uid: number } | undefined {
   const [name, , text] = line.split(':')
   if (!name || text === undefined || !/^\d+$/.test(text)) return undefined
@@ -54,12 +54,18 @@ function validUid(uid: number): number | undefined {
   return uid < INVALID_UID ? uid : undefined
 }
 
-/** A name that cannot be an option of getent, nor break a passwd line. Directory services allow most else. */
+/**
+ * Refuses names that would be an option of getent or break a passwd line. Directory services allow most
+ * others.
+ */
 function isSafeName(name: string): boolean {
   return /^[^-:\s\p{Cc}][^:\s\p{Cc}]{0,255}$/u.test(name)
 }
 
-/** A host without /etc/passwd still has numeric ids. */
+/**
+ * Reads the lines of a file. Returns none where it cannot be read: a host without /etc/passwd still has
+ * numeric uids.
+ */
 function readLines(path: string): string[] {
   try {
     return readFileSync(path, 'utf8').split('\n')
@@ -68,7 +74,10 @@ function readLines(path: string): string[] {
   }
 }
 
-/** getent exits with 2 for an unknown name; it may be missing, or its directory server may be away. */
+/**
+ * Runs getent, which exits with 2 for an unknown name. It may be missing, or its directory server may not
+ * answer.
+ */
 function runGetent(name: string): string | undefined {
   try {
     const output = execFileSync('getent', ['passwd', name], {
@@ -82,5 +91,5 @@ function runGetent(name: string): string | undefined {
   }
 }
 
-/** The service looks names up itself. */
+/** The uid of this process, which sends DNS queries itself. */
 export const OWN_UID = process.geteuid!()

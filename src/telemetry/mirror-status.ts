@@ -1,8 +1,7 @@
 /** Lists the mirrors: where each was found, its addresses, and how long they are valid. */
 import { setImmediate } from 'node:timers/promises'
 import type { Config } from '../config/config.js'
-import { formatAddress } from '../core/packet/address-text.js'
-import type { PortRange } from '../core/packet/ip.js'
+import { formatAddress, formatPortRange } from '../core/packet/address-text.js'
 import { originText } from '../core/policy/origin.js'
 import type { Mirror } from '../host/mirrors/mirror.js'
 import type { Target } from '../names/dns/answer-reader.js'
@@ -74,7 +73,7 @@ export async function listMirrors(
 ): Promise<MirrorList> {
   const configured = hosts.slice(0, MIRRORS_AT_MOST).map((destination) => ({
     host: formatDestination(destination),
-    ports: ports.map(portText),
+    ports: ports.map(formatPortRange),
     found: originText(destination.origin),
   }))
   const listed = found.slice(0, MIRRORS_AT_MOST).flatMap((mirror) => placesOf(mirror, knowledge))
@@ -152,4 +151,3 @@ const statusOf = ({ host, expires }: Known): AddressStatus => ({
 })
 
 const textOf = ({ family, words }: { family: 4 | 6; words: Uint32Array }) => formatAddress(family, words)
-const portText = ({ first, last }: PortRange) => (first === last ? String(first) : `${first}-${last}`)

@@ -1,8 +1,8 @@
 const PLAIN = /^[ !#-[\]-~]*$/
-/** What stands for the part that was cut off: three bytes. */
+/** Replaces the part that was cut off; three bytes in UTF-8. */
 const ELLIPSIS = '…'
 
-/** A text that takes up at most `limit` bytes of JSON, quotes aside: what is longer is cut. */
+/** Cuts a text so that it takes at most `limit` bytes in JSON, not counting the quotes. */
 export function clip(text: string, limit: number): string {
   if (text.length <= limit && PLAIN.test(text)) return text
   let bytes = 0

@@ -1,6 +1,9 @@
 import type { LoggerOptions } from 'pino'
 
-/** pino's settings for lines with the names of the Elastic Common Schema; both logs of the service have them. */
+/**
+ * Options of pino for the field names of the Elastic Common Schema. The block log and the service log use
+ * them.
+ */
 export const ECS: LoggerOptions = {
   base: { 'event.module': 'checkvalve' },
   messageKey: 'message',

@@ -1,6 +1,6 @@
 /**
- * Addresses, prefixes and host names as people write them, and back.
- * Strict on purpose: what can be read in two ways is refused, with a reason that says what to write instead.
+ * Parses and formats addresses, prefixes and host names. The parsers are strict: a text with two meanings is
+ * refused, with a reason that says what to write instead.
  */
 import { isIP } from 'node:net'
 import { domainToASCII } from 'node:url'
@@ -11,29 +11,24 @@ import {
   type Destination,
   type Family,
   familyBits,
+  isMapped,
   type Prefix,
   type Words,
 } from '../core/packet/ip.js'
-
-/** What became of a text: the value, or why it is none. The reason is made to follow the text in a message. */
-export type Parsed<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly reason: string }
-
-const parsed = <T>(value: T): Parsed<T> => ({ ok: true, value })
-const bad = (reason: string): { ok: false; reason: string } => ({ ok: false, reason })
+import { type Parsed, parsed, unparsable } from './parsed.js'
 
 /**
- * One address: four decimal parts, or IPv6 (RFC 4291). No zone (`%eth0`), no IPv4 inside IPv6 (`::ffff:192.0.2.1`):
- * the kernel shows such traffic as IPv4, so a rule with that form would never match.
+ * Parses one address: four decimal parts, or IPv6 (RFC 4291). Refuses a zone (`%eth0`), and IPv4 inside IPv6
+ * (`::ffff:192.0.2.1`): the kernel shows such traffic as IPv4, so a rule with that form would never match.
  */
 export function parseAddress(text: string): Parsed<Address> {
-  if (text.includes('%')) return bad('has an interface (%...), which has no meaning here: leave it out')
+  if (text.includes('%'))
+    return unparsable('has an interface (%...), which has no meaning here: leave it out')
   const family = isIP(text)
-  if (family === 0) return bad('is not an IPv4 or IPv6 address')
+  if (family === 0) return unparsable('is not an IPv4 or IPv6 address')
   const words = wordsOf(ipaddr.parse(text).toByteArray())
   if (family === 6 && isMapped(words)) {
-    return bad(
+    return unparsable(
       `is an IPv4 address in IPv6 form: write ${formatAddress(4, Uint32Array.of(words[3]!, 0, 0, 0))}`,
     )
   }
@@ -41,8 +36,8 @@ export function parseAddress(text: string): Parsed<Address> {
 }
 
 /**
- * An address, or an address with a prefix length (RFC 4632). An address alone is a prefix of its whole length.
- * Bits behind the length must be 0.
+ * Parses an address, or an address with a prefix length (RFC 4632). An address alone is a prefix of its whole
+ * length. Bits behind the length must be 0.
  */
 export function parsePrefix(text: string): Parsed<Prefix> {
   const slash = text.indexOf('/')
@@ -53,7 +48,7 @@ export function parsePrefix(text: string): Parsed<Prefix> {
   if (slash < 0) return parsed({ family, words, length: bits })
   const written = text.slice(slash + 1)
   if (!/^(0|[1-9]\d{0,2})$/.test(written) || Number(written) > bits) {
-    return bad(`has an impossible prefix length: IPv${family} has 0 to ${bits}`)
+    return unparsable(`has an impossible prefix length: IPv${family} has 0 to ${bits}`)
   }
   return withoutHostBits({ family, words, length: Number(written) }, text.slice(0, slash))
 }
@@ -62,37 +57,37 @@ function withoutHostBits(prefix: Prefix, address: string): Parsed<Prefix> {
   const words = prefix.words.map((word, index) => (word & wordMask(prefix.length - index * 32)) >>> 0)
   if (words.every((word, index) => word === prefix.words[index])) return parsed(prefix)
   const meant = formatPrefix({ ...prefix, words })
-  return bad(
+  return unparsable(
     `has bits behind the prefix length: write ${meant} for the network, or ${address} for one address`,
   )
 }
 
-/** The mask of one 32-bit word of which the first `bits` count; all of them above 32, none below 1. */
+/** Returns the mask for the first `bits` bits of a 32-bit word: the whole word above 32, 0 below 1. */
 function wordMask(bits: number): number {
   if (bits >= 32) return 0xffffffff
   return bits <= 0 ? 0 : -1 << (32 - bits)
 }
 
 /**
- * A host name (RFC 1123), lower-cased and without the dot at its end. Its last label must hold a letter, so that a
- * mistyped address is not taken for a name.
+ * Parses a host name (RFC 1123). The result is in lower case and without the dot at its end. The last label
+ * must not be a number, so that a mistyped address is not taken for a name.
  */
 export function parseHostName(text: string): Parsed<string> {
   const name = (text.endsWith('.') ? text.slice(0, -1) : text).toLowerCase()
-  if (name === '') return bad('is empty')
+  if (name === '') return unparsable('is empty')
   const hint = hostHint(text)
-  if (hint !== undefined) return bad(hint)
-  if (name.length > 253) return bad('is too long for a host name: 253 characters at most')
+  if (hint !== undefined) return unparsable(hint)
+  if (name.length > 253) return unparsable('is too long for a host name: 253 characters at most')
   const labels = name.split('.')
   if (!labels.every((label) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(label))) {
-    return bad('is not a host name: letters, digits and hyphens, in labels of 1 to 63 between dots')
+    return unparsable('is not a host name: letters, digits and hyphens, in labels of 1 to 63 between dots')
   }
   if (/^\d+$/.test(labels.at(-1)!))
-    return bad('is neither a host name nor an IPv4 address (four numbers from 0 to 255)')
+    return unparsable('is neither a host name nor an IPv4 address (four numbers from 0 to 255)')
   return parsed(name)
 }
 
-/** What somebody probably meant who wrote something other than a name. */
+/** Returns advice for common mistakes: a URL, a port, a space, or letters outside ASCII. */
 function hostHint(text: string): string | undefined {
   const url = /^[a-z][a-z0-9+.-]*:\/\/([^/:@]+)/i.exec(text)
   if (url) return `is a URL: write only the host, ${url[1]}`
@@ -103,18 +98,24 @@ function hostHint(text: string): string | undefined {
   return ascii === '' ? 'is not a host name' : `is written in its ASCII form: ${ascii}`
 }
 
-/** The domain of `*.example.org`: the star is the whole first label, and stays below a registered name. */
+/**
+ * Parses `*.example.org` to its domain. The star is the whole first label, and the domain is no top-level
+ * domain.
+ */
 function parseWildcard(text: string): Parsed<string> {
-  if (text === '*') return bad('would allow everything: name the hosts, or a domain like *.example.org')
+  if (text === '*')
+    return unparsable('would allow everything: name the hosts, or a domain like *.example.org')
   if (!text.startsWith('*.') || text.includes('*', 1)) {
-    return bad('has its star in the wrong place: only a whole first label, like *.example.org')
+    return unparsable('has its star in the wrong place: only a whole first label, like *.example.org')
   }
   const domain = parseHostName(text.slice(2))
   if (!domain.ok) return domain
-  return domain.value.includes('.') ? domain : bad(`covers a whole top-level domain: name one below it`)
+  return domain.value.includes('.')
+    ? domain
+    : unparsable(`covers a whole top-level domain: name one below it`)
 }
 
-/** A place that may be reached: an address, a prefix, a host name, or a wildcard. */
+/** Parses a destination: an address, a prefix, a host name, or a wildcard. */
 export function parseDestination(text: string): Parsed<Destination> {
   if (text.includes('*')) {
     const domain = parseWildcard(text)
@@ -133,20 +134,15 @@ function looksLikeAddress(text: string): boolean {
   return /^[\d.]+$/.test(address) || /^[0-9a-f]*:[0-9a-f]*:[0-9a-f:.%a-z]*$/i.test(address)
 }
 
-/** Text of a destination; `parseDestination` reads it again. */
+/** Formats a destination as text that `parseDestination` reads. */
 export function formatDestination(destination: Destination): string {
   if (destination.kind === 'prefix') return formatPrefix(destination.prefix)
   return destination.kind === 'name' ? destination.name : `*.${destination.domain}`
 }
 
-/** Bytes in network order to words in host order. */
+/** Converts bytes in network order to 32-bit words. */
 function wordsOf(bytes: readonly number[]): Words {
   const words = new Uint32Array(4)
   for (const [index, byte] of bytes.entries()) words[index >> 2]! |= byte << (24 - 8 * (index & 3))
   return words
-}
-
-/** ::ffff:0:0/96, RFC 4291 section 2.5.5.2. */
-function isMapped(words: Words): boolean {
-  return words[0] === 0 && words[1] === 0 && words[2] === 0xffff
 }

@@ -1,9 +1,12 @@
-/** Sentences for people: numbers, times, lines that are not too long. */
+/** Formats text for people: numbers, times, and wrapped lines. */
 
-/** 12345 -> 12,345 */
+/** Formats a whole number with commas: 12345 is 12,345. */
 export const grouped = (number: number): string => String(number).replace(/\B(?=(\d{3})+$)/g, ',')
 
-/** RFC 3339, in this host's own time, to the second. @param time milliseconds since the epoch */
+/**
+ * Formats a time in this host's time zone, to the second (RFC 3339).
+ * @param time milliseconds since the epoch
+ */
 export function timeText(time: number): string {
   const ahead = -new Date(time).getTimezoneOffset()
   const clock = new Date(time + ahead * 60_000).toISOString().slice(0, 19)
@@ -12,10 +15,17 @@ export function timeText(time: number): string {
   return `${clock}${ahead < 0 ? '-' : '+'}${two(ahead / 60)}:${two(ahead % 60)}`
 }
 
+/**
+ * Formats a span of time, or one time where both are the same. `first` and `last` are milliseconds since the
+ * epoch.
+ */
 export const spanText = ({ first, last }: { readonly first: number; readonly last: number }): string =>
   first === last ? timeText(first) : `${timeText(first)} to ${timeText(last)}`
 
-/** Lines of at most `width` characters, broken between words, or within those that are longer than a line. */
+/**
+ * Breaks text into lines of up to `width` characters: between words, or within a word that is longer than a
+ * line.
+ */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = []
   let line = ''

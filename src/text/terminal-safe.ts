@@ -1,31 +1,37 @@
 /**
- * What must not reach a terminal as it is: controls (C0, DEL, C1) and whatever steers how text is shown (bidi overrides,
- * zero width, lone surrogates, private use, line separators), marks that pile up on a neighbour, and letters that are
- * written from right to left, for they change the order of the digits beside them.
+ * Matches characters that must not reach a terminal: controls (C0, DEL, C1), characters that change how text
+ * is shown (bidi overrides, zero width, lone surrogates, private use, line separators), combining marks, and
+ * letters that are written from right to left, because they change the order of the digits beside them.
  */
 const UNSAFE =
   /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{M}\p{Default_Ignorable_Code_Point}\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/gu
-/** White space of any kind: a field with some in it could pass for several. */
+/** Matches white space of any kind: a field that holds some could be taken for several fields. */
 const SPACE = /[\s\p{Zs}]/gu
 
-const AT_MOST = 255
+const MAX_LENGTH = 255
 
-/** Text that somebody else has chosen, on one line of a terminal: what would do more than be read is written as an escape. */
-export function terminalSafe(text: string, atMost = AT_MOST): string {
-  const cut = text.length > atMost ? `${text.slice(0, atMost)}...` : text
+/**
+ * Makes text from others, such as an attacker, safe for one line of a terminal: cuts it, and escapes unsafe
+ * characters.
+ */
+export function terminalSafe(text: string, maxLength = MAX_LENGTH): string {
+  const cut = text.length > maxLength ? `${text.slice(0, maxLength)}...` : text
   return cut.replace(UNSAFE, escaped)
 }
 
-/** The same for one field among others. */
+/** Makes text safe as one field of a line: white space is escaped, too. */
 export const terminalSafeWord = (text: string): string => terminalSafe(text).replace(SPACE, escaped)
 
-/** A line of JSON that is the same JSON, and safe on a terminal. In JSON all of this can only stand inside of strings, but for tabs. */
+/**
+ * Escapes the unsafe characters of a line of JSON by JSON's own escapes. Apart from tabs they occur only
+ * inside of strings.
+ */
 export const terminalSafeJson = (line: string): string =>
   line
     .replace(/[\t\r\n]/g, ' ')
     .replace(UNSAFE, (unit) => [...Array(unit.length).keys()].map((i) => u16(unit, i)).join(''))
 
-/** What a program is to read, as JSON that is safe on a terminal, too. @param indent spaces; without any it is one line */
+/** Formats a value as JSON that is safe on a terminal. @param indent spaces; undefined for a single line */
 export const jsonText = (value: unknown, indent?: number): string =>
   JSON.stringify(value, null, indent).split('\n').map(terminalSafeJson).join('\n')
 

@@ -1,4 +1,4 @@
-/** Times as operators give them: how long ago, a day, a moment. */
+/** Parses times that an operator gives on the command line: a time ago, a day, or a date and time. */
 
 const UNIT_MS: Readonly<Record<string, number>> = {
   s: 1000,
@@ -8,12 +8,15 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   w: 604_800_000,
 }
 const AGO = /^(\d{1,6})([smhdw])$/
-/** ISO 8601; without a zone it is this host's own time. */
+/** Matches ISO 8601. Without a zone the time is in this host's time zone. */
 const MOMENT = /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d)?)?$/i
 
 export const SINCE_FORMS = '10m, 2h, 3d, today, 2026-11-26T18:00'
 
-/** @param now milliseconds since the epoch, as the result is @returns undefined where it is none of these */
+/**
+ * @param now milliseconds since the epoch
+ * @returns milliseconds since the epoch, or undefined when the text has none of the forms of SINCE_FORMS
+ */
 export function parseSince(text: string, now: number): number | undefined {
   const ago = AGO.exec(text)
   if (ago) return now - Number(ago[1]) * UNIT_MS[ago[2]!]!
@@ -27,7 +30,10 @@ function midnight(now: number, days: number): number {
   return new Date(date.getFullYear(), date.getMonth(), date.getDate() + days).getTime()
 }
 
-/** A date alone is a day of this host's, though Date.parse would take it for one in UTC; and it takes February 30 for March 2. */
+/**
+ * Parses a date, with or without a time. A date alone begins at this host's midnight; Date.parse alone would
+ * take it for UTC, and February 30 for March 2.
+ */
 function moment(text: string): number | undefined {
   const written = text.toUpperCase().replace(' ', 'T')
   const day = Date.parse(`${written.slice(0, 10)}T00:00:00Z`)

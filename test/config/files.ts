@@ -1,4 +1,4 @@
-/** Configurations for tests: written to a directory of their own, loaded with users that every host has. */
+/** Writes configurations for tests to their own directories, and loads them with fixed users. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -7,7 +7,7 @@ import { type Config, formatProblem, type Loaded, type LoadOptions, load } from 
 
 const USERS: Readonly<Record<string, number>> = { root: 0, _apt: 42, 'www-data': 33, deploy: 1000 }
 
-/** Knows four names, and every number. */
+/** Looks up four users by name, and every uid. */
 export function lookup(name: string): number | undefined {
   return /^\d+$/.test(name) ? Number(name) : USERS[name]
 }
@@ -16,7 +16,7 @@ export function nameOf(uid: number): string | undefined {
   return Object.keys(USERS).find((name) => USERS[name] === uid)
 }
 
-/** Writes files by their path and gives the directory; it is gone after the test. */
+/** Writes files by their path to a new directory, which is removed after the test. @returns its path */
 export function directoryOf(t: Test, files: Readonly<Record<string, string | Buffer>>): string {
   const directory = mkdtempSync(join(tmpdir(), 'checkvalve-config-'))
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
@@ -38,13 +38,13 @@ export function loadText(t: Test, yaml: string | Buffer, sources: Sources = {}):
   return loadFrom(directoryOf(t, { 'main.yaml': yaml }), sources)
 }
 
-/** The configuration; fails the test with all problems where there is none. */
+/** Returns the configuration. @throws Error with all problems when there is none */
 export function configOf(loaded: Loaded): Config {
   if (loaded.ok) return loaded.config
   throw new Error(loaded.problems.map(formatProblem).join('\n'))
 }
 
-/** The lines for the operator, without the directory; none where all is well. */
+/** Returns the messages for the operator, without the directory; none when the configuration is right. */
 export function linesOf(loaded: Loaded, directory = ''): string[] {
   if (loaded.ok) return []
   return loaded.problems
@@ -52,7 +52,7 @@ export function linesOf(loaded: Loaded, directory = ''): string[] {
     .map((line) => (directory ? line.replaceAll(`${directory}/`, '') : line))
 }
 
-/** The lines for the operator about one text, which is called main.yaml. */
+/** Returns the messages for the operator about the text of a main.yaml. */
 export function problemsOf(t: Test, yaml: string | Buffer, sources: Sources = {}): string[] {
   const directory = directoryOf(t, { 'main.yaml': yaml })
   return linesOf(loadFrom(directory, sources), directory)

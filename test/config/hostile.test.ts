@@ -3,7 +3,10 @@ import { problemsOf } from './files.js'
 
 const MIB = 1024 * 1024
 
-/** What somebody could write to make the parser run long, deep or out of memory; and what is said of it. */
+/**
+ * Texts that would make the parser run long, recurse deeply or run out of memory, with the first problem of
+ * each.
+ */
 const CASES: [what: string, yaml: string, line: RegExp][] = [
   ['brackets without end', '['.repeat(MIB), /^main\.yaml:1: is nested too deeply$/],
   ['mappings without end', '\n{a: '.repeat(150_000), /^main\.yaml:66: is nested too deeply$/],

@@ -60,18 +60,18 @@ t.test('what is not written has its default, and a fresh host only observes', as
   t.equal(allow.length, 1)
 })
 
-t.test('users of the default that the host lacks are left out, without a word', async (t) => {
+t.test('users of the default that the host lacks are left out, without a problem', async (t) => {
   const users = (name: string) => (name === 'root' ? 0 : undefined)
   t.same(configOf(loadText(t, 'mode: observe', { users })).mirrors.users, [0])
 })
 
-t.test('the shipped file passes, and changes nothing but what it says', async (t) => {
+t.test('the shipped file is right, and changes no default', async (t) => {
   const path = 'config/checkvalve.yaml'
   const shipped = configOf(load({ path, environment: {}, set: [], users: lookup }))
   t.same(shipped, configOf(loadText(t, 'mode: observe')))
 })
 
-t.test('what is shown can be loaded again, and means the same', async (t) => {
+t.test('what show-config prints can be loaded again, as the same configuration', async (t) => {
   const rich = `
 dns: { holdTime: 1.5s, resolve: false, grace: 0s, enforceNames: true, searchDomains: false, reverse: true }
 sessions:
@@ -103,14 +103,14 @@ allow:
   }
 })
 
-t.test('the mask is shown as people write it, and users by name', async (t) => {
+t.test('the mask is shown in hexadecimal, and users by name', async (t) => {
   const shown = showConfig(configOf(loadText(t, 'mode: observe')), nameOf)
   t.match(shown, /mask: 0x3f000000\n/)
   t.match(shown, /users: \[root, _apt\]\n/)
   t.match(showConfig(configOf(loadText(t, 'mode: observe'))), /users: \[0, 42\]\n/)
 })
 
-t.test('environment beats conf.d, conf.d beats the main file, --set beats all', async (t) => {
+t.test('the environment overrides conf.d, conf.d overrides the main file, --set overrides all', async (t) => {
   const directory = directoryOf(t, {
     'main.yaml': 'mode: enforce\nblock: drop\nfallback: open\nonStop: keep\n',
     'conf.d/10-a.yaml': 'block: reject\nfallback: closed\nonStop: keep\n',
@@ -145,7 +145,7 @@ t.test('lists of files add up in the order of their names; a list set elsewhere 
   t.same(replaced.allow, [])
 })
 
-t.test('values of the environment are YAML, and what is no YAML is taken as it is', async (t) => {
+t.test('values of the environment are YAML, and text that is no YAML is used as it is', async (t) => {
   const environment = {
     CHECKVALVE_MIRRORS_PORTS: '[80, 8000-8010]',
     CHECKVALVE_SESSIONS_TCP_TIMEOUT: '1h',
@@ -246,7 +246,7 @@ sessions:
   ])
 })
 
-t.test('what has no effect in this version is said, and only that', async (t) => {
+t.test('notes name the settings without effect in this version, and no others', async (t) => {
   const yaml = `
 dns: { enforceNames: true, holdAnswers: true }
 containment: { action: quarantine }
@@ -264,7 +264,7 @@ allow:
   t.same(configOf(loadText(t, 'mode: enforce\nmirrors: { discover: false }')).notes, [])
 })
 
-t.test('a fragment with another ending is not read, and that is said', async (t) => {
+t.test('a fragment with another ending is not read, and a note says so', async (t) => {
   const directory = directoryOf(t, { 'main.yaml': 'mode: observe', 'conf.d/10-x.yml': 'mode: enforce' })
   const config = configOf(loadFrom(directory))
   t.equal(config.mode, 'observe')

@@ -47,7 +47,7 @@ const SYNTAX: [what: string, yaml: string, line: string][] = [
 ]
 
 for (const [what, yaml, expected] of SYNTAX) {
-  t.test(`bad YAML is told by its line: ${what}`, async (t) => {
+  t.test(`bad YAML is reported with its line: ${what}`, async (t) => {
     t.equal(problemsOf(t, yaml)[0]?.slice(0, expected.length), expected)
   })
 }
@@ -105,14 +105,14 @@ t.test('problems of all sources come at once, file by file, from top to bottom',
   )
 })
 
-t.test('a problem cannot speak to the terminal, nor fill it', async (t) => {
+t.test('a problem cannot send controls to the terminal, nor fill it', async (t) => {
   const line = problemsOf(t, `"\\e[31m${'x'.repeat(5000)}": 1\n`)[0]!
   t.notMatch(line, /\p{Cc}/u)
   t.ok(line.length <= 1000)
   t.equal(formatProblem({ origin: { file: 'f', line: 1 }, key: '', reason: 'a\nb' }), 'f:1: a?b')
 })
 
-t.test('a rule is told of the same name on the command line', async (t) => {
+t.test('a second rule of the same name is reported on the command line, too', async (t) => {
   const set = ['allow=[{ name: a, to: [192.0.2.1] }, { name: a, to: [192.0.2.2] }]']
   t.same(linesOf(loadText(t, 'mode: observe', { set })), [
     '--set allow[1].name: "a" is the name of another rule already, at allow[0].name',

@@ -1,10 +1,10 @@
 import t from 'tap'
 import { problemsOf } from './files.js'
 
-/** A text, and the lines about it: all of them, each from its beginning. */
+/** Texts, each with the beginnings of all messages about it. */
 const CASES: [what: string, yaml: string, lines: string[]][] = [
   [
-    'a word that is none of the choices',
+    'a word that is no choice',
     'mode: enfroce',
     ['main.yaml:1: mode: must be observe or enforce, not "enfroce"'],
   ],
@@ -62,7 +62,7 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     ],
   ],
   [
-    'port 0 and ranges that are none',
+    'port 0 and wrong ranges',
     'mirrors: { ports: [0, 90-80, x, 1.5] }',
     [
       'main.yaml:1: mirrors.ports[0]: must be a port from 1 to 65535',
@@ -71,7 +71,7 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
       'main.yaml:1: mirrors.ports[3]: must be a port from 1 to 65535',
     ],
   ],
-  ['one port that is none', 'mirrors: { ports: 70000 }', ['main.yaml:1: mirrors.ports: must be a port']],
+  ['one wrong port', 'mirrors: { ports: 70000 }', ['main.yaml:1: mirrors.ports: must be a port']],
   [
     'a user that does not exist',
     'mirrors:\n  users: [root, wwwdata]',
@@ -88,11 +88,9 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     ['main.yaml:5: allow[2].name: "a" is the name of another rule already, at main.yaml:2'],
   ],
   [
-    'a name that a rule of checkvalve itself has',
+    'a name that a built-in rule has',
     'allow: [{ name: mirrors, to: [192.0.2.1] }]',
-    [
-      'main.yaml:1: allow[0].name: "mirrors" is the name of a rule that checkvalve brings itself: choose another',
-    ],
+    ['main.yaml:1: allow[0].name: "mirrors" is the name of a built-in rule: choose another'],
   ],
   [
     'rules without a name or a destination',
@@ -138,12 +136,12 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     ],
   ],
   [
-    'ports where there are none',
+    'ports of a protocol without ports',
     'allow: [{ name: a, to: [192.0.2.1], protocol: icmp, ports: 7 }]',
     ['main.yaml:1: allow[0].ports: icmp has no ports'],
   ],
   [
-    'a name for the log that is no name',
+    'a name that would break a line of the log',
     'allow: [{ name: "a\\nb", to: [192.0.2.1] }]',
     ['main.yaml:1: allow[0].name: must be 1 to 64 letters'],
   ],
@@ -183,7 +181,7 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     ['main.yaml:1: queue.first: must be a whole number from 0 to 65533, not 65536'],
   ],
   [
-    'services that are none',
+    'wrong services',
     'sessions: { services: [tcp/70000, http, { port: 1 }] }',
     [
       'main.yaml:1: sessions.services[0]: must be a port from 1 to 65535, not 70000',
@@ -192,7 +190,7 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     ],
   ],
   [
-    'a callback that is half',
+    'an incomplete callback',
     'sessions: { callbacks: [{ service: tcp/21 }] }',
     [
       'main.yaml:1: sessions.callbacks[0]: has no `protocol`',
@@ -221,7 +219,7 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     ['main.yaml:1: canary.interval: must be a duration from 1s to 1d, not "10ms"'],
   ],
   [
-    'a canary that is never judged',
+    'a canary that would never be queued',
     'canary: { target: "127.0.0.1:9" }',
     ['main.yaml:1: canary.target: is an address of this host'],
   ],
@@ -251,7 +249,7 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     ['main.yaml:1: metrics.listen: must be a port from 1 to 65535, not 70000'],
   ],
   [
-    'a listener at an address that is none',
+    'a listener at a wrong address',
     'metrics: { listen: "10.0.0.256:80" }',
     ['main.yaml:1: metrics.listen: "10.0.0.256" is neither a host name nor an IPv4 address'],
   ],
@@ -261,12 +259,12 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     ['main.yaml:1: metrics.path: /healthz answers something else'],
   ],
   [
-    'a path that is none',
+    'a wrong path',
     'metrics: { path: "metrics?x" }',
     ['main.yaml:1: metrics.path: must be the path of a URL'],
   ],
   [
-    'a level at which the service says nothing',
+    'a level at which the service logs nothing',
     'log: { level: debug }',
     ['main.yaml:1: log.level: must be info, warn or error, not "debug"'],
   ],
@@ -306,13 +304,13 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
 ]
 
 for (const [what, yaml, expected] of CASES) {
-  t.test(`a problem with its place: ${what}`, async (t) => {
+  t.test(`a problem has its file, line and key: ${what}`, async (t) => {
     const lines = problemsOf(t, yaml)
     t.equal(lines.length, expected.length, lines.join('\n'))
     for (const [index, line] of expected.entries()) t.equal(lines[index]?.slice(0, line.length), line)
   })
 }
 
-t.test('no resolver, no time server and no service can be asked for: an empty list says none', async (t) => {
+t.test('an empty list means no resolver, no time server, no service', async (t) => {
   t.strictSame(problemsOf(t, 'infrastructure: { dns: [], ntp: [] }\nsessions: { services: [] }'), [])
 })

@@ -1,4 +1,4 @@
-/** What a host knows of its clients, for tests: nobody, at first, and no socket. */
+/** Makes the state of a host's clients for tests: at first there are no clients and no sockets. */
 
 import type { SocketState } from '../../src/core/packet/ip.js'
 import { type CallbackSpec, Callbacks } from '../../src/core/session/callbacks.js'
@@ -7,16 +7,16 @@ import { SessionTable } from '../../src/core/session/session-table.js'
 
 export const TCP_TIMEOUT = 1000
 export const UDP_TIMEOUT = 10
-/** Linux's default (ip-sysctl). */
+/** The default of Linux (ip_local_port_range, ip-sysctl). */
 export const EPHEMERAL_PORTS = { first: 32768, last: 60999 } as const
 
 export interface Clients extends Inbound {
   readonly sessions: SessionTable
   readonly opened: SessionTable
   readonly callbacks: Callbacks
-  /** What the kernel says of any socket. */
+  /** The state of every socket in the kernel. */
   socket: SocketState
-  /** What it says of any listening socket. */
+  /** Whether every port has a listening socket. */
   listening: boolean
   /** The look-ups so far: local port, remote port, device. */
   readonly asked: (readonly [localPort: number, remotePort: number, device: number])[]

@@ -1,4 +1,6 @@
-/** Builds packets as a process would send them, with right lengths and checksums; tests then break them. */
+/**
+ * Builds packets as a process sends them, with correct lengths and checksums, so that tests can break them.
+ */
 
 import ipaddr from 'ipaddr.js'
 import {
@@ -12,7 +14,7 @@ import {
 export interface IpOptions {
   readonly source?: string
   readonly destination?: string
-  /** Of the payload; TCP if not given. Its checksum is filled in. */
+  /** The protocol of the payload; TCP when not given. Its checksum is filled in. */
   readonly protocol?: number
 }
 
@@ -25,7 +27,7 @@ export interface Ipv6Options extends IpOptions {
   readonly extensions?: readonly Extension[]
 }
 
-/** An IPv6 extension header: `body` is all of it, its first byte (the next header) is filled in. */
+/** An IPv6 extension header. `body` is all of it; its first byte (the next header) is filled in. */
 export interface Extension {
   readonly kind: number
   readonly body: readonly number[]
@@ -55,7 +57,7 @@ const CHECKSUM_OFFSET = new Map([
   [IPPROTO_ICMPV6, 2],
 ])
 
-/** An address as the core has it. */
+/** Parses an address. */
 export function words(address: string): Words {
   const bytes = ipaddr.parse(address).toByteArray()
   const result = new Uint32Array(4)
@@ -103,7 +105,7 @@ export function ipv6(options: Ipv6Options, payload: Uint8Array): Uint8Array {
   return join(header, withChecksum(protocol, payload, pseudo))
 }
 
-/** A segment; its checksum comes with the IP header around it. */
+/** Builds a TCP segment; the IP header around it fills in the checksum. */
 export function tcp(options: TcpOptions = {}): Uint8Array {
   const list = padded(options.options ?? [])
   const header = Uint8Array.from([
@@ -118,19 +120,19 @@ export function tcp(options: TcpOptions = {}): Uint8Array {
   return join(header, options.payload ?? NOTHING)
 }
 
-/** A datagram; its checksum comes with the IP header around it. */
+/** Builds a UDP datagram; the IP header around it fills in the checksum. */
 export function udp(options: UdpOptions = {}): Uint8Array {
   const payload = options.payload ?? NOTHING
   const ports = [...uint16(options.sourcePort ?? 40000), ...uint16(options.destinationPort ?? 53)]
   return join(Uint8Array.from([...ports, ...uint16(8 + payload.length), 0, 0]), payload)
 }
 
-/** An ICMP message, for IPv4; around it, `protocol: IPPROTO_ICMPV6` in ipv6() makes it one of ICMPv6. */
+/** Builds an ICMP message. In ipv6() with `protocol: IPPROTO_ICMPV6` it becomes an ICMPv6 message. */
 export function icmp(type: number, code = 0, payload: Uint8Array = NOTHING): Uint8Array {
   return join(Uint8Array.from([type, code, 0, 0, 0x12, 0x34, 0, 1]), payload)
 }
 
-/** The Internet checksum, RFC 1071; 0 over bytes that include their right checksum. */
+/** Computes the Internet checksum (RFC 1071): 0 for bytes that include their correct checksum. */
 export function checksum(bytes: Uint8Array): number {
   let sum = 0
   for (const [i, byte] of bytes.entries()) sum += i % 2 === 0 ? byte << 8 : byte
@@ -149,7 +151,7 @@ function withChecksum(protocol: number, payload: Uint8Array, pseudoHeader: numbe
   result.set([0, 0], offset)
   const covered = protocol === IPPROTO_ICMP ? result : join(Uint8Array.from(pseudoHeader), result)
   const sum = checksum(covered)
-  // RFC 768: in UDP, 0 says that there is no checksum.
+  // RFC 768: in UDP, 0 means that there is no checksum.
   result.set(uint16(sum === 0 && protocol === IPPROTO_UDP ? 0xffff : sum), offset)
   return result
 }

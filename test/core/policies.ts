@@ -1,4 +1,4 @@
-/** Policies and options for tests of the ruleset: one of each kind that the text must get right. */
+/** Makes policies and options for tests of the ruleset: one for each case of the text. */
 
 import type { Address, Prefix } from '../../src/core/packet/ip.js'
 import { assemble, compile, type Policy, type Rule, type RuleSpec } from '../../src/core/policy/policy.js'
@@ -12,7 +12,7 @@ export const v4 = (a: number, b: number, c: number, d: number, length = 32): Pre
   words: Uint32Array.of(((a << 24) | (b << 16) | (c << 8) | d) >>> 0, 0, 0, 0),
   length,
 })
-/** 2001:db8::/32 and what is below it. */
+/** Returns a prefix in 2001:db8::/32. */
 export const v6 = (second: number, last: number, length = 128): Prefix => ({
   family: 6,
   words: Uint32Array.of(0x20010db8, second, 0, last),
@@ -30,7 +30,7 @@ const spec = (some: Partial<RuleSpec>): RuleSpec => ({
   ...some,
 })
 
-/** Where the names of rules lead. */
+/** The addresses of the rules' names. */
 export const HOSTS: readonly Address[] = [v4(198, 51, 100, 2), v6(0, 2)]
 
 const RESOLVER = spec({
@@ -80,7 +80,7 @@ const RULES = [
   spec({ name: 'unit', units: ['web.service'], prefixes: [v4(192, 0, 2, 12)], names: ['unit.example.org'] }),
 ]
 
-/** @param hosts what is known of the names of each rule that has any */
+/** Makes a policy. @param hosts the addresses of the names of each rule that has names */
 function policy(
   mode: Policy['mode'],
   specs: readonly RuleSpec[],
@@ -115,7 +115,7 @@ const OPTIONS: RulesetOptions = {
   hostTimeout: 86_400,
 }
 
-/** Rules for root, whose sockets others may hold. */
+/** Rules for root, whose sockets other users may have inherited. */
 const OF_ROOT = [
   spec({ name: 'of-root', protocol: 'any', users: [0], prefixes: [v4(192, 0, 2, 12)] }),
   spec({ name: 'ping-of-root', protocol: 'icmp', users: [0, 42], prefixes: [v4(192, 0, 2, 13)] }),
@@ -128,7 +128,7 @@ export interface Case {
 }
 
 const all = policy('enforce', [RESOLVER, MIRRORS, DHCP, ...RULES])
-/** A wildcard, of a rule that expires before its addresses would. */
+/** A rule with a domain, which expires before its learned addresses would. */
 const WILD = spec({ name: 'wild', ports: [port(443)], domains: ['example.net'], expires: NOW + 3_600_001 })
 const enforced = (users: readonly number[]) => policy('enforce', [RESOLVER, MIRRORS, WILD], { users })
 const one = (name: string, options: Partial<RulesetOptions>, of = all): Case => ({
@@ -137,7 +137,7 @@ const one = (name: string, options: Partial<RulesetOptions>, of = all): Case => 
   options: { ...OPTIONS, ...options },
 })
 
-/** `name` is the golden file's. */
+/** The cases; `name` is that of the golden file. */
 export const CASES: readonly Case[] = [
   one('enforce', {}),
   one('native', { form: 'native' }),
@@ -157,7 +157,7 @@ export const CASES: readonly Case[] = [
   one('names-enforced-for-all', { watchNames: true }, enforced([])),
 ]
 
-/** All that the service loads for a policy. */
+/** Returns everything that the service loads for a policy. */
 export function textOf({ policy, options }: Case): string {
   const hasCopy = policy.mode === 'enforce' && options.fallback === 'static'
   return [render(policy, options, NOW), ...(hasCopy ? renderHosts(policy, options, NOW) : []), ''].join('\n')

@@ -1,6 +1,6 @@
-/** Random numbers that are the same in every run: a failure found once can be found again. */
+/** Makes random numbers that are the same in every run, so that a failure can be reproduced. */
 
-/** A generator of integers from 0 to below `limit` (at most 2^32). xorshift, G. Marsaglia 2003. */
+/** Returns a generator of integers from 0 to below `limit` (at most 2^32). xorshift, G. Marsaglia 2003. */
 export function seededRandom(seed: number): (limit: number) => number {
   let state = seed | 1
   return (limit) => {

@@ -5,6 +5,7 @@ import type { Program } from './program.js'
 import type { FreshQuery } from './programs/fresh-dns.js'
 import type { LookupPlan, LookupReport } from './programs/lookups.js'
 import { command } from './traffic.js'
+import { PATIENCE_MS } from './waiting.js'
 
 export type { FreshQuery, LookupPlan, LookupReport }
 
@@ -155,7 +156,7 @@ export async function serveFreshDns(
 export async function lookUp(from: Namespace, plan: LookupPlan, user?: string): Promise<LookupReport> {
   const as: SpawnOptions = user === undefined ? {} : { user }
   const program = from.spawn(command('lookups', [JSON.stringify(plan)]), as)
-  const report = await program.result('asked')
+  const report = await program.result('asked', 10 * PATIENCE_MS)
   // A look-up that was given up may still be under way in the C library, which the end of Node would wait for.
   program.kill('SIGKILL')
   return report as unknown as LookupReport

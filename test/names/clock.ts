@@ -1,4 +1,4 @@
-/** Time that only passes when a test says so: it takes the place of this process's setTimeout and Date.now. */
+/** Time that only passes when a test says so: it replaces setTimeout, Date.now and performance.now of this process. */
 import type { Test } from 'tap'
 
 interface Waiting {
@@ -17,16 +17,19 @@ export class Clock {
   static install(t: Test): Clock {
     const clock = new Clock()
     const { setTimeout, clearTimeout } = globalThis
-    const { now } = Date
+    const wall = Date.now
+    const monotonic = performance.now
     const timers = {
       setTimeout: (call: () => void, ms: number) => clock.#add(call, ms),
       clearTimeout: (timer: Waiting) => clock.#waiting.delete(timer),
     }
     Object.assign(globalThis, timers)
     Date.now = clock.now
+    performance.now = clock.now
     t.teardown(() => {
       Object.assign(globalThis, { setTimeout, clearTimeout })
-      Date.now = now
+      Date.now = wall
+      performance.now = monotonic
     })
     return clock
   }

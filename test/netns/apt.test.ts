@@ -39,7 +39,7 @@ async function patches(t: Test, { web }: Topology, service: Service, what: strin
 }
 
 for (const [what, settings] of [
-  ['by held answers alone', 'dns: { resolve: false }\n'],
+  ['by held answers alone', 'dns: { resolve: false, holdTime: 5s }\n'],
   ['by own look-ups alone', 'dns: { holdAnswers: false }\n'],
   ['with names enforced', 'dns: { enforceNames: true }\n'],
 ] as const)
@@ -74,7 +74,7 @@ t.test('apt works while the resolver is down, the service is dead, and after its
 })
 
 t.test('apt follows the service that stands before a mirror, to another host and port', async (t) => {
-  for (const settings of ['dns: { resolve: false }\n', 'dns: { holdAnswers: false }\n']) {
+  for (const settings of ['dns: { resolve: false, holdTime: 5s }\n', 'dns: { holdAnswers: false }\n']) {
     const one = 'one.example.net'
     const { lab, service } = await aptLab(t, settings, {
       records: { [one]: [MIRROR.v4] },

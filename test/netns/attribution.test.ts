@@ -32,7 +32,7 @@ async function withCgroups(t: Test, test: (cgroups: Cgroups) => Promise<void>): 
 }
 
 /** @param user who runs the service, with the privileges of the shipped unit */
-async function guarded(t: Test, settings: string, user?: string) {
+async function guarded(settings: string, user?: string) {
   const lab = await createTopology()
   const service = Service.prepare(lab.web, `mode: enforce\n${QUIET}${settings}`)
   if (user !== undefined) runAs(service, user)
@@ -40,7 +40,7 @@ async function guarded(t: Test, settings: string, user?: string) {
   await serveHttp(lab.victims, 8000)
   await lab.web.sysctl('net.ipv4.ping_group_range', '0 100000')
   await service.launch()
-  const send = compile(t, 'send')
+  const send = compile('send')
   const close = async () => {
     await service.remove()
     await lab.close()
@@ -106,13 +106,10 @@ const PROTOCOLS = ['tcp', 'udp', 'connected', 'ping', 'raw'] as const
 
 t.test('a rule for a unit is for its processes alone, whatever protocol they speak', (t) =>
   withCgroups(t, async (cgroups) => {
-    const its = await guarded(
-      t,
-      `allow:
+    const its = await guarded(`allow:
   - { name: web, ${TO_VICTIMS}, ports: [8000], protocol: any, units: [web.service] }
   - { name: ping, ${TO_VICTIMS}, protocol: icmp, units: [web.service] }
-`,
-    )
+`)
     /** Packets that arrive when a process in a cgroup sends, and that are blocked. */
     const arriving = async (unit: string, protocol: string, family: 4 | 6, user: string) => {
       await its.quiet()
@@ -156,7 +153,6 @@ t.test('a rule for a unit is for its processes alone, whatever protocol they spe
 t.test('whoever shares the port of another unit is not taken for it', (t) =>
   withCgroups(t, async (cgroups) => {
     const its = await guarded(
-      t,
       `allow: [{ name: web, ${TO_VICTIMS}, ports: [8000], protocol: udp, units: [web.service] }]\n`,
     )
     /** Sends, and has the port until it is stopped. */
@@ -185,7 +181,6 @@ t.test(
   (t) =>
     withCgroups(t, async (cgroups) => {
       const its = await guarded(
-        t,
         `allow: [{ name: web, ${TO_VICTIMS}, protocol: any, units: [web.service] }]\n`,
       )
       const argv = (unit: string, protocol: string, family: 4 | 6, ms: number) =>
@@ -211,7 +206,6 @@ t.test(
 t.test('whoever has the port of a unit and is silent does not keep it from sending', (t) =>
   withCgroups(t, async (cgroups) => {
     const its = await guarded(
-      t,
       `allow: [{ name: web, ${TO_VICTIMS}, ports: [8000], protocol: udp, units: [web.service] }]\n`,
     )
     const holding = (unit: string, family: 4 | 6) =>
@@ -239,7 +233,7 @@ t.test('a live connection of a unit goes on as long as the rule stands', (t) =>
   withCgroups(t, async (cgroups) => {
     const rule = (name: string, unit: string) =>
       `mode: enforce\nallow: [{ name: ${name}, ${TO_VICTIMS}, ports: [8000], units: [${unit}] }]\n`
-    const its = await guarded(t, rule('web', 'web.service').replace('mode: enforce\n', ''))
+    const its = await guarded(rule('web', 'web.service').replace('mode: enforce\n', ''))
     const talk = [...NODE, '-e', TALK, VICTIM[4], '8000']
     try {
       const talking = its.web.spawn(cgroups.command('web.service', 'www-data', ...talk))
@@ -265,7 +259,7 @@ t.test('a live connection of a unit goes on as long as the rule stands', (t) =>
 
 t.test('a block names its user, its unit and its process, if that is found in the time for one packet', (t) =>
   withCgroups(t, async (cgroups) => {
-    const its = await guarded(t, '')
+    const its = await guarded('')
     try {
       /** Of another port each time: what is repeated would be summed. */
       const event = async (family: 4 | 6, port: number, files = 0) => {
@@ -301,7 +295,7 @@ t.test('a block names its user, its unit and its process, if that is found in th
 t.test('with the privileges of the shipped unit, users and units are known all the same', (t) =>
   withCgroups(t, async (cgroups) => {
     const rule = `{ name: web, ${TO_VICTIMS}, protocol: any, units: [web.service] }`
-    const its = await guarded(t, `allow: [${rule}]\n`, 'nobody')
+    const its = await guarded(`allow: [${rule}]\n`, 'nobody')
     const send = (unit: string, ...argv: string[]) =>
       its.web.run(cgroups.command(unit, 'www-data', its.send, ...argv), { allowFailure: true })
     try {

@@ -37,8 +37,7 @@ const canaryIsOver = (service: Service) =>
 
 /** One scrape, as `name{labels}` -> value. */
 async function scrape(service: Service): Promise<Map<string, number>> {
-  const { body } = await service.http('/metrics')
-  const lines = body
+  const lines = (await service.metrics())
     .split('\n')
     .filter((line) => line.startsWith('checkvalve_') || line.startsWith('process_'))
   return new Map(
@@ -76,7 +75,7 @@ const sumOf = (lines: readonly Line[]) =>
 
 /** Lets a flood loose, and looks after the service meanwhile. @returns datagrams that were sent, and the most memory it had */
 async function flood(t: Test, lab: Topology, service: Service, count: number, sockets: number) {
-  const sender = lab.web.spawn([compile(t, 'scatter'), `${count}`, `${sockets}`], infected)
+  const sender = lab.web.spawn([compile('scatter'), `${count}`, `${sockets}`], infected)
   let memory = 0
   for (let turn = 0; sender.running; turn++) {
     const metrics = await scrape(service)
@@ -169,7 +168,7 @@ t.test('in mode observe the sum is as exact', async (t) => {
 
 t.test('SIGTERM amid a flood: what was blocked until then is in the lines', async (t) => {
   const [lab, service] = await guarded(t, 'mode: enforce\nonStop: keep\n')
-  const flooding = lab.web.spawn([compile(t, 'scatter'), '50000000', '32'], infected)
+  const flooding = lab.web.spawn([compile('scatter'), '50000000', '32'], infected)
   await eventually('the flood is on', async () => blocksIn(await scrape(service)).judged > 20_000)
   t.equal(await service.stop(), 0)
   t.ok(flooding.running, 'which goes on')

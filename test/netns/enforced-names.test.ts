@@ -68,7 +68,7 @@ t.test('no question for a name outside the allowlist arrives at the resolver', a
     ...splits.map((chunks) => speak(...chunks)),
   ])) as unknown as [Program]
   t.match(stdout, 'connected', 'TCP to the resolver is possible')
-  const gso = compile(t, 'gso')
+  const gso = compile('gso')
   await lab.web.run([gso, MIRROR.v4, '53', swallowing(good, evil).toString('hex'), String(good.length + 11)])
   const blocked = () => service.metric('packets_total', 'reason="name-not-allowed"')
   await eventually('all were judged', async () => (await blocked()) >= 20)
@@ -145,7 +145,7 @@ t.test('on a host that tracks no connections names are enforced, and mirrors are
   const lab = await createLab(t)
   await untrack(lab.web)
   const dns = await serveDnsmasq(lab.mirror, RECORDS)
-  const service = await guard(t, lab, SETTINGS.replace('{ ', '{ resolve: false, '))
+  const service = await guard(t, lab, SETTINGS.replace('{ ', '{ resolve: false, holdTime: 5s, '))
   await service.launch()
   const plan = { count: 3, port: 80, way: 'getaddrinfo' } as const
   t.match(await lookUp(lab.web, { ...plan, name: `*.${TUNNEL}` }), { answered: 0 })
@@ -237,7 +237,7 @@ t.test('nor does a connection from a port that its owner listens on, too', async
   const service = await guard(t, lab, `${SETTINGS}sessions: { services: [tcp/8080] }\n`)
   await service.launch()
   const words = framed(query(`secret.${TUNNEL}`)).toString('hex')
-  const argv = [compile(t, 'call'), 'talk', WEB.mirror.v4, '8080', MIRROR.v4, '53', words]
+  const argv = [compile('call'), 'talk', WEB.mirror.v4, '8080', MIRROR.v4, '53', words]
   const talker = lab.web.spawn(argv, { user: 'www-data' })
   await talker.until(() => talker.stdout.includes('connected') || undefined)
   const block = async () => (await service.metric('packets_total', 'verdict="block"')) > 0

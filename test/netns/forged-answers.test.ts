@@ -10,7 +10,7 @@ import { eventually, NODE, PATIENCE_MS, type Service } from './service.js'
 const PORT = 40053
 const ID = 4711
 const STRANGER = '203.0.113.53'
-const SETTINGS = `dns: { resolve: false }
+const SETTINGS = `dns: { resolve: false, holdTime: 5s }
 mirrors: { hosts: ['*.example.org', ${NAME}], ports: [80] }
 `
 

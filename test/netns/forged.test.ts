@@ -27,7 +27,7 @@ t.jobs = 3
 t.test(
   'a segment forged from a service port goes to nobody who is no client, nor from a closed port',
   async (t) => {
-    const call = compile(t, 'call')
+    const call = compile('call')
     const lab = await createTopology()
     t.teardown(() => lab.close())
     await serveHttp(lab.web, 80)
@@ -51,7 +51,7 @@ t.test(
 )
 
 t.test('whoever shares the port of a service still calls nobody from it', async (t) => {
-  const call = compile(t, 'call')
+  const call = compile('call')
   const lab = await createTopology()
   t.teardown(() => lab.close())
   await serveHttp(lab.victims, 80)
@@ -84,7 +84,7 @@ t.test('whoever shares the port of a service still calls nobody from it', async 
 })
 
 t.test('nobody gets out by passing for a client: a foreign address bound on this host is none', async (t) => {
-  const forge = compile(t, 'forge')
+  const forge = compile('forge')
   const lab = await createTopology()
   t.teardown(() => lab.close())
   const arrivals = await countArrivals(lab.victims, 'to-web')
@@ -102,7 +102,7 @@ t.test('nobody gets out by passing for a client: a foreign address bound on this
 })
 
 t.test('a SYN that is forged from outside makes no call from here an answer to it', async (t) => {
-  const call = compile(t, 'call')
+  const call = compile('call')
   const lab = await createTopology()
   t.teardown(() => lab.close())
   await serveHttp(lab.victims, 80)
@@ -123,7 +123,7 @@ t.test('a SYN that is forged from outside makes no call from here an answer to i
 t.test('whoever takes over the port of an approved caller is not approved', async (t) => {
   if (!canSwitchUsers())
     return void t.comment('left out: a second user (only one user exists in this namespace)')
-  const call = compile(t, 'call')
+  const call = compile('call')
   const lab = await createTopology()
   t.teardown(() => lab.close())
   await serveHttp(lab.mirror, 80)

@@ -27,7 +27,7 @@ t.jobs = 3
 
 t.test('a worker that turns the listening socket of root around reaches no mirror', async (t) => {
   const { web, service } = await guarded(t, '')
-  const program = compile(t, 'handed-on')
+  const program = compile('handed-on')
   const turnAround = async (port: number) =>
     (await web.run([program, String(port), MIRROR.v4, '80', WORKER], { allowFailure: true })).status
   t.equal(await turnAround(443), 1, 'while the service judges')

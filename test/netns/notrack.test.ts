@@ -48,7 +48,7 @@ t.test('clients are served by TCP, on privileged and other ports, though nothing
 
 t.test('the kernel answers pings, and says where nobody listens', async (t) => {
   const [{ web, client, victims }, service] = await untracked(t)
-  const call = compile(t, 'call')
+  const call = compile('call')
   for (const [host, peer] of [
     [WEB.client.v4, CLIENT.v4],
     [WEB.client.v6, CLIENT.v6],

@@ -2,13 +2,12 @@
 import t, { type Test } from 'tap'
 import { countArrivals } from '../lab/arrivals.js'
 import { serveDnsmasq } from '../lab/dnsmasq.js'
-import type { Namespace } from '../lab/namespace.js'
 import { createTopology, MIRROR, NEIGHBOURS, VICTIM, WEB } from '../lab/topology.js'
 import { serveHttp, worm } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
 import { compile } from './programs.js'
 import { createLab, guard, NAME, query } from './resolving.js'
-import { eventually, NODE, PATIENCE_MS, Service } from './service.js'
+import { eventually, NODE, PATIENCE_MS, Service, segmentsRepeated } from './service.js'
 
 const ATTACKER = canSwitchUsers() ? { user: 'www-data' } : {}
 const PLAN = {
@@ -31,8 +30,7 @@ async function rehearse(t: Test, mode: 'observe' | 'enforce') {
   t.teardown(() => service.remove())
   const arrivals = await countArrivals(lab.victims, 'to-web')
   const spread = await worm(lab.web, PLAN, ATTACKER.user)
-  const { body } = await service.http('/metrics')
-  const counts = body
+  const counts = (await service.metrics())
     .split('\n')
     .filter((line) => /^checkvalve_(packets_total|blocked_users_total)/.test(line))
     .filter((line) => !line.includes('reason="canary"'))
@@ -43,15 +41,8 @@ async function rehearse(t: Test, mode: 'observe' | 'enforce') {
     counts,
     arrived: (await arrivals()).total,
     log: service.log(),
-    repeated: await repeated(lab.web),
+    repeated: await segmentsRepeated(lab.web),
   }
-}
-
-/** TCP segments that the kernel has sent again: a verdict that takes a second makes two packets of a call. */
-async function repeated(place: Namespace): Promise<number> {
-  const { stdout } = await place.run(['grep', '^Tcp:', '/proc/net/snmp'])
-  const [names, values] = stdout.split('\n').map((line) => line.split(' '))
-  return Number(values![names!.indexOf('RetransSegs')])
 }
 
 /** Both modes, on a machine that was not too busy for a verdict within a second. */
@@ -103,7 +94,7 @@ t.test('where names would be enforced, no question is lost, however many there a
 })
 
 t.test('who passes for a client while nothing is blocked is none when that changes', async (t) => {
-  const forge = compile(t, 'forge')
+  const forge = compile('forge')
   const lab = await createTopology()
   t.teardown(() => lab.close())
   const service = await Service.start(lab.web, 'mode: observe\n')

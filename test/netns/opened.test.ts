@@ -106,7 +106,7 @@ t.test('a call that is not answered before the start is answered by nobody after
   // host would say that there is none (RST), as a reply.
   const SILENT = 'table inet own { chain in { type filter hook input priority filter; tcp dport 80 drop; }; }'
   await victims.run(['nft', '-f', '-'], { input: SILENT })
-  const call = compile(t, 'call')
+  const call = compile('call')
   const ends = [
     [WEB.victims.v4, VICTIM.v4],
     [WEB.victims.v6, VICTIM.v6],
@@ -135,7 +135,7 @@ for (const [when, early] of [
     async (t) => {
       const { web, victims } = await lab(t, false)
       const speaker = await start(victims, PUSH_TCP, 80)
-      const shell = web.spawn([compile(t, 'call'), 'later', WEB.victims.v4, '8080', VICTIM.v4, '80'])
+      const shell = web.spawn([compile('call'), 'later', WEB.victims.v4, '8080', VICTIM.v4, '80'])
       await goOn([shell])
       if (early) {
         shell.kill('SIGUSR1')
@@ -162,7 +162,7 @@ for (const how of ['later', 'skewed'])
       await untrack(web)
       const speaker = await start(victims, PUSH_TCP, 80)
       const service = await guard(t, web, CLOSED + RULE)
-      const shell = web.spawn([compile(t, 'call'), how, WEB.victims.v4, '8080', VICTIM.v4, '80'])
+      const shell = web.spawn([compile('call'), how, WEB.victims.v4, '8080', VICTIM.v4, '80'])
       await goOn([shell])
       shell.kill('SIGUSR1')
       await listens(web, 8080)

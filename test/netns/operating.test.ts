@@ -9,7 +9,7 @@ import { serveDnsmasq } from '../lab/dnsmasq.js'
 import { createTopology, MIRROR, type Topology } from '../lab/topology.js'
 import { serveHttp } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
-import { eventually, LISTEN, NODE } from './service.js'
+import { eventually, LISTEN, NODE, PATIENCE_MS, segmentsRepeated } from './service.js'
 import { stepsOf, withOutputs } from './transcript.js'
 
 const DOCUMENT = fileURLToPath(new URL('../../../docs/operating.md', import.meta.url))
@@ -87,6 +87,7 @@ function settled(text: string): string {
     .replace(/(approved|tracks|holds|accept resolver|would-block canary|UDP sockets) +\d+( +\d+)?/g, '$1 N')
     .replace(/Node \d+\.\d+\.\d+|iptables v[\d.]+/g, 'VERSION')
     .replace(/[ \t]+/g, ' ')
+    .replace(/^(\S+ \d+) \d+ (for N (min N )?s|N (min N )?s ago)$/gm, '$1 RECENTLY')
 }
 
 t.test('each command of docs/operating.md prints what stands there', async (t) => {
@@ -95,13 +96,21 @@ t.test('each command of docs/operating.md prints what stands there', async (t) =
     return void t.comment('left out: units and users of its own, which only root can make')
   try {
     for (const unit of ['shop', 'backup', 'apt-daily', 'php8.2-fpm']) cgroups.add(`${unit}.service`)
-    await replay(t, cgroups)
+    await replay(t, await performed(t, cgroups))
   } finally {
     cgroups.remove()
   }
 })
 
-async function replay(t: Test, cgroups: Cgroups): Promise<void> {
+/** What the commands print, on a machine that was not too busy for a verdict within a second. */
+async function performed(t: Test, cgroups: Cgroups): Promise<string[]> {
+  for (const end = Date.now() + 5 * PATIENCE_MS; ; ) {
+    const { outputs, repeated } = await perform(t, cgroups)
+    if (repeated === 0 || Date.now() > end) return outputs
+  }
+}
+
+async function perform(t: Test, cgroups: Cgroups): Promise<{ outputs: string[]; repeated: number }> {
   const { lab, folder } = await host(t)
   const env = { PATH: `${folder}:${process.env.PATH}`, COLUMNS: '80', TZ: 'UTC' }
   const start = async () => {
@@ -115,9 +124,8 @@ async function replay(t: Test, cgroups: Cgroups): Promise<void> {
     })
   }
   const events: Record<string, () => Promise<unknown>> = eventsOf(lab, cgroups, start)
-  const document = readFileSync(DOCUMENT, 'utf8')
   const outputs: string[] = []
-  for (const step of stepsOf(document)) {
+  for (const step of stepsOf(readFileSync(DOCUMENT, 'utf8'))) {
     if (step.kind === 'event') {
       const happen = events[step.name]
       if (happen === undefined)
@@ -126,8 +134,18 @@ async function replay(t: Test, cgroups: Cgroups): Promise<void> {
       continue
     }
     const { stdout, stderr } = await lab.web.run(['sh', '-c', step.command], { env, allowFailure: true })
-    const output = `${stdout}${stderr}`.replaceAll(/^.*checkvalvetest\d+\.slice.*$/gm, '').trimEnd()
-    outputs.push(output)
+    outputs.push(`${stdout}${stderr}`.replaceAll(/^.*checkvalvetest\d+\.slice.*$/gm, '').trimEnd())
+  }
+  const repeated = await segmentsRepeated(lab.web)
+  await lab.close()
+  return { outputs, repeated }
+}
+
+function replay(t: Test, outputs: readonly string[]): void {
+  const document = readFileSync(DOCUMENT, 'utf8')
+  const commands = stepsOf(document).filter((step) => step.kind === 'command')
+  for (const [i, step] of commands.entries()) {
+    const output = outputs[i]!
     if (!process.env.UPDATE_GOLDEN)
       t.equal(settled(output), settled(step.output), `docs/operating.md:${step.line}: ${step.command}`)
     t.ok(

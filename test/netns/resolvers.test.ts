@@ -5,7 +5,7 @@ import { connect } from '../lab/traffic.js'
 import { createLab, ELSEWHERE, guard, NAME } from './resolving.js'
 import { eventually } from './service.js'
 
-const HELD = `dns: { resolve: false }
+const HELD = `dns: { resolve: false, holdTime: 5s }
 mirrors: { hosts: [${NAME}], ports: [80] }
 `
 const RECORDS = { records: { [NAME]: [ELSEWHERE] }, ttl: 1 }

@@ -327,11 +327,7 @@ t.test('what is wrong with an entry is said of the option that it came from, as 
     ],
     [['add', 'a', '--to', ONE, '--ttl', 'soon'], 2, /^checkvalve: --ttl: must be a duration/],
     [['add', 'a/b', '--to', ONE], 2, /^checkvalve: NAME: must be 1 to 64 letters/],
-    [
-      ['add', 'mirrors', '--to', ONE],
-      2,
-      /^checkvalve: NAME: "mirrors" is the name of a rule that checkvalve brings itself/,
-    ],
+    [['add', 'mirrors', '--to', ONE], 2, /^checkvalve: NAME: "mirrors" is the name of a built-in rule/],
     [['add', 'a'], 2, /^checkvalve: allow add needs --to/],
     [['add', '--to', ONE], 2, /^checkvalve: allow add needs a name/],
     [['list', 'a'], 2, /^checkvalve: allow list takes no name/],

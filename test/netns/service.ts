@@ -49,6 +49,13 @@ export async function kernelCount(place: Namespace, name: string): Promise<numbe
   return nftables.flatMap(({ counter }) => counter?.packets ?? [])[0]!
 }
 
+/** TCP segments that the kernel has sent again: a verdict that takes a second makes two packets of a call. */
+export async function segmentsRepeated(place: Namespace): Promise<number> {
+  const { stdout } = await place.run(['grep', '^Tcp:', '/proc/net/snmp'])
+  const [names, values] = stdout.split('\n').map((line) => line.split(' '))
+  return Number(values![names!.indexOf('RetransSegs')])
+}
+
 /** The host's own rules of xtables, in all the chains where the service may have rules of its own. */
 export async function giveOwnRules(place: Namespace): Promise<void> {
   for (const program of ['iptables', 'ip6tables'])
@@ -140,10 +147,20 @@ control: { socket: ${this.folder}/control.sock }
     return this.program.exited
   }
 
+  /** The page of metrics. Of a service that is busy it may be said that it does not answer: then it is asked again. */
+  async metrics(): Promise<string> {
+    let page = ''
+    await eventually('metrics are served', async () => {
+      const { status, body } = await this.http('/metrics')
+      page = body
+      return status === 200
+    })
+    return page
+  }
+
   /** The sum of the samples of a metric whose labels contain all of `labels`. */
   async metric(name: string, ...labels: string[]): Promise<number> {
-    const { body } = await this.http('/metrics')
-    return body
+    return (await this.metrics())
       .split('\n')
       .filter(
         (line) =>

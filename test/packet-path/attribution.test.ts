@@ -1,4 +1,4 @@
-/** Who sent a packet, by sockets of this process over loopback. */
+/** Tests attribution, with sockets of this process over loopback. */
 import { createSocket } from 'node:dgram'
 import { readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
@@ -14,12 +14,15 @@ import { eventually } from '../lab/waiting.js'
 
 const LOOPBACK = 0x7f000001
 const UID = process.getuid!()
-/** Where the unified hierarchy is mounted, this process is in some place of it. */
+/** The mount point of the unified hierarchy; undefined when none is mounted. */
 const MOUNT = new Cgroups().mount
 const HAS_CGROUPS = MOUNT !== undefined
 const ownCgroup = () => readFileSync('/proc/self/cgroup', 'utf8').match(/^0::(.*)$/m)?.[1] ?? ''
 
-/** A cgroup of its own, where this user may make one: how many processes share the host's is the host's affair. */
+/**
+ * Moves this process into a cgroup of its own, when this user may make one: its present cgroup may have many
+ * processes.
+ */
 function leaveHostCgroup(t: Test): void {
   const cgroups = OwnCgroups.create()
   if (!cgroups) return
@@ -32,7 +35,7 @@ function leaveHostCgroup(t: Test): void {
   })
 }
 
-/** Whether so few share its cgroup that it is found among them in the time for one packet. */
+/** Whether few enough processes share the cgroup for this one to be found in the time for one packet. */
 const hasFew = () => processesOf(`${MOUNT}${ownCgroup()}`, () => false).length < 50
 
 function attributing(t: Test) {
@@ -55,7 +58,7 @@ t.test('the sender of a packet is found with its unit and its process', async (t
   leaveHostCgroup(t)
   const { packet, attribution } = attributing(t)
   Object.assign(packet, await call(t))
-  /** On a machine that is busy with something else the time may be over before the process is found. */
+  /** On a busy machine the time may be over before the process is found. */
   const found = async () => {
     let who = attribution.describe()
     const isFound = () => {
@@ -78,7 +81,7 @@ t.test('the sender of a packet is found with its unit and its process', async (t
   t.same(attribution.stats, { found: 1, skipped: 0, unknown: 0 }, 'what was counted is blocks')
 })
 
-t.test('what is not known is said, and not guessed', async (t) => {
+t.test('what is not known is reported as unknown, and not guessed', async (t) => {
   const { packet, sender, attribution } = attributing(t)
   Object.assign(packet, await call(t))
   const look = () => {
@@ -103,26 +106,29 @@ t.test('what is not known is said, and not guessed', async (t) => {
   t.match(look(), nobody, 'another protocol')
 })
 
-t.test('who uses up the time of rules takes it from nobody else, and from no connection', async (t) => {
-  const { packet, sender, attribution } = attributing(t)
-  const ask = () => {
-    attribution.begin()
-    attribution.isOf(['init.scope'])
-    return attribution.describe().attribution
-  }
-  Object.assign(packet, { protocol: IPPROTO_UDP, sourcePort: 1 })
-  let asked = 0
-  while (asked < 1_000_000 && ask() !== 'skipped') asked++
-  t.ok(asked < 1_000_000)
-  sender.uid = UID + 1
-  t.equal(ask(), 'unknown', 'another user')
-  sender.uid = UID
-  Object.assign(packet, await call(t))
-  t.equal(ask(), HAS_CGROUPS ? 'found' : 'unknown')
-})
+t.test(
+  'a user who uses up the time for rules takes it from no other user, and from no TCP connection',
+  async (t) => {
+    const { packet, sender, attribution } = attributing(t)
+    const ask = () => {
+      attribution.begin()
+      attribution.isOf(['init.scope'])
+      return attribution.describe().attribution
+    }
+    Object.assign(packet, { protocol: IPPROTO_UDP, sourcePort: 1 })
+    let asked = 0
+    while (asked < 1_000_000 && ask() !== 'skipped') asked++
+    t.ok(asked < 1_000_000)
+    sender.uid = UID + 1
+    t.equal(ask(), 'unknown', 'another user')
+    sender.uid = UID
+    Object.assign(packet, await call(t))
+    t.equal(ask(), HAS_CGROUPS ? 'found' : 'unknown')
+  },
+)
 
 t.test(
-  'a flood is attributed as far as the time of its user goes, and the rest is said to be skipped; others still are',
+  'a flood is attributed within the time of its user, the rest is skipped; other users are attributed',
   async (t) => {
     const { packet, sender, attribution } = attributing(t)
     Object.assign(packet, await call(t))

@@ -5,12 +5,12 @@ import type { Config } from '../../src/config/config.js'
 import type { VerdictCount } from '../../src/core/record/verdict-counts.js'
 import { Canary } from '../../src/packet-path/canary.js'
 
-/** What is counted of each attempt, where the service blocks it. */
+/** The counters of each attempt that the service blocks. */
 const BLOCKED = { verdict: 'block', reason: 'canary', protocol: 'tcp', family: 'ipv4' } as const
 const INTERVAL = 60
 const LOOPBACK = Uint32Array.of(0x7f000001, 0, 0, 0)
 
-/** A port of loopback where somebody listens, or nobody any more. */
+/** Returns a loopback port with a listener, or one whose listener is closed. */
 async function target(t: Test, isListening: boolean): Promise<number> {
   const server = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -20,7 +20,7 @@ async function target(t: Test, isListening: boolean): Promise<number> {
   return port
 }
 
-/** A canary whose packets are counted as the test says; each tick comes when the next attempt is due. */
+/** Makes a canary with counters that the test sets; each tick is when the next attempt is due. */
 function trying(port: number, counted: Partial<VerdictCount> | undefined) {
   const state = { lines: [] as string[], counted, mode: 'enforce' as Config['mode'], now: 1_800_000_000_000 }
   let packets = 0
@@ -40,7 +40,7 @@ function trying(port: number, counted: Partial<VerdictCount> | undefined) {
   return Object.assign(state, { canary, tick })
 }
 
-t.test('a connection that fails, and was counted as blocked, is the proof', async (t) => {
+t.test('a connection that fails and was counted as blocked is the proof', async (t) => {
   const its = trying(await target(t, false), {})
   t.equal(its.canary.proven, undefined)
   await its.tick()
@@ -54,14 +54,17 @@ for (const counted of [
   { reason: 'not-allowlisted' },
   { protocol: 'udp' },
 ] as const)
-  t.test(`counted as ${JSON.stringify(counted)}, it proves nothing, and the log says so once`, async (t) => {
-    const its = trying(await target(t, false), counted as Partial<VerdictCount> | undefined)
-    await its.tick()
-    await its.tick()
-    t.equal(its.canary.proven, false)
-    t.equal(its.lines.length, 1)
-    t.match(its.lines[0], 'the canary connection to 127.0.0.1 was not seen by this service')
-  })
+  t.test(
+    `an attempt that was counted as ${JSON.stringify(counted)} proves nothing, and is logged once`,
+    async (t) => {
+      const its = trying(await target(t, false), counted as Partial<VerdictCount> | undefined)
+      await its.tick()
+      await its.tick()
+      t.equal(its.canary.proven, false)
+      t.equal(its.lines.length, 1)
+      t.match(its.lines[0], 'the canary connection to 127.0.0.1 was not seen by this service')
+    },
+  )
 
 t.test('a connection that gets through is no proof, whatever was counted', async (t) => {
   const its = trying(await target(t, true), {})
@@ -70,7 +73,7 @@ t.test('a connection that gets through is no proof, whatever was counted', async
   t.match(its.lines, ['the canary connection to 127.0.0.1 got through'])
 })
 
-t.test('in mode observe nothing is expected to be blocked, and nothing is complained of', async (t) => {
+t.test('in mode observe a missing proof is not logged', async (t) => {
   const its = trying(await target(t, false), undefined)
   its.mode = 'observe'
   await its.tick()
@@ -78,22 +81,22 @@ t.test('in mode observe nothing is expected to be blocked, and nothing is compla
   t.same(its.lines, [])
 })
 
-t.test('it is tried once in an interval, and at once after the mode has changed', async (t) => {
+t.test('an attempt is made once in an interval, and at once after the mode has changed', async (t) => {
   const its = trying(await target(t, false), {})
   await its.tick()
   its.counted = undefined
   await its.tick(INTERVAL - 1)
   t.equal(its.canary.proven, true)
-  its.canary.again()
+  its.canary.reset()
   t.equal(its.canary.proven, undefined)
   await its.tick(0)
   t.equal(its.canary.proven, false)
 })
 
-t.test('an attempt from before the mode has changed says nothing', async (t) => {
+t.test('the result of an attempt from before a change of the mode is ignored', async (t) => {
   const its = trying(await target(t, false), undefined)
   const attempt = its.tick()
-  its.canary.again()
+  its.canary.reset()
   await attempt
   t.equal(its.canary.proven, undefined)
   t.same(its.lines, [])

@@ -1,4 +1,4 @@
-/** What becomes of a packet when judging it fails, or what follows. */
+/** Tests faults: while a packet is judged, and after its verdict. */
 import { NF_ACCEPT, type QueuedPacket } from 'node-netfilter-queue'
 import t from 'tap'
 import { IPPROTO_UDP } from '../../src/core/packet/ip.js'
@@ -28,7 +28,7 @@ const policy = (mode: Policy['mode']): Policy =>
     queryPolicy: undefined,
   })
 
-/** What it counts and logs of a packet that it could not judge, and the mark that this gets. */
+/** Returns the counters, the log line and the mark of a packet that could not be judged. */
 function failing(mode: Policy['mode']) {
   const told: unknown[] = []
   const rules: ActivePolicy = { policy: policy(mode), marks: marksOf(MASK, 1) }
@@ -47,14 +47,14 @@ function failing(mode: Policy['mode']) {
   return { told, verdict, mark: queued.mark, marks: rules.marks }
 }
 
-t.test('what could not be judged is blocked, counted and told of', async (t) => {
+t.test('a packet that could not be judged is blocked, counted and logged', async (t) => {
   const { told, verdict, mark, marks } = failing('enforce')
   t.equal(mark, marks.blocked | HOSTS_OWN)
   t.equal(verdict, NF_ACCEPT, 'the mark says what becomes of it')
   t.same(told, ['malformed', false, 'a fault'])
 })
 
-t.test('in mode observe it goes on: nothing at all is blocked there', async (t) => {
+t.test('in mode observe a packet that could not be judged goes on: nothing is blocked there', async (t) => {
   const { told, mark, marks } = failing('observe')
   t.equal(mark, marks.approvedOnce | HOSTS_OWN)
   t.same(told, ['malformed', true, 'a fault'])
@@ -62,7 +62,7 @@ t.test('in mode observe it goes on: nothing at all is blocked there', async (t) 
 
 const CALL: Partial<QueuedPacket> = { uid: 0, mark: 0, outDevice: 0, start: 0 }
 
-t.test('a verdict stands, and is told of once, when the look for the sender fails', async (t) => {
+t.test('when attribution fails, the verdict does not change and is recorded once', async (t) => {
   const allowing = compile({
     reason: 'rule',
     name: 'any',

@@ -2,13 +2,14 @@ import t, { type Test } from 'tap'
 import { formatPrefix } from '../../src/core/packet/address-text.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/packet/ip.js'
 import { Packet, TCPHDR_SYN } from '../../src/core/packet/packet.js'
+import { BUILT_IN_RULES } from '../../src/core/policy/built-in-rules.js'
 import { decide, type Policy, type Rule } from '../../src/core/policy/policy.js'
 import type { HostFacts } from '../../src/host/host-facts.js'
 import { parseResolvConf, parseTimeServers } from '../../src/host/infrastructure.js'
 import type { Mirror } from '../../src/host/mirrors/mirror.js'
 import { buildPolicy, type NameKnowledge } from '../../src/policy/build-policy.js'
 import { parseAddress } from '../../src/text/parse-address.js'
-import { configOf, loadText } from '../config/files.js'
+import { configOf, loadText, problemsOf } from '../config/files.js'
 import { clients, EPHEMERAL_PORTS } from '../core/clients.js'
 
 const NOTHING: HostFacts = {
@@ -39,6 +40,28 @@ const find = ({ rules }: Policy, name: string): Rule['spec'] | undefined =>
   rules.find((rule) => rule.spec.name === name)?.spec
 
 const names = ({ rules }: Policy) => rules.map(({ spec }) => spec.name)
+
+t.test(
+  'no rule of the operator can have the name of a rule that checkvalve adds, whichever that is',
+  async (t) => {
+    const host: HostFacts = {
+      ...HOST,
+      mirrors: [{ host: 'mirror.example.org', port: 80, origin: { file: 'f', line: 1 }, manager: 'apt' }],
+    }
+    const all = policy(t, 'mirrors: { hosts: [198.51.100.7] }', host)
+    const added = names(all)
+    t.ok(added.length >= 6, `with resolvers, time servers, DHCP and mirrors: ${added.join()}`)
+    t.same(
+      BUILT_IN_RULES.filter((name) => !added.includes(name)),
+      [],
+      'only names of rules are reserved',
+    )
+    for (const name of added) {
+      const yaml = `allow: [{ name: "${name}", to: [192.0.2.1] }]`
+      t.match(problemsOf(t, yaml), [/allow\[0\]\.name: /], name)
+    }
+  },
+)
 
 /** What becomes of one packet: its reason. */
 function judge(
@@ -239,8 +262,8 @@ t.test('where a service was found to be is a mirror, too, at the port that the a
   const mirrors = [found('a.example.org', 80, '_http._tcp.a.example.org'), found('b.example.org', 80)]
   const made = policy(t, 'mode: enforce\n', withMirrors(...mirrors), { ...NO_WAYS, targets })
   t.same(asked, ['_http._tcp.a.example.org'])
-  t.match(find(made, 'mirrors:80'), { names: ['a.example.org', 'b.example.org'], isTold: undefined })
-  t.match(find(made, 'targets:80'), { names: ['cdn2.example.net'], users: [0, 42], isTold: true })
+  t.match(find(made, 'mirrors:80'), { names: ['a.example.org', 'b.example.org'], isFromSrv: undefined })
+  t.match(find(made, 'targets:80'), { names: ['cdn2.example.net'], users: [0, 42], isFromSrv: true })
   t.match(find(made, 'targets:8080'), { names: ['cdn.example.net'], ports: [{ first: 8080, last: 8080 }] })
 })
 

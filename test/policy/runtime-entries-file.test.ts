@@ -112,6 +112,7 @@ t.test('what could not be written is written later, and told once', async (t) =>
   t.match(await store.keep([entry('a')]), /EISDIR|directory/)
   t.match(await store.keep([entry('a'), entry('b')]), /EISDIR|directory/)
   t.equal(complaints.length, 1)
+  t.match(complaints[0], /until then a restart loses the latest runtime entries$/)
   await store.tick(1000)
   t.notOk(existsSync(path))
   rmSync(join(directory, 'allow.json.new'), { recursive: true })

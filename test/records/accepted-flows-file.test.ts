@@ -14,7 +14,10 @@ const ACCEPT = compile({ reason: 'rule', ...SPEC }).accept
 
 function keeping(t: Test, directory = t.testdir()) {
   const passed = new AcceptedFlows(100, Uint32Array.of(1, 2))
-  const keeper = new AcceptedFlowsFile(directory, passed, (uid) => (uid === 33 ? 'www-data' : undefined))
+  const errors: string[] = []
+  const log = { error: (line: string) => errors.push(line), warn: () => {} }
+  const userName = (uid: number) => (uid === 33 ? 'www-data' : undefined)
+  const keeper = new AcceptedFlowsFile(directory, passed, userName, log as never)
   const note = (to: string, port: number, uid: number) => {
     const protocol = port === 0 ? IPPROTO_ICMP : IPPROTO_TCP
     const packet = Object.assign(new Packet(), {
@@ -25,7 +28,7 @@ function keeping(t: Test, directory = t.testdir()) {
     packet.destination.set(words(to))
     passed.note(packet, uid, ACCEPT, NOW, () => ({ unit: 'app.service', domain: 'db.example.org' }))
   }
-  return { passed, keeper, note, path: `${directory}/${PASSED_FILE}`, directory }
+  return { passed, keeper, note, path: `${directory}/${PASSED_FILE}`, directory, errors }
 }
 
 t.test('what was accepted is kept, told, and known to the next run', async (t) => {
@@ -73,6 +76,16 @@ t.test('it is written once a minute, and only where something has changed', asyn
   writeFileSync(path, 'untouched')
   await keeper.tick(NOW + 120_000)
   t.equal(readFileSync(path, 'utf8'), 'untouched')
+})
+
+t.test('a folder that cannot be written is logged once, however often it is tried', async (t) => {
+  const { keeper, note, errors } = keeping(t, `${t.testdir({ file: '' })}/file`)
+  for (let minute = 0; minute < 5; minute++) {
+    note('192.0.2.1', 80, 0)
+    await keeper.tick(minute * 60_000)
+  }
+  t.match(errors, [/ENOTDIR.*replay does not see the latest accepted flows/])
+  t.match(await keeper.write(), /ENOTDIR/)
 })
 
 t.test(

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { Caller, Family } from '../../src/core/packet/ip.js'
+import type { Family, Initiator } from '../../src/core/packet/ip.js'
 import type { SocketConnection } from '../../src/kernel/sockets/sock-diag-wire.js'
 import { OpenedConnections } from '../../src/sessions/opened-connections.js'
 import { words } from '../core/packets.js'
@@ -10,15 +10,15 @@ const PEER = { 4: words('203.0.113.7'), 6: words('2001:db8:7::7') }
 const LISTENING = new Set([443])
 
 function connection(
-  caller: Caller,
+  initiator: Initiator,
   localPort: number,
   remotePort = 50_000,
   family: Family = 4,
 ): SocketConnection {
-  return { family, local: WEB[family], localPort, remote: PEER[family], remotePort, device: 0, caller }
+  return { family, local: WEB[family], localPort, remote: PEER[family], remotePort, device: 0, initiator }
 }
 
-/** Whether the packet path takes a connection for one that this host has opened. */
+/** Whether the packet path takes a connection for one that this host opened. */
 function has(
   { table }: OpenedConnections,
   { family, local, localPort, remote, remotePort }: SocketConnection,
@@ -28,7 +28,7 @@ function has(
   )
 }
 
-t.test('what this host has called it has opened, whoever listens on its port', async (t) => {
+t.test('a connection with this host as initiator is opened, even on a listening port', async (t) => {
   const opened = new OpenedConnections(SEED)
   const own = [
     connection('this-host', 40_000),
@@ -41,20 +41,23 @@ t.test('what this host has called it has opened, whoever listens on its port', a
   t.notOk(has(opened, connection('this-host', 40_001)), 'and nothing else')
 })
 
-t.test('whoever came is a client, even if nobody listens there any more', async (t) => {
-  const opened = new OpenedConnections(SEED)
-  opened.find([connection('other-end', 443), connection('other-end', 40_000)], LISTENING)
-  t.same(opened.connections, [])
-  t.equal(opened.table.size, 0)
-})
+t.test(
+  'a connection with the other end as initiator is a client’s, even when the port no longer listens',
+  async (t) => {
+    const opened = new OpenedConnections(SEED)
+    opened.find([connection('other-end', 443), connection('other-end', 40_000)], LISTENING)
+    t.same(opened.connections, [])
+    t.equal(opened.table.size, 0)
+  },
+)
 
-t.test('where a socket does not tell, those on listening ports are clients, and no others', async (t) => {
+t.test('with an unknown initiator, connections on listening ports are clients’, and no others', async (t) => {
   const opened = new OpenedConnections(SEED)
   opened.find([connection('unknown', 443), connection('unknown', 40_000)], LISTENING)
   t.strictSame(opened.connections, [connection('unknown', 40_000)])
 })
 
-t.test('who was seen to call has called, whatever the socket shows later', async (t) => {
+t.test('a connection whose SYN was seen is opened, whatever the socket shows later', async (t) => {
   const opened = new OpenedConnections(SEED)
   const own = connection('other-end', 443)
   opened.table.seen(4, 6, own.local, own.localPort, own.remote, own.remotePort, 0)
@@ -65,7 +68,7 @@ t.test('who was seen to call has called, whatever the socket shows later', async
   t.strictSame(opened.connections, [], 'as long as its socket is there')
 })
 
-t.test('what has no socket any more is dropped', async (t) => {
+t.test('a connection without a socket is removed', async (t) => {
   const opened = new OpenedConnections(SEED)
   const [one, other] = [connection('this-host', 40_000), connection('this-host', 40_001)]
   opened.find([one], LISTENING)
@@ -74,7 +77,7 @@ t.test('what has no socket any more is dropped', async (t) => {
   t.notOk(has(opened, one))
 })
 
-t.test('more than the table holds are not taken', async (t) => {
+t.test('connections beyond the capacity are ignored', async (t) => {
   const opened = new OpenedConnections(SEED)
   const many = Array.from({ length: 70_000 }, (_, i) => connection('this-host', 1 + (i >> 16), i & 0xffff))
   opened.find(many, LISTENING)
@@ -82,7 +85,7 @@ t.test('more than the table holds are not taken', async (t) => {
   t.equal(opened.table.size, 65_536)
 })
 
-t.test('those that stay open are not pushed out by the calls of a day', async (t) => {
+t.test('connections that stay open are not evicted by the connections of a day', async (t) => {
   const opened = new OpenedConnections(SEED)
   const lasting = connection('other-end', 443)
   const call = ({ family, local, localPort, remote, remotePort }: SocketConnection) =>
@@ -96,6 +99,9 @@ t.test('those that stay open are not pushed out by the calls of a day', async (t
     opened.keepOpen([lasting, connection('this-host', 9)])
   }
   t.ok(has(opened, lasting))
-  t.notOk(has(opened, connection('this-host', 9)), 'nobody is taken for a caller who was not seen to call')
+  t.notOk(
+    has(opened, connection('this-host', 9)),
+    'a connection whose SYN was not seen is not taken for an opened one',
+  )
   t.ok(lists > 0 && lists < 30, `${lists} lists`)
 })

@@ -6,12 +6,12 @@ import { KernelPorts, setServices } from '../../src/sessions/service-ports.js'
 
 const OPEN = { tcp: new Set([22, 443, 8080]), udp: new Set([443, 5353, 40000]) }
 
-/** The ports whose flag is set. */
+/** Returns the ports whose flag is set. */
 const ports = (flags: Uint8Array) =>
   [...flags.entries()].flatMap(([port, flag]) => (flag === 1 ? [port] : []))
 
 t.test(
-  'by themselves, all listening TCP ports are services, and of the UDP ports just privileged ones',
+  'with auto, services are all listening TCP ports, and the UDP ports that need privilege',
   async (t) => {
     const services = noServices()
     setServices(services, 'auto', OPEN, 1024)
@@ -20,7 +20,7 @@ t.test(
   },
 )
 
-t.test('where any user may bind any port, no UDP port proves privilege', async (t) => {
+t.test('when any user may bind any port, no UDP port is a service', async (t) => {
   const services = noServices()
   setServices(services, 'auto', OPEN, 0)
   t.same(ports(services.udp), [])
@@ -28,7 +28,7 @@ t.test('where any user may bind any port, no UDP port proves privilege', async (
   t.same(ports(services.udp), [443, 5353])
 })
 
-t.test('declared services are just these, open or not', async (t) => {
+t.test('declared services are exactly these ports, open or not', async (t) => {
   const services = noServices()
   const declared = [
     { protocol: 'tcp', port: 443 },
@@ -41,7 +41,7 @@ t.test('declared services are just these, open or not', async (t) => {
   t.same([...ports(services.tcp), ...ports(services.udp)], [])
 })
 
-t.test('a port that was closed is no service any more', async (t) => {
+t.test('a closed port is no longer a service', async (t) => {
   const services = noServices()
   setServices(services, 'auto', OPEN, 1024)
   setServices(services, 'auto', { tcp: new Set([22]), udp: new Set() }, 1024)
@@ -60,7 +60,7 @@ t.test('the first unprivileged port of this host is a port', async (t) => {
   t.ok(Number.isInteger(first) && first >= 0 && first <= 65536, `${first}`)
 })
 
-t.test('the ports that are handed out are those of this host', async (t) => {
+t.test('the ephemeral ports are those of this host', async (t) => {
   const { first, last } = readEphemeralPorts()
   t.equal(
     `${first} ${last}`,
@@ -68,7 +68,7 @@ t.test('the ports that are handed out are those of this host', async (t) => {
   )
 })
 
-t.test('a DHCP client has a privileged port and serves nobody, unless it is declared', async (t) => {
+t.test('the port of a DHCP client is no service, unless it is declared', async (t) => {
   const services = noServices()
   setServices(services, 'auto', { tcp: new Set([68, 546]), udp: new Set([67, 68, 546, 547]) }, 1024)
   t.same(ports(services.udp), [67, 547])
@@ -77,14 +77,14 @@ t.test('a DHCP client has a privileged port and serves nobody, unless it is decl
   t.same(ports(services.udp), [68])
 })
 
-/** What the kernel's own rules are to know of services that were found or declared. */
+/** Returns the ports for the kernel of services that were found or declared. */
 function known(declared: Parameters<typeof setServices>[1], firstEphemeral: number, open = OPEN) {
   const services = noServices()
   setServices(services, declared, open, 65536)
   return new KernelPorts(firstEphemeral).of(services, declared)
 }
 
-t.test('the kernel is told of the services on ports that last, in order', async (t) => {
+t.test('the kernel gets the services below the ephemeral ports, in order', async (t) => {
   t.same(known('auto', 32768), { tcp: [22, 443, 8080], udp: [443, 5353] })
   t.same(known('auto', 8081), { tcp: [22, 443, 8080], udp: [443, 5353] })
   t.same(
@@ -96,7 +96,7 @@ t.test('the kernel is told of the services on ports that last, in order', async 
   t.same(known('auto', 0), { tcp: [], udp: [] })
 })
 
-t.test('a declared service lasts, whatever its port', async (t) => {
+t.test('the kernel gets every declared service, also on an ephemeral port', async (t) => {
   const declared = [
     { protocol: 'tcp', port: 65535 },
     { protocol: 'tcp', port: 443 },
@@ -108,7 +108,7 @@ t.test('a declared service lasts, whatever its port', async (t) => {
   t.same(known([], 32768), { tcp: [], udp: [] })
 })
 
-t.test('whoever makes thousands of ports listen pushes out none that was there before', async (t) => {
+t.test('a user who listens on thousands of ports removes no known port', async (t) => {
   const ports = new KernelPorts(32768)
   const services = noServices()
   const of = (open: readonly number[]) => {

@@ -7,7 +7,7 @@ t.test('a program gets its input and gives its output', async (t) => {
   t.equal(await command(['cat']), '')
 })
 
-t.test('more output than a pipe holds comes whole', async (t) => {
+t.test('more output than a pipe holds is returned whole', async (t) => {
   const much = 'checkvalve\n'.repeat(100_000)
   t.equal((await command(['cat'], much)).length, much.length)
 })
@@ -28,7 +28,7 @@ t.test('a missing program is named, with the package to install where it is know
 })
 
 t.test(
-  'a program that says no is named with its arguments and the first lines of its complaint',
+  'a program that fails is named with its arguments and the first lines of its standard error',
   async (t) => {
     const script = `${t.testdir({ fails: '#!/bin/sh\nfor i in 1 2 3 4 5 6; do echo "line $i" >&2; done\nexit 3\n' })}/fails`
     chmodSync(script, 0o755)
@@ -40,7 +40,7 @@ t.test(
   },
 )
 
-t.test('a program that fails without a word is still told of', async (t) => {
+t.test('a program that fails without a message is still reported', async (t) => {
   const error = (await command(['false']).catch((error: unknown) => error)) as CommandError
   t.type(error, CommandError)
   t.match(error.message, /^false: ./)

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { SerialQueue } from '../../src/system/serial-queue.js'
 
-t.test('works take turns, and one that fails does not keep the next from its own', async (t) => {
+t.test('work runs in turn, and a failure does not stop the next', async (t) => {
   const turns = new SerialQueue()
   const said: string[] = []
   const work = (name: string, ms: number) => async () => {

@@ -42,7 +42,7 @@ t.test('each line is JSON with time, level and message, on standard error alone'
   t.match(lines[3], { stack: 'here', message: 'with a field' })
 })
 
-t.test('what is below the level is left out', async (t) => {
+t.test('messages below the level are left out', async (t) => {
   t.equal(say('warn').stderr.trim().split('\n').length, 3)
 })
 
@@ -52,7 +52,7 @@ t.test('a full disk behind standard error neither ends the service nor keeps it 
   t.equal(status, 0)
 })
 
-t.test('a reader that is gone is no reason to end, either', async (t) => {
+t.test('the service does not end when the reader of standard error is gone', async (t) => {
   const script = 'exec "$0" "$@" 2> >(exec 0<&-; sleep 0.2)'
   const result = spawnSync('bash', ['-c', script, process.execPath, ...ARGUMENTS, 'info'], {
     env: environment,
@@ -63,7 +63,7 @@ t.test('a reader that is gone is no reason to end, either', async (t) => {
   t.equal(result.status, 0)
 })
 
-t.test('on a terminal, a line is for reading: trouble is called by its name', async (t) => {
+t.test('on a terminal, lines are text, and warnings and errors are named', async (t) => {
   const words = [process.execPath, ...ARGUMENTS, 'info'].map((word) => `'${word.replaceAll("'", "'\\''")}'`)
   let shown: string
   try {

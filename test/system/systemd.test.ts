@@ -9,7 +9,10 @@ import { Systemd } from '../../src/system/systemd.js'
 
 const SOURCE = fileURLToPath(new URL('../../../test/system/programs/notify-receiver.c', import.meta.url))
 
-/** Systemd's end of the socket; Node has no AF_UNIX datagram sockets. @returns its address, and the lines of the next datagrams */
+/**
+ * Plays systemd's end of the socket in C, because Node has no AF_UNIX datagram sockets.
+ * @returns the address of the socket, and a function for the lines of the next datagrams
+ */
 async function receiver(t: Test) {
   const program = join(t.testdir(), 'notify-receiver')
   execFileSync('cc', ['-Wall', '-o', program, SOURCE])
@@ -31,13 +34,13 @@ async function receiver(t: Test) {
 
 const silent = (t: Test) => ({ warn: (line: string) => void t.fail(line) })
 
-/** What is to be done again and again, by its interval in milliseconds. */
+/** Collects periodic work by its interval in milliseconds. */
 function periodic() {
   const works: [ms: number, work: () => void | Promise<void>][] = []
   return { works, every: (ms: number, work: () => void | Promise<void>) => void works.push([ms, work]) }
 }
 
-t.test('systemd hears when the service is ready, of its mode, and that it stops', async (t) => {
+t.test('systemd is notified when the service is ready, changes its mode, and stops', async (t) => {
   const { socket, next } = await receiver(t)
   const systemd = new Systemd({ NOTIFY_SOCKET: socket }, silent(t))
   systemd.ready('enforce')
@@ -66,7 +69,7 @@ t.test('without a watchdog, or without systemd, nothing is sent', async (t) => {
   new Systemd({}, silent(t)).ready('enforce')
 })
 
-t.test('the service goes on where systemd cannot be reached, and says so', async (t) => {
+t.test('the service goes on where systemd cannot be reached, and logs that', async (t) => {
   const warnings: string[] = []
   const environment = { NOTIFY_SOCKET: `@checkvalve-${randomUUID()}` }
   new Systemd(environment, { warn: (line: string) => void warnings.push(line) }).ready('enforce')

@@ -21,7 +21,7 @@ function passwd(t: Test): string {
   return file
 }
 
-t.test('users of the passwd file are found without asking anybody', async (t) => {
+t.test('users of the passwd file are found without getent', async (t) => {
   const getent = () => t.fail('getent was run') as never
   const { idOf, nameOf } = createUsers({ passwd: passwd(t), getent })
   t.equal(idOf('www-data'), 33)
@@ -30,7 +30,7 @@ t.test('users of the passwd file are found without asking anybody', async (t) =>
   t.equal(nameOf(33), 'www-data')
 })
 
-t.test('a number is a user id, with or without a name; the id that means nobody is none', async (t) => {
+t.test('a number is a uid, with or without a name; the uid that means no user is refused', async (t) => {
   const { idOf, nameOf } = createUsers({ passwd: passwd(t), getent: () => undefined })
   t.equal(idOf('4000'), 4000)
   t.equal(nameOf(4000), undefined)
@@ -39,7 +39,7 @@ t.test('a number is a user id, with or without a name; the id that means nobody 
   t.equal(idOf('broken'), undefined)
 })
 
-t.test('a user of a directory service is asked for, and then remembered', async (t) => {
+t.test('a user of a directory service is looked up once', async (t) => {
   const asked: string[] = []
   const getent = (name: string) => {
     asked.push(name)
@@ -54,14 +54,14 @@ t.test('a user of a directory service is asked for, and then remembered', async 
   t.same(asked, ['EXAMPLE\\ann', 'bob'])
 })
 
-t.test('a name cannot be an option of getent, nor a line of its own', async (t) => {
+t.test('a name cannot be an option of getent, nor add a line', async (t) => {
   const getent = () => t.fail('getent was run') as never
   const { idOf } = createUsers({ passwd: passwd(t), getent })
   for (const name of ['', '-h', '--help', 'a:b', 'a\nb', 'a b', 'x'.repeat(300)])
     t.equal(idOf(name), undefined, name)
 })
 
-t.test('the host itself knows root, and nobody by a name that nobody has', async (t) => {
+t.test('the host knows root, and no user by an unknown name', async (t) => {
   const { idOf, nameOf } = createUsers()
   t.equal(idOf('root'), 0)
   t.equal(nameOf(0), 'root')

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { PlacedDestination } from '../../src/config/types.js'
+import type { ConfiguredDestination } from '../../src/config/types.js'
 import type { Address } from '../../src/core/packet/ip.js'
 import type { Mirror } from '../../src/host/mirrors/mirror.js'
 import { type Knowledge, listMirrors } from '../../src/telemetry/mirror-status.js'
@@ -10,8 +10,8 @@ const PORTS = [
 ]
 const UNTIL = Date.UTC(2027, 0, 1)
 const origin = { file: 'main.yaml', line: 3 }
-const named = (name: string): PlacedDestination => ({ kind: 'name', name, origin })
-const below = (domain: string): PlacedDestination => ({ kind: 'wildcard', domain, origin })
+const named = (name: string): ConfiguredDestination => ({ kind: 'name', name, origin })
+const below = (domain: string): ConfiguredDestination => ({ kind: 'wildcard', domain, origin })
 const host = (number: number): Address => ({ family: 4, words: Uint32Array.of(0xc6336400 + number, 0, 0, 0) })
 
 /** Makes names with a number of addresses each. */
@@ -25,7 +25,7 @@ function knowing(names: Readonly<Record<string, number>>): Knowledge {
   }
 }
 
-const list = (hosts: PlacedDestination[], knowledge: Knowledge, found: readonly Mirror[] = []) =>
+const list = (hosts: ConfiguredDestination[], knowledge: Knowledge, found: readonly Mirror[] = []) =>
   listMirrors({ mirrors: { discover: true, root: '/', users: [], hosts, ports: PORTS } }, found, knowledge)
 
 t.test(

@@ -3,7 +3,7 @@ import { clip } from '../../src/text/clip.js'
 
 const bytesOf = (text: string) => Buffer.byteLength(JSON.stringify(text)) - 2
 
-t.test('what fits is left as it is', async (t) => {
+t.test('text within the limit is unchanged', async (t) => {
   for (const text of [
     '',
     'a'.repeat(20),
@@ -16,7 +16,7 @@ t.test('what fits is left as it is', async (t) => {
 })
 
 t.test(
-  'what does not fit is cut, and never takes up more than it may, however it has to be written',
+  'longer text is cut, and never takes more than the limit in JSON, whatever its characters',
   async (t) => {
     for (const letter of ['a', 'é', '"', '\\', '\u0001', '🧀', '\ud800', '\n'])
       for (const length of [21, 50, 5000]) {

@@ -2,12 +2,12 @@ import t from 'tap'
 import { formatAddress, formatPrefix } from '../../src/core/packet/address-text.js'
 import {
   formatDestination,
-  type Parsed,
   parseAddress,
   parseDestination,
   parseHostName,
   parsePrefix,
 } from '../../src/text/parse-address.js'
+import type { Parsed } from '../../src/text/parsed.js'
 
 function parsedOf<T>(parsed: Parsed<T>): T {
   if (parsed.ok) return parsed.value
@@ -32,7 +32,7 @@ t.test('addresses become words in host order, and their shortest text again', as
   }
 })
 
-t.test('an address that could be read in two ways is refused', async (t) => {
+t.test('an address with two meanings is refused', async (t) => {
   for (const text of [
     '010.0.0.1',
     '0x0a.0.0.1',
@@ -53,7 +53,7 @@ t.test('an address that could be read in two ways is refused', async (t) => {
   t.equal(reasonOf(parseAddress('::ffff:c000:201')), 'is an IPv4 address in IPv6 form: write 192.0.2.1')
 })
 
-t.test('prefixes keep their length, and an address alone is one of its whole length', async (t) => {
+t.test('prefixes keep their length, and an address alone is a prefix of its whole length', async (t) => {
   for (const text of [
     '203.0.113.0/24',
     '0.0.0.0/0',
@@ -68,7 +68,7 @@ t.test('prefixes keep their length, and an address alone is one of its whole len
   t.equal(formatPrefix(parsedOf(parsePrefix('2001:db8::1/128'))), '2001:db8::1')
 })
 
-t.test('a prefix that no network can have is refused, with the one that was meant', async (t) => {
+t.test('an impossible prefix is refused, with the prefix that was meant', async (t) => {
   for (const text of [
     '10.0.0.0/33',
     '2001:db8::/129',
@@ -108,7 +108,7 @@ t.test('host names are those of RFC 1123, in one spelling', async (t) => {
   t.match(reasonOf(parseHostName(`${'a.'.repeat(127)}example`)), /too long/)
 })
 
-t.test('what was meant is said: URLs, ports, spaces, letters beyond ASCII', async (t) => {
+t.test('common mistakes are named: URLs, ports, spaces, letters outside ASCII', async (t) => {
   t.equal(
     reasonOf(parseHostName('https://mirror.example.org/debian')),
     'is a URL: write only the host, mirror.example.org',
@@ -121,7 +121,7 @@ t.test('what was meant is said: URLs, ports, spaces, letters beyond ASCII', asyn
   )
 })
 
-t.test('a destination is a prefix, a name or a wildcard, and its text says the same', async (t) => {
+t.test('a destination is a prefix, a name or a wildcard, and its text is parsed to the same', async (t) => {
   const cases: [string, string][] = [
     ['192.0.2.1', 'prefix'],
     ['2001:db8::/32', 'prefix'],

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { jsonText, terminalSafe, terminalSafeJson, terminalSafeWord } from '../../src/text/terminal-safe.js'
 
-/** What a terminal would obey, or what would change how its neighbours look. */
+/** Characters that a terminal would obey, or that would change how their neighbours look. */
 const HOSTILE = [
   '\x1b[2J',
   '\x1b]0;title\x07',
@@ -30,7 +30,7 @@ const nameOf = (text: string) => [...text].map((each) => each.codePointAt(0)!.to
 
 const SAFE = /^[\x20-\x7e]*$/
 
-t.test('what a terminal would obey is written as an escape', async (t) => {
+t.test('characters that a terminal would obey are escaped', async (t) => {
   for (const text of HOSTILE) {
     t.match(terminalSafe(`a${text}b`), SAFE, nameOf(text))
     t.match(terminalSafe(`a${text}b`), /^a.+b$/)
@@ -40,7 +40,7 @@ t.test('what a terminal would obey is written as an escape', async (t) => {
   t.equal(terminalSafe('evil\u202etxt'), 'evil\\u{202e}txt')
 })
 
-t.test('ordinary text stays what it is', async (t) => {
+t.test('ordinary text is unchanged', async (t) => {
   for (const text of [
     'www-data',
     'dev-disk-by\\x2duuid.mount',
@@ -53,12 +53,12 @@ t.test('ordinary text stays what it is', async (t) => {
     t.equal(terminalSafe(text), text)
 })
 
-t.test('a word is one: with spaces it could pass for several fields', async (t) => {
+t.test('spaces of a word are escaped: it could be taken for several fields', async (t) => {
   t.equal(terminalSafeWord('x 203.0.113.9:443/tcp ok'), 'x\\x20203.0.113.9:443/tcp\\x20ok')
   t.equal(terminalSafeWord('a\u00a0b\u2003c'), 'a\\xa0b\\u{2003}c')
 })
 
-t.test('text is cut where it is too long to be of use', async (t) => {
+t.test('long text is cut', async (t) => {
   t.equal(terminalSafe('x'.repeat(300)), `${'x'.repeat(255)}...`)
   t.equal(terminalSafe('abcdef', 3), 'abc...')
 })
@@ -72,7 +72,7 @@ t.test('a line of JSON stays the same JSON, and is safe on a terminal', async (t
   }
 })
 
-t.test('what is written for programs is as safe, whether in lines or in one', async (t) => {
+t.test('JSON for programs is safe, too, in one line or several', async (t) => {
   for (const text of HOSTILE)
     for (const indent of [undefined, 2]) {
       const written = jsonText({ programs: [`a${text}b`] }, indent)

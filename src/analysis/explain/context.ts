@@ -25,7 +25,7 @@ export interface ExplainContext {
    * can choose this name for himself.
    */
   readonly seenName: (host: Address, uid: number | undefined) => string | undefined
-  /** A read-only view of sessions (`onlyLooking` in core/session/client-replies.ts). */
+  /** A read-only view of sessions (`readOnly` in core/session/client-replies.ts). */
   readonly inbound: Inbound
   readonly userName: (uid: number) => string | undefined
   /** Returns the slices that a unit is in. */

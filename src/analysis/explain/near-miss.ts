@@ -1,7 +1,6 @@
 /** Describes why a rule does not match. */
 
-import { formatPrefix } from '../../core/packet/address-text.js'
-import type { PortRange } from '../../core/packet/ip.js'
+import { formatPortRange, formatPrefix } from '../../core/packet/address-text.js'
 import type { Miss } from '../../core/policy/explain.js'
 import type { RuleSpec } from '../../core/policy/policy.js'
 import { timeText } from '../../text/prose.js'
@@ -18,7 +17,7 @@ export function phraseOf(miss: Miss, spec: RuleSpec, question: Query, world: Exp
     case 'protocol':
       return `the protocol: it is for ${spec.protocol}`
     case 'port':
-      return `the port: it is for ${several(spec.ports.map(portText))}`
+      return `the port: it is for ${several(spec.ports.map(formatPortRange))}`
     case 'source-port':
       return `the source port: it is for port ${spec.sourcePort}`
     case 'user':
@@ -26,7 +25,7 @@ export function phraseOf(miss: Miss, spec: RuleSpec, question: Query, world: Exp
     case 'handed-on':
       return (
         `the source port: another process may have inherited a service's socket from root, so it is for ` +
-        `ports that the kernel chooses (${portText(ephemeralPorts)})`
+        `ports that the kernel chooses (${formatPortRange(ephemeralPorts)})`
       )
     case 'unit':
       return `the unit: it is for ${several(spec.units!)}${notFor(question.unit)}`
@@ -52,8 +51,6 @@ const placesOf = ({ prefixes, names, domains }: RuleSpec): string[] => [
   ...domains.map((domain) => `*.${domain}`),
   ...prefixes.map(formatPrefix),
 ]
-
-const portText = ({ first, last }: PortRange) => (first === last ? String(first) : `${first}-${last}`)
 
 function several(all: readonly string[]): string {
   if (all.length <= MAX_ITEMS) return all.join(', ') || 'nothing'

@@ -1,8 +1,9 @@
 /** Reads a query of `explain`, from a command line or from a request to the service. */
 import { isIP } from 'node:net'
-import { isUnitName } from '../../config/allow.js'
+import { isUnitName } from '../../core/packet/cgroup-path.js'
 import type { Address } from '../../core/packet/ip.js'
-import { type Parsed, parseAddress, parseHostName } from '../../text/parse-address.js'
+import { parseAddress, parseHostName } from '../../text/parse-address.js'
+import { type Parsed, parsed, unparsable } from '../../text/parsed.js'
 
 export const PROTOCOLS = ['tcp', 'udp', 'icmp'] as const
 
@@ -25,26 +26,24 @@ export interface Query {
 export const FIELDS = ['protocol', 'to', 'uid', 'unit', 'from-port', 'question'] as const
 export type Fields = Readonly<Partial<Record<(typeof FIELDS)[number], string>>>
 
-const good = <T>(value: T): Parsed<T> => ({ ok: true, value })
-const bad = (reason: string): { ok: false; reason: string } => ({ ok: false, reason })
-
 /** @returns the query, or a sentence on what is wrong with it */
 export function readQuery(fields: Fields): Parsed<Query> {
   const protocol = PROTOCOLS.find((each) => each === fields.protocol)
-  if (protocol === undefined) return bad(`the protocol is tcp, udp or icmp, not ${quoted(fields.protocol)}`)
+  if (protocol === undefined)
+    return unparsable(`the protocol is tcp, udp or icmp, not ${quoted(fields.protocol)}`)
   const to = readTarget(protocol, fields.to ?? '')
   if (!to.ok) return to
   const fromPort = readNumber(fields['from-port'], 'the source port', 1, 65535)
   if (!fromPort.ok) return fromPort
   if (protocol === 'icmp' && fromPort.value !== undefined)
-    return bad('icmp has no ports: leave --from-port out')
+    return unparsable('icmp has no ports: leave --from-port out')
   const uid = readNumber(fields.uid, 'the user id', 0, 0xfffffffe)
   if (!uid.ok) return uid
   const name = readName(protocol, to.value.port, fields.question)
   if (!name.ok) return name
   const unit = readUnit(fields.unit)
   if (!unit.ok) return unit
-  return good({
+  return parsed({
     protocol,
     ...to.value,
     uid: uid.value,
@@ -60,18 +59,19 @@ type Target = Pick<Query, 'host' | 'port'>
 function readTarget(protocol: Query['protocol'], text: string): Parsed<Target> {
   const bare = isIP(text) === 6
   const match = bare ? undefined : /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d{1,9}))?$/.exec(text)
-  if (match === null) return bad(`${quoted(text)} ${strange(text)}`)
+  if (match === null) return unparsable(`${quoted(text)} ${strange(text)}`)
   const host = readHost(match?.[1] ?? match?.[2] ?? text)
   if (!host.ok) return host
   if (protocol === 'icmp') {
-    if (match?.[3] !== undefined) return bad('icmp has no ports: give the host alone')
-    return good({ host: host.value, port: undefined })
+    if (match?.[3] !== undefined) return unparsable('icmp has no ports: give the host alone')
+    return parsed({ host: host.value, port: undefined })
   }
   if (match === undefined)
-    return bad(`write an IPv6 address in brackets, and the port after it: [${text}]:443`)
-  if (match[3] === undefined) return bad(`the port is missing: write it after the host, like ${text}:443`)
+    return unparsable(`write an IPv6 address in brackets, and the port after it: [${text}]:443`)
+  if (match[3] === undefined)
+    return unparsable(`the port is missing: write it after the host, like ${text}:443`)
   const port = readNumber(match[3], 'the port', 1, 65535)
-  return port.ok ? good({ host: host.value, port: port.value }) : port
+  return port.ok ? parsed({ host: host.value, port: port.value }) : port
 }
 
 /** Says why a text is no destination. */
@@ -84,7 +84,7 @@ function strange(text: string): string {
 function readHost(text: string): Parsed<Address | string> {
   const isAddress = isIP(text) !== 0 || text.includes(':')
   const host = isAddress ? parseAddress(text) : parseHostName(text)
-  return host.ok ? host : bad(`${quoted(text)} ${host.reason}`)
+  return host.ok ? host : unparsable(`${quoted(text)} ${host.reason}`)
 }
 
 function readNumber(
@@ -93,10 +93,10 @@ function readNumber(
   min: number,
   max: number,
 ): Parsed<number | undefined> {
-  if (text === undefined) return good(undefined)
+  if (text === undefined) return parsed(undefined)
   const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN
-  if (number >= min && number <= max) return good(number)
-  return bad(`${what} is a number from ${min} to ${max}, not ${quoted(text)}`)
+  if (number >= min && number <= max) return parsed(number)
+  return unparsable(`${what} is a number from ${min} to ${max}, not ${quoted(text)}`)
 }
 
 function readName(
@@ -104,20 +104,20 @@ function readName(
   port: number | undefined,
   text: string | undefined,
 ): Parsed<string | undefined> {
-  if (text === undefined) return good(undefined)
+  if (text === undefined) return parsed(undefined)
   if (protocol === 'icmp' || port !== 53)
-    return bad('a DNS query goes to port 53 of a resolver: explain udp 192.0.2.53:53 --question NAME')
+    return unparsable('a DNS query goes to port 53 of a resolver: explain udp 192.0.2.53:53 --question NAME')
   const name = text.replace(/\.$/, '').toLowerCase()
   // The check is not as strict as for a host name: names of services begin with an underscore.
   if (name.length <= 253 && name.split('.').every((label) => /^[a-z0-9_-]{1,63}$/.test(label)))
-    return good(name)
-  return bad(`${quoted(text)} is not a name for a DNS query`)
+    return parsed(name)
+  return unparsable(`${quoted(text)} is not a name for a DNS query`)
 }
 
 function readUnit(text: string | undefined): Parsed<string | undefined> {
-  if (text === undefined) return good(undefined)
-  if (isUnitName(text)) return good(text)
-  return bad(`${quoted(text)} is not a unit of systemd: write its whole name, like nginx.service`)
+  if (text === undefined) return parsed(undefined)
+  if (isUnitName(text)) return parsed(text)
+  return unparsable(`${quoted(text)} is not a unit of systemd: write its whole name, like nginx.service`)
 }
 
 const quoted = (text = '') => JSON.stringify(text)

@@ -12,7 +12,7 @@ import type { ExplainContext } from './context.js'
 
 export interface ServiceParts {
   readonly inForce: PolicyInForce
-  readonly inbound: Pick<InboundWatch, 'looking'>
+  readonly inbound: Pick<InboundWatch, 'readOnly'>
   readonly seen: Pick<ResolvedNames, 'nameOf' | 'askers'>
   /** Returns the name by which a user last found an address. */
   readonly domainOf: (family: Family, words: Words, uid: number) => string | undefined
@@ -36,7 +36,7 @@ export function serviceContext({ inForce, inbound, seen, domainOf, users }: Serv
     },
     seenName: ({ family, words }, uid) =>
       uid === undefined ? seen.nameOf(family, words, seen.askers, now) : domainOf(family, words, uid),
-    inbound: inbound.looking(),
+    inbound: inbound.readOnly(),
     userName: users.nameOf,
     slicesOf: (unit) => slicesOf(unit),
     isLocal: ({ family, words }) => local.has(family, words),

@@ -5,7 +5,7 @@ import type { Sender } from '../../core/packet/sender.js'
 import { type Candidate, type Explanation, explain } from '../../core/policy/explain.js'
 import type { Decision, Rule } from '../../core/policy/policy.js'
 import { verdictOfKernel } from '../../core/ruleset/fallback.js'
-import { answersClient } from '../../core/session/client-replies.js'
+import { replyKindOf } from '../../core/session/client-replies.js'
 import type { ExplainContext } from './context.js'
 import { answerOf, type From, packetOf } from './probe-packet.js'
 import type { Query } from './query.js'
@@ -95,7 +95,7 @@ function isClient(
   sender: Sender,
   { inbound }: ExplainContext,
 ): boolean {
-  return answersClient(answerOf(question, host, from), sender, inbound) !== 'nothing'
+  return replyKindOf(answerOf(question, host, from), sender, inbound) !== 'none'
 }
 
 /** Adapts an explanation to an address that the name may get: rules with that name lead to it. */

@@ -3,6 +3,7 @@
  * the reason.
  */
 
+import { isUnitName } from '../../core/packet/cgroup-path.js'
 import { CANARY, MALFORMED } from '../../core/policy/policy.js'
 import { parseHostName } from '../../text/parse-address.js'
 import type { PolicyTrial } from '../recorded/policy-trial.js'
@@ -74,7 +75,6 @@ export interface FindOptions {
 /** The port for a name when only a DNS query for it was seen. */
 export const GUESSED_PORT = 443
 const ABOUT_AT_MOST = 1000
-const UNIT = /^[\w:.\\@-]{1,240}\.(service|scope|slice|socket|mount|swap)$/
 const REVERSE = /\.(in-addr|ip6)\.arpa$/
 
 export function find(kinds: readonly RecordedKind[], options: FindOptions): Findings {
@@ -226,7 +226,7 @@ function atomsOf(kinds: readonly RecordedKind[], names: Names): Atom[] {
 function split(key: string, kinds: readonly RecordedKind[], isGuess: boolean): Atom[] {
   const [uid, protocol, port, place] = JSON.parse(key) as [number, Atom['protocol'], number | null, string]
   const units = new Map<string | undefined, RecordedKind[]>()
-  const known = kinds.flatMap(({ unit }) => (unit !== undefined && UNIT.test(unit) ? [unit] : []))
+  const known = kinds.flatMap(({ unit }) => (unit !== undefined && isUnitName(unit) ? [unit] : []))
   const areKnown = known.length === kinds.length
   for (const kind of kinds) put(units, areKnown ? kind.unit : undefined, kind)
   const { user } = kinds.find((kind) => kind.user !== undefined) ?? {}

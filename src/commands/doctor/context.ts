@@ -5,7 +5,7 @@ import { Absent, ask } from '../../control/client.js'
 import type { Policy } from '../../core/policy/policy.js'
 import type { readHost } from '../../host/host-facts.js'
 import { holderOf, type Process, processes } from '../../kernel/proc/processes.js'
-import type { State } from '../../names/state-file.js'
+import type { SavedNames } from '../../names/addresses-file.js'
 import { asStarted, knownPolicy } from '../../policy/offline-policy.js'
 import { command } from '../../system/run-command.js'
 import type { Status } from '../../telemetry/status.js'
@@ -23,7 +23,7 @@ export interface DoctorContext {
   readonly policy: Policy
   readonly host: ReturnType<typeof readHost>
   /** Addresses that an earlier run has learned. */
-  readonly known: State
+  readonly known: SavedNames
   /** The answer of the running service, or why there is none. */
   readonly status: Status | NodeJS.ErrnoException
   /** The process of the service, if it runs and this user may see it. */

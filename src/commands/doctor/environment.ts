@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { fitsPorts } from '../../core/packet/ip.js'
 import { CURL_PROXY } from '../../host/mirrors/mirror-collector.js'
-import { isLoopback } from '../../host/mirrors/url.js'
+import { isLoopbackHost } from '../../host/mirrors/url.js'
 import { parseAddress } from '../../text/parse-address.js'
 import { type DoctorContext, textOf } from './context.js'
 import { type Finding, Findings } from './finding.js'
@@ -54,7 +54,7 @@ function proxyOf(text: string): Proxy | undefined {
   if (!URL.canParse(url)) return undefined
   const { hostname, port, protocol } = new URL(url)
   const host = hostname.replace(/^\[|\]$/g, '')
-  if (host === '' || isLoopback(host)) return undefined
+  if (host === '' || isLoopbackHost(host)) return undefined
   return { host, port: Number(port) || CURL_PROXY[protocol.replace(':', '')] || 80 }
 }
 

@@ -1,3 +1,5 @@
+import { isMapping } from '../../text/json.js'
+
 /**
  * Computes which bits of a mark other programs' rules change: nftables rules as JSON (libnftables-json(5)),
  * and iptables rules.
@@ -26,16 +28,13 @@ const ANYTHING: Bits = { kept: 0, one: 0, zero: 0 }
 
 type Json = Readonly<Record<string, unknown>>
 
-export const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
 /**
  * Reads a statement like `{ "mangle": { "key": { "meta": { "key": "mark" } }, "value": ... } }`. Returns
  * undefined for a statement that sets no mark.
  */
 export function changeOfStatement(statement: unknown): MarkChange | undefined {
-  const mangle = isObject(statement) ? statement.mangle : undefined
-  const kind = isObject(mangle) ? kindOf(mangle.key) : undefined
+  const mangle = isMapping(statement) ? statement.mangle : undefined
+  const kind = isMapping(mangle) ? kindOf(mangle.key) : undefined
   return kind && changeOf(kind, bitsOf((mangle as Json).value, kind))
 }
 
@@ -46,15 +45,15 @@ const changeOf = (kind: MarkKind, { kept, one, zero }: Bits): MarkChange => ({
 })
 
 function kindOf(key: unknown): MarkKind | undefined {
-  if (!isObject(key)) return undefined
-  if (isObject(key.meta) && key.meta.key === 'mark') return 'packet'
-  return isObject(key.ct) && key.ct.key === 'mark' ? 'connection' : undefined
+  if (!isMapping(key)) return undefined
+  if (isMapping(key.meta) && key.meta.key === 'mark') return 'packet'
+  return isMapping(key.ct) && key.ct.key === 'mark' ? 'connection' : undefined
 }
 
 function bitsOf(value: unknown, kind: MarkKind): Bits {
   if (typeof value === 'number') return { kept: 0, one: value >>> 0, zero: ~value >>> 0 }
   if (kindOf(value) === kind) return { kept: ALL, one: 0, zero: 0 }
-  const [operator, operands] = isObject(value) ? (Object.entries(value)[0] ?? []) : []
+  const [operator, operands] = isMapping(value) ? (Object.entries(value)[0] ?? []) : []
   if (!Array.isArray(operands) || typeof operands[1] !== 'number') return ANYTHING
   return combined(operator, bitsOf(operands[0], kind), operands[1])
 }

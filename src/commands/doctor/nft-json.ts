@@ -1,5 +1,6 @@
 /** Parses the output of `nft -j list ruleset` (libnftables-json(5)). Pure. */
-import { changeOfStatement, isObject } from './mark-bits.js'
+import { isMapping } from '../../text/json.js'
+import { changeOfStatement } from './mark-bits.js'
 import type { Chain, ForeignRule, ForeignRules } from './rules-of-others.js'
 
 type Json = Readonly<Record<string, unknown>>
@@ -12,8 +13,8 @@ export interface Listing extends ForeignRules {
 /** @throws SyntaxError when the text is no JSON */
 export function parseNft(text: string): Listing {
   const { nftables } = JSON.parse(text) as Json
-  const entries = Array.isArray(nftables) ? nftables.filter(isObject) : []
-  const of = (kind: string) => entries.flatMap((entry) => (isObject(entry[kind]) ? [entry[kind]] : []))
+  const entries = Array.isArray(nftables) ? nftables.filter(isMapping) : []
+  const of = (kind: string) => entries.flatMap((entry) => (isMapping(entry[kind]) ? [entry[kind]] : []))
   return {
     tables: of('table').map(({ family, name }) => `${family} ${name}`),
     chains: of('chain').map(chainOf),
@@ -30,7 +31,7 @@ const chainOf = ({ family, table, name, hook, prio, policy }: Json): Chain => ({
 })
 
 function ruleOf({ family, table, chain, expr }: Json): ForeignRule {
-  const statements = Array.isArray(expr) ? expr.filter(isObject) : []
+  const statements = Array.isArray(expr) ? expr.filter(isMapping) : []
   return {
     table: `${family} ${table}`,
     chain: String(chain),
@@ -47,17 +48,17 @@ function ruleOf({ family, table, chain, expr }: Json): ForeignRule {
  */
 function queueOf(statement: Json): number[] {
   if (!('queue' in statement)) return []
-  const num = isObject(statement.queue) ? statement.queue.num : 0
+  const num = isMapping(statement.queue) ? statement.queue.num : 0
   if (typeof num === 'number') return [num]
-  const [first] = isObject(num) && Array.isArray(num.range) ? num.range : []
+  const [first] = isMapping(num) && Array.isArray(num.range) ? num.range : []
   return [typeof first === 'number' ? first : -1]
 }
 
 /** Collects the targets of `jump` and `goto` at any depth: verdict maps contain them. */
 function targetsIn(value: unknown): string[] {
   if (Array.isArray(value)) return value.flatMap(targetsIn)
-  if (!isObject(value)) return []
+  if (!isMapping(value)) return []
   return Object.entries(value).flatMap(([key, inner]) =>
-    (key === 'jump' || key === 'goto') && isObject(inner) ? [String(inner.target)] : targetsIn(inner),
+    (key === 'jump' || key === 'goto') && isMapping(inner) ? [String(inner.target)] : targetsIn(inner),
   )
 }

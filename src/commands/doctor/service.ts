@@ -5,7 +5,7 @@ import { localAddresses, setOfAddresses } from '../../kernel/proc/local-addresse
 import { VERSION } from '../../system/version.js'
 import { parseAddress } from '../../text/parse-address.js'
 import { timeText } from '../../text/prose.js'
-import { fallbackNotice, RULES_MISSING, RULES_LOADED } from '../fallback-notice.js'
+import { fallbackNotice, RULES_LOADED, RULES_MISSING } from '../fallback-notice.js'
 import { type DoctorContext, isAbsent } from './context.js'
 import { type Finding, Findings } from './finding.js'
 

@@ -11,6 +11,7 @@ import type { PolicyInForce } from '../../policy/policy-in-force.js'
 import type { RuntimeEntriesFile } from '../../policy/runtime-entries-file.js'
 import type { ServiceLog } from '../../system/service-log.js'
 import { createUsers, type UserLookup } from '../../system/users.js'
+import { isMapping } from '../../text/json.js'
 import { type ControlRequest, type Route, read } from '../router.js'
 
 /** The answer to a change. `notes` are for the operator. */
@@ -103,9 +104,6 @@ const newEntry =
     const seconds = duration('1s', '365d')(ttl, place.at('ttl'))
     return entry && seconds ? { ...entry, expires: now + Math.ceil(seconds * 1000) } : undefined
   }
-
-const isMapping = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const onlyName: Format<{ name: string }> = (value, place) => {
   const name = fieldsOf(value, place, ['name'])?.required(

@@ -1,24 +1,27 @@
 import { halfSipHash } from './siphash.js'
 
 /**
- * Finds keys of a few words among at most `capacity` of them. They are numbered from 0 in the order in which they were added.
- * Nothing is allocated to look one up.
+ * Finds the number of a key of a few words. Keys are numbered from 0 in the order in which they were added;
+ * there is a maximum number of them. A look-up allocates nothing.
  */
 export class KeyTable {
-  /** The key that `find` and `add` are about: its owner fills it in. */
+  /** The key that `find` and `add` work on: the caller fills it in. */
   readonly key: Uint32Array
   readonly #words: number
   readonly #seed: Uint32Array
   readonly #keys: Uint32Array
   readonly #hashes: Int32Array
-  /** Number of a key plus one, by hash; 0 is empty. At most a quarter full. */
+  /** The number of a key plus one, by hash; 0 is a free slot. At most a quarter of the slots is used. */
   readonly #slots: Int32Array
   #size = 0
-  /** The hash of the key that `find` has looked for, and where it has ended: at its slot, or the empty one where it belongs. */
+  /** The hash of the key that `find` last looked for, and its slot, or the free slot where it belongs. */
   #hash = 0
   #slot = 0
 
-  /** @param words of a key @param seed two random words: strangers choose what is hashed */
+  /**
+   * @param capacity maximum number of keys @param words length of a key
+   * @param seed 64 random bits in two words, secret: an attacker chooses what is hashed
+   */
   constructor(capacity: number, words: number, seed: Uint32Array) {
     this.key = new Uint32Array(words)
     this.#words = words
@@ -28,7 +31,11 @@ export class KeyTable {
     this.#slots = new Int32Array(2 ** Math.ceil(Math.log2(capacity * 4)))
   }
 
-  /** @param used how many words of the key may differ from 0: the fewer, the faster @returns the number of the key, or -1 */
+  /**
+   * Looks up the key.
+   * @param used how many words of the key may differ from 0: fewer words are hashed faster @returns its
+   *   number, or -1
+   */
   find(used = this.#words): number {
     const mask = this.#slots.length - 1
     this.#hash = halfSipHash(this.#seed, this.key, used, used)
@@ -38,14 +45,14 @@ export class KeyTable {
     return this.#slots[slot]! - 1
   }
 
-  /** Adds the key, which `find` has not found just now. */
+  /** Adds the key. `find` must have returned -1 for it just before, and the table must not be full. */
   add(): void {
     this.#keys.set(this.key, this.#size * this.#words)
     this.#hashes[this.#size] = this.#hash
     this.#slots[this.#slot] = ++this.#size
   }
 
-  /** Takes away the keys with other numbers; those that are left move up. */
+  /** Removes the keys for which `isKept` returns false, and renumbers the others in the same order. */
   keep(isKept: (index: number) => boolean): void {
     const words = this.#words
     let size = 0

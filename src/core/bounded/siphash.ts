@@ -1,16 +1,18 @@
 /**
- * A keyed hash for tables whose keys an attacker chooses: without the key, nobody can pick entries that
- * collide. Mixers without a strong key (Murmur and its kin) have collisions that hold for every seed.
+ * Hashes the keys of tables whose entries an attacker chooses. Without the secret key nobody can choose
+ * entries that collide. Hashes without a strong key (Murmur and others) have collisions that hold for every
+ * seed.
  */
 
 /**
- * HalfSipHash-1-3 with 32 bits of output, as the kernel's hsiphash (include/linux/siphash.h) on 32-bit machines.
+ * Computes HalfSipHash-1-3 with 32 bits of output, as the kernel's hsiphash does on 32-bit machines
+ * (include/linux/siphash.h).
  *
  * @param key 64 random bits in two words, secret
  * @param words the message
- * @param count how many of `words` to read
- * @param final the last block: whatever tells apart messages of different lengths (for the original, the
- *   number of bytes in the top byte)
+ * @param count how many of `words` are hashed
+ * @param final the last block. It must differ for messages of different lengths; the original has the number
+ *   of bytes in the top byte
  * @returns 32 bits, as a signed number
  */
 export function halfSipHash(key: Uint32Array, words: Uint32Array, count: number, final: number): number {

@@ -1,39 +1,45 @@
-import { TimeBudget } from './time-budget.js'
+import { TokenBucket } from './token-bucket.js'
 
-/** What one user can use up of it. */
-const SHARE = 0.5
-/** More users are forgotten, and begin anew: the whole stays bounded. */
-const USERS_AT_MOST = 1024
+/** The part of the whole budget that one user can use up. */
+const USER_PART = 0.5
+/** When more users are known, all are forgotten and start with a full budget: memory stays bounded. */
+const MAX_USERS = 1024
 
-/** A TimeBudget for all users, of which no single one can use up everything: so that who floods takes away his own time. */
+/**
+ * Limits the time that is spent for all users together, and for each of them: a user who causes a flood uses
+ * up only his own part. A budget is saved up for one second.
+ */
 export class UserTimeBudget {
   readonly #perSecond: number
-  readonly #all: TimeBudget
-  readonly #users = new Map<number, TimeBudget>()
+  readonly #all: TokenBucket
+  readonly #users = new Map<number, TokenBucket>()
 
-  /** @param perSecond milliseconds that may be spent in a second @param now milliseconds of a monotonic clock */
+  /**
+   * @param perSecond milliseconds that may be spent in a second @param now milliseconds of a monotonic clock
+   */
   constructor(perSecond: number, now: number) {
     this.#perSecond = perSecond
-    this.#all = new TimeBudget(perSecond, now)
+    this.#all = new TokenBucket(perSecond, perSecond, now)
   }
 
-  /** Whether there is any left for a user. */
+  /** Whether time is left for a user. @param now milliseconds of the same clock */
   has(user: number, now: number): boolean {
-    return this.#all.has(now) && this.#of(user, now).has(now)
+    return this.#all.available(now) > 0 && this.#bucketOf(user, now).available(now) > 0
   }
 
-  /** @param ms that were spent for a user at `now` */
+  /** Counts time that was spent. @param ms milliseconds, spent for `user` at `now` */
   spend(user: number, ms: number, now: number): void {
-    this.#all.spend(ms)
-    this.#of(user, now).spend(ms)
+    this.#all.take(ms)
+    this.#bucketOf(user, now).take(ms)
   }
 
-  #of(user: number, now: number): TimeBudget {
-    let budget = this.#users.get(user)
-    if (budget !== undefined) return budget
-    if (this.#users.size >= USERS_AT_MOST) this.#users.clear()
-    budget = new TimeBudget(this.#perSecond * SHARE, now)
-    this.#users.set(user, budget)
-    return budget
+  #bucketOf(user: number, now: number): TokenBucket {
+    const known = this.#users.get(user)
+    if (known !== undefined) return known
+    if (this.#users.size >= MAX_USERS) this.#users.clear()
+    const perSecond = this.#perSecond * USER_PART
+    const bucket = new TokenBucket(perSecond, perSecond, now)
+    this.#users.set(user, bucket)
+    return bucket
   }
 }

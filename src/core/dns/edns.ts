@@ -1,15 +1,15 @@
 /**
- * The OPT record of a query (RFC 6891). Only options that programs have a use for, each as short as it is meant to be: what
- * nobody reads could carry data out, or hide another message.
+ * Checks the OPT record of a query (RFC 6891). Only options that programs use are allowed, each no longer
+ * than its RFC has it: bytes that nobody reads could carry data out, or hide another message.
  */
 
 const TYPE_OPT = 41
-/** Root name, type, class, TTL, length of data. */
+/** Bytes of root name, type, class, TTL and length of data. */
 const HEADER = 11
-/** Of the TTL all but DO (RFC 3225): extended code, version and the other flags. */
+/** The bits of the TTL that must be 0: extended code, version, and all flags but DO (RFC 3225). */
 const MUST_BE_0 = 0xffff7fff
 
-/** Whether the data of an option, from `at` up to `end`, may be sent. */
+/** Whether the `length` bytes of an option's data, from `at`, may be sent. */
 type Check = (length: number, bytes: Uint8Array, at: number) => boolean
 
 const isEmpty: Check = (length) => length === 0
@@ -18,21 +18,21 @@ const areZeros: Check = (length, bytes, at) => {
   return true
 }
 
-/** By option code (IANA, DNS EDNS0 Option Codes). */
+/** The allowed options, by code (IANA, DNS EDNS0 Option Codes). */
 const OPTIONS: ReadonlyMap<number, Check> = new Map<number, Check>([
   // NSID (RFC 5001)
   [3, isEmpty],
   // edns-client-subnet (RFC 7871): family, two prefix lengths, an address
   [8, (length) => length >= 4 && length <= 20],
-  // COOKIE (RFC 7873): 8 bytes of the client, 8 to 32 of the server
+  // COOKIE (RFC 7873): 8 bytes from the client, 8 to 32 from the server
   [10, (length) => length === 8 || (length >= 16 && length <= 40)],
   // edns-tcp-keepalive (RFC 7828)
   [11, isEmpty],
-  // Padding (RFC 7830), to the next 128 bytes (RFC 8467)
+  // Padding (RFC 7830) to the next 128 bytes (RFC 8467)
   [12, (length, bytes, at) => length <= 128 && areZeros(length, bytes, at)],
 ])
 
-/** Whether the bytes from `at` up to, without, `end` are one OPT record as programs send it. */
+/** Whether the bytes from `at` up to, without, `end` are one OPT record with allowed options only. */
 export function isOpt(bytes: Uint8Array, at: number, end: number): boolean {
   if (at + HEADER > end || bytes[at] !== 0 || word(bytes, at + 1) !== TYPE_OPT) return false
   const ttl = ((word(bytes, at + 5) << 16) | word(bytes, at + 7)) >>> 0
@@ -54,5 +54,5 @@ function areOptions(bytes: Uint8Array, start: number, end: number): boolean {
   return true
 }
 
-/** A number of 16 bits, in network order. */
+/** Reads a number of 16 bits in network order. */
 export const word = (bytes: Uint8Array, at: number): number => (bytes[at]! << 8) | bytes[at + 1]!

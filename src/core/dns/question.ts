@@ -1,28 +1,32 @@
 /**
- * Reads the question of a DNS message. Strict on purpose, as a resolver must not see another question in the same bytes: one
- * question in class IN, letters that host names and service names have, no compression, and nothing behind it but one
- * OPT record (RFC 1035, RFC 6891).
+ * Reads the question of a DNS message. It is strict on purpose: a resolver must not see another question in
+ * the same bytes. Allowed is one question in class IN, with the letters of host names and service names,
+ * without compression, followed by nothing but one OPT record (RFC 1035, RFC 6891).
  */
 
 import { isOpt, word } from './edns.js'
 
-/** What a client asks, or what an answer says that it was asked. */
+/** The question of a query, or the one that an answer repeats. */
 export interface Question {
+  /** The id of the message. */
   readonly id: number
-  /** In lower case, without the last dot; '' for the root. */
+  /** The name in lower case, without the last dot; '' for the root. */
   readonly name: string
   /** The record type: 1 A, 28 AAAA, 33 SRV. */
   readonly type: number
 }
 
 const HEADER = 12
-/** Bits of the second word (RFC 1035, section 4.1.1): a response; the kind of query, 0 for a standard one. */
+/** Bits of the second word (RFC 1035, section 4.1.1): a response; the opcode, 0 for a standard query. */
 const QR = 0x8000
 const OPCODE = 0x7800
 const CLASS_IN = 1
-const NAME_AT_MOST = 255
+const MAX_NAME = 255
 
-/** A query that lies in `bytes` from `start` up to, without, `end`; undefined where it is anything else. */
+/**
+ * Reads the query in `bytes` from `start` up to, without, `end`. Returns undefined when the bytes are
+ * anything else.
+ */
 export function readQuery(bytes: Uint8Array, start: number, end: number): Question | undefined {
   if (end - start < HEADER || (word(bytes, start + 2) & (QR | OPCODE)) !== 0) return undefined
   const noRecords = word(bytes, start + 6) === 0 && word(bytes, start + 8) === 0
@@ -35,19 +39,23 @@ export function readQuery(bytes: Uint8Array, start: number, end: number): Questi
   return whole ? rest : undefined
 }
 
-/** Whether a message says that it is a response. */
+/** Whether a message is marked as a response. */
 export const isResponse = (bytes: Uint8Array, start: number, end: number): boolean =>
   end - start >= HEADER && (word(bytes, start + 2) & QR) !== 0
 
-/** The question that a response repeats; undefined where there is none. */
+/**
+ * Reads the question that a response repeats. Returns undefined when the message is no response or has no
+ * question.
+ */
 export function readAnswered(bytes: Uint8Array, start: number, end: number): Question | undefined {
   if (end - start < HEADER || (word(bytes, start + 2) & (QR | OPCODE)) !== QR) return undefined
   return readQuestion(bytes, start, end)
 }
 
 /**
- * The queries of a TCP segment: whole ones, each behind its length (RFC 1035, section 4.2.2); undefined where it is anything
- * else. A client that cuts its query in pieces has no use here but to hide it.
+ * Reads the queries of a TCP segment, each after its length (RFC 1035, section 4.2.2). Returns undefined when
+ * the segment holds anything else, or an incomplete query: a client gains nothing by splitting a query but to
+ * hide it.
  */
 export function readQueries(bytes: Uint8Array, start: number, end: number): Question[] | undefined {
   const questions: Question[] = []
@@ -79,8 +87,8 @@ function readQuestion(
     if (label === undefined) return undefined
     name += name === '' ? label : `.${label}`
     at += length
-    // With the root, which is one byte more.
-    if (at + 1 - start - HEADER > NAME_AT_MOST) return undefined
+    // The length includes the root, which is one more byte.
+    if (at + 1 - start - HEADER > MAX_NAME) return undefined
   }
   if (at + 4 > end || word(bytes, at + 2) !== CLASS_IN) return undefined
   return { id: word(bytes, start), name, type: word(bytes, at), after: at + 4 }

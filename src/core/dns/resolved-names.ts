@@ -1,61 +1,67 @@
+import { putLast } from '../bounded/put-last.js'
 import type { Address, Family, Words } from '../packet/ip.js'
 
-interface Seen {
+/** A name by which an address was found. */
+interface ResolvedName {
   readonly name: string
   /** Milliseconds since the epoch. */
   readonly until: number
 }
 
-/** By address; the one that was seen longest ago first. */
-type Names = Map<string, Seen>
+/** The names of one user by address, the one that was seen longest ago first. */
+type NamesByAddress = Map<string, ResolvedName>
 
-/** Programs keep addresses longer than they may. */
+/** A name is remembered for this long (milliseconds): programs use addresses longer than the TTL allows. */
 const KEPT_MS = 3_600_000
 
 /**
- * By which name a user last got an address from this host's resolvers: for the log, never for a verdict. Whoever asks for a name of
- * his own gets any address he likes: so it is the name of that address for himself, and for nobody else.
+ * Remembers by which name a user last got an address from this host's resolvers: for the log, never for a
+ * verdict. An attacker who asks for a name of his own domain gets any address he likes, so the name counts
+ * for the user who asked only.
  */
 export class ResolvedNames {
-  readonly #users: number
-  readonly #addresses: number
-  /** Who has asked longest ago stands first. */
-  readonly #seen = new Map<number, Names>()
+  readonly #maxUsers: number
+  readonly #maxAddresses: number
+  /** By user, the one who asked longest ago first. */
+  readonly #users = new Map<number, NamesByAddress>()
 
-  /** @param users who are remembered at most @param addresses of each: those seen longest ago are forgotten */
-  constructor(users: number, addresses: number) {
-    this.#users = users
-    this.#addresses = addresses
+  /**
+   * @param maxUsers users that are remembered
+   * @param maxAddresses addresses of each user; the oldest are evicted
+   */
+  constructor(maxUsers: number, maxAddresses: number) {
+    this.#maxUsers = maxUsers
+    this.#maxAddresses = maxAddresses
   }
 
-  /** @param uid who has asked @param now milliseconds since the epoch */
+  /**
+   * Remembers the name of addresses.
+   * @param uid the user who asked for the name @param now milliseconds since the epoch
+   */
   note(hosts: readonly Address[], name: string, uid: number, now: number): void {
-    const names: Names = this.#seen.get(uid) ?? new Map()
-    putLast(this.#seen, uid, names, this.#users)
+    const names: NamesByAddress = this.#users.get(uid) ?? new Map()
+    putLast(this.#users, uid, names, this.#maxUsers)
     for (const { family, words } of hosts)
-      putLast(names, keyOf(family, words), { name, until: now + KEPT_MS }, this.#addresses)
+      putLast(names, keyOf(family, words), { name, until: now + KEPT_MS }, this.#maxAddresses)
   }
 
-  /** Who has asked lately. */
+  /** The users who asked, the last one first. */
   get askers(): number[] {
-    return [...this.#seen.keys()].reverse()
+    return [...this.#users.keys()].reverse()
   }
 
-  /** The name of an address for the first of these users who has one; undefined where none has asked for one lately that leads there. */
+  /**
+   * Returns the name of an address for the first of these users who has one; undefined when none of them has.
+   * @param askers user ids @param now milliseconds since the epoch
+   */
   nameOf(family: Family, words: Words, askers: readonly number[], now: number): string | undefined {
     const key = keyOf(family, words)
     for (const uid of askers) {
-      const seen = this.#seen.get(uid)?.get(key)
-      if (seen !== undefined && now < seen.until) return seen.name
+      const resolved = this.#users.get(uid)?.get(key)
+      if (resolved !== undefined && now < resolved.until) return resolved.name
     }
     return undefined
   }
 }
 
 const keyOf = (family: Family, words: Words) => (family === 4 ? `${words[0]}` : words.join())
-
-function putLast<K, V>(map: Map<K, V>, key: K, value: V, atMost: number): void {
-  map.delete(key)
-  map.set(key, value)
-  if (map.size > atMost) map.delete(map.keys().next().value!)
-}

@@ -7,13 +7,16 @@ const SMALLEST = 16
 const WIDTH = { 4: 1, 6: 4 } as const
 
 /**
- * A set of addresses that counts how many reasons each has to be in it: two names may share an address. A slot takes 20
- * bytes for IPv6 and 8 for IPv4; at most half of the slots are used.
+ * A set of addresses that counts how many reasons each has to be in it: two names may share an address. A
+ * slot takes 20 bytes for IPv6 and 8 for IPv4; at most half of the slots are used.
  */
 export class AddressSet {
   readonly #tables: { readonly 4: Table; readonly 6: Table }
 
-  /** @param key 64 random bits in two words, secret: the operator of a resolver chooses the addresses that are hashed */
+  /**
+   * @param key 64 random bits in two words, secret: the operator of a resolver chooses the addresses that are
+   *   hashed
+   */
   constructor(key: Uint32Array) {
     this.#tables = { 4: new Table(WIDTH[4], key), 6: new Table(WIDTH[6], key) }
   }
@@ -33,7 +36,10 @@ export class AddressSet {
     return this.#tables[family].remove(words)
   }
 
-  /** Whether an address has a reason. Takes constant time, whatever addresses the set holds, and allocates nothing. */
+  /**
+   * Whether an address has a reason. Takes constant time, whatever addresses the set holds, and allocates
+   * nothing.
+   */
   has(family: Family, words: Words): boolean {
     return this.#tables[family].has(words)
   }
@@ -112,7 +118,9 @@ class Table {
     return halfSipHash(this.#key, words, this.#width, this.#width)
   }
 
-  /** Closes the gap that a removed address leaves: moves back the addresses that were probed past its slot. */
+  /**
+   * Closes the gap that a removed address leaves: moves back the addresses that were probed past its slot.
+   */
   #close(free: number): void {
     const mask = this.#counts.length - 1
     let gap = free

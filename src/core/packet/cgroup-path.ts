@@ -1,25 +1,31 @@
-/** What the path of a cgroup (v2) tells of those who are in it. */
+/** Reads systemd units and containers from the path of a cgroup (v2). */
 
-/** Where processes belong: to a unit of the host's own systemd, to a container, or to neither. */
+/** The unit of the host's own systemd and the container that the processes of a cgroup belong to. */
 export interface CgroupOwner {
-  /** The unit, in which every process below it is: `nginx.service`, `session-3.scope`, `user@1000.service`. */
+  /** The unit: `nginx.service`, `session-3.scope`, `user@1000.service`; undefined when there is none. */
   readonly unit: string | undefined
-  /** The slices that the unit is in, the outermost first. */
+  /** The slices around the unit, the outermost first. */
   readonly slices: readonly string[]
-  /** The id of the container, as long as its runtime writes it. */
+  /** The id of the container, as its runtime writes it; undefined when there is none. */
   readonly container: string | undefined
 }
 
-/** Container runtimes name a cgroup by 64 hex digits, with words before and a type behind. */
+/** The name that container runtimes give a cgroup: 64 hex digits with a prefix (`docker-`) and a unit type. */
 const CONTAINER = /(?:^|[-:])([0-9a-f]{64})(?:\.scope)?$/
-/** LXC's: lxc.payload.NAME; systemd-nspawn's are units of their own. */
+/** The name that LXC gives a cgroup: lxc.payload.NAME. Containers of systemd-nspawn are units. */
 const LXC = /^lxc\.payload\.(.+)$/
-/** The types of systemd.unit(5) that have processes, but for slices. */
-const UNIT = /\.(service|scope|socket|mount|swap)$/
+/** The types of units that have processes, or units with processes (systemd.unit(5)). */
+const TYPE = '\\.(?:service|scope|slice|socket|mount|swap)$'
+const UNIT = new RegExp(TYPE)
+const UNIT_NAME = new RegExp(`^[\\w:.\\\\@-]{1,240}${TYPE}`)
+
+/** Whether a text is the name of a unit that can have processes: it ends with the type of such a unit. */
+export const isUnitName = (text: string): boolean => UNIT_NAME.test(text)
 
 /**
- * Reads a path below the root of the hierarchy. The unit is the first that is no slice: below it a service, or a user to
- * whom a part of the tree is handed over (`user@1000.service`), may name its cgroups as it likes.
+ * Reads a path below the root of the hierarchy. The unit is the first part that is not a slice. The parts
+ * below it prove nothing: a service, or a user with a delegated subtree (`user@1000.service`), names its own
+ * cgroups freely.
  */
 export function ownerOf(path: string): CgroupOwner {
   const parts = path.split('/').filter((part) => part !== '')
@@ -33,9 +39,9 @@ export function ownerOf(path: string): CgroupOwner {
   }
 }
 
-/** Whether the place is in one of these units or slices. */
+/** Whether processes with this owner are in one of these units or slices. */
 export const isIn = ({ unit, slices }: CgroupOwner, units: readonly string[]): boolean =>
-  units.some((each) => each === unit || slices.includes(each))
+  units.some((name) => name === unit || slices.includes(name))
 
 function containerOf(parts: readonly string[]): string | undefined {
   for (const part of parts) {
@@ -45,5 +51,5 @@ function containerOf(parts: readonly string[]): string | undefined {
   return undefined
 }
 
-/** systemd puts a `_` before names that the kernel could take for files of its own (src/basic/cgroup-util.c: cg_escape). */
+/** Removes the `_` that systemd puts before names which could be kernel files (cg_escape in cgroup-util.c). */
 const unescaped = (part: string) => (part.startsWith('_') ? part.slice(1) : part)

@@ -1,9 +1,9 @@
 /**
- * Reads the headers of one outgoing IP packet: who sends what to where.
+ * Decodes the headers of one outgoing IP packet: addresses, protocol, ports.
  *
- * Strict on purpose. A packet is only understood if what these headers name is where it really ends up:
- * a source route or a fragment could carry a packet past the address and port that were judged.
- * Checksums are not looked at: at the OUTPUT hook the network card has often not computed them yet.
+ * It is strict on purpose. A packet is accepted only if it really goes to the address and port in its
+ * headers: a source route or a fragment could carry it past the address and port that were judged. Checksums
+ * are not checked: at the OUTPUT hook the network card has often not computed them yet.
  */
 
 import { type Family, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from './ip.js'
@@ -11,16 +11,16 @@ import { type Family, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } f
 /**
  * Why a packet cannot be judged.
  *
- * - `truncated`: a header is not whole, in the packet itself or in the part of it that was captured
+ * - `truncated`: a header is incomplete, in the packet itself or in the captured part of it
  * - `bad-version`: neither IPv4 nor IPv6
  * - `bad-header-length`: an IPv4 header length below 20 bytes
  * - `bad-total-length`: the IP length is shorter than its header or longer than the packet
- * - `bad-options`: an IPv4 option list that does not add up
- * - `source-routed`: the packet goes on from the destination in its header to another one
- * - `fragment`: a part of a packet (IPv6 atomic fragments, RFC 6946, are whole packets and pass)
+ * - `bad-options`: the lengths of the IPv4 options are inconsistent
+ * - `source-routed`: the packet goes on from the destination in its header to another address
+ * - `fragment`: a part of a packet (IPv6 atomic fragments, RFC 6946, are whole packets and are read)
  * - `extension-headers`: more than eight IPv6 extension headers, or hop-by-hop options not in first place
- * - `bad-tcp-offset`: a TCP header length below 20 bytes or behind the end of the packet
- * - `bad-udp-length`: a UDP length below 8 bytes or behind the end of the packet
+ * - `bad-tcp-offset`: a TCP header length below 20 bytes or beyond the end of the packet
+ * - `bad-udp-length`: a UDP length below 8 bytes or beyond the end of the packet
  */
 export type Malformed =
   | 'truncated'
@@ -70,17 +70,17 @@ const TCP_HEADER = 20
 const UDP_HEADER = 8
 const ICMP_HEADER = 8
 
-/** A longer chain has no honest use and would cost time. */
+/** The maximum length of a chain of extension headers: a longer one has no honest use and would cost time. */
 const MAX_EXTENSION_HEADERS = 8
 
 /**
- * The headers of a packet. One object is made once and written over by each `decode`: copy what must outlive
- * the next one. After a malformed packet it holds what had been read until then, and 0 for the rest, never
- * anything of the packet before.
+ * Holds the headers of a packet. One object is made once and written over by each `decode`: copy what must
+ * outlive the next call. After a malformed packet it holds what was read until the error and 0 for the rest,
+ * never data of the packet before.
  */
 export class Packet {
   family: Family = 4
-  /** The upper-layer protocol, behind all extension headers (IANA number). */
+  /** The upper-layer protocol, after all extension headers (IANA number). */
   protocol = 0
   /** As `Words`: host order; IPv4 in the first word, the others 0. */
   readonly source = new Uint32Array(4)
@@ -93,24 +93,24 @@ export class Packet {
   /** 0 unless ICMP in IPv4 or ICMPv6 in IPv6. */
   icmpType = 0
   icmpCode = 0
-  /** What was given to `decode`. */
+  /** The bytes that were given to `decode`. */
   bytes: Uint8Array = new Uint8Array()
-  /** Whether the kernel will not cut it into several packets any more: its owner says so. */
+  /** Whether the kernel will not cut the packet into several any more. The owner of the object sets it. */
   single = false
   /** Index, in `bytes`, of the transport header. */
   transportOffset = 0
-  /** Index, in `bytes`, of the first byte behind the transport header. */
+  /** Index, in `bytes`, of the first byte after the transport header. */
   payloadOffset = 0
-  /** Index behind the last captured byte of the payload. */
+  /** Index, in `bytes`, after the last captured byte of the payload. */
   payloadEnd = 0
 }
 
 // include/uapi/linux/icmp.h: #define ICMP_ECHO 8; include/uapi/linux/icmpv6.h: #define ICMPV6_ECHO_REQUEST 128
 export const ECHO_REQUEST = { 4: 8, 6: 128 } as const
-/** struct icmphdr and icmp6hdr: the identifier of an echo request stands at 4. */
+/** Offset of the identifier of an echo request in struct icmphdr and icmp6hdr. */
 const ICMP_IDENTIFIER = 4
 
-/** The identifier of an echo request (RFC 792; RFC 4443, section 4.1) whose headers were read; 0 where it is none. */
+/** Returns the identifier of an echo request (RFC 792; RFC 4443, section 4.1); 0 for any other packet. */
 export function pingIdentifier({ family, protocol, icmpType, bytes, transportOffset }: Packet): number {
   const icmp = family === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6
   if (protocol !== icmp || icmpType !== ECHO_REQUEST[family]) return 0
@@ -119,12 +119,13 @@ export function pingIdentifier({ family, protocol, icmpType, bytes, transportOff
 }
 
 /**
- * Reads a packet that lies in `bytes` from `start` up to, without, `end` and begins with the IP header.
+ * Decodes the packet in `bytes` from `start` up to, without, `end`. It begins with the IP header.
  *
- * @param end at most `bytes.length`; the captured part may be shorter than the packet, but must hold all headers
+ * @param end at most `bytes.length`. The captured part may be shorter than the packet, but must hold all
+ *   headers
  * @param fullLength the packet's length on the way out, in bytes (NFQA_CAP_LEN, or `end - start` without it)
  * @param packet is overwritten
- * @returns what is wrong with it, or undefined if all of `packet` is valid. Never throws.
+ * @returns undefined when all of `packet` is valid, else what is wrong with it. Never throws
  */
 export function decode(
   bytes: Uint8Array,
@@ -159,7 +160,7 @@ function reset(packet: Packet): void {
   }
 }
 
-/** struct iphdr, include/uapi/linux/ip.h; RFC 791. */
+/** Decodes an IPv4 header: struct iphdr, include/uapi/linux/ip.h; RFC 791. */
 function decodeIpv4(
   bytes: Uint8Array,
   start: number,
@@ -173,7 +174,7 @@ function decodeIpv4(
   packet.destination[0] = readUint32(bytes, start + 16)
   const headerLength = (bytes[start]! & 0x0f) * 4
   if (headerLength < IPV4_HEADER) return 'bad-header-length'
-  // BIG TCP: a length that 16 bits cannot say is written as 0 (iph_totlen in include/linux/ip.h).
+  // BIG TCP: a length that does not fit into 16 bits is written as 0 (iph_totlen in include/linux/ip.h).
   const written = readUint16(bytes, start + 2)
   const totalLength = written === 0 && fullLength > 0xffff ? fullLength : written
   if (totalLength < headerLength || totalLength > fullLength) return 'bad-total-length'
@@ -187,8 +188,8 @@ function decodeIpv4(
 }
 
 /**
- * An unprivileged process can set any of these options (IP_OPTIONS, ip(7)); with a source route, the
- * destination in the header is only the first stop. RFC 791, section 3.1.
+ * Checks the IPv4 options (RFC 791, section 3.1). An unprivileged process can set any of them (IP_OPTIONS,
+ * ip(7)); with a source route, the destination in the header is only the first stop.
  */
 function checkOptions(bytes: Uint8Array, start: number, end: number): Malformed | undefined {
   let at = start
@@ -207,7 +208,7 @@ function checkOptions(bytes: Uint8Array, start: number, end: number): Malformed 
   return undefined
 }
 
-/** struct ipv6hdr, include/uapi/linux/ipv6.h; RFC 8200. */
+/** Decodes an IPv6 header: struct ipv6hdr, include/uapi/linux/ipv6.h; RFC 8200. */
 function decodeIpv6(
   bytes: Uint8Array,
   start: number,
@@ -222,7 +223,7 @@ function decodeIpv6(
     packet.source[i] = readUint32(bytes, start + 8 + 4 * i)
     packet.destination[i] = readUint32(bytes, start + 24 + 4 * i)
   }
-  // Jumbograms (RFC 2675) and BIG TCP: a length that 16 bits cannot say is written as 0.
+  // Jumbograms (RFC 2675) and BIG TCP: a length that does not fit into 16 bits is written as 0.
   const written = readUint16(bytes, start + 4)
   const jumbo = written === 0 && fullLength > IPV6_HEADER + 0xffff
   const totalLength = jumbo ? fullLength : IPV6_HEADER + written
@@ -234,11 +235,11 @@ function decodeIpv6(
   return decodeTransport(bytes, start + totalLength, packet)
 }
 
-/** Moves `protocol` and `payloadOffset` behind the chain of extension headers. */
+/** Moves `protocol` and `payloadOffset` past the chain of extension headers. */
 function skipExtensionHeaders(bytes: Uint8Array, packet: Packet): Malformed | undefined {
   for (let passed = 0; isExtensionHeader(packet.protocol); passed++) {
     if (passed === MAX_EXTENSION_HEADERS) return 'extension-headers'
-    // RFC 8200, section 4.1: only ever directly behind the IPv6 header.
+    // RFC 8200, section 4.1: hop-by-hop options only directly after the IPv6 header.
     if (packet.protocol === IPPROTO_HOPOPTS && passed > 0) return 'extension-headers'
     const problem = skipExtensionHeader(bytes, packet)
     if (problem !== undefined) return problem
@@ -246,7 +247,7 @@ function skipExtensionHeaders(bytes: Uint8Array, packet: Packet): Malformed | un
   return undefined
 }
 
-/** ESP and "no next header" are not among them: nothing readable follows, so they end the chain. */
+/** Whether another header follows. ESP and "no next header" end the chain: nothing readable follows. */
 function isExtensionHeader(protocol: number): boolean {
   switch (protocol) {
     case IPPROTO_HOPOPTS:
@@ -263,7 +264,7 @@ function isExtensionHeader(protocol: number): boolean {
   }
 }
 
-/** struct ipv6_opt_hdr, ipv6_rt_hdr, frag_hdr, ip_auth_hdr: all begin with the next header's number. */
+/** Skips one header: struct ipv6_opt_hdr, ipv6_rt_hdr, frag_hdr, ip_auth_hdr. Byte 0 is the next protocol. */
 function skipExtensionHeader(bytes: Uint8Array, packet: Packet): Malformed | undefined {
   const at = packet.payloadOffset
   if (at + 8 > packet.payloadEnd) return 'truncated'
@@ -285,18 +286,18 @@ function skipExtensionHeader(bytes: Uint8Array, packet: Packet): Malformed | und
   return undefined
 }
 
-/** `realEnd` is where the packet ends, captured or not. */
+/** Decodes the transport header. @param realEnd where the packet ends, captured or not */
 function decodeTransport(bytes: Uint8Array, realEnd: number, packet: Packet): Malformed | undefined {
   const protocol = packet.protocol
   packet.transportOffset = packet.payloadOffset
   if (protocol === IPPROTO_TCP) return decodeTcp(bytes, realEnd, packet)
   if (protocol === IPPROTO_UDP) return decodeUdp(bytes, realEnd, packet)
-  // Each only means anything in its own family; in the other one it is a protocol like any other.
+  // Each has a meaning in its own family only; in the other family it is a protocol like any other.
   if (protocol === (packet.family === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)) return decodeIcmp(bytes, packet)
   return undefined
 }
 
-/** struct tcphdr, include/uapi/linux/tcp.h; RFC 9293. */
+/** Decodes a TCP header: struct tcphdr, include/uapi/linux/tcp.h; RFC 9293. */
 function decodeTcp(bytes: Uint8Array, realEnd: number, packet: Packet): Malformed | undefined {
   const at = packet.payloadOffset
   if (at + TCP_HEADER > packet.payloadEnd) return 'truncated'
@@ -310,7 +311,7 @@ function decodeTcp(bytes: Uint8Array, realEnd: number, packet: Packet): Malforme
   return undefined
 }
 
-/** struct udphdr, include/uapi/linux/udp.h; RFC 768. Bytes behind the UDP length are not payload. */
+/** Decodes a UDP header: struct udphdr, include/uapi/linux/udp.h; RFC 768. Its length ends the payload. */
 function decodeUdp(bytes: Uint8Array, realEnd: number, packet: Packet): Malformed | undefined {
   const at = packet.payloadOffset
   if (at + UDP_HEADER > packet.payloadEnd) return 'truncated'
@@ -323,7 +324,7 @@ function decodeUdp(bytes: Uint8Array, realEnd: number, packet: Packet): Malforme
   return undefined
 }
 
-/** struct icmphdr, icmp6hdr; RFC 792, RFC 4443. */
+/** Decodes an ICMP header: struct icmphdr, icmp6hdr; RFC 792, RFC 4443. */
 function decodeIcmp(bytes: Uint8Array, packet: Packet): Malformed | undefined {
   const at = packet.payloadOffset
   if (at + ICMP_HEADER > packet.payloadEnd) return 'truncated'
@@ -337,7 +338,7 @@ function readUint16(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 8) | bytes[at + 1]!
 }
 
-/** Signed; a Uint32Array takes it as the unsigned value. */
+/** Returns a signed number; a Uint32Array stores it as the unsigned value. */
 function readUint32(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
 }

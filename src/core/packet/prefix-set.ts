@@ -1,14 +1,14 @@
-/** Sets of addresses, written as prefixes and searched by address. */
+/** Finds addresses in immutable sets of prefixes. */
 
 import type { Family, Prefix, Words } from './ip.js'
 
-/** Intervals of addresses, both ends included, ascending, with a gap between any two of them. */
+/** Intervals of addresses, both ends included, in ascending order, with a gap between any two of them. */
 interface Intervals {
-  /** `width` words an interval, most significant first. */
+  /** One word per interval for IPv4, four for IPv6, most significant first. */
   readonly first: Uint32Array
   readonly last: Uint32Array
   readonly count: number
-  /** How many different prefixes they were made of. */
+  /** The number of different prefixes that the intervals were made of. */
   readonly prefixes: number
 }
 
@@ -16,9 +16,9 @@ interface Intervals {
 export class PrefixSet {
   static readonly empty = PrefixSet.of([])
 
-  /** The number of prefixes it was made of; the same prefix twice counts once. */
+  /** The number of prefixes; the same prefix twice counts once. */
   readonly size: number
-  /** The number of intervals they make: overlapping and adjoining prefixes are one. Both families. */
+  /** The number of intervals of both families; overlapping and adjoining prefixes make one interval. */
   readonly intervals: number
   readonly #ipv4: Intervals
   readonly #ipv6: Intervals
@@ -30,7 +30,7 @@ export class PrefixSet {
     this.intervals = ipv4.count + ipv6.count
   }
 
-  /** In any order, with any overlap. The prefixes are copied. */
+  /** Makes a set of prefixes, which may overlap and be in any order. The prefixes are copied. */
   static of(prefixes: Iterable<Prefix>): PrefixSet {
     const ipv4: Prefix[] = []
     const ipv6: Prefix[] = []
@@ -47,7 +47,9 @@ export class PrefixSet {
   }
 }
 
-/** Finds the last interval that does not begin behind the address, and looks whether it reaches that far. */
+/**
+ * Finds the last interval that begins at or before the address, and checks whether it ends at or after it.
+ */
 function has4(intervals: Intervals, address: number): boolean {
   const first = intervals.first
   let low = 0
@@ -60,7 +62,7 @@ function has4(intervals: Intervals, address: number): boolean {
   return low > 0 && address <= intervals.last[low - 1]!
 }
 
-/** As has4. */
+/** Does the same as has4 for IPv6. */
 function has6(intervals: Intervals, address: Words): boolean {
   const first = intervals.first
   let low = 0
@@ -138,8 +140,8 @@ function merge6(unsorted: readonly Prefix[]): Intervals {
 }
 
 /**
- * By first address, then by length. The 136 bits of both are compared as three exact numbers, prepared once:
- * that sorts in less than half the time of comparing words.
+ * Sorts by first address, then by length. The 136 bits of both are compared as three exact numbers, prepared
+ * once: that takes less than half the time of comparing words.
  */
 function sort6(prefixes: readonly Prefix[]): Prefix[] {
   const high = new Float64Array(prefixes.length)
@@ -169,7 +171,10 @@ function lastAddress(prefix: Prefix, target: Uint32Array): void {
   }
 }
 
-/** Whether an interval that ends at `last` includes or adjoins `address`, which is not before its beginning. */
+/**
+ * Whether an interval that ends at `last` includes or adjoins `address`, which is not before the interval's
+ * start.
+ */
 function reaches(last: Uint32Array, at: number, address: Words): boolean {
   if (compare(address, 0, last, at) <= 0) return true
   let carry = 1
@@ -181,12 +186,12 @@ function reaches(last: Uint32Array, at: number, address: Words): boolean {
   return true
 }
 
-/** Not `set`: for four words, its call costs more than the copying. */
+/** Copies four words. `set` is slower: for four words its call costs more than the copying. */
 function copy(from: Words, to: Uint32Array, at: number): void {
   for (let i = 0; i < 4; i++) to[at + i] = from[i]!
 }
 
-/** Compares the four words at `a[i]` and `b[j]`: below, at or above 0, as the first is before, equal or behind. */
+/** Compares the four words at `a[i]` and `b[j]`. @returns a number below, equal to or above 0 */
 function compare(a: Uint32Array, i: number, b: Uint32Array, j: number): number {
   return a[i]! - b[j]! || a[i + 1]! - b[j + 1]! || a[i + 2]! - b[j + 2]! || a[i + 3]! - b[j + 3]!
 }

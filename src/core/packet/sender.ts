@@ -1,44 +1,57 @@
-/** Who sent a packet, beyond the user whom the kernel names with it. */
+/** Defines what is known of the sender of a packet: user, systemd unit, container, process. */
 
 /**
- * How far that was found out:
- * - `found`: the socket is known, and where it was made
- * - `skipped`: there was no time to look: too many blocks at once
- * - `unknown`: the kernel has no such socket any more, or does not tell
+ * The outcome of attribution:
+ * - `found`: the socket is known, and the cgroup in which it was made
+ * - `skipped`: no time was left, since there were too many blocks at once
+ * - `unknown`: the kernel no longer has such a socket, or does not report its cgroup
  */
 export type AttributionOutcome = 'found' | 'skipped' | 'unknown'
 
+/** The sender of a packet, for the log. */
 export interface SenderDetails {
   readonly attribution: AttributionOutcome
-  /** The systemd unit of the host's own manager: `nginx.service`. */
+  /** The unit of the host's own systemd: `nginx.service`. */
   readonly unit?: string | undefined
   /** The id of the container, as its runtime names it. */
   readonly container?: string | undefined
   readonly pid?: number | undefined
-  /** The path of the program. */
+  /** The path of the program's file. */
   readonly executable?: string | undefined
 }
 
-/** What is known of the sender of the packet that is judged now. */
+/** Looks up the sender of the packet that is being judged. */
 export interface SenderLookup {
-  /** A number for unit and container together: the same for the same ones; 0 where they are not known, 1 where nobody has looked. */
+  /**
+   * A number for the pair of unit and container, the same for the same pair; 0 when unknown, 1 when the
+   * look-up was skipped.
+   */
   readonly place: number
-  /** The unit alone, which takes less time than all of it. */
+  /** The unit alone, which takes less time than `describe`. */
   readonly unit?: string | undefined
-  /** All that can be found out: for the first block of a kind. It costs up to two milliseconds. */
+  /**
+   * Returns everything that can be found out. Takes up to two milliseconds: for the first block of a group
+   * only.
+   */
   describe(): SenderDetails
 }
 
-/** Who sent a packet. */
+/** The sender of a packet, as far as a verdict depends on it. */
 export interface Sender {
-  /** User id, or -1 where the kernel names none (a socket already closed, or the kernel itself). */
+  /**
+   * User id, or -1 when the kernel names none: the socket is closed already, or the kernel itself sent the
+   * packet.
+   */
   uid: number
-  /** An earlier policy approved this connection. */
+  /** Whether an earlier policy approved this connection. */
   known: boolean
-  /** Connection tracking takes the packet for a reply; told of what goes to resolvers only. */
+  /** Whether connection tracking takes the packet for a reply. Set for packets to resolvers only. */
   isReply: boolean
   /** Index of the device that the packet leaves by. */
   device: number
-  /** Whether its socket was made in one of these systemd units. Asks the kernel; no, where it does not tell. */
+  /**
+   * Whether the socket was made in one of these systemd units. Asks the kernel; false when the kernel does
+   * not know.
+   */
   readonly isOf: (units: readonly string[]) => boolean
 }

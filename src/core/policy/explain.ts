@@ -1,4 +1,6 @@
-/** Why a packet gets its verdict, and what is in the way of each rule that does not let it pass. */
+/**
+ * Explains the verdict of a packet: for each rule that does not match, all conditions that the packet misses.
+ */
 
 import type { Packet } from '../packet/packet.js'
 import type { Sender } from '../packet/sender.js'
@@ -6,26 +8,26 @@ import type { Inbound } from '../session/client-replies.js'
 import {
   type Decision,
   decide,
+  fitsDestination,
+  fitsFormerAddress,
   fitsPort,
   fitsProtocol,
   fitsUnit,
   fitsUser,
   isExpired,
-  leadsTo,
-  ledTo,
   type Policy,
   type Rule,
 } from './policy.js'
 
 /**
- * A condition of a rule that a packet does not fit:
+ * A condition of a rule that a packet misses:
  * - `protocol`, `port`, `source-port`
- * - `user`: the rule is for others
- * - `handed-on`: it is for root, and root's packets are root's only from ports that the kernel chooses
- * - `unit`: it is for those who are in another one
- * - `expired`
- * - `former`: the destination was an address of its names, and is none any more
- * - `destination`: it leads elsewhere
+ * - `user`: the rule is for other users
+ * - `handed-on`: the rule is for root, and the socket may be inherited: the kernel did not choose its port
+ * - `unit`: the rule is for other units
+ * - `expired`: the rule has expired
+ * - `former`: the destination was an address of the rule's names, and no longer is
+ * - `destination`: the rule has other destinations
  */
 export type Miss =
   | 'protocol'
@@ -38,12 +40,13 @@ export type Miss =
   | 'former'
   | 'destination'
 
-/** A rule, and all that keeps it from letting the packet pass; nothing where it fits. */
+/** A rule, and all conditions of it that the packet misses; none when the rule matches. */
 export interface Candidate {
   readonly rule: Rule
   readonly misses: readonly Miss[]
 }
 
+/** A decision, and what each rule had to do with it. */
 export interface Explanation {
   readonly decision: Decision
   /** All rules, in the order in which they are tried. */
@@ -51,8 +54,9 @@ export interface Explanation {
 }
 
 /**
- * Decides, and says why.
- * @param inbound which only looks (`onlyLooking`): there is no such packet, and nothing may come of it
+ * Decides like `decide`, and explains the decision.
+ * @param inbound a read-only view (`readOnly`): the packet does not exist, so nothing may change because of
+ *   it
  * @param now milliseconds since the epoch
  */
 export const explain = (
@@ -66,7 +70,7 @@ export const explain = (
   candidates: policy.rules.map((rule) => ({ rule, misses: missesOf(policy, rule, packet, sender, now) })),
 })
 
-/** What `fits` in policy.ts fails for, but all of it. */
+/** Returns all conditions that the packet misses; `fits` in policy.ts stops at the first one. */
 export function missesOf(policy: Policy, rule: Rule, packet: Packet, sender: Sender, now: number): Miss[] {
   const { spec } = rule
   const { protocol, ports, sourcePort, units } = spec
@@ -74,12 +78,12 @@ export function missesOf(policy: Policy, rule: Rule, packet: Packet, sender: Sen
   if (!fitsProtocol(protocol, packet)) misses.push('protocol')
   if (ports.length > 0 && !fitsPort(ports, packet)) misses.push('port')
   if (sourcePort !== undefined && sourcePort !== packet.sourcePort) misses.push('source-port')
-  const who = userMiss(policy, rule, packet, sender)
-  if (who !== undefined) misses.push(who)
+  const user = userMiss(policy, rule, packet, sender)
+  if (user !== undefined) misses.push(user)
   if (units !== undefined && !fitsUnit(units, sender)) misses.push('unit')
   if (isExpired(spec, now)) misses.push('expired')
-  const where = placeMiss(rule, packet, sender)
-  if (where !== undefined) misses.push(where)
+  const destination = destinationMiss(rule, packet, sender)
+  if (destination !== undefined) misses.push(destination)
   return misses
 }
 
@@ -94,33 +98,44 @@ function userMiss(
   return users.includes(sender.uid) ? 'handed-on' : 'user'
 }
 
-function placeMiss(rule: Rule, packet: Packet, { known }: Sender): 'former' | 'destination' | undefined {
-  if (leadsTo(rule, packet)) return undefined
-  if (!ledTo(rule, packet)) return 'destination'
+function destinationMiss(
+  rule: Rule,
+  packet: Packet,
+  { known }: Sender,
+): 'former' | 'destination' | undefined {
+  if (fitsDestination(rule, packet)) return undefined
+  if (!fitsFormerAddress(rule, packet)) return 'destination'
   return known ? undefined : 'former'
 }
 
-/** How much a miss keeps a rule from being near: another protocol is mostly another matter. */
+/**
+ * How far a miss puts a rule from the packet (1 when not listed): another protocol is mostly another purpose.
+ */
 const WEIGHT: Partial<Record<Miss, number>> = { protocol: 2, destination: 3 }
+/** The largest distance at which a rule is near. */
 const NEAR = 2
 
+/** Returns the sum of the weights of a rule's misses. */
 const distance = ({ misses }: Candidate) => misses.reduce((sum, miss) => sum + (WEIGHT[miss] ?? 1), 0)
 
 /**
- * The rules that come nearest to letting a packet pass. First those that lead to its destination: what is missing there is
- * some word of the rule. Where there is none, those of the operator's that only lead elsewhere.
+ * Returns the rules that nearly match a packet. These are the rules with its destination: some other
+ * condition has to be changed. When there is none, these are the operator's rules that miss the destination
+ * only.
  */
 export function nearest(candidates: readonly Candidate[]): Candidate[] {
   const missing = candidates.filter(({ misses }) => misses.length > 0)
-  const there = missing.filter((each) => distance(each) <= NEAR && !isPingRule(each))
-  if (there.length > 0) return there.toSorted((a, b) => distance(a) - distance(b) || byOwner(a, b))
-  return missing.filter((each) => isOwn(each) && each.misses.length === 1 && each.misses[0] === 'destination')
+  const near = missing.filter((each) => distance(each) <= NEAR && !isPingRule(each))
+  if (near.length > 0) return near.toSorted((a, b) => distance(a) - distance(b) || byOwner(a, b))
+  return missing.filter(
+    (each) => isOperators(each) && each.misses.length === 1 && each.misses[0] === 'destination',
+  )
 }
 
-const isOwn = ({ rule }: Candidate) => rule.spec.reason === 'rule'
-/** Those of the operator can be changed. */
-const byOwner = (a: Candidate, b: Candidate) => Number(isOwn(b)) - Number(isOwn(a))
+const isOperators = ({ rule }: Candidate) => rule.spec.reason === 'rule'
+/** Puts the operator's rules first: the operator can change them. */
+const byOwner = (a: Candidate, b: Candidate) => Number(isOperators(b)) - Number(isOperators(a))
 
-/** What is allowed to be pinged says nothing of what else may be done with it. */
+/** Whether a rule allows ping and the packet is none: allowed ping suggests no other use of the host. */
 const isPingRule = ({ rule, misses }: Candidate) =>
   rule.spec.protocol === 'icmp' && misses.includes('protocol')

@@ -1,17 +1,18 @@
 /**
- * Host names, and domains that stand for all names below them (`*.example.org`), each with what it is for. Names are in
- * lower case, without the last dot.
+ * Finds the values of a host name: those of the name itself, and those of the domains above it
+ * (`*.example.org`). Names are in lower case, without the last dot.
  */
 export class NameTable<T> {
   readonly #names = new Map<string, T[]>()
   readonly #domains = new Map<string, T[]>()
 
+  /** Adds a value to names, and to all names below domains. */
   add(names: Iterable<string>, domains: Iterable<string>, value: T): void {
     for (const name of names) put(this.#names, name, value)
     for (const domain of domains) put(this.#domains, domain, value)
   }
 
-  /** All that a name is for, each once. */
+  /** Returns all values of a name, each once. */
   find(name: string): T[] {
     const found = new Set(this.#names.get(name))
     for (const domain of domainsOf(name))
@@ -19,6 +20,7 @@ export class NameTable<T> {
     return [...found]
   }
 
+  /** Whether a name has a value. */
   has(name: string): boolean {
     if (this.#names.has(name)) return true
     for (const domain of domainsOf(name)) if (this.#domains.has(domain)) return true
@@ -32,7 +34,7 @@ function put<T>(table: Map<string, T[]>, key: string, value: T): void {
   else if (!values.includes(value)) values.push(value)
 }
 
-/** The domains that a name lies below, the nearest first. */
+/** Yields the domains above a name, the nearest first. */
 function* domainsOf(name: string): IterableIterator<string> {
   for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) yield name.slice(dot + 1)
 }

@@ -1,9 +1,9 @@
-/** Where a value of the configuration was written: for messages to the operator. */
+/** The place where a value of the configuration is written, for messages to the operator. */
 export interface Origin {
   readonly file: string
-  /** 1-based; undefined where the source has no lines (environment, command line, default). */
+  /** The line, from 1; undefined when the source has no lines (environment, command line, default). */
   readonly line: number | undefined
 }
 
-/** Where something is written: `file:line`. */
+/** Returns the place as text: `file:line`, or the file alone. */
 export const originText = ({ file, line }: Origin): string => (line === undefined ? file : `${file}:${line}`)

@@ -14,22 +14,23 @@ import {
 import type { Packet } from '../packet/packet.js'
 import { PrefixSet } from '../packet/prefix-set.js'
 import type { Sender } from '../packet/sender.js'
-import { answersClient, type Inbound } from '../session/client-replies.js'
+import { type Inbound, replyKindOf } from '../session/client-replies.js'
 import { mayBeInherited } from './inherited-sockets.js'
 import { NameTable } from './name-table.js'
 import type { Origin } from './origin.js'
 
 /**
- * Why a packet got its verdict; the same word in log, metrics, status and tests:
- * - `malformed`: its headers cannot be read whole
- * - `canary`: the service's own proof that blocking works, by a connection and, where names are enforced, by a name
- * - `session`: it answers an established-inbound session that conntrack does not know
- * - `callback`: it opens a connection back to the client of a service that has such callbacks
+ * The reasons of verdicts, the same words in log, metrics, status and tests:
+ * - `malformed`: the headers cannot be read
+ * - `canary`: the service's own proof that blocking works, by a connection and, when names are enforced, by a
+ *   query
+ * - `session`: a reply in a client's session that conntrack does not know
+ * - `callback`: a connection back to the client of a service that has callbacks
  * - `resolver`, `time`, `dhcp`: the host's own infrastructure
- * - `name-not-allowed`: it asks a resolver for a name outside the allowlist, and names are enforced
+ * - `name-not-allowed`: a query for a name outside the allowlist, when names are enforced
  * - `mirror`: an update mirror, its port, and a user who updates
  * - `rule`: an `allow` entry of the operator
- * - `not-allowlisted`: nothing allows it
+ * - `not-allowlisted`: no rule matches
  */
 export const REASONS = [
   'malformed',
@@ -46,12 +47,15 @@ export const REASONS = [
 ] as const
 export type Reason = (typeof REASONS)[number]
 
+/** The protocol of a rule; `icmp` is ICMP for IPv4 and ICMPv6 for IPv6. */
 export type Protocol = 'tcp' | 'udp' | 'icmp' | 'any'
 
-/** What a rule lets pass. All that is given must fit; what is empty or undefined fits everything. */
+/**
+ * The conditions of a rule. A packet must fit all of them; an empty or undefined condition fits every packet.
+ */
 export interface RuleSpec {
   readonly reason: 'resolver' | 'time' | 'dhcp' | 'mirror' | 'rule'
-  /** For the operator: unique, as in the configuration. */
+  /** The unique name that the operator knows from the configuration. */
   readonly name: string
   readonly protocol: Protocol
   /** Destination ports; only TCP and UDP have any. */
@@ -59,62 +63,70 @@ export interface RuleSpec {
   /** The source port that the packet must have. */
   readonly sourcePort?: number | undefined
   /**
-   * User ids. A packet without a known user fits only where its connection was approved before; one of root's only from a
-   * port that the kernel chooses, or from `sourcePort`.
+   * User ids. A packet without a user fits only when its connection was approved before; one of root's only
+   * from a port that the kernel chooses, or from `sourcePort`.
    */
   readonly users?: readonly number[] | undefined
-  /** Names of systemd units, slices among them. Who is in none of them does not fit; the kernel's own copy has no such rule. */
+  /**
+   * Names of systemd units and slices, one of which the sender must be in. The kernel's copy has no such
+   * rule.
+   */
   readonly units?: readonly string[] | undefined
   readonly prefixes: readonly Prefix[]
   /** Host names whose addresses are added as they are learned. */
   readonly names: readonly string[]
-  /** The same for all names below these domains: `example.org` stands for `*.example.org`. */
+  /** Domains whose names do the same: `example.org` for `*.example.org`. */
   readonly domains: readonly string[]
-  /** Its names were told by a resolver, and may be others tomorrow. */
+  /** Whether the names come from an SRV answer, and may be others tomorrow. */
   readonly isFromSrv?: boolean | undefined
-  /** Milliseconds since the epoch: from then on the rule is void. */
+  /** When the rule expires: milliseconds since the epoch. */
   readonly expires?: number | undefined
   readonly origin?: Origin | undefined
 }
 
-/** A rule as it stands in a policy. */
+/** A compiled rule of a policy. */
 export interface Rule {
   readonly spec: RuleSpec
   /** The fixed prefixes of the rule. */
   readonly fixed: PrefixSet
-  /** The addresses that its names have now. */
+  /** The current addresses of its names. */
   readonly addresses: AddressSet
-  /** Those that they had: a connection from that time goes on, and no new one begins. */
+  /** The former addresses of its names: a connection from that time goes on, no new one begins. */
   readonly formerAddresses: AddressSet
-  /** For a packet of any protocol but TCP. */
+  /** The decision for a packet that is not TCP, and the one for TCP. */
   readonly accept: Decision
   readonly acceptTcp: Decision
 }
 
+/** Verdict, reason and rule for one packet. */
 export interface Decision {
   readonly verdict: 'accept' | 'block'
   readonly reason: Reason
   readonly rule: Rule | undefined
-  /** Whether the connection may go on without being judged again. */
+  /**
+   * Whether the approval is remembered for the whole connection, so that its further packets are not judged.
+   */
   readonly remember: boolean
   /** Index of `reason` in REASONS: for counters in arrays. */
   readonly reasonIndex: number
 }
 
+/** All rules, compiled, with the mode and the host's facts that verdicts depend on. */
 export interface Policy {
   readonly mode: 'observe' | 'enforce'
   readonly canary: Endpoint | undefined
-  /** Ports that the kernel chooses from for sockets that ask for none. */
+  /** The ports that the kernel chooses from for sockets without a given one. */
   readonly ephemeralPorts: PortRange
-  /** Ids of those who update, and of the host's own resolvers: they ask on behalf of others, or for what is needed. */
+  /** Ids of the users who update and of the host's own resolvers. */
   readonly trustedUsers: readonly number[]
   readonly rules: readonly Rule[]
   /** The rules by their names and domains. */
   readonly names: NameTable<Rule>
-  /** undefined: any name may be asked for. */
+  /** The names that may be asked for; undefined when names are not enforced. */
   readonly queryPolicy: QueryPolicy | undefined
 }
 
+/** The TCP port of a host. */
 export interface Endpoint {
   readonly family: Family
   readonly words: Words
@@ -131,30 +143,30 @@ const decision = (
 export const MALFORMED = decision('block', 'malformed')
 export const CANARY = decision('block', 'canary')
 export const SESSION = decision('accept', 'session')
-/** Accepted, and not remembered: whoever forges SYNs must not fill what remembers. */
+/** Not remembered: an attacker who forges SYNs must not fill the connection table. */
 export const HANDSHAKE = decision('accept', 'session', undefined, false)
-/** Not remembered: the next packet may be a question. */
+/** Not remembered: the next packet may be a query. */
 export const REPLY = decision('accept', 'session', undefined, false)
 export const CALLBACK = decision('accept', 'callback')
 export const NAME_NOT_ALLOWED = decision('block', 'name-not-allowed')
 export const NOT_ALLOWLISTED = decision('block', 'not-allowlisted')
 
-/** Makes a policy of rules. `queryPolicy` says what may be asked for besides the names of the rules. */
+/** Makes a policy of rules. @param queryPolicy what may be asked for besides the names of the rules */
 export function assemble({ queryPolicy, ...rest }: Omit<Policy, 'names'>): Policy {
   const names = new NameTable<Rule>()
   for (const rule of rest.rules) names.add(rule.spec.names, rule.spec.domains, rule)
-  const own = queryPolicy && {
+  const withRuleNames = queryPolicy && {
     ...queryPolicy,
     isAllowed: (name: string) => names.has(name) || queryPolicy.isAllowed(name),
   }
-  return { ...rest, names, queryPolicy: own }
+  return { ...rest, names, queryPolicy: withRuleNames }
 }
 
-/** Whom a policy takes for a resolver of this host. */
+/** Returns the resolvers of this host in a policy. */
 export const resolversOf = ({ rules }: Pick<Policy, 'rules'>): Prefix[] =>
   rules.flatMap(({ spec }) => (spec.reason === 'resolver' ? spec.prefixes : []))
 
-/** Makes a rule that knows no address of its names yet. */
+/** Compiles a rule. It has no address of its names yet. */
 export function compile(spec: RuleSpec): Rule {
   const key = crypto.getRandomValues(new Uint32Array(2))
   const rule = {
@@ -169,17 +181,18 @@ export function compile(spec: RuleSpec): Rule {
 }
 
 /**
- * UDP has no handshake: after the approved sender is gone, another user can take its port and inherit the
- * connection. So what is bound to users or units is judged packet by packet there. TCP is not, by whatever rule it passes:
- * what a closed socket has left to send has no user any more, and goes by what its connection was approved for.
+ * Whether an approval that is not TCP is remembered. UDP has no handshake: after the approved sender is gone,
+ * another user can take its port and inherit the connection. So rules with users or units judge each packet.
+ * TCP approvals are always remembered: what a closed socket still sends has no user, and needs the approval
+ * of its connection.
  */
 function remembers({ users, units }: RuleSpec): boolean {
   return users === undefined && units === undefined
 }
 
 /**
- * Judges one packet whose headers were read. The first that fits, in the order of REASONS; but where names are enforced, what
- * goes to a resolver is judged before sessions are.
+ * Judges one decoded packet. The first reason that applies counts, in the order of REASONS; when names are
+ * enforced, packets to resolvers are judged before sessions.
  * @param now milliseconds since the epoch
  */
 export function decide(
@@ -191,26 +204,26 @@ export function decide(
 ): Decision {
   if (policy.canary !== undefined && isFor(packet, policy.canary)) return CANARY
   if (policy.queryPolicy !== undefined) {
-    const question = asked(policy, policy.queryPolicy, packet, sender, inbound, now)
-    if (question !== undefined) return question
+    const decision = judgeToResolver(policy, policy.queryPolicy, packet, sender, inbound, now)
+    if (decision !== undefined) return decision
   }
-  const answer = answersClient(packet, sender, inbound)
-  if (answer !== 'nothing') return answer === 'answer' ? SESSION : HANDSHAKE
+  const reply = replyKindOf(packet, sender, inbound)
+  if (reply !== 'none') return reply === 'reply' ? SESSION : HANDSHAKE
   if (inbound.callbacks.allow(packet, sender, inbound.lookUp, inbound.now)) return CALLBACK
   const { rules } = policy
   for (let i = 0; i < rules.length; i++) {
-    const candidate = rules[i]!
-    if (fits(policy, candidate, packet, sender, now))
-      return packet.protocol === IPPROTO_TCP ? candidate.acceptTcp : candidate.accept
+    const rule = rules[i]!
+    if (fits(policy, rule, packet, sender, now))
+      return packet.protocol === IPPROTO_TCP ? rule.acceptTcp : rule.accept
   }
   return NOT_ALLOWLISTED
 }
 
 /**
- * What goes to a resolver is a question, whoever may seem to have come in from there: an accomplice who forges its address
- * can make it a client of this host.
+ * Judges a packet to a resolver as a query, even when the resolver seems to be a client of this host: an
+ * accomplice who forges its address can make it one. Returns undefined when the packet goes elsewhere.
  */
-function asked(
+function judgeToResolver(
   policy: Policy,
   queryPolicy: QueryPolicy,
   packet: Packet,
@@ -223,8 +236,8 @@ function asked(
     const rule = rules[i]!
     if (rule.spec.reason !== 'resolver' || !fits(policy, rule, packet, sender, now)) continue
     if (!answersResolver(packet)) return judgeQuestion(packet, queryPolicy, rule)
-    const isWanted = sender.isReply || answersClient(packet, sender, inbound) !== 'nothing'
-    return isWanted ? REPLY : NAME_NOT_ALLOWED
+    const isReply = sender.isReply || replyKindOf(packet, sender, inbound) !== 'none'
+    return isReply ? REPLY : NAME_NOT_ALLOWED
   }
   return undefined
 }
@@ -247,7 +260,10 @@ function isFor(packet: Packet, endpoint: Endpoint): boolean {
   )
 }
 
-/** Whether a rule lets a packet pass. src/core/explain.ts says what is in the way where it does not: from the same parts. */
+/**
+ * Whether a packet fits a rule. `missesOf` in explain.ts finds all conditions that it misses, by the same
+ * functions.
+ */
 export function fits(policy: Policy, rule: Rule, packet: Packet, sender: Sender, now: number): boolean {
   const { spec } = rule
   if (!fitsProtocol(spec.protocol, packet)) return false
@@ -256,25 +272,31 @@ export function fits(policy: Policy, rule: Rule, packet: Packet, sender: Sender,
   if (spec.users !== undefined && !fitsUser(spec, spec.users, packet, sender, policy.ephemeralPorts))
     return false
   if (isExpired(spec, now)) return false
-  if (!leadsTo(rule, packet) && !(sender.known && ledTo(rule, packet))) return false
-  // The last: it costs a question to the kernel.
+  if (!fitsDestination(rule, packet) && !(sender.known && fitsFormerAddress(rule, packet))) return false
+  // The last condition, since it asks the kernel.
   return spec.units === undefined || fitsUnit(spec.units, sender)
 }
 
-/** Where the packet has no user there is no socket to ask for. */
+/**
+ * Whether the sender is in one of the units. A packet without a user has no socket that the kernel could be
+ * asked for.
+ */
 export const fitsUnit = (units: readonly string[], sender: Sender): boolean =>
   sender.uid === -1 ? sender.known : sender.isOf(units)
 
+/** Whether a rule has expired. @param now milliseconds since the epoch */
 export const isExpired = ({ expires }: Pick<RuleSpec, 'expires'>, now: number): boolean =>
   expires !== undefined && expires <= now
 
-export const leadsTo = ({ fixed, addresses }: Rule, { family, destination }: Packet): boolean =>
+/** Whether the destination is an address of the rule now. */
+export const fitsDestination = ({ fixed, addresses }: Rule, { family, destination }: Packet): boolean =>
   fixed.has(family, destination) || addresses.has(family, destination)
 
 /** Whether the destination was an address of the rule's names. */
-export const ledTo = ({ formerAddresses }: Rule, { family, destination }: Packet): boolean =>
+export const fitsFormerAddress = ({ formerAddresses }: Rule, { family, destination }: Packet): boolean =>
   formerAddresses.has(family, destination)
 
+/** Whether a packet has the protocol of a rule. */
 export function fitsProtocol(wanted: Protocol, { protocol, family }: Packet): boolean {
   if (wanted === 'any') return true
   if (wanted === 'tcp') return protocol === IPPROTO_TCP
@@ -282,10 +304,12 @@ export function fitsProtocol(wanted: Protocol, { protocol, family }: Packet): bo
   return protocol === (family === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)
 }
 
+/** Whether a packet is TCP or UDP to one of the ports. */
 export function fitsPort(ports: readonly PortRange[], { protocol, destinationPort }: Packet): boolean {
   return (protocol === IPPROTO_TCP || protocol === IPPROTO_UDP) && fitsPorts(ports, destinationPort)
 }
 
+/** Whether a packet's user is one of a rule's. @param ephemeralPorts ports that the kernel chooses from */
 export function fitsUser(
   { sourcePort }: RuleSpec,
   users: readonly number[],
@@ -297,38 +321,7 @@ export function fitsUser(
   return users.includes(uid) && (sourcePort !== undefined || !mayBeInherited(packet, uid, ephemeralPorts))
 }
 
-/**
- * Whether some connection that `before` allowed might not be allowed by `after`: then live connections must
- * be judged again. What was learned does not count: a connection outlives the name that led to it.
- */
-export function tightens(before: Policy, after: Policy): boolean {
-  if (before.mode === 'observe' && after.mode === 'enforce') return true
-  const kept = new Map(after.rules.map(({ spec }) => [conditions(spec), new Set(places(spec))]))
-  return before.rules.some(({ spec }) => {
-    if (spec.isFromSrv) return false
-    const left = kept.get(conditions(spec))
-    return left === undefined || places(spec).some((place) => !left.has(place))
-  })
-}
-
-/** All of a rule but where it leads, and where it was written. */
-function conditions({
-  origin: _origin,
-  prefixes: _prefixes,
-  names: _names,
-  domains: _domains,
-  ...rest
-}: RuleSpec) {
-  return JSON.stringify(rest)
-}
-
-const places = ({ prefixes, names, domains }: RuleSpec): string[] => [
-  ...prefixes.map(({ family, words, length }) => `${family} ${words.join()} ${length}`),
-  ...names,
-  ...domains.map((domain) => `*.${domain}`),
-]
-
-/** Addresses and prefixes by the kind of rule that allows them: for the metrics. */
+/** Returns the number of addresses and prefixes by the reason of their rules: for the metrics. */
 export function entriesBySource(policy: Policy): Map<string, number> {
   const entries = new Map<string, number>()
   for (const { spec, fixed, addresses } of policy.rules)
@@ -336,6 +329,6 @@ export function entriesBySource(policy: Policy): Map<string, number> {
   return entries
 }
 
-/** Every name that some rule allows. */
+/** Returns the names of all rules, without domains. */
 export const namesOf = (policy: Policy): Set<string> =>
   new Set(policy.rules.flatMap(({ spec }) => spec.names))

@@ -4,63 +4,79 @@ import type { Family, Words } from '../packet/ip.js'
 import type { Packet } from '../packet/packet.js'
 import { type Decision, REASONS, type Reason } from '../policy/policy.js'
 
-/** Who reached what, and by which rule. Times are milliseconds since the epoch. */
+/**
+ * Packets of one user to one destination address, protocol and port that a rule accepted. Times: ms since the
+ * epoch.
+ */
 export interface AcceptedFlow {
   readonly uid: number
   readonly family: Family
   readonly protocol: number
   readonly destination: Words
   readonly destinationPort: number
-  /** Of the last packet. */
+  /** The source port of the last packet. */
   sourcePort: number
-  /** Those from which some of these packets came, as far as it was looked for; a few at most. */
+  /**
+   * Systemd units that sent some of the packets: at most 8, and only those of packets that were looked up.
+   */
   units: readonly string[]
-  /** The name of the address, as it was known first. */
+  /** The first name by which the address was known; undefined when none was. */
   domain: string | undefined
-  /** Why the last one was accepted, and by which rule. */
+  /** The reason and the rule of the last packet. */
   reason: Reason
   rule: string
+  /** Packets so far. */
   count: number
   readonly first: number
   last: number
 }
 
-/** What takes time to find out: for the first packets of a kind, and for some of the others. */
-export interface Details {
+/**
+ * What takes time to find out. It is looked up for the first packets of a flow, and for some of the others.
+ */
+export interface FlowDetails {
   readonly unit: string | undefined
   readonly domain: string | undefined
 }
 
+/** Details are looked up for this many packets of a flow, and after that for one packet in `EVERY`. */
 const FIRST = 16
 const EVERY = 64
-const isLookedAt = (count: number) => count <= FIRST || count % EVERY === 0
-const UNITS_AT_MOST = 8
+const needsDetails = (count: number) => count <= FIRST || count % EVERY === 0
+const MAX_UNITS = 8
 
 const KEY_WORDS = 7
-/** Where there is no room, so many of the kinds go: of one user those that were seen longest ago. */
-const PART = 8
+/** When the table is full, 1/8 of the flows is evicted. */
+const EVICTED_PART = 8
 
 /**
- * What was accepted by rules, so that other rules can be tried on it. Of answers to clients it knows nothing: rules do not
- * change what becomes of those. Memory is bounded by the number of kinds.
+ * Remembers what rules accepted, so that another policy can be tried on it. It holds no replies to clients:
+ * rules do not change their verdict. Memory is bounded by the number of flows.
  */
 export class AcceptedFlows {
-  /** Kinds that had to make room. */
+  /** Flows that were evicted. */
   evicted = 0
-  /** Packets since the beginning. */
+  /** Packets that were noted since the start. */
   packets = 0
   readonly #capacity: number
   readonly #table: KeyTable
-  #kinds: AcceptedFlow[] = []
+  /** In the order of their numbers in the table. */
+  #flows: AcceptedFlow[] = []
 
-  /** @param capacity kinds at most @param seed two random words: strangers choose what is hashed */
+  /**
+   * @param capacity maximum number of flows
+   * @param seed 64 random bits in two words, secret: senders choose what is hashed
+   */
   constructor(capacity: number, seed: Uint32Array) {
     this.#capacity = capacity
     this.#table = new KeyTable(capacity, KEY_WORDS, seed)
   }
 
-  /** For the packet path. @param now milliseconds since the epoch @param detailsOf is not asked for each of a kind */
-  note(packet: Packet, uid: number, decision: Decision, now: number, detailsOf: () => Details): void {
+  /**
+   * Counts a packet that a rule accepted; others are ignored. For the packet path.
+   * @param now milliseconds since the epoch @param detailsOf is called for some packets of a flow only
+   */
+  note(packet: Packet, uid: number, decision: Decision, now: number, detailsOf: () => FlowDetails): void {
     const { rule } = decision
     if (rule === undefined) return
     this.packets++
@@ -79,39 +95,42 @@ export class AcceptedFlows {
     known.sourcePort = packet.sourcePort
     known.reason = decision.reason
     known.rule = rule.spec.name
-    if (isLookedAt(known.count)) addDetails(known, detailsOf())
+    if (needsDetails(known.count)) addDetails(known, detailsOf())
   }
 
-  /** Takes over what an earlier run knew, before anything was noted. Further kinds than there is room for are passed over. */
-  restore(kinds: Iterable<AcceptedFlow>): void {
-    for (const kind of kinds)
-      if (this.#kinds.length < this.#capacity && this.#find(kind, kind.uid) === undefined)
-        this.#add({ ...kind })
+  /** Adds the flows of an earlier run, before anything was noted. Flows beyond the capacity are ignored. */
+  restore(flows: Iterable<AcceptedFlow>): void {
+    for (const flow of flows)
+      if (this.#flows.length < this.#capacity && this.#find(flow, flow.uid) === undefined)
+        this.#add({ ...flow })
   }
 
-  /** The ones that were seen last come last. */
-  get kinds(): readonly AcceptedFlow[] {
-    return this.#kinds.toSorted((a, b) => a.last - b.last)
+  /** All flows, the one that was seen last at the end. */
+  get flows(): readonly AcceptedFlow[] {
+    return this.#flows.toSorted((a, b) => a.last - b.last)
   }
 
-  #add(kind: AcceptedFlow): void {
-    if (this.#kinds.length >= this.#capacity) {
-      this.#makeRoom()
-      this.#find(kind, kind.uid)
+  #add(flow: AcceptedFlow): void {
+    if (this.#flows.length >= this.#capacity) {
+      this.#evict()
+      this.#find(flow, flow.uid)
     }
     this.#table.add()
-    this.#kinds.push(kind)
+    this.#flows.push(flow)
   }
 
-  /** First the user's who has most of them: whoever reaches many places must not make those of others forgotten. */
-  #makeRoom(): void {
-    const { kinds } = this
-    const holder = mostFrequent(this.#kinds.map(({ uid }) => uid))
-    const [own, others] = [true, false].map((is) => kinds.filter(({ uid }) => (uid === holder) === is))
-    const gone = new Set([...own!, ...others!].slice(0, Math.ceil(this.#capacity / PART)))
-    this.#table.keep((index) => !gone.has(this.#kinds[index]!))
-    this.#kinds = this.#kinds.filter((kind) => !gone.has(kind))
-    this.evicted += gone.size
+  /**
+   * Evicts the oldest flows. Those of the user with the most flows come first, so that other users keep
+   * theirs.
+   */
+  #evict(): void {
+    const { flows } = this
+    const holder = mostFrequent(this.#flows.map(({ uid }) => uid))
+    const byAge = [...flows.filter(({ uid }) => uid === holder), ...flows.filter(({ uid }) => uid !== holder)]
+    const evicted = new Set(byAge.slice(0, Math.ceil(this.#capacity / EVICTED_PART)))
+    this.#table.keep((index) => !evicted.has(this.#flows[index]!))
+    this.#flows = this.#flows.filter((flow) => !evicted.has(flow))
+    this.evicted += evicted.size
   }
 
   #find(
@@ -127,19 +146,19 @@ export class AcceptedFlows {
     key[5] = destination[2]!
     key[6] = destination[3]!
     const index = this.#table.find()
-    return index < 0 ? undefined : this.#kinds[index]
+    return index < 0 ? undefined : this.#flows[index]
   }
 }
 
-function addDetails(kind: AcceptedFlow, { unit, domain }: Details): void {
-  kind.domain ??= domain
-  if (unit !== undefined && !kind.units.includes(unit) && kind.units.length < UNITS_AT_MOST)
-    kind.units = [...kind.units, unit]
+function addDetails(flow: AcceptedFlow, { unit, domain }: FlowDetails): void {
+  flow.domain ??= domain
+  if (unit !== undefined && !flow.units.includes(unit) && flow.units.length < MAX_UNITS)
+    flow.units = [...flow.units, unit]
 }
 
 type KeyFields = 'family' | 'protocol' | 'destination' | 'destinationPort'
 
-/** The packet is written over by the next one. */
+/** Copies the fields: the packet is written over by the next one. */
 const fieldsOf = (packet: Packet, uid: number, { reasonIndex }: Decision) => ({
   uid,
   family: packet.family,

@@ -3,20 +3,21 @@ import type { Packet } from '../packet/packet.js'
 import type { SenderDetails, SenderLookup } from '../packet/sender.js'
 import type { Decision } from '../policy/policy.js'
 import { SummaryWindow } from './summary-window.js'
-import { type Bounds, Lines, PARTS, type UserQuota, UserQuotas } from './user-shares.js'
+import { LineBudget, PARTS, type RecordLimits, type UserQuota, UserQuotas } from './user-shares.js'
 
-/** Names in the first block of a kind. */
-export interface Names {
-  /** That it asked for, where that is why. */
+/** Names in the first block event of a group. */
+export interface BlockNames {
+  /** The name that the packet asked a resolver for, when that is the reason of the block. */
   readonly question: string | undefined
-  /** By which its destination was found. */
+  /** The name by which the user found the destination. */
   readonly domain: string | undefined
 }
 
-/** A kind of block: who was kept, from where, from reaching which address and port, by which reason. */
-export interface Kind {
+/** Blocks of one user and unit to one destination address, protocol and port for one reason. */
+export interface BlockGroup {
+  /** User id, or -1 for a packet without a user. */
   readonly uid: number
-  /** See Attributed. */
+  /** The number of unit and container: see SenderLookup. */
   readonly place: number
   readonly family: Packet['family']
   readonly protocol: number
@@ -24,196 +25,216 @@ export interface Kind {
   readonly sourcePort: number
   readonly destination: Uint32Array
   readonly destinationPort: number
+  /** Index in REASONS. */
   readonly reasonIndex: number
   readonly rule: string | undefined
-  readonly names: Names
-  /** Who has sent the first of them. */
+  readonly names: BlockNames
+  /** The sender of the first packet. */
   readonly who: SenderDetails
 }
 
 /**
- * What the log is to say of blocks:
- * - `first`: of the first one of a kind
- * - `sum`: of its repeats in the last `ms` milliseconds
- * - `suppressed`: of those of a user in that time that had no place; without a uid, of those of all further users
+ * A block event that is to be written:
+ * - `first`: the first block of a group
+ * - `summary`: the further blocks of a group in the last `ms` milliseconds
+ * - `suppressed`: the blocks of a user in the last `ms` milliseconds that belong to no tracked group. Without
+ *   a uid, those of all further users
  */
-export type Telling =
-  | { readonly what: 'first'; readonly kind: Kind; readonly blocks: 1 }
-  | { readonly what: 'sum'; readonly kind: Kind; readonly blocks: number; readonly ms: number }
+export type PendingEvent =
+  | { readonly type: 'first'; readonly group: BlockGroup; readonly blocks: 1 }
+  | { readonly type: 'summary'; readonly group: BlockGroup; readonly blocks: number; readonly ms: number }
   | {
-      readonly what: 'suppressed'
+      readonly type: 'suppressed'
       readonly uid: number | undefined
       readonly blocks: number
       readonly ms: number
     }
 
-/** A kind that is known, whose share it takes up, and its repeats. */
-interface Known {
-  readonly kind: Kind
-  readonly share: UserQuota
-  readonly sum: SummaryWindow
+/** A group that is tracked, with the quota that it is part of. */
+interface TrackedGroup {
+  readonly group: BlockGroup
+  readonly quota: UserQuota
+  readonly window: SummaryWindow
+}
+
+/** A summary whose window is over; without `tracked` it is that of a user's suppressed blocks. */
+interface DueSummary {
+  readonly window: SummaryWindow
+  readonly quota: UserQuota
+  readonly tracked?: TrackedGroup
 }
 
 const KEY_WORDS = 8
-/** Those of IPv4: of an address it has only the first word. */
+/** An IPv4 address has only the first of its four words. */
 const KEY_WORDS_4 = 5
 
 /**
- * The kinds of blocks that the log knows at a time, so that a flood becomes a few lines and sums. Whoever floods bounds
- * neither memory nor lines, nor hides others: all is bounded by user, too. No block is lost from the sum:
- * `told` + `summed` + `suppressed` are the blocks that were noted, at any moment.
+ * Groups blocks, so that a flood becomes a few lines and summaries. Limits per user keep an attacker who
+ * floods from using up memory and log lines, and from hiding the blocks of other users. No block is lost from
+ * the sum: at any moment `logged` + `summarized` + `suppressed` is the number of blocks that were noted.
  */
 export class BlockAggregator {
-  /** Blocks that are told one by one. */
-  told = 0
-  /** Blocks that are told in the sum of their kind. */
-  summed = 0
-  /** Blocks of which nothing is told but the sum of their user. */
+  /** Blocks with an event of their own. */
+  logged = 0
+  /** Blocks that are counted in the summary of their group. */
+  summarized = 0
+  /** Blocks that are counted only in the summary of their user. */
   suppressed = 0
-  readonly #bounds: Bounds
-  readonly #lines: Lines
-  readonly #shares: UserQuotas
+  readonly #limits: RecordLimits
+  readonly #lines: LineBudget
+  readonly #quotas: UserQuotas
   readonly #table: KeyTable
-  #known: Known[] = []
-  #tellings: Telling[] = []
+  /** In the order of their numbers in the table. */
+  #tracked: TrackedGroup[] = []
+  #pending: PendingEvent[] = []
   #now: number
-  readonly #namesOf: (packet: Packet, decision: Decision, uid: number) => Names
+  readonly #namesOf: (packet: Packet, decision: Decision, uid: number) => BlockNames
 
   /**
-   * @param seed two random words: the sender chooses what is hashed
-   * @param now milliseconds, of any clock that never goes back
-   * @param namesOf is asked for the first of a kind only
+   * @param seed 64 random bits in two words, secret: the sender chooses what is hashed
+   * @param now milliseconds of a monotonic clock
+   * @param namesOf is called for the first block of a group only
    */
   constructor(
-    bounds: Bounds,
+    limits: RecordLimits,
     seed: Uint32Array,
     now: number,
-    namesOf: (packet: Packet, decision: Decision, uid: number) => Names,
+    namesOf: (packet: Packet, decision: Decision, uid: number) => BlockNames,
   ) {
-    this.#bounds = bounds
+    this.#limits = limits
     this.#namesOf = namesOf
-    this.#lines = new Lines(bounds.lines, bounds.linesPerSecond)
-    this.#shares = new UserQuotas(bounds)
-    this.#table = new KeyTable(bounds.kinds, KEY_WORDS, seed)
+    this.#lines = new LineBudget(limits.lines, limits.linesPerSecond, now)
+    this.#quotas = new UserQuotas(limits, now)
+    this.#table = new KeyTable(limits.groups, KEY_WORDS, seed)
     this.#now = now
   }
 
-  /** For the packet path: what costs something is done for the first of a kind only. Where that throws, nothing was counted. */
-  note(packet: Packet, uid: number, decision: Decision, attributed: SenderLookup): void {
-    const { place } = attributed
+  /**
+   * Counts a block. For the packet path: only the first block of a group costs more than a look-up.
+   * @throws what `namesOf` and `sender.describe` throw; then nothing was counted
+   */
+  note(packet: Packet, uid: number, decision: Decision, sender: SenderLookup): void {
+    const { place } = sender
     const index = this.#find(packet, uid, place, decision.reasonIndex)
     if (index >= 0) {
-      this.#known[index]!.sum.blocks++
-      this.summed++
+      this.#tracked[index]!.window.blocks++
+      this.summarized++
       return
     }
-    const share = this.#shares.of(uid)
-    if (share.lines.firsts.any && this.#lines.firsts.any)
-      this.#add(packet, share, {
+    const quota = this.#quotas.of(uid, this.#now)
+    if (this.#mayLog(quota, 'firsts'))
+      this.#add(packet, quota, {
         ...fieldsOf(packet),
         uid,
         place,
         reasonIndex: decision.reasonIndex,
         rule: decision.rule?.spec.name,
         names: this.#namesOf(packet, decision, uid),
-        who: attributed.describe(),
+        who: sender.describe(),
       })
-    else this.#suppress(share)
+    else this.#suppress(quota)
   }
 
-  /** What is to be said since the last call. */
-  take(): readonly Telling[] {
-    if (this.#tellings.length === 0) return NONE
-    const tellings = this.#tellings
-    this.#tellings = []
-    return tellings
+  /** Returns the events that have become due since the last call. */
+  take(): readonly PendingEvent[] {
+    if (this.#pending.length === 0) return NO_EVENTS
+    const pending = this.#pending
+    this.#pending = []
+    return pending
   }
 
   /**
-   * Time has gone by: tells the sums whose windows are over, and forgets kinds that were not repeated in theirs. A sum for
-   * which there is no line left waits, and grows.
+   * Makes events of the summaries whose windows are over, and forgets groups that had no block in theirs. A
+   * summary for which no line is left waits and grows.
+   * @param now milliseconds of the same clock
    */
   tick(now: number): void {
-    this.#lines.refill(now - this.#now)
-    this.#shares.refill(now - this.#now)
     this.#now = now
-    const forgotten = new Set<Known>()
-    for (const { sum, share, known } of this.#due()) {
-      if (sum.blocks === 0) {
-        if (known) forgotten.add(known)
-        else share.suppressed = undefined
-      } else if (share.lines.sums.any && this.#lines.sums.any) this.#tell(sum, share, known)
+    this.#quotas.forgetIdle(now)
+    const forgotten = new Set<TrackedGroup>()
+    for (const due of this.#due()) {
+      if (due.window.blocks > 0) {
+        if (this.#mayLog(due.quota, 'summaries')) this.#summarize(due)
+      } else if (due.tracked) forgotten.add(due.tracked)
+      else due.quota.suppressed = undefined
     }
     this.#forget(forgotten)
   }
 
-  /** Tells everything that was not told yet, and forgets all kinds: blocks are of another nature from now on, or there are no more. */
+  /** Makes events of all summaries and forgets all groups: before the mode changes or the service stops. */
   end(): void {
-    for (const known of this.#known) if (known.sum.blocks > 0) this.#tell(known.sum, known.share, known)
-    for (const share of this.#shares) {
-      if (share.suppressed?.blocks) this.#tell(share.suppressed, share)
-      share.suppressed = undefined
+    for (const tracked of this.#tracked)
+      if (tracked.window.blocks > 0) this.#summarize({ ...tracked, tracked })
+    for (const quota of this.#quotas) {
+      if (quota.suppressed?.blocks) this.#summarize({ window: quota.suppressed, quota })
+      quota.suppressed = undefined
     }
-    this.#forget(new Set(this.#known))
+    this.#forget(new Set(this.#tracked))
   }
 
-  /** Sums at the end of their window; who waits longest comes first. */
-  #due(): { sum: SummaryWindow; share: UserQuota; known?: Known }[] {
-    const due: { sum: SummaryWindow; share: UserQuota; known?: Known }[] = []
-    for (const known of this.#known)
-      if (known.sum.end <= this.#now) due.push({ sum: known.sum, share: known.share, known })
-    for (const share of this.#shares)
-      if (share.suppressed && share.suppressed.end <= this.#now) due.push({ sum: share.suppressed, share })
-    return due.sort((a, b) => a.sum.end - b.sum.end)
+  /** Returns the summaries whose window is over, the one that has waited longest first. */
+  #due(): DueSummary[] {
+    const due: DueSummary[] = []
+    for (const tracked of this.#tracked)
+      if (tracked.window.end <= this.#now) due.push({ window: tracked.window, quota: tracked.quota, tracked })
+    for (const quota of this.#quotas)
+      if (quota.suppressed && quota.suppressed.end <= this.#now) due.push({ window: quota.suppressed, quota })
+    return due.sort((a, b) => a.window.end - b.window.end)
   }
 
-  #tell(sum: SummaryWindow, share: UserQuota, known?: Known): void {
-    const told = { blocks: sum.blocks, ms: sum.age(this.#now) }
-    if (known) this.#tellings.push({ what: 'sum', kind: known.kind, ...told })
-    else this.#tellings.push({ what: 'suppressed', uid: share.uid, ...told })
-    share.lines.sums.take()
-    this.#lines.sums.take()
-    sum.next(this.#now)
+  /** Whether the user and all users together have a line left. */
+  #mayLog({ lines }: UserQuota, sort: 'firsts' | 'summaries'): boolean {
+    return lines[sort].available(this.#now) >= 1 && this.#lines[sort].available(this.#now) >= 1
   }
 
-  #suppress(share: UserQuota): void {
-    share.suppressed ??= new SummaryWindow(this.#now)
-    share.suppressed.blocks++
+  #summarize({ window, quota, tracked }: DueSummary): void {
+    const counted = { blocks: window.blocks, ms: window.age(this.#now) }
+    if (tracked) this.#pending.push({ type: 'summary', group: tracked.group, ...counted })
+    else this.#pending.push({ type: 'suppressed', uid: quota.uid, ...counted })
+    quota.lines.summaries.take(1)
+    this.#lines.summaries.take(1)
+    window.next(this.#now)
+  }
+
+  #suppress(quota: UserQuota): void {
+    quota.suppressed ??= new SummaryWindow(this.#now)
+    quota.suppressed.blocks++
     this.suppressed++
   }
 
-  #add(packet: Packet, share: UserQuota, kind: Kind): void {
-    if (this.#makeRoom(share)) this.#find(packet, kind.uid, kind.place, kind.reasonIndex)
+  #add(packet: Packet, quota: UserQuota, group: BlockGroup): void {
+    if (this.#evict(quota)) this.#find(packet, group.uid, group.place, group.reasonIndex)
     this.#table.add()
-    this.#known.push({ kind, share, sum: new SummaryWindow(this.#now) })
-    this.#tellings.push({ what: 'first', kind, blocks: 1 })
-    share.lines.firsts.take()
-    this.#lines.firsts.take()
-    share.kinds++
-    this.told++
+    this.#tracked.push({ group, quota, window: new SummaryWindow(this.#now) })
+    this.#pending.push({ type: 'first', group, blocks: 1 })
+    quota.lines.firsts.take(1)
+    this.#lines.firsts.take(1)
+    quota.groups++
+    this.logged++
   }
 
   /**
-   * Of a user who has used up the share, or of the one who has most, the kind goes that is repeated least: it was told of.
-   * @returns whether one had to
+   * Evicts a group when the limit is reached: the one that repeats least, of the user who has used up the
+   * quota, else of the user with the most groups.
+   * @returns whether a group was evicted
    */
-  #makeRoom(share: UserQuota): boolean {
-    const exhausted = share.kinds >= this.#bounds.kinds / PARTS
-    if (!exhausted && this.#known.length < this.#bounds.kinds) return false
-    const holder = exhausted ? share : this.#shares.fullest()
-    const victim = this.#known
-      .filter((known) => known.share === holder)
-      .reduce((least, known) => (known.sum.blocks < least.sum.blocks ? known : least))
-    if (victim.sum.blocks > 0) this.#tell(victim.sum, holder, victim)
-    this.#forget(new Set([victim]))
+  #evict(quota: UserQuota): boolean {
+    const isUsedUp = quota.groups >= this.#limits.groups / PARTS
+    if (!isUsedUp && this.#tracked.length < this.#limits.groups) return false
+    const holder = isUsedUp ? quota : this.#quotas.fullest()
+    const evicted = this.#tracked
+      .filter((tracked) => tracked.quota === holder)
+      .reduce((least, tracked) => (tracked.window.blocks < least.window.blocks ? tracked : least))
+    if (evicted.window.blocks > 0) this.#summarize({ ...evicted, tracked: evicted })
+    this.#forget(new Set([evicted]))
     return true
   }
 
-  #forget(kinds: ReadonlySet<Known>): void {
-    if (kinds.size === 0) return
-    for (const { share } of kinds) share.kinds--
-    this.#table.keep((index) => !kinds.has(this.#known[index]!))
-    this.#known = this.#known.filter((known) => !kinds.has(known))
+  #forget(groups: ReadonlySet<TrackedGroup>): void {
+    if (groups.size === 0) return
+    for (const { quota } of groups) quota.groups--
+    this.#table.keep((index) => !groups.has(this.#tracked[index]!))
+    this.#tracked = this.#tracked.filter((tracked) => !groups.has(tracked))
   }
 
   #find(packet: Packet, uid: number, place: number, reason: number): number {
@@ -231,9 +252,9 @@ export class BlockAggregator {
   }
 }
 
-const NONE: readonly Telling[] = []
+const NO_EVENTS: readonly PendingEvent[] = []
 
-/** The packet is written over by the next one. */
+/** Copies the fields: the packet is written over by the next one. */
 const fieldsOf = ({ family, protocol, source, sourcePort, destination, destinationPort }: Packet) => ({
   family,
   protocol,

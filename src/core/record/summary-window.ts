@@ -1,31 +1,38 @@
-/** The first sum of what goes on is told after so many milliseconds, each next one after twice as long, */
+/** Milliseconds until the first summary. Each further window lasts twice as long as the one before, */
 export const FIRST_WINDOW = 30_000
-/** but never later than this: whether it still goes on is a question at any time. */
+/**
+ * but never longer than this (milliseconds), so that the log always shows whether something still goes on.
+ */
 export const LONGEST_WINDOW = 15 * 60_000
 
-/** Blocks that are not told one by one, in the window of time at whose end their sum is. Times are milliseconds of one clock. */
+/**
+ * Counts blocks in a window of time, at whose end one summary is logged. All times are milliseconds of one
+ * clock.
+ */
 export class SummaryWindow {
+  /** Blocks in the current window. */
   blocks = 0
-  #since: number
+  #start: number
   #length = FIRST_WINDOW
 
   constructor(now: number) {
-    this.#since = now
+    this.#start = now
   }
 
+  /** When the current window ends. */
   get end(): number {
-    return this.#since + this.#length
+    return this.#start + this.#length
   }
 
-  /** Milliseconds since the window began. */
+  /** Returns the milliseconds since the window began. */
   age(now: number): number {
-    return now - this.#since
+    return now - this.#start
   }
 
   /** Begins the next window. */
   next(now: number): void {
     this.blocks = 0
-    this.#since = now
+    this.#start = now
     this.#length = Math.min(this.#length * 2, LONGEST_WINDOW)
   }
 }

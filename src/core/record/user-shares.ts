@@ -1,80 +1,94 @@
-import { Tokens } from '../bounded/token-bucket.js'
+import { TokenBucket } from '../bounded/token-bucket.js'
 import type { SummaryWindow } from './summary-window.js'
 
-/** What all users together may have: kinds known at a time, and lines at once and a second, for first ones and for sums each. */
-export interface Bounds {
-  readonly kinds: number
+/**
+ * Limits for all users together: tracked groups, and burst and rate of log lines. First blocks and summaries
+ * count separately.
+ */
+export interface RecordLimits {
+  /** Groups that are tracked at a time. */
+  readonly groups: number
+  /** Lines that may be logged at once. */
   readonly lines: number
   readonly linesPerSecond: number
-  /** Users with a share of their own; all further ones have one together. */
+  /** Users with a quota of their own; all further users share one. */
   readonly users: number
 }
 
-/** Those of the block log. docs/log.md says what follows from them. */
-export const BOUNDS: Bounds = { kinds: 512, lines: 512, linesPerSecond: 1, users: 64 }
+/** The limits of the block log. docs/log.md explains what follows from them. */
+export const BLOCK_LOG_LIMITS: RecordLimits = { groups: 512, lines: 512, linesPerSecond: 1, users: 64 }
 
-/** No user has more than one of so many parts of anything: so a flood of one hides nothing of the others. */
+/**
+ * One user gets at most this part of each limit (1/4), so that a flood of one user hides nothing of the
+ * others.
+ */
 export const PARTS = 4
 
-/** Lines about the first of a kind, and lines with sums: a flood of the one must not keep the others back. */
-export class Lines {
-  readonly firsts: Tokens
-  readonly sums: Tokens
+/**
+ * Limits log lines: first blocks and summaries apart, so that a flood of the one does not hold the other
+ * back.
+ */
+export class LineBudget {
+  readonly firsts: TokenBucket
+  readonly summaries: TokenBucket
+  readonly #burst: number
 
-  constructor(burst: number, perSecond: number) {
-    this.firsts = new Tokens(burst, perSecond)
-    this.sums = new Tokens(burst, perSecond)
+  /**
+   * @param burst lines at once @param perSecond lines in a second
+   * @param now milliseconds of a monotonic clock
+   */
+  constructor(burst: number, perSecond: number, now: number) {
+    this.#burst = burst
+    this.firsts = new TokenBucket(burst, perSecond, now)
+    this.summaries = new TokenBucket(burst, perSecond, now)
   }
 
-  get full(): boolean {
-    return this.firsts.full && this.sums.full
-  }
-
-  refill(ms: number): void {
-    this.firsts.refill(ms)
-    this.sums.refill(ms)
+  isFull(now: number): boolean {
+    return this.firsts.available(now) >= this.#burst && this.summaries.available(now) >= this.#burst
   }
 }
 
-/** What one user has of the log, or all those together for whom there was no share. */
+/** Holds what one user has used of the limits; all users without a quota of their own share one. */
 export class UserQuota {
-  /** undefined: further users. */
+  /** The user id, or -1 for packets without a user; undefined for all further users together. */
   readonly uid: number | undefined
-  readonly lines: Lines
-  /** How many kinds of this user are known. */
-  kinds = 0
-  /** Blocks for which there was no place. */
+  readonly lines: LineBudget
+  /** Groups of this user that are tracked. */
+  groups = 0
+  /** Blocks of this user that belong to no tracked group. */
   suppressed: SummaryWindow | undefined
 
-  constructor(uid: number | undefined, { lines, linesPerSecond }: Bounds) {
+  constructor(uid: number | undefined, { lines, linesPerSecond }: RecordLimits, now: number) {
     this.uid = uid
-    this.lines = new Lines(lines / PARTS, linesPerSecond / PARTS)
+    this.lines = new LineBudget(lines / PARTS, linesPerSecond / PARTS, now)
   }
 
-  /** Whether it is as a new one would be. */
-  get idle(): boolean {
-    return this.kinds === 0 && this.suppressed === undefined && this.lines.full
+  /** Whether the quota is as good as new. */
+  isIdle(now: number): boolean {
+    return this.groups === 0 && this.suppressed === undefined && this.lines.isFull(now)
   }
 }
 
-/** The shares of all users. */
+/** Holds the quotas of all users. Iterates over all of them, the shared one last. */
 export class UserQuotas {
-  readonly #bounds: Bounds
+  readonly #limits: RecordLimits
   readonly #byUser = new Map<number, UserQuota>()
-  readonly #others: UserQuota
-  /** A flood is of one user: who came last comes next. */
+  readonly #shared: UserQuota
+  /** The user of the last call, and the quota: a flood is mostly of one user. */
   #lastUser: number | undefined
   #last: UserQuota
 
-  constructor(bounds: Bounds) {
-    this.#bounds = bounds
-    this.#others = new UserQuota(undefined, bounds)
-    this.#last = this.#others
+  /** @param now milliseconds of a monotonic clock, the same for all calls */
+  constructor(limits: RecordLimits, now: number) {
+    this.#limits = limits
+    this.#shared = new UserQuota(undefined, limits, now)
+    this.#last = this.#shared
   }
 
-  of(uid: number): UserQuota {
+  /** Returns the quota of a user, or the shared one when there are too many users. */
+  of(uid: number, now: number): UserQuota {
     if (this.#lastUser !== uid) {
-      this.#last = this.#byUser.get(uid) ?? this.#make(uid)
+      this.#last = this.#byUser.get(uid) ?? this.#create(uid, now)
       this.#lastUser = uid
     }
     return this.#last
@@ -82,27 +96,26 @@ export class UserQuotas {
 
   *[Symbol.iterator](): Generator<UserQuota> {
     yield* this.#byUser.values()
-    yield this.#others
+    yield this.#shared
   }
 
-  /** The one that knows the most kinds. */
+  /** Returns the quota with the most tracked groups. */
   fullest(): UserQuota {
-    let fullest = this.#others
-    for (const share of this) if (share.kinds > fullest.kinds) fullest = share
+    let fullest = this.#shared
+    for (const quota of this) if (quota.groups > fullest.groups) fullest = quota
     return fullest
   }
 
-  /** Lets time go by, and forgets those of whom there is nothing left to know. */
-  refill(ms: number): void {
-    for (const share of this) share.lines.refill(ms)
-    for (const [uid, share] of this.#byUser) if (share.idle) this.#byUser.delete(uid)
+  /** Forgets the users whose quota is as good as new. */
+  forgetIdle(now: number): void {
+    for (const [uid, quota] of this.#byUser) if (quota.isIdle(now)) this.#byUser.delete(uid)
     this.#lastUser = undefined
   }
 
-  #make(uid: number): UserQuota {
-    if (this.#byUser.size >= this.#bounds.users) return this.#others
-    const share = new UserQuota(uid, this.#bounds)
-    this.#byUser.set(uid, share)
-    return share
+  #create(uid: number, now: number): UserQuota {
+    if (this.#byUser.size >= this.#limits.users) return this.#shared
+    const quota = new UserQuota(uid, this.#limits, now)
+    this.#byUser.set(uid, quota)
+    return quota
   }
 }

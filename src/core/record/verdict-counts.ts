@@ -6,7 +6,7 @@ const VERDICTS = ['accept', 'block', 'would-block'] as const
 const PROTOCOLS = ['tcp', 'udp', 'icmp', 'other'] as const
 const FAMILIES = ['ipv4', 'ipv6'] as const
 
-/** One counter of checkvalve_packets_total. */
+/** One counter of the metric checkvalve_packets_total, with its labels. */
 export interface VerdictCount {
   readonly verdict: (typeof VERDICTS)[number]
   readonly reason: (typeof REASONS)[number]
@@ -15,26 +15,30 @@ export interface VerdictCount {
   readonly packets: number
 }
 
-/** Users with a counter of their own; blocks of further users are counted as `other`. */
-const USERS_AT_MOST = 100
+/** Users with a counter of their own; blocks of further users are counted together. */
+const MAX_USERS = 100
 
-/** Counts of verdicts, in an array: adding to one costs the packet path nothing worth measuring. */
+/** Counts verdicts, in an array: counting costs the packet path nothing that can be measured. */
 export class VerdictCounts {
   readonly #counts = new Float64Array(VERDICTS.length * REASONS.length * PROTOCOLS.length * FAMILIES.length)
   readonly #blocks = new Map<number, number>()
   #otherUsers = 0
 
+  /**
+   * Counts one verdict.
+   * @param uid user id, or -1 for none @param observing whether a block is only recorded
+   */
   add(packet: Packet, uid: number, decision: Decision, observing: boolean): void {
     const accepted = decision.verdict === 'accept'
     const verdict = accepted ? 0 : observing ? 2 : 1
     const index =
       (verdict * REASONS.length + decision.reasonIndex) * PROTOCOLS.length + protocolIndex(packet.protocol)
     this.#counts[index * 2 + (packet.family === 6 ? 1 : 0)]!++
-    // The canary is the service's own: no user did it.
+    // The canary is the service's own packet: no user sent it.
     if (!accepted && decision.reason !== 'canary') this.#addBlock(uid)
   }
 
-  /** All counters that are not 0. */
+  /** Yields all counters that are not 0. */
   *counts(): Generator<VerdictCount> {
     let index = 0
     for (const verdict of VERDICTS)
@@ -46,7 +50,7 @@ export class VerdictCounts {
           }
   }
 
-  /** Totals by verdict and reason. */
+  /** Returns the packets by verdict and reason, for those that are not 0. */
   byReason(): Map<`${VerdictCount['verdict']} ${VerdictCount['reason']}`, number> {
     const totals: ReturnType<VerdictCounts['byReason']> = new Map()
     for (const { verdict, reason, packets } of this.counts()) {
@@ -56,7 +60,9 @@ export class VerdictCounts {
     return totals
   }
 
-  /** Blocks by user id; -1 is packets without a known user; undefined is all further users. */
+  /**
+   * Yields the blocks by user id: -1 for packets without a user, undefined for all further users together.
+   */
   *blocksByUser(): Generator<[uid: number | undefined, packets: number]> {
     yield* this.#blocks
     if (this.#otherUsers > 0) yield [undefined, this.#otherUsers]
@@ -65,7 +71,7 @@ export class VerdictCounts {
   #addBlock(uid: number): void {
     const count = this.#blocks.get(uid)
     if (count !== undefined) this.#blocks.set(uid, count + 1)
-    else if (this.#blocks.size < USERS_AT_MOST) this.#blocks.set(uid, 1)
+    else if (this.#blocks.size < MAX_USERS) this.#blocks.set(uid, 1)
     else this.#otherUsers++
   }
 }

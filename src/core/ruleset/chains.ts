@@ -1,4 +1,4 @@
-/** The rules of the three chains that a packet passes on its way out, and of what lies between them. */
+/** Writes the rules of the chains that an outgoing packet passes, and of those that they jump to. */
 
 import { FAMILIES } from '../packet/ip.js'
 import type { Policy } from '../policy/policy.js'
@@ -9,13 +9,14 @@ import { userMatches } from './user-matches.js'
 
 const hex = (value: number) => `0x${value.toString(16).padStart(8, '0')}`
 
-/** Rewrites the bits of the mask and leaves the others. */
+/** Sets the bits of the mask and keeps the others. */
 const setMark = (what: 'meta' | 'ct', mask: number, value: number) =>
   `${what} mark set ${what} mark & ${hex(~mask >>> 0)} | ${hex(value)}`
 
 /**
- * Nearly all that a web server sends are replies: their rule comes as early as can be.
- * @param isEnforced whether names are: then a question that looks like a reply is none
+ * Writes the chain `judge`. Nearly all packets of a web server are replies, so their rule comes as early as
+ * possible.
+ * @param isEnforced whether names are enforced: then a query that looks like a reply is judged
  */
 export function judge(
   marks: Marks,
@@ -24,7 +25,7 @@ export function judge(
 ): string[] {
   const reply = 'ct state established,related ct direction reply counter name "reply" accept'
   const approved = `ct mark & ${hex(marks.mask)} == ${hex(marks.approvedNow)} counter name "approved" accept`
-  // Connection tracking may know what this host has opened by a packet of the other end only, and call it a reply.
+  // When connection tracking first saw a packet of the other end, it calls the packets of this host replies.
   const opened = hasOpened
     ? FAMILIES.map((family) => `${ENDS[family]} @opened${family} goto to_be_judged`)
     : []
@@ -43,12 +44,13 @@ export function judge(
   ]
 }
 
-/** Each of them, also on a connection that is approved. */
+/** Sends each query to its chain, also on an approved connection. */
 const toQuestion = (watchNames: boolean) => (watchNames ? [`${TO_PORT_53} jump question`] : [])
 
 /**
- * A bare SYN is judged, whatever connection tracking takes it for. A forged SYN of somebody else makes it a reply
- * (simultaneous open, RFC 9293, section 3.5); and whoever takes over the port of an approved caller is not approved.
+ * Writes the chain `call`: a bare SYN is always judged. A forged SYN of an attacker makes it a reply for
+ * connection tracking (simultaneous open, RFC 9293, section 3.5), and a user who takes over the port of an
+ * approved connection is not approved.
  */
 export const call = (marks: Marks, { watchNames }: RulesetOptions): string[] => [
   ...toQuestion(watchNames),
@@ -56,15 +58,17 @@ export const call = (marks: Marks, { watchNames }: RulesetOptions): string[] => 
 ]
 
 /**
- * Any user may bind a foreign IPv6 address (IPV6_FREEBIND) and send from it to this host: conntrack would take that for a
- * client that came in, and all that is sent to the real owner of the address for replies. Where nothing is blocked it is not
- * tracked, and so is nobody's client when that changes.
+ * Writes the chain `loopback`. Any user may bind a foreign IPv6 address (IPV6_FREEBIND) and send from it to
+ * this host: conntrack would take that for a client, and all packets to the real owner of the address for
+ * replies. In mode observe such packets are not tracked, so that there is no false client when the mode
+ * changes.
  */
 export const loopback = ({ mode }: Policy): string[] => [
   `${FORGED} counter name "forged" ${mode === 'observe' ? 'accept' : 'drop'}`,
   'accept',
 ]
 
+/** Writes the chain `to_be_judged`, which marks a packet for the queue. */
 export function toBeJudged(marks: Marks): string[] {
   return [
     setMark('meta', marks.mask, marks.judge),
@@ -73,8 +77,8 @@ export function toBeJudged(marks: Marks): string[] {
 }
 
 /**
- * The queues for what is asked of resolvers and for what they answer, behind those for everything else. Two, since a flood
- * of answers, which anybody may forge, must not keep questions from being read.
+ * Returns the numbers of the queues for DNS queries and answers, which follow those of new connections. They
+ * are two, since a flood of answers, which any host can forge, must not keep queries from being read.
  */
 export const namesQueues = ({ first, count }: RulesetOptions['queue']) => ({
   questions: first + count,
@@ -82,75 +86,90 @@ export const namesQueues = ({ first, count }: RulesetOptions['queue']) => ({
 })
 
 /**
- * What goes to a resolver; and where names are enforced, no datagram to another one is a reply but from a service: anybody may
- * forge the datagram that it seems to answer.
+ * Writes the chain `question` for packets to port 53. When names are enforced, a datagram to another host
+ * than a resolver is a reply only from a service port: any host can forge the datagram that it seems to
+ * answer.
  */
 export const question = (isEnforced: boolean): string[] => [
   ...FAMILIES.map((family) => `${IP[family]} daddr @resolvers${family} goto to_resolver`),
   ...(isEnforced ? ['udp sport != @udp_services goto to_be_judged'] : []),
 ]
 
-/** So many questions of one user are read in a second: a flood must not fill the queue. */
-const ASKED = 'limit rate over 500/second burst 100 packets'
-/** Whatever user: a packet may have none. */
+/** Matches the queries above the limit per user: a flood must not fill the queue. */
+const ABOVE_QUERY_LIMIT = 'limit rate over 500/second burst 100 packets'
+/** Matches a packet that has a user. */
 const ANY_USER = 'meta skuid 0-4294967295'
 
-/** More flows than that at once are read as those of others are. */
-const ASKING_AT_MOST = 65_536
+/**
+ * The maximum number of remembered queries of trusted users; answers to further ones are read as those of
+ * other users.
+ */
+const MAX_ASKING = 65_536
 
-/** Local ends from which those who update have asked, for as long as an answer is waited for. */
+/** The sets of local addresses and ports from which trusted users asked, while an answer may come. */
 export const ASKING = FAMILIES.map(
   (family) =>
-    `set asking${family} { type inet_proto . ipv${family}_addr . inet_service; size ${ASKING_AT_MOST}; flags dynamic, timeout; timeout 30s; }`,
+    `set asking${family} { type inet_proto . ipv${family}_addr . inet_service; size ${MAX_ASKING}; flags dynamic, timeout; timeout 30s; }`,
 )
 
+/** The set that counts the queries of each user. */
 export const ASKERS = 'set askers { type uid; size 4096; flags dynamic, timeout; timeout 1m; }'
 
-/** Those who update, and the host's own resolvers, ask as often as they like. */
+/** Writes the chain `to_resolver`. Queries of trusted users are not limited. */
 export function toResolver({ mode, queryPolicy, trustedUsers, ephemeralPorts }: Policy): string[] {
-  const unread = `counter name "flooded" ${mode === 'observe' ? 'accept' : 'drop'}`
-  // Where any name may be asked for, what is more is judged like everything else.
-  const flood = queryPolicy === undefined ? 'return' : unread
-  const free = userMatches(trustedUsers, ephemeralPorts, 'ported')
+  const flooded = `counter name "flooded" ${mode === 'observe' ? 'accept' : 'drop'}`
+  // When any name may be asked for, queries above the limit are judged like other packets.
+  const flood = queryPolicy === undefined ? 'return' : flooded
+  const trusted = userMatches(trustedUsers, ephemeralPorts, 'ported')
   return [
-    ...free.map((who) => `${who} goto ask_for_update`),
-    `${ANY_USER} update @askers { meta skuid ${ASKED} } ${flood}`,
+    ...trusted.map((match) => `${match} goto ask_for_update`),
+    `${ANY_USER} update @askers { meta skuid ${ABOVE_QUERY_LIMIT} } ${flood}`,
     `${ANY_USER} goto ask`,
-    `${ASKED} ${flood}`,
+    `${ABOVE_QUERY_LIMIT} ${flood}`,
     'goto ask',
   ]
 }
 
-/** From where they ask: their answers are read whatever floods there are. */
+/**
+ * The chain that remembers a query of a trusted user: its answer is read even during a flood of forged
+ * answers.
+ */
 export const askForUpdate = [
   ...FAMILIES.map((family) => `update @asking${family} { meta l4proto . ${IP[family]} saddr . th sport }`),
   'goto ask',
 ]
 
+/** Writes the chain `ask`, which marks a packet for the queue of queries. */
 export const ask = (marks: Marks): string[] => [
   setMark('meta', marks.mask, asked(marks)),
   `ct direction reply meta mark set meta mark | ${hex(marks.reply)}`,
   'accept',
 ]
 
-/** So many packets from resolvers are read in a second: more are forged, and must not take the service's time. They go on. */
+/**
+ * Answers that are read in a second. More are forged, and must not take the service's time: they go on
+ * unread.
+ */
 const READ_FOR_UPDATES = 20_000
 const READ_FOR_OTHERS = 2000
 
-/** What comes from one; the program that has asked gets it when it has been read. */
+/**
+ * Writes the chain `answer` for packets from a resolver: the program that asked gets an answer when it has
+ * been read.
+ */
 export const answer = (marks: Marks, { form, queue }: RulesetOptions): string[] => [
   'iif "lo" return',
   ...FAMILIES.flatMap((family) => {
-    const hold =
+    const read =
       form === 'native'
         ? `queue flags bypass to ${namesQueues(queue).answers}`
         : `${setMark('meta', marks.mask, asked(marks))} return`
     const from = `${IP[family]} saddr @resolvers${family}`
     const isForUpdate = `meta l4proto . ${IP[family]} daddr . th dport @asking${family}`
     return [
-      `${from} ${isForUpdate} ${limitTo(READ_FOR_UPDATES)} ${hold}`,
+      `${from} ${isForUpdate} ${limitTo(READ_FOR_UPDATES)} ${read}`,
       `${from} ${isForUpdate} return`,
-      `${from} ${limitTo(READ_FOR_OTHERS)} ${hold}`,
+      `${from} ${limitTo(READ_FOR_OTHERS)} ${read}`,
     ]
   }),
 ]
@@ -159,6 +178,7 @@ const limitTo = (rate: number) => `limit rate ${rate}/second burst ${rate} packe
 
 const asked = ({ judge, names }: Marks) => (judge | names) >>> 0
 
+/** Writes the chain `enqueue` of the native form. */
 export function enqueue(marks: Marks, { queue, watchNames }: RulesetOptions): string[] {
   const { first, count } = queue
   const target =
@@ -170,10 +190,16 @@ export function enqueue(marks: Marks, { queue, watchNames }: RulesetOptions): st
   ]
 }
 
-/** Not empty while the service judges what goes to resolvers: it does so each second by itself (src/heartbeat.ts). */
+/**
+ * The set that is not empty while the service judges queries: its own queries keep it so
+ * (judging-heartbeat.ts).
+ */
 export const JUDGING = 'set judging { type inet_service; size 16; flags dynamic, timeout; timeout 5s; }'
 
-/** @param isEnforced whether names are */
+/**
+ * Writes the chain `verdict`, which carries out the verdict in a packet's mark.
+ * @param isEnforced whether names are enforced
+ */
 export function verdict(marks: Marks, block: RulesetOptions['block'], isEnforced: boolean): string[] {
   const clear = `meta mark set meta mark & ${hex(~marks.mask >>> 0)}`
   const is = (value: number) => `meta mark & ${hex(marks.mask)} == ${hex(value)}`
@@ -181,18 +207,19 @@ export function verdict(marks: Marks, block: RulesetOptions['block'], isEnforced
     (family) =>
       `${TO_PORT_53} ${IP[family]} daddr @resolvers${family} meta mark & ${hex(marks.stateMask)} != ${hex(marks.judge)} update @judging { th dport }`,
   )
-  // A packet that was judged while these rules came has the mark of the generation before. It passes, and is not remembered.
+  // A packet that was judged while these rules were loaded has the mark of the generation before: it passes
+  // once.
   const pass = [marks.approvedOnce, marks.approvedNow, marks.approvedBefore]
   const refuse = block === 'reject' ? 'reject with icmpx admin-prohibited' : 'drop'
   return [
     `meta mark & ${hex(marks.mask)} == 0x00000000 accept`,
     ...(isEnforced ? judged : []),
-    // Two rules: reading the mark of a connection that is not tracked ends a rule.
+    // Two rules, since reading the mark of an untracked connection ends a rule.
     `${is(marks.approvedNow)} ${setMark('ct', marks.mask, marks.approvedNow)}`,
     ...FAMILIES.map((family) => `${is(marks.approvedNow)} ct state untracked ${rememberApproved(family)}`),
     `meta mark & ${hex(marks.mask)} { ${pass.map(hex).join(', ')} } ${clear} accept`,
     `${is(marks.blocked)} ${clear} counter name "blocked" ${refuse}`,
-    // Not judged.
+    // The packet was not judged.
     `${clear} jump undecided`,
   ]
 }

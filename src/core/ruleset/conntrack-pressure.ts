@@ -1,23 +1,27 @@
 /**
- * How near connection tracking is to its limit (nf_conntrack_max). Behind it the kernel refuses new connections,
- * clients' and updates' alike, and any user can bring it there over the loopback device.
+ * How near connection tracking is to its limit (nf_conntrack_max). Above the limit the kernel refuses new
+ * connections, both of clients and of updates, and any user can reach it over the loopback device.
  *
- * - `none`: there is room
- * - `high`: loopback is not tracked any more, so that nobody on this host can fill the rest
- * - `full`: new clients are not tracked either, but served all the same
+ * - `none`: below the thresholds
+ * - `high`: loopback is no longer tracked, so that no user of this host can fill the table
+ * - `full`: new clients are not tracked either, but still served
  */
 export type Pressure = 'none' | 'high' | 'full'
 
+/** Thresholds, as parts of the limit. */
 const HIGH = 0.75
 const FULL = 0.95
-/** Only when there is that much room again does the pressure end: it shall not come and go with each look. */
+/** The pressure ends only below this part of the limit, so that it does not change with each check. */
 const RELIEVED = 0.5
 
-/** @param before what it was at the last look */
+/**
+ * Returns the current pressure.
+ * @param entries tracked connections @param limit nf_conntrack_max @param before the last result
+ */
 export function pressureOf(entries: number, limit: number, before: Pressure): Pressure {
-  // A limit of 0 is none (net/netfilter/nf_conntrack_core.c).
-  const share = limit > 0 ? entries / limit : 0
-  if (share >= FULL) return 'full'
-  if (share < RELIEVED) return 'none'
-  return share >= HIGH && before === 'none' ? 'high' : before
+  // 0 means no limit (net/netfilter/nf_conntrack_core.c).
+  const used = limit > 0 ? entries / limit : 0
+  if (used >= FULL) return 'full'
+  if (used < RELIEVED) return 'none'
+  return used >= HIGH && before === 'none' ? 'high' : before
 }

@@ -1,10 +1,10 @@
 /**
- * The kernel's own copy of the allowlist, for what comes out of the queue unjudged: the service is dead, or its queue is
+ * Writes the kernel's own copy of the allowlist, for unjudged packets: the service is dead, or its queue is
  * full.
  */
 
-import { formatAddress, formatPrefix } from '../packet/address-text.js'
-import { type Address, FAMILIES, type Family, type PortRange, type Prefix } from '../packet/ip.js'
+import { formatAddress, formatPortRange, formatPrefix } from '../packet/address-text.js'
+import { type Address, FAMILIES, type Family, type Prefix } from '../packet/ip.js'
 import type { Sender } from '../packet/sender.js'
 import type { Candidate } from '../policy/explain.js'
 import { type Decision, isExpired, type Policy, type Rule, type RuleSpec } from '../policy/policy.js'
@@ -12,83 +12,97 @@ import type { RulesetOptions } from './options.js'
 import { ENDS, IP, NOT_A_CALL } from './untracked.js'
 import { type Ported, userMatches } from './user-matches.js'
 
-interface Lines {
+interface FallbackText {
+  /** The sets, a line each. */
   readonly sets: string[]
+  /** The rules of the chain `undecided`, or the matches of them. */
   readonly fallback: string[]
 }
 
-export function fallbackOf(policy: Policy, options: RulesetOptions, now: number): Lines {
+/** Writes the sets and the chain `undecided`. @param now milliseconds since the epoch */
+export function fallbackOf(policy: Policy, options: RulesetOptions, now: number): FallbackText {
   const accept = 'counter name "fallback_accept" accept'
   const drop = 'counter name "fallback_drop" drop'
   if (policy.mode === 'observe' || options.fallback === 'open') return { sets: [], fallback: [accept] }
   if (options.fallback === 'closed') return { sets: [], fallback: [drop] }
-  const each = policy.rules.map(({ spec }, index) => fallbackRule(byKernel(spec, policy), policy, index, now))
-  const of = (isWanted: (rule: Rule) => boolean) =>
-    each
+  const texts = policy.rules.map(({ spec }, index) => ruleText(asInKernel(spec, policy), policy, index, now))
+  const acceptsOf = (isWanted: (rule: Rule) => boolean) =>
+    texts
       .filter((_, index) => isWanted(policy.rules[index]!))
       .flatMap(({ fallback }) => fallback.map((line) => `${line} ${accept}`))
-  const isQuestions = ({ spec }: Rule) => policy.queryPolicy !== undefined && spec.reason === 'resolver'
-  const answers = [
+  const isForQueries = ({ spec }: Rule) => policy.queryPolicy !== undefined && spec.reason === 'resolver'
+  const replies = [
     ...FAMILIES.map((family) => `${ENDS[family]} @opened${family} ${drop}`),
     `tcp sport @tcp_services ${NOT_A_CALL} ${accept}`,
   ]
   return {
-    sets: each.flatMap((lines) => lines.sets),
+    sets: texts.flatMap(({ sets }) => sets),
     fallback: [
-      ...(policy.queryPolicy === undefined ? [] : questions(of(isQuestions), drop)),
-      ...answers,
-      ...of((rule) => !isQuestions(rule)),
+      ...(policy.queryPolicy === undefined ? [] : queries(acceptsOf(isForQueries), drop)),
+      ...replies,
+      ...acceptsOf((rule) => !isForQueries(rule)),
       drop,
     ],
   }
 }
 
 /**
- * Where names are enforced. While the service reads questions, one that comes here is of a flood: nobody reads it. Before
- * anything that takes it for an answer: a program may listen on the port that it asks from.
+ * Writes the rules for queries when names are enforced. While the service judges queries (`judging`), an
+ * unjudged one is part of a flood and is dropped. These rules come before those for replies: a program may
+ * listen on the port that it asks from.
  */
-const questions = (rules: readonly string[], drop: string): string[] => {
+const queries = (rules: readonly string[], drop: string): string[] => {
   const toResolver = FAMILIES.map(
     (family) => `meta l4proto { tcp, udp } th dport 53 ${IP[family]} daddr @resolvers${family} ${drop}`,
   )
   return [...toResolver.map((line) => `th dport @judging ${line}`), ...rules, ...toResolver]
 }
 
-/** The kernel cannot read names: where they are enforced, it lets only those ask who look for mirrors. */
-const byKernel = (spec: RuleSpec, { queryPolicy, trustedUsers }: Policy): RuleSpec =>
+/**
+ * Returns a rule as the kernel applies it. The kernel cannot read names: when they are enforced, only trusted
+ * users may ask.
+ */
+const asInKernel = (spec: RuleSpec, { queryPolicy, trustedUsers }: Policy): RuleSpec =>
   spec.reason === 'resolver' && queryPolicy !== undefined ? { ...spec, users: trustedUsers } : spec
 
-/** One rule of the policy: its address sets, and a match for each of them. */
-function fallbackRule(spec: RuleSpec, policy: Policy, index: number, now: number): Lines {
+/** Writes one rule of the policy: its address sets, and the matches for each set. */
+function ruleText(spec: RuleSpec, policy: Policy, index: number, now: number): FallbackText {
   if (isVoid(spec, now)) return { sets: [], fallback: [] }
-  const lines: Lines = { sets: [], fallback: [] }
-  const left = spec.expires === undefined ? '' : ` timeout ${timeoutText(spec.expires - now)}`
+  const text: FallbackText = { sets: [], fallback: [] }
+  const timeout = spec.expires === undefined ? '' : ` timeout ${timeoutText(spec.expires - now)}`
   for (const family of FAMILIES) {
     const matches = matchesOf(spec, policy, family)
     const add = (name: string, set: string) => {
-      lines.sets.push(set)
-      for (const match of matches) lines.fallback.push(`${match} ${IP[family]} daddr @${name}`.trim())
+      text.sets.push(set)
+      for (const match of matches) text.fallback.push(`${match} ${IP[family]} daddr @${name}`.trim())
     }
     const name = `rule${index}_prefixes${family}`
     if (spec.prefixes.some((prefix) => prefix.family === family))
-      add(name, prefixSet(name, family, spec.prefixes, spec.name, left))
+      add(name, prefixSet(name, family, spec.prefixes, spec.name, timeout))
     const hosts = hostSetName(index, family)
     if (hasHostSets(spec, now)) add(hosts, setText(hosts, family, 'timeout', spec.name, []))
   }
-  return lines
+  return text
 }
 
-/** Nobody can match it, or not any more. The kernel knows units by the number of a cgroup, which each start makes anew. */
+/**
+ * Whether the kernel's copy leaves a rule out: it matches no user, has expired, or has units. A unit's cgroup
+ * is new at each start.
+ */
 const isVoid = (spec: RuleSpec, now: number) =>
   spec.users?.length === 0 || spec.units !== undefined || isExpired(spec, now)
 
-/** Whether the kernel has sets for the addresses of a rule's names. */
+/**
+ * Whether the ruleset has sets for the addresses of a rule's names.
+ * @param now milliseconds since the epoch
+ */
 export const hasHostSets = (spec: RuleSpec, now: number) =>
   spec.names.length + spec.domains.length > 0 && !isVoid(spec, now)
 
+/** Returns the name of the set with the addresses of a rule's names. */
 export const hostSetName = (index: number, family: Family) => `rule${index}_hosts${family}`
 
-/** The set of those prefixes that are of this family. */
+/** Writes a set of the prefixes of one family. @param timeout text after each element: ` timeout 5s` */
 export function prefixSet(
   name: string,
   family: Family,
@@ -96,19 +110,22 @@ export function prefixSet(
   comment?: string,
   timeout = '',
 ): string {
-  const own = withoutCovered(prefixes.filter((prefix) => prefix.family === family))
+  const disjoint = withoutCovered(prefixes.filter((prefix) => prefix.family === family))
   const flags = timeout === '' ? 'interval' : 'interval, timeout'
-  const elements = own.map((prefix) => formatPrefix(prefix) + timeout)
+  const elements = disjoint.map((prefix) => formatPrefix(prefix) + timeout)
   return setText(name, family, flags, comment, elements)
 }
 
 const DAY_MS = 86_400_000
-/** No kernel runs for so long; in one of 584 years its nanoseconds would overflow. */
-const DAYS_AT_MOST = 36_500
+/** The maximum timeout: the kernel counts nanoseconds in 64 bits, which overflow after 584 years. */
+const MAX_DAYS = 36_500
 
-/** Whole milliseconds, and of each unit eight digits at most: nft reads no others, and 28 hours have nine of milliseconds. */
+/**
+ * Writes a timeout in days and milliseconds: nft reads at most eight digits for each unit, and 28 hours need
+ * nine.
+ */
 function timeoutText(ms: number): string {
-  const whole = Math.min(Math.ceil(ms), DAYS_AT_MOST * DAY_MS)
+  const whole = Math.min(Math.ceil(ms), MAX_DAYS * DAY_MS)
   const days = Math.floor(whole / DAY_MS)
   const rest = whole % DAY_MS
   return `${days > 0 ? `${days}d` : ''}${rest > 0 ? `${rest}ms` : ''}`
@@ -122,29 +139,32 @@ function setText(
   elements: string[],
 ): string {
   const type = family === 4 ? 'ipv4_addr' : 'ipv6_addr'
-  const said = comment === undefined ? '' : ` comment "${comment}";`
-  const filled = elements.length === 0 ? '' : ` elements = { ${elements.join(', ')} };`
-  return `set ${name} { type ${type}; flags ${flags};${said}${filled} }`
+  const commentText = comment === undefined ? '' : ` comment "${comment}";`
+  const elementsText = elements.length === 0 ? '' : ` elements = { ${elements.join(', ')} };`
+  return `set ${name} { type ${type}; flags ${flags};${commentText}${elementsText} }`
 }
 
-/** @param timeout seconds that they stay in the kernel; undefined: as long as the set has them */
+/**
+ * Writes addresses as elements of a set.
+ * @param timeout seconds until they expire; undefined when they do not
+ */
 export const hostsText = (hosts: readonly Address[], timeout?: number) =>
   hosts.map(
     ({ family, words }) =>
       formatAddress(family, words) + (timeout === undefined ? '' : ` timeout ${timeout}s`),
   )
 
-/** Seconds that a learned address of a rule stays in the kernel by itself. */
+/** Returns the seconds after which a learned address expires in the kernel: not later than its rule. */
 export const hostTimeoutOf = ({ expires }: RuleSpec, timeout: number, now: number) =>
   expires === undefined ? timeout : Math.max(1, Math.min(timeout, Math.ceil((expires - now) / 1000)))
 
-/** Everything of a rule but its addresses: whoever fits one of these. */
+/** Writes all conditions of a rule but its addresses: a packet must fit one of the matches. */
 function matchesOf(spec: RuleSpec, { ephemeralPorts }: Policy, family: Family): string[] {
   const rest = matchOf(spec, family)
   if (spec.users === undefined) return [rest]
-  // Whoever must have a certain port has it from its own making.
+  // A rule with a source port of its own does not ask for one that the kernel chooses.
   const ported = spec.sourcePort === undefined ? portedOf(spec) : 'portless'
-  return userMatches(spec.users, ephemeralPorts, ported).map((who) => `${who} ${rest}`.trim())
+  return userMatches(spec.users, ephemeralPorts, ported).map((match) => `${match} ${rest}`.trim())
 }
 
 function portedOf({ protocol, ports }: RuleSpec): Ported {
@@ -159,13 +179,11 @@ function matchOf(spec: RuleSpec, family: Family): string {
   else if (spec.protocol !== 'any') matches.push(`meta l4proto ${spec.protocol}`)
   else if (ported) matches.push('meta l4proto { tcp, udp }')
   if (spec.sourcePort !== undefined) matches.push(`th sport ${spec.sourcePort}`)
-  if (spec.ports.length > 0) matches.push(`th dport { ${spec.ports.map(portText).join(', ')} }`)
+  if (spec.ports.length > 0) matches.push(`th dport { ${spec.ports.map(formatPortRange).join(', ')} }`)
   return matches.join(' ')
 }
 
-const portText = ({ first, last }: PortRange) => (first === last ? String(first) : `${first}-${last}`)
-
-/** nftables refuses overlapping elements: a prefix inside another adds nothing. */
+/** Removes the prefixes inside of others: nftables refuses overlapping elements. */
 function withoutCovered(prefixes: readonly Prefix[]): Prefix[] {
   const sorted = [...prefixes].sort(byAddressThenLength)
   const kept: Prefix[] = []
@@ -195,8 +213,9 @@ function covers(wide: Prefix, narrow: Prefix): boolean {
 }
 
 /**
- * What the kernel's own copy of the allowlist says while the service is silent (core/fallback.ts): it knows no sessions, no
- * callbacks and no units.
+ * Returns the verdict of the kernel's copy of the allowlist (`fallbackOf`). The copy has no sessions,
+ * callbacks and units.
+ * @param candidates all rules with the conditions that the packet misses
  */
 export function verdictOfKernel(
   policy: Policy,

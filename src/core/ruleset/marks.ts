@@ -1,26 +1,26 @@
 /**
- * The packet mark and the connection mark, where kernel and service tell each other of a packet.
- * They use six adjacent bits (`firewall.mark.mask`): two of state, four of policy generation; all other
- * bits belong to whoever else sets marks on this host and are never touched.
+ * Defines the packet mark and the connection mark, by which kernel and service exchange the state of a
+ * packet. They use six adjacent bits (`firewall.mark.mask`): two of state, four of policy generation. All
+ * other bits belong to other programs of this host and are never changed.
  */
 
-/** States, in the upper two of the six bits. 0 is: not ours. */
+/** States, in the upper two of the six bits. 0 means that the packet is not marked. */
 const APPROVED = 1
 const JUDGE = 2
 const BLOCKED = 3
 
-/** In a judged packet's generation bits: its connection was approved by an earlier policy. */
+/** In the generation bits of a packet in state JUDGE: an earlier policy approved its connection. */
 const KNOWN = 1
-/** The same bits: it speaks with a resolver. */
+/** In the same bits: the packet goes to a resolver or comes from one. */
 const NAMES = 2
-/** And beside that: connection tracking takes it for a reply. */
+/** In the same bits, beside NAMES: connection tracking takes the packet for a reply. */
 const REPLY = 4
 
-/** Generations run from 1 to 15 and start over; 0 stands for an approval that is not remembered. */
+/** Generations count from 1 to 15 and start over; 0 is the one of an approval that is not remembered. */
 export const GENERATIONS = 15
 export const ONCE = 0
 
-/** The values of one mask, each already at its place in the 32 bits. */
+/** The values of one mask, already shifted to their place in the 32 bits. */
 export interface Marks {
   readonly mask: number
   /** The two bits of state. */
@@ -33,17 +33,17 @@ export interface Marks {
   /** Set beside `names` on a packet that connection tracking takes for a reply. */
   readonly reply: number
   readonly blocked: number
-  /** Approved, in any generation: compare under `stateMask`. */
+  /** Approved in any generation: compare under `stateMask`. */
   readonly approved: number
-  /** This packet only: the connection is judged again. */
+  /** Approved for this packet only: the connection is judged again. */
   readonly approvedOnce: number
   /** Approved in the current generation: remembered in the connection's mark. */
   readonly approvedNow: number
-  /** The same in the one before: the packet was judged when the current one was about to come into force. */
+  /** Approved in the generation before: the packet was judged just before the current one came into force. */
   readonly approvedBefore: number
 }
 
-/** @param mask six adjacent bits @param generation 1 to 15 */
+/** Returns the values of a mask. @param mask six adjacent bits @param generation 1 to 15 */
 export function marksOf(mask: number, generation: number): Marks {
   const lowest = mask & -mask
   const at = (state: number, low: number) => ((state * 16 + low) * (lowest >>> 0)) >>> 0
@@ -62,6 +62,7 @@ export function marksOf(mask: number, generation: number): Marks {
   }
 }
 
+/** Returns the generation after this one; 1 after 15. */
 export const nextGeneration = (generation: number): number => (generation % GENERATIONS) + 1
 
 const previousGeneration = (generation: number): number => ((generation + GENERATIONS - 2) % GENERATIONS) + 1

@@ -1,39 +1,45 @@
-/** What the kernel's rules are made from, besides the policy. */
+/** Defines the inputs of the ruleset besides the policy. */
 
 import type { Connection } from '../packet/ip.js'
 import type { Pressure } from './conntrack-pressure.js'
 
-/** How packets get from the kernel to the service: by nftables itself, or by a rule of xtables beside it. */
+/** How packets get from the kernel to the service: by a `queue` rule of nftables, or by a rule of xtables. */
 export type QueueForm = 'native' | 'xtables'
 
+/** The configuration and the state of the host that the ruleset depends on. */
 export interface RulesetOptions {
   readonly form: QueueForm
+  /** The queues of new connections; those of DNS have the two numbers after them. */
   readonly queue: { readonly first: number; readonly count: number }
+  /** Six adjacent bits of the marks. */
   readonly mask: number
+  /** The generation of the policy: 1 to 15. */
   readonly generation: number
   readonly block: 'reject' | 'drop'
   readonly fallback: 'static' | 'closed' | 'open'
-  /** Seconds that a learned address stays in the kernel when the service does not renew it. */
+  /** Seconds after which a learned address expires in the kernel when the service does not renew it. */
   readonly hostTimeout: number
-  /** Seconds after which an untracked UDP client that is silent is none any more. */
+  /** Seconds without a packet after which an untracked UDP client expires. */
   readonly udpTimeout: number
   readonly pressure: Pressure
-  /** Whether the service sees the questions to resolvers and their answers, in a queue of their own. */
+  /** Whether the service sees queries to resolvers and their answers, in queues of their own. */
   readonly watchNames: boolean
-  /** Whether there are connections that this host has opened before the policy was in force. */
+  /** Whether there are connections that this host opened before the policy was in force. */
   readonly hasOpened: boolean
 }
 
-/** Ports of this host. */
+/** The service ports of this host. */
 export interface ServicePorts {
   readonly tcp: readonly number[]
   readonly udp: readonly number[]
 }
 
-/** What the host's sockets tell the kernel's rules. */
+/** What the kernel's rules need to know from the host's sockets. */
 export interface SocketFacts {
-  /** Ports that serve clients. */
   readonly services: ServicePorts
-  /** TCP connections that this host has opened before the policy was in force: no answers come from them. */
+  /**
+   * TCP connections that this host opened before the policy was in force: their packets are no replies to
+   * clients.
+   */
   readonly opened: readonly Connection[]
 }

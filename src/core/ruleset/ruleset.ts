@@ -1,8 +1,8 @@
 /**
- * The policy as nftables text: the kernel's half of the valve. Three base chains in a row see each packet that
- * leaves the host: `judge` lets pass what needs no judgement and marks the rest, `enqueue` hands the marked to
- * the service, `verdict` does what the service said. What comes out of it unjudged, because the service is
- * dead or its queue full, meets `undecided`: the kernel's own copy of the allowlist.
+ * Writes the policy as nftables text: the kernel's part of the valve. Each outgoing packet passes three base
+ * chains: `judge` accepts what needs no verdict and marks the rest, `enqueue` passes the marked packets to
+ * the service, `verdict` carries out the verdict. An unjudged packet (the service is dead, or its queue full)
+ * goes to `undecided`: the kernel's own copy of the allowlist.
  */
 
 import { formatAddress } from '../packet/address-text.js'
@@ -32,9 +32,10 @@ import { arrive, leave, noteClient, SOCKET_SETS, UNTRACKED } from './untracked.j
 export { namesQueues } from './chains.js'
 export type { QueueForm, RulesetOptions, ServicePorts, SocketFacts } from './options.js'
 
+/** Family and name of the table. */
 export const TABLE = 'inet checkvalve'
 
-/** The named counters of the table: the paths that the service does not see. */
+/** The named counters of the table, for packets that the service does not see. */
 export const COUNTERS = [
   'reply',
   'approved',
@@ -47,8 +48,8 @@ export const COUNTERS = [
 export type KernelCounter = (typeof COUNTERS)[number]
 
 /**
- * The whole table, for `nft -f -` on a host that has none.
- * @param now milliseconds since the epoch: a rule that expires gets what is left as its timeout
+ * Writes the whole table, for `nft -f -` on a host that has none.
+ * @param now milliseconds since the epoch: a rule that expires gets the remaining time as its timeout
  */
 export function render(policy: Policy, options: RulesetOptions, now: number): string {
   const marks = marksOf(options.mask, options.generation)
@@ -79,9 +80,9 @@ export function render(policy: Policy, options: RulesetOptions, now: number): st
 }
 
 /**
- * The same for a host that has the table already: in one transaction, the base chains stay where they are
- * (taking a hook away would drop every packet that waits in any queue) and get their new rules.
- * @param present names of the sets that stand in the table now
+ * Writes the update of an existing table, as one transaction. The base chains stay (removing a hook would
+ * drop every packet that waits in any queue) and get their new rules.
+ * @param text the table as `render` writes it @param present names of the sets in the loaded table
  */
 export function renderUpdate(text: string, form: QueueForm, present: readonly string[]): string {
   const chains = Object.keys(HOOKS).filter((name) => form === 'native' || name !== 'enqueue')
@@ -96,18 +97,18 @@ export function renderUpdate(text: string, form: QueueForm, present: readonly st
   ].join('\n')
 }
 
-/** What the kernel itself has seen survives a change of the rules. */
+/** Whether a set survives an update: the kernel filled it from packets. */
 const isKept = (set: string) => set === 'clients4' || set === 'clients6' || set === 'judging'
 
-/** The commands that put elements in the place of those that a set has. */
+/** Writes the commands that replace the elements of a set. */
 const refill = (set: string, elements: readonly (string | number)[]) => [
   `flush set ${TABLE} ${set}`,
   ...(elements.length > 0 ? [`add element ${TABLE} ${set} { ${elements.join(', ')} }`] : []),
 ]
 
-/** What the sockets tell, as the commands that put it in the place of what they told before. */
+/** Writes the commands that replace service ports and opened connections by the current ones. */
 export function renderSocketFacts({ services, opened }: SocketFacts): string {
-  const ends = (family: Family) => opened.filter((each) => each.family === family).map(endsText)
+  const ends = (family: Family) => opened.filter((connection) => connection.family === family).map(endsText)
   return [
     ...refill('tcp_services', services.tcp),
     ...refill('udp_services', services.udp),
@@ -118,22 +119,26 @@ export function renderSocketFacts({ services, opened }: SocketFacts): string {
 const endsText = ({ family, local, localPort, remote, remotePort }: Connection) =>
   `${formatAddress(family, local)} . ${localPort} . ${formatAddress(family, remote)} . ${remotePort}`
 
-/** What has changed of the addresses of a rule's names, since the kernel was told last. */
+/** The changes of the addresses of a rule's names since the last update of the kernel. */
 export interface HostChanges {
-  /** New ones, and those whose time in the kernel must begin anew. */
+  /** New addresses, and those whose timeout in the kernel must start again. */
   readonly added: readonly Address[]
   readonly removed: readonly Address[]
 }
 
-/** nft takes elements in the thousands: what is more goes into further commands. */
+/** The maximum number of elements in one command of nft. */
 const ELEMENTS_AT_ONCE = 2000
-/** Addresses in one transaction: an ordinary user's socket takes no more, and others wait less for the kernel. */
+/**
+ * The maximum number of addresses in one transaction: an unprivileged socket takes no more, and other
+ * programs wait less.
+ */
 const CHANGES_AT_ONCE = 500
 
 /**
- * The transactions that bring changes into the sets of the rule at `index`. To delete what a timeout has taken away would
- * be an error, and to add what is there would not renew its timeout: so all is added, deleted, added.
- * @param now milliseconds since the epoch
+ * Writes the transactions that change the address sets of the rule at `index`. Each address is added,
+ * deleted, and added again: deleting an element that has expired would be an error, and adding an existing
+ * one would not renew its timeout.
+ * @param now milliseconds since the epoch @returns a text for `nft -f -` each
  */
 export function renderHostChanges(
   { rules }: Policy,
@@ -145,39 +150,43 @@ export function renderHostChanges(
   const { spec } = rules[index]!
   if (!hasHostSets(spec, now)) return []
   const timeout = hostTimeoutOf(spec, hostTimeout, now)
-  const transaction = (family: Family, gone: readonly Address[], fresh: readonly Address[]) =>
+  const transaction = (family: Family, old: readonly Address[], current: readonly Address[]) =>
     [
-      ...elements('add', index, family, [...gone, ...fresh]),
-      ...elements('delete', index, family, [...gone, ...fresh]),
-      ...elements('add', index, family, fresh, timeout),
+      ...elements('add', index, family, [...old, ...current]),
+      ...elements('delete', index, family, [...old, ...current]),
+      ...elements('add', index, family, current, timeout),
     ].join('\n')
   return FAMILIES.flatMap((family) => {
-    const of = (hosts: readonly Address[]) => pieces(hosts.filter((host) => host.family === family))
+    const batchesOf = (hosts: readonly Address[]) => batches(hosts.filter((host) => host.family === family))
     return [
-      ...of(removed).map((gone) => transaction(family, gone, [])),
-      ...of(added).map((fresh) => transaction(family, [], fresh)),
+      ...batchesOf(removed).map((old) => transaction(family, old, [])),
+      ...batchesOf(added).map((current) => transaction(family, [], current)),
     ]
   })
 }
 
-function pieces(hosts: readonly Address[]): Address[][] {
-  const all: Address[][] = []
-  for (let at = 0; at < hosts.length; at += CHANGES_AT_ONCE) all.push(hosts.slice(at, at + CHANGES_AT_ONCE))
-  return all
+function batches(hosts: readonly Address[]): Address[][] {
+  const result: Address[][] = []
+  for (let at = 0; at < hosts.length; at += CHANGES_AT_ONCE)
+    result.push(hosts.slice(at, at + CHANGES_AT_ONCE))
+  return result
 }
 
-/** All addresses of all rules, for a table that has none of them. */
+/**
+ * Writes the commands that add all addresses of all rules, for a table without any.
+ * @param now ms since the epoch
+ */
 export function renderHosts({ rules }: Policy, { hostTimeout }: RulesetOptions, now: number): string[] {
   return rules.flatMap(({ spec, addresses }, index) => {
     if (!hasHostSets(spec, now)) return []
-    const all = [...addresses]
+    const hosts = [...addresses]
     const timeout = hostTimeoutOf(spec, hostTimeout, now)
     return FAMILIES.flatMap((family) =>
       elements(
         'add',
         index,
         family,
-        all.filter((host) => host.family === family),
+        hosts.filter((host) => host.family === family),
         timeout,
       ),
     )
@@ -210,7 +219,7 @@ const HOOKS: Record<string, string> = {
   verdict: 'type filter hook output priority filter + 10; policy accept;',
 }
 
-/** Chains that others jump to. */
+/** Chains without a hook, which other chains jump to. */
 const PLAIN_CHAINS = [
   'note_client',
   'call',

@@ -1,11 +1,14 @@
-/** Whether packets are of a protocol that has ports; `any`: some are. */
-
 import type { PortRange } from '../packet/ip.js'
 import { ROOT } from '../policy/inherited-sockets.js'
 
+/** Whether the packets that reach a rule have ports; `any`: some have. */
 export type Ported = 'ported' | 'portless' | 'any'
 
-/** The same as matches of nftables, one of which must fit. @param protocols what of those that come here has ports */
+/**
+ * Writes the users of a rule as matches of nftables: a packet must fit one of them. Root's TCP and UDP
+ * packets fit only from a port that the kernel chooses, as in `mayBeInherited`.
+ * @param users user ids @param protocols whether the packets that reach the rule have ports
+ */
 export function userMatches(
   users: readonly number[],
   { first, last }: PortRange,
@@ -14,8 +17,8 @@ export function userMatches(
   const of = (ids: readonly number[]) => (ids.length === 0 ? [] : [`meta skuid { ${ids.join(', ')} }`])
   if (!users.includes(ROOT) || protocols === 'portless') return of(users)
   const others = of(users.filter((uid) => uid !== ROOT))
-  const root = (more: string) => `meta skuid ${ROOT} ${more}`
-  const chosen = `th sport ${first}-${last}`
-  if (protocols === 'ported') return [root(chosen), ...others]
-  return [root(`meta l4proto { tcp, udp } ${chosen}`), root('meta l4proto != { tcp, udp }'), ...others]
+  const root = (match: string) => `meta skuid ${ROOT} ${match}`
+  const ephemeral = `th sport ${first}-${last}`
+  if (protocols === 'ported') return [root(ephemeral), ...others]
+  return [root(`meta l4proto { tcp, udp } ${ephemeral}`), root('meta l4proto != { tcp, udp }'), ...others]
 }

@@ -1,6 +1,6 @@
 /**
- * Connections that this host may open back to a client of one of its services: the data connection of active FTP, an
- * ident query. Only the operator can name such a service.
+ * Allows connections that this host opens back to a client of one of its services: the data connection of
+ * active FTP, an ident query. Only services that the operator names have callbacks.
  */
 
 import type { SocketLookUp } from '../packet/ip.js'
@@ -9,12 +9,13 @@ import type { Packet } from '../packet/packet.js'
 import type { Sender } from '../packet/sender.js'
 import type { SessionProtocol } from './session-table.js'
 
+/** A service with callbacks, as the operator configured it. */
 export interface CallbackSpec {
   readonly service: { readonly protocol: 'tcp' | 'udp'; readonly port: number }
   readonly protocol: 'tcp' | 'udp'
-  /** Destination ports. */
+  /** Destination ports of the callbacks. */
   readonly ports: readonly PortRange[]
-  /** Connections that one session may cause, ever. */
+  /** The maximum number of connections for one session. */
   readonly perSession: number
 }
 
@@ -24,22 +25,25 @@ interface Session {
   readonly local: Words
   readonly localPort: number
   readonly remotePort: number
+  /** Seconds of a monotonic clock at the last packet. */
   seen: number
+  /** Callbacks that were allowed so far. */
   used: number
 }
 
-/** Sessions remembered for one client, and for all; the oldest make room. */
-const SESSIONS_A_CLIENT = 64
-const SESSIONS = 16_384
-/** Sessions asked after for one packet, so that no packet costs much. */
-const ASKED_AT_MOST = 8
+/** Sessions remembered for one client, and for all clients; the oldest are evicted. */
+const MAX_CLIENT_SESSIONS = 64
+const MAX_SESSIONS = 16_384
+/** Sessions that are checked for one packet: each may take a query to the kernel. */
+const MAX_CHECKED = 8
 
 const protocolNumber = { tcp: IPPROTO_TCP, udp: IPPROTO_UDP } as const
 
+/** Remembers the sessions on services with callbacks, and decides which connections these allow. */
 export class Callbacks {
   readonly #specs: readonly CallbackSpec[]
   readonly #udpTimeout: number
-  /** By address, in the order of their last sessions. */
+  /** The sessions by client address, the client that was seen longest ago first. */
   readonly #clients = new Map<string, Session[]>()
   #sessions = 0
 
@@ -49,7 +53,10 @@ export class Callbacks {
     this.#udpTimeout = udpTimeout
   }
 
-  /** Notes a packet of a client's session; sessions of other services are passed over. */
+  /**
+   * Notes a packet of a client's session. Sessions of services without callbacks are ignored.
+   * @param now seconds
+   */
   seen(
     family: Family,
     protocol: SessionProtocol,
@@ -62,22 +69,25 @@ export class Callbacks {
     if (!this.#specs.some((spec) => isOn({ protocol, localPort }, spec))) return
     const key = keyOf(family, remote)
     const sessions = this.#clients.get(key) ?? []
-    const known = sessions.find((one) => isSame(one, protocol, local, localPort, remotePort))
+    const known = sessions.find((each) => isSame(each, protocol, local, localPort, remotePort))
     this.#clients.delete(key)
     this.#clients.set(key, sessions)
     if (known) known.seen = now
     else this.#add(sessions, { protocol, local: local.slice(), localPort, remotePort, seen: now, used: 0 })
   }
 
-  /** Anyone who can forge datagrams makes sessions of a UDP service: they are bounded all together. */
+  /**
+   * Adds a session. Their number is bounded: an attacker who forges datagrams can make sessions of a UDP
+   * service.
+   */
   #add(sessions: Session[], session: Session): void {
     sessions.push(session)
     this.#sessions++
-    if (sessions.length > SESSIONS_A_CLIENT) this.#remove(sessions, 0)
-    if (this.#sessions <= SESSIONS) return
-    const [oldest, theirs] = this.#clients.entries().next().value!
-    this.#remove(theirs, 0)
-    if (theirs.length === 0) this.#clients.delete(oldest)
+    if (sessions.length > MAX_CLIENT_SESSIONS) this.#remove(sessions, 0)
+    if (this.#sessions <= MAX_SESSIONS) return
+    const [oldest, oldestSessions] = this.#clients.entries().next().value!
+    this.#remove(oldestSessions, 0)
+    if (oldestSessions.length === 0) this.#clients.delete(oldest)
   }
 
   readonly #remove = (sessions: Session[], index: number): void => {
@@ -86,23 +96,27 @@ export class Callbacks {
   }
 
   /**
-   * Whether the packet may open a connection to a client, because of a session that it has now. Says yes at most as
-   * often as the operator allows for that session: the kernel remembers the connection from then on.
+   * Whether the packet may open a connection to a client with a live session. Counts the connection: a
+   * session allows only as many as the operator configured. The kernel remembers the connection from then on.
+   * @param now seconds of a monotonic clock
    */
   allow(packet: Packet, sender: Pick<Sender, 'device'>, lookUp: SocketLookUp, now: number): boolean {
-    const session = this.#living(packet, sender, lookUp, now, this.#remove)
+    const session = this.#liveSession(packet, sender, lookUp, now, this.#remove)
     if (session === undefined) return false
     session.used++
     return true
   }
 
-  /** Whether `allow` would say yes; nothing is used up. */
+  /** Whether `allow` would return true; nothing is counted. */
   wouldAllow(packet: Packet, sender: Pick<Sender, 'device'>, lookUp: SocketLookUp, now: number): boolean {
-    return this.#living(packet, sender, lookUp, now, () => {}) !== undefined
+    return this.#liveSession(packet, sender, lookUp, now, () => {}) !== undefined
   }
 
-  /** A session that lives, and for which the packet may be sent. */
-  #living(
+  /**
+   * Returns a live session that allows the packet; undefined when there is none.
+   * @param onDead called for closed sessions
+   */
+  #liveSession(
     packet: Packet,
     sender: Pick<Sender, 'device'>,
     lookUp: SocketLookUp,
@@ -113,17 +127,17 @@ export class Callbacks {
     const { family, destination } = packet
     const specs = this.#specs.filter((spec) => fits(spec, packet))
     const sessions = specs.length > 0 ? this.#clients.get(keyOf(family, destination)) : undefined
-    for (let i = (sessions?.length ?? 0) - 1, asked = 0; i >= 0 && asked < ASKED_AT_MOST; i--) {
+    for (let i = (sessions?.length ?? 0) - 1, checked = 0; i >= 0 && checked < MAX_CHECKED; i--) {
       const session = sessions![i]!
       if (!specs.some((spec) => isOn(session, spec) && session.used < spec.perSession)) continue
-      asked++
-      if (this.#lives(session, packet, sender.device, lookUp, now)) return session
+      checked++
+      if (this.#isLive(session, packet, sender.device, lookUp, now)) return session
       onDead(sessions!, i)
     }
     return undefined
   }
 
-  #lives(
+  #isLive(
     session: Session,
     { family, destination }: Packet,
     device: number,
@@ -140,17 +154,17 @@ const keyOf = (family: Family, words: Words) =>
   family === 4 ? `${words[0]}` : `${words[0]}:${words[1]}:${words[2]}:${words[3]}`
 
 function isSame(
-  one: Session,
+  session: Session,
   protocol: SessionProtocol,
   local: Words,
   localPort: number,
   remotePort: number,
 ): boolean {
   return (
-    one.remotePort === remotePort &&
-    one.localPort === localPort &&
-    one.protocol === protocol &&
-    one.local.every((word, i) => word === local[i])
+    session.remotePort === remotePort &&
+    session.localPort === localPort &&
+    session.protocol === protocol &&
+    session.local.every((word, i) => word === local[i])
   )
 }
 

@@ -1,4 +1,7 @@
-/** Whether a packet answers a client: for what the kernel's connection tracking does not know, or not any more. */
+/**
+ * Decides whether a packet is a reply to a client, for connections that the kernel's connection tracking does
+ * not know.
+ */
 
 import { type Family, IPPROTO_TCP, IPPROTO_UDP, type SocketLookUp, type Words } from '../packet/ip.js'
 import { type Packet, TCPHDR_ACK, TCPHDR_SYN } from '../packet/packet.js'
@@ -7,53 +10,55 @@ import type { Callbacks } from './callbacks.js'
 import type { Services } from './services.js'
 import type { SessionProtocol, SessionTable } from './session-table.js'
 
-/** What the host knows of its clients. */
+/** What the host knows about its clients. */
 export interface Inbound {
   readonly sessions: Pick<SessionTable, 'silence' | 'seen' | 'remove'>
-  /** TCP connections that this host itself has opened: whatever their socket looks like, nobody there is a client. */
+  /**
+   * TCP connections that this host opened. Their other end is no client, whatever the state of the socket.
+   */
   readonly opened: Pick<SessionTable, 'silence' | 'seen' | 'size'>
   readonly services: Services
   readonly callbacks: Pick<Callbacks, 'allow' | 'seen'>
   readonly lookUp: SocketLookUp
-  /** Whether a TCP port that is no service yet has become one. */
+  /** Whether a TCP port that was not a service port has become one. */
   readonly listens: (family: Family, local: Words, localPort: number, device: number) => boolean
   /** Whole seconds of a monotonic clock, kept current by the owner. */
   now: number
 }
 
-/** For so many seconds a TCP session is believed without asking the kernel again. */
+/** A TCP session that was seen within this many seconds is believed without asking the kernel again. */
 const BELIEVED_S = 60
 
 /**
  * What a packet is to a client:
- * - `answer`: it goes to one who came in
- * - `handshake`: the kernel's first word to one who may be coming in
- * - `nothing`
+ * - `reply`: a packet of the client's session
+ * - `handshake`: the kernel's SYN with ACK to a host that may become a client
+ * - `none`: no reply to a client
  */
-export type Answer = 'answer' | 'handshake' | 'nothing'
+export type ReplyKind = 'reply' | 'handshake' | 'none'
 
-/** The first rule of all: the packet comes from a port that serves clients, and goes to one who came in. */
-export function answersClient(packet: Packet, sender: Sender, inbound: Inbound): Answer {
+/** Decides whether a packet comes from a service port and goes to a client with a session. */
+export function replyKindOf(packet: Packet, sender: Sender, inbound: Inbound): ReplyKind {
   const { protocol, sourcePort } = packet
-  if (protocol === IPPROTO_TCP) return answersTcp(packet, sender, inbound)
-  if (protocol !== IPPROTO_UDP || inbound.services.udp[sourcePort] !== 1) return 'nothing'
+  if (protocol === IPPROTO_TCP) return tcpReplyKindOf(packet, sender, inbound)
+  if (protocol !== IPPROTO_UDP || inbound.services.udp[sourcePort] !== 1) return 'none'
   return silenceOf(packet, IPPROTO_UDP, inbound.sessions, inbound.now) < Number.POSITIVE_INFINITY
-    ? 'answer'
-    : 'nothing'
+    ? 'reply'
+    : 'none'
 }
 
 /**
- * Never a bare SYN: that starts a connection, whatever port it comes from. A SYN with ACK that no user has sent is the
- * kernel's own word to a client that has no socket yet (under a flood of SYNs it keeps none), and nobody has proved to be
- * there; a program that forges one has a user.
+ * A bare SYN is never a reply: it opens a connection, whatever port it comes from. A SYN with ACK and without
+ * a user comes from the kernel itself, to a client without a socket (under a flood of SYNs the kernel keeps
+ * none); the client has not proved yet that it is there. A program that forges such a packet has a user.
  */
-function answersTcp(packet: Packet, sender: Sender, inbound: Inbound): Answer {
+function tcpReplyKindOf(packet: Packet, sender: Sender, inbound: Inbound): ReplyKind {
   const handshake = packet.tcpFlags & (TCPHDR_SYN | TCPHDR_ACK)
   if (handshake === TCPHDR_SYN || !isService(packet, sender, inbound) || isOpened(packet, inbound))
-    return 'nothing'
+    return 'none'
   if (handshake === (TCPHDR_SYN | TCPHDR_ACK) && sender.uid === -1) return 'handshake'
   const silence = silenceOf(packet, IPPROTO_TCP, inbound.sessions, inbound.now)
-  return silence < BELIEVED_S || witnessed(packet, sender, inbound, silence) ? 'answer' : 'nothing'
+  return silence < BELIEVED_S || isConnected(packet, sender, inbound, silence) ? 'reply' : 'none'
 }
 
 function isService(packet: Packet, sender: Sender, { services, listens }: Inbound): boolean {
@@ -61,8 +66,11 @@ function isService(packet: Packet, sender: Sender, { services, listens }: Inboun
   return services.tcp[sourcePort] === 1 || listens(family, source, sourcePort, sender.device)
 }
 
-/** The socket is the better witness: the table remembers clients that may have left. */
-function witnessed(packet: Packet, sender: Sender, inbound: Inbound, silence: number): boolean {
+/**
+ * Asks the kernel for the client's socket, which counts more than the table: the table remembers clients that
+ * may have left.
+ */
+function isConnected(packet: Packet, sender: Sender, inbound: Inbound, silence: number): boolean {
   const { family, source, sourcePort, destination, destinationPort } = packet
   const { sessions, callbacks, now } = inbound
   const state = inbound.lookUp(family, source, sourcePort, destination, destinationPort, sender.device)
@@ -75,16 +83,20 @@ function witnessed(packet: Packet, sender: Sender, inbound: Inbound, silence: nu
 }
 
 /**
- * The same, for a question about a packet that is not there: it is answered, and nothing changes by it.
+ * Returns a read-only view of `inbound`, to explain the verdict of a packet that does not exist: nothing
+ * changes by it.
  * @param callbacks those of `inbound`
  */
-export const onlyLooking = (inbound: Inbound, callbacks: Pick<Callbacks, 'wouldAllow'>): Inbound => ({
+export const readOnly = (inbound: Inbound, callbacks: Pick<Callbacks, 'wouldAllow'>): Inbound => ({
   ...inbound,
   sessions: { silence: (...ends) => inbound.sessions.silence(...ends), seen: () => {}, remove: () => false },
   callbacks: { allow: (...call) => callbacks.wouldAllow(...call), seen: () => {} },
 })
 
-/** Seconds since a table has seen the session that a packet belongs to; Infinity where it knows none. */
+/**
+ * Returns the seconds since the session of a packet was last seen; Infinity when the table has no such
+ * session.
+ */
 function silenceOf(
   packet: Packet,
   protocol: SessionProtocol,
@@ -96,13 +108,14 @@ function silenceOf(
 }
 
 /**
- * A packet goes out. If it calls, what follows from there is no answer to a client, whatever the socket shows later: its port
- * may serve clients by then, and its figures can be made wrong (what this host drops on its own way out counts as sent).
+ * Remembers that this host opens a connection, when an outgoing packet is a bare SYN. No later packet of the
+ * connection is a reply to a client, whatever its socket shows: its port may be a service port by then, and a
+ * user can falsify the counters of the socket (packets that this host drops on their way out count as sent).
  */
-export function noteCall(packet: Packet, { opened }: Inbound): void {
+export function noteOpening(packet: Packet, { opened }: Inbound): void {
   const { family, protocol, source, sourcePort, destination, destinationPort } = packet
-  const isCall = protocol === IPPROTO_TCP && (packet.tcpFlags & (TCPHDR_SYN | TCPHDR_ACK)) === TCPHDR_SYN
-  if (!isCall) return
+  const isBareSyn = protocol === IPPROTO_TCP && (packet.tcpFlags & (TCPHDR_SYN | TCPHDR_ACK)) === TCPHDR_SYN
+  if (!isBareSyn) return
   opened.seen(family, IPPROTO_TCP, source, sourcePort, destination, destinationPort, 0)
 }
 

@@ -1,7 +1,7 @@
 import type { Inbound } from './client-replies.js'
 import { noServices } from './services.js'
 
-/** A host to which nobody has come in. */
+/** Returns the state of a host without clients. */
 export const noClients = (): Inbound => ({
   sessions: { silence: () => Number.POSITIVE_INFINITY, seen: () => {}, remove: () => false },
   opened: { silence: () => Number.POSITIVE_INFINITY, seen: () => {}, size: 0 },

@@ -1,4 +1,4 @@
-/** Local ports that serve clients, as flags by port number. Whoever watches the sockets keeps them current. */
+/** The service ports: a flag (0 or 1) for each local port. InboundWatch keeps them current. */
 export interface Services {
   readonly tcp: Uint8Array
   readonly udp: Uint8Array
@@ -6,4 +6,5 @@ export interface Services {
 
 const PORTS = 65536
 
+/** Returns flags for a host without service ports. */
 export const noServices = (): Services => ({ tcp: new Uint8Array(PORTS), udp: new Uint8Array(PORTS) })

@@ -1,9 +1,9 @@
 /**
- * The connections that clients have opened to this host, for the packets that conntrack no longer knows.
+ * Holds the sessions of this host's clients, for packets of connections that conntrack no longer knows.
  *
- * Memory is fixed: 60 bytes a session, all in two typed arrays that are zero when new, so that pages nobody
- * has needed yet cost nothing. 13 words of 4 bytes an entry, and 2 slots of 4 bytes in the hash table
- * (load factor at most 0.5, linear probing, deletion by shifting back, so no tombstones pile up).
+ * Memory is fixed: 60 bytes a session, in two typed arrays that are zero when new, so that unused pages take
+ * no memory. An entry has 13 words of 4 bytes, and 2 slots of 4 bytes in the hash table (load factor at most
+ * 0.5, linear probing, deletion by shifting back, so that no tombstones pile up).
  */
 
 import { halfSipHash } from '../bounded/siphash.js'
@@ -11,17 +11,17 @@ import { type Family, type IPPROTO_TCP, IPPROTO_UDP, type Words } from '../packe
 
 export type SessionProtocol = typeof IPPROTO_TCP | typeof IPPROTO_UDP
 
-/** Who told of a session: the kernel's connection tracking, or its socket. */
+/** Where a session is known from: the kernel's connection tracking, or the socket. */
 export const SOURCES = ['conntrack', 'socket'] as const
 export type Source = (typeof SOURCES)[number]
 
 export interface SessionTableOptions {
-  /** Sessions at most; 1 to 100,000,000. */
+  /** The maximum number of sessions: 1 to 100,000,000. */
   readonly capacity: number
-  /** Seconds without a packet after which a session is forgotten. */
+  /** Seconds without a packet after which a session expires. */
   readonly tcpTimeout: number
   readonly udpTimeout: number
-  /** 64 random bits in two words, new for every table and never shown: clients choose what is hashed. */
+  /** 64 random bits in two words, new for every table and secret: clients choose what is hashed. */
   readonly seed: Uint32Array
 }
 
@@ -46,9 +46,9 @@ const KIND_IPV6 = 2
 const KIND_MASK = 3
 
 /**
- * Entries have numbers from 1, so that 0 says "none" everywhere. Two lists, TCP and UDP, hold them in the
- * order of their last packet: the oldest is found at once, to expire or to make room. `now` is in whole
- * seconds of a monotonic clock; should it step back, it counts as standing still.
+ * A table of fixed size. Entries have numbers from 1; 0 means "none". Two lists, TCP and UDP, hold the
+ * entries in the order of their last packet, so that the oldest is found at once, to expire or to be evicted.
+ * `now` is in whole seconds of a monotonic clock; when it steps back, time is taken to stand still.
  */
 export class SessionTable {
   readonly #capacity: number
@@ -57,22 +57,22 @@ export class SessionTable {
   /** Entry numbers by hash. */
   readonly #slots: Uint32Array
   readonly #entries: Uint32Array
-  /** The key that is being looked for, laid out as in an entry. */
+  /** The key of the current call, laid out as in an entry. */
   readonly #key = new Uint32Array(9)
   // Per list, TCP then UDP.
   readonly #oldest = new Uint32Array(2)
   readonly #newest = new Uint32Array(2)
   readonly #counts = new Uint32Array(2)
-  /** Those of them that a socket told of. */
+  /** Sessions per list that are known from a socket. */
   readonly #fromSocket = new Uint32Array(2)
-  /** Entries that were in use once; those behind have never been touched. */
+  /** Entries that have ever been used; those after them have never been written. */
   #used = 0
-  /** The first of the entries given back, chained by NEWER. */
+  /** The first of the entries that were freed, chained by NEWER. */
   #free = 0
   #clock = 0
   #evicted = 0
 
-  /** @throws RangeError if the capacity is not usable */
+  /** @throws RangeError when the capacity is out of range */
   constructor(options: SessionTableOptions) {
     const { capacity, tcpTimeout, udpTimeout, seed } = options
     if (!Number.isInteger(capacity) || capacity < 1 || capacity > MAX_CAPACITY) {
@@ -85,30 +85,32 @@ export class SessionTable {
     this.#entries = new Uint32Array(capacity * ENTRY)
   }
 
-  /** Sessions held, those past their timeout but not yet expired included. */
+  /** Sessions in the table, including those past their timeout that `expire` has not removed yet. */
   get size(): number {
     return this.#counts[0]! + this.#counts[1]!
   }
 
+  /** Returns the number of sessions of a protocol that are known from a source. */
   sizeOf(protocol: SessionProtocol, source: Source): number {
     const list = protocol === IPPROTO_UDP ? 1 : 0
     const fromSocket = this.#fromSocket[list]!
     return source === 'socket' ? fromSocket : this.#counts[list]! - fromSocket
   }
 
-  /** How many living sessions had to make room for others, ever. */
+  /** Sessions that were evicted before their timeout, since the start. */
   get evicted(): number {
     return this.#evicted
   }
 
-  /** Bytes taken by all arrays once every page of them is in use. */
+  /** Bytes of all arrays. Pages that were never written take no memory. */
   get byteLength(): number {
     return this.#slots.byteLength + this.#entries.byteLength
   }
 
   /**
-   * Notes a packet of a session, new or known. A full table drops a session past its timeout or, if there is
-   * none, the one longest without a packet (of a TCP and a UDP session of the same second, the UDP one).
+   * Notes a packet of a new or a known session. A full table drops a session past its timeout or, when there
+   * is none, evicts the one longest without a packet (of a TCP and a UDP session of the same second, the UDP
+   * one).
    */
   seen(
     family: Family,
@@ -129,7 +131,7 @@ export class SessionTable {
     this.#append(entry)
   }
 
-  /** Forgets a session; false if there was none. */
+  /** Removes a session. @returns false when there was none */
   remove(
     family: Family,
     protocol: SessionProtocol,
@@ -145,8 +147,8 @@ export class SessionTable {
   }
 
   /**
-   * Seconds since a session was last seen; Infinity where there is none, or none within its timeout. Asking does not
-   * prolong it.
+   * Returns the seconds since a session was last seen; Infinity when there is no session within its timeout.
+   * The look-up does not prolong the session.
    */
   silence(
     family: Family,
@@ -163,14 +165,14 @@ export class SessionTable {
     return silence < this.#timeouts[this.#listOf(entry)]! ? silence : Number.POSITIVE_INFINITY
   }
 
-  /** Removes at most `limit` sessions past their timeout, UDP first. Returns how many. */
+  /** Removes sessions past their timeout, UDP first, up to `limit`. @returns how many were removed */
   expire(now: number, limit: number): number {
     if (now > this.#clock) this.#clock = now
     const udp = this.#expireList(1, limit)
     return udp + this.#expireList(0, limit - udp)
   }
 
-  /** Forgets all sessions; `evicted` counts on. */
+  /** Removes all sessions. `evicted` is not reset. */
   clear(): void {
     this.#slots.fill(0)
     this.#oldest.fill(0)
@@ -207,7 +209,7 @@ export class SessionTable {
     return (this.#get(entry, HASH) & KIND_UDP) === 0 ? 0 : 1
   }
 
-  /** Lays the key out in #key and returns its hash, unsigned, with the kind in the lowest bits. */
+  /** Writes the key to #key. @returns its hash, unsigned, with the kind of the session in the lowest bits */
   #setKey(
     family: Family,
     protocol: SessionProtocol,
@@ -230,7 +232,7 @@ export class SessionTable {
     return ((halfSipHash(this.#seed, key, keyLength(kind), kind) & ~KIND_MASK) | kind) >>> 0
   }
 
-  /** The slot where a hash would like to be: the hash as a fraction of 2^32, times the number of slots. */
+  /** Returns the first slot to try for a hash: the hash as a fraction of 2^32, times the number of slots. */
   #home(hash: number): number {
     return Math.floor((hash * this.#slots.length) / 0x100000000)
   }
@@ -239,7 +241,7 @@ export class SessionTable {
     return slot + 1 === this.#slots.length ? 0 : slot + 1
   }
 
-  /** The entry whose key is #key, or 0. */
+  /** Returns the entry whose key is #key, or 0. */
   #find(hash: number): number {
     const slots = this.#slots
     let slot = this.#home(hash)
@@ -259,7 +261,7 @@ export class SessionTable {
     return true
   }
 
-  /** A new entry for #key, in its slot but in no list yet. */
+  /** Makes an entry for #key and puts it into a slot, but not into a list. */
   #insert(hash: number): number {
     const entry = this.#take()
     for (let i = keyLength(hash & KIND_MASK) - 1; i >= 0; i--) this.#set(entry, i, this.#key[i]!)
@@ -270,16 +272,16 @@ export class SessionTable {
     return entry
   }
 
-  /** An entry to fill: one that was given back, a fresh one, or that of the session which must go. */
+  /** Returns an entry to fill: a freed one, an unused one, or that of an evicted session. */
   #take(): number {
-    if (this.size === this.#capacity) this.#makeRoom()
+    if (this.size === this.#capacity) this.#evict()
     if (this.#free === 0) return ++this.#used
     const entry = this.#free
     this.#free = this.#get(entry, NEWER)
     return entry
   }
 
-  #makeRoom(): void {
+  #evict(): void {
     if (this.expire(this.#clock, 1) === 1) return
     const tcp = this.#oldest[0]!
     const udp = this.#oldest[1]!
@@ -296,7 +298,7 @@ export class SessionTable {
     this.#free = entry
   }
 
-  /** Moves back, over the freed slot, whatever had to go past it when it was inserted. */
+  /** Closes the gap at a freed slot: moves back the entries that were probed past it. */
   #closeGap(freed: number): void {
     const slots = this.#slots
     let gap = freed

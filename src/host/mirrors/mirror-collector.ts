@@ -1,7 +1,7 @@
 import type { Origin } from '../../core/policy/origin.js'
 import { originText } from '../../core/policy/origin.js'
 import type { Discovery, Manager, Mirror } from './mirror.js'
-import { isLoopback, parseUrl, type UrlTarget } from './url.js'
+import { isLoopbackHost, parseUrl, type UrlTarget } from './url.js'
 
 /** The bounds of one discovery: a list of mirrors may come from far away. */
 const MIRRORS_AT_MOST = 4096
@@ -66,7 +66,7 @@ export class MirrorCollector {
     const { scheme, host, port = ports[scheme] } = place.value
     if (port === undefined || ports[scheme] === undefined)
       return this.#none(origin, `no proxy can be reached by ${scheme}://: ${NAME_THE_HOST}`)
-    if (!isLoopback(host)) return { host, port }
+    if (!isLoopbackHost(host)) return { host, port }
     return this.#none(origin, 'this proxy is on this host: name the hosts that it calls in mirrors.hosts')
   }
 
@@ -77,7 +77,7 @@ export class MirrorCollector {
   }
 
   add(manager: Manager, { host, port }: Omit<Target, 'scheme'>, origin: Origin, service?: string): void {
-    if (isLoopback(host)) return
+    if (isLoopbackHost(host)) return
     const key = `${host} ${port} ${service ?? ''}`
     if (this.#mirrors.has(key)) return
     if (this.#mirrors.size >= MIRRORS_AT_MOST) {

@@ -1,5 +1,6 @@
 /** snapd: system options `proxy.*`, store assertions, the environment of its service. The store is in no file. */
 
+import { parseJson } from '../../text/json.js'
 import { assignment, parseAssignments } from './assignments.js'
 import type { Files, TextFile } from './file-reader.js'
 import type { MirrorCollector, ProxyPorts, Sourced, Target } from './mirror-collector.js'
@@ -61,14 +62,6 @@ function member(value: unknown, ...path: readonly string[]): unknown {
       typeof at === 'object' && at !== null && Object.hasOwn(at, key) ? Reflect.get(at, key) : undefined,
     value,
   )
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 /** Store assertions: headers `key: value` up to an empty line, then a signature. */

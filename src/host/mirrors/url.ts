@@ -1,6 +1,8 @@
 import { isIP } from 'node:net'
 import { formatAddress } from '../../core/packet/address-text.js'
-import { type Parsed, parseAddress, parseHostName } from '../../text/parse-address.js'
+import { isLoopback } from '../../core/packet/ip.js'
+import { parseAddress, parseHostName } from '../../text/parse-address.js'
+import { type Parsed, parsed, unparsable } from '../../text/parsed.js'
 
 /** Where a URL leads. */
 export interface UrlTarget {
@@ -11,46 +13,45 @@ export interface UrlTarget {
   readonly port: number | undefined
 }
 
-const bad = (reason: string): { ok: false; reason: string } => ({ ok: false, reason })
-
 /**
  * The place of a URL, as far as it is needed here: scheme, host and port of `scheme://user:password@host:port/...`.
  * A reason never repeats the text: it may hold a password.
  */
 export function parseUrl(text: string): Parsed<UrlTarget> {
   const parts = /^([a-z][a-z0-9+.-]*):\/\/([^/?#\\]*)/i.exec(text)
-  if (!parts) return bad('is not a URL with a host')
+  if (!parts) return unparsable('is not a URL with a host')
   const authority = parts[2]!
   const variable = /\$\{?\w*/.exec(authority.slice(authority.lastIndexOf('@') + 1))
-  if (variable) return bad(`has ${variable[0].replace('{', '')} in its host, and no file says what that is`)
+  if (variable)
+    return unparsable(`has ${variable[0].replace('{', '')} in its host, and no file says what that is`)
   const host = parseAuthority(authority)
-  return host.ok ? { ok: true, value: { scheme: parts[1]!.toLowerCase(), ...host.value } } : host
+  return host.ok ? parsed({ scheme: parts[1]!.toLowerCase(), ...host.value }) : host
 }
 
 function parseAuthority(authority: string): Parsed<{ host: string; port: number | undefined }> {
-  if (/[\0-\x20\x7f]/.test(authority)) return bad('is not a URL with a host')
+  if (/[\0-\x20\x7f]/.test(authority)) return unparsable('is not a URL with a host')
   try {
     const { hostname, port } = new URL(`http://${authority}`)
     // URL leaves out a scheme's default port, and that of http is not the default of every scheme.
     const written = port || new URL(`https://${authority}`).port
-    if (written === '0') return bad('has port 0')
+    if (written === '0') return unparsable('has port 0')
     const host = parseHost(hostname.replace(/^\[|\]$/g, ''))
-    if (!host.ok) return bad(`has a host that ${host.reason}`)
-    return { ok: true, value: { host: host.value, port: written === '' ? undefined : Number(written) } }
+    if (!host.ok) return unparsable(`has a host that ${host.reason}`)
+    return parsed({ host: host.value, port: written === '' ? undefined : Number(written) })
   } catch {
-    return bad('is not a URL with a host')
+    return unparsable('is not a URL with a host')
   }
 }
 
 function parseHost(text: string): Parsed<string> {
   if (isIP(text) === 0) return parseHostName(text)
   const address = parseAddress(text)
-  return address.ok ? { ok: true, value: formatAddress(address.value.family, address.value.words) } : address
+  return address.ok ? parsed(formatAddress(address.value.family, address.value.words)) : address
 }
 
-/** Whether a host is this host itself, whose traffic goes nowhere. */
-export const isLoopback = (host: string): boolean =>
-  host === 'localhost' ||
-  host.endsWith('.localhost') ||
-  host === '::1' ||
-  (isIP(host) === 4 && host.startsWith('127.'))
+/** Whether a host name or an address is of this host itself: RFC 6761 for names below localhost. */
+export function isLoopbackHost(host: string): boolean {
+  if (host === 'localhost' || host.endsWith('.localhost')) return true
+  const address = parseAddress(host)
+  return address.ok && isLoopback(address.value)
+}

@@ -9,10 +9,12 @@ import {
   NLMSG_HDRLEN,
 } from 'node-netfilter-queue/system'
 import {
-  type Caller,
   type Connection,
   type Family,
+  type Initiator,
   IPPROTO_TCP,
+  isLoopback,
+  isMapped,
   type SocketState,
   type Words,
 } from '../../core/packet/ip.js'
@@ -74,39 +76,39 @@ export function diagRequest(family: number, protocol: number, states: readonly n
  * bound to a loopback address.
  */
 export function openPort(view: DataView, payload: number, end: number): number | undefined {
-  if (payload + DIAG_MESSAGE_LENGTH > end || isLoopback(view, payload)) return undefined
+  if (payload + DIAG_MESSAGE_LENGTH > end || isBoundToLoopback(view, payload)) return undefined
   return view.getUint16(payload + 4)
 }
 
-/** RFC 1122, 3.2.1.3: 127.0.0.0/8; RFC 4291, 2.5.3: ::1, and 2.5.5.2: IPv4 in IPv6. */
-function isLoopback(view: DataView, payload: number): boolean {
-  const word = (index: number) => view.getUint32(payload + 8 + index * 4)
-  if (view.getUint8(payload) !== AF_INET6) return word(0) >>> 24 === 127
-  if (word(0) !== 0 || word(1) !== 0) return false
-  return (word(2) === 0 && word(3) === 1) || (word(2) === 0xffff && word(3) >>> 24 === 127)
+function isBoundToLoopback(view: DataView, payload: number): boolean {
+  const words = addressAt(view, payload + 8)
+  if (view.getUint8(payload) !== AF_INET6) return isLoopback({ family: 4, words })
+  if (isMapped(words)) return isLoopback({ family: 4, words: ipv4(words[3]!) })
+  return isLoopback({ family: 6, words })
 }
 
+/** The 16 bytes of an address; of IPv4 the first four count. */
+const addressAt = (view: DataView, at: number) =>
+  Uint32Array.from([0, 4, 8, 12], (offset) => view.getUint32(at + offset))
+
+const ipv4 = (word: number) => Uint32Array.of(word, 0, 0, 0)
+
 /** A connection, who has opened it, and the index of the device that its socket is bound to, or 0. */
-export type SocketConnection = Connection & { readonly caller: Caller; readonly device: number }
+export type SocketConnection = Connection & { readonly initiator: Initiator; readonly device: number }
 
 /** What a struct inet_diag_msg tells; undefined where it is cut short. IPv4 on an IPv6 socket is told as IPv4. */
 export function connectionOf(view: DataView, payload: number, end: number): SocketConnection | undefined {
   if (payload + DIAG_MESSAGE_LENGTH > end) return undefined
-  const words = (at: number) =>
-    Uint32Array.from([0, 4, 8, 12], (offset) => view.getUint32(payload + at + offset))
-  const [local, remote] = [words(8), words(24)]
+  const [local, remote] = [addressAt(view, payload + 8), addressAt(view, payload + 24)]
   const ports = {
     localPort: view.getUint16(payload + 4),
     remotePort: view.getUint16(payload + 6),
     device: view.getUint32(payload + 40, HOST_LE),
-    caller: callerOf(view, payload, end),
+    initiator: initiatorOf(view, payload, end),
   }
-  const ipv4 = (word: number) => Uint32Array.of(word, 0, 0, 0)
   if (view.getUint8(payload) !== AF_INET6)
     return { family: 4, local: ipv4(local[0]!), remote: ipv4(remote[0]!), ...ports }
-  // RFC 4291, 2.5.5.2: ::ffff:0:0/96
-  const mapped = remote[0] === 0 && remote[1] === 0 && remote[2] === 0xffff
-  if (mapped) return { family: 4, local: ipv4(local[3]!), remote: ipv4(remote[3]!), ...ports }
+  if (isMapped(remote)) return { family: 4, local: ipv4(local[3]!), remote: ipv4(remote[3]!), ...ports }
   return { family: 6, local, remote, ...ports }
 }
 
@@ -180,7 +182,7 @@ export class Figures {
    * Who has called, if these were the figures of one instant. What this host itself has dropped on its way out counts as sent
    * twice: so for a client there may be less, and for one who called too (`Opened` knows those).
    */
-  get caller(): Caller {
+  get initiator(): Initiator {
     const onItsWay = this.isMoving ? this.#queued - this.#notSent : 0
     const ahead = this.#acked + onItsWay - this.#sent - this.#fin
     return ahead === 1 ? 'this-host' : ahead <= 0 ? 'other-end' : 'unknown'
@@ -195,13 +197,13 @@ export class Figures {
   }
 }
 
-/** Scratch for `callerOf`. */
+/** Scratch for `initiatorOf`. */
 const figures = new Figures()
 
 /** Which end has opened the connection of a struct inet_diag_msg, as far as one look tells. */
-function callerOf(view: DataView, payload: number, end: number): Caller {
+function initiatorOf(view: DataView, payload: number, end: number): Initiator {
   if (view.getUint8(payload + 1) === TCP_SYN_SENT) return 'this-host'
-  return figures.read(view, payload, end) && !figures.isMoving ? figures.caller : 'unknown'
+  return figures.read(view, payload, end) && !figures.isMoving ? figures.initiator : 'unknown'
 }
 
 /** Where the struct tcp_info among the attributes is, if it is whole. */

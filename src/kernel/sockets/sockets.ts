@@ -1,8 +1,8 @@
 import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket, NLMSG_HDRLEN } from 'node-netfilter-queue/system'
 import type { SocketLookUp } from '../../core/packet/ip.js'
 import {
-  type Caller,
   type Family,
+  type Initiator,
   IPPROTO_TCP,
   IPPROTO_UDP,
   type SocketState,
@@ -67,7 +67,7 @@ export class Sockets {
         await this.#dumps.request(request, 'listing connections', ({ view, payload, end }) => {
           const connection = connectionOf(view, payload, end)
           if (connection)
-            found.push(connection.caller === 'unknown' ? this.#lookAgain(connection) : connection)
+            found.push(connection.initiator === 'unknown' ? this.#lookAgain(connection) : connection)
         })
       }
       return found
@@ -109,26 +109,26 @@ export class Sockets {
     if (state === 'none' || state === 'unknown') return state
     // Older kernels have no figures: what is connected to a service counts as its client.
     if (!this.#figures.read(this.#answerView, NLMSG_HDRLEN, length)) return state
-    const caller = this.#caller()
-    return caller === 'this-host' ? 'none' : caller === 'other-end' ? state : 'unknown'
+    const initiator = this.#initiator()
+    return initiator === 'this-host' ? 'none' : initiator === 'other-end' ? state : 'unknown'
   }
 
   #lookAgain(connection: SocketConnection): SocketConnection {
     const { family, local, localPort, remote, remotePort, device } = connection
     this.#question.set(family, local, localPort, remote, remotePort, device)
     const isTold = this.#figures.read(this.#answerView, NLMSG_HDRLEN, this.#ask())
-    return isTold ? { ...connection, caller: this.#caller() } : connection
+    return isTold ? { ...connection, initiator: this.#initiator() } : connection
   }
 
   /** Who has called, by the figures that were read last. Those of two looks that are the same are those of one instant. */
-  #caller(): Caller {
+  #initiator(): Initiator {
     for (let looks = 1; this.#figures.isMoving; looks++) {
       this.#before.copy(this.#figures)
       if (looks === LOOKS_AT_MOST || !this.#figures.read(this.#answerView, NLMSG_HDRLEN, this.#ask()))
         return 'unknown'
       if (this.#figures.equals(this.#before)) break
     }
-    return this.#figures.caller
+    return this.#figures.initiator
   }
 
   /** @returns bytes of the answer, 0 where there is none */

@@ -5,7 +5,7 @@ import type { Packet } from '../../core/packet/packet.js'
 import type { SenderLookup } from '../../core/packet/sender.js'
 import { type Decision, NAME_NOT_ALLOWED } from '../../core/policy/policy.js'
 import { BlockAggregator } from '../../core/record/block-summary.js'
-import { BOUNDS } from '../../core/record/user-shares.js'
+import { BLOCK_LOG_LIMITS } from '../../core/record/user-shares.js'
 import type { ServiceLog } from '../../system/service-log.js'
 import { ECS } from '../../text/ecs.js'
 import { blockEvent, type Fields, lostEvent, type Mode, type Surroundings } from './event-writer.js'
@@ -70,7 +70,7 @@ export class BlockLog {
   constructor(options: BlockLogOptions, now: number) {
     this.#options = options
     const seed = crypto.getRandomValues(new Uint32Array(2))
-    this.#kinds = new BlockAggregator(BOUNDS, seed, now, (packet, decision, uid) => ({
+    this.#kinds = new BlockAggregator(BLOCK_LOG_LIMITS, seed, now, (packet, decision, uid) => ({
       question: decision === NAME_NOT_ALLOWED ? questionsOf(packet)?.[0]?.name : undefined,
       domain: options.domainOf(packet.family, packet.destination, uid),
     }))
@@ -83,7 +83,7 @@ export class BlockLog {
   }
 
   get stats(): BlockLogStats {
-    const { told, summed, suppressed } = this.#kinds
+    const { logged: told, summarized: summed, suppressed } = this.#kinds
     return { told, summed, suppressed, dropped: this.#dropped }
   }
 

@@ -3,6 +3,7 @@
  * written by a stranger.
  */
 import { isIP } from 'node:net'
+import { parseJson } from '../../text/json.js'
 
 /**
  * Why a line is no event:
@@ -78,7 +79,7 @@ export function readLine(text: string | undefined): Line | undefined {
   if (text === undefined) return broken('too-long')
   const line = trimmed(text)
   if (line === '') return undefined
-  const value = parse(line)
+  const value = parseJson(line)
   if (value === undefined)
     return broken(line.startsWith('{') && !line.endsWith('}') ? 'cut-short' : 'not-json')
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return broken('not-an-object')
@@ -91,14 +92,6 @@ export function readLine(text: string | undefined): Line | undefined {
  * after them.
  */
 const trimmed = (text: string): string => (text.charCodeAt(0) === 0 ? text.replace(/^\0+/, '') : text).trim()
-
-function parse(line: string): unknown {
-  try {
-    return JSON.parse(line)
-  } catch {
-    return undefined
-  }
-}
 
 function remark(fields: Fields): Line {
   const message = textOf(fields.message)

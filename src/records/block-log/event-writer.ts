@@ -3,7 +3,7 @@
 import { formatAddress } from '../../core/packet/address-text.js'
 import { transportOf } from '../../core/packet/protocol-names.js'
 import { REASONS } from '../../core/policy/policy.js'
-import type { Kind, Telling } from '../../core/record/block-summary.js'
+import type { BlockGroup, PendingEvent } from '../../core/record/block-summary.js'
 import { clip } from '../../text/clip.js'
 import type { BlockEvent } from './event.js'
 
@@ -33,9 +33,9 @@ type Added = '@timestamp' | 'log.level' | 'ecs.version' | 'event.module'
 export type Fields = Omit<BlockEvent, Added>
 
 /** Makes an event. Texts that are too long are cut. */
-export function blockEvent(telling: Telling, around: Surroundings): Fields {
-  if (telling.what === 'suppressed') return suppressedEvent(telling, around)
-  const { kind, blocks } = telling
+export function blockEvent(telling: PendingEvent, around: Surroundings): Fields {
+  if (telling.type === 'suppressed') return suppressedEvent(telling, around)
+  const { group: kind, blocks } = telling
   const { question, domain } = kind.names
   const names = { user: userName(kind.uid, around), ...senderNames(kind) }
   return {
@@ -68,7 +68,7 @@ export function lostEvent({ lines, blocks }: Lost, around: Surroundings): Fields
 }
 
 function suppressedEvent(
-  { uid, blocks, ms }: Extract<Telling, { what: 'suppressed' }>,
+  { uid, blocks, ms }: Extract<PendingEvent, { type: 'suppressed' }>,
   around: Surroundings,
 ): Fields {
   const user = uid === undefined ? undefined : userName(uid, around)
@@ -94,7 +94,7 @@ function common({ mode }: Surroundings, reason: BlockEvent['event.reason'], bloc
   } satisfies Partial<BlockEvent>
 }
 
-function endpointsOf({ family, protocol, source, sourcePort, destination, destinationPort }: Kind) {
+function endpointsOf({ family, protocol, source, sourcePort, destination, destinationPort }: BlockGroup) {
   return {
     'source.ip': formatAddress(family, source),
     'source.port': sourcePort || undefined,
@@ -105,7 +105,7 @@ function endpointsOf({ family, protocol, source, sourcePort, destination, destin
   } satisfies Partial<BlockEvent>
 }
 
-function senderNames({ who }: Kind) {
+function senderNames({ who }: BlockGroup) {
   const [, service] = /^(.*)\.service$/.exec(who.unit ?? '') ?? []
   return {
     unit: text(who.unit),
@@ -142,7 +142,7 @@ function destinationText({
   destinationPort,
   reasonIndex,
   names,
-}: Kind): string {
+}: BlockGroup): string {
   const address = formatAddress(family, destination)
   const name = names.domain === undefined ? '' : ` (${names.domain})`
   const port = destinationPort > 0 ? ` port ${destinationPort}` : ''
@@ -150,8 +150,8 @@ function destinationText({
   return `${transportOf(protocol)} ${address}${name}${port} (${REASONS[reasonIndex]}${why})`
 }
 
-const repeats = (telling: Telling) =>
-  telling.what === 'first' ? '' : `, ${counted(telling.blocks, 'more time')} in ${duration(telling.ms)}`
+const repeats = (telling: PendingEvent) =>
+  telling.type === 'first' ? '' : `, ${counted(telling.blocks, 'more time')} in ${duration(telling.ms)}`
 
 const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`
 

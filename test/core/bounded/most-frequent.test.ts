@@ -1,7 +1,7 @@
 import t from 'tap'
 import { mostFrequent } from '../../../src/core/bounded/most-frequent.js'
 
-t.test('the most frequent one is found, the first of several, and none where there is none', async (t) => {
+t.test('the most frequent value is found, on a tie the first, and none without values', async (t) => {
   t.equal(mostFrequent([1, 2, 2, 3]), 2)
   t.equal(mostFrequent(['b', 'a', 'a', 'b']), 'b')
   t.equal(mostFrequent([]), undefined)

@@ -1,30 +1,51 @@
 import t from 'tap'
-import { Tokens } from '../../../src/core/bounded/token-bucket.js'
+import { TokenBucket } from '../../../src/core/bounded/token-bucket.js'
 
-function taken(tokens: Tokens): number {
+/** Takes whole tokens until none is left, and returns how many there were. */
+function takeAll(bucket: TokenBucket, now: number): number {
   let count = 0
-  for (; tokens.any; count++) tokens.take()
+  for (; bucket.available(now) >= 1; count++) bucket.take(1)
   return count
 }
 
-t.test('a burst at once, then so many a second, and a rest saves no more than the burst', async (t) => {
-  const tokens = new Tokens(5, 2)
-  t.equal(taken(tokens), 5)
-  tokens.refill(499)
-  t.equal(taken(tokens), 0)
-  tokens.refill(1)
-  t.equal(taken(tokens), 1)
-  tokens.refill(3_600_000)
-  t.ok(tokens.full)
-  t.equal(taken(tokens), 5)
-  t.notOk(tokens.full)
+t.test(
+  'a burst is there at once, then tokens at the rate, and a pause saves no more than the burst',
+  async (t) => {
+    const bucket = new TokenBucket(5, 2, 0)
+    t.equal(takeAll(bucket, 0), 5)
+    t.equal(takeAll(bucket, 499), 0)
+    t.equal(takeAll(bucket, 500), 1)
+    t.equal(bucket.available(3_600_500), 5)
+    t.equal(takeAll(bucket, 3_600_500), 5)
+    t.equal(bucket.available(3_600_500), 0)
+  },
+)
+
+t.test('tokens are taken in parts, and come back in parts', async (t) => {
+  const bucket = new TokenBucket(20, 20, 0)
+  bucket.take(20)
+  t.equal(bucket.available(0), 0)
+  t.equal(bucket.available(500), 10, 'half a second later there is half of them')
+  bucket.take(10)
+  t.equal(bucket.available(500), 0)
+  t.equal(bucket.available(525), 0.5)
 })
 
-t.test('what is taken where nothing is left comes off what is to come', async (t) => {
-  const tokens = new Tokens(1, 1)
-  for (let i = 0; i < 3; i++) tokens.take()
-  tokens.refill(2000)
-  t.notOk(tokens.any)
-  tokens.refill(1000)
-  t.equal(taken(tokens), 1)
+t.test('tokens that are taken in advance come off those that are added later', async (t) => {
+  const bucket = new TokenBucket(1, 1, 0)
+  for (let i = 0; i < 3; i++) bucket.take(1)
+  t.equal(bucket.available(2000), 0)
+  t.equal(takeAll(bucket, 3000), 1)
+})
+
+t.test('however large a single use is, the rate is kept', async (t) => {
+  const bucket = new TokenBucket(20, 20, 0)
+  let taken = 0
+  for (let now = 0; now < 60_000; now++)
+    if (bucket.available(now) > 0) {
+      bucket.take(7)
+      taken += 7
+    }
+  t.ok(taken <= 60 * 20 + 20 + 7, `${taken} in a minute`)
+  t.ok(taken >= 60 * 20 - 7)
 })

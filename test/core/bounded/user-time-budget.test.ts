@@ -1,7 +1,7 @@
 import t from 'tap'
 import { UserTimeBudget } from '../../../src/core/bounded/user-time-budget.js'
 
-t.test('who has used up what one user may leaves time to the others', async (t) => {
+t.test('a user who has used up his part leaves time to other users', async (t) => {
   const shares = new UserTimeBudget(100, 0)
   t.ok(shares.has(33, 0))
   shares.spend(33, 50, 0)
@@ -10,18 +10,18 @@ t.test('who has used up what one user may leaves time to the others', async (t) 
   t.ok(shares.has(33, 10), 'and has its own again in time')
 })
 
-t.test('all together have no more than the whole', async (t) => {
+t.test('all users together have no more than the whole budget', async (t) => {
   const shares = new UserTimeBudget(100, 0)
   for (const user of [1, 2]) shares.spend(user, 50, 0)
   t.notOk(shares.has(3, 0))
   t.ok(shares.has(3, 10))
 })
 
-t.test('users beyond number do not grow it, and take no more than the whole', async (t) => {
+t.test('thousands of users take no more memory, and no more than the whole budget', async (t) => {
   const shares = new UserTimeBudget(100, 0)
   shares.spend(33, 50, 0)
   for (let user = 1000; user < 3000; user++) shares.has(user, 0)
-  t.ok(shares.has(33, 0), 'it was forgotten')
+  t.ok(shares.has(33, 0), 'the user was forgotten')
   shares.spend(33, 50, 0)
   t.notOk(shares.has(34, 0))
 })

@@ -3,7 +3,7 @@ import { isOpt } from '../../../src/core/dns/edns.js'
 import { join } from '../packets.js'
 import { opt } from '../queries.js'
 
-/** An option of so many bytes. */
+/** Returns an option with this many bytes of data. */
 const option = (code: number, length: number, value = 0) => [
   code >> 8,
   code & 255,
@@ -31,7 +31,7 @@ t.test('the options that programs use may be sent, each as long as it is meant t
   t.same(lengths(12, 1), [0], 'which is of zeros')
 })
 
-t.test('no other option may be, and none twice', async (t) => {
+t.test('no other option is allowed, and none twice', async (t) => {
   const known = Array.from({ length: 65536 }, (_, code) => code).filter((code) => may(option(code, 0)))
   t.same(known, [3, 11, 12])
   t.ok(may(option(3, 0), option(10, 8, 1), option(12, 20)))
@@ -45,7 +45,7 @@ t.test('options fit into the record', async (t) => {
   t.notOk(may([0, 12, 255, 255]))
 })
 
-t.test('of the flags only DO may be set: there is no version but 0', async (t) => {
+t.test('only the flag DO may be set, and the version is 0', async (t) => {
   const allowed: string[] = []
   for (const at of [5, 6, 7, 8])
     for (let bit = 0; bit < 8; bit++) {
@@ -56,7 +56,7 @@ t.test('of the flags only DO may be set: there is no version but 0', async (t) =
   t.same(allowed, ['7: 7'])
 })
 
-t.test('it is whole, and of its type', async (t) => {
+t.test('a record must be complete and of type OPT', async (t) => {
   const record = opt(option(10, 8))
   for (let end = 0; end < record.length; end++) t.notOk(isOpt(record, 0, end), `${end}`)
   for (const at of [0, 1, 2, 9, 10]) {

@@ -22,7 +22,7 @@ const asking = (given: Partial<QueryPolicy> = {}): QueryPolicy => ({
   ...given,
 })
 
-/** Those names that may be asked for, of some. */
+/** Returns the names of these that may be asked for. */
 const allowed = (given: Partial<QueryPolicy>, ...names: string[]) =>
   names.filter((name) => mayAsk(datagram(query(name)), asking(given)))
 
@@ -40,7 +40,7 @@ t.test('the questions of a packet are read, by UDP and TCP', async (t) => {
   t.equal(names(datagram(new Uint8Array())), undefined, 'a datagram without data is no question')
 })
 
-t.test('bytes of a datagram behind its UDP length are nobody’s question, and hide none', async (t) => {
+t.test('bytes after the UDP length are not read as a query, and hide none', async (t) => {
   const whole = udp({ payload: query('b.example') })
   const longer = ipv4({ protocol: IPPROTO_UDP }, join(whole, Uint8Array.of(1, 2, 3)))
   t.match(questionsOf(read(longer)), [{ name: 'b.example' }])
@@ -55,7 +55,7 @@ t.test('allowed names may be asked for, by any type of record, and no other name
   t.equal(mayAsk(datagram(query('a.example.org', { counts: [1, 0, 0, 1], rest: opt() })), asking()), true)
 })
 
-t.test('what cannot be read is not asked', async (t) => {
+t.test('a query that cannot be read is not allowed', async (t) => {
   for (const payload of [
     new Uint8Array(),
     Uint8Array.of(1, 2, 3),
@@ -66,7 +66,7 @@ t.test('what cannot be read is not asked', async (t) => {
     t.equal(mayAsk(datagram(payload), asking()), false)
 })
 
-t.test('names of addresses may be asked for where that is wanted', async (t) => {
+t.test('names of addresses may be asked for when the operator allows them', async (t) => {
   const names = ['2.100.51.198.in-addr.arpa', '0.255.in-addr.arpa', '8.b.d.0.1.0.0.2.ip6.arpa']
   t.same(allowed({}, ...names), [])
   t.same(allowed({ reverse: true }, ...names), names)
@@ -91,7 +91,7 @@ t.test('names of addresses may be asked for where that is wanted', async (t) => 
   t.same(allowed({ reverse: true }, ...others), [])
 })
 
-t.test('allowed names may be asked for with a search domain behind them', async (t) => {
+t.test('allowed names may be asked for with a search domain appended', async (t) => {
   const search = ['corp.example', 'example']
   const names = ['a.example.org.corp.example', 'a.example.org.example', 'b.example.org.corp.example']
   t.same(allowed({ search }, ...names), names)
@@ -104,19 +104,19 @@ t.test('allowed names may be asked for with a search domain behind them', async 
   t.same(allowed({ search }, ...others), [])
 })
 
-t.test('a search domain does not open names of addresses, nor all that lies below it', async (t) => {
+t.test('a search domain allows neither names of addresses nor all names below it', async (t) => {
   const search = ['corp.example']
   t.same(allowed({ search, reverse: true }, '2.0.192.in-addr.arpa.corp.example', 'x.corp.example'), [])
 })
 
-t.test('a packet that the kernel would still cut into several asks nothing that may be asked', async (t) => {
+t.test('a packet that the kernel will still cut into several is not allowed', async (t) => {
   const bytes = ipv4({ protocol: IPPROTO_UDP }, udp({ payload: query('a.example.org') }))
   t.equal(mayAsk(read(bytes), asking()), true)
   t.equal(mayAsk(read(bytes, false), asking()), false)
   t.equal(mayAsk(read(ipv4({}, tcp({ destinationPort: 53 })), false), asking()), false)
 })
 
-t.test('a segment with urgent bytes is not read as the program at the other end would read it', async (t) => {
+t.test('a segment with urgent bytes is not allowed: the resolver would read other messages', async (t) => {
   const judged = (flags: number, payload: Uint8Array) =>
     mayAsk(read(ipv4({}, tcp({ destinationPort: 53, flags, payload }))), asking())
   const payload = framed(query('a.example.org'))
@@ -125,7 +125,7 @@ t.test('a segment with urgent bytes is not read as the program at the other end 
   t.equal(judged(TCPHDR_ACK | TCPHDR_URG, new Uint8Array()), false)
 })
 
-t.test('over TCP, packets without data go on, and of several questions each must be allowed', async (t) => {
+t.test('over TCP, packets without data are allowed, and each of several queries must be', async (t) => {
   t.equal(mayAsk(segment(new Uint8Array()), asking()), true)
   const [a, b, secret] = ['a.example.org', 'b.example.org', 'secret.example'].map((name) =>
     framed(query(name)),

@@ -6,12 +6,15 @@ import { framed, opt, type QueryOptions, query, rawQuery, wireName } from '../qu
 import { seededRandom } from '../random.js'
 
 const LABEL = 'a'.repeat(63)
-/** 255 bytes on the wire, with all lengths and the root: no name is longer. */
+/** The longest name: 255 bytes on the wire, with all lengths and the root. */
 const LONGEST = [LABEL, LABEL, LABEL, 'a'.repeat(61)].join('.')
 const NSID = [0, 3, 0, 0]
 const WITH_OPT: QueryOptions = { counts: [1, 0, 0, 1], rest: opt() }
 
-/** What a reader says of the first `length` bytes of a message, whatever lies around them: also where it is the rest. */
+/**
+ * What a reader says of the first `length` bytes of a message, whatever lies around them: also where it is
+ * the rest.
+ */
 function between<T>(
   reader: (bytes: Uint8Array, start: number, end: number) => T,
   message: Uint8Array,
@@ -29,7 +32,7 @@ function between<T>(
 const read = (message: Uint8Array) => between(readQuery, message)
 const readFramed = (segment: Uint8Array) => between(readQueries, segment)
 
-/** As a library writes it. */
+/** Returns the query as a library writes it. */
 const written = (message: Message) => new Uint8Array(encode(message))
 const OPT = {
   type: 'OPT',
@@ -42,7 +45,7 @@ const OPT = {
   options: [{ code: 'PADDING', length: 9 }],
 } as const
 
-/** Good queries, and what each asks. */
+/** Valid queries, and the question of each. */
 const VECTORS: readonly [message: Uint8Array, name: string, type?: number][] = [
   [query('mirror.example.org'), 'mirror.example.org'],
   [query('mirror.example.org', { type: 28 }), 'mirror.example.org', 28],
@@ -82,21 +85,21 @@ t.test('a query is read: its id, its name in lower case, its type', async (t) =>
   t.match(read(query('a.example', { id: 0xfffe, type: 0xff01 })), { id: 0xfffe, type: 0xff01 })
 })
 
-t.test('a query that is cut off, wherever, is none', async (t) => {
+t.test('a query that is cut off anywhere is not read', async (t) => {
   for (const [message, name] of VECTORS) {
     const accepted = Array.from(message, (_, length) => between(readQuery, message, length))
     t.same(accepted, Array(message.length).fill(undefined), name)
   }
 })
 
-t.test('bits of the header that are no kind of query do not matter', async (t) => {
+t.test('bits of the header other than response and opcode do not matter', async (t) => {
   for (let bit = 0; bit < 16; bit++) {
     const isWanted = (0x8000 | 0x7800) & (1 << bit)
     t.equal(read(query('a.example', { flags: 1 << bit })) === undefined, isWanted !== 0, `bit ${bit}`)
   }
 })
 
-t.test('a message with another number of questions or records is none', async (t) => {
+t.test('a message with another number of questions or records is not read', async (t) => {
   const two = join(wireName('b.example'), Uint8Array.of(0, 1, 0, 1))
   t.equal(read(query('a.example', { counts: [2, 0, 0, 0], rest: two })), undefined, 'two questions')
   t.equal(read(query('a.example', { rest: two })), undefined, 'a second one that nobody counts')
@@ -118,7 +121,7 @@ t.test('a message with another number of questions or records is none', async (t
   t.equal(read(query('a.example', { counts: [1, 0, 0, 2], rest: both })), undefined, 'two OPT records')
 })
 
-t.test('behind the question stands one OPT record at most, that ends where the message does', async (t) => {
+t.test('the question is followed by at most one OPT record, which ends with the message', async (t) => {
   const withRest = (rest: Uint8Array, additional = 1) =>
     read(query('a.example', { counts: [1, 0, 0, additional], rest }))
   t.not(withRest(opt(NSID)), undefined)
@@ -142,7 +145,7 @@ t.test('behind the question stands one OPT record at most, that ends where the m
   }
 })
 
-t.test('only letters, digits, hyphens and underscores are in a name', async (t) => {
+t.test('a name has letters, digits, hyphens and underscores only', async (t) => {
   const accepted: string[] = []
   for (let byte = 0; byte < 256; byte++) {
     const found = read(rawQuery(Uint8Array.from([3, 0x61, byte, 0x62, 0])))
@@ -164,7 +167,7 @@ t.test('no byte makes two labels look like others: no dot, no end of text', asyn
     t.equal(read(rawQuery(Uint8Array.from(bytes))), undefined, `${bytes}`)
 })
 
-t.test('a label has 63 bytes at most; pointers and other kinds of labels are none', async (t) => {
+t.test('a label has at most 63 bytes; pointers and other kinds of labels are not read', async (t) => {
   t.match(read(query(LABEL)), { name: LABEL })
   for (let kind = 0x40; kind <= 0xff; kind++) {
     const name = Uint8Array.from([kind, ...Array(kind).fill(0x61), 0])
@@ -175,7 +178,7 @@ t.test('a label has 63 bytes at most; pointers and other kinds of labels are non
   t.equal(read(rawQuery(Uint8Array.of(1, 0x61, 0xc0, 12, 0))), undefined)
 })
 
-t.test('a name has 255 bytes at most, with all lengths and the root', async (t) => {
+t.test('a name has at most 255 bytes, with all lengths and the root', async (t) => {
   t.equal(wireName(LONGEST).length, 255)
   t.match(read(query(LONGEST)), { name: LONGEST })
   const longer = [LABEL, LABEL, LABEL, 'a'.repeat(62)].join('.')
@@ -187,12 +190,12 @@ t.test('a name has 255 bytes at most, with all lengths and the root', async (t) 
   t.equal(read(query(Array(1000).fill(LABEL).join('.'))), undefined)
 })
 
-t.test('only the Internet is asked', async (t) => {
+t.test('only class IN is read', async (t) => {
   for (const other of [0, 2, 3, 4, 255, 257, 0x8001])
     t.equal(read(query('a.example', { class: other })), undefined, `class ${other}`)
 })
 
-t.test('whatever the bytes, what is accepted is all that the message asks', async (t) => {
+t.test('for any bytes, an accepted query is all that the message asks', async (t) => {
   const random = seededRandom(20261018)
   const wrong: string[] = []
   let accepted = 0
@@ -221,7 +224,7 @@ function mutated(bytes: Uint8Array, random: (limit: number) => number): Uint8Arr
 
 const lower = (bytes: Uint8Array) => Buffer.from(bytes).toString('latin1').toLowerCase()
 
-/** Whether a message is the one of this question, but for what may follow it, and another reader sees the same. */
+/** Whether a message is exactly this question, perhaps with an OPT record, and a library reads the same. */
 function asksJust(
   message: Uint8Array,
   { id, name, type }: { id: number; name: string; type: number },
@@ -229,14 +232,14 @@ function asksJust(
   const flags = (message[2]! << 8) | message[3]!
   const again = query(name, { id, type, flags, counts: [1, 0, 0, message[11]!] })
   const isSame = lower(message.subarray(0, again.length)) === lower(again)
-  // Without the OPT record: what is in it says nothing of the question.
+  // The OPT record is left out: it does not belong to the question.
   const alone = Buffer.from(message.subarray(0, again.length))
   alone[11] = 0
   const { questions = [] } = decode(alone)
   return isSame && questions.length === 1 && questions[0]!.name.toLowerCase() === (name || '.')
 }
 
-t.test('an answer tells what was asked, and a query does not', async (t) => {
+t.test('the question is read from an answer, and not from a query', async (t) => {
   const answer = written({
     type: 'response',
     id: 0xabcd,
@@ -248,7 +251,7 @@ t.test('an answer tells what was asked, and a query does not', async (t) => {
   for (const [message] of VECTORS) t.equal(between(readAnswered, message), undefined)
 })
 
-t.test('an answer without a whole question of this kind tells nothing', async (t) => {
+t.test('from an answer without a complete question nothing is read', async (t) => {
   const answered = (options: QueryOptions) =>
     between(readAnswered, query('a.example', { flags: 0x8180, ...options }))
   t.match(answered({}), { name: 'a.example' })
@@ -262,14 +265,14 @@ t.test('an answer without a whole question of this kind tells nothing', async (t
   t.same(cut, Array(whole.length).fill(undefined))
 })
 
-t.test('over TCP, each query stands behind its length; one segment may have several', async (t) => {
+t.test('over TCP, each query follows its length; one segment may have several', async (t) => {
   const [one, other] = [query('a.example'), query('b.example', WITH_OPT)]
   t.same(readFramed(framed(one)), [read(one)])
   t.same(readFramed(join(framed(one), framed(other), framed(one))), [read(one), read(other), read(one)])
   t.same(readFramed(new Uint8Array()), [], 'a segment without data asks nothing')
 })
 
-t.test('a segment that is anything else than whole queries is none', async (t) => {
+t.test('a segment with anything but complete queries is not read', async (t) => {
   const one = query('a.example')
   const two = join(framed(one), framed(one))
   const whole = Array.from(two, (_, length) => between(readQueries, two, length)).flatMap((found, length) =>

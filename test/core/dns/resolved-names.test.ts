@@ -13,7 +13,7 @@ function nameOf(seen: ResolvedNames, address: string, askers: readonly number[] 
   return seen.nameOf(family, words, askers, now)
 }
 
-t.test('an address has the name by which its user has seen it last, for an hour', async (t) => {
+t.test('for an hour, an address has the name by which its user last found it', async (t) => {
   const seen = new ResolvedNames(10, 10)
   seen.note([host('192.0.2.1'), host('2001:db8::1')], 'a.example.org', ROOT, NOW)
   seen.note([host('192.0.2.1')], 'b.example.org', ROOT, NOW)
@@ -24,7 +24,7 @@ t.test('an address has the name by which its user has seen it last, for an hour'
   t.equal(nameOf(seen, '2001:db8::1', [ROOT], NOW + HOUR), undefined)
 })
 
-t.test('who gives an address a name of his own gives it to nobody else', async (t) => {
+t.test('a name that a user gives to an address does not count for other users', async (t) => {
   const seen = new ResolvedNames(10, 10)
   seen.note([host('203.0.113.5')], 'api.example.org', ROOT, NOW)
   seen.note([host('203.0.113.5')], 'api-example.net', WWW, NOW)
@@ -33,7 +33,7 @@ t.test('who gives an address a name of his own gives it to nobody else', async (
   t.equal(nameOf(seen, '203.0.113.5', [1000]), undefined)
 })
 
-t.test('who has asked nobody himself has the name that a resolver on this host has got', async (t) => {
+t.test('a user who asked no resolver has the name that a resolver on this host got', async (t) => {
   const seen = new ResolvedNames(10, 10)
   seen.note([host('203.0.113.5'), host('203.0.113.6')], 'for-others.example.org', RESOLVER, NOW)
   seen.note([host('203.0.113.5')], 'own.example.org', WWW, NOW)
@@ -42,13 +42,13 @@ t.test('who has asked nobody himself has the name that a resolver on this host h
   t.equal(nameOf(seen, '203.0.113.5', [WWW, RESOLVER], NOW + HOUR), undefined)
 })
 
-t.test('an IPv4 address and the IPv6 address of the same first word are two', async (t) => {
+t.test('an IPv4 address and the IPv6 address with the same first word are different', async (t) => {
   const seen = new ResolvedNames(10, 10)
   seen.note([host('32.1.13.184')], 'four.example.org', ROOT, NOW)
   t.equal(nameOf(seen, '2001:db8::'), undefined)
 })
 
-t.test('however many addresses and users are seen, those seen last are kept, and no more', async (t) => {
+t.test('of any number of addresses and users, the last ones are kept, and no more', async (t) => {
   const seen = new ResolvedNames(3, 3)
   for (let i = 1; i <= 4; i++) seen.note([host(`192.0.2.${i}`)], `${i}.example.org`, ROOT, NOW)
   seen.note([host('192.0.2.2')], 'again.example.org', ROOT, NOW)

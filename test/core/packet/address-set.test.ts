@@ -8,7 +8,7 @@ const KEY = Uint32Array.of(0x01234567, 0x89abcdef)
 const textOf = ({ family, words }: Address) => `${family} ${words.join()}`
 const sorted = (hosts: Iterable<Address>) => [...hosts].map(textOf).sort()
 
-/** An address of a family by its number: they differ in words and bits of all places. */
+/** Returns address number `number` of a family. The addresses differ in bits of all words. */
 function address(family: Family, number: number): Address {
   const far = Math.imul(number, 0x9e3779b1) >>> 0
   const words = family === 4 ? [far, 0, 0, 0] : [0x20010db8, number & 3, far, number & 0xff]
@@ -42,7 +42,7 @@ t.test('addresses that differ in one word are different, and 0 is one like any o
   t.equal(set.size, 5)
 })
 
-t.test('the families do not know of each other', async (t) => {
+t.test('the two families are separate', async (t) => {
   const set = new AddressSet(KEY)
   const words = Uint32Array.of(0xc6336402, 0, 0, 0)
   set.add({ family: 4, words })
@@ -68,8 +68,9 @@ t.test('what is in a set does not depend on its key', async (t) => {
 })
 
 /**
- * 128 addresses with one hash for every seed of a mixer that only multiplies and shifts (multiply by an odd number, then
- * hash ^= hash >>> 15): the highest bits do not reach the slot, and what a bit does in one word the next word takes back.
+ * 128 addresses with one hash for every seed of a mixer that only multiplies and shifts (multiply by an odd
+ * number, then hash ^= hash >>> 15): the highest bits do not reach the slot, and what a bit does in one word
+ * the next word takes back.
  */
 function colliding(family: Family): Address[] {
   return Array.from({ length: 128 }, (_, i) => {
@@ -83,7 +84,10 @@ function colliding(family: Family): Address[] {
   })
 }
 
-/** How often a look-up reads the first word of its address: once to hash it, and once for each slot it compares. */
+/**
+ * How often a look-up reads the first word of its address: once to hash it, and once for each slot it
+ * compares.
+ */
 function readsOf(set: AddressSet, { family, words }: Address): number {
   let reads = 0
   const counted = new Proxy(words, {
@@ -96,7 +100,7 @@ function readsOf(set: AddressSet, { family, words }: Address): number {
   return reads
 }
 
-t.test('nobody who does not know the key can choose addresses that share a slot', async (t) => {
+t.test('an attacker without the key cannot choose addresses that share a slot', async (t) => {
   const random = seededRandom(3)
   for (const family of FAMILIES) {
     const hosts = colliding(family)
@@ -110,7 +114,7 @@ t.test('nobody who does not know the key can choose addresses that share a slot'
   }
 })
 
-t.test('what was added may be changed afterwards, and so may what the set gives', async (t) => {
+t.test('changing an added address, or one that the set returned, does not change the set', async (t) => {
   const set = new AddressSet(KEY)
   const host = v6(0, 2)
   set.add(host)
@@ -119,7 +123,7 @@ t.test('what was added may be changed afterwards, and so may what the set gives'
   t.same(sorted(set), sorted([v6(0, 2)]))
 })
 
-t.test('a set grows as far as it must, and keeps every address and all its reasons', async (t) => {
+t.test('a growing set keeps every address and all its reasons', async (t) => {
   const set = new AddressSet(KEY)
   const hosts = FAMILIES.flatMap((family) => Array.from({ length: 5000 }, (_, i) => address(family, i)))
   const reasons = (i: number) => 1 + (i % 3)
@@ -135,7 +139,7 @@ t.test('a set grows as far as it must, and keeps every address and all its reaso
   t.same([...set], [])
 })
 
-/** Does what the set does, slowly. */
+/** Does the same as the set, slowly. */
 class Model {
   readonly counts = new Map<string, number>()
 
@@ -153,7 +157,10 @@ class Model {
   }
 }
 
-/** Random operations on `among` addresses of a family; what is removed is mostly there. */
+/**
+ * Compares set and model after random operations on `among` addresses; removed addresses are mostly in the
+ * set.
+ */
 function compare(t: Test, family: Family, seed: number, operations: number, among: number, limit: number) {
   const random = seededRandom(seed)
   const set = new AddressSet(Uint32Array.of(random(2 ** 32), random(2 ** 32)))
@@ -172,11 +179,11 @@ function compare(t: Test, family: Family, seed: number, operations: number, amon
   t.same(sorted(set), [...model.counts.keys()].sort())
 }
 
-t.test('after any operations it has what a plain map has: in its smallest table, nearly full', async (t) => {
+t.test('after any operations the set equals a plain map: in its smallest table, nearly full', async (t) => {
   for (const family of FAMILIES) for (let seed = 1; seed <= 40; seed++) compare(t, family, seed, 500, 12, 8)
 })
 
-t.test('the same where it grows on the way', async (t) => {
+t.test('after any operations the set equals a plain map: while it grows', async (t) => {
   for (const family of FAMILIES)
     for (let seed = 1; seed <= 4; seed++) compare(t, family, seed, 2000, 150, 100)
 })

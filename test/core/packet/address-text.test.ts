@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import t from 'tap'
-import { formatAddress, formatPrefix } from '../../../src/core/packet/address-text.js'
+import { formatAddress, formatPortRange, formatPrefix } from '../../../src/core/packet/address-text.js'
 import { originText } from '../../../src/core/policy/origin.js'
 import { words } from '../packets.js'
 import { seededRandom } from '../random.js'
@@ -30,7 +30,7 @@ t.test('an IPv6 address is written as RFC 5952 says', async (t) => {
   for (const [long, short] of Object.entries(written)) t.equal(formatAddress(6, words(long)), short)
 })
 
-t.test('whatever the address, its text is one and reads back as the same address', async (t) => {
+t.test('the text of any address reads back as the same address', async (t) => {
   const random = seededRandom(5952)
   const wrong: string[] = []
   for (let i = 0; i < 500; i++) {
@@ -45,7 +45,7 @@ t.test('whatever the address, its text is one and reads back as the same address
   t.same(wrong, [])
 })
 
-t.test('a prefix is written with its length, a single address without', async (t) => {
+t.test('a prefix is written with its length, a single address without it', async (t) => {
   const text = (address: string, length: number) =>
     formatPrefix({ family: address.includes(':') ? 6 : 4, words: words(address), length })
   t.equal(text('192.0.2.0', 24), '192.0.2.0/24')
@@ -59,7 +59,12 @@ function* bytesOf(bits: Uint32Array): Generator<number> {
   for (const word of bits) for (const shift of [24, 16, 8, 0]) yield (word >>> shift) & 255
 }
 
-t.test('where something is written is told by its line, where there are lines', async (t) => {
+t.test('an origin is written with its line, when the source has lines', async (t) => {
   t.equal(originText({ file: '/etc/apt/sources.list', line: 2 }), '/etc/apt/sources.list:2')
   t.equal(originText({ file: '--set', line: undefined }), '--set')
+})
+
+t.test('a range of one port is written as that port', async (t) => {
+  t.equal(formatPortRange({ first: 443, last: 443 }), '443')
+  t.equal(formatPortRange({ first: 0, last: 65535 }), '0-65535')
 })

@@ -1,27 +1,30 @@
 import t from 'tap'
-import { isIn, ownerOf } from '../../../src/core/packet/cgroup-path.js'
+import { isIn, isUnitName, ownerOf } from '../../../src/core/packet/cgroup-path.js'
 
 const ID = '0123456789abcdef'.repeat(4)
 
-t.test('the unit is the first of the path that is no slice; what is below it changes nothing', async (t) => {
-  const units: [string, string | undefined][] = [
-    ['/system.slice/nginx.service', 'nginx.service'],
-    ['/system.slice/system-getty.slice/getty@tty1.service', 'getty@tty1.service'],
-    ['/user.slice/user-1000.slice/session-3.scope', 'session-3.scope'],
-    ['/user.slice/user-1000.slice/user@1000.service/app.slice/web.service', 'user@1000.service'],
-    ['/init.scope', 'init.scope'],
-    ['/system.slice/_memory.service', 'memory.service'],
-    ['/system.slice/docker.service/nginx.service', 'docker.service'],
-    ['/', undefined],
-    ['', undefined],
-    ['/system.slice', undefined],
-    ['/by-hand', undefined],
-    ['/by-hand/nginx.service', undefined],
-  ]
-  for (const [path, unit] of units) t.equal(ownerOf(path).unit, unit, path)
-})
+t.test(
+  'the unit is the first part of the path that is no slice; parts below it change nothing',
+  async (t) => {
+    const units: [string, string | undefined][] = [
+      ['/system.slice/nginx.service', 'nginx.service'],
+      ['/system.slice/system-getty.slice/getty@tty1.service', 'getty@tty1.service'],
+      ['/user.slice/user-1000.slice/session-3.scope', 'session-3.scope'],
+      ['/user.slice/user-1000.slice/user@1000.service/app.slice/web.service', 'user@1000.service'],
+      ['/init.scope', 'init.scope'],
+      ['/system.slice/_memory.service', 'memory.service'],
+      ['/system.slice/docker.service/nginx.service', 'docker.service'],
+      ['/', undefined],
+      ['', undefined],
+      ['/system.slice', undefined],
+      ['/by-hand', undefined],
+      ['/by-hand/nginx.service', undefined],
+    ]
+    for (const [path, unit] of units) t.equal(ownerOf(path).unit, unit, path)
+  },
+)
 
-t.test('slices are those that the unit is in, not those that a user has made below one', async (t) => {
+t.test('slices are those around the unit, not those that a user made below it', async (t) => {
   t.same(ownerOf('/user.slice/user-7.slice/user@7.service/app.slice/a.service').slices, [
     'user.slice',
     'user-7.slice',
@@ -29,7 +32,7 @@ t.test('slices are those that the unit is in, not those that a user has made bel
   t.same(ownerOf('/system.slice').slices, ['system.slice'])
 })
 
-t.test('containers are told by their ids, as the runtimes name their cgroups', async (t) => {
+t.test('the id of a container is read from the name that each runtime gives its cgroup', async (t) => {
   const paths: [string, string | undefined][] = [
     [`/system.slice/docker-${ID}.scope`, ID],
     [`/docker/${ID}`, ID],
@@ -44,10 +47,31 @@ t.test('containers are told by their ids, as the runtimes name their cgroups', a
   for (const [path, container] of paths) t.equal(ownerOf(path).container, container, path)
 })
 
-t.test('a place is in its unit and in the slices around it, and in nothing else', async (t) => {
+t.test('an owner is in its unit and in the slices around it, and in no other', async (t) => {
   const place = ownerOf('/system.slice/web.slice/nginx.service/other.service')
   for (const unit of ['nginx.service', 'web.slice', 'system.slice'])
     t.ok(isIn(place, ['none.service', unit]), unit)
   for (const unit of ['other.service', 'nginx', 'user.slice', '']) t.notOk(isIn(place, [unit]), unit)
   t.notOk(isIn(ownerOf('/'), ['nginx.service']))
+})
+
+t.test('the name of a unit ends with its type, and has the characters of systemd.unit(5)', async (t) => {
+  const types = ['service', 'scope', 'slice', 'socket', 'mount', 'swap']
+  const names = [
+    ...types.map((type) => `a.${type}`),
+    'user@1000.service',
+    'dev-disk\\x2d1.swap',
+    `${'a'.repeat(240)}.slice`,
+  ]
+  for (const name of names) t.ok(isUnitName(name), name)
+  for (const name of [
+    'nginx',
+    '.service',
+    'a.timer',
+    'a.service\n',
+    'a b.service',
+    'a/b.service',
+    `${'a'.repeat(241)}.slice`,
+  ])
+    t.notOk(isUnitName(name), name)
 })

@@ -27,7 +27,7 @@ const ALL_EXTENSIONS: Extension[] = [
   ...[AUTHENTICATION, MOBILITY, HOST_IDENTITY, SHIM6],
 ]
 
-/** Good packets, and how many of their bytes are headers. */
+/** Valid packets, and how many of their bytes are headers. */
 const VECTORS: readonly { name: string; bytes: Uint8Array; headers: number }[] = [
   { name: 'IPv4 TCP', bytes: ipv4({}, tcp()), headers: 40 },
   {
@@ -44,21 +44,21 @@ const VECTORS: readonly { name: string; bytes: Uint8Array; headers: number }[] =
   { name: 'IPv6 chain', bytes: ipv6({ extensions: ALL_EXTENSIONS }, tcp()), headers: 40 + 104 + 20 },
 ]
 
-/** Decodes a whole packet and returns what became of it together with the packet. */
+/** Decodes a whole packet. Returns the result together with the packet. */
 function read(bytes: Uint8Array, fullLength = bytes.length) {
   const packet = new Packet()
   const malformed = decode(bytes, 0, bytes.length, fullLength, packet)
   return { malformed, packet }
 }
 
-/** A copy with some bytes changed: index and value in turn. */
+/** Returns a copy with some bytes changed: index and value in turn. */
 function patched(bytes: Uint8Array, ...changes: number[]): Uint8Array {
   const copy = bytes.slice()
   for (let i = 0; i < changes.length; i += 2) copy[changes[i]!] = changes[i + 1]!
   return copy
 }
 
-t.test('an IPv4 TCP packet is read with addresses, ports, flags and the place of its payload', async (t) => {
+t.test('an IPv4 TCP packet is read with addresses, ports, flags and the offset of its payload', async (t) => {
   const segment = tcp({
     sourcePort: 443,
     destinationPort: 51000,
@@ -87,7 +87,7 @@ t.test('an IPv6 UDP packet is read with all four words of its addresses', async 
   t.same(packet.destination, words('2001:db8::ffff:ffff'))
 })
 
-t.test('an echo request tells its identifier, and nothing else has one', async (t) => {
+t.test('an echo request has an identifier, and no other packet has one', async (t) => {
   const of4 = (type: number, protocol = IPPROTO_ICMP) =>
     pingIdentifier(read(ipv4({ protocol }, icmp(type))).packet)
   const of6 = (type: number, protocol = IPPROTO_ICMPV6) =>
@@ -164,14 +164,14 @@ t.test('a source route is refused: the packet would go on to an address that was
   }
 })
 
-t.test('harmless IPv4 options pass, and nothing is read behind the end of the list', async (t) => {
+t.test('harmless IPv4 options pass, and nothing is read after the end of the list', async (t) => {
   t.equal(read(ipv4({ options: [7, 7, 4, 0, 0, 0, 0] }, tcp())).malformed, undefined)
   t.equal(read(ipv4({ options: [148, 4, 0, 0, 1, 1, 1, 1] }, tcp())).malformed, undefined)
   t.equal(read(ipv4({ options: [30, 2, 1, 1, 1, 1, 30, 2] }, tcp())).malformed, undefined)
   t.equal(read(ipv4({ options: [0, 131, 255, 1] }, tcp())).malformed, undefined)
 })
 
-t.test('an IPv4 option list that does not add up is refused', async (t) => {
+t.test('an IPv4 option list with inconsistent lengths is refused', async (t) => {
   for (const options of [
     [7, 0, 0, 0],
     [7, 1, 0, 0],
@@ -228,7 +228,7 @@ t.test('an IP length shorter than its header or longer than the packet is refuse
   }
 })
 
-t.test('bytes behind the IP length belong to no header and no payload', async (t) => {
+t.test('bytes after the IP length belong to no header and no payload', async (t) => {
   const trailing = join(ipv4({}, tcp()), PAYLOAD)
   t.match(read(trailing), { malformed: undefined, packet: { payloadEnd: 40 } })
   for (let length = 20; length < 40; length++) {
@@ -248,7 +248,7 @@ t.test('a BIG TCP packet writes its length as 0 and passes, a small one does not
   t.equal(read(big6, 65575).malformed, 'truncated')
 })
 
-t.test('a TCP header length below 20 bytes or behind the end of the packet is refused', async (t) => {
+t.test('a TCP header length below 20 bytes or beyond the end of the packet is refused', async (t) => {
   const whole = ipv4({}, tcp({ payload: new Uint8Array(16) }))
   for (const words of [0, 1, 4, 10, 15]) {
     t.equal(read(patched(whole, 32, words << 4)).malformed, 'bad-tcp-offset', `${words} words`)
@@ -256,7 +256,7 @@ t.test('a TCP header length below 20 bytes or behind the end of the packet is re
   t.match(read(patched(whole, 32, 9 << 4)), { malformed: undefined, packet: { payloadOffset: 56 } })
 })
 
-t.test('a UDP length below 8 bytes or behind the end of the packet is refused', async (t) => {
+t.test('a UDP length below 8 bytes or beyond the end of the packet is refused', async (t) => {
   const whole = ipv4({ protocol: IPPROTO_UDP }, udp({ payload: PAYLOAD }))
   for (const length of [0, 7, 14, 0xffff]) {
     const bytes = patched(whole, 24, length >> 8, 25, length & 0xff)
@@ -272,20 +272,23 @@ t.test('a UDP length below 8 bytes or behind the end of the packet is refused', 
   })
 })
 
-t.test('a packet cut anywhere in its headers is truncated, cut in its payload it is whole', async (t) => {
-  for (const { name, bytes, headers } of VECTORS) {
-    const packet = new Packet()
-    const outcomes: (string | undefined)[] = []
-    for (let length = 0; length <= bytes.length; length++) {
-      outcomes.push(decode(bytes.slice(0, length), 0, length, bytes.length, packet))
+t.test(
+  'a packet that is cut in its headers is truncated; one that is cut in its payload is read',
+  async (t) => {
+    for (const { name, bytes, headers } of VECTORS) {
+      const packet = new Packet()
+      const outcomes: (string | undefined)[] = []
+      for (let length = 0; length <= bytes.length; length++) {
+        outcomes.push(decode(bytes.slice(0, length), 0, length, bytes.length, packet))
+      }
+      const expected = outcomes.map((_, length) => (length < headers ? 'truncated' : undefined))
+      t.same(outcomes, expected, name)
+      t.equal(packet.payloadEnd, bytes.length)
     }
-    const expected = outcomes.map((_, length) => (length < headers ? 'truncated' : undefined))
-    t.same(outcomes, expected, name)
-    t.equal(packet.payloadEnd, bytes.length)
-  }
-})
+  },
+)
 
-t.test('a packet that really is shorter than it says is never accepted', async (t) => {
+t.test('a packet that is shorter than its length field is never accepted', async (t) => {
   const named = new Set(['truncated', 'bad-total-length'])
   for (const { name, bytes } of VECTORS) {
     for (let length = 0; length < bytes.length; length++) {
@@ -304,14 +307,14 @@ t.test('after a malformed packet nothing of the packet before it is left', async
   }
 })
 
-t.test('a packet tells where its bytes are, also a malformed one', async (t) => {
+t.test('a packet holds its bytes, also a malformed one', async (t) => {
   const good = ipv4({}, tcp())
   t.equal(read(good).packet.bytes, good)
   const bad = good.slice(0, 10)
   t.equal(read(bad).packet.bytes, bad)
 })
 
-t.test('a malformed packet still says where it was going, as far as that could be read', async (t) => {
+t.test('a malformed packet still has its destination, as far as it could be read', async (t) => {
   const { malformed, packet } = read(patched(ipv4({}, tcp()), 6, 0x20))
   t.equal(malformed, 'fragment')
   t.same(packet.destination, words('198.51.100.2'))
@@ -320,7 +323,7 @@ t.test('a malformed packet still says where it was going, as far as that could b
   t.same(next.destination, words('2001:db8:2::2'))
 })
 
-t.test('no bytes make it throw, read outside the captured part, or accept what is not there', async (t) => {
+t.test('no bytes make decode throw, read outside the captured part, or accept missing headers', async (t) => {
   const random = seededRandom(20240601)
   const first = new Packet()
   const second = new Packet()
@@ -352,7 +355,7 @@ t.test('no bytes make it throw, read outside the captured part, or accept what i
 function mutated(bytes: Uint8Array, random: (limit: number) => number): Uint8Array {
   const copy = bytes.slice()
   for (let changes = random(4); changes > 0; changes--) {
-    // Mostly lengths, types and flags are interesting: small values and single bits.
+    // Mostly small values and single bits: lengths, types and flags.
     const at = random(copy.length)
     const way = random(3)
     copy[at] = way === 0 ? random(256) : way === 1 ? random(8) : copy[at]! ^ (1 << random(8))
@@ -360,12 +363,12 @@ function mutated(bytes: Uint8Array, random: (limit: number) => number): Uint8Arr
   return copy
 }
 
-/** All that was read. */
+/** Returns all fields of a packet. */
 function fingerprint({ bytes: _, ...read }: Packet): string {
   return Object.values(read).join(' ')
 }
 
-/** What must hold for every accepted packet: the headers lie within the captured bytes, in order. */
+/** Checks what must hold for every accepted packet: the headers lie within the captured bytes, in order. */
 function plausible(packet: Packet, start: number, end: number): boolean {
   const ip = packet.family === 4 ? 20 : 40
   const transport = packet.protocol === IPPROTO_TCP ? 20 : packet.protocol === IPPROTO_UDP ? 8 : 0
@@ -378,7 +381,7 @@ function plausible(packet: Packet, start: number, end: number): boolean {
   )
 }
 
-t.test('the packets built for tests carry right checksums', async (t) => {
+t.test('the packets that tests build have correct checksums', async (t) => {
   const pseudo4 = (bytes: Uint8Array, protocol: number) =>
     join(bytes.slice(12, 20), Uint8Array.from([0, protocol, 0, bytes.length - 20]), bytes.slice(20))
   const pseudo6 = (bytes: Uint8Array, protocol: number) =>

@@ -76,7 +76,7 @@ t.test('an IPv6 address whose first word looks like an allowed IPv4 address is n
   t.notOk(setOf('c000:201::/128').has(4, words('c000:201::')))
 })
 
-t.test('the very last addresses can be in a set, and end it', async (t) => {
+t.test('the last address of each family can be in a set, as its end', async (t) => {
   const set = setOf('255.255.255.255/32', 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128')
   t.ok(has(set, '255.255.255.255'))
   t.notOk(has(set, '255.255.255.254'))
@@ -106,7 +106,7 @@ t.test(
   },
 )
 
-t.test('the size counts every prefix once, however often it is given', async (t) => {
+t.test('the size counts every prefix once, even when it is given several times', async (t) => {
   const texts = [
     '192.0.2.0/24',
     '192.0.2.0/25',
@@ -120,7 +120,7 @@ t.test('the size counts every prefix once, however often it is given', async (t)
   t.equal(setOf('2001:db8::/32', '2001:db8::/33', '2001:db8::/34').size, 3)
 })
 
-t.test('a set keeps what it was given, even if the prefix is changed afterwards', async (t) => {
+t.test('a set does not change when a prefix that it was made of changes', async (t) => {
   const changing = [prefix('192.0.2.0/24'), prefix('2001:db8::/32')]
   const set = PrefixSet.of(changing)
   for (const { words } of changing) words.fill(0)
@@ -128,14 +128,14 @@ t.test('a set keeps what it was given, even if the prefix is changed afterwards'
   t.ok(has(set, '2001:db8::1'))
 })
 
-/** A prefix near few others, so that they nest and touch; bits behind the length are 0. */
+/** Returns a prefix near few others, so that they nest and adjoin; bits beyond the length are 0. */
 function randomPrefix(family: Family, random: (limit: number) => number): Prefix {
   const bits = family === 4 ? 32 : 128
   const length = random(8) === 0 ? random(bits + 1) : bits - random(12)
   return { family, words: masked(randomAddress(family, random), length), length }
 }
 
-/** Only some bits vary, at the end and around the borders between words. */
+/** Returns random words in which only some bits vary, at the end and around the borders between words. */
 function randomAddress(family: Family, random: (limit: number) => number): Words {
   const address = words(family === 4 ? '198.51.100.0' : '2001:db8::')
   const last = family === 4 ? 0 : 3
@@ -154,14 +154,14 @@ function masked(address: Words, length: number): Words {
   })
 }
 
-/** The slow and obvious way: mask the address, compare. */
+/** Decides in the slow and obvious way: masks the address and compares. */
 function naive(prefixes: readonly Prefix[], family: Family, address: Words): boolean {
   return prefixes.some(
     (p) => p.family === family && masked(address, p.length).every((w, i) => w === p.words[i]),
   )
 }
 
-t.test('a set answers as if every prefix were looked at', async (t) => {
+t.test('a set finds the same addresses as a comparison with every prefix', async (t) => {
   const random = seededRandom(4711)
   const wrong: string[] = []
   for (let round = 0; round < 300; round++) {

@@ -20,7 +20,7 @@ import {
   type RuleSpec,
 } from '../../../src/core/policy/policy.js'
 import { verdictOfKernel } from '../../../src/core/ruleset/fallback.js'
-import { onlyLooking } from '../../../src/core/session/client-replies.js'
+import { readOnly } from '../../../src/core/session/client-replies.js'
 import { type Clients, clients, EPHEMERAL_PORTS } from '../clients.js'
 import { icmp, ipv4, ipv6, tcp, udp, words } from '../packets.js'
 import { v4, v6 } from '../policies.js'
@@ -44,7 +44,7 @@ function read(bytes: Uint8Array): Packet {
   return packet
 }
 
-/** A rule for TCP to one address, but for what is given. */
+/** Returns a rule for TCP to one address, except what is given. */
 function rule(given: Partial<RuleSpec> = {}): Rule {
   const base = { reason: 'rule', name: 'r', protocol: 'tcp', ports: [], names: [], domains: [] } as const
   return compile({ ...base, prefixes: [v4(198, 51, 100, 2)], ...given })
@@ -65,7 +65,7 @@ const call = (options: Parameters<typeof tcp>[0] = {}) => read(ipv4({}, tcp(opti
 const missesAt = (one: Rule, packet: Packet, sender = WWW) =>
   missesOf(policy([one]), one, packet, sender, NOW)
 
-t.test('each condition that a packet does not fit is named, and no other', async (t) => {
+t.test('each condition that a packet misses is named, and no other', async (t) => {
   const table: [Partial<RuleSpec>, string[]][] = [
     [{}, []],
     [{ protocol: 'udp' }, ['protocol']],
@@ -89,16 +89,19 @@ t.test('each condition that a packet does not fit is named, and no other', async
   for (const [given, misses] of table) t.same(missesAt(rule(given), call()), misses, JSON.stringify(given))
 })
 
-t.test('root from a port of its own is no wrong user: it is the port that is in the way', async (t) => {
-  const ofRoot = rule({ users: [0] })
-  const root = { ...WWW, uid: 0 }
-  t.same(missesAt(ofRoot, call({ sourcePort: 40000 }), root), [])
-  t.same(missesAt(ofRoot, call({ sourcePort: 80 }), root), ['handed-on'])
-  t.same(missesAt(rule({ users: [0], sourcePort: 80 }), call({ sourcePort: 80 }), root), [])
-  t.same(missesAt(ofRoot, call({ sourcePort: 80 })), ['user'])
-})
+t.test(
+  'for root from a port that the kernel did not choose, the miss is the port and not the user',
+  async (t) => {
+    const ofRoot = rule({ users: [0] })
+    const root = { ...WWW, uid: 0 }
+    t.same(missesAt(ofRoot, call({ sourcePort: 40000 }), root), [])
+    t.same(missesAt(ofRoot, call({ sourcePort: 80 }), root), ['handed-on'])
+    t.same(missesAt(rule({ users: [0], sourcePort: 80 }), call({ sourcePort: 80 }), root), [])
+    t.same(missesAt(ofRoot, call({ sourcePort: 80 })), ['user'])
+  },
+)
 
-t.test('an address that a name had is told from one that it never had', async (t) => {
+t.test('a former address of a name is another miss than a destination that the name never had', async (t) => {
   const named = rule({ prefixes: [], names: ['api.example.org'] })
   t.same(missesAt(named, call()), ['destination'])
   named.formerAddresses.add(v4(198, 51, 100, 2))
@@ -108,7 +111,7 @@ t.test('an address that a name had is told from one that it never had', async (t
   t.same(missesAt(named, call()), [])
 })
 
-t.test('near are the rules that lead there, those with the least in the way first', async (t) => {
+t.test('near are the rules with the destination, those with the fewest misses first', async (t) => {
   const both = rule({ name: 'both', users: [0], ports: [port(80)] })
   const user = rule({ name: 'user', users: [0] })
   const elsewhere = rule({ name: 'elsewhere', prefixes: [v4(203, 0, 113, 1)] })
@@ -127,7 +130,7 @@ t.test('near are the rules that lead there, those with the least in the way firs
 })
 
 t.test(
-  "the kernel's copy is told as it is made: of rules without units, and for updaters where names are enforced",
+  "the verdict of the kernel's copy: rules without units, and trusted users only when names are enforced",
   async (t) => {
     const kernel = (
       rules: Rule[],
@@ -153,29 +156,26 @@ t.test(
   },
 )
 
-t.test(
-  'a question for a callback does not use it up, and a session that is over stays until a packet asks',
-  async (t) => {
-    const callback = {
-      service: { protocol: 'tcp', port: 21 },
-      protocol: 'tcp',
-      ports: [port(443)],
-      perSession: 1,
-    } as const
-    const host = clients([callback])
-    host.callbacks.seen(4, IPPROTO_TCP, words('192.0.2.1'), 21, words('198.51.100.2'), 9, host.now)
-    const looking = onlyLooking(host, host.callbacks)
-    const judged = () => explain(policy([]), call(), WWW, looking, NOW).decision.reason
-    host.socket = 'unknown'
-    t.equal(judged(), 'not-allowlisted')
-    host.socket = 'established'
-    for (let i = 0; i < 5; i++) t.equal(judged(), 'callback')
-    t.equal(decide(policy([]), call(), WWW, host, NOW).reason, 'callback')
-    t.equal(judged(), 'not-allowlisted', 'a packet has used it up')
-  },
-)
+t.test('explaining a callback does not count it, and removes no closed session', async (t) => {
+  const callback = {
+    service: { protocol: 'tcp', port: 21 },
+    protocol: 'tcp',
+    ports: [port(443)],
+    perSession: 1,
+  } as const
+  const host = clients([callback])
+  host.callbacks.seen(4, IPPROTO_TCP, words('192.0.2.1'), 21, words('198.51.100.2'), 9, host.now)
+  const looking = readOnly(host, host.callbacks)
+  const judged = () => explain(policy([]), call(), WWW, looking, NOW).decision.reason
+  host.socket = 'unknown'
+  t.equal(judged(), 'not-allowlisted')
+  host.socket = 'established'
+  for (let i = 0; i < 5; i++) t.equal(judged(), 'callback')
+  t.equal(decide(policy([]), call(), WWW, host, NOW).reason, 'callback')
+  t.equal(judged(), 'not-allowlisted', 'a packet has used it up')
+})
 
-// From here on: whatever policy, packet and host there are.
+// The following tests hold for any policy, packet and host.
 
 const ROUNDS = 4000
 type Random = (limit: number) => number
@@ -255,7 +255,7 @@ const anySender = (random: Random): Sender => ({
   isOf: (units) => units.includes('web.service'),
 })
 
-/** The same host each time that it is made of the same numbers. */
+/** Returns a host with random clients, the same host for the same numbers. */
 function anyHost(seed: number): Clients {
   const random = seededRandom(seed)
   const callback = {
@@ -285,7 +285,7 @@ function anyHost(seed: number): Clients {
   return host
 }
 
-t.test('what is explained is what is decided, and a rule without misses is one that fits', async (t) => {
+t.test('the explained decision is that of decide, and a rule without misses is one that fits', async (t) => {
   const random = seededRandom(20_261_126)
   const seen = new Set<string>()
   for (let round = 0; round < ROUNDS; round++) {
@@ -297,7 +297,7 @@ t.test('what is explained is what is decided, and a rule without misses is one t
     ]
     const decided = decide(made, packet, sender, anyHost(seed), NOW)
     const host = anyHost(seed)
-    const { decision, candidates } = explain(made, packet, sender, onlyLooking(host, host.callbacks), NOW)
+    const { decision, candidates } = explain(made, packet, sender, readOnly(host, host.callbacks), NOW)
     if (decision !== decided)
       throw new Error(`round ${round}: explained ${decision.reason}, decided ${decided.reason}`)
     for (const { rule, misses } of candidates)
@@ -330,7 +330,7 @@ t.test('what is explained is what is decided, and a rule without misses is one t
   t.same([...seen].sort(), [...expected, ...misses].sort(), 'and the rounds had all kinds of both')
 })
 
-t.test('to explain changes nothing: the next packet gets the verdict that it would have got', async (t) => {
+t.test('explaining changes nothing: the next packet gets the same verdict as without it', async (t) => {
   const random = seededRandom(7)
   for (let round = 0; round < ROUNDS; round++) {
     const [made, packet, sender, seed] = [
@@ -340,7 +340,7 @@ t.test('to explain changes nothing: the next packet gets the verdict that it wou
       random(2 ** 31),
     ]
     const [asked, untouched] = [anyHost(seed), anyHost(seed)]
-    for (let i = 0; i < 3; i++) explain(made, packet, sender, onlyLooking(asked, asked.callbacks), NOW)
+    for (let i = 0; i < 3; i++) explain(made, packet, sender, readOnly(asked, asked.callbacks), NOW)
     for (let i = 0; i < 3; i++) {
       const [one, other] = [asked, untouched].map((host) => decide(made, packet, sender, host, NOW))
       if (one !== other) throw new Error(`round ${round}: ${one!.reason}, not ${other!.reason}`)

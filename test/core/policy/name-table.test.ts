@@ -26,7 +26,7 @@ t.test('a name is found as it is written, and no other name is', async (t) => {
   }
 })
 
-t.test('a domain stands for all names below it, at any depth, and not for itself', async (t) => {
+t.test('a domain matches all names below it, at any depth, and not itself', async (t) => {
   const names = table([[], ['example.org'], 'one'])
   for (const name of ['a.example.org', 'c.b.a.example.org']) {
     t.same(names.find(name), ['one'], name)
@@ -38,30 +38,33 @@ t.test('a domain stands for all names below it, at any depth, and not for itself
   }
 })
 
-t.test('a domain of one label stands for all names below it', async (t) => {
+t.test('a domain of one label matches all names below it', async (t) => {
   const names = table([[], ['internal'], 'one'])
   t.equal(names.has('db.internal'), true)
   t.equal(names.has('internal'), false)
 })
 
-t.test('all that a name is for is found: its own first, then by domain, the nearest first', async (t) => {
-  const names = table(
-    [[], ['org'], 'far'],
-    [['a.b.example.org'], [], 'exact'],
-    [[], ['example.org'], 'near'],
-    [[], ['b.example.org'], 'nearest'],
-    [['a.b.example.org'], [], 'exact too'],
-  )
-  t.same(names.find('a.b.example.org'), ['exact', 'exact too', 'nearest', 'near', 'far'])
-})
+t.test(
+  'all values of a name are found: its own first, then those of its domains, the nearest first',
+  async (t) => {
+    const names = table(
+      [[], ['org'], 'far'],
+      [['a.b.example.org'], [], 'exact'],
+      [[], ['example.org'], 'near'],
+      [[], ['b.example.org'], 'nearest'],
+      [['a.b.example.org'], [], 'exact too'],
+    )
+    t.same(names.find('a.b.example.org'), ['exact', 'exact too', 'nearest', 'near', 'far'])
+  },
+)
 
-t.test('the same value is found once, however many ways lead to it', async (t) => {
+t.test('the same value is found once, also by several domains', async (t) => {
   const names = table([['a.example.org', 'a.example.org'], ['example.org', 'org', 'org'], 'one'])
   names.add(['a.example.org'], [], 'one')
   t.same(names.find('a.example.org'), ['one'])
 })
 
-t.test('what the parts of JavaScript objects are called are names like any other', async (t) => {
+t.test('names of JavaScript properties are names like any other', async (t) => {
   const names = table([['constructor'], ['__proto__'], 'one'])
   t.equal(names.has('toString'), false)
   t.equal(names.has('a.constructor'), false)

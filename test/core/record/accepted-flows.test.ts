@@ -36,7 +36,7 @@ function packet(to: string, port = 80, sourcePort = 40_000): Packet {
 const nothing = () => ({ unit: undefined, domain: undefined })
 
 t.test(
-  'what was accepted is summed by who reached what; how is asked for the first ones, and for some of the others',
+  'accepted packets are counted by flow; details are looked up for the first packets and some others',
   async (t) => {
     const passed = new AcceptedFlows(10, SEED)
     let asked = 0
@@ -51,8 +51,8 @@ t.test(
     passed.note(packet('192.0.2.1'), 33, MIRROR, NOW + 2, nothing)
     passed.note(packet('192.0.2.1', 443), 0, MIRROR, NOW + 3, nothing)
     t.equal(asked, 2)
-    t.same([passed.packets, passed.evicted, passed.kinds.length], [5, 0, 4])
-    t.same(passed.kinds.at(-1), {
+    t.same([passed.packets, passed.evicted, passed.flows.length], [5, 0, 4])
+    t.same(passed.flows.at(-1), {
       uid: 0,
       family: 4,
       protocol: IPPROTO_TCP,
@@ -70,65 +70,62 @@ t.test(
   },
 )
 
-t.test(
-  'all units that reach the same are found, also one that is rare, and the name when it is known',
-  async (t) => {
-    const passed = new AcceptedFlows(10, SEED)
-    let asked = 0
-    const note = (unit: string | undefined, domain?: string) =>
-      passed.note(packet('192.0.2.1'), 0, MIRROR, NOW, () => {
-        asked++
-        return { unit, domain }
-      })
-    note(undefined)
-    note('app.service')
-    note('cron.service', 'mirror.example.org')
-    for (let i = 0; i < 10_000; i++) note(i % 7 === 0 ? 'rare.service' : 'app.service', 'other.example.org')
-    const [kind] = passed.kinds
-    t.match(kind, { units: ['app.service', 'cron.service', 'rare.service'], domain: 'mirror.example.org' })
-    t.ok(asked < 200, `${asked} of ${kind!.count} were looked at`)
-    for (let i = 0; i < 64_000; i++) note(`u${i}.service`)
-    t.equal(passed.kinds[0]!.units.length, 8)
-  },
-)
-
-t.test('answers to clients are nothing that rules could change', async (t) => {
+t.test('all units of a flow are found, also a rare one, and the name as soon as it is known', async (t) => {
   const passed = new AcceptedFlows(10, SEED)
-  passed.note(packet('192.0.2.1'), 33, SESSION, NOW, nothing)
-  t.same([passed.packets, passed.kinds], [0, []])
+  let asked = 0
+  const note = (unit: string | undefined, domain?: string) =>
+    passed.note(packet('192.0.2.1'), 0, MIRROR, NOW, () => {
+      asked++
+      return { unit, domain }
+    })
+  note(undefined)
+  note('app.service')
+  note('cron.service', 'mirror.example.org')
+  for (let i = 0; i < 10_000; i++) note(i % 7 === 0 ? 'rare.service' : 'app.service', 'other.example.org')
+  const [kind] = passed.flows
+  t.match(kind, { units: ['app.service', 'cron.service', 'rare.service'], domain: 'mirror.example.org' })
+  t.ok(asked < 200, `${asked} of ${kind!.count} were looked at`)
+  for (let i = 0; i < 64_000; i++) note(`u${i}.service`)
+  t.equal(passed.flows[0]!.units.length, 8)
 })
 
-t.test('however many kinds there are, those seen last are kept, and the others are counted', async (t) => {
+t.test('replies to clients are not counted: no rule changes their verdict', async (t) => {
+  const passed = new AcceptedFlows(10, SEED)
+  passed.note(packet('192.0.2.1'), 33, SESSION, NOW, nothing)
+  t.same([passed.packets, passed.flows], [0, []])
+})
+
+t.test('of any number of flows, the last ones are kept, and evictions are counted', async (t) => {
   const passed = new AcceptedFlows(16, SEED)
   for (let i = 0; i < 1000; i++) {
     passed.note(packet(`198.18.${i >> 8}.${i & 255}`), 0, MIRROR, NOW + i, nothing)
     passed.note(packet('192.0.2.1'), 0, MIRROR, NOW + i, nothing)
   }
-  t.ok(passed.kinds.length <= 16)
-  t.equal(passed.evicted + passed.kinds.length, 1001)
+  t.ok(passed.flows.length <= 16)
+  t.equal(passed.evicted + passed.flows.length, 1001)
   t.equal(passed.packets, 2000)
-  const kept = passed.kinds.find(({ destination }) => destination[0] === words('192.0.2.1')[0])
+  const kept = passed.flows.find(({ destination }) => destination[0] === words('192.0.2.1')[0])
   t.equal(kept?.count, 1000, 'what goes on and on stays')
 })
 
-t.test('whoever reaches very many places does not make those of others forgotten', async (t) => {
+t.test('a user with very many destinations does not evict the flows of other users', async (t) => {
   const passed = new AcceptedFlows(16, SEED)
   passed.note(packet('192.0.2.1'), 0, MIRROR, NOW, nothing)
   for (let i = 0; i < 1000; i++)
     passed.note(packet(`198.18.${i >> 8}.${i & 255}`), 33, MIRROR, NOW + 1 + i, nothing)
-  t.equal(passed.kinds[0]?.uid, 0)
+  t.equal(passed.flows[0]?.uid, 0)
   for (let i = 0; i < 1000; i++) passed.note(packet('192.0.2.1'), 1000 + i, MIRROR, NOW + 2000 + i, nothing)
-  t.ok(passed.kinds.length > 16 - 2, 'room is made for several at once, however many users there are')
-  t.equal(passed.evicted + passed.kinds.length, 2001)
+  t.ok(passed.flows.length > 16 - 2, 'several flows are evicted at once, whatever the number of users')
+  t.equal(passed.evicted + passed.flows.length, 2001)
 })
 
-t.test('what an earlier run knew is counted on', async (t) => {
+t.test('the flows of an earlier run are continued', async (t) => {
   const before = new AcceptedFlows(10, SEED)
   for (let i = 1; i <= 3; i++) before.note(packet(`192.0.2.${i}`), 0, MIRROR, NOW + i, nothing)
   const passed = new AcceptedFlows(2, Uint32Array.of(3, 4))
-  passed.restore([...before.kinds, ...before.kinds])
-  t.equal(passed.kinds.length, 2)
+  passed.restore([...before.flows, ...before.flows])
+  t.equal(passed.flows.length, 2)
   passed.note(packet('192.0.2.1'), 0, MIRROR, NOW + 9, nothing)
-  t.match(passed.kinds.at(-1), { count: 2, first: NOW + 1, last: NOW + 9 })
-  t.equal(before.kinds[0]?.count, 1, 'and is not changed by that')
+  t.match(passed.flows.at(-1), { count: 2, first: NOW + 1, last: NOW + 9 })
+  t.equal(before.flows[0]?.count, 1, 'and is not changed by that')
 })

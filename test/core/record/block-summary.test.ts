@@ -3,15 +3,15 @@ import { IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
 import { Packet } from '../../../src/core/packet/packet.js'
 import type { SenderDetails, SenderLookup } from '../../../src/core/packet/sender.js'
 import { compile, type Decision, MALFORMED, NOT_ALLOWLISTED } from '../../../src/core/policy/policy.js'
-import { BlockAggregator, type Telling } from '../../../src/core/record/block-summary.js'
-import type { Bounds } from '../../../src/core/record/user-shares.js'
+import { BlockAggregator, type PendingEvent } from '../../../src/core/record/block-summary.js'
+import type { RecordLimits } from '../../../src/core/record/user-shares.js'
 import { words } from '../packets.js'
 import { seededRandom } from '../random.js'
 
 const SEED = Uint32Array.of(0x01234567, 0x89abcdef)
-/** A user has two kinds, two lines of each sort at once, and one in four seconds. */
-const SMALL: Bounds = { kinds: 8, lines: 8, linesPerSecond: 1, users: 3 }
-const ROOMY: Bounds = { kinds: 128, lines: 128, linesPerSecond: 1, users: 8 }
+/** Limits by which a user has two groups, two lines of each sort at once, and one in four seconds. */
+const SMALL: RecordLimits = { groups: 8, lines: 8, linesPerSecond: 1, users: 3 }
+const ROOMY: RecordLimits = { groups: 128, lines: 128, linesPerSecond: 1, users: 8 }
 const SECOND = 1000
 const MINUTE = 60 * SECOND
 const NO_NAMES = { question: undefined, domain: undefined }
@@ -34,46 +34,49 @@ const at = (place: number, who: SenderDetails = { attribution: 'found' }): Sende
 })
 const ANYWHERE = at(2)
 
-/** A log of kinds, a clock, and what was told so far, as `uid:port first` or `uid:port*repeats after s`. */
-function watched(bounds = ROOMY) {
-  const kinds = new BlockAggregator(bounds, SEED, 0, () => NO_NAMES)
-  const told: string[] = []
+/**
+ * Makes an aggregator with a clock, and keeps its events as text: `uid:port first` or `uid:port*repeats
+ * @seconds`.
+ */
+function watched(limits = ROOMY) {
+  const aggregator = new BlockAggregator(limits, SEED, 0, () => NO_NAMES)
+  const texts: string[] = []
   let now = 0
   const listen = () => {
-    for (const telling of kinds.take()) told.push(textOf(telling, now))
+    for (const event of aggregator.take()) texts.push(textOf(event, now))
   }
-  /** Lets time go by, a second at a time. */
+  /** Lets time pass, a second at a time. */
   const pass = (ms: number) => {
     for (const end = now + ms; now < end; ) {
       now += SECOND
-      kinds.tick(now)
+      aggregator.tick(now)
       listen()
     }
   }
   const note = (port: number, uid = 33, times = 1) => {
-    for (let i = 0; i < times; i++) kinds.note(packet({ port }), uid, NOT_ALLOWLISTED, ANYWHERE)
+    for (let i = 0; i < times; i++) aggregator.note(packet({ port }), uid, NOT_ALLOWLISTED, ANYWHERE)
     listen()
   }
-  /** What was told since the last time. */
-  const news = () => told.splice(0)
-  return { kinds, note, pass, news, now: () => now }
+  /** Returns the events since the last call. */
+  const news = () => texts.splice(0)
+  return { aggregator, note, pass, news, now: () => now }
 }
 
-function textOf(telling: Telling, now: number): string {
-  if (telling.what === 'suppressed') return `${telling.uid} suppressed*${telling.blocks} @${now / SECOND}`
-  const { uid, destinationPort } = telling.kind
-  return `${uid}:${destinationPort} ${telling.what === 'first' ? 'first' : `*${telling.blocks} @${now / SECOND}`}`
+function textOf(event: PendingEvent, now: number): string {
+  if (event.type === 'suppressed') return `${event.uid} suppressed*${event.blocks} @${now / SECOND}`
+  const { uid, destinationPort } = event.group
+  return `${uid}:${destinationPort} ${event.type === 'first' ? 'first' : `*${event.blocks} @${now / SECOND}`}`
 }
 
-t.test('the first block of a kind is told at once, the next ones are summed', async (t) => {
-  const kinds = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
-  kinds.note(packet(), 33, NOT_ALLOWLISTED, ANYWHERE)
-  kinds.note(packet({ from: 40001 }), 33, NOT_ALLOWLISTED, ANYWHERE)
-  const [telling, ...more] = kinds.take()
-  t.match(telling, {
-    what: 'first',
+t.test('the first block of a group is an event at once, the next ones are summarized', async (t) => {
+  const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
+  aggregator.note(packet(), 33, NOT_ALLOWLISTED, ANYWHERE)
+  aggregator.note(packet({ from: 40001 }), 33, NOT_ALLOWLISTED, ANYWHERE)
+  const [event, ...more] = aggregator.take()
+  t.match(event, {
+    type: 'first',
     blocks: 1,
-    kind: {
+    group: {
       uid: 33,
       place: 2,
       family: 4,
@@ -84,13 +87,13 @@ t.test('the first block of a kind is told at once, the next ones are summed', as
       rule: undefined,
     },
   })
-  t.same(more, [], 'the source port makes no kind')
-  t.same(kinds.take(), [])
-  t.match(kinds, { told: 1, summed: 1, suppressed: 0 })
+  t.same(more, [], 'the source port is no part of a group')
+  t.same(aggregator.take(), [])
+  t.match(aggregator, { logged: 1, summarized: 1, suppressed: 0 })
 })
 
-t.test('user, place, address, port, protocol, family and reason each make a kind of their own', async (t) => {
-  const kinds = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
+t.test('user, unit, address, port, protocol, family and reason each make another group', async (t) => {
+  const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
   const differing: [Packet, number, Decision, number][] = [
     [packet(), 33, NOT_ALLOWLISTED, 2],
     [packet(), 34, NOT_ALLOWLISTED, 2],
@@ -110,29 +113,29 @@ t.test('user, place, address, port, protocol, family and reason each make a kind
     [packet({ to: 'c633:6402::' }), 33, NOT_ALLOWLISTED, 2],
   ]
   const noteAll = () => {
-    for (const [each, uid, decision, place] of differing) kinds.note(each, uid, decision, at(place))
-    return kinds.take().length
+    for (const [each, uid, decision, place] of differing) aggregator.note(each, uid, decision, at(place))
+    return aggregator.take().length
   }
   t.equal(noteAll(), differing.length)
   t.equal(noteAll(), 0)
-  t.match(kinds, { told: differing.length, summed: differing.length, suppressed: 0 })
+  t.match(aggregator, { logged: differing.length, summarized: differing.length, suppressed: 0 })
 })
 
-t.test('a kind keeps its own copy of the addresses: the packet is written over', async (t) => {
-  const kinds = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
+t.test('a group keeps its own copy of the addresses: the packet is written over', async (t) => {
+  const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
   const reused = packet()
-  kinds.note(reused, 33, NOT_ALLOWLISTED, ANYWHERE)
+  aggregator.note(reused, 33, NOT_ALLOWLISTED, ANYWHERE)
   reused.destination.fill(0)
   reused.source.fill(0)
-  const [telling] = kinds.take()
-  t.match(telling, {
-    kind: { source: words('192.0.2.1'), destination: words('198.51.100.2') },
+  const [event] = aggregator.take()
+  t.match(event, {
+    group: { source: words('192.0.2.1'), destination: words('198.51.100.2') },
   })
 })
 
-t.test('who it was and which names it had is found out for the first of a kind only', async (t) => {
+t.test('sender and names are looked up for the first block of a group only', async (t) => {
   const asked: string[] = []
-  const kinds = new BlockAggregator(ROOMY, SEED, 0, ({ sourcePort }, { reason }) => {
+  const aggregator = new BlockAggregator(ROOMY, SEED, 0, ({ sourcePort }, { reason }) => {
     asked.push(`names of ${sourcePort} ${reason}`)
     return { question: `${sourcePort}.example.org`, domain: 'example.com' }
   })
@@ -146,15 +149,15 @@ t.test('who it was and which names it had is found out for the first of a kind o
       return { attribution: 'found', pid }
     },
   })
-  kinds.note(packet({ from: 1 }), 33, NOT_ALLOWLISTED, sender(1))
-  kinds.note(packet({ from: 2 }), 33, NOT_ALLOWLISTED, sender(2))
+  aggregator.note(packet({ from: 1 }), 33, NOT_ALLOWLISTED, sender(1))
+  aggregator.note(packet({ from: 2 }), 33, NOT_ALLOWLISTED, sender(2))
   t.same(asked, ['place of 1', 'names of 1 not-allowlisted', 'who is 1', 'place of 2'])
-  t.match(kinds.take(), [
-    { kind: { names: { question: '1.example.org', domain: 'example.com' }, who: { pid: 1 } } },
+  t.match(aggregator.take(), [
+    { group: { names: { question: '1.example.org', domain: 'example.com' }, who: { pid: 1 } } },
   ])
 })
 
-t.test('the rule that has decided is kept by its name', async (t) => {
+t.test('a group has the name of the rule that decided', async (t) => {
   const rule = compile({
     reason: 'rule',
     name: 'closed',
@@ -164,23 +167,23 @@ t.test('the rule that has decided is kept by its name', async (t) => {
     names: [],
     domains: [],
   })
-  const kinds = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
-  kinds.note(packet(), 33, { ...NOT_ALLOWLISTED, rule }, ANYWHERE)
-  t.match(kinds.take(), [{ kind: { rule: 'closed' } }])
+  const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
+  aggregator.note(packet(), 33, { ...NOT_ALLOWLISTED, rule }, ANYWHERE)
+  t.match(aggregator.take(), [{ group: { rule: 'closed' } }])
 })
 
-t.test('where the sender cannot be looked for because of a fault, nothing is counted yet', async (t) => {
-  const kinds = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
+t.test('when the look-up of the sender throws, nothing is counted', async (t) => {
+  const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
   const fault = () => {
     throw new Error('a fault')
   }
-  t.throws(() => kinds.note(packet(), 33, NOT_ALLOWLISTED, { place: 2, describe: fault }))
-  t.match(kinds, { told: 0, summed: 0, suppressed: 0 })
-  kinds.note(packet(), 33, NOT_ALLOWLISTED, ANYWHERE)
-  t.match(kinds.take(), [{ what: 'first' }])
+  t.throws(() => aggregator.note(packet(), 33, NOT_ALLOWLISTED, { place: 2, describe: fault }))
+  t.match(aggregator, { logged: 0, summarized: 0, suppressed: 0 })
+  aggregator.note(packet(), 33, NOT_ALLOWLISTED, ANYWHERE)
+  t.match(aggregator.take(), [{ type: 'first' }])
 })
 
-t.test('what goes on is told after 30 s, 1 min, 2, 4, 8, and then each 15 min', async (t) => {
+t.test('a group that goes on is summarized after 30 s, 1 min, 2, 4, 8, and then every 15 min', async (t) => {
   const { note, pass, news } = watched()
   note(1)
   for (let second = 0; second < 60 * 60; second++) {
@@ -193,7 +196,7 @@ t.test('what goes on is told after 30 s, 1 min, 2, 4, 8, and then each 15 min', 
 })
 
 t.test(
-  'a kind that was not repeated in its window is forgotten without a word: then it is news again',
+  'a group without a block in its window is forgotten without an event: its next block is a first one',
   async (t) => {
     const { note, pass, news } = watched()
     note(1)
@@ -211,34 +214,37 @@ t.test(
   },
 )
 
-t.test('a flood of one user takes a quarter of everything; what others do is told at once', async (t) => {
-  const { kinds, note, news } = watched({ ...SMALL, kinds: 512, lines: 512 })
-  for (let port = 1; port <= 1000; port++) note(port)
-  t.equal(news().length, 128)
-  t.match(kinds, { told: 128, summed: 0, suppressed: 872 })
-  for (const uid of [34, -1, 0]) {
-    note(1, uid)
-    t.same(news(), [`${uid}:1 first`])
-  }
-})
+t.test(
+  'a flood of one user takes a quarter of each limit; first blocks of other users are events at once',
+  async (t) => {
+    const { aggregator, note, news } = watched({ ...SMALL, groups: 512, lines: 512 })
+    for (let port = 1; port <= 1000; port++) note(port)
+    t.equal(news().length, 128)
+    t.match(aggregator, { logged: 128, summarized: 0, suppressed: 872 })
+    for (const uid of [34, -1, 0]) {
+      note(1, uid)
+      t.same(news(), [`${uid}:1 first`])
+    }
+  },
+)
 
-t.test('in a flood that goes on, a new kind is told every four seconds, and sums of the rest', async (t) => {
+t.test('in a long flood, there is a new group every four seconds, and summaries of the rest', async (t) => {
   const { note, pass, news } = watched(SMALL)
   let port = 0
   for (let second = 0; second < 90; second++) {
     for (let i = 0; i < 100; i++) note(++port)
     pass(SECOND)
   }
-  const told = news()
-  const firsts = told.filter((each) => each.endsWith('first')).length
+  const texts = news()
+  const firsts = texts.filter((each) => each.endsWith('first')).length
   t.equal(firsts, 2 + 22)
   t.same(
-    told.filter((each) => each.includes('suppressed')).map((each) => each.replace(/\*\d+/, '')),
+    texts.filter((each) => each.includes('suppressed')).map((each) => each.replace(/\*\d+/, '')),
     ['33 suppressed @30', '33 suppressed @90'],
   )
 })
 
-t.test('what had no place is told by user, in windows that grow as those of kinds do', async (t) => {
+t.test('suppressed blocks are summarized by user, in windows that grow like those of groups', async (t) => {
   const { note, pass, news } = watched(SMALL)
   for (const uid of [33, 34]) for (let port = 1; port <= 12; port++) note(port, uid)
   news()
@@ -251,13 +257,17 @@ t.test('what had no place is told by user, in windows that grow as those of kind
     'not a second before the end of its window',
   )
   pass(SECOND)
-  t.same(news(), ['33 suppressed*8 @90'], 'two of them had lines again, and who is quiet is not told of')
+  t.same(
+    news(),
+    ['33 suppressed*8 @90'],
+    'two groups had lines again, and a user without blocks has no event',
+  )
 })
 
-t.test('users beyond those with a share of their own have one together', async (t) => {
-  const { kinds, note, pass, news } = watched({ ...SMALL, kinds: 64, lines: 64, users: 2 })
+t.test('users without a quota of their own share one', async (t) => {
+  const { aggregator, note, pass, news } = watched({ ...SMALL, groups: 64, lines: 64, users: 2 })
   for (const uid of [1, 2, 3, 4, 5]) for (let port = 1; port <= 20; port++) note(port, uid)
-  t.match(kinds, { told: 16 * 3, suppressed: 4 + 4 + 44 })
+  t.match(aggregator, { logged: 16 * 3, suppressed: 4 + 4 + 44 })
   news()
   pass(30 * SECOND)
   t.same(news(), ['1 suppressed*4 @30', '2 suppressed*4 @30', 'undefined suppressed*44 @30'])
@@ -268,7 +278,7 @@ t.test('users beyond those with a share of their own have one together', async (
   t.ok(news().includes('6 suppressed*4 @660'), 'who is quiet gives the share to others')
 })
 
-t.test('of a user who has used up the share, the kind gives way that is repeated least', async (t) => {
+t.test('of a user who has used up the quota, the group that repeats least is evicted', async (t) => {
   const { note, pass, news } = watched(SMALL)
   note(1, 33, 5)
   note(2, 33, 3)
@@ -283,16 +293,16 @@ t.test('of a user who has used up the share, the kind gives way that is repeated
   t.same(news(), ['33:4 first'], 'and one without repeats goes without a word')
 })
 
-t.test('however many kinds give way to each other, those that are left stay known', async (t) => {
-  const { kinds, note } = watched({ ...SMALL, kinds: 64, lines: 4096 })
+t.test('after any number of evictions the remaining groups are still tracked', async (t) => {
+  const { aggregator, note } = watched({ ...SMALL, groups: 64, lines: 4096 })
   for (let port = 1; port <= 15; port++) note(port, 33, 3)
   for (let port = 1000; port < 2000; port++) note(port, 33, 2)
-  t.match(kinds, { told: 1015, summed: 1030, suppressed: 0 }, 'each new one is known at once')
+  t.match(aggregator, { logged: 1015, summarized: 1030, suppressed: 0 }, 'each new group is tracked at once')
   for (let port = 1; port <= 15; port++) note(port)
-  t.match(kinds, { told: 1015, summed: 1045, suppressed: 0 })
+  t.match(aggregator, { logged: 1015, summarized: 1045, suppressed: 0 })
 })
 
-t.test('where all kinds are taken, the user with the most of them gives way', async (t) => {
+t.test('when all groups are used up, one of the user with the most groups is evicted', async (t) => {
   const { note, pass, news } = watched({ ...SMALL, lines: 64, users: 8 })
   for (const uid of [1, 2, 3, 4]) for (const port of [1, 2]) note(port, uid)
   news()
@@ -312,15 +322,15 @@ t.test('where all kinds are taken, the user with the most of them gives way', as
   t.same(news(), ['1:2 *1 @30', '2:2 *1 @30'])
 })
 
-t.test('a sum for which there is no line left waits, and grows', async (t) => {
-  // Lines for sums: two at once, one in four seconds.
-  const { kinds, note, pass, news } = watched({ ...SMALL, kinds: 64, lines: 8 })
+t.test('a summary without a line left waits, and grows', async (t) => {
+  // Lines for summaries: two at once, one in four seconds.
+  const { aggregator, note, pass, news } = watched({ ...SMALL, groups: 64, lines: 8 })
   for (const port of [1, 2]) note(port, 33, 2)
   pass(8 * SECOND)
   for (const port of [3, 4]) note(port, 33, 2)
   pass(8 * SECOND)
   for (const port of [5, 6]) note(port, 33, 2)
-  t.match(kinds, { told: 6, summed: 6, suppressed: 0 })
+  t.match(aggregator, { logged: 6, summarized: 6, suppressed: 0 })
   news()
   pass(13 * SECOND)
   t.same(news(), [])
@@ -333,53 +343,58 @@ t.test('a sum for which there is no line left waits, and grows', async (t) => {
   t.same(news(), ['33:5 *1 @46', '33:6 *1 @46'])
 })
 
-t.test('at the end everything is told, and all is news afterwards', async (t) => {
-  const { kinds, note, pass, news } = watched(SMALL)
+t.test('at the end everything is summarized, and all blocks are first ones afterwards', async (t) => {
+  const { aggregator, note, pass, news } = watched(SMALL)
   note(1, 33, 3)
   note(2)
   note(3, 33, 4)
   pass(5 * SECOND)
   news()
-  kinds.end()
+  aggregator.end()
   pass(0)
   t.same(
-    kinds.take().map((telling) => textOf(telling, 0)),
+    aggregator.take().map((event) => textOf(event, 0)),
     ['33:1 *2 @0', '33 suppressed*4 @0'],
   )
   note(1)
   t.same(news(), ['33:1 first'])
-  kinds.end()
-  t.same(kinds.take(), [])
+  aggregator.end()
+  t.same(aggregator.take(), [])
 })
 
-/** Notes random blocks of random users, and lets random times go by. @returns the sum of what was told */
+/** Notes random blocks of random users, and lets random times pass. @returns the sum over all events */
 function random(t: Test, seed: number, blocks: number): number {
   const random = seededRandom(seed)
-  const bounds = { kinds: 8 + random(24), lines: 8 + random(24), linesPerSecond: 1, users: 1 + random(4) }
-  const kinds = new BlockAggregator(bounds, SEED, 0, () => NO_NAMES)
-  let told = 0
+  const limits = { groups: 8 + random(24), lines: 8 + random(24), linesPerSecond: 1, users: 1 + random(4) }
+  const aggregator = new BlockAggregator(limits, SEED, 0, () => NO_NAMES)
+  let sum = 0
   let now = 0
   let exact = true
   const listen = () => {
-    for (const telling of kinds.take()) told += telling.blocks
+    for (const event of aggregator.take()) sum += event.blocks
   }
   for (let i = 1; i <= blocks; i++) {
-    kinds.note(packet({ port: random(random(4) ? 4 : 90) }), random(6) - 1, NOT_ALLOWLISTED, at(random(2)))
-    exact &&= kinds.told + kinds.summed + kinds.suppressed === i
+    aggregator.note(
+      packet({ port: random(random(4) ? 4 : 90) }),
+      random(6) - 1,
+      NOT_ALLOWLISTED,
+      at(random(2)),
+    )
+    exact &&= aggregator.logged + aggregator.summarized + aggregator.suppressed === i
     if (random(9) === 0) listen()
     if (random(5) === 0) {
       now += random(4000)
-      kinds.tick(now)
+      aggregator.tick(now)
     }
-    if (random(1500) === 0) kinds.end()
+    if (random(1500) === 0) aggregator.end()
   }
   t.ok(exact, 'at any moment')
-  t.ok(kinds.told > 0 && kinds.summed > 0 && kinds.suppressed > 0, 'all three took part')
-  kinds.end()
+  t.ok(aggregator.logged > 0 && aggregator.summarized > 0 && aggregator.suppressed > 0, 'all three took part')
+  aggregator.end()
   listen()
-  return told
+  return sum
 }
 
-t.test('no block is lost from the sum: what is told sums up to what was noted', async (t) => {
+t.test('no block is lost from the sum: all events add up to the blocks that were noted', async (t) => {
   for (let seed = 1; seed <= 20; seed++) t.equal(random(t, seed, 4000), 4000, `seed ${seed}`)
 })

@@ -12,7 +12,7 @@ t.test('windows double from half a minute to a quarter of an hour', async (t) =>
 })
 
 t.test(
-  'a window that was ended late begins late: none is skipped, and its age is what has gone by',
+  'a window that ended late makes the next one begin late, and its age is the time that passed',
   async (t) => {
     const sum = new SummaryWindow(0)
     sum.blocks = 7

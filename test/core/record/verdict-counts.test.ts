@@ -57,7 +57,7 @@ t.test('each verdict, reason, protocol and family has a counter of its own', asy
       for (const family of [4, 6] as const)
         for (const observing of [true, false]) counts.add(packet(protocol, family), 33, decision, observing)
   const found = [...counts.counts()]
-  // What is accepted is accepted in both modes; what is blocked has a verdict for each.
+  // Accepted packets have one verdict in both modes; blocked ones have a verdict for each.
   t.equal(found.length, (7 + 4 * 2) * 4 * 2)
   t.equal(
     found.reduce((sum, { packets }) => sum + packets, 0),
@@ -66,7 +66,7 @@ t.test('each verdict, reason, protocol and family has a counter of its own', asy
   for (const { verdict, packets } of found) t.equal(packets, verdict === 'accept' ? 2 : 1)
 })
 
-t.test('ICMP is one protocol in both families; what has no name is other', async (t) => {
+t.test('ICMP is one protocol in both families; protocols without a name are counted as other', async (t) => {
   const counts = new VerdictCounts()
   for (const protocol of [IPPROTO_ICMP, IPPROTO_ICMPV6, 132, 0, 255])
     counts.add(packet(protocol), 33, NOT_ALLOWLISTED, false)
@@ -76,7 +76,7 @@ t.test('ICMP is one protocol in both families; what has no name is other', async
   )
 })
 
-t.test('while observing, what would have been blocked has a verdict of its own', async (t) => {
+t.test('in mode observe, packets that would be blocked have a verdict of their own', async (t) => {
   const counts = new VerdictCounts()
   counts.add(packet(), 33, NOT_ALLOWLISTED, true)
   counts.add(packet(), 33, accept('rule'), true)
@@ -87,7 +87,7 @@ t.test('while observing, what would have been blocked has a verdict of its own',
   t.same([...counts.blocksByUser()], [[33, 1]])
 })
 
-t.test('blocks are counted by user; what is accepted and the own canary are not', async (t) => {
+t.test('blocks are counted by user, but for those of the service’s own canary', async (t) => {
   const counts = new VerdictCounts()
   for (const uid of [33, 33, 1000, -1]) counts.add(packet(), uid, NOT_ALLOWLISTED, false)
   counts.add(packet(), 33, accept('rule'), false)
@@ -110,4 +110,17 @@ t.test('at most 100 users have a counter; all further ones share one, and no blo
   t.equal(users.length, 101)
   t.same(users.at(-1), [undefined, 450])
   for (const [uid, packets] of users.slice(0, 100)) t.same([uid! < 100, packets], [true, 3])
+})
+
+t.test('packets are summed by verdict and reason, over all protocols and families', async (t) => {
+  const counts = new VerdictCounts()
+  counts.add(packet(IPPROTO_TCP), 33, NOT_ALLOWLISTED, false)
+  counts.add(packet(IPPROTO_UDP, 6), 34, NOT_ALLOWLISTED, false)
+  counts.add(packet(IPPROTO_UDP, 6), 34, NOT_ALLOWLISTED, true)
+  counts.add(packet(), -1, SESSION, false)
+  t.same(Object.fromEntries(counts.byReason()), {
+    'accept session': 1,
+    'block not-allowlisted': 2,
+    'would-block not-allowlisted': 1,
+  })
 })

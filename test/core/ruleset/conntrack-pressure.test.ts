@@ -1,7 +1,7 @@
 import t from 'tap'
 import { type Pressure, pressureOf } from '../../../src/core/ruleset/conntrack-pressure.js'
 
-/** The pressure at each of these percentages, one after the other. */
+/** Returns the pressure at each of these percentages, one after the other. */
 function course(...percent: number[]): Pressure[] {
   let pressure: Pressure = 'none'
   return percent.map((each) => {
@@ -10,16 +10,16 @@ function course(...percent: number[]): Pressure[] {
   })
 }
 
-t.test('the pressure grows with what is tracked', async (t) => {
+t.test('the pressure grows with the tracked connections', async (t) => {
   t.same(course(0, 74, 75, 94, 95, 100, 120), ['none', 'none', 'high', 'high', 'full', 'full', 'full'])
   t.same(course(100), ['full'])
 })
 
-t.test('it ends only when there is much room again', async (t) => {
+t.test('the pressure ends only far below the limit', async (t) => {
   t.same(course(75, 74, 50, 49, 74, 75), ['high', 'high', 'high', 'none', 'none', 'high'])
   t.same(course(95, 94, 75, 50, 49), ['full', 'full', 'full', 'full', 'none'])
 })
 
-t.test('where there is no limit there is no pressure', async (t) => {
+t.test('without a limit there is no pressure', async (t) => {
   t.equal(pressureOf(1_000_000, 0, 'full'), 'none')
 })

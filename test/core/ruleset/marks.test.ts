@@ -1,7 +1,7 @@
 import t from 'tap'
 import { GENERATIONS, marksOf, nextGeneration, ONCE } from '../../../src/core/ruleset/marks.js'
 
-/** Every place that six adjacent bits can have in a mark. */
+/** All masks of six adjacent bits. */
 const MASKS = Array.from({ length: 27 }, (_, shift) => (0x3f * 2 ** shift) >>> 0)
 
 t.test('the default mask gives the marks that the documentation shows', async (t) => {
@@ -20,14 +20,14 @@ t.test('the default mask gives the marks that the documentation shows', async (t
   })
 })
 
-t.test('no mark touches a bit outside the mask, wherever the mask lies, and none is negative', async (t) => {
+t.test('no mark has a bit outside the mask, for every mask, and none is negative', async (t) => {
   const outside = MASKS.flatMap((mask) =>
     Object.values(marksOf(mask, GENERATIONS)).filter((value) => value < 0 || (value & ~mask) !== 0),
   )
   t.same(outside, [])
 })
 
-t.test('the states can be told apart under the state mask, in every mask and generation', async (t) => {
+t.test('the states differ under the state mask, for every mask and generation', async (t) => {
   const confused: string[] = []
   for (const mask of MASKS)
     for (let generation = 1; generation <= GENERATIONS; generation++) {
@@ -45,13 +45,13 @@ t.test('the states can be told apart under the state mask, in every mask and gen
   t.same(confused, [])
 })
 
-t.test('an approval of one generation is none of another, and an approval once is of none', async (t) => {
+t.test('an approval counts in its own generation only, and an approval once in none', async (t) => {
   const approvals = Array.from({ length: GENERATIONS }, (_, i) => marksOf(0x3f000000, i + 1).approvedNow)
   t.equal(new Set([...approvals, marksOf(0x3f000000, 1).approvedOnce]).size, GENERATIONS + 1)
   t.equal(ONCE, 0)
 })
 
-t.test('what the generation before has approved is known as that, and as nothing else', async (t) => {
+t.test('an approval of the generation before has its own mark', async (t) => {
   for (let generation = 1; generation <= GENERATIONS; generation++) {
     const after = marksOf(0x3f000000, nextGeneration(generation))
     t.equal(after.approvedBefore, marksOf(0x3f000000, generation).approvedNow)
@@ -59,7 +59,7 @@ t.test('what the generation before has approved is known as that, and as nothing
   }
 })
 
-t.test('generations run from 1 to 15 and start over, and never are the 0 of an approval once', async (t) => {
+t.test('generations count from 1 to 15 and start over; 0 is only for an approval once', async (t) => {
   const seen: number[] = []
   for (let generation = 1, i = 0; i < 2 * GENERATIONS; i++, generation = nextGeneration(generation))
     seen.push(generation)

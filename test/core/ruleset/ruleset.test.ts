@@ -21,26 +21,23 @@ for (const one of CASES)
     t.equal(text, readFileSync(golden(one.name), 'utf8'))
   })
 
-t.test(
-  'an update leaves the base chains where they are: taking a hook away would drop what is queued',
-  async (t) => {
-    for (const form of ['native', 'xtables'] as const) {
-      const update = renderUpdate('table inet checkvalve {\n}\n', form, ['old1', 'old2'])
-      t.notMatch(update, /delete (table|chain)|flush table/)
-      t.match(update, /flush chain inet checkvalve judge\n/)
-      t.match(update, /delete set inet checkvalve old1\ndelete set inet checkvalve old2\n/)
-      t.equal(update.includes('chain enqueue'), form === 'native')
-    }
-  },
-)
+t.test('an update keeps the base chains: removing a hook would drop queued packets', async (t) => {
+  for (const form of ['native', 'xtables'] as const) {
+    const update = renderUpdate('table inet checkvalve {\n}\n', form, ['old1', 'old2'])
+    t.notMatch(update, /delete (table|chain)|flush table/)
+    t.match(update, /flush chain inet checkvalve judge\n/)
+    t.match(update, /delete set inet checkvalve old1\ndelete set inet checkvalve old2\n/)
+    t.equal(update.includes('chain enqueue'), form === 'native')
+  }
+})
 
-t.test('an update keeps whom the kernel has seen come in: nobody else knows these clients', async (t) => {
+t.test('an update keeps the clients that the kernel has seen: they are known nowhere else', async (t) => {
   const update = renderUpdate('', 'xtables', ['clients4', 'clients6', 'approved4'])
   t.notMatch(update, /clients/)
   t.match(update, /delete set inet checkvalve approved4/)
 })
 
-t.test('what the sockets tell takes the place of what they told before', async (t) => {
+t.test('service ports and opened connections replace those from before', async (t) => {
   const opened = [v4(198, 51, 100, 2), v6(0, 2)].map(({ family, words: remote }) => {
     const local = family === 4 ? v4(192, 0, 2, 1).words : v6(0, 1).words
     return { family, local, localPort: 40000, remote, remotePort: 80 }
@@ -67,7 +64,7 @@ t.test('what the sockets tell takes the place of what they told before', async (
 
 const find = (name: string) => CASES.find((each) => each.name === name)!
 
-/** What is said of the sets of one rule of a policy. */
+/** Returns the lines about the sets of one rule of a policy. */
 function changed(name: string, rule: string, changes: HostChanges, now = NOW): string[] {
   const { policy, options } = find(name)
   const index = policy.rules.findIndex(({ spec }) => spec.name === rule)
@@ -97,7 +94,7 @@ t.test(
   },
 )
 
-t.test('a rule that has no sets in the kernel has no changes there', async (t) => {
+t.test('a rule without sets in the kernel has no changes there', async (t) => {
   const changes = { added: HOSTS, removed: [v4(198, 51, 100, 3)] }
   t.same(changed('enforce', 'resolver', changes), [], 'it has no names')
   t.same(changed('names-enforced', 'wild', changes, NOW + 3_600_001), [], 'it has expired')
@@ -112,7 +109,7 @@ t.test('an address does not outlive its rule in the kernel', async (t) => {
   t.equal(timeout(NOW - 86_400_000), '86400')
 })
 
-t.test('many addresses are told in pieces that the kernel takes', async (t) => {
+t.test('many addresses are loaded in transactions that the kernel takes', async (t) => {
   const added = Array.from({ length: 1001 }, (_, i) => v4(198, 18, i >> 8, i & 0xff))
   const lines = changed('enforce', 'mirrors', { added, removed: [] })
   const counts = lines.map((line) => `${line.split(' ')[0]} ${line.split(',').length}`)
@@ -120,7 +117,7 @@ t.test('many addresses are told in pieces that the kernel takes', async (t) => {
   t.same(counts, [...piece(500), ...piece(500), ...piece(1)])
 })
 
-t.test('all that is known of names is loaded with a policy, for the rules that have sets', async (t) => {
+t.test('all learned addresses are loaded with a policy, for the rules that have sets', async (t) => {
   const { policy, options } = find('names-enforced')
   const lines = renderHosts(policy, options, NOW)
   t.same(
@@ -132,12 +129,12 @@ t.test('all that is known of names is loaded with a policy, for the rules that h
   t.same(renderHosts(find('names-unknown').policy, options, NOW), [])
 })
 
-t.test('the queues for names lie behind the others', async (t) => {
+t.test('the queues for DNS follow the others', async (t) => {
   t.same(namesQueues({ first: 100, count: 1 }), { questions: 101, answers: 102 })
   t.same(namesQueues({ first: 7, count: 4 }), { questions: 11, answers: 12 })
 })
 
-t.test('each address is in the kernel once, however many names lead to it', async (t) => {
+t.test('each address is in the kernel once, also when several names lead to it', async (t) => {
   const { policy, options } = find('opened')
   const { addresses } = mirrorsOf(policy)
   addresses.add(HOSTS[0]!)
@@ -147,7 +144,7 @@ t.test('each address is in the kernel once, however many names lead to it', asyn
 
 const DAY = 86_400_000
 
-t.test('nft can read for how long a rule is left: whole milliseconds, of eight digits at most', async (t) => {
+t.test('nft can read the timeout of a rule: whole milliseconds, with at most eight digits', async (t) => {
   const { policy, options } = CASES.find(({ name }) => name === 'enforce')!
   const { spec } = policy.rules.find((rule) => rule.spec.expires === NOW + 90_500)!
   const timeout = (left: number) => {

@@ -27,7 +27,7 @@ const call = (destinationPort: number, destination = '198.51.100.2') =>
 const datagram = (destinationPort: number) =>
   read(ipv4({ protocol: IPPROTO_UDP }, udp({ sourcePort: 40000, destinationPort })))
 
-/** A kernel that says the same of every socket, and counts how often it is asked. */
+/** Plays a kernel with the same state for every socket, and counts the look-ups. */
 function kernel(state: SocketState) {
   const asked: number[] = []
   const lookUp = (_f: Family, _l: Uint32Array, _lp: number, _r: Uint32Array, remotePort: number) => {
@@ -37,7 +37,7 @@ function kernel(state: SocketState) {
   return { asked, lookUp }
 }
 
-/** Callbacks of a host that has one FTP session with the client. */
+/** Returns the callbacks of a host with one FTP session. */
 function withSession(specs: readonly CallbackSpec[] = [FTP], port = 21): Callbacks {
   const callbacks = new Callbacks(specs, UDP_TIMEOUT)
   callbacks.seen(4, IPPROTO_TCP, LOCAL, port, CLIENT, 50000, 0)
@@ -47,20 +47,20 @@ function withSession(specs: readonly CallbackSpec[] = [FTP], port = 21): Callbac
 const SENDER = { device: 7 }
 const CONNECTED = kernel('established').lookUp
 
-t.test('a client with a session may be called back, on the ports of the callback only', async (t) => {
+t.test('a client with a session allows callbacks, to the ports of the callback only', async (t) => {
   t.ok(withSession().allow(call(1024), SENDER, CONNECTED, 0))
   t.notOk(withSession().allow(call(1023), SENDER, CONNECTED, 0))
   t.notOk(withSession().allow(datagram(2000), SENDER, CONNECTED, 0), 'not by another protocol')
 })
 
-t.test('nobody else may, and nobody without a session', async (t) => {
+t.test('other hosts and clients without a session allow no callbacks', async (t) => {
   t.notOk(new Callbacks([FTP], UDP_TIMEOUT).allow(call(2000), SENDER, CONNECTED, 0))
   t.notOk(withSession().allow(call(2000, '198.51.100.3'), SENDER, CONNECTED, 0))
   t.notOk(withSession([FTP], 22).allow(call(2000), SENDER, CONNECTED, 0), 'a session on another service')
   t.notOk(withSession([]).allow(call(2000), SENDER, CONNECTED, 0), 'no service has callbacks')
 })
 
-t.test('the kernel’s socket must say that the session is there now', async (t) => {
+t.test('the kernel’s socket must show that the session is established now', async (t) => {
   for (const state of ['transient', 'none', 'unknown'] as const) {
     const callbacks = withSession()
     const { asked, lookUp } = kernel(state)
@@ -70,19 +70,22 @@ t.test('the kernel’s socket must say that the session is there now', async (t)
   }
 })
 
-t.test('one session causes so many connections and no more; the next session brings new ones', async (t) => {
-  const callbacks = withSession()
-  t.same(
-    [1, 2, 3].map(() => callbacks.allow(call(2000), SENDER, CONNECTED, 0)),
-    [true, true, false],
-  )
-  callbacks.seen(4, IPPROTO_TCP, LOCAL, 21, CLIENT, 50000, 1)
-  t.notOk(callbacks.allow(call(2000), SENDER, CONNECTED, 1), 'news of the same session is no new session')
-  callbacks.seen(4, IPPROTO_TCP, LOCAL, 21, CLIENT, 50001, 1)
-  t.ok(callbacks.allow(call(2000), SENDER, CONNECTED, 1))
-})
+t.test(
+  'a session allows the configured number of connections; the next session allows new ones',
+  async (t) => {
+    const callbacks = withSession()
+    t.same(
+      [1, 2, 3].map(() => callbacks.allow(call(2000), SENDER, CONNECTED, 0)),
+      [true, true, false],
+    )
+    callbacks.seen(4, IPPROTO_TCP, LOCAL, 21, CLIENT, 50000, 1)
+    t.notOk(callbacks.allow(call(2000), SENDER, CONNECTED, 1), 'news of the same session is no new session')
+    callbacks.seen(4, IPPROTO_TCP, LOCAL, 21, CLIENT, 50001, 1)
+    t.ok(callbacks.allow(call(2000), SENDER, CONNECTED, 1))
+  },
+)
 
-t.test('two addresses of this host are two sessions of the same client', async (t) => {
+t.test('a client has separate sessions with two addresses of this host', async (t) => {
   const callbacks = withSession([{ ...FTP, perSession: 1 }])
   callbacks.seen(4, IPPROTO_TCP, words('192.0.2.2'), 21, CLIENT, 50000, 0)
   t.same(
@@ -103,7 +106,7 @@ t.test('a UDP session lasts until its timeout', async (t) => {
   t.same(asked, [], 'there is no socket to ask for')
 })
 
-t.test('TCP and UDP services of the same port are two', async (t) => {
+t.test('TCP and UDP services on the same port are separate', async (t) => {
   const both = { ...FTP, service: { protocol: 'udp', port: 21 } } as const
   const callbacks = new Callbacks([both], UDP_TIMEOUT)
   callbacks.seen(4, IPPROTO_TCP, LOCAL, 21, CLIENT, 50000, 0)
@@ -112,7 +115,7 @@ t.test('TCP and UDP services of the same port are two', async (t) => {
   t.ok(callbacks.allow(call(2000), SENDER, CONNECTED, 0))
 })
 
-t.test('IPv6 clients are told apart by their whole address', async (t) => {
+t.test('IPv6 clients differ by their whole address', async (t) => {
   const callbacks = new Callbacks([FTP], UDP_TIMEOUT)
   callbacks.seen(6, IPPROTO_TCP, words('2001:db8::1'), 21, words('2001:db8:2::2'), 50000, 0)
   const to = (destination: string) =>
@@ -122,7 +125,7 @@ t.test('IPv6 clients are told apart by their whole address', async (t) => {
   t.ok(callbacks.allow(to('2001:db8:2::2'), SENDER, CONNECTED, 0))
 })
 
-t.test('what is remembered of one client and of all is bounded, the oldest goes', async (t) => {
+t.test('the sessions of one client and of all clients are bounded; the oldest are evicted', async (t) => {
   const callbacks = new Callbacks([{ ...FTP, perSession: 1 }], UDP_TIMEOUT)
   for (let port = 1; port <= 100; port++) callbacks.seen(4, IPPROTO_TCP, LOCAL, 21, CLIENT, port, 0)
   let allowed = 0
@@ -141,7 +144,7 @@ t.test('what is remembered of one client and of all is bounded, the oldest goes'
   t.equal(remembered, 16_384)
 })
 
-t.test('one packet has the kernel asked for a few sessions only', async (t) => {
+t.test('for one packet the kernel is asked for few sessions only', async (t) => {
   const callbacks = new Callbacks([FTP], UDP_TIMEOUT)
   for (let port = 1; port <= 64; port++) callbacks.seen(4, IPPROTO_TCP, LOCAL, 21, CLIENT, port, 0)
   const { asked, lookUp } = kernel('none')

@@ -9,16 +9,16 @@ import {
   TCPHDR_SYN,
 } from '../../../src/core/packet/packet.js'
 import type { Sender } from '../../../src/core/packet/sender.js'
-import { answersClient as answer, type Inbound, noteCall } from '../../../src/core/session/client-replies.js'
+import { type Inbound, noteOpening, replyKindOf } from '../../../src/core/session/client-replies.js'
 import { type Clients, clients, TCP_TIMEOUT, UDP_TIMEOUT } from '../clients.js'
 import { icmp, ipv4, ipv6, tcp, udp, words } from '../packets.js'
 
 const WORKER: Sender = { uid: 33, known: false, isReply: false, device: 7, isOf: () => false }
 const KERNEL: Sender = { uid: -1, known: false, isReply: false, device: 7, isOf: () => false }
 
-/** Whether a packet is taken for an answer to a client. */
-const answersClient = (packet: Packet, sender: Sender, inbound: Inbound) =>
-  answer(packet, sender, inbound) !== 'nothing'
+/** Whether a packet is taken for a reply to a client. */
+const isReply = (packet: Packet, sender: Sender, inbound: Inbound) =>
+  replyKindOf(packet, sender, inbound) !== 'none'
 
 function read(bytes: Uint8Array): Packet {
   const packet = new Packet()
@@ -30,11 +30,11 @@ function read(bytes: Uint8Array): Packet {
 const PORTS = { sourcePort: 443, destinationPort: 51000 }
 const ack = (flags = TCPHDR_ACK, ports = PORTS) => read(ipv4({}, tcp({ ...ports, flags })))
 const datagram = (ports = PORTS) => read(ipv4({ protocol: IPPROTO_UDP }, udp(ports)))
-/** Both ends of these packets, as the tables take them. */
+/** The arguments of the tables for both ends of these packets. */
 const ends = (protocol: typeof IPPROTO_TCP | typeof IPPROTO_UDP) =>
   [4 as Family, protocol, words('192.0.2.1'), 443, words('198.51.100.2'), 51000] as const
 
-/** A host that serves TCP and UDP port 443. */
+/** Returns a host that serves TCP and UDP port 443. */
 function server(): Clients {
   const made = clients()
   made.services.tcp[443] = 1
@@ -42,128 +42,131 @@ function server(): Clients {
   return made
 }
 
-t.test('a bare SYN answers nobody, whatever client its port has', async (t) => {
+t.test('a bare SYN is no reply, whatever client its port has', async (t) => {
   const host = server()
   host.sessions.seen(...ends(IPPROTO_TCP), host.now)
   host.socket = 'established'
   for (const flags of [TCPHDR_SYN, TCPHDR_SYN | TCPHDR_FIN, TCPHDR_SYN | TCPHDR_RST, TCPHDR_SYN | 0xc0])
-    for (const sender of [WORKER, KERNEL]) t.notOk(answersClient(ack(flags), sender, host), `flags ${flags}`)
+    for (const sender of [WORKER, KERNEL]) t.notOk(isReply(ack(flags), sender, host), `flags ${flags}`)
   for (const flags of [TCPHDR_SYN | TCPHDR_ACK, TCPHDR_ACK, TCPHDR_ACK | TCPHDR_FIN, TCPHDR_RST])
-    t.ok(answersClient(ack(flags), WORKER, host), `flags ${flags}`)
+    t.ok(isReply(ack(flags), WORKER, host), `flags ${flags}`)
 })
 
-t.test('a client that the table has seen just now is believed without asking the kernel', async (t) => {
+t.test('a client that was seen just now is believed without asking the kernel', async (t) => {
   const host = server()
   host.sessions.seen(...ends(IPPROTO_TCP), host.now)
-  t.ok(answersClient(ack(), WORKER, host))
+  t.ok(isReply(ack(), WORKER, host))
   host.now += 59
-  t.ok(answersClient(ack(), WORKER, host))
+  t.ok(isReply(ack(), WORKER, host))
   t.same(host.asked, [])
 })
 
-t.test('an older one is asked for: the socket decides, and is remembered', async (t) => {
-  for (const state of ['established', 'transient'] as const) {
-    const host = server()
-    host.sessions.seen(...ends(IPPROTO_TCP), host.now)
-    host.now += 60
-    host.socket = state
-    t.ok(answersClient(ack(), WORKER, host))
-    t.same(host.asked, [[443, 51000, 7]], 'by both ports, and the device that the packet leaves by')
-    t.ok(answersClient(ack(), WORKER, host))
-    t.equal(host.asked.length, 1, 'once a minute is enough')
-    t.equal(host.sessions.sizeOf(IPPROTO_TCP, 'socket'), 1)
-  }
-})
+t.test(
+  'a client that was not seen for a minute is looked up: the socket decides, and is remembered',
+  async (t) => {
+    for (const state of ['established', 'transient'] as const) {
+      const host = server()
+      host.sessions.seen(...ends(IPPROTO_TCP), host.now)
+      host.now += 60
+      host.socket = state
+      t.ok(isReply(ack(), WORKER, host))
+      t.same(host.asked, [[443, 51000, 7]], 'by both ports, and the device that the packet leaves by')
+      t.ok(isReply(ack(), WORKER, host))
+      t.equal(host.asked.length, 1, 'once a minute is enough')
+      t.equal(host.sessions.sizeOf(IPPROTO_TCP, 'socket'), 1)
+    }
+  },
+)
 
-t.test('a client that has left is forgotten, and answers to it are none', async (t) => {
+t.test('a client that has left is removed, and packets to it are no replies', async (t) => {
   const host = server()
   host.sessions.seen(...ends(IPPROTO_TCP), host.now)
   host.now += 60
-  t.notOk(answersClient(ack(), WORKER, host))
+  t.notOk(isReply(ack(), WORKER, host))
   t.equal(host.sessions.size, 0)
 })
 
-t.test('a client that the table has missed is found by its socket', async (t) => {
+t.test('a client that is not in the table is found by its socket', async (t) => {
   const host = server()
-  t.notOk(answersClient(ack(), WORKER, host), 'there is none')
+  t.notOk(isReply(ack(), WORKER, host), 'there is none')
   host.socket = 'established'
-  t.ok(answersClient(ack(), WORKER, host))
+  t.ok(isReply(ack(), WORKER, host))
 })
 
-t.test('where the kernel cannot be asked the table is believed until its timeout', async (t) => {
+t.test('when the kernel cannot be asked, the table is believed until its timeout', async (t) => {
   const host = server()
   host.socket = 'unknown'
-  t.notOk(answersClient(ack(), WORKER, host), 'nobody knows this client')
+  t.notOk(isReply(ack(), WORKER, host), 'nobody knows this client')
   host.sessions.seen(...ends(IPPROTO_TCP), host.now)
   host.now += TCP_TIMEOUT - 1
-  t.ok(answersClient(ack(), WORKER, host))
+  t.ok(isReply(ack(), WORKER, host))
   host.now++
-  t.notOk(answersClient(ack(), WORKER, host))
+  t.notOk(isReply(ack(), WORKER, host))
 })
 
-t.test('a port that nobody listens on answers nobody', async (t) => {
+t.test('from a port without a listener there are no replies', async (t) => {
   const host = clients()
   host.services.udp[443] = 1
   host.socket = 'established'
   host.sessions.seen(...ends(IPPROTO_TCP), host.now)
-  t.notOk(answersClient(ack(), WORKER, host))
-  t.notOk(answersClient(ack(TCPHDR_SYN | TCPHDR_ACK), KERNEL, host))
+  t.notOk(isReply(ack(), WORKER, host))
+  t.notOk(isReply(ack(TCPHDR_SYN | TCPHDR_ACK), KERNEL, host))
   t.same(host.asked, [
     [443, 0, 7],
     [443, 0, 7],
   ])
   host.listening = true
-  t.ok(answersClient(ack(), WORKER, host), 'somebody has begun to')
-  t.notOk(answersClient(ack(TCPHDR_SYN), WORKER, host))
+  t.ok(isReply(ack(), WORKER, host), 'somebody has begun to')
+  t.notOk(isReply(ack(TCPHDR_SYN), WORKER, host))
 })
 
-t.test('the kernel’s own SYN-ACK needs no socket: under a flood of SYNs there is none', async (t) => {
+t.test('the kernel’s own SYN-ACK needs no socket: during a flood of SYNs there is none', async (t) => {
   const host = server()
-  t.equal(answer(ack(TCPHDR_SYN | TCPHDR_ACK), KERNEL, host), 'handshake')
-  t.notOk(answersClient(ack(TCPHDR_SYN | TCPHDR_ACK), WORKER, host), 'a program has forged it')
-  t.notOk(answersClient(ack(TCPHDR_ACK), KERNEL, host), 'nor does it cover what comes after')
+  t.equal(replyKindOf(ack(TCPHDR_SYN | TCPHDR_ACK), KERNEL, host), 'handshake')
+  t.notOk(isReply(ack(TCPHDR_SYN | TCPHDR_ACK), WORKER, host), 'a program has forged it')
+  t.notOk(isReply(ack(TCPHDR_ACK), KERNEL, host), 'nor does it cover what comes after')
 })
 
-t.test('a connection that this host has opened is no client, whatever its socket says', async (t) => {
+t.test('a connection that this host opened is no client, whatever its socket shows', async (t) => {
   const host = server()
   host.socket = 'established'
   host.sessions.seen(...ends(IPPROTO_TCP), host.now)
   host.opened.seen(...ends(IPPROTO_TCP), 0)
-  t.notOk(answersClient(ack(), WORKER, host))
-  t.notOk(answersClient(ack(TCPHDR_SYN | TCPHDR_ACK), KERNEL, host))
-  t.ok(answersClient(ack(TCPHDR_ACK, { ...PORTS, destinationPort: 51001 }), WORKER, host), 'others are')
+  t.notOk(isReply(ack(), WORKER, host))
+  t.notOk(isReply(ack(TCPHDR_SYN | TCPHDR_ACK), KERNEL, host))
+  t.ok(isReply(ack(TCPHDR_ACK, { ...PORTS, destinationPort: 51001 }), WORKER, host), 'others are')
 })
 
-t.test('a UDP answer needs a service port and a client seen within the timeout', async (t) => {
+t.test('a UDP reply needs a service port and a client that was seen within the timeout', async (t) => {
   const host = clients()
   host.sessions.seen(...ends(IPPROTO_UDP), host.now)
   host.socket = 'established'
-  t.notOk(answersClient(datagram(), WORKER, host), 'no service has the port')
+  t.notOk(isReply(datagram(), WORKER, host), 'no service has the port')
   host.services.tcp[443] = 1
-  t.notOk(answersClient(datagram(), WORKER, host), 'a TCP service is none of UDP')
+  t.notOk(isReply(datagram(), WORKER, host), 'a TCP service is none of UDP')
   host.services.udp[443] = 1
-  t.ok(answersClient(datagram(), WORKER, host))
-  t.notOk(answersClient(datagram({ ...PORTS, destinationPort: 51001 }), WORKER, host), 'not a client')
+  t.ok(isReply(datagram(), WORKER, host))
+  t.notOk(isReply(datagram({ ...PORTS, destinationPort: 51001 }), WORKER, host), 'not a client')
   host.now += UDP_TIMEOUT
-  t.notOk(answersClient(datagram(), WORKER, host), 'the client is long gone')
+  t.notOk(isReply(datagram(), WORKER, host), 'the client is long gone')
   t.same(host.asked, [], 'there is no socket to ask for')
 })
 
-t.test('IPv6 clients are clients', async (t) => {
+t.test('packets to IPv6 clients are replies, too', async (t) => {
   const host = server()
   host.socket = 'established'
   const six = (flags: number) => read(ipv6({}, tcp({ ...PORTS, flags })))
-  t.ok(answersClient(six(TCPHDR_ACK), WORKER, host))
-  t.notOk(answersClient(six(TCPHDR_SYN), WORKER, host))
+  t.ok(isReply(six(TCPHDR_ACK), WORKER, host))
+  t.notOk(isReply(six(TCPHDR_SYN), WORKER, host))
   t.equal(host.sessions.size, 1)
 })
 
-t.test('protocols without ports answer nobody', async (t) => {
+t.test('packets of protocols without ports are no replies', async (t) => {
   const host = server()
   host.services.tcp.fill(1)
   host.services.udp.fill(1)
   host.socket = 'established'
-  t.notOk(answersClient(read(ipv4({ protocol: IPPROTO_ICMP }, icmp(8))), WORKER, host))
+  t.notOk(isReply(read(ipv4({ protocol: IPPROTO_ICMP }, icmp(8))), WORKER, host))
 })
 
 t.test('a client found by its socket counts for the callbacks of its service', async (t) => {
@@ -179,30 +182,30 @@ t.test('a client found by its socket counts for the callbacks of its service', a
   host.socket = 'established'
   const call = ack(TCPHDR_SYN, { sourcePort: 20, destinationPort: 2000 })
   t.notOk(host.callbacks.allow(call, KERNEL, host.lookUp, host.now))
-  answersClient(ack(), WORKER, host)
+  isReply(ack(), WORKER, host)
   t.ok(host.callbacks.allow(call, KERNEL, host.lookUp, host.now))
 })
 
 t.test(
-  'who has called is no client, whatever its socket shows, and whoever listens on its port by then',
+  'packets of an opened connection are no replies, whatever its socket shows and its port serves',
   async (t) => {
     for (const isService of [1, 0]) {
       const host = server()
       host.socket = 'established'
       host.services.tcp[443] = isService
-      noteCall(ack(TCPHDR_SYN), host)
+      noteOpening(ack(TCPHDR_SYN), host)
       host.services.tcp[443] = 1
       host.sessions.seen(...ends(IPPROTO_TCP), host.now)
-      t.notOk(answersClient(ack(), WORKER, host), 'nor what the table believes')
+      t.notOk(isReply(ack(), WORKER, host), 'nor what the table believes')
       const other = ack(TCPHDR_ACK, { ...PORTS, destinationPort: 51001 })
-      t.ok(answersClient(other, WORKER, host), 'others are clients')
+      t.ok(isReply(other, WORKER, host), 'others are clients')
     }
   },
 )
 
-t.test('only calls are noted', async (t) => {
+t.test('only bare SYNs are noted', async (t) => {
   const host = server()
-  for (const flags of [TCPHDR_SYN | TCPHDR_ACK, TCPHDR_ACK, TCPHDR_RST]) noteCall(ack(flags), host)
-  noteCall(datagram(), host)
+  for (const flags of [TCPHDR_SYN | TCPHDR_ACK, TCPHDR_ACK, TCPHDR_RST]) noteOpening(ack(flags), host)
+  noteOpening(datagram(), host)
   t.equal(host.opened.size, 0)
 })

@@ -24,12 +24,12 @@ function has(sessions: SessionTable, ...session: readonly [...Key, now: number])
   return sessions.silence(...session) < Number.POSITIVE_INFINITY
 }
 
-/** All sessions of a protocol. */
+/** Returns the number of sessions of a protocol. */
 function sizeOf(sessions: SessionTable, protocol: SessionProtocol): number {
   return SOURCES.reduce((sum, source) => sum + sessions.sizeOf(protocol, source), 0)
 }
 
-/** Client number `n` of a service. */
+/** Returns client number `n` of a service. */
 function client(n: number, protocol: SessionProtocol = IPPROTO_TCP): Key {
   return [4, protocol, LOCAL, 443, words('203.0.113.7'), n]
 }
@@ -47,7 +47,7 @@ t.test('a session is known once it was seen, and no longer once it was removed',
   t.notOk(sessions.remove(...tcpClient(1)))
 })
 
-t.test('a session is only itself: each part of its key tells it from others', async (t) => {
+t.test('sessions that differ in any part of the key are different', async (t) => {
   const local = words('2001:db8::1')
   const remote = words('2001:db8:2::2')
   const known: Key = [6, IPPROTO_TCP, local, 443, remote, 50000]
@@ -78,7 +78,7 @@ t.test('the addresses are copied: the caller may reuse the arrays it looked up w
   t.ok(has(sessions, 4, IPPROTO_TCP, LOCAL, 443, words('203.0.113.9'), 50000, 0))
 })
 
-t.test('a session counts until its timeout has passed, and being asked does not prolong it', async (t) => {
+t.test('a session counts until its timeout, and a look-up does not prolong it', async (t) => {
   const sessions = table(10, 1000, 100)
   sessions.seen(...tcpClient(1), 50)
   sessions.seen(...udpClient(1), 50)
@@ -88,7 +88,7 @@ t.test('a session counts until its timeout has passed, and being asked does not 
   t.notOk(has(sessions, ...tcpClient(1), 1050))
 })
 
-t.test('the silence of a session runs from its last packet', async (t) => {
+t.test('the silence of a session counts from its last packet', async (t) => {
   const sessions = table(10, 1000, 100)
   t.equal(sessions.silence(...tcpClient(1), 50), Number.POSITIVE_INFINITY)
   sessions.seen(...tcpClient(1), 50)
@@ -97,7 +97,7 @@ t.test('the silence of a session runs from its last packet', async (t) => {
   t.equal(sessions.silence(...tcpClient(1), 1050), Number.POSITIVE_INFINITY)
 })
 
-t.test('a session is counted under whoever told of it last', async (t) => {
+t.test('a session is counted under its last source', async (t) => {
   const sessions = table(3)
   const counts = () => SOURCES.map((source) => sessions.sizeOf(IPPROTO_TCP, source))
   sessions.seen(...tcpClient(1), 0, 'conntrack')
@@ -137,7 +137,7 @@ t.test('expiry removes what is past its timeout, never more than the limit at on
   t.equal(sessions.evicted, 0)
 })
 
-t.test('a full table lets the session longest without a packet go, and counts it', async (t) => {
+t.test('a full table evicts the session longest without a packet, and counts it', async (t) => {
   const sessions = table(3, 1000, 1000)
   sessions.seen(...tcpClient(1), 1)
   sessions.seen(...udpClient(2), 2)
@@ -151,7 +151,7 @@ t.test('a full table lets the session longest without a packet go, and counts it
   t.same([sessions.size, sessions.evicted], [3, 2])
 })
 
-t.test('of a TCP and a UDP session of the same second, the UDP session goes', async (t) => {
+t.test('of a TCP and a UDP session of the same second, the UDP session is evicted', async (t) => {
   const sessions = table(2, 1000, 1000)
   sessions.seen(...tcpClient(1), 1)
   sessions.seen(...udpClient(2), 1)
@@ -160,7 +160,7 @@ t.test('of a TCP and a UDP session of the same second, the UDP session goes', as
   t.notOk(has(sessions, ...udpClient(2), 1))
 })
 
-t.test('no living session goes while one past its timeout holds a place', async (t) => {
+t.test('no live session is evicted while there is one past its timeout', async (t) => {
   const sessions = table(2, 1000, 100)
   sessions.seen(...tcpClient(1), 1)
   sessions.seen(...udpClient(2), 2)
@@ -191,7 +191,7 @@ t.test('a clock that steps back neither revives nor loses sessions', async (t) =
   t.ok(has(sessions, ...udpClient(3), 699))
 })
 
-t.test('a cleared table is empty and works on', async (t) => {
+t.test('a cleared table is empty and can be used again', async (t) => {
   const sessions = table(4)
   for (let n = 0; n < 6; n++) sessions.seen(...tcpClient(n), 0)
   sessions.clear()
@@ -201,7 +201,7 @@ t.test('a cleared table is empty and works on', async (t) => {
   for (let n = 0; n < 4; n++) t.ok(has(sessions, ...udpClient(n), 0))
 })
 
-t.test('sessions that all fall on the last slot are found, and the others stay when some go', async (t) => {
+t.test('sessions that all fall on the last slot are found, also after some are removed', async (t) => {
   const capacity = 32
   const colliding: Key[] = []
   for (let port = 0; colliding.length < capacity; port++) {
@@ -216,10 +216,10 @@ t.test('sessions that all fall on the last slot are found, and the others stay w
   t.ok(colliding.every((key, i) => has(sessions, ...key, 0) === (i % 3 !== 0)))
 })
 
-/** Two values for one word of an IPv4 key (local, remote, ports) that give the same hash as the table keeps it. */
+/** Returns two values for one word of an IPv4 key (local, remote, ports) with the same hash in the table. */
 function collision(word: number): [Words, Words] {
   const found = new Map<number, Words>()
-  // The table keeps 30 bits: among some 40,000 keys, two are likely to share them.
+  // The table keeps 30 bits of a hash: among some 40,000 keys, two are likely to share them.
   for (let n = 0; ; n++) {
     const key = Uint32Array.of(LOCAL[0]!, 0xcb007107, (443 << 16) | 50000)
     key[word] = n
@@ -230,7 +230,7 @@ function collision(word: number): [Words, Words] {
   }
 }
 
-t.test('two sessions whose hashes are equal to the last bit are still told apart', async (t) => {
+t.test('two sessions with equal hashes are different', async (t) => {
   for (const word of [0, 1, 2]) {
     const [one, other] = collision(word).map(([local, remote, ports]): Key => {
       const addresses = [Uint32Array.of(local!, 0, 0, 0), Uint32Array.of(remote!, 0, 0, 0)] as const
@@ -252,7 +252,7 @@ t.test('a session takes at most 64 bytes, at any capacity', async (t) => {
   }
 })
 
-t.test('a table for a million sessions costs next to nothing before they come', async (t) => {
+t.test('a table for a million sessions takes next to no memory while it is empty', async (t) => {
   const before = process.memoryUsage().rss
   const sessions = table(1_000_000)
   sessions.seen(...tcpClient(1), 0)
@@ -260,11 +260,11 @@ t.test('a table for a million sessions costs next to nothing before they come', 
   t.ok(grown < sessions.byteLength / 3, `${grown} bytes`)
 })
 
-t.test('a capacity that cannot be used is refused at the start', async (t) => {
+t.test('a capacity out of range is refused', async (t) => {
   for (const capacity of [0, -1, 1.5, Number.NaN, 100_000_001]) t.throws(() => table(capacity), RangeError)
 })
 
-/** What the table should do, with a Map whose order is that of the last packets. */
+/** Does the same as the table, with a Map in the order of the last packets. */
 class Model {
   readonly sessions = new Map<string, { protocol: SessionProtocol; seen: number; source: Source }>()
   clock = 0
@@ -303,7 +303,7 @@ class Model {
     if (this.expire(this.clock, 1) === 1) return
     const age = ([, { protocol, seen }]: [string, { protocol: number; seen: number }]) =>
       seen * 2 + (protocol === IPPROTO_UDP ? 0 : 1)
-    // The first of the smallest: sort is stable and the Map is in order.
+    // The first of the smallest, since sort is stable and the Map is in order.
     const oldest = [...this.sessions].sort((a, b) => age(a) - age(b))[0]!
     this.sessions.delete(oldest[0])
     this.evicted++
@@ -315,7 +315,7 @@ class Model {
   }
 }
 
-/** A few keys of all four kinds, in a space so small that the same ones come again and again. */
+/** Returns one of a few keys of all four kinds, so that the same keys are used again and again. */
 function keysFor(count: number): Key[] {
   const locals = { 4: words('192.0.2.1'), 6: words('2001:db8::1') }
   const remotes = { 4: words('203.0.113.7'), 6: words('2001:db8:2::2') }
@@ -372,7 +372,7 @@ function differences(capacity: number, operations: number, seed: number): string
   return wrong
 }
 
-t.test('under any order of operations it does what a plain Map in order of last packets would', async (t) => {
+t.test('after any operations the table equals a plain Map in the order of the last packets', async (t) => {
   for (const [capacity, operations] of [
     [1, 20_000],
     [2, 50_000],

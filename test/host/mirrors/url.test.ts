@@ -1,5 +1,5 @@
 import t from 'tap'
-import { isLoopback, parseUrl } from '../../../src/host/mirrors/url.js'
+import { isLoopbackHost, parseUrl } from '../../../src/host/mirrors/url.js'
 
 const place = (text: string) => {
   const parsed = parseUrl(text)
@@ -52,7 +52,7 @@ t.test('what is no place says why, and never repeats a password', async (t) => {
 
 t.test('loopback is this host', async (t) => {
   for (const host of ['localhost', 'a.localhost', '127.0.0.1', '127.9.9.9', '::1'])
-    t.equal(isLoopback(host), true, host)
+    t.equal(isLoopbackHost(host), true, host)
   for (const host of ['127.example.org', 'notlocalhost', '192.0.2.1', '2001:db8::1'])
-    t.equal(isLoopback(host), false, host)
+    t.equal(isLoopbackHost(host), false, host)
 })

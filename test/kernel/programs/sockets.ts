@@ -105,7 +105,8 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     const found = async () => {
       const connections = await sockets.connections()
       const of = (local: number, remote: number) =>
-        connections.find(({ localPort, remotePort }) => localPort === local && remotePort === remote)?.caller
+        connections.find(({ localPort, remotePort }) => localPort === local && remotePort === remote)
+          ?.initiator
       return pairs.map(({ serverPort, clientPort }) => [
         of(serverPort, clientPort),
         of(clientPort, serverPort),
@@ -184,8 +185,8 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     const [client, server] = [states(ofClient), states(ofServer)]
     const callers = new Set<string>()
     for (let times = 0; times < 200; times++)
-      for (const { localPort, caller } of await sockets.connections())
-        if (localPort === pair.clientPort) callers.add(caller)
+      for (const { localPort, initiator } of await sockets.connections())
+        if (localPort === pair.clientPort) callers.add(initiator)
     await worker.terminate()
     return { client: [...client], server: [...server], callers: [...callers] }
   },

@@ -86,7 +86,7 @@ t.test('a socket bound to a loopback address has no port for others', async (t) 
 
 t.test('both ends of a connection are read, and IPv4 on an IPv6 socket is IPv4', async (t) => {
   const [here, there] = [0xc6120001, 0xc6120002]
-  const ports = { localPort: 443, remotePort: 50_000, device: 7, caller: 'unknown' }
+  const ports = { localPort: 443, remotePort: 50_000, device: 7, initiator: 'unknown' }
   const ipv4 = {
     family: 4,
     local: Uint32Array.of(here, 0, 0, 0),
@@ -185,9 +185,9 @@ function socketWith(told: Told, length = 240): DataView {
 }
 
 /** Who has called, if these are the figures of one instant; undefined where there are none. */
-function caller(view: DataView, end = view.byteLength): string | undefined {
+function initiatorIn(view: DataView, end = view.byteLength): string | undefined {
   const figures = new Figures()
-  return figures.read(view, 0, end) ? figures.caller : undefined
+  return figures.read(view, 0, end) ? figures.initiator : undefined
 }
 
 t.test('the end that called has one byte more acknowledged than it has sent: its SYN', async (t) => {
@@ -200,12 +200,16 @@ t.test('the end that called has one byte more acknowledged than it has sent: its
       { acked: 100, sent: 150, retrans: 50 },
       { acked: GB, sent: GB + 1448, wqueue: 1448 },
     ]) {
-      t.equal(caller(socketWith({ state, ...told })), 'other-end', JSON.stringify(told))
-      t.equal(caller(socketWith({ state, ...told, acked: told.acked + 1 })), 'this-host')
+      t.equal(initiatorIn(socketWith({ state, ...told })), 'other-end', JSON.stringify(told))
+      t.equal(initiatorIn(socketWith({ state, ...told, acked: told.acked + 1 })), 'this-host')
       for (const off of [2, 1448])
-        t.equal(caller(socketWith({ state, ...told, acked: told.acked + off })), 'unknown', `${off}`)
+        t.equal(initiatorIn(socketWith({ state, ...told, acked: told.acked + off })), 'unknown', `${off}`)
       for (const dropped of [1, 1448])
-        t.equal(caller(socketWith({ state, ...told, sent: told.sent + dropped })), 'other-end', `${dropped}`)
+        t.equal(
+          initiatorIn(socketWith({ state, ...told, sent: told.sent + dropped })),
+          'other-end',
+          `${dropped}`,
+        )
     }
   }
 })
@@ -213,27 +217,28 @@ t.test('the end that called has one byte more acknowledged than it has sent: its
 t.test('a FIN counts like a SYN, from when it has been sent', async (t) => {
   // FIN_WAIT1, FIN_WAIT2, LAST_ACK, CLOSING: all was sent.
   for (const state of [4, 5, 9, 11]) {
-    t.equal(caller(socketWith({ state, acked: 101, sent: 100 })), 'other-end')
-    t.equal(caller(socketWith({ state, acked: 102, sent: 100 })), 'this-host')
-    t.equal(caller(socketWith({ state, acked: 103, sent: 100 })), 'unknown')
+    t.equal(initiatorIn(socketWith({ state, acked: 101, sent: 100 })), 'other-end')
+    t.equal(initiatorIn(socketWith({ state, acked: 102, sent: 100 })), 'this-host')
+    t.equal(initiatorIn(socketWith({ state, acked: 103, sent: 100 })), 'unknown')
   }
   // It is the last of what is not sent.
   for (const state of [4, 9, 11]) {
     const told = { state, sent: 100, wqueue: 50, notsent: 50 }
-    t.equal(caller(socketWith({ ...told, acked: 100 })), 'other-end')
-    t.equal(caller(socketWith({ ...told, acked: 101 })), 'this-host')
+    t.equal(initiatorIn(socketWith({ ...told, acked: 100 })), 'other-end')
+    t.equal(initiatorIn(socketWith({ ...told, acked: 101 })), 'this-host')
   }
 })
 
 t.test('without all of the figures nothing is known', async (t) => {
   // Before Linux 4.19 the structure ends behind tcpi_delivered_ce.
-  t.equal(caller(socketWith({ state: 1, acked: 1 }, 200)), undefined)
+  t.equal(initiatorIn(socketWith({ state: 1, acked: 1 }, 200)), undefined)
   const whole = socketWith({ state: 1, acked: 1 })
-  for (let end = DIAG_MESSAGE; end < whole.byteLength; end++) t.equal(caller(whole, end), undefined, `${end}`)
+  for (let end = DIAG_MESSAGE; end < whole.byteLength; end++)
+    t.equal(initiatorIn(whole, end), undefined, `${end}`)
 })
 
 t.test('one look tells who has called unless something is on its way', async (t) => {
-  const told = (view: DataView) => connectionOf(view, 0, view.byteLength)?.caller
+  const told = (view: DataView) => connectionOf(view, 0, view.byteLength)?.initiator
   t.equal(told(socketWith({ state: 1, acked: 1 })), 'this-host')
   t.equal(told(socketWith({ state: 1, acked: 0 })), 'other-end')
   t.equal(
@@ -255,7 +260,7 @@ t.test('figures of two looks are the same in all, or not', async (t) => {
   const copied = new Figures()
   copied.copy(read(told))
   t.ok(copied.equals(read(told)))
-  t.equal(copied.caller, read(told).caller)
+  t.equal(copied.initiator, read(told).initiator)
   t.ok(copied.isMoving)
   for (const key of Object.keys(told) as (keyof Told)[])
     t.notOk(copied.equals(read({ ...told, [key]: told[key] + 1 })), key)

@@ -63,7 +63,7 @@ t.test('a connection leads to its user, its cgroup and its process', async (t) =
 
 t.test('a port of UDP leads to those who send from there; where too many have it, to none', async (t) => {
   const owners = ownersOf(t)
-  const program = compile(t, 'corked')
+  const program = compile('corked')
   const few = await corked(t, program, 5, 3)
   t.same(
     owners.udp(4, few)?.map(({ uid }) => uid),
@@ -80,7 +80,7 @@ t.test('a port of UDP leads to those who send from there; where too many have it
 
 t.test('the same of IPv6, whose sockets may send over IPv4, too', async (t) => {
   const owners = ownersOf(t)
-  const program = compile(t, 'corked')
+  const program = compile('corked')
   const few = await corked(t, program, 5, 3, '6')
   for (const family of [4, 6] as const)
     t.same(
@@ -95,7 +95,7 @@ t.test('the same of IPv6, whose sockets may send over IPv4, too', async (t) => {
 t.test(
   'where there are so many UDP sockets that a search would keep packets waiting, none is begun',
   async (t) => {
-    const port = await corked(t, compile(t, 'corked'), 1, 1)
+    const port = await corked(t, compile('corked'), 1, 1)
     const count = { udp: 100_000, close: () => {} }
     const owners = new SocketOwners(count)
     t.teardown(() => owners.close())
@@ -125,7 +125,7 @@ function withoutDescriptors(test: (take: () => void) => void): void {
 
 t.test('where no descriptor is left for a new socket nothing is told, until there is one', async (t) => {
   const owners = ownersOf(t)
-  const program = compile(t, 'corked')
+  const program = compile('corked')
   const [many, few] = [await corked(t, program, 1100, 0), await corked(t, program, 5, 3)]
   withoutDescriptors((take) => {
     t.equal(owners.udp(4, many), undefined)

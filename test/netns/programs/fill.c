@@ -3,7 +3,7 @@
  * again after more than two seconds (net/netfilter/nf_conntrack_proto_udp.c).
  *
  *   fill lo COUNT               an ordinary user with two sockets, to COUNT addresses of 127.0.0.0/8
- *   fill echo PORT              answers datagrams from the address that they came to, for 60 seconds at most
+ *   fill echo PORT              answers datagrams from the address that they came to, for ten minutes at most
  *   fill out HOST PORT COUNT    a client with COUNT addresses from 198.18.32.0 on
  *
  * Rounds and time are bounded. Says {"sent": DATAGRAMS}.
@@ -105,7 +105,7 @@ int main(int argc, char **argv) {
   int fd = bound(INADDR_ANY, atoi(argv[2]));
   puts("listening");
   fflush(stdout);
-  alarm(60);
+  alarm(600);
   while (answer(fd, 0));
   return 0;
 }

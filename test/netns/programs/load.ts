@@ -5,6 +5,7 @@
 import { createSocket } from 'node:dgram'
 import { call } from '../../lab/programs/call.js'
 import { type Outcome, outcomeOf, say, textArgument } from '../../lab/programs/say.js'
+import { PATIENCE_MS } from '../../lab/waiting.js'
 
 export interface Target {
   /** `udp`: what is sent must come back, at the first attempt. */
@@ -22,8 +23,6 @@ export interface LoadPlan {
 
 /** By target, as `tcp 198.51.100.2 80`. */
 export type Calls = Readonly<Record<string, Readonly<Record<Outcome, number>>>>
-
-const PATIENCE_MS = 8000
 
 function exchange({ host, port }: Target): Promise<Outcome> {
   return new Promise((resolve) => {

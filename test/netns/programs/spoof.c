@@ -1,16 +1,24 @@
 /*
- * spoof FROM PORT TO PORT SECONDS: datagrams with a forged source address, as fast as they go. Prints how many the kernel took.
+ * spoof FROM PORT TO PORT COUNT: datagrams with a forged source address, as fast as they go, until it is told to end
+ * (SIGTERM), but so many at least. Prints how many the kernel took.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #define PAYLOAD 40
+
+static volatile sig_atomic_t is_over;
+
+static void end(int signal) {
+  (void)signal;
+  is_over = 1;
+}
 
 int main(int argc, char **argv) {
   struct {
@@ -20,7 +28,7 @@ int main(int argc, char **argv) {
   } packet = {.ip = {.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP}};
   struct sockaddr_in to = {.sin_family = AF_INET};
   int fd = socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
-  long sent = 0, tries = 0;
+  long sent = 0;
 
   if (argc != 6 || fd < 0 || inet_pton(AF_INET, argv[1], &packet.ip.saddr) != 1 ||
       inet_pton(AF_INET, argv[3], &to.sin_addr) != 1)
@@ -29,7 +37,8 @@ int main(int argc, char **argv) {
   packet.udp.source = htons(atoi(argv[2]));
   packet.udp.dest = htons(atoi(argv[4]));
   packet.udp.len = htons(sizeof packet.udp + PAYLOAD);
-  for (time_t end = time(NULL) + atoi(argv[5]); (++tries & 63) != 0 || time(NULL) < end;)
+  signal(SIGTERM, end);
+  while (!is_over || sent < atol(argv[5]))
     if (sendto(fd, &packet, sizeof packet, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof to) > 0) sent++;
   printf("%ld\n", sent);
   return 0;

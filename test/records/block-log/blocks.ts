@@ -3,7 +3,7 @@
 import { IPPROTO_TCP } from '../../../src/core/packet/ip.js'
 import { Packet } from '../../../src/core/packet/packet.js'
 import { NOT_ALLOWLISTED } from '../../../src/core/policy/policy.js'
-import type { Kind } from '../../../src/core/record/block-summary.js'
+import type { BlockGroup } from '../../../src/core/record/block-summary.js'
 import { words } from '../../core/packets.js'
 
 export interface Blocked {
@@ -31,7 +31,7 @@ export function packet(given: Blocked = {}): Packet {
  * Makes a kind of block as the aggregator passes it to the writer: TCP over IPv4 by uid 33, nothing else
  * known.
  */
-export function kindOf(given: Partial<Kind> = {}): Kind {
+export function kindOf(given: Partial<BlockGroup> = {}): BlockGroup {
   return {
     uid: 33,
     place: 2,

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
 import { MALFORMED, NAME_NOT_ALLOWED } from '../../../src/core/policy/policy.js'
-import type { Kind } from '../../../src/core/record/block-summary.js'
+import type { BlockGroup } from '../../../src/core/record/block-summary.js'
 import { blockEvent, lostEvent } from '../../../src/records/block-log/event-writer.js'
 import { words } from '../../core/packets.js'
 import { kindOf } from './blocks.js'
@@ -19,8 +19,8 @@ const ADDED = {
 }
 
 /** Parses the line of the first block of a kind. */
-const lineOf = (given: Partial<Kind> = {}, around: typeof ENFORCE | typeof OBSERVE = ENFORCE) =>
-  JSON.parse(JSON.stringify(blockEvent({ what: 'first', kind: kindOf(given), blocks: 1 }, around)))
+const lineOf = (given: Partial<BlockGroup> = {}, around: typeof ENFORCE | typeof OBSERVE = ENFORCE) =>
+  JSON.parse(JSON.stringify(blockEvent({ type: 'first', group: kindOf(given), blocks: 1 }, around)))
 
 t.test('a line has these fields, under these names, and a message for people', async (t) => {
   t.same(lineOf(), {
@@ -148,7 +148,7 @@ t.test('a sum says how often, and in which time', async (t) => {
     [12, 119_400, ', 12 more times in 119 s'],
     [3, 900_400, ', 3 more times in 15 min'],
   ] as const) {
-    const event = blockEvent({ what: 'sum', kind: kindOf(), blocks, ms }, ENFORCE)
+    const event = blockEvent({ type: 'summary', group: kindOf(), blocks, ms }, ENFORCE)
     t.equal(event['checkvalve.repeat'], blocks)
     t.ok(event.message.endsWith(`(not-allowlisted)${text}`), event.message)
   }
@@ -156,7 +156,7 @@ t.test('a sum says how often, and in which time', async (t) => {
 
 t.test('what was suppressed names the user, and where to look', async (t) => {
   const said = (uid: number | undefined) =>
-    JSON.parse(JSON.stringify(blockEvent({ what: 'suppressed', uid, blocks: 9488, ms: 60_000 }, ENFORCE)))
+    JSON.parse(JSON.stringify(blockEvent({ type: 'suppressed', uid, blocks: 9488, ms: 60_000 }, ENFORCE)))
   t.match(said(33), {
     'event.action': 'block',
     'event.reason': 'suppressed',
@@ -208,7 +208,7 @@ t.test('no line is longer than promised, whatever strangers call their programs 
         executable: long,
       },
     })
-    const telling = { what: 'sum', kind, blocks: 2 ** 53, ms: 900_000 } as const
+    const telling = { type: 'summary', group: kind, blocks: 2 ** 53, ms: 900_000 } as const
     const line = `${JSON.stringify({ ...ADDED, ...blockEvent(telling, { ...OBSERVE, userName: () => long }) })}\n`
     t.ok(Buffer.byteLength(line) <= LONGEST_LINE, `${Buffer.byteLength(line)} bytes`)
     t.ok(Buffer.byteLength(line) > LONGEST_LINE / 2)
@@ -217,6 +217,6 @@ t.test('no line is longer than promised, whatever strangers call their programs 
 
 t.test('a line break in a name does not make two lines', async (t) => {
   const around = { ...ENFORCE, userName: () => 'a\n{"b":1}' }
-  const line = JSON.stringify(blockEvent({ what: 'first', kind: kindOf(), blocks: 1 }, around))
+  const line = JSON.stringify(blockEvent({ type: 'first', group: kindOf(), blocks: 1 }, around))
   t.notMatch(line, /\n/)
 })

@@ -3,7 +3,7 @@ import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
 import { REASONS } from '../../../src/core/policy/policy.js'
-import type { Kind, Telling } from '../../../src/core/record/block-summary.js'
+import type { BlockGroup, PendingEvent } from '../../../src/core/record/block-summary.js'
 import { type Block, readLine } from '../../../src/records/block-log/event-reader.js'
 import { blockEvent, type Fields, lostEvent, type Mode } from '../../../src/records/block-log/event-writer.js'
 import { ECS } from '../../../src/text/ecs.js'
@@ -75,8 +75,8 @@ function comesBack(t: Test, event: Fields, expected: Expected, name: string): vo
 const around = (mode: Mode, user?: string) => ({ mode, userName: () => user })
 
 /** The event of the first block of a kind. */
-const firstOf = (given: Partial<Kind>, mode: Mode = 'enforce', user?: string) =>
-  blockEvent({ what: 'first', kind: kindOf(given), blocks: 1 }, around(mode, user))
+const firstOf = (given: Partial<BlockGroup>, mode: Mode = 'enforce', user?: string) =>
+  blockEvent({ type: 'first', group: kindOf(given), blocks: 1 }, around(mode, user))
 
 /** What is read of the event of `firstOf({})`. */
 const FIRST: Expected = {
@@ -186,7 +186,7 @@ t.test('a summary comes back with its number of blocks', async (t) => {
     for (const mode of MODES)
       comesBack(
         t,
-        blockEvent({ what: 'sum', kind: kindOf(), blocks, ms: 30_000 }, around(mode)),
+        blockEvent({ type: 'summary', group: kindOf(), blocks, ms: 30_000 }, around(mode)),
         { ...FIRST, repeat: blocks, isObserved: mode === 'observe' },
         `${blocks} blocks, ${mode}`,
       )
@@ -200,7 +200,7 @@ t.test('suppressed blocks come back with their number, and their user where they
     [undefined, 'nobody', {}],
   ] as const)
     for (const mode of MODES) {
-      const telling: Telling = { what: 'suppressed', uid, blocks: 9488, ms: 60_000 }
+      const telling: PendingEvent = { type: 'suppressed', uid, blocks: 9488, ms: 60_000 }
       const isObserved = mode === 'observe'
       comesBack(
         t,

@@ -1,18 +1,19 @@
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
+import { AddressesFile, readSavedNames, type SavedNames } from '../../src/names/addresses-file.js'
 import type { Target } from '../../src/names/dns/answer-reader.js'
-import { readState, type State, writeState } from '../../src/names/state-file.js'
 import { host, textOf } from './addresses.js'
 
 const FILE = 'addresses.json'
+const HOUR = 3600 * 1000
 const UNTIL = Date.UTC(2027, 0, 1)
 
 /** What there is to keep: addresses of names, and targets of services. */
 const state = (
   names: Record<string, readonly string[]>,
   services: Record<string, readonly Target[]> = {},
-): State => ({
+): SavedNames => ({
   names: new Map(
     Object.entries(names).map(([name, texts]) => [
       name,
@@ -22,26 +23,45 @@ const state = (
   services: new Map(Object.entries(services)),
 })
 
+/** Writes a state. @returns why that failed */
+function write(directory: string, saved: SavedNames): Promise<string | undefined> {
+  const file = new AddressesFile(directory, () => saved, { error: () => {}, warn: () => {} } as never)
+  file.change()
+  return file.write()
+}
+
 /** The addresses that were kept, as text. */
 const kept = (directory: string) =>
   Object.fromEntries(
-    [...readState(directory).names].map(([name, entries]) => [name, entries.map(({ host }) => textOf(host))]),
+    [...readSavedNames(directory).names].map(([name, entries]) => [
+      name,
+      entries.map(({ host }) => textOf(host)),
+    ]),
   )
+
+/** A file of one name, which says how often it was asked for, and what was logged. */
+function keeping(t: Test, directory = t.testdir()) {
+  const its = { directory, asked: 0, errors: [] as string[] }
+  const log = { error: (line: string) => its.errors.push(line), warn: () => {} }
+  const saved = (): SavedNames => {
+    const name = `n${++its.asked}.example.org`
+    return { names: new Map([[name, [{ host: host('198.51.100.1'), expires: UNTIL }]]]), services: new Map() }
+  }
+  const file = new AddressesFile(directory, saved, log as never)
+  return Object.assign(its, { file, names: () => Object.keys(kept(directory)) })
+}
 
 t.test('what is written is read again, and replaces what was there', async (t) => {
   const directory = t.testdir()
-  await writeState(
-    directory,
-    state({ 'a.example.org': ['198.51.100.1', '2001:db8::1'], 'b.example.org': [] }),
-  )
+  await write(directory, state({ 'a.example.org': ['198.51.100.1', '2001:db8::1'], 'b.example.org': [] }))
   t.same(kept(directory), { 'a.example.org': ['198.51.100.1', '2001:db8::1'], 'b.example.org': [] })
-  await writeState(directory, state({ 'c.example.org': ['198.51.100.2'] }))
+  await write(directory, state({ 'c.example.org': ['198.51.100.2'] }))
   t.same(kept(directory), { 'c.example.org': ['198.51.100.2'] })
 })
 
 t.test('a missing folder is made, and nothing is left beside the file', async (t) => {
   const directory = join(t.testdir(), 'checkvalve')
-  await writeState(directory, state({ 'a.example.org': ['198.51.100.1'] }))
+  await write(directory, state({ 'a.example.org': ['198.51.100.1'] }))
   t.same(readdirSync(directory), [FILE])
   t.equal(statSync(join(directory, FILE)).mode & 0o007, 0, 'and it is nothing for everybody to read')
 })
@@ -49,7 +69,7 @@ t.test('a missing folder is made, and nothing is left beside the file', async (t
 t.test('an operator can read the file', async (t) => {
   const directory = t.testdir()
   const services = { '_http._tcp.a.example.org': [{ name: 'b.example.org', port: 80 }] }
-  await writeState(directory, state({ 'a.example.org': ['198.51.100.1'] }, services))
+  await write(directory, state({ 'a.example.org': ['198.51.100.1'] }, services))
   t.same(JSON.parse(readFileSync(join(directory, FILE), 'utf8')), {
     names: { 'a.example.org': [{ address: '198.51.100.1', expires: '2027-01-01T00:00:00.000Z' }] },
     services,
@@ -63,11 +83,11 @@ t.test('until when an address counts, and the targets of services, are kept as w
     { name: 'b.example.org', port: 80 },
     { name: 'c.example.org', port: 8080 },
   ]
-  await writeState(
+  await write(
     directory,
     state({ 'a.example.org': ['198.51.100.1'] }, { '_http._tcp.a.example.org': targets, empty: [] }),
   )
-  const { names, services } = readState(directory)
+  const { names, services } = readSavedNames(directory)
   t.same(
     names.get('a.example.org')!.map(({ expires }) => expires),
     [UNTIL],
@@ -85,34 +105,34 @@ t.test('names that mean something to JavaScript are names like any other', async
   const directory = t.testdir()
   // As computed keys: written plainly, __proto__ would set a prototype in the test itself.
   const names = { ['__proto__']: ['198.51.100.1'], constructor: ['198.51.100.2'] }
-  await writeState(directory, state(names))
-  t.same([...readState(directory).names.keys()].toSorted(), ['__proto__', 'constructor'])
+  await write(directory, state(names))
+  t.same([...readSavedNames(directory).names.keys()].toSorted(), ['__proto__', 'constructor'])
   t.same(Object.keys(Object.prototype), [])
 })
 
 t.test('where no folder can be made, that is said at once', async (t) => {
-  await t.rejects(writeState('/proc/checkvalve', state({})), { code: 'ENOENT' })
+  t.match(await write('/proc/checkvalve', state({})), /ENOENT/)
 })
 
 t.test('what was kept stays whole where the new state cannot be written', async (t) => {
   const directory = t.testdir()
-  await writeState(directory, state({ 'a.example.org': ['198.51.100.1'] }))
+  await write(directory, state({ 'a.example.org': ['198.51.100.1'] }))
   // A folder in the way of the temporary file: root could write past mere permissions.
   mkdirSync(join(directory, `${FILE}.new`))
-  await t.rejects(writeState(directory, state({ 'b.example.org': [] })), { code: 'EISDIR' })
+  t.match(await write(directory, state({ 'b.example.org': [] })), /EISDIR/)
   t.same(kept(directory), { 'a.example.org': ['198.51.100.1'] })
 })
 
 t.test('the rest of a write that was cut off is no state, and is no obstacle for the next one', async (t) => {
   const directory = t.testdir({ [`${FILE}.new`]: '{"a.example.org": ["198.51' })
   t.same(kept(directory), {})
-  await writeState(directory, state({ 'b.example.org': [] }))
+  await write(directory, state({ 'b.example.org': [] }))
   t.same(kept(directory), { 'b.example.org': [] })
 })
 
 t.test('a missing folder, a folder for a file, and garbage all count as nothing', async (t) => {
   const directory = t.testdir()
-  t.equal(readState(join(directory, 'missing')).names.size, 0)
+  t.equal(readSavedNames(join(directory, 'missing')).names.size, 0)
   for (const garbage of [
     '',
     'null',
@@ -124,7 +144,7 @@ t.test('a missing folder, a folder for a file, and garbage all count as nothing'
     '{"a.example.org": ["198.51.100.1"]',
   ]) {
     writeFileSync(join(directory, FILE), garbage)
-    const { names, services } = readState(directory)
+    const { names, services } = readSavedNames(directory)
     t.same([[...names.values()].flat(), [...services.values()].flat()], [[], []], JSON.stringify(garbage))
   }
   t.same(kept(t.testdir({ [FILE]: {} })), {})
@@ -164,7 +184,7 @@ t.test('of a file with some nonsense in it, what is good is read', async (t) => 
     'c.example.org': [],
   })
   t.same(
-    [...readState(directory).services],
+    [...readSavedNames(directory).services],
     [
       ['_http._tcp.a.example.org', [{ name: 'b.example.org', port: 80 }]],
       ['_http._tcp.b.example.org', []],
@@ -175,4 +195,72 @@ t.test('of a file with some nonsense in it, what is good is read', async (t) => 
 t.test('a file of an earlier version is no state', async (t) => {
   const directory = t.testdir({ [FILE]: JSON.stringify({ 'a.example.org': ['198.51.100.1'] }) })
   t.same(kept(directory), {})
+})
+
+t.test('what has changed is written, once', async (t) => {
+  const its = keeping(t)
+  its.file.change()
+  its.file.change()
+  await its.file.write()
+  await its.file.write()
+  t.same([its.asked, its.names()], [1, ['n1.example.org']])
+})
+
+t.test('without a change it is written each hour: times go on', async (t) => {
+  const its = keeping(t)
+  await its.file.tick(0)
+  await its.file.tick(HOUR / 2)
+  t.equal(its.asked, 1)
+  await its.file.tick(HOUR + 1000)
+  t.equal(its.asked, 2)
+})
+
+t.test('the end writes what is new, however short ago it was written', async (t) => {
+  const its = keeping(t)
+  its.file.change()
+  await its.file.write()
+  its.file.change()
+  await its.file.write()
+  t.same(its.names(), ['n2.example.org'])
+})
+
+t.test('writes at the same time take turns, and the last state is the one that stays', async (t) => {
+  const its = keeping(t)
+  const writes = Array.from({ length: 10 }, () => {
+    its.file.change()
+    return its.file.write()
+  })
+  await Promise.all(writes)
+  t.same(its.names(), [`n${its.asked}.example.org`])
+  t.same(readdirSync(its.directory), ['addresses.json'])
+})
+
+t.test('a change while it is written is written after that', async (t) => {
+  const its = keeping(t)
+  its.file.change()
+  const written = its.file.write()
+  await Promise.resolve()
+  its.file.change()
+  await written
+  await its.file.write()
+  t.equal(its.asked, 2)
+})
+
+t.test('trouble is logged once, and tried again after some time until it is over', async (t) => {
+  const its = keeping(t)
+  const obstacle = join(its.directory, 'addresses.json.new')
+  mkdirSync(obstacle)
+  its.file.change()
+  for (let i = 0; i < 3; i++) await its.file.tick(i * 60_000)
+  t.equal(its.asked, 3)
+  t.equal(its.errors.length, 1)
+  await its.file.tick(125_000)
+  t.equal(its.asked, 3, 'not each second')
+  rmdirSync(obstacle)
+  await its.file.tick(130_000)
+  t.same(its.names(), ['n4.example.org'])
+  mkdirSync(obstacle)
+  its.file.change()
+  await its.file.write()
+  t.equal(its.errors.length, 2, 'new trouble is logged')
 })

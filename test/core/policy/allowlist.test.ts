@@ -1,0 +1,26 @@
+import t from 'tap'
+import { entriesBySource, namesOf } from '../../../src/core/policy/policy.js'
+import { policy, prefix, rule } from '../rules.js'
+
+t.test('prefixes and learned addresses are counted by the reason of their rules', async (t) => {
+  const mirrors = rule({ reason: 'mirror', prefixes: [], names: ['mirror.example.org'] })
+  mirrors.addresses.add(prefix('203.0.113.1'))
+  mirrors.addresses.add(prefix('2001:db8::1'))
+  mirrors.formerAddresses.add(prefix('203.0.113.2'))
+  const entries = entriesBySource(policy([mirrors, rule(), rule({ prefixes: [prefix('203.0.113.9')] })]))
+  t.same(
+    [...entries],
+    [
+      ['mirror', 2],
+      ['rule', 3],
+    ],
+  )
+})
+
+t.test('the names of a policy are those of all its rules, each once, without domains', async (t) => {
+  const rules = [
+    rule({ names: ['a.example.org', 'b.example.org'], domains: ['example.net'] }),
+    rule({ names: ['b.example.org'] }),
+  ]
+  t.same([...namesOf(policy(rules))], ['a.example.org', 'b.example.org'])
+})

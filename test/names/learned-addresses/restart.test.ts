@@ -1,0 +1,115 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { host } from '../addresses.js'
+import {
+  DAY,
+  HOUR,
+  hear,
+  hostsOf,
+  learning,
+  NAME,
+  OTHER,
+  policyOf,
+  reading,
+  restarted,
+  SETTINGS,
+} from './learning.js'
+
+t.test('what was known counts after a restart without resolvers, be it an hour or a day later', async (t) => {
+  for (const later of [0, HOUR, DAY, 6 * DAY]) {
+    const its = learning(t)
+    its.zone.set(NAME, ['198.51.100.1'], ['2001:db8::1'])
+    await its.learned.start(policyOf([NAME]), [], SETTINGS)
+    await its.learned.tick()
+    const policy = policyOf([NAME])
+    const next = await restarted(t, its, policy, later)
+    await next.pass(10 * 60_000)
+    t.same(hostsOf(policy), ['198.51.100.1', '2001:db8::1'], `${later / HOUR} hours later`)
+  }
+})
+
+t.test('an address that has been the same for a month counts after a restart as well', async (t) => {
+  const its = learning(t)
+  its.zone.set(NAME, ['198.51.100.1'])
+  its.zone.ttl = 3600
+  await its.learned.start(policyOf([NAME]), [], SETTINGS)
+  await its.pass(30 * DAY)
+  const policy = policyOf([NAME])
+  await restarted(t, its, policy, HOUR)
+  t.same(hostsOf(policy), ['198.51.100.1'])
+})
+
+t.test('so it does where the host lost its power', async (t) => {
+  const its = learning(t)
+  its.zone.set(NAME, ['198.51.100.1'])
+  its.zone.ttl = 3600
+  await its.learned.start(policyOf([NAME]), [], SETTINGS)
+  await its.pass(30 * DAY)
+  const file = join(its.directory, 'addresses.json')
+  const kept = readFileSync(file)
+  await its.learned.stop()
+  writeFileSync(file, kept)
+  const policy = policyOf([NAME])
+  await restarted(t, its, policy, HOUR)
+  t.same(hostsOf(policy), ['198.51.100.1'])
+})
+
+t.test('answers replace what was known before a restart', async (t) => {
+  const its = learning(t)
+  its.zone.set(NAME, ['198.51.100.1'])
+  await its.learned.start(policyOf([NAME]), [], SETTINGS)
+  const policy = policyOf([NAME])
+  const next = await restarted(t, its, policy, HOUR)
+  next.zone.down = undefined
+  next.zone.set(NAME, ['198.51.100.2'])
+  await next.pass(5 * 60_000)
+  t.same(hostsOf(policy), ['198.51.100.2'])
+})
+
+t.test('of what is kept, only what is still allowed is taken', async (t) => {
+  const its = learning(t)
+  its.zone.set(NAME, ['198.51.100.1'])
+  await its.learned.start(policyOf([NAME]), [], SETTINGS)
+  const policy = policyOf([OTHER])
+  const next = await restarted(t, its, policy)
+  t.same([hostsOf(policy), next.learned.known], [[], []])
+})
+
+t.test('names under wildcards are kept for as long as their answers', async (t) => {
+  const its = learning(t)
+  await its.learned.start(policyOf(['*.example.org']), [], SETTINGS)
+  hear(its, NAME, reading(['198.51.100.1'], { ttl: 3600 }))
+  await its.learned.tick()
+  for (const [later, expected] of [
+    [HOUR / 2, ['198.51.100.1']],
+    [2 * HOUR, []],
+  ] as const) {
+    const policy = policyOf(['*.example.org'])
+    await restarted(t, its, policy, later)
+    t.same(hostsOf(policy), expected)
+  }
+})
+
+t.test('a folder that cannot be written to is told, and is no end', async (t) => {
+  const directory = t.testdir()
+  mkdirSync(join(directory, 'addresses.json.new'))
+  const its = learning(t, { directory })
+  its.zone.set(NAME, ['198.51.100.1'])
+  await its.learned.start(policyOf([NAME]), [], SETTINGS)
+  await its.learned.tick()
+  t.match(its.errors, [
+    /addresses\.json cannot be written: .*EISDIR.*a restart loses the latest addresses of names$/,
+  ])
+  await its.learned.stop()
+})
+
+t.test('what was learned since the last look is kept at the end', async (t) => {
+  const its = learning(t)
+  await its.learned.start(policyOf(['*.example.org']), [], SETTINGS)
+  hear(its, NAME, reading(['198.51.100.1']))
+  await its.learned.stop()
+  const { names } = JSON.parse(readFileSync(join(its.directory, 'addresses.json'), 'utf8'))
+  t.match(names, { [NAME]: [{ address: '198.51.100.1' }] })
+  t.equal(host(names[NAME][0].address).family, 4)
+})
