@@ -178,7 +178,7 @@ export class Daemon {
   readonly #eachSecond: readonly (() => void | Promise<void>)[] = [
     () => this.#path.beat(),
     () => this.#followSockets(),
-    () => this.#inForce.followRoom(),
+    () => this.#inForce.followConntrack(),
     () => this.#path.expire(),
     () => this.#followNames(),
     () => this.#inForce.followHost(),

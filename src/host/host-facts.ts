@@ -1,4 +1,7 @@
-/** What this host's own files say: its resolvers, time servers and mirrors. They are read anew when one has changed. */
+/**
+ * Reads the facts of this host from its own files: resolvers, time servers and mirrors; and tells when they
+ * have changed.
+ */
 import { hostname } from 'node:os'
 import type { Config } from '../config/config.js'
 import type { PortRange } from '../core/packet/ip.js'
@@ -9,10 +12,10 @@ import type { Discovery, Mirror } from './mirrors/mirror.js'
 
 const NO_MIRRORS: Discovery = { mirrors: [], notes: [] }
 
-/** What of the configuration it depends on. */
+/** The settings that decide what is read. */
 type Wanted = Pick<Config, 'mirrors'>
 
-/** `notes` are for the operator. */
+/** Reads the facts of this host. `notes` in the result are for the operator. */
 export function readHost({ mirrors: { discover: wanted, root } }: Wanted): HostFacts & Discovery {
   const found = wanted ? discover(root) : NO_MIRRORS
   return {
@@ -23,13 +26,14 @@ export function readHost({ mirrors: { discover: wanted, root } }: Wanted): HostF
   }
 }
 
-/** Changes when something that `readHost` reads does. */
+/** Returns a text that changes when something that `readHost` reads changes. */
 export const hostFingerprint = ({ mirrors: { discover: wanted, root } }: Wanted): string =>
   `${Object.values(readEphemeralPorts())} ${infrastructureFingerprint()} ${wanted ? fingerprint(root) : ''}`
-/** What is known of this host. */
+
+/** The facts of this host. */
 export interface HostFacts extends Infrastructure {
   readonly name: string
-  /** Ports that the kernel chooses from for sockets that ask for none. */
+  /** Ports that the kernel chooses from for sockets that do not bind one. */
   readonly ephemeralPorts: PortRange
   readonly mirrors: readonly Mirror[]
 }

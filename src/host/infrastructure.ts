@@ -1,6 +1,6 @@
 /**
- * What every host needs beside its mirrors: its resolvers and its time servers, as the host's own files name
- * them. Pure parsers, and one function that reads the files.
+ * Finds the resolvers and time servers that the host's own files name. Pure parsers, and one function that
+ * reads the files.
  */
 
 import { type Destination, familyBits, isLoopback, type Prefix } from '../core/packet/ip.js'
@@ -9,12 +9,18 @@ import { createUsers, type UserLookup } from '../system/users.js'
 import { parseAddress, parseDestination, parseHostName } from '../text/parse-address.js'
 import { Files, type TextFile } from './mirrors/file-reader.js'
 
-/** systemd-resolved answers on these; whom it asks stands in a file of its own (systemd-resolved(8)). */
+/**
+ * The addresses on which systemd-resolved answers; its own resolvers are in another file
+ * (systemd-resolved(8)).
+ */
 const STUBS = new Set(['127.0.0.53', '127.0.0.54'])
 const RESOLV_CONF = '/etc/resolv.conf'
 const RESOLVED_UPSTREAM = '/run/systemd/resolve/resolv.conf'
 
-/** Files that name time servers, and the keywords before each (timesyncd.conf(5), chrony.conf(5), ntp.conf(5)). */
+/**
+ * Files that name time servers, and the keywords before each (timesyncd.conf(5), chrony.conf(5),
+ * ntp.conf(5)).
+ */
 const TIME_FILES = [
   '/etc/systemd/timesyncd.conf',
   '/etc/systemd/timesyncd.conf.d/',
@@ -26,7 +32,10 @@ const TIME_FILES = [
   '/etc/ntp.conf',
 ]
 
-/** The addresses of `nameserver` lines (resolv.conf(5)); zones (`%eth0`) are dropped, loopback is left out. */
+/**
+ * Reads the addresses of `nameserver` lines (resolv.conf(5)), without their zones (`%eth0`); loopback is left
+ * out.
+ */
 export function parseResolvConf(text: string): Prefix[] {
   return [...text.matchAll(/^[ \t]*nameserver[ \t]+([^\s%#;]+)/gm)].flatMap(([, written]) => {
     const address = parseAddress(written!)
@@ -35,11 +44,11 @@ export function parseResolvConf(text: string): Prefix[] {
   })
 }
 
-/** Whether resolv.conf leads to systemd-resolved's own listener. */
+/** Whether resolv.conf names systemd-resolved's own listener. */
 export const usesStub = (text: string): boolean =>
   [...text.matchAll(/^[ \t]*nameserver[ \t]+(\S+)/gm)].some(([, address]) => STUBS.has(address!))
 
-/** The domains that a resolver appends to names: those of the last `search` or `domain` line. */
+/** Reads the domains that programs append to names: those of the last `search` or `domain` line. */
 export function parseSearchDomains(text: string): string[] {
   const lines = [...text.matchAll(/^[ \t]*(?:search|domain)[ \t]+([^#;\n]*)/gm)]
   const written = lines.at(-1)?.[1]?.trim().split(/\s+/) ?? []
@@ -49,7 +58,7 @@ export function parseSearchDomains(text: string): string[] {
   })
 }
 
-/** Time servers of `NTP=`, `FallbackNTP=`, `server`, `pool` and `peer` lines. */
+/** Reads the time servers of `NTP=`, `FallbackNTP=`, `server`, `pool` and `peer` lines. */
 export function parseTimeServers(text: string): Destination[] {
   const written = text.split('\n').flatMap((line) => {
     const setting = /^\s*(?:Fallback)?NTP\s*=\s*(.*)$/.exec(line)
@@ -63,10 +72,13 @@ export function parseTimeServers(text: string): Destination[] {
   })
 }
 
-/** Those who may speak DHCP: root, and the users that clients drop to. A low port alone proves nothing everywhere. */
+/**
+ * The users that may send DHCP: root, and the users that clients drop to. On some hosts any user may bind a
+ * low port.
+ */
 const DHCP_USERS = ['root', 'systemd-network', 'dhcpcd', '_dhcp', 'dhcp']
 
-/** The users of resolvers that run on the host itself, and ask others. */
+/** The users of resolvers that run on the host itself, and send queries for other programs. */
 const RESOLVER_USERS = ['systemd-resolve', 'unbound', 'dnsmasq', 'bind', 'named', 'pdns', 'knot-resolver']
 
 export interface Infrastructure {
@@ -80,7 +92,7 @@ export interface Infrastructure {
 }
 
 /**
- * Reads the host's files; those that are missing or unreadable name nothing.
+ * Reads the host's files. A file that is missing or unreadable counts as empty.
  * @param root, idOf for tests
  */
 export function readInfrastructure(root = '/', idOf: UserLookup = knownUsers()): Infrastructure {
@@ -105,7 +117,7 @@ export interface PlacedInfrastructure {
   readonly timeServers: readonly Placed<Destination>[]
 }
 
-/** The same resolvers and time servers, each with the line that names it: for the operator. */
+/** Reads the resolvers and time servers, each with the line that names it: for the operator. */
 export function placedInfrastructure(root = '/'): PlacedInfrastructure {
   const { resolving, times } = readFiles(new Files(root))
   return {
@@ -119,14 +131,14 @@ const eachLine = <T>(file: TextFile, parse: (line: string) => T[]): Placed<T>[] 
     .split('\n')
     .flatMap((line, index) => parse(line).map((value) => ({ value, origin: file.at(index + 1) })))
 
-/** Changes when one of the files that `readInfrastructure` reads does. */
+/** Returns a text that changes when one of the files that `readInfrastructure` reads changes. */
 export function infrastructureFingerprint(root = '/'): string {
-  const files = new Files(root, { lookOnly: true })
+  const files = new Files(root, { statOnly: true })
   readFiles(files)
-  return files.looks().join()
+  return files.statuses().join()
 }
 
-/** All that is read; of a folder, its .conf and .sources files. */
+/** Reads all files; of a folder, its .conf and .sources files. */
 function readFiles(files: Files): { resolving: TextFile[]; times: TextFile[] } {
   const [resolvConf, upstream] = [files.leaf(RESOLV_CONF), files.leaf(RESOLVED_UPSTREAM)]
   const times = TIME_FILES.flatMap((path) =>
@@ -138,5 +150,8 @@ function readFiles(files: Files): { resolving: TextFile[]; times: TextFile[] } {
   }
 }
 
-/** /etc/passwd only: most hosts lack most of these users, and asking a directory for each would take seconds. */
+/**
+ * Looks users up in /etc/passwd only: most hosts lack most of them, and queries for them to a directory
+ * service would take seconds.
+ */
 const knownUsers = (): UserLookup => createUsers({ getent: () => undefined }).idOf

@@ -1,4 +1,4 @@
-/** The addresses of names: learned from answers, kept as long as they count, forgotten when they do not. */
+/** Holds the addresses of allowed names: learned from DNS answers, kept until they expire. */
 import type { Address } from '../core/packet/ip.js'
 import type { SavedAddress } from './addresses-file.js'
 import { type CachedAddress, keyOf } from './cached-name.js'
@@ -7,15 +7,17 @@ import { type CacheLimits, NameCache, type OnChange } from './name-cache.js'
 
 export interface AddressBookOptions {
   readonly onChange: OnChange
-  /** Seconds that an address outlives its TTL: programs keep answers, too. */
+  /** Returns the seconds that an address outlives its TTL: programs cache answers as well. */
   readonly grace: () => number
-  /** Whether a name stands in the allowlist itself, and not only below a wildcard: then there is always room for it. */
+  /**
+   * Whether the allowlist has the name itself, not only a wildcard above it: such a name is never evicted.
+   */
   readonly isListed: (name: string) => boolean
-  /** Whether a name is asked for again and again: then the newest answer stays until there is a newer one. */
+  /** Whether the service refreshes a name: then its newest answer stays until a newer one comes. */
   readonly isWatched: (name: string) => boolean
 }
 
-/** What an answer says of a name. */
+/** The part of an answer that the book keeps. */
 export interface Learned {
   readonly hosts: readonly Address[]
   /** Seconds. */
@@ -32,12 +34,16 @@ const TRUSTED: CacheLimits = {
   addresses: 16_384,
   serveStale: 7 * 24 * 3600 * 1000,
 }
-/** They ask as they like. Only an answer to one who is trusted can be the last good one: watched look-ups see to that. */
+/**
+ * Limits for untrusted users, who choose what they ask. Stale answers are not served: refreshed look-ups are
+ * trusted.
+ */
 const OTHERS: CacheLimits = { current: 16, former: 64, names: 1024, addresses: 4096, serveStale: 0 }
 
 /**
- * What was learned for those who are trusted (and by watched look-ups) stands on a shelf of its own: nobody else can push it
- * out. An address that is on both shelves is told twice, as one of two names is.
+ * Addresses learned for trusted users (and by refreshed look-ups) are in a cache of their own, so that no
+ * untrusted user can evict them. An address that is in both caches is reported once for each, like an address
+ * of two names.
  */
 export class AddressBook {
   readonly #options: AddressBookOptions
@@ -46,32 +52,31 @@ export class AddressBook {
 
   constructor(options: AddressBookOptions) {
     this.#options = options
-    this.#trusted = new NameCache({ ...options, room: TRUSTED })
-    this.#others = new NameCache({ ...options, room: OTHERS })
+    this.#trusted = new NameCache({ ...options, limits: TRUSTED })
+    this.#others = new NameCache({ ...options, limits: OTHERS })
   }
 
-  /** Each once. */
+  /** The names of both caches, each once. */
   get names(): string[] {
     return [...this.#trusted.names, ...this.#others.names.filter((name) => !this.#trusted.has(name))]
   }
 
-  /** All that is known of a name, the oldest of each shelf first. */
+  /** All known addresses of a name, the oldest of each cache first. */
   entries(name: string): CachedAddress[] {
     return [...this.#others.entries(name), ...this.#trusted.entries(name)]
   }
 
-  /** Those of them to which connections may begin, each address once. */
+  /** The current addresses of a name, to which new connections may begin; each once. */
   current(name: string): CachedAddress[] {
     const found = new Map<string, CachedAddress>()
     for (const entry of this.entries(name)) {
       const key = keyOf(entry.host)
-      if (entry.standing === 'current' && entry.expires >= (found.get(key)?.expires ?? 0))
-        found.set(key, entry)
+      if (entry.state === 'current' && entry.expires >= (found.get(key)?.expires ?? 0)) found.set(key, entry)
     }
     return [...found.values()]
   }
 
-  /** Whether an answer says nothing new: all of it is current, for as long as the answer may be kept. */
+  /** Whether an answer brings nothing new: all its addresses are current for at least its TTL. */
   knows(name: string, { hosts, ttl }: Learned, now: number): boolean {
     const until = now + ttl * 1000
     return hosts.every(
@@ -80,9 +85,9 @@ export class AddressBook {
   }
 
   /**
-   * Takes an answer. One without an address says nothing: the last good one stays.
+   * Takes an answer. An answer without addresses is ignored: the last good one stays.
    * @param now milliseconds since the epoch
-   * @param isTrusted whether the one who has asked is
+   * @param isTrusted whether the user who sent the query is trusted
    */
   learn(name: string, { hosts, ttl }: Learned, now: number, isTrusted: boolean): void {
     const until = now + (Math.max(ttl, TTL_AT_LEAST) + this.#options.grace()) * 1000
@@ -92,21 +97,22 @@ export class AddressBook {
   }
 
   /**
-   * Takes over what an earlier run knew: it counts until the first answers, and no longer than it would have. Who had asked is
-   * not kept. Names of the allowlist itself count as trusted; others do not, so that a restart gives nobody more room than he had.
+   * Takes over saved addresses of an earlier run. They count until the first answers, and no longer than they
+   * would have without a restart. Who asked is not saved: names that the allowlist has itself count as
+   * trusted, others do not, so that a restart gives no user more room.
    */
   restore(name: string, known: readonly SavedAddress[], now: number): void {
-    const shelf = this.#options.isListed(name) ? this.#trusted : this.#others
-    shelf.restore(name, known, now + (TTL_AT_MOST + this.#options.grace()) * 1000, now)
+    const cache = this.#options.isListed(name) ? this.#trusted : this.#others
+    cache.restore(name, known, now + (TTL_AT_MOST + this.#options.grace()) * 1000, now)
   }
 
-  /** Forgets names that nobody allows any more. */
+  /** Forgets names that no rule allows any more. */
   keep(isAllowed: (name: string) => boolean): void {
     this.#trusted.keep(isAllowed)
     this.#others.keep(isAllowed)
   }
 
-  /** Lets go what counts no longer. */
+  /** Drops what has expired. @param now milliseconds since the epoch */
   expire(now: number): void {
     this.#trusted.expire(now)
     this.#others.expire(now)

@@ -1,29 +1,29 @@
 import { type Addresses, confirm } from './dns/lookup.js'
 
-/** Confirmations at the same time: for users who are trusted, and as many for the others. */
+/** Look-ups at the same time: for trusted users, and as many for all others. */
 const AT_ONCE = 32
-/** Of those of the others, for one user. */
+/** Look-ups at the same time for one untrusted user. */
 const AT_ONCE_A_USER = 8
 
-/** Who has asked a resolver. */
+/** The sender of a query to a resolver. */
 export interface Asker {
   /** A user id, or -1 where the kernel names none. */
   readonly uid: number
-  /** Whether that user cannot be an accomplice of whoever forges answers. */
+  /** Whether that user cannot be an accomplice of an attacker who forges answers. */
   readonly trusted: boolean
-  /** Over UDP, where whoever finds the number of the question in time answers it. */
+  /** Whether the query went over UDP, where an attacker who finds its ID and port in time can answer it. */
   readonly isForgeable: boolean
 }
 
 interface Confirmation {
   readonly asker: Asker
-  /** Settles when it is over, well or not. */
+  /** Settles when the look-up has ended, well or not. */
   readonly end: Promise<void>
 }
 
 /**
- * The service's own look-ups of names for which it has seen an answer that may be forged. They go over TCP, where no
- * answer can be forged. One user alone cannot keep all others from being confirmed.
+ * Looks up names for which the service has seen an answer that may be forged. The look-ups go over TCP, where
+ * no answer can be forged. The limit for each user keeps one of them from using up all look-ups.
  */
 export class Confirmations {
   readonly #running = new Map<string, Confirmation>()
@@ -38,7 +38,10 @@ export class Confirmations {
     return this.#running.has(name)
   }
 
-  /** Looks a name up, unless that is under way or too many are. @returns settles when it is over, well or not */
+  /**
+   * Looks a name up, unless that is under way or too many are. @returns settles when the look-up has ended,
+   * well or not
+   */
   confirm(name: string, asker: Asker): Promise<void> {
     const running = this.#running.get(name)
     if (running !== undefined) return running.end

@@ -1,47 +1,51 @@
-/** Collects what changes of the learned addresses, so that the kernel is told of many at once. */
+/** Collects changes of learned addresses and sends them to the kernel in batches. */
 
 import type { Address } from '../core/packet/ip.js'
 import type { Rule } from '../core/policy/policy.js'
 import type { HostChanges } from '../core/ruleset/ruleset.js'
 
-/** Tells the kernel. Rejects where it has not taken the changes. */
-export type Send = (changes: ReadonlyMap<Rule, HostChanges>) => Promise<void>
+/** Sends changes to the kernel. Rejects when the kernel has not taken them. */
+export type SendChanges = (changes: ReadonlyMap<Rule, HostChanges>) => Promise<void>
 
 /** A burst of answers becomes one transaction. */
 const DELAY_MS = 100
-/** So long it waits after a failure. */
+/** Pause after a failure. */
 const RETRY_MS = 5000
 
 interface Change {
   readonly host: Address
+  /** Whether the rule has the address now. */
   readonly isIn: boolean
 }
 
 export class HostChangeQueue {
-  readonly #send: Send
+  readonly #send: SendChanges
   readonly #onError: (error: Error) => void
   #waiting = new Map<Rule, Map<string, Change>>()
   #timer: NodeJS.Timeout | undefined
   #isSending = false
   #last: Promise<void> = Promise.resolve()
 
-  constructor(send: Send, onError: (error: Error) => void) {
+  constructor(send: SendChanges, onError: (error: Error) => void) {
     this.#send = send
     this.#onError = onError
   }
 
-  /** Whether there is something that the kernel does not know, as far as is known. */
+  /** Whether there are changes that the kernel may not have yet. */
   get pending(): boolean {
     return this.#waiting.size > 0 || this.#isSending
   }
 
-  /** @param isIn whether the rule has the address now; to say so again renews its time in the kernel */
+  /**
+   * Notes a change. @param isIn whether the rule has the address now; noted again, its timeout in the kernel
+   * is renewed
+   */
   note(rule: Rule, host: Address, isIn: boolean): void {
     this.#put(rule, host, isIn)
     this.#schedule(DELAY_MS)
   }
 
-  /** Tells the kernel now. Settles when all that was noted until now has been sent, taken or not. */
+  /** Sends now. Settles when all changes noted until now have been sent, taken or not. */
   flush(): Promise<void> {
     this.stop()
     this.#last = this.#last.then(() => this.#flush())
@@ -69,7 +73,7 @@ export class HostChangeQueue {
     }
   }
 
-  /** What has changed since then is newer. */
+  /** Puts changes back that the kernel has not taken, unless there is a newer one. */
   #takeBack(taken: ReadonlyMap<Rule, ReadonlyMap<string, Change>>): void {
     for (const [rule, changes] of taken)
       for (const [key, { host, isIn }] of changes)

@@ -7,25 +7,25 @@ import type { ServiceLog } from '../system/service-log.js'
 import { OWN_UID } from '../system/users.js'
 import { AddressBook } from './address-book.js'
 import { AddressesFile, readSavedNames } from './addresses-file.js'
-import type { CachedAddress, Standing } from './cached-name.js'
+import type { AddressState, CachedAddress } from './cached-name.js'
 import { Aliases } from './cname-aliases.js'
 import { type Asker, Confirmations } from './confirmations.js'
 import type { AnswerContent, Target } from './dns/answer-reader.js'
 import { type Addresses, lookup, lookupService, type ServiceTargets } from './dns/lookup.js'
 import { HostChangeQueue } from './kernel-updates.js'
-import { Failures } from './lookup-failures.js'
-import { NameWatcher } from './name-refresher.js'
+import { LookupFailures } from './lookup-failures.js'
+import { NameRefresher } from './name-refresher.js'
 import { ServedPolicies } from './served-policies.js'
 import { ServiceTable } from './srv-targets.js'
 
-/** New names are waited for only this long. */
+/** How long a start or a reload waits for the first answers for new names. */
 const FIRST_ANSWERS_MS = 3000
 
-/** What of the configuration may change by a reload. */
+/** The settings that a reload may change. */
 export interface LearnedSettings {
-  /** Whether allowed names are looked up before anybody asks. */
+  /** Whether allowed names are looked up before a program asks for them. */
   readonly resolve: boolean
-  /** Seconds. */
+  /** Seconds that an address outlives its TTL. */
   readonly grace: number
 }
 
@@ -33,30 +33,36 @@ export interface LearnedOptions {
   readonly directory: string
   readonly firewall: Pick<Firewall, 'changeHosts'>
   readonly log: Pick<ServiceLog, 'warn' | 'error'>
-  /** Whether packets may soon meet the kernel's fallback, because the service does not keep up. */
+  /** Whether the service does not keep up, so that the kernel's fallback may soon judge packets. */
   readonly isBusy: () => boolean
-  /** The service itself has looked an allowed name up. */
+  /** Called when the service has looked up an allowed name. */
   readonly onLookedUp: () => void
-  /** It has tried to, and failed. */
+  /** Called when such a look-up has failed. */
   readonly onLookUpFailed: () => void
-  /** There are new targets of services: the policy must be made anew. */
+  /**
+   * Called when SRV targets have changed: the policy must be built again. Settles when packets are judged by
+   * it.
+   */
   readonly onTargets: () => Promise<void>
-  /** Seconds that an address stays in the kernel by itself. */
+  /** Timeout of an address in the kernel's sets: seconds. */
   readonly hostTimeout: number
-  /** The user that the service looks names up as. */
+  /** User id of the service's own look-ups. */
   readonly ownUid?: number
 }
 
-/** The addresses of allowed names: learned, put into policies and kernel, and kept for the next start. */
+/**
+ * Learns the addresses of allowed names, puts them into policies and the kernel, and saves them for the next
+ * start.
+ */
 export class LearnedAddresses {
   readonly #options: LearnedOptions
   readonly #book: AddressBook
-  readonly #names: NameWatcher<Addresses>
-  readonly #serviceNames: NameWatcher<ServiceTargets>
+  readonly #names: NameRefresher<Addresses>
+  readonly #serviceNames: NameRefresher<ServiceTargets>
   readonly #services: ServiceTable
   readonly #kernel: HostChangeQueue
   readonly #aliases = new Aliases()
-  readonly #failures = new Failures()
+  readonly #failures = new LookupFailures()
   readonly #file: AddressesFile
   readonly #confirmations = new Confirmations((...confirmed) => this.#onConfirmed(...confirmed))
   readonly #policies = new ServedPolicies()
@@ -72,7 +78,7 @@ export class LearnedAddresses {
       isListed: (name) => this.#policies.lists(name),
       isWatched: (name) => this.#names.has(name),
     })
-    this.#names = new NameWatcher({
+    this.#names = new NameRefresher({
       resolve: lookup,
       random: Math.random,
       ttlOf: ({ ttl }) => ttl,
@@ -83,7 +89,7 @@ export class LearnedAddresses {
       onFailure: (name, error) => this.#onFailure(name, error as Error),
     })
     this.#services = new ServiceTable(() => this.#settings.grace)
-    this.#serviceNames = new NameWatcher({
+    this.#serviceNames = new NameRefresher({
       resolve: lookupService,
       random: Math.random,
       ttlOf: ({ ttl }) => ttl,
@@ -92,7 +98,7 @@ export class LearnedAddresses {
     })
     this.#kernel = new HostChangeQueue(
       (changes) => firewall.changeHosts(changes),
-      (error) => log.error(`the kernel has not taken new addresses of mirrors: ${error.message}`),
+      (error) => log.error(`the kernel has not taken new addresses of allowed names: ${error.message}`),
     )
     this.#file = new AddressesFile(
       options.directory,
@@ -101,13 +107,13 @@ export class LearnedAddresses {
     )
   }
 
-  /** At start: what an earlier run knew counts until the first answers. */
+  /** Looks names up at start. Saved addresses of an earlier run count until the first answers. */
   async start(policy: Policy, services: readonly string[], settings: LearnedSettings): Promise<void> {
     this.#settings = settings
     this.#serve([policy])
     this.#services.keep(services)
     const now = Date.now()
-    // Watched first: the last good answers of names that are watched count longer.
+    // Refreshing starts before: it makes saved addresses count longer.
     const first = this.#watch(policy, services)
     const known = readSavedNames(this.#options.directory)
     for (const [name, entries] of known.names)
@@ -118,9 +124,9 @@ export class LearnedAddresses {
   }
 
   /**
-   * Serves a policy that is about to be in force, besides the one that is, and looks its names up.
-   * `settle` must come after it, with the one that came into force.
-   * @returns settles when new names were looked up, or have taken too long
+   * Serves a policy that is about to come into force beside the present one, and looks its names up. `settle`
+   * must follow, with the policy that came into force. @returns settles when new names were looked up, or
+   * have taken too long
    */
   follow(policy: Policy, services: readonly string[], settings: LearnedSettings): Promise<void> {
     this.#settings = settings
@@ -129,45 +135,48 @@ export class LearnedAddresses {
     return Promise.race([this.#watch(policy, services), pause(FIRST_ANSWERS_MS)])
   }
 
+  /** Serves only the policy that is in force, and forgets names that it does not allow. */
   settle(policy: Policy): void {
     this.#policies.take([policy])
     this.#book.keep((name) => policy.names.has(name))
     this.#aliases.keep((name) => policy.names.has(name))
   }
 
-  /** Where a service was found to be. */
+  /** The known targets of an SRV name. */
   targets(service: string): Target[] {
     return this.#services.targets(service)
   }
 
-  /** All that is known of a name. */
+  /** All known addresses of a name. */
   entries(name: string): CachedAddress[] {
     return this.#book.entries(name)
   }
 
-  /** The addresses of a name that count. */
+  /** The current addresses of a name. */
   current(name: string): CachedAddress[] {
     return this.#book.current(name)
   }
 
-  /** Names for which there are addresses. */
+  /** The names with known addresses. */
   get known(): string[] {
     return this.#book.names
   }
 
-  /** Whether a name may be asked for though no rule has it: it leads to one that a rule has. */
+  /**
+   * Whether a name is an SRV name or an alias of an allowed name: queries for it are allowed without a rule.
+   */
   isWayTo(name: string): boolean {
     return this.#services.has(name) || this.#aliases.has(name)
   }
 
-  /** Whether an answer to this question could teach anything. */
+  /** Whether the answer to this query could bring addresses or targets. */
   isOfInterest({ name }: Question): boolean {
     return this.#policies.has(name) || this.isWayTo(name)
   }
 
   /**
-   * Takes an answer of a resolver that is on its way to the program that has asked.
-   * @returns what the answer should wait for, if for anything
+   * Takes an answer of a resolver that is on its way to a program.
+   * @returns what the answer should wait for before it is passed on, or undefined
    */
   learn({ name }: Question, reading: AnswerContent, asker: Asker): Promise<void> | undefined {
     const { uid, trusted, isForgeable } = asker
@@ -184,12 +193,15 @@ export class LearnedAddresses {
     return confirmed ? confirmed.then(() => this.#intoKernel()) : this.#intoKernel()
   }
 
-  /** Where packets may pass the service by, the kernel must know an address before a program does. */
+  /**
+   * Sends new addresses to the kernel before the program has them, when the kernel's fallback may judge its
+   * packets.
+   */
   #intoKernel(): Promise<void> | undefined {
     return this.#kernel.pending && this.#options.isBusy() ? this.#kernel.flush() : undefined
   }
 
-  /** What has to be done each second. May be called again before it has settled. */
+  /** Does what is due each second. May be called again before it has settled. */
   async tick(): Promise<void> {
     const now = Date.now()
     this.#book.expire(now)
@@ -197,12 +209,12 @@ export class LearnedAddresses {
     if (now >= this.#nextRenewal) this.#renew(now)
     const trouble = this.#failures.line(now)
     if (trouble !== undefined) this.#options.log.warn(trouble)
-    // Last: a disk that hangs keeps nothing else waiting.
+    // The file comes last: a disk that hangs delays nothing else.
     const moved = this.#services.expire(now) ? this.#options.onTargets() : undefined
     await Promise.all([moved, this.#file.tick(performance.now())])
   }
 
-  /** Settles when all that is known has been kept. */
+  /** Stops look-ups. Settles when what has changed has been saved. */
   async stop(): Promise<void> {
     this.#names.stop()
     this.#serviceNames.stop()
@@ -210,13 +222,13 @@ export class LearnedAddresses {
     await this.#file.write()
   }
 
-  /** Gives all policies the addresses that are known of their names. */
+  /** Puts the known addresses of their names into new policies. */
   #serve(policies: readonly Policy[]): void {
     const fresh = this.#policies.take(policies)
     for (const name of this.#book.names)
       for (const policy of fresh)
         for (const rule of policy.names.find(name))
-          for (const { host, standing } of this.#book.entries(name)) rule[setOf(standing)].add(host)
+          for (const { host, state } of this.#book.entries(name)) rule[setOf(state)].add(host)
   }
 
   async #watch(policy: Policy, services: readonly string[]): Promise<void> {
@@ -225,13 +237,16 @@ export class LearnedAddresses {
     await Promise.all([this.#names.watch(names), this.#serviceNames.watch(resolve ? services : [])])
   }
 
-  /** The allowed names whose addresses an answer for this name tells: itself, and those that it is an alias of. */
+  /**
+   * The allowed names whose addresses an answer for this name has: the name itself, and those that it is an
+   * alias of.
+   */
   #namesFor(name: string): string[] {
     const all = new Set([name, ...this.#aliases.originsOf(name)])
     return [...all].filter((each) => this.#policies.has(each))
   }
 
-  /** @param isTrusted whether the one who wanted to know is */
+  /** @param isTrusted whether the user for whom the query was sent is trusted */
   #learnFor(name: string, answer: Addresses, isTrusted: boolean): void {
     const now = Date.now()
     this.#book.learn(name, answer, now, isTrusted)
@@ -239,7 +254,7 @@ export class LearnedAddresses {
     for (const alias of answer.aliases) this.#aliases.note(alias, name, expires)
   }
 
-  /** @returns what a program that hears of new targets has to wait for */
+  /** @returns what the answer with new targets must wait for, or undefined */
   #learnTargets(service: string, found: ServiceTargets): Promise<void> | undefined {
     if (!this.#services.learn(service, found, Date.now())) return undefined
     this.#file.change()
@@ -247,8 +262,9 @@ export class LearnedAddresses {
   }
 
   /**
-   * Whoever has asked may tell an accomplice outside the port and the number of the question, and that one forges an
-   * answer. So the service asks as well, over TCP, where none can be forged, and believes what it hears itself.
+   * Looks names up whose answer may be forged: an untrusted user may tell an accomplice outside the port and
+   * the ID of the query, who then forges an answer. The service asks over TCP, where none can be forged, and
+   * believes that answer.
    */
   #confirm(names: readonly string[], reading: AnswerContent, asker: Asker): Promise<void> | undefined {
     const now = Date.now()
@@ -265,8 +281,9 @@ export class LearnedAddresses {
   }
 
   /**
-   * The service is trusted, but those for whom it confirms are not. A service that runs as root cannot tell its own questions
-   * from others of root, but for those that are under way.
+   * Whether a query was sent by the service to confirm an answer for an untrusted user: it does not count as
+   * trusted. A service that runs as root can tell its own queries from others of root only while its look-up
+   * is under way.
    */
   #isConfirmation(name: string, uid: number): boolean {
     const { ownUid = OWN_UID } = this.#options
@@ -274,12 +291,12 @@ export class LearnedAddresses {
     return this.#confirmations.has(name) || (ownUid !== 0 && !this.#names.has(name))
   }
 
-  #onChange(name: string, host: Address, was: Standing | undefined, is: Standing | undefined): void {
+  #onChange(name: string, host: Address, was: AddressState | undefined, is: AddressState | undefined): void {
     this.#file.change()
     for (const rule of this.#policies.rulesFor(name)) this.#move(rule, host, was, is)
   }
 
-  #move(rule: Rule, host: Address, was: Standing | undefined, is: Standing | undefined): void {
+  #move(rule: Rule, host: Address, was: AddressState | undefined, is: AddressState | undefined): void {
     const before = rule.addresses.has(host.family, host.words)
     if (is !== undefined) rule[setOf(is)].add(host)
     if (was !== undefined) rule[setOf(was)].remove(host)
@@ -287,7 +304,7 @@ export class LearnedAddresses {
     if (before !== after) this.#kernel.note(rule, host, after)
   }
 
-  /** The time of an address in the kernel runs out, unless it is told anew in good time. */
+  /** Renews the timeout of all addresses in the kernel, four times in each timeout. */
   #renew(now: number): void {
     if (this.#nextRenewal > 0)
       for (const policy of this.#policies.all)
@@ -306,5 +323,5 @@ export class LearnedAddresses {
   }
 }
 
-const setOf = (standing: Standing) => (standing === 'current' ? 'addresses' : 'formerAddresses')
+const setOf = (state: AddressState) => (state === 'current' ? 'addresses' : 'formerAddresses')
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms).unref())

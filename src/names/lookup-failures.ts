@@ -1,8 +1,10 @@
-/** Look-ups that have failed, for the operator: a resolver that is down fails for all names at once, and that is one line. */
+/**
+ * Collects failed look-ups into one line for the log: a resolver that is down fails for all names at once.
+ */
 
 const PAUSE_MS = 10_000
 
-export class Failures {
+export class LookupFailures {
   readonly #reasons = new Map<string, string>()
   #notBefore = 0
 
@@ -10,7 +12,11 @@ export class Failures {
     this.#reasons.set(name, reason)
   }
 
-  /** A line on those since the last one, if there are any, and if that was long enough ago. @param now milliseconds since the epoch */
+  /**
+   * Returns a line about the failures since the last line, at most once in 10 seconds; undefined when there
+   * are none.
+   * @param now milliseconds since the epoch
+   */
   line(now: number): string | undefined {
     if (this.#reasons.size === 0 || now < this.#notBefore) return undefined
     const [[name, reason] = ['', '']] = this.#reasons

@@ -1,31 +1,34 @@
-/** Names with their addresses, as many as there is room for. */
+/** Holds names with their addresses, up to its limits. */
 import type { Address } from '../core/packet/ip.js'
 import type { SavedAddress } from './addresses-file.js'
-import { type CachedAddress, CachedName, type Standing } from './cached-name.js'
+import { type AddressState, type CachedAddress, CachedName } from './cached-name.js'
 
-/** An entry has come, has changed its standing, or has gone: `was` or `is` is undefined then. */
+/**
+ * Called when an address of a name is added (`was` is undefined), changes its state, or is dropped (`is` is
+ * undefined).
+ */
 export type OnChange = (
   name: string,
   host: Address,
-  was: Standing | undefined,
-  is: Standing | undefined,
+  was: AddressState | undefined,
+  is: AddressState | undefined,
 ) => void
 
 export interface CacheLimits {
-  /** Addresses of one name. */
+  /** Addresses of one name in each state. */
   readonly current: number
   readonly former: number
-  /** Of all names that are only below wildcards: whoever asks chooses those. */
+  /** Names that are only below wildcards, and all their addresses: users choose those names. */
   readonly names: number
   readonly addresses: number
-  /** Milliseconds for which the last good answer of a name that is watched stands in for a resolver that does not answer. */
+  /** Milliseconds for which the last good answer of a refreshed name is used while no resolver answers. */
   readonly serveStale: number
 }
 
 export interface NameCacheOptions {
-  readonly room: CacheLimits
+  readonly limits: CacheLimits
   readonly onChange: OnChange
-  /** Whether a name stands in the allowlist itself, and not only below a wildcard. */
+  /** Whether the allowlist has the name itself, not only a wildcard above it. */
   readonly isListed: (name: string) => boolean
   readonly isWatched: (name: string) => boolean
 }
@@ -33,9 +36,9 @@ export interface NameCacheOptions {
 export class NameCache {
   readonly #options: NameCacheOptions
   readonly #listed = new Map<string, CachedName>()
-  /** Names that have to share their room. The last that was spoken of is the last to go. */
+  /** Names that share the limits; the one that was used longest ago is evicted first. */
   readonly #sharing = new Map<string, CachedName>()
-  /** Addresses of those. */
+  /** Number of addresses of the names in `#sharing`. */
   #shared = 0
 
   constructor(options: NameCacheOptions) {
@@ -54,77 +57,77 @@ export class NameCache {
     return this.#find(name)?.entries() ?? []
   }
 
-  /** Whether an address is current, until then at least. */
+  /** Whether an address is current at least until that time. */
   knows(name: string, host: Address, until: number): boolean {
     return this.#find(name)?.knows(host, until) ?? false
   }
 
-  /** Takes an answer. @param until when its time is over */
+  /** Takes an answer. @param until when it expires */
   learn(name: string, hosts: readonly Address[], until: number, now: number): void {
     if (hosts.length === 0) return
-    this.#turnTo(name).learn(hosts, until, now)
-    this.#makeRoom()
+    this.#touch(name).learn(hosts, until, now)
+    this.#evict()
   }
 
-  /** Takes over what an earlier run knew. @param latest when the time of all of it is over */
+  /** Takes over saved addresses. @param latest when all of them have expired */
   restore(name: string, known: readonly SavedAddress[], latest: number, now: number): void {
-    const page = this.#turnTo(name)
-    page.restore(known, latest)
-    this.#expire(name, page, now)
-    this.#makeRoom()
+    const cached = this.#touch(name)
+    cached.restore(known, latest)
+    this.#expire(name, cached, now)
+    this.#evict()
   }
 
-  /** Forgets names that nobody allows any more, and puts the others where they belong now. */
+  /** Forgets names that no rule allows any more, and moves names that the allowlist has gained or lost. */
   keep(isAllowed: (name: string) => boolean): void {
     for (const name of this.names) {
       if (!isAllowed(name)) this.#forget(name)
-      else if (this.#listed.has(name) !== this.#options.isListed(name)) this.#turnTo(name)
+      else if (this.#listed.has(name) !== this.#options.isListed(name)) this.#touch(name)
     }
-    this.#makeRoom()
+    this.#evict()
   }
 
-  /** Lets go what counts no longer. */
+  /** Drops what has expired. */
   expire(now: number): void {
-    for (const pages of [this.#listed, this.#sharing])
-      for (const [name, page] of pages) if (page.due <= now) this.#expire(name, page, now)
+    for (const names of [this.#listed, this.#sharing])
+      for (const [name, cached] of names) if (cached.due <= now) this.#expire(name, cached, now)
   }
 
   #find(name: string): CachedName | undefined {
     return this.#listed.get(name) ?? this.#sharing.get(name)
   }
 
-  /** Puts the page of a name, or a new one, behind all others. */
-  #turnTo(name: string): CachedName {
-    const page = this.#take(name) ?? this.#newPage(name)
-    if (this.#options.isListed(name)) this.#listed.set(name, page)
+  /** Puts a name, which is added when it is missing, behind all others. */
+  #touch(name: string): CachedName {
+    const cached = this.#take(name) ?? this.#create(name)
+    if (this.#options.isListed(name)) this.#listed.set(name, cached)
     else {
-      this.#sharing.set(name, page)
-      this.#shared += page.size
+      this.#sharing.set(name, cached)
+      this.#shared += cached.size
     }
-    return page
+    return cached
   }
 
-  #newPage(name: string): CachedName {
-    return new CachedName(this.#options.room, (host, was, is) => this.#onChange(name, host, was, is))
+  #create(name: string): CachedName {
+    return new CachedName(this.#options.limits, (host, was, is) => this.#onChange(name, host, was, is))
   }
 
   #take(name: string): CachedName | undefined {
-    const page = this.#find(name)
-    if (this.#sharing.delete(name)) this.#shared -= page!.size
+    const cached = this.#find(name)
+    if (this.#sharing.delete(name)) this.#shared -= cached!.size
     else this.#listed.delete(name)
-    return page
+    return cached
   }
 
-  #expire(name: string, page: CachedName, now: number): void {
-    page.expire(now, this.#options.isWatched(name) ? this.#options.room.serveStale : 0)
-    if (page.size === 0) this.#take(name)
+  #expire(name: string, cached: CachedName, now: number): void {
+    cached.expire(now, this.#options.isWatched(name) ? this.#options.limits.serveStale : 0)
+    if (cached.size === 0) this.#take(name)
   }
 
-  #makeRoom(): void {
-    const { room, isListed } = this.#options
+  #evict(): void {
+    const { limits, isListed } = this.#options
     for (const name of this.#sharing.keys()) {
-      if (this.#sharing.size <= room.names && this.#shared <= room.addresses) return
-      if (isListed(name)) this.#turnTo(name)
+      if (this.#sharing.size <= limits.names && this.#shared <= limits.addresses) return
+      if (isListed(name)) this.#touch(name)
       else this.#forget(name)
     }
   }

@@ -1,13 +1,13 @@
-/** Asks for names again and again, so that their addresses are known before anybody needs them. */
+/** Looks names up again and again, so that their addresses are known before a program needs them. */
 
-export interface WatcherOptions<Answer> {
-  /** Asks once. Rejects where nobody answers, or where the answer is none. */
+export interface RefresherOptions<Answer> {
+  /** Looks a name up once. Rejects when no resolver answers, or the answer is an error. */
   readonly resolve: (name: string) => Promise<Answer>
   readonly onAnswer: (name: string, answer: Answer) => void
   readonly onFailure: (name: string, error: unknown) => void
   /** Seconds for which an answer may be kept. */
   readonly ttlOf: (answer: Answer) => number
-  /** 0 to 1. */
+  /** Returns 0 to 1. */
   readonly random: () => number
 }
 
@@ -16,27 +16,27 @@ interface Watched {
   timer: NodeJS.Timeout | undefined
 }
 
-/** Seconds between two questions: an answer's TTL, but within these. */
+/** Seconds between two look-ups of a name: the answer's TTL within these limits. */
 const SHORTEST_S = 5
 const LONGEST_S = 3600
 const BACKOFF_S = [1, 2, 5, 10, 30, 60] as const
-const QUESTIONS_AT_ONCE = 16
+const LOOKUPS_AT_ONCE = 16
 
 /**
- * Each name is asked for again when its answer's time is up (with some jitter, so that many hosts do not ask at once), and
- * after a failure sooner.
+ * Looks each name up again when its answer expires (with some jitter, so that many hosts do not ask at once),
+ * and sooner after a failure.
  */
-export class NameWatcher<Answer> {
-  readonly #options: WatcherOptions<Answer>
+export class NameRefresher<Answer> {
+  readonly #options: RefresherOptions<Answer>
   readonly #watched = new Map<string, Watched>()
   #asking = 0
   readonly #waiting: (() => void)[] = []
 
-  constructor(options: WatcherOptions<Answer>) {
+  constructor(options: RefresherOptions<Answer>) {
     this.#options = options
   }
 
-  /** Watches just these names from now on. Settles when each new one was asked for once, well or not. */
+  /** Refreshes just these names from now on. Settles when each new name was looked up once, well or not. */
   async watch(names: Iterable<string>): Promise<void> {
     const wanted = new Set(names)
     for (const name of this.#watched.keys()) if (!wanted.has(name)) this.#forget(name)
@@ -45,7 +45,7 @@ export class NameWatcher<Answer> {
     await Promise.all(fresh.map((name) => this.#ask(name)))
   }
 
-  /** Whether a name is watched. */
+  /** Whether a name is refreshed. */
   has(name: string): boolean {
     return this.#watched.has(name)
   }
@@ -62,7 +62,7 @@ export class NameWatcher<Answer> {
   async #ask(name: string): Promise<void> {
     await this.#turn()
     try {
-      // Not one that was given up while it waited for its turn.
+      // The name may have been given up while it waited for its turn.
       if (this.#watched.has(name)) this.#learn(name, await this.#options.resolve(name))
     } catch (error) {
       this.#fail(name, error)
@@ -73,8 +73,7 @@ export class NameWatcher<Answer> {
   }
 
   async #turn(): Promise<void> {
-    while (this.#asking >= QUESTIONS_AT_ONCE)
-      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    while (this.#asking >= LOOKUPS_AT_ONCE) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     this.#asking++
   }
 
@@ -94,7 +93,7 @@ export class NameWatcher<Answer> {
     this.#options.onFailure(name, error)
   }
 
-  /** Up to a tenth earlier or later. */
+  /** Schedules the next look-up, up to a tenth earlier or later. */
   #again(name: string, watched: Watched, seconds: number): void {
     clearTimeout(watched.timer)
     const jitter = 0.9 + 0.2 * this.#options.random()

@@ -2,13 +2,16 @@ import type { Policy, Rule } from '../core/policy/policy.js'
 import { namesOf } from '../core/policy/policy.js'
 import type { Asker } from './confirmations.js'
 
-/** The policies that addresses of names are put into: the one in force, and one that is about to be. */
+/**
+ * Holds the policies that get the addresses of names: the one in force, and one that is about to come into
+ * force.
+ */
 export class ServedPolicies {
   #policies: readonly Policy[] = []
-  /** The names that stand in them. */
+  /** The names that the rules list themselves. */
   #listed: ReadonlySet<string> = new Set()
 
-  /** Takes others in the place of those before. @returns the ones that are new */
+  /** Replaces the policies. @returns those that are new */
   take(policies: readonly Policy[]): Policy[] {
     const fresh = policies.filter((policy) => !this.#policies.includes(policy))
     this.#policies = policies
@@ -35,14 +38,20 @@ export class ServedPolicies {
     return this.#policies.flatMap((policy) => policy.names.find(name))
   }
 
-  /** Whether some rule with this name is for others than those who are trusted: what it opens may be of use to an accomplice. */
+  /**
+   * Whether a rule with this name is for untrusted users too: a forged address would be of use to an
+   * accomplice.
+   */
   isShared(name: string): boolean {
     return this.#policies.some(({ names, trustedUsers }) =>
       names.find(name).some(({ spec: { users } }) => !users?.every((uid) => trustedUsers.includes(uid))),
     )
   }
 
-  /** Whether some rule has this name for a user: to anybody else its addresses are of no use. Who is trusted asks for others, too. */
+  /**
+   * Whether a rule has this name for a user: for all other users its addresses are of no use. A trusted user
+   * may ask on behalf of others.
+   */
   serves(name: string, { uid, trusted }: Asker): boolean {
     if (trusted) return true
     return this.rulesFor(name).some(({ spec }) => spec.users === undefined || spec.users.includes(uid))

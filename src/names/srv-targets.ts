@@ -1,22 +1,22 @@
-/** Where the services of mirrors are: the targets of their SRV names (RFC 2782). */
+/** Holds the targets of the SRV names of mirrors (RFC 2782). */
 import { TARGETS_AT_MOST, type Target } from './dns/answer-reader.js'
 
 interface Known {
   readonly target: Target
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, as the next two: expiry, last named and first named by an answer. */
   readonly expires: number
   readonly seen: number
   readonly since: number
 }
 
-/** As `Learned` of an address book: without a target it says nothing. */
+/** The part of an answer that the table keeps; an answer without a target is ignored. */
 interface LearnedTargets {
   readonly targets: readonly Target[]
   /** Seconds. */
   readonly ttl: number
 }
 
-/** A target stays for so long at least: each new one is a new policy. */
+/** A target stays at least this long: each change of targets makes a new policy. */
 const STAYS_MS = 300_000
 
 export class ServiceTable {
@@ -28,7 +28,7 @@ export class ServiceTable {
     this.#grace = grace
   }
 
-  /** Knows just these services from now on. */
+  /** Keeps just these SRV names from now on. */
   keep(services: Iterable<string>): void {
     const wanted = new Set(services)
     for (const service of this.#services.keys()) if (!wanted.has(service)) this.#services.delete(service)
@@ -39,7 +39,7 @@ export class ServiceTable {
     return this.#services.has(service)
   }
 
-  /** All of them, for the next start. */
+  /** The targets of all SRV names, to be saved. */
   all(): Map<string, Target[]> {
     return new Map([...this.#services.keys()].map((service) => [service, this.targets(service)]))
   }
@@ -58,14 +58,16 @@ export class ServiceTable {
       const key = `${target.name}:${target.port}`
       const since = known.get(key)?.since
       if (since === undefined && !makeRoom(known, now)) continue
-      // The last that was named is the last to go.
+      // The target that was named longest ago is evicted first.
       known.delete(key)
       known.set(key, { target, expires, seen: now, since: since ?? now })
     }
     return [...known.keys()].some((key) => !before.has(key))
   }
 
-  /** Lets go the targets that are old and no longer answered. @returns whether there were any */
+  /**
+   * Drops targets that have expired and that the last answer did not name. @returns whether there were any
+   */
   expire(now: number): boolean {
     let changed = false
     for (const known of this.#services.values()) {
@@ -80,7 +82,7 @@ export class ServiceTable {
   }
 }
 
-/** @returns whether there is room for one more target */
+/** Evicts a target when the table is full. @returns whether one more target fits */
 function makeRoom(known: Map<string, Known>, now: number): boolean {
   if (known.size < TARGETS_AT_MOST) return true
   for (const [key, { since }] of known) if (now - since >= STAYS_MS) return known.delete(key)

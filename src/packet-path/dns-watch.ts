@@ -7,8 +7,8 @@ import { IPPROTO_TCP, IPPROTO_UDP } from '../core/packet/ip.js'
 import { decode, Packet } from '../core/packet/packet.js'
 import type { QueueForm } from '../core/ruleset/ruleset.js'
 import { readAnswer } from '../names/dns/answer-reader.js'
-import { Questions } from '../names/dns/pending-queries.js'
-import { Streams } from '../names/dns/tcp-streams.js'
+import { PendingQueries } from '../names/dns/pending-queries.js'
+import { TcpStreams } from '../names/dns/tcp-streams.js'
 import type { LearnedAddresses } from '../names/learned-addresses.js'
 import type { Valve } from './valve.js'
 
@@ -55,11 +55,11 @@ export class DnsWatch {
   readonly #options: DnsWatchOptions
   readonly #packet = new Packet()
   /** Queries for names of rules. */
-  readonly #queries = new Questions()
+  readonly #queries = new PendingQueries()
   /** Queries for all other names. */
-  readonly #otherQueries = new Questions()
+  readonly #otherQueries = new PendingQueries()
   readonly #otherTime = new TokenBucket(LOG_NAMES_MS, LOG_NAMES_MS, performance.now())
-  readonly #streams = new Streams()
+  readonly #streams = new TcpStreams()
   readonly #held = new Map<number, () => void>()
   /** The verdict by which an answer leaves the queue: see Valve. */
   readonly #pass: Verdict

@@ -1,7 +1,7 @@
 import type { Policy } from '../core/policy/policy.js'
 import type { Marks } from '../core/ruleset/marks.js'
 
-/** What a packet is judged by; swapped whole on reload. */
+/** The policy and marks that packets are judged by; a reload replaces both at once. */
 export interface ActivePolicy {
   readonly policy: Policy
   readonly marks: Marks

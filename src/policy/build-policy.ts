@@ -1,4 +1,7 @@
-/** The configuration and the host's own facts as rules of the policy, in the order in which they are tried. */
+/**
+ * Builds the policy from the configuration and the host's facts: its rules, in the order in which they are
+ * tried.
+ */
 
 import type { Config } from '../config/config.js'
 import type { QueryPolicy } from '../core/dns/query-policy.js'
@@ -19,18 +22,19 @@ const everywhere: readonly Prefix[] = [
   { family: 6, words: new Uint32Array(4), length: 0 },
 ]
 
-/** A rule that is not the operator's. */
+/** A rule that checkvalve adds itself. */
 type BuiltInSpec = RuleSpec & { readonly name: BuiltInRule }
 
-/** What has been learned on the way from names to addresses. */
+/** What DNS answers have shown about names. */
 export interface NameKnowledge {
-  /** Where a service is. */
+  /** The known targets of an SRV name. */
   readonly targets: (service: string) => readonly Target[]
+  /** Whether a name is an SRV name or an alias that leads to an allowed name. */
   readonly isWayTo: (name: string) => boolean
 }
 
-/** @param host what the host's files say, for settings that are `auto` */
-export function buildPolicy(config: Config, host: HostFacts, ways: NameKnowledge): Policy {
+/** Builds a policy. @param host facts of the host's files, for settings that are `auto` */
+export function buildPolicy(config: Config, host: HostFacts, knowledge: NameKnowledge): Policy {
   return assemble({
     mode: config.mode,
     canary: config.canary.target,
@@ -39,10 +43,10 @@ export function buildPolicy(config: Config, host: HostFacts, ways: NameKnowledge
     rules: [
       ...infrastructureRules(config, host),
       ...mirrorRules(config),
-      ...foundRules(config, host.mirrors, ways),
+      ...foundRules(config, host.mirrors, knowledge),
       ...allowRules(config),
     ].map(compile),
-    queryPolicy: config.dns.enforceNames ? queryPolicyOf(config, host, ways) : undefined,
+    queryPolicy: config.dns.enforceNames ? queryPolicyOf(config, host, knowledge) : undefined,
   })
 }
 
@@ -73,7 +77,7 @@ function infrastructureRules({ infrastructure }: Config, host: Infrastructure): 
   return rules
 }
 
-/** Clients speak from a privileged port of their own (RFC 2131, RFC 8415), to a server that may be anywhere. */
+/** DHCP clients send from a privileged port of their own (RFC 2131, RFC 8415) to a server at any address. */
 function dhcp(
   name: BuiltInRule,
   from: number,
@@ -101,7 +105,9 @@ function mirrorRules({ mirrors }: Config): BuiltInSpec[] {
   return [{ reason: 'mirror', name: 'mirrors', protocol: 'tcp', ports, users, ...split(hosts) }]
 }
 
-/** One rule a port: a mirror is reached at the port that its file names, and at no other; and so where its service was found to be. */
+/**
+ * Makes one rule for each port: a mirror is allowed only at the port that its file or its SRV record names.
+ */
 function foundRules(
   { mirrors: { users } }: Config,
   found: readonly Mirror[],
@@ -109,18 +115,18 @@ function foundRules(
 ): BuiltInSpec[] {
   const moved = found.flatMap(({ service }) => (service === undefined ? [] : targets(service)))
   const written = found.map(({ host, port }) => ({ port, place: parseDestination(host) }))
-  // What a resolver says is a name, whatever it looks like.
-  const told = moved.map(({ name, port }) => ({ port, place: namePlace(name) }))
+  // A target from a resolver is always a host name, even if it looks like a prefix or a wildcard.
+  const fromSrv = moved.map(({ name, port }) => ({ port, place: namePlace(name) }))
   const rules = (
     places: readonly PortDestination[],
     prefix: string,
-    more: Pick<RuleSpec, 'isFromSrv'> = {},
+    extra: Pick<RuleSpec, 'isFromSrv'> = {},
   ) =>
     byPort(places).map(([number, own]): BuiltInSpec => {
       const name = `${prefix}:${number}` as const
-      return { reason: 'mirror', name, protocol: 'tcp', ports: port(number), users, ...split(own), ...more }
+      return { reason: 'mirror', name, protocol: 'tcp', ports: port(number), users, ...split(own), ...extra }
     })
-  return [...rules(written, 'mirrors'), ...rules(told, 'targets', { isFromSrv: true })]
+  return [...rules(written, 'mirrors'), ...rules(fromSrv, 'targets', { isFromSrv: true })]
 }
 
 interface PortDestination {

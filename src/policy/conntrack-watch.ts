@@ -1,29 +1,32 @@
 import { type Pressure, pressureOf } from '../core/ruleset/conntrack-pressure.js'
 import { type ConntrackUsage, readConntrackUsage } from '../kernel/conntrack/usage.js'
 
-/** What is new about the room of connection tracking. */
+/** A change of the pressure on connection tracking. */
 export interface PressureChange {
   readonly pressure: Pressure
-  /** For the operator. */
+  /** The line for the log. */
   readonly text: string
 }
 
-/** Looks how much room connection tracking has. @returns nothing where the pressure is what it was */
-export function checkConntrack(
+/**
+ * Reads how full connection tracking is.
+ * @param before the pressure until now @returns the change, or undefined when the pressure is the same
+ */
+export function conntrackPressureChange(
   before: Pressure,
-  room: ConntrackUsage | undefined = readConntrackUsage(),
+  usage: ConntrackUsage | undefined = readConntrackUsage(),
 ): PressureChange | undefined {
-  const pressure = room ? pressureOf(room.entries, room.limit, before) : 'none'
-  return pressure === before ? undefined : { pressure, text: textOf(pressure, room) }
+  const pressure = usage ? pressureOf(usage.entries, usage.limit, before) : 'none'
+  return pressure === before ? undefined : { pressure, text: textOf(pressure, usage) }
 }
 
-function textOf(pressure: Pressure, room: ConntrackUsage | undefined): string {
-  if (room === undefined) return 'connection tracking is gone: nothing is tracked any more'
+function textOf(pressure: Pressure, usage: ConntrackUsage | undefined): string {
+  if (usage === undefined) return 'connection tracking is gone: nothing is tracked any more'
   const what = {
     none: 'there is room again, and all is tracked as before',
     high: 'loopback is not tracked any more, so that no user of this host can fill the rest',
     full: 'loopback is not tracked any more, and new clients are served without being tracked',
   }[pressure]
   const advice = pressure === 'none' ? '' : '; `conntrack -L` shows whose they are'
-  return `connection tracking holds ${room.entries} of ${room.limit} connections: ${what}${advice}`
+  return `connection tracking holds ${usage.entries} of ${usage.limit} connections: ${what}${advice}`
 }

@@ -4,8 +4,8 @@ import { GENERATIONS, nextGeneration } from '../core/ruleset/marks.js'
 import { StateFile, type StateFileOptions } from '../system/state-file.js'
 
 /**
- * Keeps the generation of the policy, which approved connections carry in their mark. Connections that an earlier run
- * approved must be judged again, so a start takes the generation after the last one.
+ * Keeps the generation of the policy, which approved connections carry in their mark. Connections that an
+ * earlier run approved must be judged again, so a start takes the generation after the last one.
  */
 export class GenerationFile {
   readonly #path: string
@@ -32,8 +32,9 @@ export class GenerationFile {
   }
 
   /**
-   * Keeps a generation for the next start. Settles when it is on disk: only then may its rules be loaded. A run that
-   * ends before they are has skipped a number, no more. @returns why it could not be written, or undefined
+   * Keeps a generation for the next start. Settles when it is on disk: only then may its rules be loaded. A
+   * run that ends before they are has skipped a number, no more. @returns why it could not be written, or
+   * undefined
    */
   keep(generation: number): Promise<string | undefined> {
     this.#kept = generation

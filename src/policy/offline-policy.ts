@@ -1,4 +1,7 @@
-/** The policy of a configuration while no service runs: with what an earlier run has learned. */
+/**
+ * Builds the policy of a configuration without a running service, with the addresses that an earlier run has
+ * saved.
+ */
 import type { Config } from '../config/config.js'
 import { namesOf, type Policy } from '../core/policy/policy.js'
 import { readHost } from '../host/host-facts.js'
@@ -8,19 +11,20 @@ import { buildPolicy } from './build-policy.js'
 import { withRuntimeEntries } from './overlay.js'
 import { readRuntimeEntries } from './runtime-entries-file.js'
 
-/** A configuration as a service has it that starts now: with the runtime entries of an earlier run. */
+/** The configuration that a service would start with now: it has the runtime entries of an earlier run. */
 export const asStarted = (config: Config, now: number): Config =>
   withRuntimeEntries(config, readRuntimeEntries(config.state.directory, createUsers().idOf), now)
+
 export interface KnownPolicy {
   readonly policy: Policy
   readonly host: ReturnType<typeof readHost>
-  /** What an earlier run has learned. */
+  /** The names and addresses that an earlier run has saved. */
   readonly known: SavedNames
-  /** The names of which it has learned nothing. */
+  /** Allowed names without saved addresses. */
   readonly missing: string[]
 }
 
-/** The policy of a configuration on this host, with what an earlier run has learned. */
+/** Builds the policy of a configuration on this host, with saved addresses. */
 export function knownPolicy(config: Config): KnownPolicy {
   const known = readSavedNames(config.state.directory)
   const host = readHost(config)

@@ -1,4 +1,4 @@
-/** What an operator has changed while the service runs: it lies over the configuration. */
+/** Applies the changes that an operator has made at runtime, the overlay, to the configuration. */
 
 import type { AllowEntry, Config } from '../config/config.js'
 import { quote } from '../config/problems.js'
@@ -9,9 +9,9 @@ import { PolicyRefusal } from './refusal.js'
 import { BYTES_AT_MOST, ENTRIES_AT_MOST, entriesText } from './runtime-entries-file.js'
 
 export interface Overlay {
-  /** Until the next reload or restart; undefined: that of the configuration. */
+  /** Valid until the next reload or restart; undefined when the mode of the configuration is in force. */
   readonly mode: Config['mode'] | undefined
-  /** Rules besides those of the configuration. */
+  /** Rules beside those of the configuration. */
   readonly entries: readonly AllowEntry[]
 }
 
@@ -21,12 +21,12 @@ const applyOverlay = (config: Config, { mode, entries }: Overlay): Config => ({
   allow: [...config.allow, ...entries],
 })
 
-/** What a policy is made from. */
+/** The settings that a policy is built from. */
 export interface Settings {
-  /** As it was read. */
+  /** The configuration as it was read. */
   readonly configured: Config
   readonly overlay: Overlay
-  /** Both, one over the other. */
+  /** The configuration with the overlay applied. */
   readonly config: Config
 }
 
@@ -36,7 +36,9 @@ export const settingsOf = (configured: Config, overlay: Overlay): Settings => ({
   config: applyOverlay(configured, overlay),
 })
 
-/** @param replaces whether it may come in the place of one with its name @throws PolicyRefusal */
+/**
+ * Adds an entry to an overlay. @param replaces whether it may replace one of its name @throws PolicyRefusal
+ */
 export function withEntry(
   overlay: Overlay,
   { allow }: Pick<Config, 'allow'>,
@@ -65,12 +67,12 @@ export function withEntry(
   if (entriesText(entries).length > BYTES_AT_MOST)
     throw new PolicyRefusal(
       'entries-too-large',
-      'there is no room for so many places, ports and users: write them into a file',
+      'the runtime entries would be too large: write some of them into a file',
     )
   return { ...overlay, entries }
 }
 
-/** @throws PolicyRefusal */
+/** Removes an entry from an overlay. @throws PolicyRefusal */
 export function withoutEntry(overlay: Overlay, { allow }: Pick<Config, 'allow'>, name: string): Overlay {
   const entries = overlay.entries.filter((each) => each.name !== name)
   if (entries.length < overlay.entries.length) return { ...overlay, entries }
@@ -82,19 +84,25 @@ export function withoutEntry(overlay: Overlay, { allow }: Pick<Config, 'allow'>,
   throw new PolicyRefusal('unknown-entry', `there is no runtime entry ${quote(name)}: ${why}`)
 }
 
-/** Rules of the configuration come before those of the same name that were added since. @returns the same overlay where none did */
+/**
+ * Removes the entries whose name a rule of the configuration has. @returns the same overlay when there are
+ * none
+ */
 export function withoutShadowed(overlay: Overlay, { allow }: Pick<Config, 'allow'>): Overlay {
   const names = new Set(allow.map(({ name }) => name))
   const entries = overlay.entries.filter(({ name }) => !names.has(name))
   return entries.length === overlay.entries.length ? overlay : { ...overlay, entries }
 }
 
-/** A configuration with the runtime entries that would go on beside it. @param now milliseconds since the epoch */
+/**
+ * Adds runtime entries to a configuration, without those that it shadows or that have expired. @param now
+ * milliseconds since the epoch
+ */
 export function withRuntimeEntries(config: Config, entries: readonly AllowEntry[], now: number): Config {
   return applyOverlay(config, unexpired(withoutShadowed({ mode: undefined, entries }, config), now))
 }
 
-/** The same overlay where nothing has expired. */
+/** Removes the entries that have expired. @returns the same overlay when there are none */
 export function unexpired(overlay: Overlay, now: number): Overlay {
   const entries = overlay.entries.filter((entry) => !isExpired(entry, now))
   return entries.length === overlay.entries.length ? overlay : { ...overlay, entries }
@@ -106,12 +114,12 @@ function namesText({ entries }: Overlay): string {
   return `there ${names.length === 1 ? 'is' : 'are'} ${names.slice(0, 10).join(', ')}${names.length > 10 ? ' and more' : ''}`
 }
 
-/** All runtime entries, as they could stand in a file. */
+/** Writes all runtime entries as a configuration file would have them. */
 export const writtenEntries = ({ entries }: Overlay, userName: UserName): WrittenRule[] =>
   entries.map((entry) => writtenEntry(entry, userName))
 
 type UserName = (uid: number) => string | undefined
 
-/** One entry, with its users by name where they have one. */
+/** Writes one entry, with its users by name when they have one. */
 export const writtenEntry = (entry: AllowEntry, userName: UserName): WrittenRule =>
   formatRule(entry, (uid) => userName(uid) ?? uid)

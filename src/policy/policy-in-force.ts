@@ -14,7 +14,7 @@ import type { ServiceLog } from '../system/service-log.js'
 import { createUsers } from '../system/users.js'
 import type { ActivePolicy } from './active-policy.js'
 import { buildPolicy } from './build-policy.js'
-import { checkConntrack } from './conntrack-watch.js'
+import { conntrackPressureChange } from './conntrack-watch.js'
 import { GenerationFile } from './generation-file.js'
 import { type Overlay, type Settings, settingsOf, unexpired, withoutShadowed } from './overlay.js'
 import { PolicyRefusal } from './refusal.js'
@@ -30,30 +30,30 @@ export interface PolicyInForceOptions
     Record<'inbound', InboundWatch>,
     Record<'log', ServiceLog>,
     Record<'store', RuntimeEntriesFile> {
-  /** It is in force now. */
+  /** Called when another mode has come into force. */
   readonly onMode: (mode: Config['mode']) => void
 }
 
 interface Change {
-  /** New names are looked up before a policy comes into force. */
+  /** Whether new names are looked up before the policy comes into force. */
   readonly waitForLookups?: boolean
   readonly onForce?: () => void
 }
 
 /**
- * Which policy is in force, here and in the kernel, and all that changes it: a new configuration, what an operator changes while
- * the service runs, time that is over, the host's own files, a service that has moved, room in connection tracking. One
- * change comes after the other.
+ * Holds the policy that is in force, here and in the kernel, and changes it: on a reload, by runtime entries,
+ * when rules expire, when the host's files or SRV targets change, and when connection tracking fills up.
+ * Changes run one after the other.
  */
 export class PolicyInForce {
-  /** What packets are judged by. */
+  /** The policy and marks that packets are judged by. */
   rules: ActivePolicy
   readonly learned: LearnedAddresses
   readonly #options: PolicyInForceOptions
   readonly #generation: GenerationFile
   readonly #changes = new SerialQueue()
   #settings: Settings
-  /** Rules that had expired by then are in no connection any more: milliseconds since the epoch. */
+  /** No live connection depends on a rule that had expired by this time: milliseconds since the epoch. */
   #expiredBy = Date.now()
   #host: ReturnType<typeof readHost>
   #hostFingerprint: string
@@ -63,8 +63,8 @@ export class PolicyInForce {
 
   constructor(config: Config, options: PolicyInForceOptions) {
     this.#options = options
-    const kept = { mode: undefined, entries: options.store.read(createUsers().idOf) }
-    this.#settings = settingsOf(config, this.#left(kept, config))
+    const saved = { mode: undefined, entries: options.store.read(createUsers().idOf) }
+    this.#settings = settingsOf(config, this.#kept(saved, config))
     this.#hostFingerprint = hostFingerprint(config)
     this.#host = readHost(config)
     this.#generation = new GenerationFile(config.state.directory, Math.random, options.log)
@@ -80,7 +80,7 @@ export class PolicyInForce {
     }
   }
 
-  /** What is in force: the configuration, with all that lies over it. */
+  /** The configuration in force, with the overlay applied. */
   get config(): Config {
     return this.#settings.config
   }
@@ -90,12 +90,12 @@ export class PolicyInForce {
     return this.#settings.configured
   }
 
-  /** What an operator has changed since. */
+  /** What an operator has changed at runtime. */
   get overlay(): Overlay {
     return this.#settings.overlay
   }
 
-  /** What this host's files say. */
+  /** The facts of this host's files. */
   get host(): ReturnType<typeof readHost> {
     return this.#host
   }
@@ -105,25 +105,28 @@ export class PolicyInForce {
     return `found on this host: ${mirrors.length} mirrors, ${resolvers.length} resolvers`
   }
 
-  /** Those who update, and those who ask for others: nobody else who may run on this host unwanted. */
+  /**
+   * Whether a user updates the host or resolves names for others, and its socket cannot be inherited by
+   * another user.
+   */
   isTrusted(uid: number, question: Packet): boolean {
     const { trustedUsers, ephemeralPorts } = this.rules.policy
     return trustedUsers.includes(uid) && !mayBeInherited(question, uid, ephemeralPorts)
   }
 
-  /** Looks names up, or takes what an earlier run knew of them. */
+  /** Looks names up, or takes the addresses that an earlier run has saved. */
   prepare(): Promise<void> {
     return this.learned.start(this.rules.policy, this.#services(), this.config.dns)
   }
 
   /** Brings the policy into the kernel. @throws CommandError (rejects) */
   async start(): Promise<void> {
-    this.#pressure = checkConntrack('none')?.pressure ?? 'none'
+    this.#pressure = conntrackPressureChange('none')?.pressure ?? 'none'
     await this.#options.inbound.expireGeneration(this.rules.marks)
     await this.#load(this.config, this.rules.policy, this.#generation.current)
     this.#isStarted = true
     await this.#options.store.keep(this.overlay.entries)
-    // Where an earlier run, or the first look-ups, have found services to be.
+    // SRV targets that were saved, or that the first look-ups have found, make further rules.
     if (this.#services().some((service) => this.learned.targets(service).length > 0))
       await this.#refresh({ waitForLookups: true })
   }
@@ -133,9 +136,9 @@ export class PolicyInForce {
   }
 
   /**
-   * Takes a new configuration. Live connections are judged again where it allows less than the old one. Settings
-   * that are read at start only stay what they were.
-   * @throws CommandError (rejects) and then the old one is in force
+   * Takes a new configuration. Live connections are judged again when it allows less than the old one.
+   * Settings that are read at start only stay what they were. @throws CommandError (rejects) and then the old
+   * one stays in force
    */
   reload(wanted: Config): Promise<void> {
     return this.#changes.run(async () => {
@@ -145,17 +148,19 @@ export class PolicyInForce {
       if (fixed.length > 0) this.#options.log.warn(`needs a restart to take effect: ${fixed.join(', ')}`)
       const config = { ...wanted, ...pick(configured, AT_START) }
       this.#readHost(config)
-      const left = this.#left(overlay, config)
-      const wantedNow = settingsOf(config, { ...left, mode: undefined })
+      const kept = this.#kept(overlay, config)
+      const wantedNow = settingsOf(config, { ...kept, mode: undefined })
       const policy = await this.#change(wantedNow, { waitForLookups: true })
-      await this.#options.store.keep(left.entries)
+      await this.#options.store.keep(kept.entries)
       this.#options.log.info(`configuration taken: mode ${config.mode}, ${policy.rules.length} rules`)
     })
   }
 
   /**
-   * Changes what lies over the configuration. As a reload does, it cuts what is not allowed any more, and nothing else.
-   * @param change is given what there is when its turn has come @returns why it will not outlast a restart, if so
+   * Changes the overlay. As a reload does, it cuts the connections that are not allowed any more, and no
+   * others.
+   * @param change is given the overlay when its turn has come
+   * @returns why the change is not saved for the next start, or undefined
    * @throws PolicyRefusal, what `change` throws, CommandError (rejects) and then nothing has changed
    */
   alter(change: (overlay: Overlay, configured: Config) => Overlay): Promise<string | undefined> {
@@ -170,25 +175,26 @@ export class PolicyInForce {
     })
   }
 
-  /** What has expired allows no new connection; those that it has allowed must end, too. */
+  /** Ends the connections that expired rules have allowed; new ones are refused without this. */
   followTime(): Promise<void> {
     return this.#changes.run(async () => {
       if (!this.#isStarted || this.#isStopping) return
-      // Where the clock was set back, what had expired has not, and will do so again.
+      // When the clock was set back, rules that had expired are valid again, and will expire again.
       this.#expiredBy = Math.min(this.#expiredBy, Date.now())
-      const over = this.#expired(Date.now())
-      if (over.length === 0) return
+      const expired = this.#expired(Date.now())
+      if (expired.length === 0) return
       const { configured, overlay } = this.#settings
-      const left = this.#left(overlay, configured)
-      await this.#change(settingsOf(configured, left))
-      this.#options.log.info(
-        `the time of these rules is over: ${over.map(({ spec }) => spec.name).join(', ')}`,
-      )
-      await this.#options.store.keep(left.entries)
+      const kept = this.#kept(overlay, configured)
+      await this.#change(settingsOf(configured, kept))
+      this.#options.log.info(`these rules have expired: ${expired.map(({ spec }) => spec.name).join(', ')}`)
+      await this.#options.store.keep(kept.entries)
     })
   }
 
-  /** Package sources and resolvers change while the service runs: a lease is renewed, a repository added. */
+  /**
+   * Follows changes of the host's files: package sources and resolvers change when a lease is renewed or a
+   * repository added.
+   */
   async followHost(): Promise<void> {
     if (hostFingerprint(this.config) === this.#hostFingerprint) return
     this.#readHost(this.config)
@@ -201,21 +207,23 @@ export class PolicyInForce {
     }
   }
 
-  /** Connection tracking that has no room cuts clients and updates off: the rules then do without it. */
-  followRoom(): Promise<void> {
+  /**
+   * Loads rules that do without connection tracking when it is full: clients and updates would be cut off.
+   */
+  followConntrack(): Promise<void> {
     return this.#changes.run(async () => {
-      const news = checkConntrack(this.#pressure)
-      if (news === undefined || this.#isStopping) return
+      const change = conntrackPressureChange(this.#pressure)
+      if (change === undefined || this.#isStopping) return
       const before = this.#pressure
-      this.#pressure = news.pressure
+      this.#pressure = change.pressure
       try {
         await this.#load(this.config, this.rules.policy, this.#generation.current)
       } catch (error) {
         this.#pressure = before
         throw error
       }
-      this.#options.log.warn(news.text)
-      if (news.pressure === 'none') await this.#options.inbound.forgetLoopback()
+      this.#options.log.warn(change.text)
+      if (change.pressure === 'none') await this.#options.inbound.forgetLoopback()
     })
   }
 
@@ -224,13 +232,13 @@ export class PolicyInForce {
     await Promise.all([this.#options.store.tick(now), this.#generation.tick(now)])
   }
 
-  /** From now on nothing changes any more, but for the end of it: `last`. */
+  /** Stops all changes, and runs `last` as the last one. */
   async stop(last: () => Promise<void>): Promise<void> {
     this.#isStopping = true
     await this.#changes.run(last)
   }
 
-  /** The policy of a configuration on this host, as far as it is known now. */
+  /** Builds the policy of a configuration with what is known of this host now. */
   #policyOf(config: Config): Policy {
     return buildPolicy(config, this.#host, {
       targets: (service) => this.learned.targets(service),
@@ -249,23 +257,23 @@ export class PolicyInForce {
     for (const note of this.#host.notes) this.#options.log.warn(note)
   }
 
-  /** What of an overlay goes on beside this configuration. */
-  #left(overlay: Overlay, config: Config): Overlay {
-    const left = withoutShadowed(overlay, config)
-    for (const { name } of overlay.entries.filter((each) => !left.entries.includes(each)))
+  /** Returns the part of an overlay that stays valid beside this configuration. */
+  #kept(overlay: Overlay, config: Config): Overlay {
+    const kept = withoutShadowed(overlay, config)
+    for (const { name } of overlay.entries.filter((each) => !kept.entries.includes(each)))
       this.#options.log.warn(`runtime entry ${name} is gone: the configuration has a rule of that name`)
-    return unexpired(left, Date.now())
+    return unexpired(kept, Date.now())
   }
 
-  /** Rules whose time is over, and which live connections may still go by. */
+  /** Rules that have expired, and on which live connections may still depend. */
   #expired(now: number): readonly Rule[] {
     const isOver = ({ spec }: Rule) => isExpired(spec, now) && !isExpired(spec, this.#expiredBy)
     return this.rules.policy.rules.filter(isOver)
   }
 
   /**
-   * Puts the policy of other settings in the place of the one in force, whole or not at all. One that allows more does so
-   * here before it does in the kernel: a program may be waiting for it.
+   * Replaces the policy in force by that of other settings, as a whole or not at all. A policy that allows
+   * more comes into force here before it does in the kernel: a program may be waiting for it.
    */
   async #change(settings: Settings, { waitForLookups, onForce }: Change = {}): Promise<Policy> {
     const [settingsBefore, before] = [this.#settings, this.rules]
@@ -298,7 +306,7 @@ export class PolicyInForce {
     return policy
   }
 
-  /** From now on packets are judged by that. */
+  /** Makes packets be judged by these rules from now on. */
   #force(settings: Settings, rules: ActivePolicy): void {
     const { mode } = this.rules.policy
     this.#settings = settings
@@ -306,14 +314,17 @@ export class PolicyInForce {
     if (rules.policy.mode !== mode) this.#options.onMode(rules.policy.mode)
   }
 
-  /** The same configuration, by what this host's files and the resolvers say now. @throws CommandError (rejects) */
+  /**
+   * Builds the policy of the same settings again, with what the host's files and resolvers say now. @throws
+   * CommandError (rejects)
+   */
   #refresh(change?: Change): Promise<void> {
     return this.#changes.run(async () => {
       if (this.#isStarted && !this.#isStopping) await this.#change(this.#settings, change)
     })
   }
 
-  /** A service was found to be elsewhere. Settles when packets are judged by that. */
+  /** Takes changed SRV targets into the policy. Settles when packets are judged by it. */
   #onTargets(): Promise<void> {
     return new Promise((resolve) => {
       this.#refresh({ onForce: resolve })
@@ -322,12 +333,12 @@ export class PolicyInForce {
     })
   }
 
-  /** @param onStand is called as soon as the rules stand in the kernel */
-  async #load(config: Config, policy: Policy, generation: number, onStand?: () => void): Promise<void> {
+  /** Loads rules into the kernel. @param onLoaded is called as soon as the kernel has them */
+  async #load(config: Config, policy: Policy, generation: number, onLoaded?: () => void): Promise<void> {
     const { firewall, inbound } = this.#options
     const options = rulesetOptions(config, firewall.form, generation, this.#pressure)
     await this.#generation.keep(generation)
-    await firewall.apply({ policy, options, facts: inbound.facts() }, onStand)
+    await firewall.apply({ policy, options, facts: inbound.facts() }, onLoaded)
     this.#generation.take(generation)
   }
 }

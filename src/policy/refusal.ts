@@ -1,5 +1,5 @@
 /**
- * Why a change of the policy is refused; the control API answers with the same word as `code`:
+ * The reason why a change of the policy is refused; the control API answers with the same word as `code`:
  * - `starting`, `stopping`: the service is not ready for changes yet, or not any more
  * - `configured-rule`: the configuration has a rule of that name
  * - `entry-exists`: there is a runtime entry of that name already
@@ -15,7 +15,9 @@ export type PolicyRefusalCode =
   | 'too-many-entries'
   | 'entries-too-large'
 
-/** A change of the policy was refused, and nothing has changed. The message is for the operator. */
+/**
+ * Thrown when a change of the policy is refused; nothing has changed then. The message is for the operator.
+ */
 export class PolicyRefusal extends Error {
   constructor(
     readonly code: PolicyRefusalCode,

@@ -1,4 +1,4 @@
-/** The options of the kernel's rules, as they follow from the configuration. */
+/** Derives the options of the kernel's rules from the configuration. */
 import type { Config } from '../config/config.js'
 import type { Pressure } from '../core/ruleset/conntrack-pressure.js'
 import type { QueueForm, RulesetOptions } from '../core/ruleset/ruleset.js'

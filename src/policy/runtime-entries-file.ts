@@ -1,4 +1,4 @@
-/** Runtime entries on disk, for the next start. */
+/** Keeps runtime entries on disk for the next start. */
 import { existsSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { rule } from '../config/allow.js'
@@ -12,31 +12,31 @@ import type { ServiceLog } from '../system/service-log.js'
 import { StateFile } from '../system/state-file.js'
 import type { UserLookup } from '../system/users.js'
 
-/** What is more belongs into a configuration. */
+/** Limits of runtime entries: more of them belong into a configuration file. */
 export const ENTRIES_AT_MOST = 256
 export const BYTES_AT_MOST = 512 * 1024
 
 /** In the state directory. */
 const RUNTIME_FILE = 'allow.json'
 
-/** As they are written: with user ids, since a name may be another's tomorrow. */
+/** Writes entries as JSON, with user ids, since a name may belong to another user tomorrow. */
 export const entriesText = (entries: readonly AllowEntry[]): string =>
   `${JSON.stringify({ entries: entries.map((entry) => formatRule(entry, (uid) => uid)) }, null, 1)}\n`
 
-/** The place of an entry, for whoever asks why something passes. */
+/** The origin of an entry, which `explain` and messages name. */
 const originOf = (path: string): AllowEntry['origin'] => ({
   file: `runtime entry in ${path}`,
   line: undefined,
 })
 
-/** What is kept in a state directory, as far as it is right: for commands, which leave the file as it is. */
+/** Reads the right entries of a state directory, and leaves the file as it is: for commands. */
 export function readRuntimeEntries(directory: string, lookup: UserLookup): AllowEntry[] {
   const path = join(directory, RUNTIME_FILE)
   const problems: Problem[] = []
   return parse(path, lookup, locationOf({ origin: originOf(path), key: '' }, problems), problems)
 }
 
-/** @param problems those that the place is told of */
+/** @param problems the list that `place` adds to */
 function parse(
   path: string,
   lookup: UserLookup,
@@ -75,7 +75,9 @@ export class RuntimeEntriesFile {
     return originOf(this.path)
   }
 
-  /** At start: what an earlier run has kept. A file with something wrong in it is set aside; what is right of it counts. */
+  /**
+   * Reads the entries of an earlier run at start. A file with an error is set aside; its right entries count.
+   */
   read(lookup: UserLookup): AllowEntry[] {
     if (!existsSync(this.path)) return []
     const problems: Problem[] = []
@@ -86,7 +88,10 @@ export class RuntimeEntriesFile {
     return entries
   }
 
-  /** Keeps these entries for the next start. @returns why they could not be written, or undefined when they are on disk */
+  /**
+   * Keeps these entries for the next start. @returns why they could not be written, or undefined when they
+   * are on disk
+   */
   keep(entries: readonly AllowEntry[]): Promise<string | undefined> {
     this.#entries = entries
     this.#file.change()
@@ -112,7 +117,10 @@ export class RuntimeEntriesFile {
   }
 }
 
-/** Those that are right in all: without its users, an entry would be for everybody. The place is told of the others. */
+/**
+ * Returns the entries without any error (without its users, an entry would be for everybody), and reports the
+ * others to `place`.
+ */
 function entriesOf(
   lookup: UserLookup,
   value: unknown,

@@ -1,14 +1,14 @@
 import t from 'tap'
-import { Failures } from '../../src/names/lookup-failures.js'
+import { LookupFailures } from '../../src/names/lookup-failures.js'
 
 const NOW = 1_800_000_000_000
 
 t.test('nothing is said of nothing', async (t) => {
-  t.equal(new Failures().line(NOW), undefined)
+  t.equal(new LookupFailures().line(NOW), undefined)
 })
 
 t.test('failures of many names are one line, with a reason of one of them', async (t) => {
-  const failures = new Failures()
+  const failures = new LookupFailures()
   failures.note('a.example.org', 'query ETIMEOUT')
   failures.note('b.example.org', 'query ESERVFAIL')
   failures.note('c.example.org', 'query ESERVFAIL')
@@ -17,13 +17,13 @@ t.test('failures of many names are one line, with a reason of one of them', asyn
 })
 
 t.test('the same name counts once, and alone it is alone', async (t) => {
-  const failures = new Failures()
+  const failures = new LookupFailures()
   for (let i = 0; i < 100; i++) failures.note('a.example.org', `try ${i}`)
   t.match(failures.line(NOW), /^a\.example\.org cannot be looked up \(try 99\)/)
 })
 
 t.test('there are ten seconds between two lines, and nothing is lost in them', async (t) => {
-  const failures = new Failures()
+  const failures = new LookupFailures()
   failures.note('a.example.org', 'no')
   t.ok(failures.line(NOW))
   failures.note('b.example.org', 'no')

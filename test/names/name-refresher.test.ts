@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { NameWatcher } from '../../src/names/name-refresher.js'
+import { NameRefresher } from '../../src/names/name-refresher.js'
 import { Clock, settled } from './clock.js'
 
 const NAME = 'mirror.example.org'
@@ -25,9 +25,9 @@ function watching(t: Test) {
     asked: [] as string[],
     answers: [] as string[],
     failures: [] as string[],
-    names: undefined as unknown as NameWatcher<Answer>,
+    names: undefined as unknown as NameRefresher<Answer>,
   }
-  state.names = new NameWatcher({
+  state.names = new NameRefresher({
     resolve: (name) => {
       state.asked.push(name)
       return state.reply(name)

@@ -169,7 +169,7 @@ t.test('an entry for a time ends with it: no new connection, and live ones are c
   await eventually('it is over', async () => (await namesOf(service)).length === 0)
   await talk.isCut(t, ONE, MIRROR.v4)
   t.notOk(await isOpen(lab.web, ONE))
-  t.match(service.program.stderr, /the time of these rules is over: short/)
+  t.match(service.program.stderr, /these rules have expired: short/)
   t.notMatch(readFileSync(join(service.folder, 'state', 'allow.json'), 'utf8'), 'short')
 })
 
@@ -186,8 +186,7 @@ t.test(
     await request(service, 'POST', '/v1/allow', { name: 'third', to: [THIRD], ttl: '3s' })
     const talk = Talk.to(lab.web, ONE, MIRROR.v4)
     await talk.goesOn(ONE)
-    const isOver = async () =>
-      service.program.stderr.includes('the time of these rules is over: first, second')
+    const isOver = async () => service.program.stderr.includes('these rules have expired: first, second')
     await eventually('it is over', isOver)
     await talk.isCut(t, ONE, MIRROR.v4)
     await service.kill()

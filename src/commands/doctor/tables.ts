@@ -90,7 +90,7 @@ function withoutOurs({ chains, rules }: ForeignRules, subject: DoctorContext): F
 
 /** Recognises our rules of xtables by their target, and by the mark that they match. */
 function ourRules({ config: { firewall, queue } }: DoctorContext): (text: string) => boolean {
-  const ours = queueRules(marksOf(firewall.mark.mask, 1), queue).map(({ says }) => says)
+  const ours = queueRules(marksOf(firewall.mark.mask, 1), queue).map(({ args }) => args)
   const value = (says: readonly string[], option: string) => says[says.indexOf(option) + 1]!
   return (text) =>
     ours.some((says) => text.includes(`--mark ${value(says, '--mark')}`) && text.includes('-j NFQUEUE'))

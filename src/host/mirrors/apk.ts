@@ -1,4 +1,4 @@
-/** apk: apk-repositories(5). */
+/** Finds the mirrors of apk (apk-repositories(5)). */
 import { basename } from 'node:path'
 import type { Files } from './file-reader.js'
 import type { MirrorCollector } from './mirror-collector.js'
@@ -20,7 +20,7 @@ export function discoverApk(files: Files, found: MirrorCollector): void {
   }
 }
 
-/** A file of /etc takes the place of one with the same name of /lib. */
+/** Lists the files of repositories: a file of /etc replaces the one of its name of /lib. */
 function partsOf(files: Files): string[] {
   const paths = FOLDERS.flatMap((folder) => files.list(folder, /^[^.].*\.list$/s))
   return paths.filter(
@@ -29,8 +29,8 @@ function partsOf(files: Files): string[] {
 }
 
 /**
- * The URLs of a file: of `URL`, `@tag URL`, `v3 @tag URL component...` and `ndx URL`.
- * @param variables what `set` lines say goes in here, as later files use it
+ * Reads the URLs of a file: of `URL`, `@tag URL`, `v3 @tag URL component...` and `ndx URL` lines.
+ * @param variables gets the values of `set` lines, which later files use
  */
 export function parseRepositories(text: string, variables: Map<string, string>): Written[] {
   return linesOf(text).flatMap((line) => {
@@ -45,7 +45,7 @@ export function parseRepositories(text: string, variables: Map<string, string>):
   })
 }
 
-/** `set [-default] key=value`. */
+/** Takes the words of a `set [-default] key=value` line over into `variables`. */
 function set(words: readonly Written[], variables: Map<string, string>): void {
   const isDefault = words[0]?.text === '-default'
   const [, key, value] = /^([A-Za-z]\w*)=(.*)$/s.exec(words[isDefault ? 1 : 0]?.text ?? '') ?? []

@@ -1,20 +1,20 @@
 import type { Written } from './source-lines.js'
 
-/** A setting of apt. Of several with the same name the last one counts. */
+/** A setting of apt. Of several settings of one name the last one counts. */
 export interface Setting extends Written {
-  /** In lower case, with all its scopes: `acquire::http::proxy`. */
+  /** The name in lower case with all its scopes: `acquire::http::proxy`. */
   readonly name: string
-  /** `#clear`: takes back the name and all names below it. */
+  /** Whether it is a `#clear`, which removes the name and all names below it. */
   readonly clear?: true
 }
 
-/** What apt.conf(5) is made of. A comment begins at `//` or `#` anywhere but within quotes. */
+/** Matches the tokens of apt.conf(5). A comment begins at `//` or `#` outside of quotes. */
 const TOKEN =
   /"[^"\n]*"?|\/\*[\s\S]*?(?:\*\/|$)|\/\/.*|#(?:clear|include)\b|#.*|[{};]|(?:(?!\/[/*])[^\s"{};#])+/g
 
 /**
- * The settings of an apt.conf: `Acquire::http::Proxy "...";` as well as `Acquire { http { Proxy "..."; }; };`.
- * A setting without its semicolon is none.
+ * Parses an apt.conf: `Acquire::http::Proxy "...";` as well as `Acquire { http { Proxy "..."; }; };`. A
+ * setting without its semicolon is left out.
  */
 export function parseAptConf(text: string): Setting[] {
   const settings: Setting[] = []

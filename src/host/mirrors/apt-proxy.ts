@@ -3,18 +3,18 @@ import type { Files, TextFile } from './file-reader.js'
 import type { MirrorCollector, Sourced, Target } from './mirror-collector.js'
 import { isOff } from './source-lines.js'
 
-/** Names that apt reads in its folder: others it ignores. */
+/** The names of files that apt reads in its folder; it ignores others. */
 const CONF_PARTS = /^(?:[\w-]+|[\w-][\w.-]*\.conf)$/
 
-/** What of apt's settings decides on hosts. */
+/** The settings of apt that decide which hosts it calls. */
 export interface AptConf {
-  /** The proxy through which a target is called. */
+  /** Returns the proxy for a target. */
   proxyOf(target: Target): Sourced | undefined
-  /** Whether SRV records are asked for. */
+  /** Whether apt looks SRV records up. */
   readonly asksServices: boolean
 }
 
-/** Later files go before earlier ones, and apt.conf before all of its folder (apt.conf(5)). */
+/** Reads the settings: later files override earlier ones, and apt.conf overrides its folder (apt.conf(5)). */
 export function readConf(files: Files, found: MirrorCollector): AptConf {
   const values = new Map<string, Sourced>()
   for (const path of [...files.list('/etc/apt/apt.conf.d', CONF_PARTS), '/etc/apt/apt.conf']) {
@@ -39,7 +39,10 @@ function take(setting: Setting, file: TextFile, values: Map<string, Sourced>, fo
   else for (const key of values.keys()) if (key === name || key.startsWith(`${name}::`)) values.delete(key)
 }
 
-/** A proxy for one host goes before that for all, and https takes what is said of http where nothing is of https. */
+/**
+ * Finds the proxy for a target: one for its host comes before one for all; https falls back to the proxy of
+ * http.
+ */
 function proxyOf<T extends { text: string }>(
   { scheme, host }: Target,
   value: (name: string) => T | undefined,
@@ -49,6 +52,6 @@ function proxyOf<T extends { text: string }>(
     methods.map((method) => `acquire::${method}::${name}`),
   )
   const proxy = names.map(value).find((setting) => setting !== undefined && setting.text !== '')
-  // Without a colon it names no host: apt writes DIRECT, people also `false`.
+  // A value without a colon names no host: apt writes DIRECT, people also `false`.
   return proxy?.text.includes(':') ? proxy : undefined
 }

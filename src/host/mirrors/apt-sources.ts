@@ -1,15 +1,18 @@
 import { isOff, linesOf, type Written, wordsOf } from './source-lines.js'
 
-/** A word of sources.list(5): blanks within quotes and brackets belong to it, and there `#` begins no comment. */
+/**
+ * Matches a word of sources.list(5): within quotes and brackets it may hold blanks, and `#` begins no
+ * comment.
+ */
 const WORD = /(?:\[(?:"[^"]*"?|[^\]"]+)*\]?|"[^"]*"?|[^\s#["]+)+|#.*/g
 const OPTIONS = /^\[(?:"[^"]*"?|[^\]"]+)*\]?/
 
-/** The URIs of `deb [ options ] uri suite component...` lines. */
+/** Reads the URIs of `deb [ options ] uri suite component...` lines. */
 export function parseSourcesList(text: string): Written[] {
   return linesOf(text).flatMap(({ text, line }) => {
     const words = (text.match(WORD) ?? []).filter((word) => !word.startsWith('#'))
     if (!/^deb(?:-src)?$/.test(words[0] ?? '')) return []
-    // apt does not mind a URI right behind the bracket.
+    // apt takes a URI right after the bracket.
     const [uri] = words
       .slice(1)
       .map((word) => word.replace(OPTIONS, ''))
@@ -18,7 +21,7 @@ export function parseSourcesList(text: string): Written[] {
   })
 }
 
-/** The URIs of the stanzas of a `.sources` file (deb822) that are not switched off. */
+/** Reads the URIs of the enabled stanzas of a `.sources` file (deb822). */
 export function parseSources(text: string): Written[] {
   return stanzasOf(linesOf(text)).flatMap((fields) => {
     const enabled = fields.get('enabled')?.[0]?.text ?? 'yes'
@@ -26,10 +29,12 @@ export function parseSources(text: string): Written[] {
   })
 }
 
-/** The words of each field, by its name in lower case. Of a field that is there twice apt takes the last. */
+/** The words of each field by its name in lower case. Of a repeated field apt takes the last. */
 type Stanza = Map<string, Written[]>
 
-/** Stanzas stand between empty lines; a line that begins with a blank goes on with the field above it. */
+/**
+ * Splits a file into stanzas at empty lines; a line that begins with a blank continues the field above it.
+ */
 function stanzasOf(lines: readonly Written[]): Stanza[] {
   const stanzas: Stanza[] = [new Map()]
   let last: Written[] = []

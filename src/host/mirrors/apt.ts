@@ -1,4 +1,6 @@
-/** apt: sources.list(5), apt.conf(5), apt-transport-http(1), apt-transport-mirror(1). */
+/**
+ * Finds the mirrors of apt (sources.list(5), apt.conf(5), apt-transport-http(1), apt-transport-mirror(1)).
+ */
 import type { Origin } from '../../core/policy/origin.js'
 import { type AptConf, readConf } from './apt-proxy.js'
 import { parseSources, parseSourcesList } from './apt-sources.js'
@@ -7,9 +9,9 @@ import { type MirrorCollector, type Sourced, type Target, WEB_PORTS } from './mi
 import { parseMirrorList } from './mirror-list.js'
 import type { Written } from './source-lines.js'
 
-/** Names that apt reads in its folders: others it ignores. */
+/** The names of files that apt reads in its folders; it ignores others. */
 const PARTS = /^[\w-][\w.-]*\.(?:list|sources)$/
-/** Where apt keeps the lists of mirrors that it has fetched. */
+/** The folder where apt keeps fetched lists of mirrors. */
 const FETCHED_LISTS = '/var/lib/apt/lists/auxfiles'
 
 export function discoverApt(files: Files, found: MirrorCollector): void {
@@ -33,7 +35,7 @@ class Apt {
     this.#conf = readConf(files, found)
   }
 
-  /** One URI of a source: `http://...`, `mirror+file:/...`, `tor+http://...`. */
+  /** Adds one URI of a source: `http://...`, `mirror+file:/...`, `tor+http://...`. */
   source(uri: Written, file: TextFile): void {
     const [, scheme = '', rest = ''] = /^([a-z0-9.+-]+):(.*)$/is.exec(uri.text) ?? []
     const methods = scheme.toLowerCase().split('+')
@@ -44,7 +46,7 @@ class Apt {
     if (methods.length > 1 && !/^(?:mirror|tor)$/.test(methods[0]!)) this.#found.note(origin, OWN_METHOD)
   }
 
-  /** A list of mirrors: the hosts in it, and, of one that is fetched, also the host that has it. */
+  /** Adds the hosts of a list of mirrors, and the host from which it is fetched. */
   #list(method: string, rest: string, origin: Origin): void {
     const online = !['file', 'copy'].includes(method)
     if (online) this.#mirror(`${method}:${rest}`, origin)
@@ -61,7 +63,10 @@ class Apt {
     if (target) this.#reach(target, origin)
   }
 
-  /** The service that is asked for is the mirror's also where a proxy is called (methods/http.cc of apt). */
+  /**
+   * Adds a target, or its proxy, with the SRV name that apt looks up: for a proxy too it has the scheme of
+   * the mirror (methods/http.cc of apt).
+   */
   #reach(target: Target, origin: Origin): void {
     const proxy = this.#conf.proxyOf(target)
     const place = proxy ? this.#proxy(proxy, target) : target
@@ -91,7 +96,10 @@ const COMPRESSED = 'this list is compressed: name its hosts in mirrors.hosts, or
 
 const isAddress = (host: string) => host.includes(':') || /\.\d+$/.test(host)
 
-/** The name of a fetched list: its URI without scheme and user, `/` as `_` (URItoFileName of apt). */
+/**
+ * Returns the file name of a fetched list: its URI without scheme and user, `/` as `_` (URItoFileName of
+ * apt).
+ */
 function nameOf(rest: string): string {
   const place = rest.replace(/^\/\/(?:[^/]*@)?/, '')
   const quoted = place.replace(/[\\|{}[\]<>"^~_=!@#$%&*\0-\x20\x7f-\uffff]/g, (c) => percent(c))

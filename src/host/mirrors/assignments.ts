@@ -1,11 +1,11 @@
 import { linesOf, type Written } from './source-lines.js'
 
-/** `NAME=value` of a line. */
+/** An assignment `NAME=value` and its line. */
 export interface Assignment extends Written {
   readonly name: string
 }
 
-/** The lines of an environment(5) or a sysconfig file: `NAME=value`, `NAME="value"`, `export NAME='value'`. */
+/** Parses an environment or sysconfig file: `NAME=value`, `NAME="value"`, `export NAME='value'`. */
 export const parseAssignments = (text: string): Assignment[] =>
   linesOf(text).flatMap(({ text, line }) => {
     const [, name, value] = /^\s*(?:export\s+)?(\w+)=(.*)$/s.exec(text) ?? []
@@ -14,6 +14,6 @@ export const parseAssignments = (text: string): Assignment[] =>
     return [{ name, text: quoted ? quoted[2]! : value!.trim().replace(/^["']/, ''), line }]
   })
 
-/** The last value of a name that is not empty, whatever its case: `http_proxy` is written both ways. */
+/** Finds the last non-empty value of a name in any case: people write http_proxy and HTTP_PROXY. */
 export const assignment = (assignments: readonly Assignment[], name: string): Assignment | undefined =>
   assignments.findLast((one) => one.name.toLowerCase() === name.toLowerCase() && one.text !== '')

@@ -23,8 +23,8 @@ const LARGE =
   'this file is larger than 1 MiB, and only its beginning was read: name further hosts in mirrors.hosts'
 
 /**
- * Finds the hosts from which this host's package managers get their updates, in their own files below `root`. Never
- * throws: a file that is missing, unreadable or senseless names nothing.
+ * Finds the hosts from which this host's package managers get their updates, in their own files below `root`.
+ * Never throws: a file that is missing, unreadable or makes no sense counts as empty.
  */
 export function discover(root: string): Discovery {
   const found = new MirrorCollector()
@@ -34,12 +34,12 @@ export function discover(root: string): Discovery {
 }
 
 /**
- * A text that is different after any file or folder that `discover` reads was changed, made or removed. Cheap: it
- * reads the few files that name other files, and looks at the rest.
+ * Returns a text that changes when any file or folder that `discover` reads is changed, made or removed. It
+ * is cheap: it reads only the few files that name other files, and calls stat(2) on the rest.
  */
 export function fingerprint(root: string): string {
-  const files = new Files(root, { lookOnly: true })
+  const files = new Files(root, { statOnly: true })
   const found = new MirrorCollector()
   for (const discoverManager of MANAGERS) discoverManager(files, found)
-  return createHash('sha256').update(files.looks().join('\n')).digest('hex')
+  return createHash('sha256').update(files.statuses().join('\n')).digest('hex')
 }

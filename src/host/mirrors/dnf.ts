@@ -1,4 +1,4 @@
-/** dnf and yum: dnf.conf(5), dnf5.conf(5), yum.conf(5). */
+/** Finds the mirrors of dnf and yum (dnf.conf(5), dnf5.conf(5), yum.conf(5)). */
 import { basename } from 'node:path'
 import type { Files, TextFile } from './file-reader.js'
 import { lastValue, parseIni, type Section } from './ini.js'
@@ -8,7 +8,10 @@ import { emptyRepo, type Repo, someProxy, takeRepo, unknownMirrors } from './rpm
 import { linesOf } from './source-lines.js'
 import { architecture, expand, type Variables } from './variables.js'
 
-/** Main files, each going before those that stand before it; those of folders in the order of their names. */
+/**
+ * The main configuration files; each overrides those before it. Files of folders are in the order of their
+ * names.
+ */
 const MAIN_FIRST = ['/etc/yum.conf']
 const MAIN_FOLDERS = ['/etc/dnf/libdnf5.conf.d', '/usr/share/dnf5/libdnf.conf.d']
 const MAIN_LAST = ['/etc/dnf/dnf.conf']
@@ -21,7 +24,7 @@ const REPO_FOLDERS = [
 const OVERRIDE_FOLDERS = ['/etc/dnf/repos.override.d', '/usr/share/dnf5/repos.override.d']
 const VARIABLE_FOLDERS = ['/usr/share/dnf5/vars.d', '/etc/yum/vars', '/etc/dnf/vars']
 const CACHES = ['/var/cache/dnf', '/var/cache/libdnf5']
-/** yum has its cache by architecture and release: `/var/cache/yum/x86_64/7/base/`. */
+/** yum's cache has folders of architecture and release: `/var/cache/yum/x86_64/7/base/`. */
 const YUM_CACHE = '/var/cache/yum'
 
 export function discoverDnf(files: Files, found: MirrorCollector): void {
@@ -40,7 +43,7 @@ export function discoverDnf(files: Files, found: MirrorCollector): void {
 interface Main {
   readonly sections: readonly { section: Section; file: TextFile }[]
   readonly proxy: Sourced | undefined
-  /** The folders that an option names, or those that are its default. */
+  /** The folders of an option, or its default ones. */
   folders(option: string, defaults: readonly string[]): readonly string[]
 }
 
@@ -64,7 +67,10 @@ function readMain(files: Files): Main {
   return { sections, proxy: someProxy(all.proxy), folders }
 }
 
-/** Files of several folders in the order of their names; one of an earlier folder hides its namesakes. */
+/**
+ * Lists the files of several folders in the order of their names; a file of an earlier folder hides those of
+ * its name.
+ */
 function masked(files: Files, folders: readonly string[], name: RegExp): string[] {
   const paths = new Map<string, string>()
   for (const folder of folders)
@@ -84,7 +90,7 @@ function take(repos: Map<string, Repo>, section: Section, file: TextFile): void 
   takeRepo(repo, section, file)
 }
 
-/** Overrides change repositories, all whose names fit `*` and `?`, and make none. */
+/** Applies overrides. They change the repositories whose names match (`*` and `?`), and add none. */
 function override(repos: ReadonlyMap<string, Repo>, file: TextFile): void {
   for (const section of parseIni(file.text)) {
     const pattern = section.name
@@ -96,7 +102,7 @@ function override(repos: ReadonlyMap<string, Repo>, file: TextFile): void {
   }
 }
 
-/** Variables are files whose name is the variable's and whose first line its value. */
+/** Reads variables: the name of each file is a variable, its first line the value. */
 export function readVariables(files: Files, folders: readonly string[]): Variables {
   const arch = architecture()
   const variables = new Map<string, string>(
@@ -112,14 +118,17 @@ export function readVariables(files: Files, folders: readonly string[]): Variabl
   return (name) => variables.get(name)
 }
 
-/** A list of mirrors that was fetched before, and the repository that it is for. */
+/** A list of mirrors that dnf or yum has fetched, and its repository. */
 interface Fetched {
   readonly id: string
   readonly key: 'mirrorlist' | 'metalink'
   readonly file: TextFile
 }
 
-/** dnf's folders have the repository's name and 16 digits of a hash, yum's the name alone. */
+/**
+ * Finds fetched lists. dnf's folders have the repository's name and 16 digits of a hash, yum's the name
+ * alone.
+ */
 function readFetched(files: Files, caches: readonly string[]): Fetched[] {
   const folders = caches.flatMap((cache) => files.list(cache, /-[0-9a-f]{16}$/))
   const releases = files.list(YUM_CACHE, /^\w+$/).flatMap((arch) => files.list(arch, /^[\w.-]+$/))
@@ -158,7 +167,7 @@ function reach(repo: Repo, { found, variables, fetched, proxy }: Around): void {
   }
 }
 
-/** What a list names; one that was asked for as a mirrorlist may be a metalink all the same. */
+/** Reads the URLs of a list; a file fetched as mirrorlist may be a metalink. */
 const urlsOf = ({ key, file }: Fetched): Sourced[] =>
   (key === 'metalink' ? parseMetalink : parseMirrorList)(file.text).map(({ text, line }) => ({
     text,

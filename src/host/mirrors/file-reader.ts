@@ -2,40 +2,40 @@ import { closeSync, constants, fstatSync, openSync, readdirSync, readSync, statS
 import { join } from 'node:path'
 import type { Origin } from '../../core/policy/origin.js'
 
-/** A larger file is read up to here. apt takes no longer list of mirrors, either. */
+/** A larger file is read up to this size. apt takes no longer list of mirrors either. */
 const BYTES_AT_MOST = 1 << 20
 const NAMES_AT_MOST = 1024
 
 /** A file that was read. */
 export interface TextFile {
   readonly text: string
-  /** Where a line of it stands, for the operator. */
+  /** The origin of a line of the file, for the operator. */
   at(line?: number): Origin
 }
 
 export interface FilesOptions {
-  /** Called for a file of which only the beginning was read. */
+  /** Called for a file that is too large, so that only its beginning was read. */
   readonly onLarge?: (origin: Origin) => void
-  /** Only look at files, and read none but those that name other files: for a fingerprint. */
-  readonly lookOnly?: boolean
+  /** Calls only stat(2) on files, and reads only those that name other files: for a fingerprint. */
+  readonly statOnly?: boolean
 }
 
-/** The files below a root. What is missing or cannot be read is as good as empty: it names nothing. */
+/** Reads files below a root. A file that is missing or cannot be read counts as empty. */
 export class Files {
   readonly #root: string
   readonly #options: FilesOptions
   readonly #texts = new Map<string, TextFile>()
-  /** Each path that was looked at, with what would be different after a change. */
-  readonly #looks = new Map<string, string>()
+  /** The status of each path, which differs after a change. */
+  readonly #statuses = new Map<string, string>()
 
   constructor(root: string, options: FilesOptions = {}) {
     this.#root = root
     this.#options = options
   }
 
-  /** A file that names other files. */
+  /** Reads a file that names other files. */
   read(path: string): TextFile {
-    this.#look(path)
+    this.#statusOf(path)
     const known = this.#texts.get(path)
     if (known) return known
     const file = join(this.#root, path)
@@ -44,16 +44,19 @@ export class Files {
     return text
   }
 
-  /** A file that names no other files: it is not read for a fingerprint. */
+  /** Reads a file that names no other files, unless only a fingerprint is wanted. */
   leaf(path: string): TextFile {
-    if (!this.#options.lookOnly) return this.read(path)
-    this.#look(path)
+    if (!this.#options.statOnly) return this.read(path)
+    this.#statusOf(path)
     return { text: '', at: (line) => ({ file: join(this.#root, path), line }) }
   }
 
-  /** Paths of the entries of a folder whose whole names fit, in the order of their bytes. */
+  /**
+   * Lists the paths of a folder whose names match, in the order of their bytes. @param name matches a whole
+   * name
+   */
   list(folder: string, name: RegExp): string[] {
-    this.#look(folder)
+    this.#statusOf(folder)
     try {
       const names = readdirSync(join(this.#root, folder)).filter((entry) => name.test(entry))
       return names
@@ -66,20 +69,20 @@ export class Files {
   }
 
   exists(path: string): boolean {
-    return this.#look(path) !== ''
+    return this.#statusOf(path) !== ''
   }
 
-  /** What all that was looked at looked like. */
-  looks(): string[] {
-    return [...this.#looks].map(([path, look]) => `${path}\0${look}`)
+  /** The status of all paths so far, as text. */
+  statuses(): string[] {
+    return [...this.#statuses].map(([path, status]) => `${path}\0${status}`)
   }
 
-  #look(path: string): string {
-    const known = this.#looks.get(path)
+  #statusOf(path: string): string {
+    const known = this.#statuses.get(path)
     if (known !== undefined) return known
-    const look = lookOf(join(this.#root, path))
-    this.#looks.set(path, look)
-    return look
+    const status = statusText(join(this.#root, path))
+    this.#statuses.set(path, status)
+    return status
   }
 
   #text(file: string): string {
@@ -90,7 +93,7 @@ export class Files {
   }
 }
 
-function lookOf(file: string): string {
+function statusText(file: string): string {
   try {
     const stat = statSync(file, { bigint: true, throwIfNoEntry: false })
     return stat ? [stat.dev, stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs].join(' ') : ''
@@ -99,7 +102,7 @@ function lookOf(file: string): string {
   }
 }
 
-/** The first bytes of a file; none of a device or a FIFO, on which a reader might wait. */
+/** Reads the first bytes of a file; none of a device or a FIFO, on which a reader might wait. */
 function beginning(file: string): { bytes: Buffer; whole: boolean } {
   const nothing = { bytes: Buffer.alloc(0), whole: true }
   let fd: number | undefined

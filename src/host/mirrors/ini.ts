@@ -1,6 +1,6 @@
 import { linesOf, type Written } from './source-lines.js'
 
-/** `key = value`; the lines below that belong to the value are further pieces of it. */
+/** An entry `key = value`; continuation lines are further pieces of the value. */
 export interface IniEntry {
   readonly key: string
   readonly value: readonly Written[]
@@ -13,8 +13,9 @@ export interface Section {
 }
 
 /**
- * The sections of a file of dnf, zypper or pacman. Entries before the first section are in one without a name. A line
- * that is no entry, or begins with a blank, goes on with the value above it: so several URLs are written.
+ * Parses the sections of a file of dnf, zypper or pacman. Entries before the first section are in a section
+ * without a name. A line that is no entry, or begins with a blank, continues the value above it: that is how
+ * several URLs are written.
  */
 export function parseIni(text: string): Section[] {
   const sections: Section[] = [{ name: '', entries: [] }]
@@ -32,7 +33,7 @@ export function parseIni(text: string): Section[] {
   return sections
 }
 
-/** The last value of a key in a section, in one piece. */
+/** Finds the last value of a key in a section, joined to one piece. */
 export const lastValue = (section: Section | undefined, key: string): string | undefined =>
   section?.entries
     .findLast((entry) => entry.key === key)

@@ -3,27 +3,27 @@ import { originText } from '../../core/policy/origin.js'
 import type { Discovery, Manager, Mirror } from './mirror.js'
 import { isLoopbackHost, parseUrl, type UrlTarget } from './url.js'
 
-/** The bounds of one discovery: a list of mirrors may come from far away. */
+/** The limits of one discovery: a list of mirrors may come from another host. */
 const MIRRORS_AT_MOST = 4096
 const NOTES_AT_MOST = 100
 
-/** Whom a web URL leads to. */
+/** The target of a web URL. */
 export interface Target {
   readonly scheme: 'http' | 'https'
   readonly host: string
   readonly port: number
 }
 
-/** A value, and where it is written. */
+/** A value and its origin. */
 export interface Sourced {
   readonly text: string
   readonly origin: Origin
 }
 
-/** The default port of each scheme of a proxy. A program without any other scheme in it refuses the others. */
+/** The schemes of proxies that a program takes, with their default ports. */
 export type ProxyPorts = Readonly<Record<string, number>>
 
-/** libcurl's, which dnf, zypper and pacman use (CURLOPT_PROXY(3)). */
+/** The proxy schemes of libcurl, which dnf, zypper and pacman use (CURLOPT_PROXY(3)). */
 export const CURL_PROXY: ProxyPorts = {
   http: 1080,
   https: 443,
@@ -33,33 +33,39 @@ export const CURL_PROXY: ProxyPorts = {
   socks5h: 1080,
 }
 
-/** The default port of each scheme. */
+/** The default port of each web scheme. */
 export const WEB_PORTS = { http: 80, https: 443 }
 
-/** Schemes that leave no trace on the network, of all package managers. */
+/** The schemes of all package managers that do not use the network. */
 const LOCAL = new Set(['file', 'copy', 'cdrom', 'store', 'dir', 'hd', 'iso', 'cd', 'dvd', 'media'])
 
 const NAME_THE_HOST = 'name its host in mirrors.hosts'
 
-/** What one discovery has found so far. */
+/** Collects the mirrors and notes of one discovery. */
 export class MirrorCollector {
   readonly #mirrors = new Map<string, Mirror>()
   readonly #notes = new Set<string>()
   #moreMirrors = false
   #moreNotes = false
 
-  /** The target of a URL. Local files are none; what cannot be followed is none, and a note unless `quiet`. */
+  /**
+   * Returns the target of a URL; undefined for a local file, and, with a note unless `quiet`, when the scheme
+   * is not known.
+   */
   target(url: string, origin: Origin, quiet = false): Target | undefined {
     const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase()
     if (url.startsWith('/') || (scheme !== undefined && LOCAL.has(scheme))) return undefined
     const place = parseUrl(url)
     if (!place.ok) return quiet ? undefined : this.#none(origin, `this ${place.reason}: ${NAME_THE_HOST}`)
     if (isWeb(place.value)) return { ...place.value, port: place.value.port ?? WEB_PORTS[place.value.scheme] }
-    const way = `${place.value.scheme}:// is not followed`
-    return quiet ? undefined : this.#none(origin, `${way}: allow ${place.value.host} by a rule`)
+    const problem = `${place.value.scheme}:// is not followed`
+    return quiet ? undefined : this.#none(origin, `${problem}: allow ${place.value.host} by a rule`)
   }
 
-  /** The place of a proxy; one that is of no use is a note. Without a scheme it is taken for http. */
+  /**
+   * Returns the host and port of a proxy; undefined, with a note, when it cannot be used. The default scheme
+   * is http.
+   */
   proxy({ text, origin }: Sourced, ports: ProxyPorts): { host: string; port: number } | undefined {
     const place = parseUrl(text.includes('://') ? text : `http://${text}`)
     if (!place.ok) return this.#none(origin, `this proxy ${place.reason}: ${NAME_THE_HOST}`)
@@ -70,7 +76,7 @@ export class MirrorCollector {
     return this.#none(origin, 'this proxy is on this host: name the hosts that it calls in mirrors.hosts')
   }
 
-  /** A target that is called through a proxy, or without one. */
+  /** Adds a target, or the proxy through which it is called. */
   reach(manager: Manager, target: Target, origin: Origin, proxy?: Sourced, ports = CURL_PROXY): void {
     const place = proxy ? this.proxy(proxy, ports) : target
     if (place) this.add(manager, place, proxy?.origin ?? origin)
@@ -97,7 +103,7 @@ export class MirrorCollector {
     else this.#moreNotes = true
   }
 
-  /** Whether a manager is among what was found. */
+  /** Whether a mirror of a package manager was found. */
   has(manager: Manager): boolean {
     return [...this.#mirrors.values()].some((mirror) => mirror.manager === manager)
   }
@@ -107,7 +113,7 @@ export class MirrorCollector {
       mirrors: [...this.#mirrors.values()],
       notes: [
         ...this.#notes,
-        ...(this.#moreNotes ? ['there is more of the kind of these notes'] : []),
+        ...(this.#moreNotes ? ['there are more notes of this kind'] : []),
         ...(this.#moreMirrors ? [`more than ${MIRRORS_AT_MOST} mirrors: the rest is left out`] : []),
       ],
     }

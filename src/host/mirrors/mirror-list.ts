@@ -1,8 +1,8 @@
 import { linesOf, type Written } from './source-lines.js'
 
 /**
- * The URLs of a list of mirrors, one a line: apt's, with what a mirror is good for behind a tab
- * (apt-transport-mirror(1)), dnf's and zypper's.
+ * Reads the URLs of a list of mirrors, one on each line: of apt (apt-transport-mirror(1), with metadata after
+ * a tab), dnf and zypper.
  */
 export const parseMirrorList = (text: string): Written[] =>
   linesOf(text).flatMap(({ text, line }) => {
@@ -10,12 +10,15 @@ export const parseMirrorList = (text: string): Written[] =>
     return url === '' || url.startsWith('#') ? [] : [{ text: url, line }]
   })
 
-/** Elements of a metalink that hold the URL of a mirror: `<url protocol="https" ...>https://...</url>`. */
+/**
+ * Matches the elements of a metalink that hold the URL of a mirror: `<url protocol="https"
+ * ...>https://...</url>`.
+ */
 const URL_ELEMENT = /<url(?:\s[^<>]*)?>([^<>]*)<\/url\s*>/
 
 /**
- * The URLs of a metalink (RFC 5854 and the version before it). Line by line, as each line is short work: this is no
- * XML parser, and whatever is unusual names nothing.
+ * Reads the URLs of a metalink (RFC 5854 and the version before it) line by line. It is no XML parser:
+ * unusual elements are left out.
  */
 export const parseMetalink = (text: string): Written[] =>
   linesOf(text).flatMap(({ text, line }) =>

@@ -1,4 +1,4 @@
-/** pacman: pacman.conf(5). */
+/** Finds the mirrors of pacman (pacman.conf(5)). */
 import { basename, dirname } from 'node:path'
 import type { Origin } from '../../core/policy/origin.js'
 import type { Files } from './file-reader.js'
@@ -6,9 +6,9 @@ import { lastValue, parseIni } from './ini.js'
 import type { MirrorCollector } from './mirror-collector.js'
 import { architecture, expand } from './variables.js'
 
-/** Files within files, as deep as pacman itself goes. */
+/** The depth of includes, as in pacman itself. */
 const DEPTH = 10
-/** Includes of one run: a file may be named by many sections, and two files may name each other. */
+/** Includes in one discovery: many sections may include one file, and two files may include each other. */
 const INCLUDES_AT_MOST = 1024
 
 export function discoverPacman(files: Files, found: MirrorCollector): void {
@@ -26,7 +26,7 @@ class Pacman {
     this.#found = found
   }
 
-  /** Reads a file as if it stood in a section of another. */
+  /** Reads a file as if its text were in a section of another. */
   read(path: string, repo: string, depth: number): void {
     const file = this.#files.read(path)
     for (const section of parseIni(file.text)) {
@@ -47,7 +47,7 @@ class Pacman {
     if (target) this.#found.add('pacman', target, origin)
   }
 
-  /** glob(7), of names in one folder. */
+  /** Expands a pattern of glob(7) in one folder. */
   #include(pattern: string, repo: string, depth: number): void {
     if (depth >= DEPTH || this.#includes++ >= INCLUDES_AT_MOST) return
     const name = basename(pattern)
@@ -56,7 +56,7 @@ class Pacman {
   }
 }
 
-/** A pattern of glob(7) for one name. */
+/** Translates a pattern of glob(7) for one name into a regular expression. */
 function globOf(pattern: string): RegExp {
   const parts = pattern.match(/\*+|\?|\[!?\]?[^\]]*\]|[^*?[]+|\[/g) ?? []
   const source = parts.map((part) => {
@@ -71,7 +71,7 @@ function globOf(pattern: string): RegExp {
   return regExpOf(pattern.startsWith('.') ? source.join('') : `(?!\\.)${source.join('')}`)
 }
 
-/** A pattern that makes no sense (`[z-a]`) fits nothing. */
+/** Compiles a pattern; one that makes no sense (`[z-a]`) matches nothing. */
 function regExpOf(source: string): RegExp {
   try {
     return new RegExp(`^${source}$`, 's')

@@ -4,18 +4,18 @@ import type { Section } from './ini.js'
 import type { Sourced } from './mirror-collector.js'
 import { isOff, wordsOf } from './source-lines.js'
 
-/** A repository of rpm packages, as dnf and zypper write it in `.repo` files. */
+/** A repository of rpm packages in a `.repo` file of dnf or zypper. */
 export interface Repo {
   readonly id: string
   enabled: boolean
   baseurl: Sourced[]
-  /** URLs of lists of mirrors: `mirrorlist` and `metalink`. */
+  /** URLs of the lists of mirrors: `mirrorlist` and `metalink`. */
   lists: Map<string, Sourced>
-  /** Empty, or `_none_`: none, whatever is said for all repositories. */
+  /** Empty or `_none_` means no proxy, even if one is set for all repositories. */
   proxy: Sourced | undefined
 }
 
-/** Takes over what a section says; a later one overrides an earlier one of the same repository. */
+/** Takes over the entries of a section; a later section overrides an earlier one of the same repository. */
 export function takeRepo(repo: Repo, section: Section, file: TextFile): void {
   for (const { key, value, line } of section.entries) {
     const words = value.flatMap((piece) => wordsOf(piece, /[\s,]+/))
@@ -36,11 +36,11 @@ export const emptyRepo = (id: string): Repo => ({
   proxy: undefined,
 })
 
-/** What is written for all, or undefined where `text` says that there is none. */
+/** Returns a proxy, or undefined when its text says that there is none. */
 export const someProxy = (proxy: Sourced | undefined): Sourced | undefined =>
   proxy === undefined || proxy.text === '' || proxy.text === '_none_' ? undefined : proxy
 
-/** A note on a list whose mirrors nobody can know yet. */
+/** Makes a note on a list of mirrors that has not been fetched yet. */
 export const unknownMirrors = (origin: Origin, key: string): [Origin, string] => [
   origin,
   `which mirrors this ${key} names is not known before it was fetched once: name them in mirrors.hosts, or a baseurl`,

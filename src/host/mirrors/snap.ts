@@ -1,4 +1,7 @@
-/** snapd: system options `proxy.*`, store assertions, the environment of its service. The store is in no file. */
+/**
+ * Finds the hosts that snapd calls: system options `proxy.*`, store assertions, its environment. The store is
+ * in no file.
+ */
 
 import { parseJson } from '../../text/json.js'
 import { assignment, parseAssignments } from './assignments.js'
@@ -12,12 +15,12 @@ const STORES = '/var/lib/snapd/assertions/asserts-v0/store'
 const ENVIRONMENT = '/etc/environment'
 const DROP_INS = '/etc/systemd/system/snapd.service.d'
 
-/** As Go's net/http takes them. */
+/** The proxy schemes of Go's net/http. */
 const GO_PROXY: ProxyPorts = { http: 80, https: 443, socks5: 1080, socks5h: 1080 }
 
-/** Stands for the store where it is called through a proxy: who it is does not matter then. */
+/** A placeholder for the store when it is called through a proxy: its host does not matter then. */
 const UNKNOWN_STORE: Target = { scheme: 'https', host: '', port: 443 }
-const NAMELESS = 'the store of snapd stands in no file: name its hosts in mirrors.hosts'
+const NAMELESS = 'the store of snapd is named in no file: name its hosts in mirrors.hosts'
 const LOGINS =
   'a proxy for all logins: where a package manager is started from one, name this proxy in mirrors.hosts'
 
@@ -42,7 +45,7 @@ export function discoverSnap(files: Files, found: MirrorCollector): void {
 
 type State = Partial<Record<'http' | 'https' | 'store', Written>>
 
-/** The system options `proxy.http`, `proxy.https` and `proxy.store`, of the state that snapd keeps. */
+/** Reads the system options `proxy.http`, `proxy.https` and `proxy.store` from snapd's state file. */
 export function parseState(text: string): State {
   const proxy = member(parseJson(text), 'data', 'config', 'core', 'proxy')
   const state: State = {}
@@ -64,7 +67,7 @@ function member(value: unknown, ...path: readonly string[]): unknown {
   )
 }
 
-/** Store assertions: headers `key: value` up to an empty line, then a signature. */
+/** Reads store assertions: headers `key: value` up to an empty line, then a signature. */
 export function parseStore(text: string): Written | undefined {
   const lines = linesOf(text)
   const end = lines.findIndex((line) => line.text === '')
@@ -72,7 +75,7 @@ export function parseStore(text: string): Written | undefined {
   return url && { text: url.text.slice('url:'.length).trim(), line: url.line }
 }
 
-/** Each store has a folder, and in it one file for each format of its assertion: the newest format last. */
+/** Finds the assertion of a store: its folder has one file for each format, the newest last. */
 function readStores(files: Files): { id: string; url: Sourced }[] {
   return files.list(STORES, /^[^.]/).flatMap((folder) => {
     const file = files
@@ -95,7 +98,7 @@ function decode(name: string): string {
   }
 }
 
-/** Proxies of the service: of its drop-ins, and of the file that snapd's own unit reads. */
+/** Reads the proxies of snapd's service: from its drop-ins, and from the file that its unit reads. */
 function readEnvironment(files: Files): (scheme: string) => Sourced | undefined {
   const dropIns = files.list(DROP_INS, /^[^.].*\.conf$/s).map((path) => files.leaf(path))
   const sources = [
@@ -112,7 +115,7 @@ function readEnvironment(files: Files): (scheme: string) => Sourced | undefined 
   }
 }
 
-/** `Environment=` lines of systemd.exec(5), each with one assignment or several. */
+/** Reads `Environment=` lines of systemd.exec(5), each with one or more assignments. */
 const parseDropIn = (text: string) =>
   linesOf(text)
     .filter((line) => /^\s*Environment\s*=/.test(line.text))
@@ -124,7 +127,7 @@ const parseDropIn = (text: string) =>
       })),
     )
 
-/** A proxy that package managers may have from a login: whether they do, no file says. */
+/** Adds a note on a proxy of login sessions: no file tells whether package managers use it. */
 export function noteLogins(files: Files, found: MirrorCollector): void {
   const file: TextFile = files.leaf(ENVIRONMENT)
   const settings = parseAssignments(file.text)

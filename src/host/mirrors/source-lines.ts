@@ -1,24 +1,24 @@
-/** A piece of a file, and the line on which it begins. */
+/** A piece of a file and the line on which it begins. */
 export interface Written {
   readonly text: string
-  /** 1-based. */
+  /** Counted from 1. */
   readonly line: number
 }
 
-/** The lines of a file, without their ends; a byte order mark is dropped. */
+/** Splits a file into lines, without line ends and byte order mark. */
 export const linesOf = (text: string): Written[] =>
   text
     .replace(/^\ufeff/, '')
     .split('\n')
     .map((line, index) => ({ text: line.endsWith('\r') ? line.slice(0, -1) : line, line: index + 1 }))
 
-/** The words of a piece, where blanks or commas part them. */
+/** Splits a piece into words at blanks and commas. */
 export const wordsOf = ({ text, line }: Written, between = /\s+/): Written[] =>
   text
     .split(between)
     .filter((word) => word !== '')
     .map((word) => ({ text: word, line }))
 
-/** `no` in the many ways in which package managers write it. */
+/** Whether a text is one of the many forms of `no` of package managers. */
 export const isOff = (value: string): boolean =>
   /^(?:0|no|n|false|off|without|disabled?|never)$/i.test(value.trim())

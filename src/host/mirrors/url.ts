@@ -4,18 +4,18 @@ import { isLoopback } from '../../core/packet/ip.js'
 import { parseAddress, parseHostName } from '../../text/parse-address.js'
 import { type Parsed, parsed, unparsable } from '../../text/parsed.js'
 
-/** Where a URL leads. */
+/** The target of a URL. */
 export interface UrlTarget {
-  /** In lower case, with all its parts: `http`, `mirror+https`. */
+  /** The whole scheme in lower case: `http`, `mirror+https`. */
   readonly scheme: string
   readonly host: string
-  /** The port that is written; undefined for the scheme's default. */
+  /** The port of the URL; undefined when it has none. */
   readonly port: number | undefined
 }
 
 /**
- * The place of a URL, as far as it is needed here: scheme, host and port of `scheme://user:password@host:port/...`.
- * A reason never repeats the text: it may hold a password.
+ * Parses scheme, host and port of `scheme://user:password@host:port/...`. A reason never repeats the text,
+ * which may hold a password.
  */
 export function parseUrl(text: string): Parsed<UrlTarget> {
   const parts = /^([a-z][a-z0-9+.-]*):\/\/([^/?#\\]*)/i.exec(text)
@@ -32,7 +32,7 @@ function parseAuthority(authority: string): Parsed<{ host: string; port: number 
   if (/[\0-\x20\x7f]/.test(authority)) return unparsable('is not a URL with a host')
   try {
     const { hostname, port } = new URL(`http://${authority}`)
-    // URL leaves out a scheme's default port, and that of http is not the default of every scheme.
+    // URL drops the default port of the scheme, and 80 is not the default of every scheme here.
     const written = port || new URL(`https://${authority}`).port
     if (written === '0') return unparsable('has port 0')
     const host = parseHost(hostname.replace(/^\[|\]$/g, ''))

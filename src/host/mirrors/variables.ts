@@ -1,18 +1,20 @@
 import { machine } from 'node:os'
 
-/** What a variable stands for; undefined for one that is not known. */
+/** Returns the value of a variable; undefined when it is not known. */
 export type Variables = (name: string) => string | undefined
 
-/** Variables within the words of others (`${a:-${b}}`) are done from the inside, so many times at most. */
+/** Nested variables (`${a:-${b}}`) are expanded from the inside, up to this depth. */
 const DEPTH = 8
-/** Longer texts stay as they are, and longer values are not known: a few lines must not fill the memory. */
+/**
+ * Longer texts are not expanded, and longer values count as unknown: a few lines must not fill the memory.
+ */
 const LENGTH_AT_MOST = 4096
 
 const VARIABLE = /\$\{(\w+)(?::([-+])([^{}$]*))?\}|\$(\w+)/g
 
 /**
- * A text with its variables in place: `$name`, `${name}`, `${name:-word}` and `${name:+word}`, as dnf.conf(5),
- * zypper(8) and apk-repositories(5) write them. Unknown ones stay as they are.
+ * Expands variables: `$name`, `${name}`, `${name:-word}` and `${name:+word}` of dnf.conf(5), zypper(8) and
+ * apk-repositories(5). Unknown variables stay as they are.
  */
 export function expand(text: string, variables: Variables): string {
   let result = text
@@ -31,8 +33,10 @@ export function expand(text: string, variables: Variables): string {
   return result
 }
 
-/** Machines whose name (uname -m) is also the base architecture of packages. Others have names of their own. */
+/**
+ * Machines whose name (uname -m) is also the base architecture of packages. Others have names of their own.
+ */
 const PLAIN = new Set(['x86_64', 'aarch64', 'ppc64le', 's390x', 'riscv64'])
 
-/** `$arch` and `$basearch` of this host. */
+/** Returns `$arch` and `$basearch` of this host. */
 export const architecture = (name = machine()): string | undefined => (PLAIN.has(name) ? name : undefined)

@@ -1,4 +1,4 @@
-/** zypper: zypper(8), and the files of libzypp. */
+/** Finds the mirrors of zypper in the files of libzypp (zypper(8)). */
 import { basename } from 'node:path'
 import type { Origin } from '../../core/policy/origin.js'
 import { assignment, parseAssignments } from './assignments.js'
@@ -11,7 +11,7 @@ import { emptyRepo, type Repo, someProxy, takeRepo, unknownMirrors } from './rpm
 import { isOff } from './source-lines.js'
 import { expand, type Variables } from './variables.js'
 
-/** What libzypp keeps of each repository, in a folder with the repository's name. */
+/** The folder where libzypp caches the metadata of each repository, in a folder of its name. */
 const CACHE = '/var/cache/zypp/raw'
 const LISTS = { 'mirrorlist.txt': parseMirrorList, 'mirrorlist.xml': parseMetalink }
 
@@ -38,7 +38,7 @@ class Zypper {
     for (const section of named(file)) {
       const repo = emptyRepo(section.name)
       takeRepo(repo, section, file)
-      // Each of several baseurl lines counts here; of other keys the last one.
+      // Each baseurl line counts; of other keys only the last line.
       repo.baseurl = section.entries
         .filter(({ key }) => key === 'baseurl')
         .flatMap(({ value }) => value.map(({ text, line }) => ({ text, origin: file.at(line) })))
@@ -66,7 +66,10 @@ class Zypper {
     }
   }
 
-  /** A URL; its own `?proxy=...&proxyport=...` goes before the proxy of its repository, and that before all others. */
+  /**
+   * Adds a URL. Its own `?proxy=...&proxyport=...` comes before the proxy of its repository, and that before
+   * all others.
+   */
   #url(text: string, origin: Origin, proxy?: Sourced, quiet = false): void {
     const url = expand(text, this.#variables)
     const target = this.#found.target(url, origin, quiet)
@@ -84,7 +87,7 @@ function own(url: string, origin: Origin): Sourced | undefined {
   return someProxy(proxy === null ? undefined : { text: port ? `${proxy}:${port}` : proxy, origin })
 }
 
-/** The proxies of the whole host, as YaST writes them. */
+/** Reads the proxies of the whole host, which YaST writes. */
 function readProxies(files: Files): (target: Target) => Sourced | undefined {
   const file = files.leaf('/etc/sysconfig/proxy')
   const settings = parseAssignments(file.text)
@@ -98,7 +101,7 @@ function readProxies(files: Files): (target: Target) => Sourced | undefined {
   }
 }
 
-/** Whether a host is a domain of NO_PROXY, or below it. */
+/** Whether a host is a domain of NO_PROXY or below one. */
 function isWithin(host: string, written: string): boolean {
   const domain = written.replace(/^\*?\./, '')
   return domain !== '' && (host === domain || host.endsWith(`.${domain}`))

@@ -18,18 +18,22 @@ import {
 const FAMILIES = [2, 10] as const
 const DUMPS_AT_MOST = 3
 const RESYNC_DELAY_MS = 200
-/** Sees a connection, which is valid until it returns. */
+/** Is given a connection, which is valid until the listener returns. */
 export type FlowListener = (flow: Flow) => void
 
-/** Holds the news of some 40,000 connections forgotten at once (`conntrack -F`); memory that is taken only then. */
+/**
+ * Holds the events of some 40,000 connections deleted at once (`conntrack -F`); the memory is taken only
+ * then.
+ */
 const RECEIVE_BUFFER = 32 * 1024 * 1024
 
 /**
- * What to be told of besides the lists. The kernel writes a message for each connection, on the time of whoever uses it:
+ * The events to subscribe to. The kernel writes a message for each, in the time of the process that uses the
+ * connection:
  *
  * - `nothing`
- * - `forgotten`: connections that the kernel forgets
- * - `all`: those that come and change as well
+ * - `forgotten`: deleted connections
+ * - `all`: new and changed connections as well
  */
 export type ConntrackEvents = 'nothing' | 'forgotten' | 'all'
 
@@ -40,18 +44,18 @@ const GROUPS: Record<ConntrackEvents, readonly number[]> = {
 }
 
 /**
- * The connections of this network namespace as connection tracking knows them, open ones only: listed when asked for,
- * and news of them where that is wanted. After lost news all are listed again.
+ * Lists the open connections of this network namespace that are tracked, and reports their events. After lost
+ * events all connections are listed again.
  */
 export class Conntrack {
-  /** Lists made because news was lost; times that it was. */
+  /** Counts listings after lost events, and how often events were lost. */
   readonly stats = { resyncs: 0, overruns: 0 }
   readonly #flow = new Flow()
   readonly #onFlow: FlowListener
   readonly #events: NetlinkSocket
   readonly #dumps: NetlinkSocket
   readonly #turns = new SerialQueue()
-  #news: ConntrackEvents = 'nothing'
+  #subscribed: ConntrackEvents = 'nothing'
   #resync: NodeJS.Timeout | undefined
 
   /** @throws NetlinkError when the kernel has no netfilter sockets */
@@ -68,17 +72,20 @@ export class Conntrack {
     this.#dumps = new NetlinkSocket({ protocol: NETLINK_NETFILTER, slots: 8 })
   }
 
-  /** @returns whether that changes anything @throws NetlinkError when the kernel has no conntrack events */
-  subscribe(news: ConntrackEvents): boolean {
-    if (news === this.#news) return false
-    for (const group of GROUPS[this.#news]) this.#events.leave(group)
-    for (const group of GROUPS[news]) this.#events.join(group)
-    this.#news = news
+  /**
+   * Subscribes to events. @returns whether that is a change @throws NetlinkError when the kernel has no
+   * conntrack events
+   */
+  subscribe(events: ConntrackEvents): boolean {
+    if (events === this.#subscribed) return false
+    for (const group of GROUPS[this.#subscribed]) this.#events.leave(group)
+    for (const group of GROUPS[events]) this.#events.join(group)
+    this.#subscribed = events
     return true
   }
 
   /**
-   * Lists all connections, or those of one protocol: to the listener of the news, unless told otherwise.
+   * Lists all connections, or those of one protocol. @param onFlow the listener of events unless given
    * @throws NetlinkError (rejects)
    */
   dump(protocol?: number, onFlow = this.#onFlow): Promise<void> {
@@ -86,21 +93,22 @@ export class Conntrack {
   }
 
   /**
-   * Makes the kernel forget connections. @param isUnwanted asked of each; the flow is valid until it returns
+   * Deletes connections from connection tracking. @param isUnwanted is called for each; the flow is valid
+   * until it returns
    * @throws NetlinkError (rejects)
    */
   forget(isUnwanted: (flow: Flow) => boolean): Promise<void> {
     return this.#turns.run(() =>
       this.#dump(undefined, ({ view, payload, end }) => {
         if (!readFlow(view, payload, end, this.#flow) || !isUnwanted(this.#flow)) return
-        // No answer is asked for: one that is gone by now is as good as forgotten.
+        // No answer is asked for: a connection that is gone by now needs no deletion.
         this.#events.send(deleteRequest(view, payload, end))
       }),
     )
   }
 
   /**
-   * Gives all connections that have one mark another one. @param from, to under the same mask
+   * Changes the mark of all connections that have the mark `from`. @param from, to under the same mask
    * @throws NetlinkError (rejects)
    */
   replaceMark(from: MaskedMark, to: MaskedMark): Promise<void> {
@@ -135,7 +143,7 @@ export class Conntrack {
     if (readFlow(view, payload, end, this.#flow)) onFlow(this.#flow)
   }
 
-  /** Lost news comes in bursts: one list when the burst is over. */
+  /** Lists connections once after a burst of lost events. */
   #onOverrun(): void {
     this.stats.overruns++
     this.#resync ??= setTimeout(async () => {

@@ -1,7 +1,7 @@
 /**
- * The filter on the socket of connection tracking's events, as classic BPF (include/uapi/linux/bpf_common.h,
- * Documentation/networking/filter.rst). On a busy web server a connection ends with each request; the kernel forgets it
- * in TIME_WAIT, which tells nothing. This lets only those wake the service that were still open.
+ * Builds the filter for conntrack events, as classic BPF (include/uapi/linux/bpf_common.h,
+ * Documentation/networking/filter.rst). On a busy web server a connection ends with each request, and the
+ * kernel deletes it in TIME_WAIT. The filter passes only the events of connections that were still open.
  */
 import { HOST_LE, NFGENMSG_LEN, NLA_HDRLEN, NLMSG_HDRLEN } from 'node-netfilter-queue/system'
 import {
@@ -12,8 +12,8 @@ import {
   TCP_CONNTRACK_LAST_ACK,
 } from './wire.js'
 
-// BPF_LD 0x00, BPF_LDX 0x01, BPF_JMP 0x05, BPF_RET 0x06, BPF_MISC 0x07; BPF_IMM 0x00, BPF_ABS 0x20, BPF_IND 0x40;
-// BPF_B 0x10; BPF_JEQ 0x10, BPF_JGT 0x20, BPF_JGE 0x30; BPF_TAX 0x00
+// BPF_LD 0x00, BPF_LDX 0x01, BPF_JMP 0x05, BPF_RET 0x06, BPF_MISC 0x07; BPF_IMM 0x00, BPF_ABS 0x20, BPF_IND
+// 0x40; BPF_B 0x10; BPF_JEQ 0x10, BPF_JGT 0x20, BPF_JGE 0x30; BPF_TAX 0x00
 const LOAD = 0x00
 const LOAD_X = 0x01
 const LOAD_BYTE_ABSOLUTE = 0x30
@@ -24,7 +24,7 @@ const JUMP_IF_AT_LEAST = 0x35
 const RETURN = 0x06
 const COPY_TO_X = 0x07
 // include/uapi/linux/filter.h: #define SKF_AD_OFF (-0x1000), SKF_AD_NLATTR 12, SKF_AD_NLATTR_NEST 16:
-// A becomes the offset of attribute X, at or inside of offset A; 0 where there is none.
+// A becomes the offset of attribute X, at or inside of offset A; 0 when there is none.
 const FIND_ATTRIBUTE = 0xfffff000 + 12
 const FIND_INSIDE = 0xfffff000 + 16
 const ALL = 0xffffffff

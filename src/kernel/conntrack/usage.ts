@@ -3,11 +3,11 @@ import { readFileSync } from 'node:fs'
 export interface ConntrackUsage {
   /** Connections that are tracked in this network namespace now. */
   readonly entries: number
-  /** So many there may be; 0 is no limit. */
+  /** The maximum; 0 is no limit. */
   readonly limit: number
 }
 
-/** How full connection tracking is; nothing where the kernel has not loaded it. */
+/** Reads how full connection tracking is. Returns undefined when the kernel has not loaded it. */
 export function readConntrackUsage(): ConntrackUsage | undefined {
   try {
     return { entries: read('nf_conntrack_count'), limit: read('nf_conntrack_max') }

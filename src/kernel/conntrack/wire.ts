@@ -1,6 +1,6 @@
 /**
- * ctnetlink: the kernel's connections as messages (include/uapi/linux/netfilter/nfnetlink_conntrack.h).
- * Pure: bytes to values.
+ * Encodes and decodes ctnetlink messages (include/uapi/linux/netfilter/nfnetlink_conntrack.h). Pure: bytes to
+ * values.
  */
 import {
   align,
@@ -21,7 +21,8 @@ export const IPCTNL_MSG_CT_NEW = (1 << 8) | 0
 const IPCTNL_MSG_CT_GET = (1 << 8) | 1
 export const IPCTNL_MSG_CT_DELETE = (1 << 8) | 2
 
-// enum nfnetlink_groups { NFNLGRP_NONE, NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY }
+// enum nfnetlink_groups { NFNLGRP_NONE, NFNLGRP_CONNTRACK_NEW, NFNLGRP_CONNTRACK_UPDATE,
+// NFNLGRP_CONNTRACK_DESTROY }
 export const NFNLGRP_CONNTRACK_NEW = 1
 export const NFNLGRP_CONNTRACK_UPDATE = 2
 export const NFNLGRP_CONNTRACK_DESTROY = 3
@@ -60,27 +61,27 @@ export const TCP_CONNTRACK_LAST_ACK = 6
 export const IPS_SEEN_REPLY = 1 << 1
 
 /**
- * A connection, seen as its replies: from the end that was called to the end that called. Address translation is
- * thereby undone: these are the addresses of the packets that the called host sends. Reused.
+ * A connection in the direction of its replies: from the called end to the calling end. That undoes address
+ * translation: these are the addresses of the packets that the called host sends. The object is reused.
  */
 export class Flow {
   family: Family = 4
   protocol = 0
-  /** The called end, which answers. */
+  /** The called end, which sends replies. */
   readonly source = new Uint32Array(4)
   sourcePort = 0
   /** The calling end. */
   readonly destination = new Uint32Array(4)
   destinationPort = 0
-  /** enum tcp_conntrack; 0 where the message does not say. */
+  /** enum tcp_conntrack; 0 when the message has no state. */
   tcpState = 0
   /** enum ip_conntrack_status. */
   status = 0
 }
 
 /**
- * A request for all connections of a family, or those of one protocol only. Kernels before 5.8 know no filter and list
- * them all.
+ * Encodes a request for all connections of a family, or of one protocol. Kernels before 5.8 have no filter
+ * and list all of them.
  * @param family 2 AF_INET, 10 AF_INET6
  */
 export function dumpRequest(family: number, protocol?: number): Uint8Array {
@@ -100,7 +101,7 @@ export function dumpRequest(family: number, protocol?: number): Uint8Array {
     .finish()
 }
 
-/** The bits of a mark under a mask. */
+/** The bits of a connection mark under a mask. */
 export interface MaskedMark {
   readonly mask: number
   readonly value: number
@@ -109,28 +110,28 @@ export interface MaskedMark {
 const markAttributes = (message: MessageBuilder, { mask, value }: MaskedMark) =>
   message.attribute(CTA_MARK, networkOrder(value)).attribute(CTA_MARK_MASK, networkOrder(mask))
 
-/** A request for all connections of a family with this mark. */
+/** Encodes a request for all connections of a family with this mark. */
 export const markedRequest = (family: number, marked: MaskedMark): Uint8Array =>
   markAttributes(
     new MessageBuilder(IPCTNL_MSG_CT_GET, NLM_F_REQUEST | NLM_F_DUMP).nfgenmsg(family, 0),
     marked,
   ).finish()
 
-/** A request to give the connection that a listed message tells of another mark; bits outside the mask stay. */
+/** Encodes a request to change the mark of a listed connection; bits outside the mask stay. */
 export function markRequest(view: DataView, payload: number, end: number, marked: MaskedMark): Uint8Array {
   const request = new MessageBuilder(IPCTNL_MSG_CT_NEW, NLM_F_REQUEST).nfgenmsg(view.getUint8(payload), 0)
   name(request, view, payload, end)
   return markAttributes(request, marked).finish()
 }
 
-/** A request to forget the connection that a listed message tells of, and no other in its place. */
+/** Encodes a request to delete a listed connection, and no other that has taken its place. */
 export function deleteRequest(view: DataView, payload: number, end: number): Uint8Array {
   const request = new MessageBuilder(IPCTNL_MSG_CT_DELETE, NLM_F_REQUEST).nfgenmsg(view.getUint8(payload), 0)
   name(request, view, payload, end)
   return request.finish()
 }
 
-/** Names in a request the connection that a listed message tells of, and no other in its place. */
+/** Copies into a request what identifies a listed connection, and no other that has taken its place. */
 function name(request: MessageBuilder, view: DataView, payload: number, end: number): void {
   eachAttribute(view, payload + NFGENMSG_LEN, end, (type, start, stop) => {
     const value = new Uint8Array(view.buffer, view.byteOffset + start, stop - start)
@@ -151,8 +152,8 @@ const hostOrder = (value: number) => new Uint8Array(Uint32Array.of(value).buffer
 const AF_INET6 = 10
 
 /**
- * Reads what a message says of a connection. @param payload where the message's struct nfgenmsg begins
- * @returns false where a length does not fit or the addresses are missing; `flow` is then void
+ * Reads a connection from a message. @param payload offset of the message's struct nfgenmsg
+ * @returns false when a length does not fit or the addresses are missing; `flow` is undefined then
  */
 export function readFlow(view: DataView, payload: number, end: number, flow: Flow): boolean {
   if (payload + NFGENMSG_LEN > end) return false
@@ -169,7 +170,10 @@ export function readFlow(view: DataView, payload: number, end: number, flow: Flo
 
 type Reader = (view: DataView, type: number, start: number, end: number, flow: Flow) => boolean
 
-/** As the wire codec's eachAttribute, without a closure a message: on a busy server these come by the thousand. */
+/**
+ * Does the work of the wire codec's eachAttribute without a closure for each message: a busy server gets
+ * thousands.
+ */
 function walk(view: DataView, start: number, end: number, flow: Flow, read: Reader): boolean {
   let at = start
   while (at + 4 <= end) {

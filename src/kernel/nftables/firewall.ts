@@ -17,21 +17,21 @@ import { accepts, listTable, load, presentSets, removeTable } from './nft.js'
 import { RulesetGeneration } from './ruleset-generation.js'
 import { addQueueRule, hasQueueRule, type QueueRule, queueRules, removeQueueRule } from './xtables.js'
 
-/** What of the ruleset does not change while the service runs. */
+/** The options of the ruleset that do not change while the service runs. */
 export type FirewallOptions = Pick<RulesetOptions, 'form' | 'queue' | 'mask'>
 
-/** A ruleset as it was loaded, to be put back if someone takes it away. */
+/** A ruleset as it was loaded, to be put back when another program removes it. */
 export interface Loaded {
   readonly policy: Policy
   readonly options: Omit<RulesetOptions, 'hasOpened'>
   readonly facts: SocketFacts
 }
 
-/** Whether the kernel has a copy of the allowlist at all. */
+/** Whether the kernel has a copy of the allowlist. */
 const hasFallbackSets = ({ policy, options }: Loaded) =>
   policy.mode === 'enforce' && options.fallback === 'static'
 
-/** Few changes are one transaction, many are several: their length in characters is a measure of it. */
+/** Joins transactions up to this length in characters: few changes are one transaction, many are several. */
 const LENGTH_AT_MOST = 40_000
 
 function together(transactions: readonly string[]): string[] {
@@ -47,10 +47,13 @@ function together(transactions: readonly string[]): string[] {
 
 const hasOpened = ({ opened }: SocketFacts) => opened.length > 0
 
-/** So often the rules of xtables are looked for though no change of nftables was seen. */
+/** The interval of checks of xtables rules, whose changes are not reported by nftables. */
 const CHECK_MS = 10_000
 
-/** The kernel's half of the valve in this network namespace. Its changes happen one after the other. */
+/**
+ * Loads the ruleset into this network namespace, changes it, and puts it back. Changes run one after the
+ * other.
+ */
 export class Firewall {
   readonly form: QueueForm
   readonly #queueRules: readonly QueueRule[]
@@ -58,15 +61,18 @@ export class Firewall {
   readonly #now: () => number
   readonly #turns = new SerialQueue()
   #loaded: Loaded | undefined
-  /** Milliseconds since the epoch. */
+  /** When the ruleset was loaded: milliseconds since the epoch. */
   #loadedAt = 0
-  /** What the sockets told when it was loaded last. */
+  /** The socket facts that the kernel has. */
   #factsText = ''
   #listed = ''
   #verifiedGeneration = -1
   #nextCheck = 0
 
-  /** @param now milliseconds since the epoch @param onChange someone has changed some ruleset: look after ours */
+  /**
+   * @param now milliseconds since the epoch @param onChange is called when some ruleset was changed: ours may
+   * need a check
+   */
   constructor(options: FirewallOptions, now: () => number, onChange: () => void) {
     const { form, queue, mask } = options
     this.form = form
@@ -77,14 +83,18 @@ export class Firewall {
   }
 
   /**
-   * Loads a policy in the place of the one before, in one transaction. @param onStand is called as soon as the kernel has it
-   * @throws CommandError (rejects) and then the one before stands
+   * Replaces the loaded policy in one transaction. @param onLoaded is called as soon as the kernel has the
+   * new one
+   * @throws CommandError (rejects) and then the old one stays loaded
    */
-  apply(loaded: Loaded, onStand?: () => void): Promise<void> {
-    return this.#turns.run(() => this.#apply(loaded, onStand))
+  apply(loaded: Loaded, onLoaded?: () => void): Promise<void> {
+    return this.#turns.run(() => this.#apply(loaded, onLoaded))
   }
 
-  /** What has changed of the addresses of rules' names. Rules of another policy are passed over. @throws CommandError (rejects) */
+  /**
+   * Adds and removes learned addresses of rules. Rules that are not loaded are left out. @throws CommandError
+   * (rejects)
+   */
   changeHosts(changes: ReadonlyMap<Rule, HostChanges>): Promise<void> {
     return this.#turns.run(async () => {
       if (!this.#loaded || !hasFallbackSets(this.#loaded)) return
@@ -99,7 +109,7 @@ export class Firewall {
     })
   }
 
-  /** What the sockets tell now; nothing is done where the kernel has it already. @throws CommandError (rejects) */
+  /** Loads socket facts, unless the kernel has the same ones. @throws CommandError (rejects) */
   setFacts(facts: SocketFacts): Promise<void> {
     return this.#turns.run(async () => {
       if (!this.#loaded) return
@@ -114,8 +124,8 @@ export class Firewall {
   }
 
   /**
-   * Looks whether the ruleset still stands, and puts it back if not.
-   * @returns what was done @throws CommandError, NetlinkError (rejects)
+   * Checks whether the ruleset is still loaded, and puts it back if not.
+   * @returns what was found @throws CommandError, NetlinkError (rejects)
    */
   verify(): Promise<'intact' | 'restored'> {
     return this.#turns.run(async () => {
@@ -137,7 +147,7 @@ export class Firewall {
     return this.#loaded !== undefined
   }
 
-  /** Takes everything away that `apply` has put there. @throws CommandError (rejects) */
+  /** Removes everything that `apply` has loaded. @throws CommandError (rejects) */
   remove(): Promise<void> {
     return this.#turns.run(async () => {
       this.#loaded = undefined
@@ -151,8 +161,8 @@ export class Firewall {
   }
 
   /**
-   * Our own changes of elements, which stand in no listing, need no look at the rules, unless somebody else's change has
-   * come between.
+   * Loads changes of elements. They are in no listing, so the rules need no check, unless another program has
+   * changed a ruleset meanwhile.
    */
   async #loadElements(transactions: readonly string[]): Promise<void> {
     const before = await this.#generation.read()
@@ -162,7 +172,7 @@ export class Firewall {
       this.#verifiedGeneration = after
   }
 
-  async #apply(loaded: Loaded, onStand?: () => void): Promise<void> {
+  async #apply(loaded: Loaded, onLoaded?: () => void): Promise<void> {
     const { policy, facts } = loaded
     const options = { ...loaded.options, hasOpened: hasOpened(facts) }
     const now = this.#now()
@@ -170,20 +180,20 @@ export class Firewall {
     const hosts = hasFallbackSets(loaded) ? renderHosts(policy, options, now) : []
     const text = [render(policy, options, now), factsText, ...hosts, ''].join('\n')
     const sets = await presentSets()
-    // The queue rules first: until the table marks packets, they match none.
+    // The queue rules come first: they match nothing until the table marks packets.
     for (const rule of this.#queueRules) await addQueueRule(rule)
     try {
       await load(sets === undefined ? text : renderUpdate(text, options.form, sets))
     } catch (error) {
-      // Nothing of ours was there before, and nothing of ours stays.
+      // No ruleset of ours was loaded before, and none stays.
       if (sets === undefined) await this.#removeQueueRules()
       throw error
     }
-    onStand?.()
+    onLoaded?.()
     this.#loaded = loaded
     this.#loadedAt = now
     this.#factsText = factsText
-    // Where that fails, the next look at the rules puts them back.
+    // When this fails, the next check puts the rules back.
     this.#listed = await listTable().catch(() => '')
   }
 
@@ -198,9 +208,9 @@ export class Firewall {
 }
 
 /**
- * The form of the queue that this kernel takes: nftables' own `queue` statement, or xtables where it is missing. Found out
- * by trying, without changing anything: a chain without a hook, for one that goes away again drops every packet that
- * waits in a queue.
+ * Chooses the form of the queue rules that this kernel takes: nftables' own `queue` statement, or xtables
+ * when it is missing. It tries, without changing anything, in a chain without a hook: a hook that is removed
+ * again drops every packet that waits in a queue.
  */
 export async function chooseForm(wanted: 'auto' | QueueForm): Promise<QueueForm> {
   if (wanted !== 'auto') return wanted

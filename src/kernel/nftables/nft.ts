@@ -1,4 +1,4 @@
-/** The `nft` program: text in, text or JSON out. */
+/** Runs the `nft` program: text in, text or JSON out. */
 import { type KernelCounter, TABLE } from '../../core/ruleset/ruleset.js'
 import { CommandError, command } from '../../system/run-command.js'
 
@@ -7,7 +7,7 @@ export async function load(text: string): Promise<void> {
   await command(['nft', '-f', '-'], text)
 }
 
-/** Whether the kernel would take the commands; nothing is changed. */
+/** Whether the kernel would take the commands. Changes nothing. */
 export async function accepts(text: string): Promise<boolean> {
   try {
     await command(['nft', '-c', '-f', '-'], text)
@@ -22,8 +22,9 @@ interface Listed {
   readonly nftables: readonly Record<string, Record<string, unknown>>[]
 }
 
-// For most of its lists nft 1.0.6 reads every element of every set, printed or not: seconds, where an attacker has filled
-// some. It does not for those that are used here: chains; and, with -t, sets and the ruleset.
+// For most listings nft 1.0.6 reads every element of every set, printed or not, which takes seconds when an
+// attacker has filled some. It does not for the listings used here: chains; and, with -t, sets and the
+// ruleset.
 const FAMILY = TABLE.split(' ')[0]!
 
 async function list(...what: string[]): Promise<Listed['nftables']> {
@@ -38,26 +39,35 @@ export async function presentTable(): Promise<boolean> {
   return (await list('chains', FAMILY)).some(({ chain }) => isOurs(chain))
 }
 
-/** Names of the sets of the table; undefined where there is no table. @throws CommandError (rejects) */
+/**
+ * Lists the names of the sets of the table. Returns undefined when there is no table. @throws CommandError
+ * (rejects)
+ */
 export async function presentSets(): Promise<string[] | undefined> {
   if (!(await presentTable())) return undefined
   const sets = await list('sets', FAMILY)
   return sets.flatMap(({ set }) => (isOurs(set) ? [String(set.name)] : []))
 }
 
-/** The table as nft prints it, without counters and elements; empty where there is none. @throws CommandError (rejects) */
+/**
+ * Lists the table as nft prints it, without counters and elements. Returns '' when there is no table. @throws
+ * CommandError (rejects)
+ */
 export async function listTable(): Promise<string> {
   const rules = await command(['nft', '-s', '-t', 'list', 'ruleset', FAMILY])
   const start = rules.indexOf(`table ${TABLE} {\n`)
   return start < 0 ? '' : rules.slice(start, rules.indexOf('\n}\n', start) + 3)
 }
 
-/** Whether the rules of an earlier run keep loopback from being tracked. @throws CommandError (rejects) */
+/**
+ * Whether loaded rules of an earlier run exempt loopback from connection tracking. @throws CommandError
+ * (rejects)
+ */
 export async function presentUntracksLoopback(): Promise<boolean> {
   return (await listTable()).includes('oif "lo" notrack')
 }
 
-/** The packets of each named counter; none where there is no table. @throws CommandError (rejects) */
+/** Reads the packets of each named counter; none when there is no table. @throws CommandError (rejects) */
 export async function counters(): Promise<Map<KernelCounter, number>> {
   const listed = await list('ruleset')
   return new Map(
@@ -68,6 +78,6 @@ export async function counters(): Promise<Map<KernelCounter, number>> {
 }
 
 export async function removeTable(): Promise<void> {
-  // `add` first: deleting what is not there is an error.
+  // `add` comes first, since deleting a table that is not there is an error.
   await load(`add table ${TABLE}\ndelete table ${TABLE}\n`)
 }

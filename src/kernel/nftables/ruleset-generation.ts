@@ -8,7 +8,8 @@ import {
 } from 'node-netfilter-queue/system'
 
 // include/uapi/linux/netfilter/nfnetlink.h: #define NFNL_SUBSYS_NFTABLES 10
-// include/uapi/linux/netfilter/nf_tables.h: enum nf_tables_msg_types { ..., NFT_MSG_NEWGEN = 15, NFT_MSG_GETGEN = 16 }
+// include/uapi/linux/netfilter/nf_tables.h: enum nf_tables_msg_types { ..., NFT_MSG_NEWGEN = 15,
+// NFT_MSG_GETGEN = 16 }
 const NFT_MSG_NEWGEN = (10 << 8) | 15
 const NFT_MSG_GETGEN = (10 << 8) | 16
 // enum nfnetlink_groups { ..., NFNLGRP_NFTABLES = 7, ... }
@@ -17,14 +18,15 @@ const NFNLGRP_NFTABLES = 7
 const NFTA_GEN_ID = 1
 
 /**
- * The number of the ruleset's last change in this network namespace. It grows with each transaction of anyone,
- * and the kernel tells of each: what someone takes away can be put back within milliseconds.
+ * Reads the number of the ruleset's last change in this network namespace. The number grows with each
+ * transaction of any program, and the kernel reports each: a removed ruleset can be put back within
+ * milliseconds.
  */
 export class RulesetGeneration {
   readonly #requests = new NetlinkSocket({ protocol: NETLINK_NETFILTER, slots: 1 })
   readonly #events: NetlinkSocket
 
-  /** @param onChange called after each transaction, and after events were lost */
+  /** @param onChange is called after each transaction, and after events were lost */
   constructor(onChange: () => void) {
     this.#events = new NetlinkSocket({
       protocol: NETLINK_NETFILTER,

@@ -5,9 +5,9 @@ const DELAY_MS = 20
 
 export interface RulesetGuardOptions {
   readonly firewall: Pick<Firewall, 'present' | 'verify'>
-  /** The rules were gone or changed, and are back. */
+  /** Called when the rules were gone or changed, and have been put back. */
   readonly onRestored: () => void
-  /** A check that a change has caused failed. */
+  /** Called when a check after a change has failed. */
   readonly onError: (error: Error) => void
 }
 
@@ -21,7 +21,7 @@ export class RulesetGuard {
     this.#options = options
   }
 
-  /** Checks the rules soon: some ruleset was changed. Changes come in bursts, ours among them. */
+  /** Checks the rules soon, after some ruleset was changed. Changes come in bursts, our own among them. */
   onChange(): void {
     if (this.#isStopped || !this.#options.firewall.present) return
     this.#check ??= setTimeout(() => {
@@ -36,7 +36,7 @@ export class RulesetGuard {
     this.#options.onRestored()
   }
 
-  /** From now on nothing is checked or put back. */
+  /** Stops all checks. */
   stop(): void {
     this.#isStopped = true
     clearTimeout(this.#check)

@@ -1,6 +1,6 @@
 /**
- * The queue rules for kernels without nftables' own `queue` statement (CONFIG_NFT_QUEUE): rules of xtables in both
- * families, each first in its chain, for the packets that the chains of the table have marked.
+ * Loads the queue rules on kernels without nftables' own `queue` statement (CONFIG_NFT_QUEUE): xtables rules
+ * in both families, each first in its chain, for the packets that the chains of the table have marked.
  */
 import type { Marks } from '../../core/ruleset/marks.js'
 import { namesQueues, type RulesetOptions } from '../../core/ruleset/ruleset.js'
@@ -8,13 +8,14 @@ import { CommandError, command } from '../../system/run-command.js'
 
 const PROGRAMS = ['iptables', 'ip6tables'] as const
 
-/** Where a rule stands, and what it says. */
+/** A rule with its chain. */
 export interface QueueRule {
-  readonly place: readonly [table: string, chain: string]
-  readonly says: readonly string[]
+  readonly chain: readonly [table: string, chain: string]
+  /** Matches and target, as iptables(8) takes them. */
+  readonly args: readonly string[]
 }
 
-/** What is judged; and in a queue of its own what is asked of resolvers and what they answer. */
+/** Queues packets to be judged, and in a queue of their own DNS queries and answers. */
 export function queueRules(marks: Marks, queue: RulesetOptions['queue']): QueueRule[] {
   const mask = (marks.stateMask | marks.names) >>> 0
   const of = (mark: number, target: readonly string[]) => [
@@ -28,9 +29,9 @@ export function queueRules(marks: Marks, queue: RulesetOptions['queue']): QueueR
   const { questions, answers } = namesQueues(queue)
   const names = (number: number) => of((marks.judge | marks.names) >>> 0, ['--queue-num', String(number)])
   return [
-    { place: ['filter', 'OUTPUT'], says: of(marks.judge, all) },
-    { place: ['filter', 'OUTPUT'], says: names(questions) },
-    { place: ['mangle', 'PREROUTING'], says: names(answers) },
+    { chain: ['filter', 'OUTPUT'], args: of(marks.judge, all) },
+    { chain: ['filter', 'OUTPUT'], args: names(questions) },
+    { chain: ['mangle', 'PREROUTING'], args: names(answers) },
   ]
 }
 
@@ -39,16 +40,17 @@ export async function addQueueRule(rule: QueueRule): Promise<void> {
   for (const program of PROGRAMS) if (!(await isPresent(program, rule))) await run(program, '-I', rule, '1')
 }
 
-/** Whether the rule stands in both families. */
+/** Whether the rule is loaded in both families. */
 export async function hasQueueRule(rule: QueueRule): Promise<boolean> {
   const present = await Promise.all(PROGRAMS.map((program) => isPresent(program, rule)))
   return present.every(Boolean)
 }
 
-/** Takes the rule out of both families, however often it stands there. */
+/** Removes all copies of the rule from both families. */
 export async function removeQueueRule(rule: QueueRule): Promise<void> {
   for (const program of PROGRAMS)
-    for (let left = 10; left > 0 && (await isPresent(program, rule)); left--) await run(program, '-D', rule)
+    for (let tries = 10; tries > 0 && (await isPresent(program, rule)); tries--)
+      await run(program, '-D', rule)
 }
 
 type Program = (typeof PROGRAMS)[number]
@@ -63,7 +65,11 @@ async function isPresent(program: Program, rule: QueueRule): Promise<boolean> {
   }
 }
 
-async function run(program: Program, verb: string, { place, says }: QueueRule, ...position: string[]) {
-  const [table, chain] = place
-  await command([program, '-w', '-t', table, verb, chain, ...position, ...says])
+async function run(
+  program: Program,
+  verb: string,
+  { chain: [table, chain], args }: QueueRule,
+  ...position: string[]
+) {
+  await command([program, '-w', '-t', table, verb, chain, ...position, ...args])
 }

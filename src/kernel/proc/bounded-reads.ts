@@ -1,4 +1,7 @@
-/** Directories and files of the kernel that others can make very long: their reader has little time. */
+/**
+ * Reads directories and files of the kernel part by part: users can make them very long, and the packet path
+ * has little time.
+ */
 import {
   closeSync,
   type Dir,
@@ -10,12 +13,12 @@ import {
   statSync,
 } from 'node:fs'
 
-/** What the kernel makes of such a file at a time (fs/seq_file.c), whatever it is asked for. */
+/** The kernel returns no more of such a file in one read (fs/seq_file.c): bytes. */
 const PART_LENGTH = 4096
 
 /**
- * The entries of a directory, read as they are asked for: whoever may make very many must not keep a reader who has little time.
- * Where it may not be read, or is gone, it has none.
+ * Reads the entries of a directory one by one, so that a user who makes very many cannot delay the packet
+ * path. Yields none when the directory cannot be read or is gone.
  */
 export function* entriesOf(path: string): Generator<Dirent> {
   const folder = open(path)
@@ -35,7 +38,7 @@ function open(path: string): Dir | undefined {
   }
 }
 
-/** A process that ends meanwhile takes its directories with it. */
+/** Reads the next entry. A directory of a process is gone when the process ends. */
 function next(folder: Dir): Dirent | null {
   try {
     return folder.readSync()
@@ -45,8 +48,9 @@ function next(folder: Dir): Dirent | null {
 }
 
 /**
- * The lines of a file, read part by part: the kernel may begin anew for each, and one of thousands of lines takes it seconds.
- * Where it may not be read, is gone, or the time is over, it has none.
+ * Reads the lines of a file part by part: for each part the kernel may start from the beginning, and a file
+ * of thousands of lines takes seconds. Returns none when the file cannot be read, is gone, or `isLate`
+ * returns true.
  */
 export function linesOf(path: string, isLate = () => false): string[] {
   let file: number | undefined
@@ -74,8 +78,8 @@ function partsOf(file: number, isLate: () => boolean): Buffer[] {
 }
 
 /**
- * What stat(2) says of a path. It may be gone, or be longer than any path may be (PATH_MAX): whoever may make directories makes
- * them one below the other, from each to the next. Then there is nothing.
+ * Calls stat(2). Returns undefined when the path is gone, or longer than PATH_MAX: a user can make
+ * directories below each other without end.
  */
 export function statusOf(path: string): Stats | undefined {
   try {

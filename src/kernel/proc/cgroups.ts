@@ -5,18 +5,18 @@ import { entriesOf, statusOf } from './bounded-reads.js'
 
 /** A cgroup of the unified hierarchy (v2). */
 export interface Cgroup {
-  /** Below the root of the hierarchy: `/system.slice/nginx.service`. */
+  /** The path below the root of the hierarchy: `/system.slice/nginx.service`. */
   readonly path: string
   readonly place: CgroupOwner
 }
 
-/** A look through the tree takes no longer: who may make cgroups may make very many. */
+/** The longest scan of the tree, in CPU time: a user who may make cgroups may make very many. */
 const WALK_MS = 10
-/** And no more than this part of the time. */
+/** Scans take no larger part of the time. */
 const WALK_SHARE = 0.02
-/** Characters of all paths together: more are forgotten, and found anew. A path may have 4,096. */
+/** Characters of all paths together; beyond it all are forgotten and found again. A path may have 4,096. */
 const LENGTH_AT_MOST = 4_000_000
-/** cgroups(7): a directory has two links, and one more for each directory in it. */
+/** A cgroup's directory has two links, and one more for each directory in it. */
 const LINKS_OF_LEAF = 2
 
 /**
@@ -24,7 +24,7 @@ const LINKS_OF_LEAF = 2
  * (fs/kernfs: kernfs_node id), so what was found once stays right, also when the cgroup is gone.
  */
 export class Cgroups {
-  /** Where the hierarchy is mounted; undefined: nowhere that this process sees. */
+  /** The mount point of the hierarchy; undefined when this process sees none. */
   readonly mount: string | undefined
   readonly #known = new Map<number, Cgroup>()
   #length = 0
@@ -35,7 +35,10 @@ export class Cgroups {
     this.mount = cgroup2Mount(mounts)
   }
 
-  /** @param now milliseconds of a monotonic clock @returns undefined where it is not there, or not found in time */
+  /**
+   * Finds a cgroup. @param now milliseconds of a monotonic clock @returns undefined when it is not there, or
+   * not found in time
+   */
   find(number: number, now: number): Cgroup | undefined {
     const known = this.#known.get(number)
     if (known !== undefined || this.mount === undefined || now < this.#notBefore) return known
@@ -44,20 +47,21 @@ export class Cgroups {
     return this.#known.get(number)
   }
 
-  /** The cgroup of a path as /proc/PID/cgroup has it. */
+  /** The cgroup of a path of /proc/PID/cgroup. */
   at(path: string): Cgroup {
     return { path, place: ownerOf(path) }
   }
 
-  /** Its directory. */
+  /** The directory of a cgroup. */
   folderOf({ path }: Cgroup): string | undefined {
     return this.mount === undefined ? undefined : this.mount + path
   }
 
   /**
-   * From the root on, and through all slices and their units before anything below a unit: there a service, or a user to whom
-   * a part of the tree is handed over, may make as many as it likes. So the units take turns in being the first there.
-   * @returns the time that it took, in milliseconds
+   * Scans the tree from the root: all slices and their units first, then below the units. Below a unit, a
+   * service or a user with a delegated subtree may make any number of cgroups, so each scan begins there with
+   * another unit.
+   * @returns CPU time that the scan took: milliseconds
    */
   #walk(mount: string): number {
     if (this.#length > LENGTH_AT_MOST) this.#forget()
@@ -65,7 +69,7 @@ export class Cgroups {
     const isLate = isAfter(WALK_MS)
     const slices = this.#note(mount, '/') ? ['/'] : []
     const units: string[] = []
-    // Both grow while they are walked through.
+    // Both lists grow while the loops run.
     for (const path of slices)
       for (const child of this.#childrenOf(mount, path, isLate))
         (child.endsWith('.slice') ? slices : units).push(child)
@@ -74,7 +78,10 @@ export class Cgroups {
     return cpuTime() - start
   }
 
-  /** Notes the cgroups directly below one. @returns those that have others below them, as long as there is time */
+  /**
+   * Notes the cgroups directly below one, as long as there is time. @returns those that have cgroups below
+   * them
+   */
   *#childrenOf(mount: string, path: string, isLate: () => boolean): Generator<string> {
     if (isLate()) return
     for (const child of foldersIn(mount, path)) {
@@ -83,7 +90,7 @@ export class Cgroups {
     }
   }
 
-  /** @returns whether there are others below it */
+  /** Notes a cgroup. @returns whether it has cgroups below it */
   #note(mount: string, path: string): boolean {
     const stats = statusOf(mount + path)
     if (stats === undefined) return false
@@ -100,7 +107,10 @@ export class Cgroups {
   }
 }
 
-/** proc_pid_mountinfo(5): ID PARENT DEVICE ROOT MOUNTPOINT OPTIONS [TAGS] - TYPE SOURCE OPTIONS. */
+/**
+ * Finds the mount point. Columns of proc_pid_mountinfo(5): ID PARENT DEVICE ROOT MOUNTPOINT OPTIONS [TAGS] -
+ * TYPE SOURCE OPTIONS.
+ */
 function cgroup2Mount(mounts: string): string | undefined {
   const line = mounts.split('\n').find((each) => / - cgroup2 /.test(each))
   return line?.split(' ')[4]?.replaceAll('\\040', ' ')

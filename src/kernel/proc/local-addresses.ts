@@ -2,10 +2,10 @@ import { networkInterfaces } from 'node:os'
 import { PrefixSet } from '../../core/packet/prefix-set.js'
 import { parsePrefix } from '../../text/parse-address.js'
 
-/** All of it is this host, though only one address is on the device (RFC 1122, 3.2.1.3). */
+/** The whole prefix is this host, though its device has only one address (RFC 1122, 3.2.1.3). */
 const LOOPBACK = '127.0.0.0/8'
 
-/** The addresses of this host's devices, and loopback as a whole. */
+/** Lists the addresses of this host's devices, and the whole loopback prefix. */
 export const localAddresses = (): string[] => [
   ...Object.values(networkInterfaces()).flatMap((each) => each?.map(({ address }) => address) ?? []),
   LOOPBACK,

@@ -1,26 +1,26 @@
-/** Processes, by what /proc says of them. What may not be read, or is gone meanwhile, is not there. */
+/** Finds processes in /proc. A process that may not be read, or has ended meanwhile, is left out. */
 import { readlinkSync } from 'node:fs'
 import { entriesOf, linesOf, statusOf } from './bounded-reads.js'
 
 export interface Process {
   readonly pid: number
-  /** The path of its program; undefined where it may not be read (CAP_SYS_PTRACE), or is none (a kernel thread). */
+  /** The path of its program; undefined when it may not be read (CAP_SYS_PTRACE), or for a kernel thread. */
   readonly executable: string | undefined
 }
 
 /**
- * Those of a cgroup, the newest first: who has just been started is who has just done something.
- * @param folder of the cgroup @param isLate is asked again and again: then there are none
+ * Lists the processes of a cgroup, the newest first: the sender of a packet has often just been started.
+ * @param folder of the cgroup @param isLate is called again and again; once it returns true, there are none
  */
 export const processesOf = (folder: string, isLate: () => boolean): number[] =>
   newestFirst(linesOf(`${folder}/cgroup.procs`, isLate))
 
-/** Those of a user, found as they are asked for. @param isLate as for `processesOf` */
+/** Finds the processes of a user, one by one. @param isLate as for `processesOf` */
 export function* processesOfUser(uid: number, isLate: () => boolean): Generator<number> {
   for (const pid of processes(isLate)) if (ownerOf(pid) === uid) yield pid
 }
 
-/** All that this process can see, the newest first. @param isLate as for `processesOf` */
+/** Lists all processes that this one can see, the newest first. @param isLate as for `processesOf` */
 export function processes(isLate = () => false): number[] {
   const names: string[] = []
   for (const { name } of entriesOf('/proc')) {
@@ -31,8 +31,8 @@ export function processes(isLate = () => false): number[] {
 }
 
 /**
- * The first of these processes that has one of these sockets open.
- * @param inodes of the sockets @param isLate is asked again and again: then nothing is found
+ * Finds the first of these processes that has one of these sockets open.
+ * @param inodes of the sockets @param isLate is called again and again; once it returns true, none is found
  */
 export function holderOf(
   inodes: ReadonlySet<number>,
@@ -47,7 +47,7 @@ export function holderOf(
   return undefined
 }
 
-/** The path of its cgroup in the unified hierarchy. */
+/** The path of a process's cgroup in the unified hierarchy. */
 export function cgroupOf(pid: number): string | undefined {
   return linesOf(`/proc/${pid}/cgroup`)
     .find((line) => line.startsWith('0::'))

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs'
 
-/** What the kernel counts of one queue (net/netfilter/nfnetlink_queue.c, seq_show). */
+/** The kernel's counters of one queue (net/netfilter/nfnetlink_queue.c, seq_show). */
 export interface QueueStatus {
   /** Packets that wait for a verdict now. */
   readonly waiting: number
-  /** Packets dropped because the queue was full. With FAIL_OPEN they pass on instead and are not counted here. */
+  /**
+   * Packets dropped because the queue was full. With FAIL_OPEN they pass on instead and are not counted here.
+   */
   readonly dropped: number
   /** Packets that could not be handed to the service because its receive buffer was full. */
   readonly userDropped: number
@@ -12,7 +14,9 @@ export interface QueueStatus {
 
 const PATH = '/proc/self/net/netfilter/nfnetlink_queue'
 
-/** @returns undefined where the queue is not bound, or the file cannot be read */
+/**
+ * Reads the counters of a queue. @returns undefined when the queue is not bound, or the file cannot be read
+ */
 export function readQueueStatus(queue: number): QueueStatus | undefined {
   try {
     return parseQueueStatus(readFileSync(PATH, 'utf8'), queue)
@@ -21,7 +25,10 @@ export function readQueueStatus(queue: number): QueueStatus | undefined {
   }
 }
 
-/** Columns: queue, peer port id, waiting, copy mode, copy range, dropped, user dropped, last id, 1. */
+/**
+ * Parses the file. Columns: queue, peer port id, waiting, copy mode, copy range, dropped, user dropped, last
+ * id, 1.
+ */
 export function parseQueueStatus(text: string, queue: number): QueueStatus | undefined {
   for (const line of text.split('\n')) {
     const [number, , waiting, , , dropped, userDropped] = line.trim().split(/\s+/).map(Number)

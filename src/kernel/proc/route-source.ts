@@ -3,13 +3,13 @@ import { formatAddress } from '../../core/packet/address-text.js'
 import type { Address, Words } from '../../core/packet/ip.js'
 import { parseAddress } from '../../text/parse-address.js'
 
-/** Any port: the kernel only looks for a route. */
+/** Any port will do: the kernel only looks for a route. */
 const DISCARD = 9
 
 /**
- * The address from which this host would send to another one: that of a connected UDP socket, for which nothing is sent
- * (connect(2)).
- * @returns an error with the kernel's word (ENETUNREACH) where no route leads there
+ * Finds the source address from which this host would send to another one: that of a connected UDP socket,
+ * which sends nothing (connect(2)).
+ * @returns an error with the kernel's code (ENETUNREACH) when no route leads there
  */
 export function sourceFor({ family, words }: Address): Promise<Words | Error> {
   const socket = createSocket(family === 4 ? 'udp4' : 'udp6')

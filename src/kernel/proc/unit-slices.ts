@@ -4,10 +4,13 @@ import { ownerOf } from '../../core/packet/cgroup-path.js'
 import { entriesOf } from './bounded-reads.js'
 import { Cgroups } from './cgroups.js'
 
-/** systemd makes a few; whoever has a part of the tree to himself may make more. */
+/** systemd makes a few slices; a user with a delegated subtree may make more. */
 const SLICES_AT_MOST = 1000
 
-/** The slices that a unit is in; none where it does not run. @param mount of the hierarchy of cgroups */
+/**
+ * Finds the slices that a unit is in. @param mount of the hierarchy of cgroups @returns none when the unit
+ * does not run
+ */
 export function slicesOf(unit: string, mount = new Cgroups().mount): readonly string[] {
   if (mount === undefined) return []
   const slices = ['/']

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs'
 
-/** The map of the initial user namespace: all ids but (uid_t)-1, each its own. */
+/** The map of the initial user namespace: all ids but (uid_t)-1, each mapped to itself. */
 const EVERY_USER = '0,0,4294967295'
 
 /**
- * The user ids of the initial user namespace, which the kernel puts into a queued packet, as ids of this
- * process's own namespace, which everything else speaks of. On an ordinary host both are the same.
- * See user_namespaces(7), "uid_map".
+ * Maps user ids of the initial user namespace, which the kernel puts into a queued packet, to ids of this
+ * process's own namespace, which all other sources use. On an ordinary host both are the same. See
+ * user_namespaces(7), "uid_map".
  */
 export class UserNamespace {
   readonly #ranges: readonly (readonly [inside: number, outside: number, count: number])[]
@@ -25,7 +25,7 @@ export class UserNamespace {
     return new UserNamespace(readFileSync('/proc/self/uid_map', 'utf8'))
   }
 
-  /** The id here, or -1 for a user who has none here, or where `outside` is -1. */
+  /** The id in this namespace; -1 for a user who has none here, and for -1. */
   inside(outside: number): number {
     if (this.#identity || outside === -1) return outside
     for (const [inside, first, count] of this.#ranges)

@@ -1,22 +1,28 @@
-/** Sockets that sock_diag(7) does not tell of on every kernel: those of ping, and raw ones. By /proc/net, as text. */
+/**
+ * Finds ping and raw sockets, which sock_diag(7) does not list on every kernel, in the files of /proc/net.
+ */
 import { type Family, IPPROTO_ICMP, IPPROTO_ICMPV6 } from '../../core/packet/ip.js'
 import { linesOf } from '../proc/bounded-reads.js'
 
-// include/uapi/linux/in.h: sockets of this protocol write the IP header themselves, with any other in it.
+// include/uapi/linux/in.h: sockets of this protocol write the IP header themselves, with any protocol in it.
 const IPPROTO_RAW = 255
 
-/** Columns of /proc/net/icmp and /proc/net/raw (net/ipv4/ping.c: ping_v4_format_sock; net/ipv4/raw.c: raw_sock_seq_show). */
+/**
+ * Columns of /proc/net/icmp and /proc/net/raw (net/ipv4/ping.c: ping_v4_format_sock; net/ipv4/raw.c:
+ * raw_sock_seq_show).
+ */
 const LOCAL = 1
-/** TX:RX, in bytes of memory. */
+/** TX:RX queues: bytes. */
 const QUEUES = 4
 const UID = 7
 const INODE = 9
 
 /**
- * The inodes of the sockets of a user from which a packet that is neither TCP nor UDP can have come: those of ping with this
- * identifier, else the raw ones of its protocol; and only those that have something on its way, see SocketOwners.
- * @param identifier of an echo request (RFC 792, RFC 4443), 0 where the packet is none
- * @param isLate is asked again and again: then there are none
+ * Finds the sockets of a user that may have sent a packet that is neither TCP nor UDP: ping sockets with its
+ * identifier, else raw sockets of its protocol; only those with a packet on the way, see SocketOwners.
+ * @param identifier of an echo request (RFC 792, RFC 4443), 0 for other packets
+ * @param isLate is called again and again; once it returns true, no socket is found
+ * @returns inodes
  */
 export function otherSockets(
   family: Family,
@@ -34,7 +40,10 @@ export function otherSockets(
   return new Set([...sockets(raw, protocol), ...sockets(raw, IPPROTO_RAW)])
 }
 
-/** The second part of the local end is the identifier of ping, and the protocol of a raw socket. */
+/**
+ * Finds sockets in a file. The second part of the local end is the identifier of ping, or the protocol of a
+ * raw socket.
+ */
 function inodesIn(file: string, number: number, uid: number, isLate: () => boolean): Set<number> {
   const suffix = `:${number.toString(16).toUpperCase().padStart(4, '0')}`
   const rows = linesOf(file, isLate).map((line) => line.trim().split(/\s+/))

@@ -1,4 +1,4 @@
-/** sock_diag(7): this host's sockets as messages (include/uapi/linux/inet_diag.h). Pure: bytes to values. */
+/** Encodes and decodes sock_diag(7) messages (include/uapi/linux/inet_diag.h). Pure: bytes to values. */
 import {
   eachAttribute,
   HOST_LE,
@@ -35,7 +35,7 @@ const TCP_LAST_ACK = 9
 export const TCP_LISTEN = 10
 const TCP_CLOSING = 11
 
-/** States in which data may still pass, or will: one end, or both, may have closed. */
+/** The states in which data may still pass, or will: one end, or both, may have closed. */
 export const OPEN_STATES = [
   TCP_ESTABLISHED,
   TCP_SYN_SENT,
@@ -56,8 +56,8 @@ const EXTENSION_INFO = 1 << (INET_DIAG_INFO - 1)
 //   struct inet_diag_sockid { __be16 idiag_sport, idiag_dport; __be32 idiag_src[4], idiag_dst[4];
 //     __u32 idiag_if, idiag_cookie[2]; } id; };
 export const REQUEST_LENGTH = 56
-// struct inet_diag_msg { __u8 idiag_family, idiag_state, idiag_timer, idiag_retrans; struct inet_diag_sockid id;
-//   __u32 idiag_expires, idiag_rqueue, idiag_wqueue, idiag_uid, idiag_inode; };
+// struct inet_diag_msg { __u8 idiag_family, idiag_state, idiag_timer, idiag_retrans; struct inet_diag_sockid
+// id;   __u32 idiag_expires, idiag_rqueue, idiag_wqueue, idiag_uid, idiag_inode; };
 export const DIAG_MESSAGE_LENGTH = 72
 
 /** A request for all sockets of a family and protocol in one of these states. */
@@ -72,8 +72,8 @@ export function diagRequest(family: number, protocol: number, states: readonly n
 }
 
 /**
- * The local port of a struct inet_diag_msg to which others can send; undefined where it is cut short, or the socket is
- * bound to a loopback address.
+ * Reads the local port of a struct inet_diag_msg. Returns undefined when the message is cut short, or when
+ * the socket is bound to a loopback address, so that other hosts cannot send to it.
  */
 export function openPort(view: DataView, payload: number, end: number): number | undefined {
   if (payload + DIAG_MESSAGE_LENGTH > end || isBoundToLoopback(view, payload)) return undefined
@@ -87,16 +87,19 @@ function isBoundToLoopback(view: DataView, payload: number): boolean {
   return isLoopback({ family: 6, words })
 }
 
-/** The 16 bytes of an address; of IPv4 the first four count. */
+/** Reads the 16 bytes of an address; for IPv4 the first four count. */
 const addressAt = (view: DataView, at: number) =>
   Uint32Array.from([0, 4, 8, 12], (offset) => view.getUint32(at + offset))
 
 const ipv4 = (word: number) => Uint32Array.of(word, 0, 0, 0)
 
-/** A connection, who has opened it, and the index of the device that its socket is bound to, or 0. */
+/** A connection, the end that opened it, and the index of the device that its socket is bound to, or 0. */
 export type SocketConnection = Connection & { readonly initiator: Initiator; readonly device: number }
 
-/** What a struct inet_diag_msg tells; undefined where it is cut short. IPv4 on an IPv6 socket is told as IPv4. */
+/**
+ * Reads a connection from a struct inet_diag_msg. Returns undefined when it is cut short. IPv4 on an IPv6
+ * socket becomes IPv4.
+ */
 export function connectionOf(view: DataView, payload: number, end: number): SocketConnection | undefined {
   if (payload + DIAG_MESSAGE_LENGTH > end) return undefined
   const [local, remote] = [addressAt(view, payload + 8), addressAt(view, payload + 24)]
@@ -112,8 +115,9 @@ export function connectionOf(view: DataView, payload: number, end: number): Sock
   return { family: 6, local, remote, ...ports }
 }
 
-// struct tcp_info (include/uapi/linux/tcp.h): __u8 tcpi_state at 0, __u32 tcpi_unacked at 24, __u64 tcpi_bytes_acked at
-// 120, __u32 tcpi_notsent_bytes at 144, __u64 tcpi_bytes_sent at 200, tcpi_bytes_retrans at 208 (these two since Linux 4.19)
+// struct tcp_info (include/uapi/linux/tcp.h): __u8 tcpi_state at 0, __u32 tcpi_unacked at 24, __u64
+// tcpi_bytes_acked at 120, __u32 tcpi_notsent_bytes at 144, __u64 tcpi_bytes_sent at 200, tcpi_bytes_retrans
+// at 208 (these two since Linux 4.19)
 const TCPI_STATE = 0
 const TCPI_UNACKED = 24
 const TCPI_BYTES_ACKED = 120
@@ -125,9 +129,9 @@ const TCP_INFO_LENGTH = 216
 const IDIAG_WQUEUE = 60
 
 /**
- * The figures of a connection that show which end has opened it. The kernel counts the caller's SYN among the bytes that
- * were acknowledged, and not among those that were sent: what was acknowledged or is on its way is one more than what
- * was sent for the end that called, and just as much for the other. A FIN counts like a SYN.
+ * The counters of a connection that show which end opened it. The kernel counts the SYN of the caller as an
+ * acknowledged byte, and not as a sent one: for the calling end, acknowledged bytes and bytes on the way are
+ * one more than sent bytes; for the other end, they are the same. A FIN counts like a SYN.
  */
 export class Figures {
   #state = 0
@@ -137,7 +141,7 @@ export class Figures {
   #sent = 0
   #queued = 0
 
-  /** Takes those of a struct inet_diag_msg. @returns whether it has any */
+  /** Reads the counters of a struct inet_diag_msg. @returns whether it has any */
   read(view: DataView, payload: number, end: number): boolean {
     const info = infoOf(view, payload + DIAG_MESSAGE_LENGTH, end)
     if (info === undefined) return false
@@ -171,16 +175,17 @@ export class Figures {
   }
 
   /**
-   * Whether something is on its way. How much stands outside of tcp_info, and the kernel reads it a moment earlier: such
-   * figures fit for certain only where the next look finds the same ones.
+   * Whether bytes are on the way. Their number is outside of tcp_info, and the kernel reads it a moment
+   * earlier: such counters are certain to fit together only when the next look-up finds the same ones.
    */
   get isMoving(): boolean {
     return this.#unacked > 0
   }
 
   /**
-   * Who has called, if these were the figures of one instant. What this host itself has dropped on its way out counts as sent
-   * twice: so for a client there may be less, and for one who called too (`Opened` knows those).
+   * The end that opened the connection, if these are the counters of one instant. A segment that this host
+   * itself dropped on its way out counts as sent twice: so acknowledged bytes may be fewer for both ends
+   * (`Opened` knows those that this host opened).
    */
   get initiator(): Initiator {
     const onItsWay = this.isMoving ? this.#queued - this.#notSent : 0
@@ -188,7 +193,7 @@ export class Figures {
     return ahead === 1 ? 'this-host' : ahead <= 0 ? 'other-end' : 'unknown'
   }
 
-  /** 1 where the FIN has been sent: it is the last of all. */
+  /** 1 when the FIN has been sent, which is always the last. */
   get #fin(): number {
     if (this.#state === TCP_FIN_WAIT2) return 1
     const isClosing =
@@ -200,13 +205,13 @@ export class Figures {
 /** Scratch for `initiatorOf`. */
 const figures = new Figures()
 
-/** Which end has opened the connection of a struct inet_diag_msg, as far as one look tells. */
+/** Finds the end that opened the connection of a struct inet_diag_msg, as far as one look-up shows it. */
 function initiatorOf(view: DataView, payload: number, end: number): Initiator {
   if (view.getUint8(payload + 1) === TCP_SYN_SENT) return 'this-host'
   return figures.read(view, payload, end) && !figures.isMoving ? figures.initiator : 'unknown'
 }
 
-/** Where the struct tcp_info among the attributes is, if it is whole. */
+/** Finds the offset of the struct tcp_info among the attributes, if it is whole. */
 function infoOf(view: DataView, start: number, end: number): number | undefined {
   let found: number | undefined
   eachAttribute(view, start, end, (type, value, stop) => {
@@ -215,15 +220,16 @@ function infoOf(view: DataView, start: number, end: number): number | undefined 
   return found
 }
 
-/** Exact up to 2^53, which no connection reaches. */
+/** Reads a __u64: exact up to 2^53, which no connection reaches. */
 function u64(view: DataView, at: number): number {
   const [low, high] = HOST_LE ? [0, 4] : [4, 0]
   return view.getUint32(at + low, HOST_LE) + view.getUint32(at + high, HOST_LE) * 0x100000000
 }
 
 /**
- * A question for the one socket with these two ends; made once, and set anew for each question. For UDP: for the one that is
- * given what comes from the local end to the remote one (net/ipv4/udp_diag.c: udp_dump_one).
+ * A request for the one socket with these two ends. It is made once and set again for each request. For UDP,
+ * it is the socket that would receive a packet from the local end to the remote one (net/ipv4/udp_diag.c:
+ * udp_dump_one).
  */
 export class LookUp {
   readonly message: Uint8Array
@@ -263,8 +269,8 @@ export class LookUp {
 const ENOENT = 2
 
 /**
- * Reads the answer to a LookUp, but for who has called. Where no socket has these two ends the kernel names the one that
- * listens there, or none (ENOENT). A socket that is calling has no client.
+ * Reads the state from the answer to a LookUp. When no socket has these two ends, the kernel answers with the
+ * one that listens there, or with none (ENOENT). A socket that is still connecting has no client.
  */
 export function socketState(view: DataView, length: number): SocketState {
   if (length < NLMSG_HDRLEN + 4) return 'unknown'
@@ -276,7 +282,7 @@ export function socketState(view: DataView, length: number): SocketState {
   return state === TCP_ESTABLISHED || state === TCP_CLOSE_WAIT ? 'established' : 'transient'
 }
 
-/** Whether the answer to a LookUp names a socket that listens. */
+/** Whether the answer to a LookUp is a listening socket. */
 export function isListening(view: DataView, length: number): boolean {
   if (length < NLMSG_HDRLEN + DIAG_MESSAGE_LENGTH || view.getUint16(4, HOST_LE) === NLMSG_ERROR) return false
   return view.getUint8(NLMSG_HDRLEN + 1) === TCP_LISTEN

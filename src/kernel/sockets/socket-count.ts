@@ -1,16 +1,16 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 
-/** By family, of this network namespace. */
+/** The files with the counts of this network namespace, by family. */
 const FILES = ['/proc/net/sockstat', '/proc/net/sockstat6']
-/** More than the kernel writes into one (net/ipv4/proc.c: sockstat_seq_show). */
+/** The kernel writes less into each file (net/ipv4/proc.c: sockstat_seq_show). */
 const LENGTH = 1024
 
-/** How many UDP sockets there are. The files stay open: a look takes a few microseconds then. */
+/** Counts the UDP sockets. The files stay open, so that a read takes a few microseconds. */
 export class SocketCount {
   readonly #files = FILES.map(open)
   readonly #bytes = Buffer.alloc(LENGTH)
 
-  /** Of both families; those of one that the kernel lacks are none. */
+  /** The number in both families; a family that the kernel lacks counts as 0. */
   get udp(): number {
     return this.#files.reduce((sum: number, file) => sum + (file === undefined ? 0 : this.#udpIn(file)), 0)
   }

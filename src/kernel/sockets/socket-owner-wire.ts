@@ -1,4 +1,7 @@
-/** Whose a socket is, by sock_diag(7) (include/uapi/linux/inet_diag.h). Pure: bytes to values. */
+/**
+ * Decodes the owner of a socket from sock_diag(7) messages (include/uapi/linux/inet_diag.h). Pure: bytes to
+ * values.
+ */
 import {
   eachAttribute,
   HOST_LE,
@@ -20,25 +23,25 @@ import {
 
 // enum INET_DIAG_...: INET_DIAG_CGROUP_ID is a __u64, since Linux 5.9 and with CONFIG_SOCK_CGROUP_DATA
 const INET_DIAG_CGROUP_ID = 21
-// struct inet_diag_msg: __u8 idiag_state at 1, __be16 idiag_sport at 4, __u32 idiag_wqueue at 60, idiag_uid at 64,
-// idiag_inode at 68
+// struct inet_diag_msg: __u8 idiag_state at 1, __be16 idiag_sport at 4, __u32 idiag_wqueue at 60, idiag_uid
+// at 64, idiag_inode at 68
 const IDIAG_STATE = 1
 const IDIAG_SPORT = 4
 const IDIAG_WQUEUE = 60
 const IDIAG_UID = 64
 const IDIAG_INODE = 68
 
-/** Whose a socket is. */
+/** The owner of a socket. */
 export interface SocketOwner {
-  /** User id, as this process's user namespace has it. */
+  /** User id in this process's user namespace. */
   readonly uid: number
-  /** The inode of the socket, as in /proc/PID/fd; 0 where no file is open on it any more. */
+  /** The inode of the socket, as in /proc/PID/fd; 0 when no file is open on it any more. */
   readonly inode: number
-  /** The number of the cgroup in which it was made; undefined where the kernel does not tell. */
+  /** The number of the cgroup in which the socket was made; undefined when the kernel does not report it. */
   readonly cgroup: number | undefined
 }
 
-/** What a struct inet_diag_msg tells; undefined where it is cut short. */
+/** Reads the owner from a struct inet_diag_msg. Returns undefined when the message is cut short. */
 export function ownerOf(view: DataView, payload: number, end: number): SocketOwner | undefined {
   if (payload + DIAG_MESSAGE_LENGTH > end) return undefined
   let cgroup: number | undefined
@@ -53,8 +56,9 @@ export function ownerOf(view: DataView, payload: number, end: number): SocketOwn
 }
 
 /**
- * What the answer to a look-up of a connection tells. Where there is none, the kernel says so (NLMSG_ERROR, with the whole
- * question behind it), or names who listens.
+ * Reads the owner from the answer to a look-up of a connection. Returns undefined when there is no such
+ * socket: the kernel then answers NLMSG_ERROR (with the whole request behind it), or with the listening
+ * socket.
  */
 export function callerOf(view: DataView, length: number): SocketOwner | undefined {
   const owner = answeredOwner(view, length)
@@ -62,7 +66,10 @@ export function callerOf(view: DataView, length: number): SocketOwner | undefine
   return state === TCP_LISTEN || state === TCP_CLOSE ? undefined : owner
 }
 
-/** The same of a look-up of UDP: whose the socket is that was found, if it is sending. */
+/**
+ * Reads the owner from the answer to a UDP look-up. Returns undefined when the socket has no packet in this
+ * host.
+ */
 export function senderOf(view: DataView, length: number): SocketOwner | undefined {
   const owner = answeredOwner(view, length)
   return owner !== undefined && isSending(view, NLMSG_HDRLEN) ? owner : undefined
@@ -74,16 +81,20 @@ function answeredOwner(view: DataView, length: number): SocketOwner | undefined 
 }
 
 /**
- * Whether anything that the UDP socket of a whole struct inet_diag_msg has sent is still in this host (net/ipv4/udp_diag.c:
- * idiag_wqueue is sk_wmem_alloc_get): for the sender of a packet that waits in a queue, it is that packet at least.
+ * Whether a packet that a UDP socket has sent is still in this host (net/ipv4/udp_diag.c: idiag_wqueue is
+ * sk_wmem_alloc_get). It is for the sender of a packet that waits in a queue. The struct inet_diag_msg must
+ * be whole.
  */
 export const isSending = (view: DataView, payload: number): boolean =>
   view.getUint32(payload + IDIAG_WQUEUE, HOST_LE) > 0
 
-/** The local port of a struct inet_diag_msg that is whole. */
+/** Reads the local port from a whole struct inet_diag_msg. */
 export const portOf = (view: DataView, payload: number): number => view.getUint16(payload + IDIAG_SPORT)
 
-/** A question for all UDP sockets with one local port; made once a family, and set anew for each question. */
+/**
+ * A request for all UDP sockets with one local port. It is made once for each family and set again for each
+ * request.
+ */
 export class UdpPortQuestion {
   readonly message: Uint8Array
   readonly #view: DataView

@@ -12,19 +12,22 @@ import {
   UdpPortQuestion,
 } from './socket-owner-wire.js'
 
-/** What the kernel sends in one part of a dump. */
+/** The kernel sends no more in one part of a dump: bytes. */
 const PART_LENGTH = 32_768
-/** Where more share one port, it is not told which has sent a packet: whoever opens very many must not take the time of others. */
+/**
+ * A port that more sockets share is not searched: a user who opens very many must not take the time of
+ * others.
+ */
 const SHARING_AT_MOST = 1024
-/** The kernel looks through all UDP sockets for those of a port, without a pause: 20 milliseconds for so many. */
+/** For one port the kernel goes through all UDP sockets without a pause: this many take 20 milliseconds. */
 const SEARCHED_AT_MOST = 100_000
 
-/** Both ends of a packet that leaves, the local one first, and the device that it leaves by. */
+/** Both ends of an outgoing packet, the local one first, and the device that it leaves by. */
 type Ends = Parameters<LookUp['set']>
 
 /**
- * Asks the kernel whose a socket is, by sock_diag(7). The kernel answers at once: nothing here waits. What it does not
- * answer is not there.
+ * Asks the kernel for the owner of a socket, by sock_diag(7). The kernel answers at once: nothing here waits.
+ * A socket for which it has no answer counts as not there.
  */
 export class SocketOwners {
   #socket = openSocket()
@@ -40,7 +43,7 @@ export class SocketOwners {
   }
 
   /**
-   * The TCP socket with these two ends. A few microseconds.
+   * Finds the TCP socket with these two ends. Takes a few microseconds.
    * @param device index of the device that the packet leaves by
    */
   tcp(...[family, local, localPort, remote, remotePort, device]: Ends): SocketOwner | undefined {
@@ -49,8 +52,8 @@ export class SocketOwners {
   }
 
   /**
-   * The UDP socket that an answer to a packet would be for, if it has something on its way: mostly the one that has sent it.
-   * A few microseconds.
+   * Finds the UDP socket that would receive an answer to a packet, if it has a packet on the way: mostly the
+   * sender. Takes a few microseconds.
    * @param device index of the device that the packet leaves by
    */
   udpReceiver(...[family, local, localPort, remote, remotePort, device]: Ends): SocketOwner | undefined {
@@ -59,19 +62,20 @@ export class SocketOwners {
   }
 
   /**
-   * The UDP sockets with a local port that have something on its way: any of them may have sent a packet from there that
-   * waits for its verdict. A program may choose the source address of each (IP_PKTINFO), and several may share a port
-   * (SO_REUSEADDR, SO_REUSEPORT, another local address). Whoever has nothing on its way has not sent it: the sender may have
-   * closed its socket meanwhile, and must not pass for one who has the same port. Tens of microseconds, and more where this
-   * host has very many UDP sockets.
-   * @returns undefined where the kernel does not tell, or of too many
+   * Finds the UDP sockets with a local port that have a packet on the way: any of them may have sent the
+   * packet that waits for its verdict. A program may choose the source address of each packet (IP_PKTINFO),
+   * and several sockets may share a port (SO_REUSEADDR, SO_REUSEPORT, another local address). A socket
+   * without a packet on the way is not the sender: the sender may have closed its socket meanwhile, and must
+   * not pass for another user with the same port. Takes tens of microseconds, and more when this host has
+   * very many UDP sockets.
+   * @returns undefined when the kernel does not answer, or there are too many sockets
    */
   udp(family: Family, port: number): SocketOwner[] | undefined {
     if (this.#count.udp > SEARCHED_AT_MOST) return undefined
     const found: SocketOwner[] = []
     let sharing = 0
     return this.#try(() => {
-      // A socket of IPv6 can send over IPv4, but not the other way round.
+      // An IPv6 socket can send over IPv4, but not the other way round.
       for (const question of family === 4 ? [this.#ports[4], this.#ports[6]] : [this.#ports[6]]) {
         question.set(port)
         this.#socket.exchangeDump(
@@ -102,8 +106,8 @@ export class SocketOwners {
   }
 
   /**
-   * What was not taken of an answer would be in the way of the next one: then a new socket asks that. Where none can be had
-   * (EMFILE), the kernel tells nothing for now.
+   * Runs a request. After an error the socket is replaced, since the rest of its answer would be taken for
+   * the next one. Without a new socket (EMFILE) there is no answer for now.
    */
   #try<T>(ask: () => T): T | undefined {
     try {

@@ -26,15 +26,15 @@ import {
 } from './sock-diag-wire.js'
 
 const FAMILIES = [AF_INET, AF_INET6] as const
-/** The answer to one look-up, attributes that nobody asked for included. */
+/** The longest answer to one look-up, with attributes that were not asked for: bytes. */
 const ANSWER_LENGTH = 1024
-/** A connection whose figures change with each look tells nothing. */
-const LOOKS_AT_MOST = 16
+/** After this many look-ups with changing counters, the caller stays unknown. */
+const LOOKUPS_AT_MOST = 16
 const NO_ADDRESS = new Uint32Array(4)
 
 /** Asks the kernel for the sockets of this network namespace, by sock_diag(7). */
 export class Sockets {
-  /** Look-ups of single connections, by what came of them. */
+  /** Counts look-ups of single connections by their result. */
   readonly lookups: Record<SocketState, number> = { established: 0, transient: 0, none: 0, unknown: 0 }
   readonly #dumps = new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG, slots: 4 })
   readonly #asked = new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG, slots: 1, slotSize: ANSWER_LENGTH })
@@ -43,12 +43,12 @@ export class Sockets {
   readonly #answerView = new DataView(this.#answer.buffer)
   readonly #figures = new Figures()
   readonly #before = new Figures()
-  /** The kernel runs one dump a socket at a time. */
+  /** The kernel runs one dump at a time on a socket. */
   readonly #turns = new SerialQueue()
 
   /**
-   * The ports of listening TCP sockets and of unconnected UDP sockets that others than this host can reach.
-   * @throws NetlinkError (rejects) where the kernel lacks inet_diag
+   * Lists the ports of listening TCP sockets and of unconnected UDP sockets that other hosts can reach.
+   * @throws NetlinkError (rejects) when the kernel lacks inet_diag
    */
   listening(): Promise<{ tcp: Set<number>; udp: Set<number> }> {
     return this.#turns.run(async () => {
@@ -58,7 +58,10 @@ export class Sockets {
     })
   }
 
-  /** All TCP connections that are not closed; those of clients once their handshake is done. @throws NetlinkError (rejects) */
+  /**
+   * Lists all TCP connections that are not closed; those of clients only after their handshake. @throws
+   * NetlinkError (rejects)
+   */
   connections(): Promise<SocketConnection[]> {
     return this.#turns.run(async () => {
       const found: SocketConnection[] = []
@@ -75,8 +78,8 @@ export class Sockets {
   }
 
   /**
-   * Whether a TCP socket of this host has these two ends and a client behind it. The kernel answers at once: this waits
-   * for nothing.
+   * Finds the state of the TCP socket with these two ends, and whether a client opened it. The kernel answers
+   * at once: nothing here waits.
    * @param device index of the device that the packet leaves by; 0 finds no socket that is bound to one
    */
   readonly lookUp: SocketLookUp = (family, local, localPort, remote, remotePort, device) => {
@@ -85,13 +88,13 @@ export class Sockets {
     return state
   }
 
-  /** The same, and is not counted. */
+  /** As `lookUp`, but not counted. */
   readonly look: SocketLookUp = (family, local, localPort, remote, remotePort, device) => {
     this.#question.set(family, local, localPort, remote, remotePort, device)
     return this.#state()
   }
 
-  /** Whether somebody listens on a TCP port of an address now; answered at once, as `lookUp` is. */
+  /** Whether a socket listens on a TCP port of an address now. The kernel answers at once. */
   listens(family: Family, local: Words, localPort: number, device: number): boolean {
     this.#question.set(family, local, localPort, NO_ADDRESS, 0, device)
     return isListening(this.#answerView, this.#ask())
@@ -102,12 +105,12 @@ export class Sockets {
     this.#asked.close()
   }
 
-  /** What the socket in question is; a socket that has called itself has no client. */
+  /** The state of the socket that was set; a socket that this host opened has no client. */
   #state(): SocketState {
     const length = this.#ask()
     const state = socketState(this.#answerView, length)
     if (state === 'none' || state === 'unknown') return state
-    // Older kernels have no figures: what is connected to a service counts as its client.
+    // Older kernels have no counters: a connection to a service counts as one of a client.
     if (!this.#figures.read(this.#answerView, NLMSG_HDRLEN, length)) return state
     const initiator = this.#initiator()
     return initiator === 'this-host' ? 'none' : initiator === 'other-end' ? state : 'unknown'
@@ -116,22 +119,25 @@ export class Sockets {
   #lookAgain(connection: SocketConnection): SocketConnection {
     const { family, local, localPort, remote, remotePort, device } = connection
     this.#question.set(family, local, localPort, remote, remotePort, device)
-    const isTold = this.#figures.read(this.#answerView, NLMSG_HDRLEN, this.#ask())
-    return isTold ? { ...connection, initiator: this.#initiator() } : connection
+    const hasCounters = this.#figures.read(this.#answerView, NLMSG_HDRLEN, this.#ask())
+    return hasCounters ? { ...connection, initiator: this.#initiator() } : connection
   }
 
-  /** Who has called, by the figures that were read last. Those of two looks that are the same are those of one instant. */
+  /**
+   * The end that opened the connection, by the counters read last. Counters that two look-ups agree on are of
+   * one instant.
+   */
   #initiator(): Initiator {
-    for (let looks = 1; this.#figures.isMoving; looks++) {
+    for (let lookups = 1; this.#figures.isMoving; lookups++) {
       this.#before.copy(this.#figures)
-      if (looks === LOOKS_AT_MOST || !this.#figures.read(this.#answerView, NLMSG_HDRLEN, this.#ask()))
+      if (lookups === LOOKUPS_AT_MOST || !this.#figures.read(this.#answerView, NLMSG_HDRLEN, this.#ask()))
         return 'unknown'
       if (this.#figures.equals(this.#before)) break
     }
     return this.#figures.initiator
   }
 
-  /** @returns bytes of the answer, 0 where there is none */
+  /** @returns bytes of the answer, 0 when there is none */
   #ask(): number {
     try {
       return this.#asked.exchange(this.#question.message, this.#answer, 'looking up a connection')

@@ -1,10 +1,10 @@
-/** What an answer of a resolver says of the name that was asked for. The format is read by dns-packet (RFC 1035, RFC 2782). */
+/** Reads the addresses and targets from a DNS answer. dns-packet decodes the message (RFC 1035, RFC 2782). */
 import { decode, type Answer as Resource, TRUNCATED_RESPONSE } from 'dns-packet'
 import type { Question } from '../../core/dns/question.js'
 import { type Address, type Family, familyBits } from '../../core/packet/ip.js'
 import { parseAddress, parseHostName } from '../../text/parse-address.js'
 
-/** Where a service is (RFC 2782). */
+/** The target of an SRV record (RFC 2782). */
 export interface Target {
   readonly name: string
   readonly port: number
@@ -13,22 +13,22 @@ export interface Target {
 export interface AnswerContent {
   readonly hosts: readonly Address[]
   readonly targets: readonly Target[]
-  /** Other names of the same host, on the way from the name that was asked for (CNAME). */
+  /** The names that the CNAME records lead through, without the name of the query. */
   readonly aliases: readonly string[]
-  /** Seconds for which all of it may be kept. */
+  /** Seconds for which the whole answer may be kept: the shortest TTL. */
   readonly ttl: number
 }
 
-/** More of anything for one name is nobody's honest answer. */
+/** Limits for one name: no honest answer has more. */
 export const HOSTS_AT_MOST = 64
 export const TARGETS_AT_MOST = 16
 const CHAIN_AT_MOST = 16
-/** Seconds: an answer whose TTL is absurd counts no longer than a day. */
+/** The longest TTL that is believed: seconds. */
 export const TTL_AT_MOST = 86_400
 
 /**
- * Follows the answer from the name that was asked for. undefined: it says nothing that counts, be it a failure, cut off,
- * malformed, a loop, or far too much.
+ * Follows an answer from the name of the query. Returns undefined when the answer has nothing to keep: a
+ * failure, a message that is truncated or malformed, a CNAME loop, or more than the limits.
  */
 export function readAnswer(bytes: Uint8Array, question: Question): AnswerContent | undefined {
   const resources = resourcesOf(bytes)
@@ -41,27 +41,30 @@ export function readAnswer(bytes: Uint8Array, question: Question): AnswerContent
   const targets = own.flatMap(targetOf)
   if (hosts.length + targets.length === 0 && names.size === 1) return undefined
   if (hosts.length > HOSTS_AT_MOST || targets.length > TARGETS_AT_MOST) return undefined
-  // A part of a chain counts as well: some clients ask for the rest themselves.
+  // A part of a CNAME chain counts as well: some clients ask for the rest themselves.
   const ttl = Math.min(TTL_AT_MOST, ...own.map((each) => ('ttl' in each ? (each.ttl ?? 0) : 0)))
   return { hosts, targets, aliases: [...names].slice(1), ttl }
 }
 
-/** An honest answer has fewer records, in all of its parts, and fewer bytes. Names that are pointers to pointers take time. */
+/**
+ * Limits of a message: honest answers are smaller, and names made of pointers to pointers take time to
+ * decode.
+ */
 const RECORDS_AT_MOST = 128
 const BYTES_AT_MOST = 3072
 
 export interface Message {
-  /** In words: NOERROR, NXDOMAIN, SERVFAIL ... */
+  /** The response code by its name: NOERROR, NXDOMAIN, SERVFAIL ... */
   readonly rcode: string
   readonly answers: readonly Resource[]
 }
 
-/** What a message says, whatever that is; undefined where it is malformed, cut off, or far too much. */
+/** Decodes a message. Returns undefined when it is malformed, truncated, or beyond the limits. */
 export function messageOf(bytes: Uint8Array): Message | undefined {
   if (bytes.length > BYTES_AT_MOST || recordsOf(bytes) > RECORDS_AT_MOST) return undefined
   try {
     const { answers = [], flags = 0, ...message } = decode(Buffer.from(bytes))
-    // It reads past the end of what is cut short, and makes something up.
+    // dns-packet reads past the end of a message that is cut short.
     const isWhole = decode.bytes <= bytes.length && (flags & TRUNCATED_RESPONSE) === 0
     return isWhole ? { rcode: (message as { rcode?: string }).rcode ?? '', answers } : undefined
   } catch {
@@ -74,14 +77,17 @@ function resourcesOf(bytes: Uint8Array): readonly Resource[] {
   return message?.rcode === 'NOERROR' ? message.answers : []
 }
 
-/** ANCOUNT, NSCOUNT and ARCOUNT of the header (RFC 1035, section 4.1.1): pointers make a great many of them slow to read. */
+/** The number of records by the header: ANCOUNT, NSCOUNT and ARCOUNT (RFC 1035, section 4.1.1). */
 function recordsOf(bytes: Uint8Array): number {
   let records = 0
   for (const at of [6, 8, 10]) records += ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)
   return records
 }
 
-/** The name and, one after the other, those that it is an alias of; undefined where that has no end. */
+/**
+ * The name and the names that its CNAME records lead to, in order. Returns undefined for a loop or a chain
+ * too long.
+ */
 function chain(resources: readonly Resource[], name: string): Set<string> | undefined {
   const next = new Map(
     resources.flatMap((each) => (each.type === 'CNAME' ? [[lower(each.name), lower(each.data)]] : [])),
@@ -106,8 +112,8 @@ function targetOf(resource: Resource): Target[] {
 }
 
 /**
- * The target that an SRV record names. Any bytes may stand in it: what is no host name, be it an address or a pattern,
- * is none, and "." says that there is no such service (RFC 2782).
+ * The target of an SRV record, or none. The record may hold any bytes: a target that is not a host name (an
+ * address, a pattern) is left out, and so is ".", which means that there is no such service (RFC 2782).
  */
 export function targetsOf(written: string, port: number): Target[] {
   const name = parseHostName(lower(written))
@@ -115,7 +121,7 @@ export function targetsOf(written: string, port: number): Target[] {
   return name.ok && isPort ? [{ name: name.value, port }] : []
 }
 
-/** A name in the form of `Question.name`. */
+/** Writes a name as `Question.name` does. */
 const lower = (name: string) => name.toLowerCase().replace(/\.$/, '')
 
 type Range = readonly [family: Family, first: number, bits: number]
@@ -131,8 +137,8 @@ const NOWHERE: readonly Range[] = [
 ]
 
 /**
- * Whether an address may be that of a mirror. This host, its own link (where clouds keep their metadata), multicast and
- * other families in disguise are not: whoever answers for a name must not be able to open those.
+ * Whether an address may be learned. Addresses of this host, of its link (where clouds keep their metadata),
+ * multicast and IPv4 in IPv6 form may not: an attacker who answers for a name must not be able to open those.
  */
 export function isElsewhere({ family, words }: Address): boolean {
   return !NOWHERE.some(

@@ -1,4 +1,4 @@
-/** Asks the host's own resolvers, as its programs do. */
+/** Looks names up as the host's programs do: in /etc/hosts, then at the host's resolvers. */
 import { Resolver } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
 import type { Address } from '../../core/packet/ip.js'
@@ -18,12 +18,15 @@ import { NoConnection } from './tcp-resolver.js'
 /** The addresses of a name, and for how many seconds they may be kept. */
 export interface Addresses extends Pick<AnswerContent, 'hosts' | 'aliases' | 'ttl'> {}
 
-/** Where a service is, and for how many seconds that may be kept. */
+/** The targets of an SRV name, and for how many seconds they may be kept. */
 export interface ServiceTargets extends Pick<AnswerContent, 'targets' | 'ttl'> {}
 
-/** Seconds for which an address from /etc/hosts is taken. */
+/** Seconds for which an address from /etc/hosts is kept. */
 const HOSTS_FILE_TTL = 60
-/** Seconds for which it is taken that there is no such service. Of those that there are, node:dns does not tell the TTL. */
+/**
+ * Seconds for which an SRV answer is kept that has no target, or whose TTL is unknown: node:dns does not
+ * return it.
+ */
 const SERVICE_TTL = 300
 const NONE = 'it has no address'
 const NONE_COUNTS = 'it has no address of another host, or too many'
@@ -41,7 +44,8 @@ export function parseHostsFile(text: string, name: string): Address[] {
 }
 
 /**
- * Looks a name up: /etc/hosts first, then the resolvers of resolv.conf, over TCP where one of them takes that.
+ * Looks a name up: /etc/hosts first, then the resolvers of resolv.conf, over TCP where one of them takes
+ * that.
  * @throws Error (rejects) when there is no address, and the reason is known only of one family
  */
 export async function lookup(name: string): Promise<Addresses> {
@@ -49,22 +53,29 @@ export async function lookup(name: string): Promise<Addresses> {
 }
 
 /**
- * The same, but never over UDP: what a local accomplice can have forged is not asked for.
+ * Looks a name up like `lookup`, but never over UDP, where a local accomplice could help to forge the answer.
  * @throws Error (rejects) when there is no address, or no resolver takes a TCP connection
  */
 export async function confirm(name: string): Promise<Addresses> {
   return fixedFor(name) ?? addressesByTcp(name)
 }
 
-/** None is no error: most hosts have no such service. @throws Error (rejects) where nobody answers */
+/**
+ * Looks an SRV name up. No target is no error: most hosts have no such service. @throws Error (rejects) when
+ * no resolver answers
+ */
 export async function lookupService(service: string): Promise<ServiceTargets> {
   return withFallback(targetsByTcp, targetsByUdp, service)
 }
 
-type Way<Answer> = (name: string) => Promise<Answer>
+type LookupFunction<Answer> = (name: string) => Promise<Answer>
 
-/** Patching must go on behind a resolver that has UDP only. */
-async function withFallback<Answer>(tcp: Way<Answer>, udp: Way<Answer>, name: string): Promise<Answer> {
+/** Asks over UDP when no resolver takes TCP: updates must go on behind a resolver that has UDP only. */
+async function withFallback<Answer>(
+  tcp: LookupFunction<Answer>,
+  udp: LookupFunction<Answer>,
+  name: string,
+): Promise<Answer> {
   try {
     return await tcp(name)
   } catch (error) {
@@ -96,7 +107,7 @@ async function targetsByTcp(service: string): Promise<ServiceTargets> {
   return { targets, ttl: targets.length > 0 ? ttl : SERVICE_TTL }
 }
 
-/** A fresh resolver each time, so that a changed resolv.conf counts. */
+/** Makes a new resolver for each look-up, so that a changed resolv.conf counts. */
 const resolver = () => new Resolver({ timeout: TIMEOUT_MS, tries: TRIES })
 
 async function addressesByUdp(name: string): Promise<Addresses> {

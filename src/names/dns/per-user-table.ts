@@ -1,4 +1,7 @@
-/** A table with room for so many entries of each user, the oldest out first: nobody's flood pushes out those of others. */
+/**
+ * A table with a limit for each user, whose oldest entry is evicted first: no user can evict entries of
+ * others.
+ */
 
 const USERS_AT_MOST = 256
 
@@ -10,12 +13,12 @@ interface TimedValue<T> {
 
 export class PerUserTable<T> {
   readonly #users = new Map<number, Map<string, TimedValue<T>>>()
-  readonly #room: number
+  readonly #maxPerUser: number
   readonly #lifetime: number
 
-  /** @param room entries a user @param lifetime of an entry, in milliseconds */
-  constructor(room: number, lifetime: number) {
-    this.#room = room
+  /** @param maxPerUser entries of one user @param lifetime of an entry: milliseconds */
+  constructor(maxPerUser: number, lifetime: number) {
+    this.#maxPerUser = maxPerUser
     this.#lifetime = lifetime
   }
 
@@ -26,8 +29,8 @@ export class PerUserTable<T> {
   }
 
   /**
-   * In the place of what had the key before. Nothing is kept of one user too many, but for those who are trusted.
-   * @param uid or -1 where the kernel names none
+   * Puts an entry, which replaces one of the same user and key. Nothing is kept for an untrusted user beyond
+   * the limit of users. @param uid user id, or -1 when the kernel names none
    */
   put(uid: number, key: string, value: T, now: number, isTrusted = false): void {
     let entries = this.#users.get(uid)
@@ -37,11 +40,11 @@ export class PerUserTable<T> {
       this.#users.set(uid, entries)
     }
     entries.delete(key)
-    if (entries.size >= this.#room) entries.delete(entries.keys().next().value!)
+    if (entries.size >= this.#maxPerUser) entries.delete(entries.keys().next().value!)
     entries.set(key, { value, expires: now + this.#lifetime })
   }
 
-  /** What has the key, whosever it is. */
+  /** Returns the value of a key, of any user. */
   get(key: string, now: number): T | undefined {
     for (const entries of this.#users.values()) {
       const entry = entries.get(key)
@@ -58,7 +61,7 @@ export class PerUserTable<T> {
   expire(now: number): void {
     for (const [uid, entries] of this.#users) {
       for (const [key, { expires }] of entries) {
-        // They are in the order of their age.
+        // Entries are in the order of their age.
         if (expires > now) break
         entries.delete(key)
       }

@@ -1,4 +1,4 @@
-/** The service's own questions to the host's resolvers, over TCP, and what their answers say. */
+/** Sends the service's own queries to the host's resolvers over TCP, and reads the answers. */
 import { randomInt } from 'node:crypto'
 import { Resolver } from 'node:dns/promises'
 import type { Question } from '../../core/dns/question.js'
@@ -6,20 +6,20 @@ import { type AnswerContent, messageOf, readAnswer, TTL_AT_MOST } from './answer
 import { NoConnection, TcpResolver, TYPES, type TypeName } from './tcp-resolver.js'
 
 export interface Reply extends AnswerContent {
-  /** Whether there were records, be they of use or not. */
+  /** Whether the answer had records, even if none was kept. */
   readonly hasRecords: boolean
 }
 
-/** As many as the C library asks: MAXNS of resolv.conf(5). */
+/** The C library asks as many resolvers: MAXNS of resolv.conf(5). */
 const SERVERS_AT_MOST = 3
 
 /**
- * Asks the resolvers of resolv.conf, one after the other, until one of them tells something, or that there is nothing.
- * @throws Error (rejects) where none does; NoConnection where none takes a TCP connection
+ * Asks the resolvers of resolv.conf one after the other, until one of them answers (that there are no records
+ * is an answer). @throws Error (rejects) when none does; NoConnection when none takes a TCP connection
  */
 export async function ask(name: string, types: readonly TypeName[]): Promise<Reply[]> {
   const troubles: Error[] = []
-  // A fresh one each time, so that a changed resolv.conf counts.
+  // A new Resolver for each look-up, so that a changed resolv.conf counts.
   for (const server of new Resolver().getServers().slice(0, SERVERS_AT_MOST)) {
     try {
       return await askServer(server, name, types)
@@ -32,7 +32,7 @@ export async function ask(name: string, types: readonly TypeName[]): Promise<Rep
   throw new Kind(troubles.map(({ message }) => message).join('; ') || 'there is no resolver')
 }
 
-/** One type that fails leaves the others, where they tell something. */
+/** Asks one resolver. The failure of one type counts only when no other type has a result. */
 async function askServer(server: string, name: string, types: readonly TypeName[]): Promise<Reply[]> {
   const questions = questionsFor(name, types)
   const answers = await new TcpResolver(server).ask(questions)
@@ -45,12 +45,12 @@ async function askServer(server: string, name: string, types: readonly TypeName[
       trouble = error
     }
   }
-  const isTold = replies.some(({ hosts, targets }) => hosts.length + targets.length > 0)
-  if (trouble !== undefined && !isTold) throw trouble
+  const hasResult = replies.some(({ hosts, targets }) => hosts.length + targets.length > 0)
+  if (trouble !== undefined && !hasResult) throw trouble
   return replies
 }
 
-/** With a number for each, as they are under way on one connection. */
+/** Gives each query an ID of its own, since all are sent on one connection. */
 function questionsFor(name: string, types: readonly TypeName[]): Question[] {
   const first = randomInt(0x10000)
   return types.map((type, i) => ({ id: (first + i) & 0xffff, name, type: TYPES[type] }))
@@ -58,7 +58,7 @@ function questionsFor(name: string, types: readonly TypeName[]): Question[] {
 
 const NOTHING: AnswerContent = { hosts: [], targets: [], aliases: [], ttl: TTL_AT_MOST }
 
-/** That there is nothing is an answer as well. @throws Error: a failure of the resolver */
+/** Reads one answer; no records are an answer as well. @throws Error for a failure of the resolver */
 function readReply(bytes: Uint8Array | undefined, question: Question): Reply {
   if (bytes === undefined) throw new Error('it answers only a part of the questions')
   const message = messageOf(bytes)

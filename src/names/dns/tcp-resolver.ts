@@ -1,41 +1,44 @@
 /**
- * Asks a resolver over TCP (RFC 7766). The port of a question over UDP stands in a file that every user may read
- * (/proc/net/udp): whoever runs code here tells it to an accomplice, who forges an answer with each of the 65,536 numbers.
- * The sequence numbers of TCP stand in no file.
+ * Asks a resolver over TCP (RFC 7766). The source port of a query over UDP is in a file that every user may
+ * read (/proc/net/udp): an unprivileged user can tell it to an accomplice, who forges an answer with each of
+ * the 65,536 IDs. The sequence numbers of TCP are in no file.
  */
 import { once } from 'node:events'
 import { connect, isIP, type Socket } from 'node:net'
 import { type Question, readAnswered } from '../../core/dns/question.js'
 import { encodeStreamQuery } from './encode-query.js'
 
-/** Record types that are asked for, by their numbers (RFC 1035, RFC 3596, RFC 2782). */
+/** The record types that the service asks for, with their numbers (RFC 1035, RFC 3596, RFC 2782). */
 export const TYPES = { A: 1, AAAA: 28, SRV: 33 } as const
 export type TypeName = keyof typeof TYPES
 
-/** Messages of a resolver, by the questions that they answer. */
+/** The answers of a resolver, by their queries. */
 export type Answers = Map<Question, Buffer>
 
-/** The resolver does not take connections, or nobody is there. */
+/** Thrown when a resolver takes no TCP connection. */
 export class NoConnection extends Error {}
 
 const TIMEOUT_MS = 2000
 const TIMEOUT = `within ${TIMEOUT_MS / 1000} seconds`
 const DNS_PORT = 53
 
-/** One resolver. */
+/** Asks one resolver. */
 export class TcpResolver {
   readonly #place: { readonly host: string; readonly port: number }
 
-  /** @param server as node:dns writes it: `198.51.100.53`, `198.51.100.53:5353`, `2001:db8::53`, `[2001:db8::53]:5353` */
+  /**
+   * @param server as node:dns writes it: `198.51.100.53`, `198.51.100.53:5353`, `2001:db8::53`,
+   * `[2001:db8::53]:5353`
+   */
   constructor(server: string) {
     const [, host = server, port = DNS_PORT] = isIP(server) ? [] : (/^\[?(.+?)\]?:(\d+)$/.exec(server) ?? [])
     this.#place = { host, port: Number(port) }
   }
 
   /**
-   * Asks all at once, on one connection. Some resolvers answer one question a connection: they are asked for the rest on
-   * another. Takes four seconds at most, and does not keep the process alive.
-   * @returns the answers that came @throws Error (rejects) where none came; NoConnection
+   * Sends all queries at once, on one connection. Some resolvers answer one query for each connection: they
+   * are asked for the rest on another. Takes four seconds at most, and does not keep the process alive.
+   * @returns the answers that came @throws Error (rejects) when none came; NoConnection
    */
   async ask(questions: readonly Question[]): Promise<Answers> {
     const answers: Answers = new Map()
@@ -49,7 +52,10 @@ export class TcpResolver {
     return answers
   }
 
-  /** One connection. Settles when all is answered; rejects where that does not come about, and says why. */
+  /**
+   * Uses one connection. Settles when all queries are answered. @throws Error (rejects) when they are not,
+   * with the reason
+   */
   async #converse(questions: readonly Question[], answers: Answers): Promise<void> {
     const socket = connect({ ...this.#place, noDelay: true }).unref()
     socket.on('error', () => {})
@@ -57,7 +63,7 @@ export class TcpResolver {
     timer.unref()
     try {
       await connected(socket)
-      // Written at once, and so in one segment: where names are enforced, each must hold whole questions.
+      // One write makes one segment: when names are enforced, each segment must hold whole queries.
       socket.write(Buffer.concat(questions.map(framed)))
       await collect(socket, questions, answers)
     } finally {
@@ -76,7 +82,7 @@ async function connected(socket: Socket): Promise<void> {
   }
 }
 
-/** Reads until each question is answered. */
+/** Reads until each query is answered. */
 async function collect(socket: Socket, questions: readonly Question[], answers: Answers): Promise<void> {
   const missing = new Set(questions)
   let rest: Buffer = Buffer.alloc(0)
@@ -88,14 +94,14 @@ async function collect(socket: Socket, questions: readonly Question[], answers: 
       const question = answeredBy(message, missing)
       answers.set(question, message)
       missing.delete(question)
-      // Here, as the end of this loop would close it otherwise.
+      // Closed by a reset here: the end of this loop would close it with a FIN.
       if (missing.size === 0) return close(socket)
     }
   }
   throw new Error(rest.length > 0 ? 'its answer is cut short' : 'it closed the connection without an answer')
 }
 
-/** What comes; a reset is an end like others. */
+/** Reads the stream; a reset ends it like a FIN. */
 async function* withoutReset(socket: Socket): AsyncGenerator<Buffer> {
   try {
     yield* socket as AsyncIterable<Buffer>
@@ -105,7 +111,10 @@ async function* withoutReset(socket: Socket): AsyncGenerator<Buffer> {
   }
 }
 
-/** Nobody but the resolver can write on a connection: anything else that comes is a fault of its own. */
+/**
+ * Finds the query that a message answers. @throws Error for any other message: only the resolver can write on
+ * the connection
+ */
 function answeredBy(message: Buffer, questions: Iterable<Question>): Question {
   const answered = readAnswered(message, 0, message.length)
   for (const each of questions)
@@ -113,7 +122,7 @@ function answeredBy(message: Buffer, questions: Iterable<Question>): Question {
   throw new Error('what it sent is no answer to the question')
 }
 
-/** By a reset, which leaves nothing behind (TIME_WAIT) where thousands of names are asked for. */
+/** Closes with a reset, which leaves no socket in TIME_WAIT: thousands of names may be asked for. */
 function close(socket: Socket): void {
   if (socket.connecting || socket.destroyed) socket.destroy()
   else socket.resetAndDestroy()

@@ -1,39 +1,42 @@
-/** Answers over TCP: what a resolver sends is put together again, as far as it comes in order (RFC 1035, section 4.2.2). */
+/** Reassembles DNS answers over TCP from segments that come in order (RFC 1035, section 4.2.2). */
 import { type Packet, TCPHDR_ACK, TCPHDR_FIN, TCPHDR_RST } from '../../core/packet/packet.js'
 import { PerUserTable } from './per-user-table.js'
 
 interface Stream {
   /** Sequence number of the next byte. */
   next: number
-  /** What has come of a message that is not whole. */
+  /** The bytes of a message that is not whole yet. */
   rest: Buffer
 }
 
-const ROOM_A_USER = 16
+const MAX_PER_USER = 16
 const LIFETIME_MS = 30_000
 
-export class Streams {
-  readonly #streams = new PerUserTable<Stream>(ROOM_A_USER, LIFETIME_MS)
+export class TcpStreams {
+  readonly #streams = new PerUserTable<Stream>(MAX_PER_USER, LIFETIME_MS)
 
   get size(): number {
     return this.#streams.size
   }
 
-  /** A question is on its way: what the resolver sends next is its answer. */
+  /**
+   * Follows the stream of a query to a resolver, whose next bytes are the answer. @param now milliseconds
+   * since the epoch
+   */
   follow(packet: Packet, uid: number, now: number, isTrusted = false): void {
     if ((packet.tcpFlags & TCPHDR_ACK) === 0) return
     const key = keyOf(packet.family, packet.destination, packet.source, packet.sourcePort)
     const received = word(packet, ACKNOWLEDGED)
     const known = this.#streams.get(key, now)
-    // What the program has, and was not seen here, is lost.
+    // Bytes that the program has acknowledged and that were not seen here are lost.
     const isBehind = known === undefined || ((received - known.next) | 0) > 0
     const stream = isBehind ? { next: received, rest: Buffer.alloc(0) } : known
     this.#streams.put(uid, key, stream, now, isTrusted)
   }
 
   /**
-   * The messages that a segment from a resolver makes whole. They are the caller's. What is not at its place in the stream is as
-   * good as nothing, as it is to the kernel: it may be forged, or what was lost comes again.
+   * Returns the messages that a segment from a resolver completes; the caller may keep them. A segment out of
+   * order is ignored: it may be forged, or the lost one before it will be sent again.
    */
   messages(packet: Packet, now: number): Buffer[] {
     const key = keyOf(packet.family, packet.source, packet.destination, packet.destinationPort)
@@ -51,7 +54,7 @@ export class Streams {
   }
 }
 
-/** What is new in a segment; undefined where something before it is missing. */
+/** Returns the new bytes of a segment; undefined when bytes before it are missing. */
 function freshBytes(packet: Packet, stream: Stream): Uint8Array | undefined {
   const { bytes, payloadOffset, payloadEnd } = packet
   const known = (stream.next - word(packet, SEQUENCE)) | 0
@@ -64,7 +67,7 @@ function isEnd(packet: Packet, { next }: Stream): boolean {
   return (word(packet, SEQUENCE) + packet.payloadEnd - packet.payloadOffset) >>> 0 === next
 }
 
-/** Takes the whole messages from the front. */
+/** Cuts the whole messages from the front of the stream. */
 function cut(stream: Stream, fresh: Uint8Array): Buffer[] {
   let rest = Buffer.concat([stream.rest, fresh])
   const messages: Buffer[] = []
@@ -74,7 +77,7 @@ function cut(stream: Stream, fresh: Uint8Array): Buffer[] {
     messages.push(rest.subarray(2, end))
     rest = rest.subarray(end)
   }
-  // A copy: the whole of what it was cut from would stay in memory with it.
+  // A copy, since a slice would keep the whole buffer in memory.
   stream.rest = Buffer.from(rest)
   return messages
 }

@@ -118,7 +118,7 @@ t.test('mirrors and notes are bounded, and it is said', async (t) => {
   t.equal(mirrors.length, 4096)
   t.equal(notes.length, 102)
   t.same(notes.slice(-2), [
-    'there is more of the kind of these notes',
+    'there are more notes of this kind',
     'more than 4096 mirrors: the rest is left out',
   ])
 })

@@ -7,7 +7,7 @@ const STORE = '/var/lib/snapd/assertions/asserts-v0/store/ID1/active'
 const state = (proxy: object) => JSON.stringify({ data: { config: { core: { proxy } } } })
 
 t.test('snapd without a store of its own and without a proxy is told to be named', async (t) => {
-  const note = 'the store of snapd stands in no file: name its hosts in mirrors.hosts'
+  const note = 'the store of snapd is named in no file: name its hosts in mirrors.hosts'
   t.same(shown(hostOf(t, { [STATE]: state({}) })), { mirrors: [], notes: [`${STATE}: ${note}`] })
   t.same(shown(hostOf(t, { '/usr/lib/snapd/snapd': '' })).notes, [`/usr/lib/snapd/snapd: ${note}`])
   t.same(shown(hostOf(t, { '/etc/environment': 'https_proxy=http://p.example.org\n' })), {

@@ -5,7 +5,7 @@ import { queueRules } from '../../../src/kernel/nftables/xtables.js'
 const MASK = 0x3f000000
 
 const rules = (queue: { first: number; count: number }, mask = MASK) =>
-  queueRules(marksOf(mask, 1), queue).map(({ place, says }) => `${place.join(' ')}: ${says.join(' ')}`)
+  queueRules(marksOf(mask, 1), queue).map(({ chain, args }) => `${chain.join(' ')}: ${args.join(' ')}`)
 
 t.test('rules queue what is marked, and let it go on where nobody listens', async (t) => {
   t.same(rules({ first: 100, count: 1 }), [
@@ -36,12 +36,12 @@ t.test('each marked packet is for one queue, known from an earlier policy or not
   const { judge, known, names, blocked, approvedNow } = marksOf(MASK, 15)
   const queues = (mark: number) =>
     queueRules(marksOf(MASK, 1), { first: 100, count: 1 })
-      .filter(({ place }) => place[1] === 'OUTPUT')
-      .filter(({ says }) => {
-        const [value, mask] = says[says.indexOf('--mark') + 1]!.split('/').map(Number)
+      .filter(({ chain }) => chain[1] === 'OUTPUT')
+      .filter(({ args }) => {
+        const [value, mask] = args[args.indexOf('--mark') + 1]!.split('/').map(Number)
         return (mark & mask!) >>> 0 === value
       })
-      .map(({ says }) => says[says.indexOf('--queue-num') + 1])
+      .map(({ args }) => args[args.indexOf('--queue-num') + 1])
   t.same(queues(judge), ['100'])
   t.same(queues(judge | known), ['100'])
   t.same(queues(judge | names), ['101'])

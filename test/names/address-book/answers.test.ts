@@ -160,7 +160,7 @@ t.test('what was told adds up to what is known', async (t) => {
     if (turn % 100 === 99) told.keep((each) => each !== OTHER)
   }
   const entries = [...told.names].flatMap((name) =>
-    told.entries(name).map(({ host, standing }) => `${name} ${textOf(host)} ${standing}`),
+    told.entries(name).map(({ host, state }) => `${name} ${textOf(host)} ${state}`),
   )
   t.same(entries.toSorted(), known.toSorted())
   t.ok(new Set(entries).size < entries.length, 'some are known twice')

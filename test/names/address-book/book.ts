@@ -9,7 +9,7 @@ export const NOW = 1_800_000_000_000
 export const HOUR = 3600 * 1000
 export const DAY = 24 * HOUR
 
-/** A book that watches `NAME`, and what it has told. */
+/** A book that watches `NAME`, and the changes that it reported. */
 export function book(options: Partial<AddressBookOptions> = {}) {
   const state = { now: NOW, changes: [] as string[], book: undefined as unknown as AddressBook }
   state.book = new AddressBook({
@@ -19,10 +19,10 @@ export function book(options: Partial<AddressBookOptions> = {}) {
     isWatched: (name) => name === NAME,
     ...options,
   })
-  const standing = (name: string, wanted: string) =>
+  const addressesIn = (wanted: string, name: string) =>
     state.book
       .entries(name)
-      .filter((entry) => entry.standing === wanted)
+      .filter((entry) => entry.state === wanted)
       .map(({ host }) => textOf(host))
   return Object.assign(state, {
     learn: (texts: readonly string[], { ttl = 60, name = NAME, trusted = true } = {}) =>
@@ -39,8 +39,8 @@ export function book(options: Partial<AddressBookOptions> = {}) {
       state.now += ms
       state.book.expire(state.now)
     },
-    current: (name = NAME) => standing(name, 'current'),
-    former: (name = NAME) => standing(name, 'former'),
+    current: (name = NAME) => addressesIn('current', name),
+    former: (name = NAME) => addressesIn('former', name),
     names: () => [...state.book.names],
   })
 }

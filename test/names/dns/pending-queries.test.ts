@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Question } from '../../../src/core/dns/question.js'
-import { Questions } from '../../../src/names/dns/pending-queries.js'
+import { PendingQueries } from '../../../src/names/dns/pending-queries.js'
 import { A, AAAA, asked, questionOf } from './answers.js'
 import { fromResolver, packetOf, RESOLVER6, toResolver, type Way } from './traffic.js'
 
@@ -10,11 +10,11 @@ const NOTHING = new Uint8Array()
 
 /** The questions of one who has asked `QUESTION`. */
 function waiting(way: Way = {}, uid = 42) {
-  const questions = new Questions()
+  const questions = new PendingQueries()
   questions.note(packetOf(toResolver(NOTHING, way)), QUESTION, uid, NOW)
   return questions
 }
-const take = (questions: Questions, way: Way = {}, question: Question = QUESTION, now = NOW) =>
+const take = (questions: PendingQueries, way: Way = {}, question: Question = QUESTION, now = NOW) =>
   questions.take(packetOf(fromResolver(NOTHING, way)), question, now)
 
 t.test('an answer finds its question, and who has asked it, once', async (t) => {
@@ -54,7 +54,7 @@ t.test('only an answer that fits in everything is one', async (t) => {
 })
 
 t.test('keys of different questions are never the same text', async (t) => {
-  const questions = new Questions()
+  const questions = new PendingQueries()
   const note = (port: number, question: Question) =>
     questions.note(packetOf(toResolver(NOTHING, { port })), question, 0, NOW)
   note(4000, { id: 11, type: A, name: 'x' })

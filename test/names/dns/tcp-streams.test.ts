@@ -1,6 +1,6 @@
 import t from 'tap'
 import { TCPHDR_ACK, TCPHDR_FIN, TCPHDR_RST, TCPHDR_SYN } from '../../../src/core/packet/packet.js'
-import { Streams } from '../../../src/names/dns/tcp-streams.js'
+import { TcpStreams } from '../../../src/names/dns/tcp-streams.js'
 import { framed } from './answers.js'
 import { fromResolver, packetOf, RESOLVER6, toResolver, type Way } from './traffic.js'
 
@@ -12,13 +12,13 @@ const TWO = Buffer.from('the second')
 
 /** A connection on which a question was asked; the resolver's next byte has the number `sequence`. */
 function followed(sequence = 1000, way: Way = {}, uid = 0) {
-  const streams = new Streams()
+  const streams = new TcpStreams()
   streams.follow(packetOf(toResolver(NOTHING, { ...TCP, acknowledged: sequence, ...way })), uid, NOW)
   return streams
 }
 
 /** What a segment of the resolver makes whole, as text. */
-const feed = (streams: Streams, sequence: number, payload: Uint8Array, way: Way = {}, now = NOW) =>
+const feed = (streams: TcpStreams, sequence: number, payload: Uint8Array, way: Way = {}, now = NOW) =>
   streams.messages(packetOf(fromResolver(payload, { ...TCP, sequence, ...way })), now).map(String)
 
 t.test('a message in one segment, and several', async (t) => {

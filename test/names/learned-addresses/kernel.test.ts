@@ -22,7 +22,7 @@ t.test('a kernel that does not take addresses is told of, and told again', async
   }
   await its.learned.start(policy, [], SETTINGS)
   await its.clock.pass(100)
-  t.match(its.errors, [/^the kernel has not taken new addresses of mirrors: no$/])
+  t.match(its.errors, [/^the kernel has not taken new addresses of allowed names: no$/])
   its.kernel = async () => {}
   await its.clock.pass(5000)
   t.same(told(its, policy), ['+198.51.100.1', '+198.51.100.1'])

@@ -1,4 +1,4 @@
-/** A DNS watch over a queue and a valve that a test plays, and the packets of a query and its answer. */
+/** Makes a DnsWatch with a queue and a valve that a test plays, and the packets of a query and its answer. */
 import { type HELD, NF_ACCEPT, type Queue, QueuedPacket, type Verdict } from 'node-netfilter-queue'
 import type { Test } from 'tap'
 import type { Question } from '../../../src/core/dns/question.js'
@@ -13,19 +13,19 @@ import { Clock } from '../../names/clock.js'
 import { type Asked, a, asked, framed, query, response } from '../../names/dns/answers.js'
 import { fromResolver, toResolver, type Way } from '../../names/dns/traffic.js'
 
-/** The numbers of the two queues. */
+/** Names of the two queues. */
 export const QUESTIONS = 'questions'
 export const ANSWERS = 'answers'
 type QueueName = typeof QUESTIONS | typeof ANSWERS
 const MASK = 0x3f000000
-/** What others have set in a mark, and what the ruleset has. */
+/** Bits of a mark that other programs have set, and those that the ruleset has set. */
 export const FOREIGN = 0xc0abcdef
 export const OURS = 0x22000000
 export const NAME = 'mirror.example.org'
 export const ROOT = 0
 export const BUDGET = 2000
 
-/** Returns learned addresses as text. */
+/** A learned answer, with addresses as text. */
 export interface Lesson {
   readonly name: string
   readonly hosts: readonly string[]
@@ -42,7 +42,7 @@ export function watching(t: Test, options: Partial<DnsWatchOptions> = {}) {
     stats: { learned: 0, held: 0, missed: 0 },
     faults: [] as unknown[],
     lessons: [] as Lesson[],
-    /** What an answer is to wait for. */
+    /** What an answer has to wait for. */
     wait: (_question: Question, _reading: AnswerContent): Promise<void> | undefined => undefined,
     seen: new ResolvedNames(10, 100),
     budget: BUDGET,
@@ -96,7 +96,10 @@ function fakeValve() {
   return valve
 }
 
-/** Delivers packets as the queue does: at some offset in a buffer that is used again, with its handling of exceptions. */
+/**
+ * Delivers packets as the queue does: at some offset in a buffer that is used again, with the same handling
+ * of exceptions.
+ */
 function courier(watch: DnsWatch) {
   let id = 0
   function deliver(bytes: Uint8Array, queue: QueueName, uid: number, mark = (FOREIGN | OURS) >>> 0) {
