@@ -35,17 +35,17 @@ const sockets = new Sockets()
 const cgroups = new Cgroups()
 const tcp = () => owners.tcp(4, LOOPBACK, client.localPort!, LOOPBACK, port, 0)
 const owner = tcp()
-if (owner === undefined) throw new Error('the kernel does not tell whose the socket is')
+if (owner === undefined) throw new Error('the kernel does not have the owner of the socket')
 const cgroup = cgroups.find(owner.cgroup ?? 0, 0)
 const folder = cgroup && cgroups.folderOf(cgroup)
 
 const STEPS: Record<string, () => unknown> = {
-  'a look for the client of a socket (not of this)': () =>
+  'a look-up of the client of a socket (another one)': () =>
     sockets.lookUp(4, LOOPBACK, client.localPort!, LOOPBACK, port, 0),
   'whose a TCP socket is': tcp,
   'whose a UDP port is': () => owners.udp(4, udp.address().port),
   'the unit of a cgroup that is known': () => cgroups.find(owner.cgroup ?? 0, 0),
-  'a look through all cgroups': () => new Cgroups().find(-1, 0),
+  'a scan of all cgroups': () => new Cgroups().find(-1, 0),
   ...(folder && {
     'the process of a socket, among those of its cgroup': () =>
       holderOf(new Set([owner.inode]), processesOf(folder, never), never),

@@ -102,13 +102,13 @@ async function add(socket: string, given: Invocation, name: string): Promise<num
   const method = has(given, 'replace') ? 'PUT' : 'POST'
   const { entry, notes } = await ask<EntryChanged>(socket, method, PATH, body).catch(explain)
   const time = body.ttl === undefined ? 'until it is removed' : `for ${body.ttl}`
-  tell(`${name} is in force ${time}: ${allowedBy(entry)}`)
+  sayWrapped(`${name} is in force ${time}: ${allowedBy(entry)}`)
   return note(notes)
 }
 
 async function remove(socket: string, _: Invocation, name: string): Promise<number> {
   const { notes } = await ask<Changed>(socket, 'DELETE', `${PATH}?${new URLSearchParams({ name })}`)
-  tell(`${name} is removed; connections that nothing else allows are cut`)
+  sayWrapped(`${name} is removed; connections that nothing else allows are cut`)
   return note(notes)
 }
 
@@ -152,4 +152,4 @@ function explain(error: Error): never {
   throw new UsageError(`${OPTIONS[field] ?? problem.key}: ${problem.reason}`)
 }
 
-const tell = (text: string) => say(wrap(text, WIDTH).join('\n'))
+const sayWrapped = (text: string) => say(wrap(text, WIDTH).join('\n'))

@@ -3,7 +3,7 @@
  */
 export type Paint = (colour: Colour, text: string) => string
 
-/** ECMA-48, section 8.3.117: select graphic rendition. */
+/** Codes of ECMA-48, section 8.3.117 (select graphic rendition). */
 const CODES = { red: 31, yellow: 33, green: 32, dim: 2, bold: 1 } as const
 export type Colour = keyof typeof CODES
 

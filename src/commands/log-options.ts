@@ -13,7 +13,7 @@ export function sinceOf(given: Invocation, now: number): number | undefined {
   const since = text === undefined ? undefined : parseSince(text, now)
   if (text !== undefined && since === undefined)
     throw new UsageError(`--since must be a time like ${SINCE_FORMS}, not ${JSON.stringify(text)}`)
-  if (since !== undefined && since > now) throw new UsageError(`--since ${text} is yet to come`)
+  if (since !== undefined && since > now) throw new UsageError(`--since ${text} is in the future`)
   return since
 }
 

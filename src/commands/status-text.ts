@@ -140,7 +140,7 @@ function lastBlocks({ lastBlocks = [] }: Status, now: number, paint: Paint): str
   ]
 }
 
-/** So that what is below them stays on the screen. */
+/** Runtime entries that are shown, so that the rest of the status stays on the screen. */
 const ENTRIES = 5
 
 function entries({ allow }: Status, { now, paint = plain, all }: StatusView): string[] {

@@ -105,7 +105,7 @@ export function whereText(block: Where): string {
   return endpointText(block, block.domain ?? block.address)
 }
 
-/** `api.example.org:443/tcp`, `[2001:db8::2]:443/tcp`, `198.51.100.2/icmp`. */
+/** Formats an endpoint: `api.example.org:443/tcp`, `[2001:db8::2]:443/tcp`, `198.51.100.2/icmp`. */
 function endpointText({ port, transport }: Where, host = '-'): string {
   const name = terminalSafeWord(host)
   const bracketed = port !== undefined && name.includes(':') ? `[${name}]` : name

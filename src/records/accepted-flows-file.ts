@@ -13,11 +13,11 @@ import {
   passedOf,
 } from './accepted-flows-format.js'
 
-/** In the state directory. */
+/** Name of the file in the state directory. */
 export const PASSED_FILE = 'passed.json'
 const INTERVAL_MS = 60_000
 
-/** Keeps what was accepted on disk, for `replay` without the service, and for the next run. */
+/** Keeps accepted flows on disk, for `replay` without the service, and for the next run. */
 export class AcceptedFlowsFile {
   readonly #path: string
   readonly #passed: AcceptedFlows
@@ -44,7 +44,7 @@ export class AcceptedFlowsFile {
     })
   }
 
-  /** What an earlier run has kept. A file that cannot be read, or was edited, is as good as none. */
+  /** Restores what an earlier run has kept. A file that cannot be read is ignored. */
   read(): void {
     try {
       const kept = JSON.parse(readFileSync(this.#path, 'utf8'))
@@ -55,7 +55,7 @@ export class AcceptedFlowsFile {
     }
   }
 
-  /** For the operator. */
+  /** Returns the accepted flows in the form of GET /v1/passed. */
   status(): PassedStatus {
     const { flows, evicted } = this.#passed
     return { kinds: flows.map((flow) => written(flow, this.#userName)), evicted }
@@ -96,7 +96,7 @@ const written = (kind: AcceptedFlow, userName: (uid: number) => string | undefin
   last: new Date(kind.last).toISOString(),
 })
 
-/** What the program does not know, or has no time, is passed over. */
+/** Restores a flow. A flow with an unknown protocol or reason, or without a time, is skipped. */
 function kindOf({ host, transport, reason, first, last, ...kind }: AcceptedFlowRow): AcceptedFlow[] {
   const protocol = protocolOf(transport)
   if (protocol === undefined || !isReason(reason) || !Number.isFinite(first + last)) return []

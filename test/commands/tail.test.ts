@@ -156,7 +156,7 @@ t.test('wrong usage says what is right', async (t) => {
     [['-n', 'x'], '-n must be a number from 0 to 100000, not "x"'],
     [['-n', '100001'], '-n must be a number'],
     [['--since', 'soon'], '--since must be a time like 10m, 2h, 3d, today'],
-    [['--since', '2999-01-01'], '--since 2999-01-01 is yet to come'],
+    [['--since', '2999-01-01'], '--since 2999-01-01 is in the future'],
     [['-f', '--no-follow'], '--follow and --no-follow exclude each other'],
     [['a', 'b'], 'tail takes no further argument: b'],
   ] as const) {

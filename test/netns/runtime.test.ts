@@ -396,7 +396,7 @@ t.test('mode enforce blocks at once, cuts what is not allowed, and ends with a r
   const said = await told(service, 'mode', 'enforce')
   t.equal(
     said.replace(/\n(?=\/)/, ' '),
-    `mode is enforce, until the next reload or restart\nto keep it: \`mode: enforce\` in the place of ${service.config}:1\n`,
+    `mode is enforce, until the next reload or restart\nto keep it: \`mode: enforce\` in place of ${service.config}:1\n`,
   )
   t.notOk(await isOpen(lab.web, ONE))
   await talk.isCut(t, ONE, MIRROR.v4)
@@ -405,7 +405,7 @@ t.test('mode enforce blocks at once, cuts what is not allowed, and ends with a r
   await eventually('it is proven anew', async () => (await statusOf(service)).proven === true)
   t.match(
     service.program.stderr,
-    /mode is enforce from now on, as it was asked for at the control socket, until a reload or a restart: the configuration says observe/,
+    /mode was changed to enforce through the control socket, until a reload or a restart: the configuration says observe/,
   )
 
   await service.reload(ENFORCE.replace('enforce', 'observe'))
@@ -422,7 +422,7 @@ t.test('mode observe lets all pass, cuts nothing, and is forgotten by a restart'
   await talk.goesOn(MIRROR.v4)
   t.equal(await service.metric('enforcing'), 0)
   t.match(await service.command('allow', 'add', 'x', '--to', ONE), {
-    stderr: 'note: mode is observe: nothing is blocked anyway\n',
+    stderr: 'note: mode is observe: nothing is blocked now\n',
   })
   await service.kill()
   t.ok(await isOpen(lab.web, ONE), 'the kernel lets pass what nobody judges')
@@ -431,7 +431,7 @@ t.test('mode observe lets all pass, cuts nothing, and is forgotten by a restart'
   t.match(await told(service, 'mode', 'enforce'), 'mode is enforce, as in the configuration\n')
   t.match(await service.command('mode', 'open'), {
     status: 2,
-    stderr: /^checkvalve: there are the modes observe and enforce, not "open"/,
+    stderr: /^checkvalve: the mode is observe or enforce, not "open"/,
   })
 })
 

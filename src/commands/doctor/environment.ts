@@ -8,7 +8,7 @@ import { type DoctorContext, textOf } from './context.js'
 import { type Finding, Findings } from './finding.js'
 
 const PROXY = /^(?:https?|ftp|all)_proxy$/i
-/** package.json, "engines". */
+/** The oldest version of Node that works: package.json, "engines". */
 const NODE_AT_LEAST = [20, 10] as const
 
 /** @param variables of this shell: the programs that the operator starts have them, too */
@@ -36,7 +36,7 @@ export function environment(
   return found.all
 }
 
-/** /etc/environment (pam_env(8)): NAME=VALUE, quoted or not. */
+/** Parses /etc/environment (pam_env(8)): NAME=VALUE, quoted or not. */
 const assignments = (text: string) =>
   text.split('\n').flatMap((line) => {
     const match = /^\s*(?:export\s+)?(\w+)=["']?([^"'\s]*)/.exec(line)

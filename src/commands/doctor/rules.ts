@@ -8,7 +8,7 @@ import { isAddress, isWildcard, type MirrorStatus } from '../../telemetry/mirror
 import { attempt, type DoctorContext } from './context.js'
 import { type Finding, Findings } from './finding.js'
 
-/** systemd.unit(5), "Unit File Load Path". */
+/** Folders of unit files: systemd.unit(5), "Unit File Load Path". */
 const UNIT_FOLDERS = [
   'etc/systemd/system',
   'run/systemd/system',
