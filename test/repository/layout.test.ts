@@ -98,6 +98,22 @@ t.test('the core imports nothing from outside, no package either, and stands one
   ])
 })
 
+t.test('a command imports no other command, but texts and what commands share', async (t) => {
+  const targets = [
+    './tail.js',
+    './command.js',
+    './log-options.js',
+    './tail-text.js',
+    './doctor/report.js',
+    './explain.js',
+  ]
+  const found = await lint(t, {
+    'src/commands/probe.ts': importing(targets),
+    'src/commands/registry.ts': importing(['./tail.js', './explain.js']),
+  })
+  t.same(found.get('noRestrictedImports')?.sort(), ['src/commands/probe.ts:1', 'src/commands/probe.ts:6'])
+})
+
 t.test('a circle of imports is refused, of types too', async (t) => {
   const files = {
     'src/kernel/one.ts': "import { two } from './two.js'\nexport const one = () => two\n",
