@@ -144,5 +144,6 @@ ask()`
   const before = await blocked()
   const SPEAK = `require('dgram').createSocket('udp4').send('unasked', 9000, '${VICTIM.v4}', () => console.log('sent'))`
   await start(lab.web, SPEAK)
+  await eventually('it is judged', async () => (await blocked()) > before)
   t.equal(await blocked(), before + 1, 'nobody else is called')
 })
