@@ -86,8 +86,15 @@ export class Daemon {
     this.#path = this.#createPacketPath(form)
     const { counts, answers, canary, attribution } = this.#path
     this.#telemetry = new Telemetry({
-      ...{ form, counts, answers, canary, attribution, users: this.#users },
-      ...{ inForce: this.#inForce, inbound: this.#inbound, blockLog: this.#blockLog },
+      form,
+      counts,
+      answers,
+      canary,
+      attribution,
+      users: this.#users,
+      inForce: this.#inForce,
+      inbound: this.#inbound,
+      blockLog: this.#blockLog,
     })
   }
 
@@ -153,9 +160,15 @@ export class Daemon {
     const { registry } = this.#telemetry.metrics
     this.#http = await HttpServer.listen({ ...metrics, registry, unready: this.#unready, log: this.#log })
     const routes = routeTable({
-      ...{ inForce: this.#inForce, inbound: this.#inbound, users: this.#users, store: this.#entries },
-      ...{ seen: this.#path.seen, domainOf: this.#path.domainOf },
-      ...{ report: this.#telemetry.report, passed: this.#acceptedFile, log: this.#log },
+      inForce: this.#inForce,
+      inbound: this.#inbound,
+      users: this.#users,
+      store: this.#entries,
+      seen: this.#path.seen,
+      domainOf: this.#path.domainOf,
+      report: this.#telemetry.report,
+      passed: this.#acceptedFile,
+      log: this.#log,
     })
     this.#control = await ControlServer.listen({ path: control.socket, routes, log: this.#log })
   }
