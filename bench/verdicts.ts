@@ -51,7 +51,7 @@ const contenders: readonly Contender[] = [
   { name: 'node-netfilter-queue', argv: [process.execPath, file('judge.js'), ...judge], ready: bound },
   {
     name: 'checkvalve',
-    argv: [process.execPath, file('../src/main.js'), 'run', '--config', `${folder}/checkvalve.yaml`],
+    argv: [process.execPath, file('../bin/checkvalve.js'), 'run', '--config', `${folder}/checkvalve.yaml`],
     ready: bound,
   },
 ]

@@ -7,7 +7,7 @@ import type { Program } from '../test/lab/program.js'
 import { createTopology, MIRROR, type Topology } from '../test/lab/topology.js'
 import { httpGet, serveDns, serveHttp } from '../test/lab/traffic.js'
 
-const MAIN = fileURLToPath(new URL('../src/main.js', import.meta.url))
+const MAIN = fileURLToPath(new URL('../bin/checkvalve.js', import.meta.url))
 const SHIPPED = fileURLToPath(new URL('../../config/checkvalve.yaml', import.meta.url))
 
 export const MIRROR_NAME = 'mirror.example.org'

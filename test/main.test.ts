@@ -7,7 +7,7 @@ import { VERSION } from '../src/system/version.js'
 import { directoryOf } from './config/files.js'
 import { PATIENCE_MS } from './lab/waiting.js'
 
-const MAIN = fileURLToPath(new URL('../src/main.js', import.meta.url))
+const MAIN = fileURLToPath(new URL('../bin/checkvalve.js', import.meta.url))
 const SHIPPED = fileURLToPath(new URL('../../config/checkvalve.yaml', import.meta.url))
 
 interface Outcome {

@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 
-/** The version in package.json, which is in the folder above the compiled tree. */
-export const VERSION = (
-  JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
-).version
+/** The version in this package's package.json, wherever in the package this code is. */
+export const VERSION = (createRequire(import.meta.url)('checkvalve/package.json') as { version: string })
+  .version

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { PATIENCE_MS } from '../lab/waiting.js'
 
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
+const MAIN = fileURLToPath(new URL('../../bin/checkvalve.js', import.meta.url))
 /** The whole environment of a program: the test runner would add its own NODE_OPTIONS. */
 const ENVIRONMENT = { PATH: process.env.PATH, TZ: 'UTC' }
 

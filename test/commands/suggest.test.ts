@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { gzipped, lineOf, textOf } from '../records/block-log/events.js'
 import { run } from './running.js'
 
-const MAIN = new URL('../../src/main.js', import.meta.url).pathname
+const MAIN = new URL('../../bin/checkvalve.js', import.meta.url).pathname
 
 /** Users are given by number: this host may not have the names. */
 const SHOP = { uid: 4711, user: 'shop' }

@@ -138,7 +138,7 @@ t.test('whoever has seen enough ends it, also when nothing comes any more', asyn
 t.test('an answer that cannot be written is a failure', async (t) => {
   const { args } = host(t, textOf(events(1, 3)))
   const words = args('--no-follow').map((word) => `'${word}'`)
-  const main = new URL('../../src/main.js', import.meta.url).pathname
+  const main = new URL('../../bin/checkvalve.js', import.meta.url).pathname
   const child = spawn('sh', ['-c', `${process.execPath} ${main} ${words.join(' ')} > /dev/full`], {
     env: { PATH: process.env.PATH },
   })

@@ -9,7 +9,7 @@ import type { ServiceLog } from '../../src/system/service-log.js'
 import type { Status } from '../../src/telemetry/status.js'
 import { STATUS } from './samples.js'
 
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
+const MAIN = fileURLToPath(new URL('../../bin/checkvalve.js', import.meta.url))
 const ENTER = '\x1b[?1049h'
 const LEAVE = '\x1b[?7h\x1b[?25h\x1b[?1049l'
 

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { createTopology, type Topology, WEB } from '../lab/topology.js'
 import { begin, HEAR_UDP, LATE_UDP, last, start } from './scripts.js'
-import { eventually, Service } from './service.js'
+import { eventually, inTime, Service } from './service.js'
 
 const SETTINGS = `mode: enforce
 infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
@@ -24,12 +24,14 @@ async function guarded(t: Test, settings = ''): Promise<[Topology, Service]> {
 async function asked({ web, client }: Topology, service: Service, port: number): Promise<boolean[]> {
   const server = await start(web, LATE_UDP, port, LATE_MS)
   const clients = HOSTS.map((host) => begin(client, HEAR_UDP, host, port))
-  await server.until(() => (server.stdout.match(/answered/g)?.length === HOSTS.length ? true : undefined))
+  await server.until(() => server.stdout.split('answered').length > HOSTS.length || undefined)
   const heard = () => clients.filter((each) => last(each) === 1).length
-  const blocked = () => service.metric('packets_total', 'verdict="block"', 'not-allowlisted', 'udp')
-  await eventually('each is heard or blocked', async () => heard() + (await blocked()) >= HOSTS.length)
+  await eventually('each is heard or blocked', async () => heard() + (await blocks(service)) >= HOSTS.length)
   return clients.map((each) => last(each) === 1)
 }
+
+const blocks = (service: Service) =>
+  service.metric('packets_total', 'verdict="block"', 'not-allowlisted', 'udp')
 
 const judged = (service: Service, verdict: string, reason: string, family: string) =>
   service.metric('packets_total', `verdict="${verdict}"`, `reason="${reason}"`, 'udp', `family="${family}"`)
@@ -65,20 +67,25 @@ t.test('a client that is silent for longer than the session timeout is none any 
 t.test(
   'a client that has spoken since the late answer is one still, though that answer looked like a call',
   async (t) => {
-    const [{ web, client }] = await guarded(t, 'sessions: { udpTimeout: 12s }\n')
-    const server = await start(web, LATE_UDP, 443, 6500)
-    // Asks, hears the late answer, and asks again at once: the second answer comes 13 seconds after the first question.
-    const ASK_TWICE = `const [host] = process.argv.slice(1)
+    const areHeard = await inTime(async (ms) => {
+      const [{ web, client }, service] = await guarded(t, `sessions: { udpTimeout: ${3 * ms}ms }\n`)
+      await start(web, LATE_UDP, 443, 1.6 * ms)
+      // Asks, hears the late answer, and asks again at once: the second answer comes when the first question is too old.
+      const ASK_TWICE = `const [host] = process.argv.slice(1)
 const socket = require('dgram').createSocket(host.includes(':') ? 'udp6' : 'udp4')
 let heard = 0
 socket.on('message', () => { console.log(++heard); if (heard === 1) socket.send('again', 443, host) })
 socket.send('hello', 443, host)`
-    const clients = HOSTS.map((host) => begin(client, ASK_TWICE, host))
-    await server.until(() =>
-      server.stdout.match(/answered/g)?.length === 2 * HOSTS.length ? true : undefined,
-    )
-    await eventually('both are heard', () => clients.every((each) => last(each) === 2))
-    t.same(clients.map(last), [2, 2])
+      const clients = HOSTS.map((host) => begin(client, ASK_TWICE, host))
+      const heard = () => clients.filter((each) => last(each) === 2).length
+      await eventually(
+        'each is heard or blocked',
+        async () => heard() + (await blocks(service)) >= HOSTS.length,
+      )
+      // A block may also mean that the kernel has told of the second question too late.
+      return heard() === HOSTS.length || undefined
+    })
+    t.ok(areHeard)
   },
 )
 

@@ -13,7 +13,7 @@ import { eventually, LISTEN, NODE, PATIENCE_MS, segmentsRepeated } from './servi
 import { stepsOf, withOutputs } from './transcript.js'
 
 const DOCUMENT = fileURLToPath(new URL('../../../docs/operating.md', import.meta.url))
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
+const MAIN = fileURLToPath(new URL('../../bin/checkvalve.js', import.meta.url))
 const SHIM = `#!/bin/sh\nexec ${NODE.join(' ')} ${MAIN} "$@"\n`
 
 const RECORDS = {

@@ -13,7 +13,7 @@ import type { Program } from '../lab/program.js'
 import { createTopology, MIRROR, type Topology, VICTIM } from '../lab/topology.js'
 import { connect, serveHttp } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
-import { eventually, NODE, PATIENCE_MS, pause, Service } from './service.js'
+import { eventually, inTime, NODE, PATIENCE_MS, pause, Service } from './service.js'
 
 const ENFORCE = `mode: enforce
 infrastructure: { dns: [${MIRROR.v4}], ntp: [] }
@@ -79,10 +79,12 @@ class Talk {
     return this.program.stdout.split(`<${host}>`).length - 1
   }
 
-  /** Whether one more answer comes from there. */
-  async goesOn(host: string): Promise<void> {
+  /** Waits for one more answer from there. @returns whether it came before `end`, milliseconds since the epoch */
+  async goesOn(host: string, end = Number.POSITIVE_INFINITY): Promise<boolean> {
     const before = this.answers(host)
-    await eventually(`${host} answers`, async () => this.answers(host) > before + 1)
+    const answers = () => this.answers(host) > before + 1
+    await eventually(`${host} answers`, () => answers() || Date.now() >= end)
+    return answers()
   }
 
   /** Whether nothing comes from there any more, while the other goes on. */
@@ -161,11 +163,16 @@ t.test('a UDP flow of an entry ends with it, whether it is bound to users or not
 
 t.test('an entry for a time ends with it: no new connection, and live ones are cut', async (t) => {
   const [lab, service] = await guarded(t)
-  const said = await told(service, 'allow', 'add', 'short', '--to', ONE, '--ttl', '10s')
-  t.equal(said, 'short is in force for 10s: tcp to 203.0.113.1\n')
-  const talk = Talk.to(lab.web, ONE, MIRROR.v4)
-  await talk.goesOn(ONE)
-  t.match(await told(service, 'allow', 'list'), /^short {7}tcp to 203\.0\.113\.1; \d+ s left\n$/)
+  const talk = await inTime(async (ms) => {
+    const end = Date.now() + ms
+    const said = await told(service, 'allow', 'add', 'short', '--to', ONE, '--ttl', `${ms / 1000}s`)
+    t.equal(said, `short is in force for ${ms / 1000}s: tcp to 203.0.113.1\n`)
+    const talk = Talk.to(lab.web, ONE, MIRROR.v4)
+    const list = (await talk.goesOn(ONE, end)) ? await told(service, 'allow', 'list') : ''
+    if (Date.now() >= end) return undefined
+    t.match(list, /^short {7}tcp to 203\.0\.113\.1; \d+ s left\n$/)
+    return talk
+  })
   await eventually('it is over', async () => (await namesOf(service)).length === 0)
   await talk.isCut(t, ONE, MIRROR.v4)
   t.notOk(await isOpen(lab.web, ONE))
@@ -176,16 +183,16 @@ t.test('an entry for a time ends with it: no new connection, and live ones are c
 t.test(
   'so does a rule of the configuration that expires, and the kernel holds to it when the service is dead',
   async (t) => {
-    const expires = new Date(Date.now() + 15_000).toISOString()
-    const rule = (name: string, to: string) =>
-      `{ name: ${name}, to: [${to}], ports: [80], expires: "${expires}" }`
-    const [lab, service] = await guarded(
-      t,
-      `${ENFORCE}allow: [${rule('first', ONE)}, ${rule('second', OTHER)}]\n`,
-    )
-    await request(service, 'POST', '/v1/allow', { name: 'third', to: [THIRD], ttl: '3s' })
-    const talk = Talk.to(lab.web, ONE, MIRROR.v4)
-    await talk.goesOn(ONE)
+    const [lab, service, talk] = await inTime(async (ms) => {
+      const end = Date.now() + ms
+      const rule = (name: string, to: string) =>
+        `{ name: ${name}, to: [${to}], ports: [80], expires: "${new Date(end).toISOString()}" }`
+      const settings = `${ENFORCE}allow: [${rule('first', ONE)}, ${rule('second', OTHER)}]\n`
+      const [lab, service] = await guarded(t, settings)
+      await request(service, 'POST', '/v1/allow', { name: 'third', to: [THIRD], ttl: '3s' })
+      const talk = Talk.to(lab.web, ONE, MIRROR.v4)
+      return (await talk.goesOn(ONE, end)) ? ([lab, service, talk] as const) : undefined
+    })
     const isOver = async () => service.program.stderr.includes('these rules have expired: first, second')
     await eventually('it is over', isOver)
     await talk.isCut(t, ONE, MIRROR.v4)
@@ -207,29 +214,35 @@ t.test('the end of a rule may be far away, and a time need not be round', async 
 })
 
 t.test('entries outlast a restart and a reload, with the time that they have left', async (t) => {
-  const [lab, service] = await guarded(t)
-  await told(service, 'allow', 'add', 'for good', '--to', ONE, '--user', 'root')
-  await request(service, 'POST', '/v1/allow', { name: 'short', to: [OTHER], ttl: '20s' })
-  await request(service, 'POST', '/v1/allow', { name: 'shorter', to: [THIRD], ttl: '1s' })
-  const { expires } = (await statusOf(service)).allow[1]!
-  const file = join(service.folder, 'state', 'allow.json')
-  t.equal(statSync(file).mode & 0o777, 0o640)
-  await service.kill()
-  await pause(1000)
-  await service.launch()
-  t.ok(await isOpen(lab.web, ONE), 'after a crash')
-  t.ok(await isOpen(lab.web, OTHER))
-  t.notOk(await isOpen(lab.web, THIRD), 'but for what is over by now')
-  t.match((await statusOf(service)).allow, [
-    { name: 'for good', to: [ONE], protocol: 'tcp', users: ['root'] },
-    { name: 'short', expires },
-  ])
+  const [lab, service, expires] = await inTime(async (ms) => {
+    const [lab, service] = await guarded(t)
+    await told(service, 'allow', 'add', 'for good', '--to', ONE, '--user', 'root')
+    await request(service, 'POST', '/v1/allow', { name: 'short', to: [OTHER], ttl: `${2 * ms}ms` })
+    await request(service, 'POST', '/v1/allow', { name: 'shorter', to: [THIRD], ttl: '1s' })
+    const { expires } = (await statusOf(service)).allow[1]!
+    const file = join(service.folder, 'state', 'allow.json')
+    t.equal(statSync(file).mode & 0o777, 0o640)
+    await service.kill()
+    await pause(1000)
+    await service.launch()
+    t.ok(await isOpen(lab.web, ONE), 'after a crash')
+    const isOtherOpen = await isOpen(lab.web, OTHER)
+    t.notOk(await isOpen(lab.web, THIRD), 'but for what is over by now')
+    const { allow } = await statusOf(service)
+    if (Date.now() >= Date.parse(expires!)) return undefined
+    t.ok(isOtherOpen)
+    t.match(allow, [
+      { name: 'for good', to: [ONE], protocol: 'tcp', users: ['root'] },
+      { name: 'short', expires },
+    ])
+    return [lab, service, expires!] as const
+  })
   await service.reload(ENFORCE)
   t.ok(await isOpen(lab.web, ONE), 'after a reload')
   await service.reload(`${ENFORCE}mod: observe\n`)
   t.ok(await isOpen(lab.web, ONE), 'after a bad one')
   await eventually('the time is over', async () => !(await isOpen(lab.web, OTHER)))
-  t.ok(Date.now() >= Date.parse(expires!), 'and not before')
+  t.ok(Date.now() >= Date.parse(expires), 'and not before')
   await service.stop()
   service.configure(ENFORCE)
   await service.launch()
@@ -440,7 +453,7 @@ t.test('who may not open the socket is told so, and changes nothing', async (t) 
     return void t.comment('left out: who is somebody else (only one user exists in this namespace)')
   const [lab, service] = await guarded(t)
   await lab.web.run(['chmod', '-R', 'a+rX', service.folder])
-  const main = fileURLToPath(new URL('../../src/main.js', import.meta.url))
+  const main = fileURLToPath(new URL('../../bin/checkvalve.js', import.meta.url))
   for (const words of [
     ['status'],
     ['allow', 'list'],

@@ -7,11 +7,11 @@ import type { Result } from '../lab/command.js'
 import type { Namespace } from '../lab/namespace.js'
 import type { Program } from '../lab/program.js'
 
-export { eventually, PATIENCE_MS, pause } from '../lab/waiting.js'
+export { eventually, inTime, PATIENCE_MS, pause } from '../lab/waiting.js'
 
 import { eventually } from '../lab/waiting.js'
 
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url))
+const MAIN = fileURLToPath(new URL('../../bin/checkvalve.js', import.meta.url))
 export const LISTEN = 'http://127.0.0.1:17671'
 
 interface HttpAnswer {
