@@ -12,7 +12,11 @@ export class CommandError extends Error {
 }
 
 /** Debian's package of each program, for the message that a program is missing. */
-const PACKAGES: Record<string, string> = { nft: 'nftables', iptables: 'iptables', ip6tables: 'iptables' }
+const PACKAGES: Record<string, string> = {
+  nft: 'nftables',
+  'iptables-restore': 'iptables',
+  'ip6tables-restore': 'iptables',
+}
 
 const TIMEOUT_MS = 10_000
 const MAX_OUTPUT = 64 * 1024 * 1024

@@ -6,7 +6,7 @@
  *               victims: the neighbours, and everybody else
  */
 
-import { link, Namespace } from './namespace.js'
+import { Namespace } from './namespace.js'
 
 /** The host under guard, with the address it has on each cable. */
 export const WEB = {
@@ -71,12 +71,21 @@ interface Addresses {
   readonly v6: string
 }
 
+/** Commands for the first end of a cable to another namespace: a veth pair, made in place. */
+const cable = (device: string, peer: Namespace) => [
+  `link add ${device} type veth peer name to-web netns ${peer.pid}`,
+  `link set ${device} up`,
+]
+
+const addresses = (device: string, { v4, v6 }: Addresses, [length4, length6] = [24, 64]) => [
+  `address add ${v4}/${length4} dev ${device}`,
+  `address add ${v6}/${length6} dev ${device} nodad`,
+]
+
 async function connect(web: Namespace, peer: Namespace, near: Addresses, far: Addresses): Promise<void> {
-  await link(web, `to-${peer.name}`, peer, 'to-web')
-  await Promise.all([
-    web.address(`to-${peer.name}`, `${near.v4}/24`, `${near.v6}/64`),
-    peer.address('to-web', `${far.v4}/24`, `${far.v6}/64`),
-  ])
+  const device = `to-${peer.name}`
+  await web.ip(...cable(device, peer), ...addresses(device, near))
+  await peer.ip('link set to-web up', ...addresses('to-web', far))
 }
 
 /**
@@ -85,24 +94,21 @@ async function connect(web: Namespace, peer: Namespace, near: Addresses, far: Ad
  * route of the main table loses against the longer prefix of web's address, one of the local table would not.
  */
 async function connectVictims(web: Namespace, victims: Namespace): Promise<void> {
-  await link(web, 'to-victims', victims, 'to-web')
-  const { v4, v6 } = WEB.victims
-  await Promise.all([
-    web.ip(
-      `address add ${v4}/32 dev to-victims`,
-      `address add ${v6}/128 dev to-victims nodad`,
-      `route add default via ${VICTIM.v4} dev to-victims onlink src ${v4}`,
-      `route add default via ${VICTIM.v6} dev to-victims onlink`,
-    ),
-    victims.ip(
-      `address add ${VICTIM.v4}/32 dev to-web`,
-      `address add ${VICTIM.v6}/128 dev to-web nodad`,
-      ...Object.values(WEB).flatMap((web) => [
-        `route add ${web.v4}/32 dev to-web`,
-        `route add ${web.v6}/128 dev to-web`,
-      ]),
-      'route add local 0.0.0.0/0 dev lo table main',
-      'route add local ::/0 dev lo table main',
-    ),
-  ])
+  const { v4 } = WEB.victims
+  await web.ip(
+    ...cable('to-victims', victims),
+    ...addresses('to-victims', WEB.victims, [32, 128]),
+    `route add default via ${VICTIM.v4} dev to-victims onlink src ${v4}`,
+    `route add default via ${VICTIM.v6} dev to-victims onlink`,
+  )
+  await victims.ip(
+    'link set to-web up',
+    ...addresses('to-web', VICTIM, [32, 128]),
+    ...Object.values(WEB).flatMap((web) => [
+      `route add ${web.v4}/32 dev to-web`,
+      `route add ${web.v6}/128 dev to-web`,
+    ]),
+    'route add local 0.0.0.0/0 dev lo table main',
+    'route add local ::/0 dev lo table main',
+  )
 }

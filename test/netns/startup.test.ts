@@ -52,7 +52,7 @@ t.test('without the privilege it says which one is needed, and changes nothing',
 
 t.test('without nft or iptables it says which package to install, and changes nothing', async (t) => {
   for (const [program, advice] of [
-    ['iptables', /^checkvalve: iptables is not installed: install the package iptables/],
+    ['iptables-restore', /^checkvalve: iptables-restore is not installed: install the package iptables/],
     ['nft', /^checkvalve: nft is not installed: install the package nftables/],
   ] as const) {
     const { place, service, before } = await prepared(t, 'firewall: { queue: xtables }\n')

@@ -15,7 +15,7 @@ import {
 import { SerialQueue } from '../../system/serial-queue.js'
 import { accepts, listTable, load, presentSets, removeTable } from './nft.js'
 import { RulesetGeneration } from './ruleset-generation.js'
-import { addQueueRule, hasQueueRule, type QueueRule, queueRules, removeQueueRule } from './xtables.js'
+import { addQueueRules, haveQueueRules, type QueueRule, queueRules, removeQueueRules } from './xtables.js'
 
 /** The options of the ruleset that do not change while the service runs. */
 export type FirewallOptions = Pick<RulesetOptions, 'form' | 'queue' | 'mask'>
@@ -135,7 +135,8 @@ export class Firewall {
       const changed = generation !== this.#verifiedGeneration
       if (!this.#loaded || (!changed && !due)) return 'intact'
       if (due) this.#nextCheck = now + CHECK_MS
-      const intact = (!changed || (await listTable()) === this.#listed) && (await this.#hasQueueRules())
+      const intact =
+        (!changed || (await listTable()) === this.#listed) && (await haveQueueRules(this.#queueRules))
       if (!intact) await this.#apply(this.#loaded)
       this.#verifiedGeneration = intact ? generation : -1
       return intact ? 'intact' : 'restored'
@@ -152,7 +153,7 @@ export class Firewall {
     return this.#turns.run(async () => {
       this.#loaded = undefined
       await removeTable()
-      await this.#removeQueueRules()
+      await removeQueueRules(this.#queueRules)
     })
   }
 
@@ -181,12 +182,12 @@ export class Firewall {
     const text = [render(policy, options, now), factsText, ...hosts, ''].join('\n')
     const sets = await presentSets()
     // The queue rules come first: they match nothing until the table marks packets.
-    for (const rule of this.#queueRules) await addQueueRule(rule)
+    await addQueueRules(this.#queueRules)
     try {
       await load(sets === undefined ? text : renderUpdate(text, options.form, sets))
     } catch (error) {
       // No ruleset of ours was loaded before, and none stays.
-      if (sets === undefined) await this.#removeQueueRules()
+      if (sets === undefined) await removeQueueRules(this.#queueRules)
       throw error
     }
     onLoaded?.()
@@ -195,15 +196,6 @@ export class Firewall {
     this.#factsText = factsText
     // When this fails, the next check puts the rules back.
     this.#listed = await listTable().catch(() => '')
-  }
-
-  async #hasQueueRules(): Promise<boolean> {
-    for (const rule of this.#queueRules) if (!(await hasQueueRule(rule))) return false
-    return true
-  }
-
-  async #removeQueueRules(): Promise<void> {
-    for (const rule of this.#queueRules) await removeQueueRule(rule)
   }
 }
 

@@ -6,7 +6,9 @@ import type { Marks } from '../../core/ruleset/marks.js'
 import { namesQueues, type RulesetOptions } from '../../core/ruleset/ruleset.js'
 import { CommandError, command } from '../../system/run-command.js'
 
-const PROGRAMS = ['iptables', 'ip6tables'] as const
+/** The programs of a family begin with these. */
+const FAMILIES = ['iptables', 'ip6tables'] as const
+type Family = (typeof FAMILIES)[number]
 
 /** A rule with its chain. */
 export interface QueueRule {
@@ -35,29 +37,50 @@ export function queueRules(marks: Marks, queue: RulesetOptions['queue']): QueueR
   ]
 }
 
-/** Puts a rule first in its chain of both families, once. @throws CommandError (rejects) */
-export async function addQueueRule(rule: QueueRule): Promise<void> {
-  for (const program of PROGRAMS) if (!(await isPresent(program, rule))) await run(program, '-I', rule, '1')
+/** Puts rules first in their chains of both families, unless they are there. @throws CommandError (rejects) */
+export function addQueueRules(rules: readonly QueueRule[]): Promise<void> {
+  return inBothFamilies(async (family) => {
+    const present = await presentRules(family, rules)
+    await restore(
+      family,
+      '-I',
+      rules.filter((rule) => !present.includes(rule)),
+    )
+  })
 }
 
-/** Whether the rule is loaded in both families. */
-export async function hasQueueRule(rule: QueueRule): Promise<boolean> {
-  const present = await Promise.all(PROGRAMS.map((program) => isPresent(program, rule)))
+/** Whether all rules are loaded in both families. @throws CommandError (rejects) */
+export async function haveQueueRules(rules: readonly QueueRule[]): Promise<boolean> {
+  const present = await Promise.all(FAMILIES.map((family) => arePresent(family, rules)))
   return present.every(Boolean)
 }
 
-/** Removes all copies of the rule from both families. */
-export async function removeQueueRule(rule: QueueRule): Promise<void> {
-  for (const program of PROGRAMS)
-    for (let tries = 10; tries > 0 && (await isPresent(program, rule)); tries--)
-      await run(program, '-D', rule)
+/** Removes all copies of the rules from both families. @throws CommandError (rejects) */
+export function removeQueueRules(rules: readonly QueueRule[]): Promise<void> {
+  return inBothFamilies(async (family) => {
+    for (let tries = 10; tries > 0; tries--) {
+      const present = await presentRules(family, rules)
+      if (present.length === 0) return
+      await restore(family, '-D', present)
+    }
+  })
 }
 
-type Program = (typeof PROGRAMS)[number]
+async function inBothFamilies(change: (family: Family) => Promise<void>): Promise<void> {
+  for (const family of FAMILIES) await change(family)
+}
 
-async function isPresent(program: Program, rule: QueueRule): Promise<boolean> {
+/** Most often all rules are loaded, or no rule for any queue: one program, or two, can tell. */
+async function presentRules(family: Family, rules: readonly QueueRule[]): Promise<readonly QueueRule[]> {
+  if (await arePresent(family, rules)) return rules
+  if (!(await command([`${family}-save`])).includes('-j NFQUEUE')) return []
+  const present = await Promise.all(rules.map((rule) => arePresent(family, [rule])))
+  return rules.filter((_, index) => present[index])
+}
+
+async function arePresent(family: Family, rules: readonly QueueRule[]): Promise<boolean> {
   try {
-    await run(program, '-C', rule)
+    await restore(family, '-C', rules)
     return true
   } catch (error) {
     if (error instanceof CommandError && error.missing) throw error
@@ -65,11 +88,15 @@ async function isPresent(program: Program, rule: QueueRule): Promise<boolean> {
   }
 }
 
-async function run(
-  program: Program,
-  verb: string,
-  { chain: [table, chain], args }: QueueRule,
-  ...position: string[]
-) {
-  await command([program, '-w', '-t', table, verb, chain, ...position, ...args])
+/** Does the same to each rule in one run of iptables-restore(8), which changes a table as a whole or not
+ * at all. */
+async function restore(family: Family, verb: '-C' | '-I' | '-D', rules: readonly QueueRule[]): Promise<void> {
+  if (rules.length === 0) return
+  const tables = [...new Set(rules.map(({ chain: [table] }) => table))].map((table) => {
+    const lines = rules
+      .filter(({ chain }) => chain[0] === table)
+      .map(({ chain, args }) => [verb, chain[1], ...args].join(' '))
+    return [`*${table}`, ...lines, 'COMMIT', ''].join('\n')
+  })
+  await command([`${family}-restore`, '--noflush', '--wait'], tables.join(''))
 }
