@@ -3,10 +3,8 @@ import { hasNetAdmin } from 'node-netfilter-queue/system'
 import type { Config } from './config/config.js'
 import { routeTable } from './control/routes/route-table.js'
 import { ControlServer } from './control/server.js'
-import { AcceptedFlows } from './core/record/accepted-flows.js'
 import type { QueueForm } from './core/ruleset/ruleset.js'
 import { chooseForm, Firewall } from './kernel/nftables/firewall.js'
-import { presentUntracksLoopback } from './kernel/nftables/nft.js'
 import { RulesetGuard } from './kernel/nftables/ruleset-guard.js'
 import { PacketPath } from './packet-path/packet-path.js'
 import { PolicyInForce } from './policy/policy-in-force.js'
@@ -18,12 +16,9 @@ import { Periodic } from './system/periodic.js'
 import type { ServiceLog } from './system/service-log.js'
 import { Systemd } from './system/systemd.js'
 import { createUsers } from './system/users.js'
-import { HttpServer } from './telemetry/http/server.js'
 import { logStart } from './telemetry/start-log.js'
 import { Telemetry } from './telemetry/telemetry.js'
 
-/** Number of accepted flows that are remembered for `replay`. */
-const MAX_ACCEPTED_FLOWS = 4096
 const TICK_MS = 1000
 
 /** The running service. */
@@ -38,12 +33,10 @@ export class Daemon {
   readonly #guard: RulesetGuard
   readonly #blockLog: BlockLog
   readonly #entries: RuntimeEntriesFile
-  readonly #accepted = new AcceptedFlows(MAX_ACCEPTED_FLOWS, crypto.getRandomValues(new Uint32Array(2)))
-  readonly #acceptedFile: AcceptedFlowsFile
+  readonly #accepted: AcceptedFlowsFile
   readonly #inForce: PolicyInForce
   readonly #path: PacketPath
   readonly #telemetry: Telemetry
-  #http: HttpServer | undefined
   #control: ControlServer | undefined
 
   /**
@@ -80,17 +73,12 @@ export class Daemon {
     const domainOf: PacketPath['domainOf'] = (...address) => this.#path.domainOf(...address)
     this.#blockLog = new BlockLog({ destination, userName: nameOf, domainOf, log }, performance.now())
     this.#entries = new RuntimeEntriesFile(directory, log)
-    this.#acceptedFile = new AcceptedFlowsFile(directory, this.#accepted, nameOf, log)
-    this.#acceptedFile.read()
+    this.#accepted = new AcceptedFlowsFile(directory, nameOf, log)
     this.#inForce = this.#createPolicy(config)
     this.#path = this.#createPacketPath(form)
-    const { counts, answers, canary, attribution } = this.#path
     this.#telemetry = new Telemetry({
       form,
-      counts,
-      answers,
-      canary,
-      attribution,
+      path: this.#path,
       users: this.#users,
       inForce: this.#inForce,
       inbound: this.#inbound,
@@ -131,7 +119,7 @@ export class Daemon {
       inForce: this.#inForce,
       inbound: this.#inbound.inbound,
       blockLog: this.#blockLog,
-      passed: this.#accepted,
+      passed: this.#accepted.flows,
       log: this.#log,
       onFault: () => this.#telemetry.metrics.faults.inc(),
       onBatch: (seconds) => this.#telemetry.metrics.verdictDuration.observe(seconds),
@@ -145,7 +133,7 @@ export class Daemon {
     await this.#inForce.prepare()
     await this.#path.open()
     await this.#listen()
-    await this.#loadRules()
+    await this.#inForce.start()
     this.#path.beat()
     for (const work of this.#eachSecond) this.#periodic.every(TICK_MS, work)
     this.#systemd.feedWatchdog(this.#periodic)
@@ -157,8 +145,7 @@ export class Daemon {
   /** Opens metrics, health and the control socket. */
   async #listen(): Promise<void> {
     const { metrics, control } = this.#inForce.config
-    const { registry } = this.#telemetry.metrics
-    this.#http = await HttpServer.listen({ ...metrics, registry, unready: this.#unready, log: this.#log })
+    await this.#telemetry.listen({ ...metrics, unready: this.#unready, log: this.#log })
     const routes = routeTable({
       inForce: this.#inForce,
       inbound: this.#inbound,
@@ -167,7 +154,7 @@ export class Daemon {
       seen: this.#path.seen,
       domainOf: this.#path.domainOf,
       report: this.#telemetry.report,
-      passed: this.#acceptedFile,
+      passed: this.#accepted,
       log: this.#log,
     })
     this.#control = await ControlServer.listen({ path: control.socket, routes, log: this.#log })
@@ -178,15 +165,6 @@ export class Daemon {
     ...this.#path.queues.unready,
     ...(this.#firewall.present ? [] : ['the firewall rules are not loaded']),
   ]
-
-  async #loadRules(): Promise<void> {
-    const loopbackWasUntracked = await presentUntracksLoopback()
-    await this.#inForce.start()
-    if (loopbackWasUntracked && this.#inForce.pressure === 'none') await this.#inbound.forgetLoopback()
-    // Finds the connections that were opened just before the rules were loaded.
-    await this.#inbound.findOpened()
-    await this.#firewall.setFacts(this.#inbound.facts())
-  }
 
   readonly #eachSecond: readonly (() => void | Promise<void>)[] = [
     () => this.#path.beat(),
@@ -201,7 +179,7 @@ export class Daemon {
     () => this.#path.canary.tick(this.#inForce.config, Date.now()),
     () => this.#blockLog.tick(performance.now()),
     () => this.#telemetry.report.tick(),
-    () => this.#acceptedFile.tick(performance.now()),
+    () => this.#accepted.tick(performance.now()),
   ]
 
   async #followSockets(): Promise<void> {
@@ -247,33 +225,25 @@ export class Daemon {
     this.#control?.retire()
     this.#periodic.stop()
     this.#guard.stop()
-    const removes = this.#inForce.config.onStop === 'remove'
-    // The table is removed first: while it is loaded, the kernel's fallback judges what the queue no longer
-    // takes.
-    await this.#inForce.stop(async () => {
-      if (removes) await this.#removeRules()
-    })
+    // The rules are removed first: while they are loaded, the kernel's fallback judges what the queue no longer takes.
+    await this.#inForce.stop()
     this.#path.release()
     await this.#close()
+    const isRemoved = this.#inForce.config.onStop === 'remove'
     this.#log.info(
-      `stopped; ${removes ? 'the firewall rules were removed' : 'the kernel keeps the last allowlist'}`,
+      `stopped; ${isRemoved ? 'the firewall rules were removed' : 'the kernel keeps the last allowlist'}`,
     )
-  }
-
-  async #removeRules(): Promise<void> {
-    await this.#firewall.remove()
-    if (this.#inForce.pressure !== 'none') await this.#inbound.forgetLoopback()
   }
 
   /** Closes all parts. The firewall rules stay as they are. */
   async #close(): Promise<void> {
     this.#periodic.stop()
     await this.#inForce.learned.stop()
-    await this.#acceptedFile.write().catch((error: Error) => this.#log.warn(error.message))
+    await this.#accepted.write().catch((error: Error) => this.#log.warn(error.message))
     this.#path.close()
     this.#inbound.close()
     this.#firewall.close()
-    this.#http?.close()
+    this.#telemetry.close()
     this.#control?.close()
     await this.#blockLog.close()
   }

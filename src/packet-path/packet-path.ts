@@ -71,7 +71,7 @@ export class PacketPath {
    * resolver did.
    */
   readonly domainOf = (family: Family, words: Words, uid: number): string | undefined =>
-    this.seen.nameOf(family, words, [uid, ...this.#options.inForce.host.resolverUsers], Date.now())
+    this.seen.nameOf(family, words, [uid, ...this.#options.inForce.host.facts.resolverUsers], Date.now())
 
   /** Shows the kernel that queries are judged. To be called each second. */
   beat(): void {

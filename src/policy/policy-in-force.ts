@@ -5,8 +5,9 @@ import { isExpired, type Policy, type Rule } from '../core/policy/policy.js'
 import { tightens } from '../core/policy/tightening.js'
 import type { Pressure } from '../core/ruleset/conntrack-pressure.js'
 import { marksOf, nextGeneration } from '../core/ruleset/marks.js'
-import { hostFingerprint, readHost } from '../host/host-facts.js'
+import { HostWatch } from '../host/host-watch.js'
 import type { Firewall } from '../kernel/nftables/firewall.js'
+import { presentUntracksLoopback } from '../kernel/nftables/nft.js'
 import { LearnedAddresses, type LearnedOptions } from '../names/learned-addresses.js'
 import type { InboundWatch } from '../sessions/inbound-watch.js'
 import { SerialQueue } from '../system/serial-queue.js'
@@ -49,14 +50,13 @@ export class PolicyInForce {
   /** The policy and marks that packets are judged by. */
   rules: ActivePolicy
   readonly learned: LearnedAddresses
+  readonly host: HostWatch
   readonly #options: PolicyInForceOptions
   readonly #generation: GenerationFile
   readonly #changes = new SerialQueue()
   #settings: Settings
   /** No live connection depends on a rule that had expired by this time: milliseconds since the epoch. */
   #expiredBy = Date.now()
-  #host: ReturnType<typeof readHost>
-  #hostFingerprint: string
   #pressure: Pressure = 'none'
   #isStarted = false
   #isStopping = false
@@ -65,8 +65,7 @@ export class PolicyInForce {
     this.#options = options
     const saved = { mode: undefined, entries: options.store.read(createUsers().idOf) }
     this.#settings = settingsOf(config, this.#kept(saved, config))
-    this.#hostFingerprint = hostFingerprint(config)
-    this.#host = readHost(config)
+    this.host = new HostWatch(config, options.log)
     this.#generation = new GenerationFile(config.state.directory, Math.random, options.log)
     this.learned = new LearnedAddresses({
       ...options,
@@ -95,16 +94,6 @@ export class PolicyInForce {
     return this.#settings.overlay
   }
 
-  /** The facts of this host's files. */
-  get host(): ReturnType<typeof readHost> {
-    return this.#host
-  }
-
-  get findings(): string {
-    const { mirrors, resolvers } = this.#host
-    return `found on this host: ${mirrors.length} mirrors, ${resolvers.length} resolvers`
-  }
-
   /**
    * Whether a user updates the host or resolves names for others, and its socket cannot be inherited by
    * another user.
@@ -116,23 +105,25 @@ export class PolicyInForce {
 
   /** Looks names up, or takes the addresses that an earlier run has saved. */
   prepare(): Promise<void> {
-    return this.learned.start(this.rules.policy, this.#services(), this.config.dns)
+    return this.learned.start(this.rules.policy, this.host.services, this.config.dns)
   }
 
-  /** Brings the policy into the kernel. @throws CommandError (rejects) */
+  /** Brings the policy into the kernel. @throws CommandError, NetlinkError (rejects) */
   async start(): Promise<void> {
+    const { inbound, firewall, store } = this.#options
+    const loopbackWasUntracked = await presentUntracksLoopback()
     this.#pressure = conntrackPressureChange('none')?.pressure ?? 'none'
-    await this.#options.inbound.expireGeneration(this.rules.marks)
+    await inbound.expireGeneration(this.rules.marks)
     await this.#load(this.config, this.rules.policy, this.#generation.current)
     this.#isStarted = true
-    await this.#options.store.keep(this.overlay.entries)
+    await store.keep(this.overlay.entries)
     // SRV targets that were saved, or that the first look-ups have found, make further rules.
-    if (this.#services().some((service) => this.learned.targets(service).length > 0))
+    if (this.host.services.some((service) => this.learned.targets(service).length > 0))
       await this.#refresh({ waitForLookups: true })
-  }
-
-  get pressure(): Pressure {
-    return this.#pressure
+    if (loopbackWasUntracked && this.#pressure === 'none') await inbound.forgetLoopback()
+    // Finds the connections that were opened just before the rules were loaded.
+    await inbound.findOpened()
+    await firewall.setFacts(inbound.facts())
   }
 
   /**
@@ -147,7 +138,7 @@ export class PolicyInForce {
       const fixed = AT_START.filter((key) => JSON.stringify(configured[key]) !== JSON.stringify(wanted[key]))
       if (fixed.length > 0) this.#options.log.warn(`needs a restart to take effect: ${fixed.join(', ')}`)
       const config = { ...wanted, ...pick(configured, AT_START) }
-      this.#readHost(config)
+      this.host.read(config)
       const kept = this.#kept(overlay, config)
       const wantedNow = settingsOf(config, { ...kept, mode: undefined })
       const policy = await this.#change(wantedNow, { waitForLookups: true })
@@ -191,18 +182,15 @@ export class PolicyInForce {
     })
   }
 
-  /**
-   * Follows changes of the host's files: package sources and resolvers change when a lease is renewed or a
-   * repository added.
-   */
+  /** Takes changes of the host's files into the policy. */
   async followHost(): Promise<void> {
-    if (hostFingerprint(this.config) === this.#hostFingerprint) return
-    this.#readHost(this.config)
-    this.#options.log.info(this.findings)
+    if (!this.host.hasChanged(this.config)) return
+    this.host.read(this.config)
+    this.#options.log.info(this.host.findings)
     try {
       await this.#refresh()
     } catch (error) {
-      this.#hostFingerprint = 'to be tried again'
+      this.host.retry()
       throw error
     }
   }
@@ -232,29 +220,22 @@ export class PolicyInForce {
     await Promise.all([this.#options.store.tick(now), this.#generation.tick(now)])
   }
 
-  /** Stops all changes, and runs `last` as the last one. */
-  async stop(last: () => Promise<void>): Promise<void> {
+  /** Stops all changes. As the last one it removes the rules from the kernel, where the configuration says so. */
+  async stop(): Promise<void> {
     this.#isStopping = true
-    await this.#changes.run(last)
+    await this.#changes.run(async () => {
+      if (this.config.onStop !== 'remove') return
+      await this.#options.firewall.remove()
+      if (this.#pressure !== 'none') await this.#options.inbound.forgetLoopback()
+    })
   }
 
   /** Builds the policy of a configuration with what is known of this host now. */
   #policyOf(config: Config): Policy {
-    return buildPolicy(config, this.#host, {
+    return buildPolicy(config, this.host.facts, {
       targets: (service) => this.learned.targets(service),
       isWayTo: (name) => this.learned.isWayTo(name),
     })
-  }
-
-  /** The SRV names of this host's mirrors. */
-  #services(): string[] {
-    return this.#host.mirrors.flatMap(({ service }) => service ?? [])
-  }
-
-  #readHost(config: Config): void {
-    this.#hostFingerprint = hostFingerprint(config)
-    this.#host = readHost(config)
-    for (const note of this.#host.notes) this.#options.log.warn(note)
   }
 
   /** Returns the part of an overlay that stays valid beside this configuration. */
@@ -288,7 +269,7 @@ export class PolicyInForce {
       onForce?.()
     }
     try {
-      const known = this.learned.follow(policy, this.#services(), config.dns)
+      const known = this.learned.follow(policy, this.host.services, config.dns)
       if (waitForLookups) await known
       if (less) {
         await this.#options.inbound.findOpened()
@@ -297,7 +278,7 @@ export class PolicyInForce {
       await this.#load(config, policy, generation, less ? force : undefined)
     } catch (error) {
       this.#force(settingsBefore, before)
-      this.learned.follow(before.policy, this.#services(), settingsBefore.config.dns)
+      this.learned.follow(before.policy, this.host.services, settingsBefore.config.dns)
       this.learned.settle(before.policy)
       throw error
     }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { formatAddress } from '../core/packet/address-text.js'
 import { protocolOf, transportOf } from '../core/packet/protocol-names.js'
 import { REASONS, type Reason } from '../core/policy/policy.js'
-import type { AcceptedFlow, AcceptedFlows } from '../core/record/accepted-flows.js'
+import { type AcceptedFlow, AcceptedFlows } from '../core/record/accepted-flows.js'
 import { StateFile, type StateFileOptions } from '../system/state-file.js'
 import {
   type AcceptedFlowRow,
@@ -16,11 +16,12 @@ import {
 /** Name of the file in the state directory. */
 export const PASSED_FILE = 'passed.json'
 const INTERVAL_MS = 60_000
+/** Number of accepted flows that are remembered for `replay`. */
+const MAX_ACCEPTED_FLOWS = 4096
 
 /** Keeps accepted flows on disk, for `replay` without the service, and for the next run. */
 export class AcceptedFlowsFile {
-  readonly #path: string
-  readonly #passed: AcceptedFlows
+  readonly flows = new AcceptedFlows(MAX_ACCEPTED_FLOWS, crypto.getRandomValues(new Uint32Array(2)))
   readonly #userName: (uid: number) => string | undefined
   readonly #file: StateFile
   /** Packets that the text knows of. */
@@ -28,28 +29,27 @@ export class AcceptedFlowsFile {
 
   constructor(
     directory: string,
-    passed: AcceptedFlows,
     userName: (uid: number) => string | undefined,
     log: StateFileOptions['log'],
   ) {
-    this.#path = join(directory, PASSED_FILE)
-    this.#passed = passed
+    const path = join(directory, PASSED_FILE)
     this.#userName = userName
     this.#file = new StateFile({
-      path: this.#path,
+      path,
       text: () => `${JSON.stringify(this.status())}\n`,
       loss: 'replay does not see the latest accepted flows, and a restart loses them',
       log,
       intervalMs: INTERVAL_MS,
     })
+    this.#restore(path)
   }
 
   /** Restores what an earlier run has kept. A file that cannot be read is ignored. */
-  read(): void {
+  #restore(path: string): void {
     try {
-      const kept = JSON.parse(readFileSync(this.#path, 'utf8'))
-      this.#passed.restore(passedOf(kept).flatMap(kindOf))
-      this.#passed.evicted += forgottenOf(kept)
+      const kept = JSON.parse(readFileSync(path, 'utf8'))
+      this.flows.restore(passedOf(kept).flatMap(kindOf))
+      this.flows.evicted += forgottenOf(kept)
     } catch {
       // Nothing depends on it.
     }
@@ -57,7 +57,7 @@ export class AcceptedFlowsFile {
 
   /** Returns the accepted flows in the form of GET /v1/passed. */
   status(): PassedStatus {
-    const { flows, evicted } = this.#passed
+    const { flows, evicted } = this.flows
     return { kinds: flows.map((flow) => written(flow, this.#userName)), evicted }
   }
 
@@ -74,7 +74,7 @@ export class AcceptedFlowsFile {
   }
 
   #noteChange(): void {
-    const { packets } = this.#passed
+    const { packets } = this.flows
     if (packets !== this.#packets) this.#file.change()
     this.#packets = packets
   }

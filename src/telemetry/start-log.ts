@@ -8,7 +8,7 @@ import { VERSION } from '../system/version.js'
  * @param trouble why systemd units cannot be found, if so; logged when a rule names units
  */
 export function logStart(
-  { host, findings, config }: Pick<PolicyInForce, 'host' | 'findings' | 'config'>,
+  { host, config }: Pick<PolicyInForce, 'host' | 'config'>,
   form: QueueForm,
   trouble: string | undefined,
   log: Pick<ServiceLog, 'info' | 'warn'>,
@@ -20,7 +20,7 @@ export function logStart(
   )
   if (mode === 'observe')
     log.warn('mode is observe: nothing is blocked, only recorded; set `mode: enforce` to close the valve')
-  log.info(findings)
+  log.info(host.findings)
   const units = config.allow.some((entry) => entry.units !== undefined) && trouble
-  for (const note of [...notes, ...host.notes, ...(units ? [units] : [])]) log.warn(note)
+  for (const note of [...notes, ...host.facts.notes, ...(units ? [units] : [])]) log.warn(note)
 }

@@ -83,7 +83,7 @@ export class StatusReport {
       mode: config.mode,
       ...(configured.mode !== config.mode && { configuredMode: configured.mode }),
       proven: canary.proven,
-      notes: [...config.notes, ...host.notes],
+      notes: [...config.notes, ...host.facts.notes],
       reload: this.#reload,
       verdicts: this.#verdictsNow(),
       blockedUsers: this.#usersNow(),
@@ -100,7 +100,7 @@ export class StatusReport {
 
   #listMirrors(): Promise<MirrorList> {
     const { config, host, learned } = this.#sources.inForce
-    return listMirrors(config, host.mirrors, {
+    return listMirrors(config, host.facts.mirrors, {
       targets: (service) => learned.targets(service),
       addresses: (name) => learned.current(name),
       names: () => learned.known,

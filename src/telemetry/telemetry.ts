@@ -1,17 +1,15 @@
 import { entriesBySource } from '../core/policy/policy.js'
-import type { VerdictCounts } from '../core/record/verdict-counts.js'
 import type { QueueForm } from '../core/ruleset/ruleset.js'
 import { readConntrackUsage } from '../kernel/conntrack/usage.js'
 import { counters } from '../kernel/nftables/nft.js'
 import { readQueueStatus } from '../kernel/proc/queue-counters.js'
-import type { Attributor } from '../packet-path/attribution.js'
-import type { Canary } from '../packet-path/canary.js'
-import type { AnswerStats } from '../packet-path/dns-watch.js'
+import type { PacketPath } from '../packet-path/packet-path.js'
 import type { PolicyInForce } from '../policy/policy-in-force.js'
 import type { BlockLog } from '../records/block-log/block-log.js'
 import type { InboundWatch } from '../sessions/inbound-watch.js'
 import type { Users } from '../system/users.js'
 import { VERSION } from '../system/version.js'
+import { type HttpOptions, HttpServer } from './http/server.js'
 import { createMetrics, type Metrics } from './metrics.js'
 import { StatusReport } from './status-report.js'
 
@@ -22,20 +20,28 @@ export interface MeasuredParts {
   readonly inForce: PolicyInForce
   readonly inbound: Pick<InboundWatch, 'statistics'>
   readonly blockLog: Pick<BlockLog, 'stats' | 'last' | 'trouble'>
-  readonly canary: Pick<Canary, 'proven'>
-  readonly counts: VerdictCounts
-  readonly answers: AnswerStats
-  readonly attribution: Pick<Attributor, 'stats'>
+  readonly path: Pick<PacketPath, 'counts' | 'answers' | 'canary' | 'attribution'>
 }
 
 /** The metrics and the status of the running service, both read from the same parts. */
 export class Telemetry {
   readonly metrics: Metrics
   readonly report: StatusReport
+  #http: HttpServer | undefined
 
   constructor(parts: MeasuredParts) {
     this.metrics = createServiceMetrics(parts)
     this.report = createStatusReport(parts)
+  }
+
+  /** Serves metrics and health over HTTP. @throws Error (rejects) of node:net, e.g. EADDRINUSE */
+  async listen(options: Omit<HttpOptions, 'registry'>): Promise<void> {
+    const { registry } = this.metrics
+    this.#http = await HttpServer.listen({ ...options, registry })
+  }
+
+  close(): void {
+    this.#http?.close()
   }
 
   /**
@@ -51,21 +57,22 @@ export class Telemetry {
 }
 
 function createServiceMetrics(parts: MeasuredParts): Metrics {
-  const { inForce, attribution, canary, counts, answers } = parts
+  const { inForce, path } = parts
   return createMetrics({
     ...figures(parts),
     version: VERSION,
-    verdicts: counts,
-    answers,
-    attributions: () => attribution.stats,
+    verdicts: path.counts,
+    answers: path.answers,
+    attributions: () => path.attribution.stats,
     allowlist: () => entriesBySource(inForce.rules.policy),
     enforcing: () => inForce.rules.policy.mode === 'enforce',
-    proven: () => canary.proven,
+    proven: () => path.canary.proven,
   })
 }
 
 function createStatusReport(parts: MeasuredParts): StatusReport {
-  const { form, inForce, canary, counts, blockLog } = parts
+  const { form, inForce, path, blockLog } = parts
+  const { canary, counts } = path
   return new StatusReport({
     ...figures(parts),
     ...{ inForce, form, canary, counts },

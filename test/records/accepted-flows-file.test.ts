@@ -3,7 +3,6 @@ import t, { type Test } from 'tap'
 import { IPPROTO_ICMP, IPPROTO_TCP } from '../../src/core/packet/ip.js'
 import { Packet } from '../../src/core/packet/packet.js'
 import { compile } from '../../src/core/policy/policy.js'
-import { AcceptedFlows } from '../../src/core/record/accepted-flows.js'
 import { AcceptedFlowsFile, PASSED_FILE } from '../../src/records/accepted-flows-file.js'
 import { passedOf } from '../../src/records/accepted-flows-format.js'
 import { words } from '../core/packets.js'
@@ -13,11 +12,10 @@ const SPEC = { name: 'redis', protocol: 'tcp', ports: [], prefixes: [], names: [
 const ACCEPT = compile({ reason: 'rule', ...SPEC }).accept
 
 function keeping(t: Test, directory = t.testdir()) {
-  const passed = new AcceptedFlows(100, Uint32Array.of(1, 2))
   const errors: string[] = []
   const log = { error: (line: string) => errors.push(line), warn: () => {} }
   const userName = (uid: number) => (uid === 33 ? 'www-data' : undefined)
-  const keeper = new AcceptedFlowsFile(directory, passed, userName, log as never)
+  const keeper = new AcceptedFlowsFile(directory, userName, log as never)
   const note = (to: string, port: number, uid: number) => {
     const protocol = port === 0 ? IPPROTO_ICMP : IPPROTO_TCP
     const packet = Object.assign(new Packet(), {
@@ -26,9 +24,9 @@ function keeping(t: Test, directory = t.testdir()) {
       sourcePort: port && 40_000,
     })
     packet.destination.set(words(to))
-    passed.note(packet, uid, ACCEPT, NOW, () => ({ unit: 'app.service', domain: 'db.example.org' }))
+    keeper.flows.note(packet, uid, ACCEPT, NOW, () => ({ unit: 'app.service', domain: 'db.example.org' }))
   }
-  return { passed, keeper, note, path: `${directory}/${PASSED_FILE}`, directory, errors }
+  return { keeper, note, path: `${directory}/${PASSED_FILE}`, directory, errors }
 }
 
 t.test('what was accepted is kept, told, and known to the next run', async (t) => {
@@ -48,17 +46,15 @@ t.test('what was accepted is kept, told, and known to the next run', async (t) =
   t.same(JSON.parse(readFileSync(path, 'utf8')), told)
   t.equal(passedOf(told).length, 2, 'replay can read it')
   const next = keeping(t, directory)
-  next.keeper.read()
   t.same(next.keeper.status(), keeper.status())
 })
 
 t.test('the next run knows that not all is known', async (t) => {
-  const { keeper, note, passed, directory } = keeping(t)
+  const { keeper, note, directory } = keeping(t)
   note('192.0.2.6', 6379, 33)
-  passed.evicted = 7
+  keeper.flows.evicted = 7
   await keeper.write()
   const next = keeping(t, directory)
-  next.keeper.read()
   t.equal(next.keeper.status().evicted, 7)
 })
 
@@ -92,9 +88,7 @@ t.test(
   'a file that is none, or was edited, is no obstacle: what makes no sense in it is passed over',
   async (t) => {
     for (const text of ['', '{', 'null', '[]', '{}', '{"kinds":7}', '{"kinds":[null,7,"a",{},[]]}']) {
-      const { keeper, path } = keeping(t)
-      writeFileSync(path, text)
-      keeper.read()
+      const { keeper } = keeping(t, t.testdir({ [PASSED_FILE]: text }))
       t.same(keeper.status().kinds, [], text)
     }
     const { keeper, note, path, directory } = keeping(t)
@@ -111,7 +105,6 @@ t.test(
     ] as const) {
       writeFileSync(path, JSON.stringify({ kinds: [{ ...kinds[0], [key]: odd }] }))
       const next = keeping(t, directory)
-      next.keeper.read()
       t.same(next.keeper.status().kinds, [], key)
     }
   },

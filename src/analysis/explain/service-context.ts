@@ -27,7 +27,7 @@ export function serviceContext({ inForce, inbound, seen, domainOf, users }: Serv
     source: 'service',
     config,
     policy: rules.policy,
-    mirrors: host.mirrors,
+    mirrors: host.facts.mirrors,
     infrastructure: () => placedInfrastructure(),
     knowledge: {
       targets: (service) => learned.targets(service),
