@@ -9,8 +9,8 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import t from 'tap'
 
-/** Tests on a real kernel wait more than they compute. */
-const JOBS_PER_CORE = 3
+/** Tests on a real kernel wait as long as they compute. */
+const JOBS_PER_CORE = 2
 /** Only a test that hangs takes so long. */
 const HANG_SECONDS = 1800
 

@@ -17,19 +17,22 @@ const HOSTS = [
 ] as const
 
 /** GREET PORT: greets its clients; the host's data connections are opened by the test, as an FTP server's child would. */
-const GREET = `require('net').createServer((socket) => socket.on('error', () => {}).write('220 ready\\n'))
-  .listen(+process.argv[1], () => console.log('listening'))`
+const GREET = `require('net').createServer((socket) => {
+  socket.on('error', () => {}).on('close', () => console.log('closed')).write('220 ready\\n')
+}).listen(+process.argv[1], () => console.log('listening'))`
 /** CONTROL HOST PORT: stays connected until it is ended. */
 const CONTROL = `require('net').connect(+process.argv[2], process.argv[1]).on('data', (data) => process.stdout.write(data))`
 
 interface Lab extends Topology {
   readonly service: Service
+  /** Serves the control connections. */
+  readonly server: Program
 }
 
 async function guarded(t: Test, callback: string): Promise<Lab> {
   const lab = await createTopology()
   t.teardown(() => lab.close())
-  await Promise.all([
+  const [server] = await Promise.all([
     start(lab.web, GREET, 21),
     serveHttp(lab.client, 5000),
     serveHttp(lab.client, 80),
@@ -37,12 +40,20 @@ async function guarded(t: Test, callback: string): Promise<Lab> {
   ])
   const service = await Service.start(lab.web, settings(callback))
   t.teardown(() => service.remove())
-  return { ...lab, service }
+  return { ...lab, service, server }
 }
 
 /** Opens the control connections of a client, over IPv4 and IPv6. */
 const controls = ({ client }: Lab): Promise<Program[]> =>
   Promise.all(HOSTS.map(([web]) => start(client, CONTROL, web, 21)))
+
+/** Ends control connections, and waits until the server has closed its sockets. */
+async function end({ server }: Lab, sessions: readonly Program[]): Promise<void> {
+  const closed = () => server.stdout.split('closed').length - 1
+  const before = closed()
+  await Promise.all(sessions.map((each) => each.stop()))
+  await server.until(() => closed() >= before + sessions.length || undefined)
+}
 
 /**
  * What becomes of data connections to the client's port, over IPv4 and IPv6.
@@ -63,7 +74,7 @@ t.test('active data connections pass during the session, and are blocked after i
   t.same(await called(lab, 80), [false, false], 'but not to other ports')
   for (const host of [VICTIM.v4, VICTIM.v6])
     t.not((await connect(lab.web, host, 5000, { timeout: 500 })).outcome, 'ok', 'and not to others')
-  await Promise.all(sessions.map((each) => each.stop()))
+  await end(lab, sessions)
   t.same(await called(lab), [false, false], 'after it')
   for (const family of ['ipv4', 'ipv6'])
     t.equal(await lab.service.metric('packets_total', 'reason="callback"', `family="${family}"`), 1)
@@ -84,7 +95,7 @@ t.test(
     t.same(await calls(), threeOfFour)
     await controls(lab)
     t.same(await calls(), threeOfFour, 'while both live')
-    await Promise.all(first.map((each) => each.stop()))
+    await end(lab, first)
     t.same(await called(lab), [false, false])
   },
 )
@@ -109,7 +120,7 @@ t.test('where nothing is tracked, sessions have callbacks as well', async (t) =>
   t.same(await called(lab), [false, false], 'before the session')
   const sessions = await controls(lab)
   t.same(await called(lab), [true, true], 'during it')
-  await Promise.all(sessions.map((each) => each.stop()))
+  await end(lab, sessions)
   t.same(await called(lab), [false, false], 'after it')
 })
 

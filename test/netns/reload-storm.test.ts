@@ -16,8 +16,8 @@ import { connect, serveHttp, serveUdpEcho } from '../lab/traffic.js'
 import type { Calls, LoadPlan, Target } from './programs/load.js'
 import { NODE, pause, Service } from './service.js'
 
-const ROUNDS = 25
-const BYTES = 700_000
+const ROUNDS = 12
+const BYTES = 500_000
 /** Bytes a second. */
 const PACE = 20_000
 const DOWNLOADS = 6
@@ -154,7 +154,7 @@ t.test('a storm of reloads under load: what is allowed never fails, what is not 
       ({ status }: { status: number }) => status,
     )
   const entry = (name: string, more = {}) => ({ name, to: [MIRROR.v4], ports: [ADDED], ...more })
-  for (let round = 0; round < ROUNDS || pester.count() <= 500; round++) {
+  for (let round = 0; round < ROUNDS || pester.count() <= 200; round++) {
     await reload(WIDER)
     await Promise.all([change('POST', '/v1/allow', entry('a')), reload(BAD)])
     t.ok(
@@ -176,9 +176,9 @@ t.test('a storm of reloads under load: what is allowed never fails, what is not 
     await Promise.all([change('DELETE', '/v1/allow?name=c'), reload(TIGHT)])
     t.notOk(await isOpen(WIDE))
   }
-  t.ok(reloads >= 100, `${reloads} reloads`)
+  t.ok(reloads >= 4 * ROUNDS, `${reloads} reloads`)
   const refusals = await pester.end()
-  t.ok(refusals.length > 500, `${refusals.length} requests that are none`)
+  t.ok(refusals.length > 200, `${refusals.length} requests that are none`)
   t.same([...new Set(refusals)].sort(), [400, 404, 405, 413, 415], 'each was told what is wrong with it')
 
   const [opened, refused, served] = await Promise.all([callsOf(open), callsOf(shut), callsOf(inbound)])
@@ -193,7 +193,7 @@ t.test('a storm of reloads under load: what is allowed never fails, what is not 
   t.same(only(opened), ['ok'], `all ${sum(opened)} allowed calls`)
   t.same(only(served), ['ok'], `all ${sum(served)} clients`)
   t.notOk(only(refused).includes('ok'), `none of ${sum(refused)} that are not allowed`)
-  for (const calls of [opened, served, refused]) t.ok(sum(calls) > 500, 'there was load')
+  for (const calls of [opened, served, refused]) t.ok(sum(calls) > 100, 'there was load')
   t.equal((await arrivals()).total, 0, 'nothing has arrived at the neighbours')
   for (const download of downloads) {
     await download.exited
