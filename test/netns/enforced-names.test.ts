@@ -4,23 +4,11 @@ import type { Namespace } from '../lab/namespace.js'
 import type { Program } from '../lab/program.js'
 import { MIRROR, VICTIM, WEB } from '../lab/topology.js'
 import { connect, sendUdp } from '../lab/traffic.js'
-import { canSwitchUsers } from '../lab/users.js'
+import { framed, RECORDS, SETTINGS, TUNNEL } from './enforced-names.js'
 import { compile } from './programs.js'
-import { createLab, datagrams, ELSEWHERE, guard, NAME, query, TAKEN_FOR_ALIVE_MS } from './resolving.js'
-import { eventually, kernelCount, NODE, PATIENCE_MS, pause } from './service.js'
+import { createLab, datagrams, guard, NAME, query } from './resolving.js'
+import { eventually, NODE, PATIENCE_MS } from './service.js'
 import { untrack } from './tracking.js'
-
-/** Everything below it is in the hands of the attacker. */
-const TUNNEL = 'tunnel.example.net'
-const SETTINGS = `dns: { enforceNames: true }
-mirrors: { hosts: [${NAME}], ports: [80] }
-`
-const RECORDS = { records: { [NAME]: [ELSEWHERE] }, wildcards: { [TUNNEL]: [VICTIM.v4] }, ttl: 1 }
-
-const framed = (...messages: Buffer[]) =>
-  Buffer.concat(
-    messages.flatMap((message) => [Buffer.from([message.length >> 8, message.length & 255]), message]),
-  )
 
 /** SPEAK HOST CHUNK...: sends each chunk (hexadecimal) in a segment of its own on one connection to port 53. */
 const SPEAK = `const [host, ...chunks] = process.argv.slice(1)
@@ -212,96 +200,6 @@ const ASK = `const socket = require('dgram').createSocket('udp4')
 socket.on('message', () => socket.close())
 socket.send(Buffer.from(process.argv[2], 'hex'), 53, process.argv[1], () => setTimeout(() => process.exit(), 300))`
 
-t.test('while the service is silent only those who update may ask', async (t) => {
-  const lab = await createLab(t)
-  const dns = await serveDnsmasq(lab.mirror, RECORDS)
-  const service = await guard(t, lab, SETTINGS)
-  await service.launch()
-  await service.kill()
-  await pause(TAKEN_FOR_ALIVE_MS)
-  const plan = { count: 1, port: 80, way: 'resolver', timeout: 2000 } as const
-  await lookUp(lab.web, { ...plan, name: `root.${TUNNEL}` })
-  const asked = () => dns.queries().filter((name) => name.endsWith(TUNNEL))
-  t.same(asked(), [`root.${TUNNEL}`], 'root asks, for whatever it likes: the kernel cannot read names')
-  if (!canSwitchUsers())
-    return void t.comment('left out: a second user (only one user exists in this namespace)')
-  await lookUp(lab.web, { ...plan, name: `other.${TUNNEL}` }, 'www-data')
-  t.same(asked(), [`root.${TUNNEL}`], 'and nobody else')
-})
-
-t.test('nor does a connection from a port that its owner listens on, too', async (t) => {
-  if (!canSwitchUsers())
-    return void t.comment('left out: a second user (only one user exists in this namespace)')
-  const lab = await createLab(t)
-  const dns = await serveDnsmasq(lab.mirror, RECORDS)
-  const service = await guard(t, lab, `${SETTINGS}sessions: { services: [tcp/8080] }\n`)
-  await service.launch()
-  const words = framed(query(`secret.${TUNNEL}`)).toString('hex')
-  const argv = [compile('call'), 'talk', WEB.mirror.v4, '8080', MIRROR.v4, '53', words]
-  const talker = lab.web.spawn(argv, { user: 'www-data' })
-  await talker.until(() => talker.stdout.includes('connected') || undefined)
-  const block = async () => (await service.metric('packets_total', 'verdict="block"')) > 0
-  await eventually('it is blocked', block)
-  await service.kill()
-  await eventually('it goes on trying', async () => (await kernelCount(lab.web, 'fallback_drop')) > 0)
-  t.ok(talker.running, 'it goes on trying')
-  t.same(
-    dns.queries().filter((name) => name.endsWith(TUNNEL)),
-    [],
-  )
-})
-
-/** FLOOD HOST QUERY: 3,000 questions as fast as they go. */
-const FLOOD = `const socket = require('dgram').createSocket('udp4')
-const [host, query] = process.argv.slice(1)
-let left = 3000
-const next = () => (left-- > 0 ? socket.send(Buffer.from(query, 'hex'), 53, host, next) : socket.close())
-socket.on('error', () => {})
-next()`
-
-t.test('a flood of questions opens nothing while the service reads them', async (t) => {
-  const lab = await createLab(t)
-  const dns = await serveDnsmasq(lab.mirror, RECORDS)
-  const service = await guard(
-    t,
-    lab,
-    `${SETTINGS.replace('{ ', '{ resolve: false, ')}queue: { maxLength: 1 }\n`,
-  )
-  await service.launch()
-  // For so long nobody has asked anything.
-  await pause(TAKEN_FOR_ALIVE_MS)
-  // Root may ask while the service is silent: so this is the widest way.
-  const flood = [...NODE, '-e', FLOOD, MIRROR.v4, query(`secret.${TUNNEL}`).toString('hex')]
-  // A moment of slowness, so that the queue is full for certain.
-  service.program.kill('SIGSTOP')
-  await lab.web.run(flood)
-  service.program.kill('SIGCONT')
-  const unread = await service.metric('kernel_packets_total', 'fallback_drop')
-  t.ok(unread > 100, `${unread} found the queue full`)
-  await eventually('the rest is judged', async () => (await service.metric('queue_length')) === 0)
-  t.same(
-    dns.queries().filter((name) => name !== NAME),
-    [],
-  )
-})
-
-t.test('the flood of one user keeps nobody else from asking', async (t) => {
-  if (!canSwitchUsers())
-    return void t.comment('left out: a second user (only one user exists in this namespace)')
-  const lab = await createLab(t)
-  await serveDnsmasq(lab.mirror, RECORDS)
-  const service = await guard(t, lab, SETTINGS)
-  await service.launch()
-  const flood = [...NODE, '-e', FLOOD, MIRROR.v4, query(`secret.${TUNNEL}`).toString('hex')]
-  const floods = Array.from({ length: 3 }, () => lab.web.spawn(flood, { user: 'www-data' }))
-  const plan = { count: 20, port: 80, way: 'getaddrinfo', name: NAME } as const
-  t.match(await lookUp(lab.web, plan), { connected: 20 })
-  await Promise.all(floods.map(({ exited }) => exited))
-  const read = await service.metric('packets_total', 'reason="name-not-allowed"')
-  const unread = await service.metric('kernel_packets_total', 'flooded')
-  t.ok(read >= 100 && unread > read, `${read} of them were read, ${unread} were not`)
-})
-
 /** A name server that says everything back. */
 const SERVE = `const socket = require('dgram').createSocket('udp4')
 socket.on('message', (message, { port, address }) => {
@@ -370,21 +268,3 @@ t.test('no other name server is spoken to by seeming to answer it', async (t) =>
   await service.reload(`mode: enforce\n${SETTINGS}`)
   t.equal(await heard(), 0, 'but not from there, where names are enforced')
 })
-
-for (const resolvers of ['0.0.0.0/0', '198.51.100.0/24', `203.0.113.0/24, ${MIRROR.v4}`])
-  t.test(`the kernel knows that the service lives where the resolvers are ${resolvers}`, async (t) => {
-    const lab = await createLab(t)
-    const dns = await serveDnsmasq(lab.mirror, RECORDS)
-    const settings = SETTINGS.replace('{ ', '{ resolve: false, ')
-    const service = await guard(
-      t,
-      lab,
-      `${settings}infrastructure: { dns: ["${resolvers.split(', ').join('", "')}"] }\n`,
-    )
-    await service.launch()
-    await eventually('it has judged its own question', async () => {
-      const { stdout } = await lab.web.run(['nft', 'list', 'set', 'inet', 'checkvalve', 'judging'])
-      return /elements = \{ (53|domain) /.test(stdout)
-    })
-    t.same(dns.queries(), [], 'which gets no further')
-  })

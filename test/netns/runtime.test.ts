@@ -1,99 +1,31 @@
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import t, { type Test } from 'tap'
-import { ask } from '../../src/control/client.js'
-import type { Route } from '../../src/control/router.js'
-import type { EntryList } from '../../src/control/routes/runtime.js'
-import type { Status } from '../../src/telemetry/status.js'
+import t from 'tap'
 import { countArrivals } from '../lab/arrivals.js'
 import { serveDnsmasq } from '../lab/dnsmasq.js'
-import type { Namespace } from '../lab/namespace.js'
-import type { Program } from '../lab/program.js'
-import { createTopology, MIRROR, type Topology, VICTIM } from '../lab/topology.js'
-import { connect, serveHttp } from '../lab/traffic.js'
+import { MIRROR } from '../lab/topology.js'
 import { canSwitchUsers } from '../lab/users.js'
-import { eventually, inTime, NODE, PATIENCE_MS, pause, Service } from './service.js'
-
-const ENFORCE = `mode: enforce
-infrastructure: { dns: [${MIRROR.v4}], ntp: [] }
-mirrors: { hosts: ["${MIRROR.v4}"], ports: [80] }
-canary: { interval: 1s }
-`
-const [ONE, OTHER, THIRD] = [VICTIM.v4, '203.0.113.2', '203.0.113.3']
-
-async function guarded(t: Test, settings = ENFORCE): Promise<[Topology, Service]> {
-  const lab = await createTopology()
-  t.teardown(() => lab.close())
-  await lab.web.file('/etc/resolv.conf', `nameserver ${MIRROR.v4}\noptions timeout:1 attempts:5\n`)
-  await Promise.all([serveHttp(lab.victims, 80), serveHttp(lab.mirror, 80)])
-  const service = await Service.start(lab.web, settings)
-  t.teardown(() => service.remove())
-  return [lab, service]
-}
-
-/** Runs a command that has to do what it is told. @returns what it says */
-async function told(service: Service, ...words: string[]): Promise<string> {
-  const { stdout, stderr, status } = await service.command(...words)
-  if (status !== 0) throw new Error(`${words.join(' ')}: ${status}: ${stderr}`)
-  return stdout
-}
-
-/** @param timeout milliseconds: where the service is dead, nobody refuses what is not allowed */
-const isOpen = async (web: Namespace, host: string, port = 80, timeout = PATIENCE_MS) =>
-  (await connect(web, host, port, { timeout })).outcome === 'ok'
-
-/** Asks without the command line, which takes its time. */
-const request = <T>(service: Service, method: Route['method'], path: string, body?: unknown) =>
-  ask<T>(join(service.folder, 'control.sock'), method, path, body)
-
-const namesOf = async (service: Service) =>
-  (await request<EntryList>(service, 'GET', '/v1/allow')).entries.map(({ name }) => name)
-
-const statusOf = (service: Service) => request<Status>(service, 'GET', '/v1/status')
-
-/** TALK HOST...: keeps a connection to each, asks again and again, and says who has answered. */
-const TALK = `const net = require('node:net')
-for (const host of process.argv.slice(1)) {
-  const socket = net.connect(80, host, () => ask())
-  const ask = () => socket.write('GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')
-  socket.on('data', () => { console.log('<' + host + '>'); setTimeout(ask, 50) })
-  socket.on('error', () => {})
-}`
+import {
+  ENFORCE,
+  guarded,
+  isOpen,
+  namesOf,
+  ONE,
+  OTHER,
+  request,
+  statusOf,
+  Talk,
+  THIRD,
+  told,
+} from './runtime.js'
+import { eventually, inTime, NODE } from './service.js'
 
 /** SAY HOST PORT: sends a datagram every 50 ms, always from the same socket, whatever comes of it. */
 const SAY = `const socket = require('node:dgram').createSocket('udp4')
 const [host, port] = process.argv.slice(1)
 socket.on('error', () => {})
 setInterval(() => socket.send('x', +port, host, () => {}), 50)`
-
-/** Who goes on answering. */
-class Talk {
-  constructor(readonly program: Program) {}
-
-  static to(web: Namespace, ...hosts: string[]): Talk {
-    return new Talk(web.spawn([...NODE, '-e', TALK, ...hosts]))
-  }
-
-  answers(host: string): number {
-    return this.program.stdout.split(`<${host}>`).length - 1
-  }
-
-  /** Waits for one more answer from there. @returns whether it came before `end`, milliseconds since the epoch */
-  async goesOn(host: string, end = Number.POSITIVE_INFINITY): Promise<boolean> {
-    const before = this.answers(host)
-    const answers = () => this.answers(host) > before + 1
-    await eventually(`${host} answers`, () => answers() || Date.now() >= end)
-    return answers()
-  }
-
-  /** Whether nothing comes from there any more, while the other goes on. */
-  async isCut(t: Test, host: string, other: string): Promise<void> {
-    const before = this.answers(host)
-    for (let i = 0; i < 5; i++) await this.goesOn(other)
-    t.ok(this.answers(host) <= before + 1, `no more answers of ${host}`)
-  }
-}
 
 t.jobs = 3
 
@@ -213,102 +145,6 @@ t.test('the end of a rule may be far away, and a time need not be round', async 
   for (const host of [ONE, OTHER]) t.ok(await isOpen(lab.web, host), 'by the kernel itself')
 })
 
-t.test('entries outlast a restart and a reload, with the time that they have left', async (t) => {
-  const [lab, service, expires] = await inTime(async (ms) => {
-    const [lab, service] = await guarded(t)
-    await told(service, 'allow', 'add', 'for good', '--to', ONE, '--user', 'root')
-    await request(service, 'POST', '/v1/allow', { name: 'short', to: [OTHER], ttl: `${2 * ms}ms` })
-    await request(service, 'POST', '/v1/allow', { name: 'shorter', to: [THIRD], ttl: '1s' })
-    const { expires } = (await statusOf(service)).allow[1]!
-    const file = join(service.folder, 'state', 'allow.json')
-    t.equal(statSync(file).mode & 0o777, 0o640)
-    await service.kill()
-    await pause(1000)
-    await service.launch()
-    t.ok(await isOpen(lab.web, ONE), 'after a crash')
-    const isOtherOpen = await isOpen(lab.web, OTHER)
-    t.notOk(await isOpen(lab.web, THIRD), 'but for what is over by now')
-    const { allow } = await statusOf(service)
-    if (Date.now() >= Date.parse(expires!)) return undefined
-    t.ok(isOtherOpen)
-    t.match(allow, [
-      { name: 'for good', to: [ONE], protocol: 'tcp', users: ['root'] },
-      { name: 'short', expires },
-    ])
-    return [lab, service, expires!] as const
-  })
-  await service.reload(ENFORCE)
-  t.ok(await isOpen(lab.web, ONE), 'after a reload')
-  await service.reload(`${ENFORCE}mod: observe\n`)
-  t.ok(await isOpen(lab.web, ONE), 'after a bad one')
-  await eventually('the time is over', async () => !(await isOpen(lab.web, OTHER)))
-  t.ok(Date.now() >= Date.parse(expires), 'and not before')
-  await service.stop()
-  service.configure(ENFORCE)
-  await service.launch()
-  t.match(
-    await told(service, 'allow', 'list'),
-    /^for good {4}tcp to 203\.0\.113\.1, for root; stays until it is removed$/m,
-  )
-})
-
-t.test('a file that was spoiled is set aside, and what is right of it counts', async (t) => {
-  const lab = await createTopology()
-  t.teardown(() => lab.close())
-  await serveHttp(lab.victims, 80)
-  const service = Service.prepare(lab.web, ENFORCE)
-  t.teardown(() => service.remove())
-  const state = join(service.folder, 'state')
-  await lab.web.run(['mkdir', state])
-  for (const [text, complaint] of [
-    ['{"entries": [', /not in force: runtime entry in \S+allow\.json: is no JSON/],
-    ['{"entries": {}}', /allow\.json: entries: must be a list/],
-    [
-      JSON.stringify({
-        entries: [
-          { name: 'a', to: [ONE] },
-          { name: 'b', to: ['not a host'] },
-          { name: 'a', to: [OTHER] },
-        ],
-      }),
-      /allow\.json: entries\[1\]\.to\[0\]: \\"not a host\\" has a space in it/,
-    ],
-  ] as const) {
-    writeFileSync(join(state, 'allow.json'), text)
-    await service.launch()
-    t.match(service.program.stderr, complaint)
-    t.equal(readFileSync(join(state, 'allow.json.bad'), 'utf8'), text)
-    t.equal(await isOpen(lab.web, ONE), text.includes('"a"'))
-    t.notOk(await isOpen(lab.web, OTHER))
-    await service.kill()
-  }
-  t.notMatch(
-    readFileSync(join(state, 'allow.json'), 'utf8'),
-    'not a host',
-    'the next start finds what is right',
-  )
-  await service.launch()
-  t.ok(await isOpen(lab.web, ONE))
-  t.notMatch(service.program.stderr, 'not in force')
-})
-
-t.test('where entries cannot be written they are in force all the same, and one is told', async (t) => {
-  const [lab, service] = await guarded(t)
-  const state = join(service.folder, 'state')
-  await lab.web.run(['mkdir', join(state, 'allow.json.new')])
-  await lab.web.run(['touch', join(state, 'allow.json.new', 'full')])
-  const { status, stderr } = await service.command('allow', 'add', 'debug', '--to', ONE)
-  t.equal(status, 0)
-  t.match(stderr, /^note: the change is in force, but a restart would undo it until it can be written: /)
-  t.ok(await isOpen(lab.web, ONE))
-  await lab.web.run(['rm', '-r', join(state, 'allow.json.new')])
-  await eventually('it is tried again', async () => existsSync(join(state, 'allow.json')))
-  await service.kill()
-  await service.launch()
-  t.ok(await isOpen(lab.web, ONE))
-  t.notOk(readdirSync(state).includes('allow.json.bad'))
-})
-
 t.test('what is wrong with an entry is said of the option that it came from, as in a file', async (t) => {
   const [, service] = await guarded(t, `${ENFORCE}allow:\n  - { name: written, to: [${OTHER}] }\n`)
   const wrong: [words: string[], status: number, reason: RegExp][] = [
@@ -399,53 +235,6 @@ t.test('an entry with a name opens its addresses, and says so where none is know
   t.match(unknown, { status: 0, stderr: /^note: no address of none\.example\.org is known yet/ })
   await service.kill()
   t.ok(await isOpen(lab.web, ONE), 'the kernel has it, too')
-})
-
-t.test('mode enforce blocks at once, cuts what is not allowed, and ends with a reload', async (t) => {
-  const [lab, service] = await guarded(t, ENFORCE.replace('enforce', 'observe'))
-  const talk = Talk.to(lab.web, ONE, MIRROR.v4)
-  await talk.goesOn(ONE)
-  t.equal(await told(service, 'mode'), 'observe\n')
-  const said = await told(service, 'mode', 'enforce')
-  t.equal(
-    said.replace(/\n(?=\/)/, ' '),
-    `mode is enforce, until the next reload or restart\nto keep it: \`mode: enforce\` in place of ${service.config}:1\n`,
-  )
-  t.notOk(await isOpen(lab.web, ONE))
-  await talk.isCut(t, ONE, MIRROR.v4)
-  t.equal(await service.metric('enforcing'), 1)
-  t.match(await statusOf(service), { mode: 'enforce', configuredMode: 'observe' })
-  await eventually('it is proven anew', async () => (await statusOf(service)).proven === true)
-  t.match(
-    service.program.stderr,
-    /mode was changed to enforce through the control socket, until a reload or a restart: the configuration says observe/,
-  )
-
-  await service.reload(ENFORCE.replace('enforce', 'observe'))
-  t.ok(await isOpen(lab.web, ONE))
-  t.match(await statusOf(service), { mode: 'observe', configuredMode: undefined })
-})
-
-t.test('mode observe lets all pass, cuts nothing, and is forgotten by a restart', async (t) => {
-  const [lab, service] = await guarded(t)
-  const talk = Talk.to(lab.web, MIRROR.v4)
-  await talk.goesOn(MIRROR.v4)
-  await told(service, 'mode', 'observe')
-  t.ok(await isOpen(lab.web, ONE))
-  await talk.goesOn(MIRROR.v4)
-  t.equal(await service.metric('enforcing'), 0)
-  t.match(await service.command('allow', 'add', 'x', '--to', ONE), {
-    stderr: 'note: mode is observe: nothing is blocked now\n',
-  })
-  await service.kill()
-  t.ok(await isOpen(lab.web, ONE), 'the kernel lets pass what nobody judges')
-  await service.launch()
-  t.equal(await told(service, 'mode'), 'enforce\n')
-  t.match(await told(service, 'mode', 'enforce'), 'mode is enforce, as in the configuration\n')
-  t.match(await service.command('mode', 'open'), {
-    status: 2,
-    stderr: /^checkvalve: the mode is observe or enforce, not "open"/,
-  })
 })
 
 t.test('who may not open the socket is told so, and changes nothing', async (t) => {

@@ -1,0 +1,15 @@
+/** Settings and DNS data of the tests of enforced names. */
+import { VICTIM } from '../lab/topology.js'
+import { ELSEWHERE, NAME } from './resolving.js'
+
+/** Everything below it is in the hands of the attacker. */
+export const TUNNEL = 'tunnel.example.net'
+export const SETTINGS = `dns: { enforceNames: true }
+mirrors: { hosts: [${NAME}], ports: [80] }
+`
+export const RECORDS = { records: { [NAME]: [ELSEWHERE] }, wildcards: { [TUNNEL]: [VICTIM.v4] }, ttl: 1 }
+
+export const framed = (...messages: Buffer[]) =>
+  Buffer.concat(
+    messages.flatMap((message) => [Buffer.from([message.length >> 8, message.length & 255]), message]),
+  )
