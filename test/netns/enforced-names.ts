@@ -2,7 +2,7 @@
 import { VICTIM } from '../lab/topology.js'
 import { ELSEWHERE, NAME } from './resolving.js'
 
-/** Everything below it is in the hands of the attacker. */
+/** The attacker has this domain, and answers for every name below it. */
 export const TUNNEL = 'tunnel.example.net'
 export const SETTINGS = `dns: { enforceNames: true }
 mirrors: { hosts: [${NAME}], ports: [80] }

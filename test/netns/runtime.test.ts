@@ -14,14 +14,14 @@ import {
   ONE,
   OTHER,
   request,
+  runCommand,
   statusOf,
   Talk,
   THIRD,
-  told,
 } from './runtime.js'
 import { eventually, inTime, NODE } from './service.js'
 
-/** SAY HOST PORT: sends a datagram every 50 ms, always from the same socket, whatever comes of it. */
+/** SAY HOST PORT: sends a datagram every 50 ms, always from the same socket, and ignores errors. */
 const SAY = `const socket = require('node:dgram').createSocket('udp4')
 const [host, port] = process.argv.slice(1)
 socket.on('error', () => {})
@@ -30,16 +30,16 @@ setInterval(() => socket.send('x', +port, host, () => {}), 50)`
 t.jobs = 3
 
 t.test(
-  'an entry opens what it says at once, and cuts nothing; its removal cuts its connections, and no others',
+  'a new runtime entry is in force at once and cuts off nothing; its removal cuts off its connections only',
   async (t) => {
     const settings = `${ENFORCE}allow: [{ name: other, to: [${OTHER}], ports: [80] }]\n`
     const [lab, service] = await guarded(t, settings)
     t.notOk(await isOpen(lab.web, ONE))
     const before = Talk.to(lab.web, OTHER, MIRROR.v4)
-    await before.goesOn(OTHER)
+    await before.continues(OTHER)
     const generation = readFileSync(join(service.folder, 'state', 'generation'), 'utf8')
 
-    const said = await told(
+    const said = await runCommand(
       service,
       'allow',
       'add',
@@ -53,67 +53,82 @@ t.test(
       said,
       /^debug is in force until it is removed: tcp 80, 8000-8080 to 203\.0\.113\.1,\n203\.0\.113\.64\/26\n$/,
     )
-    t.ok(await isOpen(lab.web, ONE), 'open when the command has ended')
-    t.notOk(await isOpen(lab.web, ONE, 81), 'and no other port')
-    t.notOk(await isOpen(lab.web, THIRD), 'and no other place')
+    t.ok(await isOpen(lab.web, ONE), 'the address is allowed when the command has ended')
+    t.notOk(await isOpen(lab.web, ONE, 81), 'another port is not allowed')
+    t.notOk(await isOpen(lab.web, THIRD), 'another address is not allowed')
     t.equal(
       readFileSync(join(service.folder, 'state', 'generation'), 'utf8'),
       generation,
-      'nothing was judged anew',
+      'no connection was judged again',
     )
-    await before.goesOn(OTHER)
+    await before.continues(OTHER)
 
     const talk = Talk.to(lab.web, ONE, OTHER, MIRROR.v4)
-    await talk.goesOn(ONE)
-    await told(service, 'allow', 'remove', 'debug')
+    await talk.continues(ONE)
+    await runCommand(service, 'allow', 'remove', 'debug')
     t.notOk(await isOpen(lab.web, ONE))
-    await talk.isCut(t, ONE, OTHER)
-    await talk.goesOn(MIRROR.v4)
-    await before.goesOn(OTHER)
+    await talk.assertCutOff(t, ONE, OTHER)
+    await talk.continues(MIRROR.v4)
+    await before.continues(OTHER)
   },
 )
 
-t.test('a UDP flow of an entry ends with it, whether it is bound to users or not', async (t) => {
-  const [lab, service] = await guarded(t)
-  const users = [[], ['--user', 'root']]
-  for (const user of users) {
-    await told(service, 'allow', 'add', 'say', '--to', ONE, '--ports', '5000', '--protocol', 'udp', ...user)
-    const arrivals = await countArrivals(lab.victims, 'to-web')
-    const flow = lab.web.spawn([...NODE, '-e', SAY, ONE, '5000'])
-    await eventually('datagrams arrive', async () => (await arrivals()).udp > 3)
-    await told(service, 'allow', 'remove', 'say')
-    const then = (await arrivals()).udp
-    const blocks = await service.metric('packets_total', 'verdict="block"', 'protocol="udp"')
-    const isBlocked = async () =>
-      (await service.metric('packets_total', 'verdict="block"', 'protocol="udp"')) > blocks + 5
-    await eventually('they are blocked', isBlocked)
-    t.equal((await arrivals()).udp, then, 'none arrives any more')
-    flow.kill('SIGKILL')
-    await lab.victims.run(['nft', 'delete', 'table', 'inet', 'arrivals'])
-  }
-})
+t.test(
+  'a UDP flow is blocked when its runtime entry is removed, whether the entry names users or not',
+  async (t) => {
+    const [lab, service] = await guarded(t)
+    const users = [[], ['--user', 'root']]
+    for (const user of users) {
+      await runCommand(
+        service,
+        'allow',
+        'add',
+        'say',
+        '--to',
+        ONE,
+        '--ports',
+        '5000',
+        '--protocol',
+        'udp',
+        ...user,
+      )
+      const arrivals = await countArrivals(lab.victims, 'to-web')
+      const flow = lab.web.spawn([...NODE, '-e', SAY, ONE, '5000'])
+      await eventually('datagrams arrive', async () => (await arrivals()).udp > 3)
+      await runCommand(service, 'allow', 'remove', 'say')
+      const then = (await arrivals()).udp
+      const blocks = await service.metric('packets_total', 'verdict="block"', 'protocol="udp"')
+      const isBlocked = async () =>
+        (await service.metric('packets_total', 'verdict="block"', 'protocol="udp"')) > blocks + 5
+      await eventually('its datagrams are blocked', isBlocked)
+      t.equal((await arrivals()).udp, then, 'no more datagrams arrive')
+      flow.kill('SIGKILL')
+      await lab.victims.run(['nft', 'delete', 'table', 'inet', 'arrivals'])
+    }
+  },
+)
 
-t.test('an entry for a time ends with it: no new connection, and live ones are cut', async (t) => {
+t.test('when a runtime entry expires, new connections are blocked and live ones are cut off', async (t) => {
   const [lab, service] = await guarded(t)
   const talk = await inTime(async (ms) => {
     const end = Date.now() + ms
-    const said = await told(service, 'allow', 'add', 'short', '--to', ONE, '--ttl', `${ms / 1000}s`)
+    const said = await runCommand(service, 'allow', 'add', 'short', '--to', ONE, '--ttl', `${ms / 1000}s`)
     t.equal(said, `short is in force for ${ms / 1000}s: tcp to 203.0.113.1\n`)
     const talk = Talk.to(lab.web, ONE, MIRROR.v4)
-    const list = (await talk.goesOn(ONE, end)) ? await told(service, 'allow', 'list') : ''
+    const list = (await talk.continues(ONE, end)) ? await runCommand(service, 'allow', 'list') : ''
     if (Date.now() >= end) return undefined
     t.match(list, /^short {7}tcp to 203\.0\.113\.1; \d+ s left\n$/)
     return talk
   })
-  await eventually('it is over', async () => (await namesOf(service)).length === 0)
-  await talk.isCut(t, ONE, MIRROR.v4)
+  await eventually('the entry has expired', async () => (await namesOf(service)).length === 0)
+  await talk.assertCutOff(t, ONE, MIRROR.v4)
   t.notOk(await isOpen(lab.web, ONE))
   t.match(service.program.stderr, /these rules have expired: short/)
   t.notMatch(readFileSync(join(service.folder, 'state', 'allow.json'), 'utf8'), 'short')
 })
 
 t.test(
-  'so does a rule of the configuration that expires, and the kernel holds to it when the service is dead',
+  'when a rule of the configuration expires, its connections are cut off, and the kernel alone does it too',
   async (t) => {
     const [lab, service, talk] = await inTime(async (ms) => {
       const end = Date.now() + ms
@@ -123,29 +138,32 @@ t.test(
       const [lab, service] = await guarded(t, settings)
       await request(service, 'POST', '/v1/allow', { name: 'third', to: [THIRD], ttl: '3s' })
       const talk = Talk.to(lab.web, ONE, MIRROR.v4)
-      return (await talk.goesOn(ONE, end)) ? ([lab, service, talk] as const) : undefined
+      return (await talk.continues(ONE, end)) ? ([lab, service, talk] as const) : undefined
     })
     const isOver = async () => service.program.stderr.includes('these rules have expired: first, second')
-    await eventually('it is over', isOver)
-    await talk.isCut(t, ONE, MIRROR.v4)
+    await eventually('the rules have expired', isOver)
+    await talk.assertCutOff(t, ONE, MIRROR.v4)
     await service.kill()
     for (const host of [ONE, OTHER, THIRD]) t.notOk(await isOpen(lab.web, host, 80, 1000))
     t.ok(await isOpen(lab.web, MIRROR.v4))
   },
 )
 
-t.test('the end of a rule may be far away, and a time need not be round', async (t) => {
-  const rule = `{ name: far, to: [${OTHER}], ports: [80], expires: 9999-12-31 }`
-  const [lab, service] = await guarded(t, `${ENFORCE}allow: [${rule}]\n`)
-  const ends = { day: '28h', week: '7d', year: '365d', fraction: '1800.0005s' }
-  for (const [name, ttl] of Object.entries(ends))
-    await told(service, 'allow', 'add', name, '--to', ONE, '--ttl', ttl)
-  t.same(await namesOf(service), Object.keys(ends))
-  await service.kill()
-  for (const host of [ONE, OTHER]) t.ok(await isOpen(lab.web, host), 'by the kernel itself')
-})
+t.test(
+  'a rule may expire in the year 9999, and a runtime entry after any fraction of a second',
+  async (t) => {
+    const rule = `{ name: far, to: [${OTHER}], ports: [80], expires: 9999-12-31 }`
+    const [lab, service] = await guarded(t, `${ENFORCE}allow: [${rule}]\n`)
+    const ends = { day: '28h', week: '7d', year: '365d', fraction: '1800.0005s' }
+    for (const [name, ttl] of Object.entries(ends))
+      await runCommand(service, 'allow', 'add', name, '--to', ONE, '--ttl', ttl)
+    t.same(await namesOf(service), Object.keys(ends))
+    await service.kill()
+    for (const host of [ONE, OTHER]) t.ok(await isOpen(lab.web, host), 'the kernel alone allows it')
+  },
+)
 
-t.test('what is wrong with an entry is said of the option that it came from, as in a file', async (t) => {
+t.test('a command with a wrong option is refused with a message that names the option', async (t) => {
   const [, service] = await guarded(t, `${ENFORCE}allow:\n  - { name: written, to: [${OTHER}] }\n`)
   const wrong: [words: string[], status: number, reason: RegExp][] = [
     [
@@ -201,63 +219,72 @@ t.test('what is wrong with an entry is said of the option that it came from, as 
   t.same((await statusOf(service)).allow, [])
 })
 
-t.test('a name is taken once, until it is replaced; the configuration comes before it', async (t) => {
-  const [lab, service] = await guarded(t)
-  await told(service, 'allow', 'add', 'one', '--to', ONE)
-  const again = await service.command('allow', 'add', 'one', '--to', OTHER)
-  t.match(again, {
-    status: 1,
-    stderr: 'checkvalve: "one" is a runtime entry already: remove it, or replace it (--replace)\n',
-  })
-  const talk = Talk.to(lab.web, ONE, MIRROR.v4)
-  await talk.goesOn(ONE)
-  await told(service, 'allow', 'add', 'one', '--to', `${ONE},${OTHER}`, '--ttl', '1h', '--replace')
-  t.ok(await isOpen(lab.web, OTHER))
-  await talk.goesOn(ONE)
-  t.equal(await told(service, 'allow', 'list', '--names'), 'one\n')
+t.test(
+  'a second runtime entry of one name needs --replace, and a configured rule of that name removes it',
+  async (t) => {
+    const [lab, service] = await guarded(t)
+    await runCommand(service, 'allow', 'add', 'one', '--to', ONE)
+    const again = await service.command('allow', 'add', 'one', '--to', OTHER)
+    t.match(again, {
+      status: 1,
+      stderr: 'checkvalve: "one" is a runtime entry already: remove it, or replace it (--replace)\n',
+    })
+    const talk = Talk.to(lab.web, ONE, MIRROR.v4)
+    await talk.continues(ONE)
+    await runCommand(service, 'allow', 'add', 'one', '--to', `${ONE},${OTHER}`, '--ttl', '1h', '--replace')
+    t.ok(await isOpen(lab.web, OTHER))
+    await talk.continues(ONE)
+    t.equal(await runCommand(service, 'allow', 'list', '--names'), 'one\n')
 
-  await service.reload(`${ENFORCE}allow: [{ name: one, to: [${ONE}], ports: [80] }]\n`)
-  t.match(service.program.stderr, /runtime entry one is gone: the configuration has a rule of that name/)
-  t.equal(await told(service, 'allow', 'list', '--names'), '')
-  await talk.goesOn(ONE)
-  t.notOk(await isOpen(lab.web, OTHER))
-  await service.reload(ENFORCE)
-  t.notOk(await isOpen(lab.web, ONE), 'and does not come back')
-})
+    await service.reload(`${ENFORCE}allow: [{ name: one, to: [${ONE}], ports: [80] }]\n`)
+    t.match(service.program.stderr, /runtime entry one is gone: the configuration has a rule of that name/)
+    t.equal(await runCommand(service, 'allow', 'list', '--names'), '')
+    await talk.continues(ONE)
+    t.notOk(await isOpen(lab.web, OTHER))
+    await service.reload(ENFORCE)
+    t.notOk(await isOpen(lab.web, ONE), 'the runtime entry does not come back')
+  },
+)
 
-t.test('an entry with a name opens its addresses, and says so where none is known yet', async (t) => {
-  const [lab, service] = await guarded(t)
-  await serveDnsmasq(lab.mirror, { records: { 'api.example.org': [ONE] }, ttl: 60 })
-  const known = await service.command('allow', 'add', 'api', '--to', 'api.example.org')
-  t.match(known, { status: 0, stderr: '' })
-  t.ok(await isOpen(lab.web, ONE))
-  const unknown = await service.command('allow', 'add', 'none', '--to', 'none.example.org')
-  t.match(unknown, { status: 0, stderr: /^note: no address of none\.example\.org is known yet/ })
-  await service.kill()
-  t.ok(await isOpen(lab.web, ONE), 'the kernel has it, too')
-})
+t.test(
+  'a runtime entry with a DNS name allows its addresses, and the command says when none is known yet',
+  async (t) => {
+    const [lab, service] = await guarded(t)
+    await serveDnsmasq(lab.mirror, { records: { 'api.example.org': [ONE] }, ttl: 60 })
+    const known = await service.command('allow', 'add', 'api', '--to', 'api.example.org')
+    t.match(known, { status: 0, stderr: '' })
+    t.ok(await isOpen(lab.web, ONE))
+    const unknown = await service.command('allow', 'add', 'none', '--to', 'none.example.org')
+    t.match(unknown, { status: 0, stderr: /^note: no address of none\.example\.org is known yet/ })
+    await service.kill()
+    t.ok(await isOpen(lab.web, ONE), 'the kernel alone allows the address')
+  },
+)
 
-t.test('who may not open the socket is told so, and changes nothing', async (t) => {
-  if (!canSwitchUsers())
-    return void t.comment('left out: who is somebody else (only one user exists in this namespace)')
-  const [lab, service] = await guarded(t)
-  await lab.web.run(['chmod', '-R', 'a+rX', service.folder])
-  const main = fileURLToPath(new URL('../../bin/checkvalve.js', import.meta.url))
-  for (const words of [
-    ['status'],
-    ['allow', 'list'],
-    ['allow', 'add', 'x', '--to', ONE],
-    ['allow', 'remove', 'x'],
-    ['mode', 'observe'],
-    ['mode'],
-  ]) {
-    const argv = [...NODE, main, ...words, '--config', service.config]
-    const { status, stdout, stderr } = await lab.web.run(argv, { user: 'nobody', allowFailure: true })
-    t.same({ status, stdout }, { status: 1, stdout: '' }, words.join(' '))
-    t.equal(
-      stderr,
-      `checkvalve: ${service.folder}/control.sock may not be opened: be root, or a member of its group\n`,
-    )
-  }
-  t.match(await statusOf(service), { mode: 'enforce', allow: [] })
-})
+t.test(
+  'a user who may not open the control socket is refused with advice, and changes nothing',
+  async (t) => {
+    if (!canSwitchUsers())
+      return void t.comment('left out: a second user (only one user exists in this namespace)')
+    const [lab, service] = await guarded(t)
+    await lab.web.run(['chmod', '-R', 'a+rX', service.folder])
+    const main = fileURLToPath(new URL('../../bin/checkvalve.js', import.meta.url))
+    for (const words of [
+      ['status'],
+      ['allow', 'list'],
+      ['allow', 'add', 'x', '--to', ONE],
+      ['allow', 'remove', 'x'],
+      ['mode', 'observe'],
+      ['mode'],
+    ]) {
+      const argv = [...NODE, main, ...words, '--config', service.config]
+      const { status, stdout, stderr } = await lab.web.run(argv, { user: 'nobody', allowFailure: true })
+      t.same({ status, stdout }, { status: 1, stdout: '' }, words.join(' '))
+      t.equal(
+        stderr,
+        `checkvalve: ${service.folder}/control.sock may not be opened: be root, or a member of its group\n`,
+      )
+    }
+    t.match(await statusOf(service), { mode: 'enforce', allow: [] })
+  },
+)

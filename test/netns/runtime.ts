@@ -28,18 +28,18 @@ export async function guarded(t: Test, settings = ENFORCE): Promise<[Topology, S
   return [lab, service]
 }
 
-/** Runs a command that has to do what it is told. @returns what it says */
-export async function told(service: Service, ...words: string[]): Promise<string> {
+/** Runs a command, which must succeed. @returns what it prints */
+export async function runCommand(service: Service, ...words: string[]): Promise<string> {
   const { stdout, stderr, status } = await service.command(...words)
   if (status !== 0) throw new Error(`${words.join(' ')}: ${status}: ${stderr}`)
   return stdout
 }
 
-/** @param timeout milliseconds: where the service is dead, nobody refuses what is not allowed */
+/** @param timeout milliseconds: while the service is dead, a blocked connection is not refused but times out */
 export const isOpen = async (web: Namespace, host: string, port = 80, timeout = PATIENCE_MS) =>
   (await connect(web, host, port, { timeout })).outcome === 'ok'
 
-/** Asks without the command line, which takes its time. */
+/** Sends a request to the control socket, which is faster than a command. */
 export const request = <T>(service: Service, method: Route['method'], path: string, body?: unknown) =>
   ask<T>(join(service.folder, 'control.sock'), method, path, body)
 
@@ -48,7 +48,7 @@ export const namesOf = async (service: Service) =>
 
 export const statusOf = (service: Service) => request<Status>(service, 'GET', '/v1/status')
 
-/** TALK HOST...: keeps a connection to each, asks again and again, and says who has answered. */
+/** TALK HOST...: keeps a connection to each host, repeats a request on it, and prints the host of each answer. */
 const TALK = `const net = require('node:net')
 for (const host of process.argv.slice(1)) {
   const socket = net.connect(80, host, () => ask())
@@ -57,7 +57,7 @@ for (const host of process.argv.slice(1)) {
   socket.on('error', () => {})
 }`
 
-/** Who goes on answering. */
+/** Counts the answers of each host to a program that runs TALK. */
 export class Talk {
   constructor(readonly program: Program) {}
 
@@ -69,18 +69,18 @@ export class Talk {
     return this.program.stdout.split(`<${host}>`).length - 1
   }
 
-  /** Waits for one more answer from there. @returns whether it came before `end`, milliseconds since the epoch */
-  async goesOn(host: string, end = Number.POSITIVE_INFINITY): Promise<boolean> {
+  /** Waits for another answer of a host. @returns whether it came before `end` (milliseconds since the epoch) */
+  async continues(host: string, end = Number.POSITIVE_INFINITY): Promise<boolean> {
     const before = this.answers(host)
     const answers = () => this.answers(host) > before + 1
     await eventually(`${host} answers`, () => answers() || Date.now() >= end)
     return answers()
   }
 
-  /** Whether nothing comes from there any more, while the other goes on. */
-  async isCut(t: Test, host: string, other: string): Promise<void> {
+  /** Asserts that no more answers come from a host, while those of the other continue. */
+  async assertCutOff(t: Test, host: string, other: string): Promise<void> {
     const before = this.answers(host)
-    for (let i = 0; i < 5; i++) await this.goesOn(other)
+    for (let i = 0; i < 5; i++) await this.continues(other)
     t.ok(this.answers(host) <= before + 1, `no more answers of ${host}`)
   }
 }
