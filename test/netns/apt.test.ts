@@ -30,7 +30,7 @@ async function aptLab(t: Test, settings: string, resolver: Partial<Parameters<ty
   return { lab, dns, service }
 }
 
-async function patches(t: Test, { web }: Topology, service: Service, what: string): Promise<void> {
+async function assertPatches(t: Test, { web }: Topology, service: Service, what: string): Promise<void> {
   const options = { sources: SOURCES, root: service.root }
   const update = await aptGet(web, ['update'], options)
   t.equal(update.status, 0, `${what}: apt-get update`, { output: update.stdout + update.stderr })
@@ -45,7 +45,7 @@ for (const [what, settings] of [
 ] as const)
   t.test(`apt works the first time after the start ${what}`, async (t) => {
     const { lab, service } = await aptLab(t, settings)
-    await patches(t, lab, service, what)
+    await assertPatches(t, lab, service, what)
     t.ok((await service.metric('packets_total', 'reason="mirror"')) > 0)
     const curl = ['curl', '--silent', '--show-error', '--fail', `http://${NAME}:${PORT}/dists/stable/Release`]
     t.match((await lab.web.run(curl)).stdout, 'Suite: stable', 'curl as root')
@@ -61,20 +61,20 @@ for (const [what, settings] of [
 
 t.test('apt works while the resolver is down, the service is dead, and after its restart', async (t) => {
   const { lab, dns, service } = await aptLab(t, '')
-  await patches(t, lab, service, 'at first')
+  await assertPatches(t, lab, service, 'at first')
   const kept = join(service.folder, 'state/addresses.json')
   await eventually(
     'the addresses are in the state file',
     async () => existsSync(kept) && readFileSync(kept, 'utf8').includes(MIRROR.v6),
   )
   await service.kill()
-  await patches(t, lab, service, 'while the service is dead')
+  await assertPatches(t, lab, service, 'while the service is dead')
   await dns.stop()
   await service.launch()
   t.equal((await httpGet(lab.web, `http://${MIRROR.v4}:${PORT}/dists/stable/Release`)).status, 200)
   t.equal((await httpGet(lab.web, `http://[${MIRROR.v6}]:${PORT}/dists/stable/Release`)).status, 200)
   await serveDnsmasq(lab.mirror, { records: { [NAME]: [MIRROR.v4] }, ttl: 1 })
-  await patches(t, lab, service, 'after the restart')
+  await assertPatches(t, lab, service, 'after the restart')
 })
 
 t.test('apt follows the SRV record of a mirror to another host and port', async (t) => {
@@ -84,7 +84,7 @@ t.test('apt follows the SRV record of a mirror to another host and port', async 
       records: { [one]: [MIRROR.v4] },
       srv: { [`_http._tcp.${NAME}`]: { target: one, port: PORT } },
     })
-    await patches(t, lab, service, settings.trim())
+    await assertPatches(t, lab, service, settings.trim())
   }
 })
 

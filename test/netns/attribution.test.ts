@@ -54,8 +54,8 @@ async function guarded(settings: string, user?: string) {
     return result
   }
   /**
-   * Starts a program that sends a packet, again and again until a packet arrives: on a busy machine the time for
-   * the attribution of a packet may be over too early.
+   * Starts a program that sends a packet, again and again until a packet arrives: on a busy machine the time
+   * for the attribution of a packet may be over too early.
    */
   const untilArrived = async (begin: () => Program): Promise<Program> => {
     const { total } = await arrivals()
@@ -125,7 +125,10 @@ t.test('a rule for a unit accepts packets of its processes only, over every prot
       })
       return arrived()
     }
-    /** Repeats `arriving` until a packet arrives: on a busy machine the time for an attribution may be over too early. */
+    /**
+     * Repeats `arriving` until a packet arrives: on a busy machine the time for an attribution may be over
+     * too early.
+     */
     const arrivingOnce = async (...sender: Parameters<typeof arriving>) => {
       for (const end = Date.now() + PATIENCE_MS; ; ) {
         const packets = await arriving(...sender)
@@ -272,10 +275,10 @@ t.test('a block event has the user, the unit and, when it is found in time, the 
       const event = async (family: 4 | 6, port: number, files = 0) => {
         const argv = [...NODE, '-e', CALL, VICTIM[family], `${port}`, `${files}`]
         const program = its.web.spawn(cgroups.command('web.service', 'www-data', ...argv))
-        const told = () => its.service.log().find((each) => each['destination.port'] === port)
-        await eventually('the block is logged', async () => told() !== undefined)
+        const logged = () => its.service.log().find((each) => each['destination.port'] === port)
+        await eventually('the block is logged', async () => logged() !== undefined)
         await program.exited
-        return { pid: program.pid, told: told() }
+        return { pid: program.pid, logged: logged() }
       }
       const who = { 'user.name': 'www-data', 'checkvalve.unit': 'web.service', 'service.name': 'web' }
       const executable = realpathSync(process.execPath)
@@ -285,14 +288,14 @@ t.test('a block event has the user, the unit and, when it is found in time, the 
         let last = await event(family, port++)
         for (
           const end = Date.now() + PATIENCE_MS;
-          last.told?.['process.pid'] === undefined && Date.now() < end;
+          last.logged?.['process.pid'] === undefined && Date.now() < end;
         )
           last = await event(family, port++)
-        const { pid, told } = last
-        t.match(told, { ...who, 'process.pid': pid, 'process.executable': executable }, `IPv${family}`)
+        const { pid, logged } = last
+        t.match(logged, { ...who, 'process.pid': pid, 'process.executable': executable }, `IPv${family}`)
       }
-      const { told } = await event(4, port, 10_000)
-      t.match(told, { ...who, 'process.pid': undefined, 'process.executable': undefined }, 'too many files')
+      const { logged } = await event(4, port, 10_000)
+      t.match(logged, { ...who, 'process.pid': undefined, 'process.executable': undefined }, 'too many files')
     } finally {
       await its.close()
     }

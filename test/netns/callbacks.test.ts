@@ -16,7 +16,10 @@ const HOSTS = [
   [WEB.client.v6, CLIENT.v6],
 ] as const
 
-/** GREET PORT: greets its clients. The test itself opens the data connections, as a child of an FTP server does. */
+/**
+ * GREET PORT: greets its clients. The test itself opens the data connections, as a child of an FTP server
+ * does.
+ */
 const GREET = `require('net').createServer((socket) => socket.on('error', () => {}).write('220 ready\\n'))
   .listen(+process.argv[1], () => console.log('listening'))`
 /** CONTROL HOST PORT: stays connected until it is stopped. */
@@ -48,7 +51,7 @@ const controls = ({ client }: Lab): Promise<Program[]> =>
  * Opens data connections to a port of the client, over IPv4 and IPv6. @returns whether each succeeds
  * @param timeout milliseconds: while the service is dead, a blocked connection is not refused but times out
  */
-async function called(lab: Lab, port = 5000, timeout = PATIENCE_MS): Promise<boolean[]> {
+async function callBack(lab: Lab, port = 5000, timeout = PATIENCE_MS): Promise<boolean[]> {
   const results = await Promise.all(HOSTS.map(([, client]) => connect(lab.web, client, port, { timeout })))
   return results.map(({ outcome }) => outcome === 'ok')
 }
@@ -59,14 +62,14 @@ t.test(
   'active data connections to a client pass during its session, and are blocked before and after it',
   async (t) => {
     const lab = await guarded(t, FTP)
-    t.same(await called(lab), [false, false], 'before the session')
+    t.same(await callBack(lab), [false, false], 'before the session')
     const sessions = await controls(lab)
-    t.same(await called(lab), [true, true], 'during the session')
-    t.same(await called(lab, 80), [false, false], 'to another port')
+    t.same(await callBack(lab), [true, true], 'during the session')
+    t.same(await callBack(lab, 80), [false, false], 'to another port')
     for (const host of [VICTIM.v4, VICTIM.v6])
       t.not((await connect(lab.web, host, 5000, { timeout: 500 })).outcome, 'ok', 'to another host')
     await Promise.all(sessions.map((each) => each.stop()))
-    t.same(await called(lab), [false, false], 'after the session')
+    t.same(await callBack(lab), [false, false], 'after the session')
     for (const family of ['ipv4', 'ipv6'])
       t.equal(await lab.service.metric('packets_total', 'reason="callback"', `family="${family}"`), 1)
   },
@@ -77,7 +80,12 @@ t.test(
   async (t) => {
     const lab = await guarded(t, FTP)
     const first = await controls(lab)
-    const calls = async () => [await called(lab), await called(lab), await called(lab), await called(lab)]
+    const calls = async () => [
+      await callBack(lab),
+      await callBack(lab),
+      await callBack(lab),
+      await callBack(lab),
+    ]
     const threeOfFour = [
       [true, true],
       [true, true],
@@ -88,7 +96,7 @@ t.test(
     await controls(lab)
     t.same(await calls(), threeOfFour, 'while both sessions live')
     await Promise.all(first.map((each) => each.stop()))
-    t.same(await called(lab), [false, false])
+    t.same(await callBack(lab), [false, false])
   },
 )
 
@@ -98,29 +106,29 @@ t.test(
     const lab = await guarded(t, FTP)
     await controls(lab)
     await forget(lab.web)
-    t.same(await called(lab), [true, true], 'when the kernel has forgotten the session')
+    t.same(await callBack(lab), [true, true], 'when the kernel has forgotten the session')
     await lab.service.kill()
-    t.same(await called(lab, 5000, 1000), [false, false], 'while the service is dead')
+    t.same(await callBack(lab, 5000, 1000), [false, false], 'while the service is dead')
     await lab.service.launch()
-    t.same(await called(lab), [true, true], 'after the restart')
+    t.same(await callBack(lab), [true, true], 'after the restart')
   },
 )
 
 t.test('without tracking, callbacks pass during a session and are blocked before and after it', async (t) => {
   const lab = await guarded(t, FTP)
   await untrack(lab.web)
-  t.same(await called(lab), [false, false], 'before the session')
+  t.same(await callBack(lab), [false, false], 'before the session')
   const sessions = await controls(lab)
-  t.same(await called(lab), [true, true], 'during the session')
+  t.same(await callBack(lab), [true, true], 'during the session')
   await Promise.all(sessions.map((each) => each.stop()))
-  t.same(await called(lab), [false, false], 'after the session')
+  t.same(await callBack(lab), [false, false], 'after the session')
 })
 
 t.test('a session on a service without callbacks allows no callback', async (t) => {
   const lab = await guarded(t, FTP)
   await start(lab.web, GREET, 22)
   await Promise.all(HOSTS.map(([web]) => start(lab.client, CONTROL, web, 22)))
-  t.same(await called(lab), [false, false])
+  t.same(await callBack(lab), [false, false])
 })
 
 t.test('a UDP service may call its client back from another port, as TFTP does', async (t) => {
@@ -146,8 +154,8 @@ ask()`
   t.ok((await lab.service.metric('packets_total', 'reason="callback"', 'udp')) >= 2)
   const blocked = () => lab.service.metric('packets_total', 'not-allowlisted', 'udp')
   const before = await blocked()
-  const SPEAK = `require('dgram').createSocket('udp4').send('unasked', 9000, '${VICTIM.v4}', () => console.log('sent'))`
-  await start(lab.web, SPEAK)
+  const SEND = `require('dgram').createSocket('udp4').send('unasked', 9000, '${VICTIM.v4}', () => console.log('sent'))`
+  await start(lab.web, SEND)
   await eventually('the datagram is judged', async () => (await blocked()) > before)
   t.equal(await blocked(), before + 1, 'a datagram to another host is blocked')
 })

@@ -10,8 +10,10 @@ import { createLab, datagrams, guard, NAME, query } from './resolving.js'
 import { eventually, NODE, PATIENCE_MS } from './service.js'
 import { untrack } from './tracking.js'
 
-/** SPEAK HOST CHUNK...: sends each chunk (hexadecimal) in a segment of its own on one connection to port 53. */
-const SPEAK = `const [host, ...chunks] = process.argv.slice(1)
+/**
+ * SEND_CHUNKS HOST CHUNK...: sends each chunk (hexadecimal) in a segment of its own on one connection to port 53.
+ */
+const SEND_CHUNKS = `const [host, ...chunks] = process.argv.slice(1)
 const socket = require('net').connect({ host, port: 53, noDelay: true }, async () => {
   console.log('connected')
   for (const chunk of chunks) {
@@ -32,11 +34,11 @@ t.test('no DNS query for a name outside the allowlist arrives at the resolver', 
   await service.launch()
   const tunnelled = () => dns.queries().filter((name) => name.endsWith('.example.net'))
   /** Starts a client that sends the chunks. It runs on: the kernel sends blocked segments again. */
-  const speak = async (...chunks: Buffer[]) => {
+  const sendChunks = async (...chunks: Buffer[]) => {
     const words = chunks.map((chunk) => chunk.toString('hex'))
-    const speaker = lab.web.spawn([...NODE, '-e', SPEAK, MIRROR.v4, ...words])
-    await speaker.until(() => speaker.stdout.includes('said') || undefined)
-    return speaker
+    const sender = lab.web.spawn([...NODE, '-e', SEND_CHUNKS, MIRROR.v4, ...words])
+    await sender.until(() => sender.stdout.includes('said') || undefined)
+    return sender
   }
 
   const plan = { count: 5, port: 80, way: 'getaddrinfo' } as const
@@ -54,10 +56,10 @@ t.test('no DNS query for a name outside the allowlist arrives at the resolver', 
   const [good, evil] = [query(NAME), query(`secret.${TUNNEL}`)]
   const splits = [1, 2, 3, 20].map((at) => [framed(evil).subarray(0, at), framed(evil).subarray(at)])
   const [{ stdout }] = (await Promise.all([
-    speak(framed(evil)),
-    speak(framed(good, evil)),
-    speak(framed(good), framed(evil)),
-    ...splits.map((chunks) => speak(...chunks)),
+    sendChunks(framed(evil)),
+    sendChunks(framed(good, evil)),
+    sendChunks(framed(good), framed(evil)),
+    ...splits.map((chunks) => sendChunks(...chunks)),
   ])) as unknown as [Program]
   t.match(stdout, 'connected', 'a TCP connection to the resolver is possible')
   const gso = compile('gso')
@@ -67,7 +69,7 @@ t.test('no DNS query for a name outside the allowlist arrives at the resolver', 
   t.same(tunnelled(), [], 'no query has arrived')
 
   const before = dns.queries().length
-  await speak(framed(good))
+  await sendChunks(framed(good))
   await lab.web.run([gso, MIRROR.v4, '53', good.toString('hex'), String(good.length)])
   await eventually(
     'queries for an allowed name arrive in the same ways',

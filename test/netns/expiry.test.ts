@@ -17,7 +17,10 @@ const DOWNLOAD = `fetch(process.argv[1]).then(async ({ body }) => {
   for await (const chunk of body) console.log(bytes += chunk.length)
 }).catch((error) => console.log(String(error.cause ?? error)))`
 
-/** SERVE: a web server that sends 1,000 bytes of a page every 100 ms. It ends its pages and prints their size on SIGUSR1. */
+/**
+ * SERVE: a web server that sends 1,000 bytes of a page every 100 ms. It ends its pages and prints their size
+ * on SIGUSR1.
+ */
 const SERVE = `const open = new Set()
 require('http').createServer((request, response) => {
   let bytes = 0

@@ -137,7 +137,7 @@ t.test(
   },
 )
 
-t.test('explain of a packet from a service port tells whether the client has a session', async (t) => {
+t.test('explain of a packet from a service port shows whether the client has a session', async (t) => {
   const lab = await topology(t)
   await start(lab.web, PUSH_TCP, 443)
   const service = await guarded(t, lab, '')

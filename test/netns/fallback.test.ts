@@ -35,7 +35,9 @@ async function guarded(t: Test, settings: string, before = async (_: Topology) =
   return { ...lab, service, arrivals }
 }
 
-/** @param timeout milliseconds: while the service is dead, a blocked connection is not refused but times out */
+/**
+ * @param timeout milliseconds: while the service is dead, a blocked connection is not refused but times out
+ */
 const outcome = async (lab: Topology, host: string, timeout = PATIENCE_MS) =>
   (await connect(lab.web, host, 80, { timeout })).outcome
 

@@ -35,7 +35,7 @@ async function send(
 }
 
 /** Makes a guarded host that has sent queries to a resolver that does not answer. */
-async function asking(t: Test, user?: string, more = ''): Promise<[Topology, Service, () => number]> {
+async function queryingHost(t: Test, user?: string, more = ''): Promise<[Topology, Service, () => number]> {
   const lab = await createLab(t)
   const service = await guard(t, lab, SETTINGS + more)
   await service.launch()
@@ -65,7 +65,7 @@ t.jobs = 2
 t.test(
   'no address is learned from an answer that matches no query, and the program receives all answers',
   async (t) => {
-    const [lab, service, received] = await asking(t)
+    const [lab, service, received] = await queryingHost(t)
     let next = ID
     const good = () => response([address(ELSEWHERE)], { id: next++ })
     const answered = (...answers: Answer[]) => response(answers, { id: next++ })
@@ -105,7 +105,7 @@ t.test(
     if (!canSwitchUsers())
       return void t.comment('left out: a second user (only one user exists in this namespace)')
     const user = 'www-data'
-    const [lab, , received] = await asking(
+    const [lab, , received] = await queryingHost(
       t,
       user,
       `allow: [{ name: api, to: ['*.example.org'], ports: [80] }]\n`,
@@ -129,7 +129,7 @@ t.test(
     if (!canSwitchUsers())
       return void t.comment('left out: a second user (only one user exists in this namespace)')
     const user = 'www-data'
-    const [lab] = await asking(t, user, `allow: [{ name: api, to: ['*.example.org'], ports: [80] }]\n`)
+    const [lab] = await queryingHost(t, user, `allow: [{ name: api, to: ['*.example.org'], ports: [80] }]\n`)
     const resolver = lab.mirror.spawn([...NODE, '-e', SILENT])
     await resolver.until(() => resolver.stdout.includes('listening') || undefined)
     await send(lab.mirror, MIRROR.v4, [response([address(ELSEWHERE)])])

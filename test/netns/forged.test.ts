@@ -45,7 +45,7 @@ t.test(
     const service = await Service.start(lab.web, 'mode: enforce\n')
     t.teardown(() => service.remove())
     await forgeAll()
-    t.equal((await arrivals()).tcp, sent, 'with one, no more do')
+    t.equal((await arrivals()).tcp, sent, 'with the service no more segments arrive')
     t.equal(await service.metric('packets_total', 'verdict="accept"', 'reason="session"'), 0)
   },
 )
@@ -96,7 +96,7 @@ t.test(
     const service = await Service.start(lab.web, 'mode: enforce\n')
     t.teardown(() => service.remove())
     t.equal((await attack()).status, 0)
-    t.equal((await arrivals()).udp, 3, 'with one, no more do')
+    t.equal((await arrivals()).udp, 3, 'with the service no more datagrams arrive')
     t.ok((await service.metric('kernel_packets_total', 'path="forged"')) >= 1)
     await service.kill()
     await attack()

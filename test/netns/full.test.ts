@@ -24,7 +24,9 @@ const HEAR_FAST = `require('net').connect(+process.argv[1], '127.0.0.1').on('dat
   const [, said] = /\\n(\\d+)\\n$/.exec(data.subarray(-12).toString()) ?? []
   if (said) console.log(said)
 })`
-/** More connections than a kernel tracks by default: nf_conntrack_max, which no other namespace can change. */
+/**
+ * More connections than a kernel tracks by default: nf_conntrack_max, which no other namespace can change.
+ */
 const TOO_MANY = '300000'
 
 interface Lab extends Topology {

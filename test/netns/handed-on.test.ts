@@ -1,4 +1,6 @@
-/** Tests inherited sockets: root made them, another user uses them, and the kernel names root as their sender. */
+/**
+ * Tests inherited sockets: root made them, another user uses them, and the kernel names root as their sender.
+ */
 import { encode } from 'dns-packet'
 import t, { type Test } from 'tap'
 import { serveDnsmasq } from '../lab/dnsmasq.js'
@@ -10,7 +12,9 @@ import { compile } from './programs.js'
 import { createLab, datagrams, ELSEWHERE, guard, NAME, query, TAKEN_FOR_ALIVE_MS } from './resolving.js'
 import { eventually, NODE, pause } from './service.js'
 
-/** The user of the worker. In a namespace with one user it stays root; the kernel names root in either case. */
+/**
+ * The user of the worker. In a namespace with one user it stays root; the kernel names root in either case.
+ */
 const WORKER = canSwitchUsers() ? '33' : '0'
 const NAMES = { records: { [NAME]: [MIRROR.v4] }, ttl: 60 }
 
@@ -38,7 +42,10 @@ t.test('a worker that connects with the listening socket of root reaches no mirr
   t.equal((await connect(web, MIRROR.v4, 80)).outcome, 'ok')
 })
 
-/** ASK PORT RESOLVER QUERY UID: binds a port as root, sends a query from it as another user, and keeps the port. */
+/**
+ * ASK PORT RESOLVER QUERY UID: binds a port as root, sends a query from it as another user, and keeps the
+ * port.
+ */
 const ASK = `const [port, resolver, query, uid] = process.argv.slice(1)
 const socket = require('dgram').createSocket('udp4')
 socket.bind(+port, () => {

@@ -3,7 +3,10 @@ import { createTopology, MIRROR, VICTIM, WEB } from '../lab/topology.js'
 import { connect, httpGet, serveHttp } from '../lab/traffic.js'
 import { Service } from './service.js'
 
-/** Rules that set the bits outside the mask 0x3f000000 before the verdict on a packet, and compare them after it. */
+/**
+ * Rules that set the bits outside the mask 0x3f000000 before the verdict on a packet, and compare them after
+ * it.
+ */
 const OTHERS = `table inet others {
   counter kept { }
   counter changed { }

@@ -20,7 +20,9 @@ t.test('a mirror that is configured by name', async (t) => {
   let resolver = await serveDns(mirror, zone(MIRROR.v4))
   const service = await Service.start(web, SETTINGS)
   t.teardown(() => service.remove())
-  /** @param timeout milliseconds: while the service is dead, a blocked connection is not refused but times out */
+  /**
+   * @param timeout milliseconds: while the service is dead, a blocked connection is not refused but times out
+   */
   const status = async (host: string, timeout = PATIENCE_MS) =>
     (await httpGet(web, `http://${host}/`, { timeout })).status
 

@@ -134,7 +134,7 @@ t.test(
 )
 
 t.test(
-  'without tracking, mirrors are reached, nothing else gets out, and clients survive the death of the service',
+  'without tracking, mirrors are reached, nothing else gets out, and clients outlast a dead service',
   async (t) => {
     const [{ web, client, mirror, victims }, service] = await untracked(t)
     const arrivals = await countArrivals(victims, 'to-web')

@@ -42,7 +42,7 @@ async function shells({ web, victims }: Topology, hear = HEAR_TCP): Promise<Shel
  * Asserts that connections receive nothing more. The other end repeats its last segment ever more slowly when
  * nothing is acknowledged.
  */
-async function areCutOff(t: Test, { sender, programs }: Shells, when: string): Promise<void> {
+async function assertCutOff(t: Test, { sender, programs }: Shells, when: string): Promise<void> {
   let before: number[] = []
   const isQuiet = (each: Program, i: number) => last(each) <= before[i]! + 1
   await eventually(`nothing arrives ${when}`, async () => {
@@ -53,7 +53,7 @@ async function areCutOff(t: Test, { sender, programs }: Shells, when: string): P
   for (const [i, each] of programs.entries()) t.ok(isQuiet(each, i), `${OUTSIDE[i]} ${when}`)
 }
 
-const listens = (place: Namespace, port: number) =>
+const waitForListener = (place: Namespace, port: number) =>
   eventually(`a program listens on port ${port}`, async () => {
     return (await place.run(['ss', '-Htln', `sport = :${port}`])).stdout !== ''
   })
@@ -80,19 +80,19 @@ for (const tracked of [true, false]) {
       )
       await continueToReceive(outgoing.programs)
       const service = await guard(t, made.web)
-      await areCutOff(t, outgoing, 'after the start')
+      await assertCutOff(t, outgoing, 'after the start')
       await continueToReceive(incoming)
       await forget(made.web)
-      await areCutOff(
+      await assertCutOff(
         t,
         outgoing,
         'when the kernel has forgotten it, so that the first packet comes from the other end',
       )
       await continueToReceive(incoming)
       await service.kill()
-      await areCutOff(t, outgoing, 'while the service is dead')
+      await assertCutOff(t, outgoing, 'while the service is dead')
       await service.launch()
-      await areCutOff(t, outgoing, 'after another start')
+      await assertCutOff(t, outgoing, 'after another start')
       await continueToReceive(incoming)
       t.equal(await service.metric('opened_connections'), 2)
     },
@@ -106,14 +106,14 @@ t.test(
     const outgoing = await shells(made, HEAR_ONLY)
     await continueToReceive(outgoing.programs)
     await guard(t, made.web)
-    await areCutOff(t, outgoing, 'after the start')
+    await assertCutOff(t, outgoing, 'after the start')
   },
 )
 
 t.test('a connection attempt that is unanswered at the start brings no reply to its other end', async (t) => {
   const { web, victims } = await lab(t, false)
-  // The other end is silent until the service runs, and then sends a segment from the middle of a connection. The
-  // kernel of this host would answer with RST, as a reply.
+  // The other end is silent until the service runs, and then sends a segment from the middle of a connection.
+  // The kernel of this host would answer with RST, as a reply.
   const SILENT = 'table inet own { chain in { type filter hook input priority filter; tcp dport 80 drop; }; }'
   await victims.run(['nft', '-f', '-'], { input: SILENT })
   const call = compile('call')
@@ -149,17 +149,17 @@ for (const [when, early] of [
       await continueToReceive([shell])
       if (early) {
         shell.kill('SIGUSR1')
-        await listens(web, 8080)
+        await waitForListener(web, 8080)
       }
       const service = await guard(t, web)
-      await areCutOff(t, { sender, programs: [shell] }, 'after the start')
+      await assertCutOff(t, { sender, programs: [shell] }, 'after the start')
       if (!early) {
         shell.kill('SIGUSR1')
-        await listens(web, 8080)
+        await waitForListener(web, 8080)
       }
       await service.kill()
       await service.launch()
-      await areCutOff(t, { sender, programs: [shell] }, 'after another start')
+      await assertCutOff(t, { sender, programs: [shell] }, 'after another start')
       t.ok(shell.running)
     },
   )
@@ -175,11 +175,11 @@ for (const how of ['later', 'skewed'])
       const shell = web.spawn([compile('call'), how, WEB.victims.v4, '8080', VICTIM.v4, '80'])
       await continueToReceive([shell])
       shell.kill('SIGUSR1')
-      await listens(web, 8080)
+      await waitForListener(web, 8080)
       // Services are read once a second.
       await pause(1500)
       await service.reload(CLOSED)
-      await areCutOff(t, { sender, programs: [shell] }, 'after the reload')
+      await assertCutOff(t, { sender, programs: [shell] }, 'after the reload')
     },
   )
 
@@ -214,9 +214,9 @@ t.test('the removal of a rule cuts off its connections for good', async (t) => {
   const outgoing = await shells(made)
   await continueToReceive(outgoing.programs)
   await service.reload(CLOSED)
-  await areCutOff(t, outgoing, 'after the reload')
+  await assertCutOff(t, outgoing, 'after the reload')
   await forget(made.web)
-  await areCutOff(t, outgoing, 'when the kernel has forgotten it')
+  await assertCutOff(t, outgoing, 'when the kernel has forgotten it')
 })
 
 t.test(
@@ -229,6 +229,6 @@ t.test(
     await service.kill()
     service.configure(CLOSED)
     await service.launch()
-    await areCutOff(t, outgoing, 'after the start')
+    await assertCutOff(t, outgoing, 'after the start')
   },
 )

@@ -242,7 +242,7 @@ t.test(
       0,
       'the fallback accepts none',
     )
-    const told = service.program.stderr.match(/needs a restart to take effect: firewall, queue/g)
-    t.equal(told?.length, 2, 'each reload logs a warning')
+    const warnings = service.program.stderr.match(/needs a restart to take effect: firewall, queue/g)
+    t.equal(warnings?.length, 2, 'each reload logs a warning')
   },
 )

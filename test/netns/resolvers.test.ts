@@ -77,7 +77,8 @@ t.test('while the service stops, starts and dies, names are found and mirrors ar
   let over = false
   const asking = (async () => {
     for (let found = 0; ; found += plan.count) {
-      // Packets in the queue of a killed service are lost: the query is repeated, and TCP repeats its segments.
+      // Packets in the queue of a killed service are lost: the query is repeated, and TCP repeats its
+      // segments.
       const report = await lookUp(lab.web, plan)
       if (report.connected < plan.count) return report.failures
       if (over) return found

@@ -54,8 +54,8 @@ export const query = (name: string, id = 1): Buffer =>
   encode({ type: 'query', id, flags: RECURSION_DESIRED, questions: [{ type: 'A', name }] })
 
 /**
- * How long the kernel takes a dead service for alive, in milliseconds: at first it cannot distinguish it from a
- * full queue.
+ * How long the kernel takes a dead service for alive, in milliseconds: at first it cannot distinguish it from
+ * a full queue.
  */
 export const TAKEN_FOR_ALIVE_MS = 6000
 

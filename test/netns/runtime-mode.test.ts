@@ -12,9 +12,9 @@ t.test(
     const talk = Talk.to(lab.web, ONE, MIRROR.v4)
     await talk.continues(ONE)
     t.equal(await runCommand(service, 'mode'), 'observe\n')
-    const said = await runCommand(service, 'mode', 'enforce')
+    const output = await runCommand(service, 'mode', 'enforce')
     t.equal(
-      said.replace(/\n(?=\/)/, ' '),
+      output.replace(/\n(?=\/)/, ' '),
       `mode is enforce, until the next reload or restart\nto keep it: \`mode: enforce\` in place of ${service.config}:1\n`,
     )
     t.notOk(await isOpen(lab.web, ONE))

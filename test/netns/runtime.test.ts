@@ -21,8 +21,8 @@ import {
 } from './runtime.js'
 import { eventually, inTime, NODE } from './service.js'
 
-/** SAY HOST PORT: sends a datagram every 50 ms, always from the same socket, and ignores errors. */
-const SAY = `const socket = require('node:dgram').createSocket('udp4')
+/** SEND HOST PORT: sends a datagram every 50 ms, always from the same socket, and ignores errors. */
+const SEND = `const socket = require('node:dgram').createSocket('udp4')
 const [host, port] = process.argv.slice(1)
 socket.on('error', () => {})
 setInterval(() => socket.send('x', +port, host, () => {}), 50)`
@@ -39,7 +39,7 @@ t.test(
     await before.continues(OTHER)
     const generation = readFileSync(join(service.folder, 'state', 'generation'), 'utf8')
 
-    const said = await runCommand(
+    const output = await runCommand(
       service,
       'allow',
       'add',
@@ -50,7 +50,7 @@ t.test(
       '80,8000-8080',
     )
     t.match(
-      said,
+      output,
       /^debug is in force until it is removed: tcp 80, 8000-8080 to 203\.0\.113\.1,\n203\.0\.113\.64\/26\n$/,
     )
     t.ok(await isOpen(lab.web, ONE), 'the address is allowed when the command has ended')
@@ -93,7 +93,7 @@ t.test(
         ...user,
       )
       const arrivals = await countArrivals(lab.victims, 'to-web')
-      const flow = lab.web.spawn([...NODE, '-e', SAY, ONE, '5000'])
+      const flow = lab.web.spawn([...NODE, '-e', SEND, ONE, '5000'])
       await eventually('datagrams arrive', async () => (await arrivals()).udp > 3)
       await runCommand(service, 'allow', 'remove', 'say')
       const then = (await arrivals()).udp
@@ -112,8 +112,8 @@ t.test('when a runtime entry expires, new connections are blocked and live ones 
   const [lab, service] = await guarded(t)
   const talk = await inTime(async (ms) => {
     const end = Date.now() + ms
-    const said = await runCommand(service, 'allow', 'add', 'short', '--to', ONE, '--ttl', `${ms / 1000}s`)
-    t.equal(said, `short is in force for ${ms / 1000}s: tcp to 203.0.113.1\n`)
+    const output = await runCommand(service, 'allow', 'add', 'short', '--to', ONE, '--ttl', `${ms / 1000}s`)
+    t.equal(output, `short is in force for ${ms / 1000}s: tcp to 203.0.113.1\n`)
     const talk = Talk.to(lab.web, ONE, MIRROR.v4)
     const list = (await talk.continues(ONE, end)) ? await runCommand(service, 'allow', 'list') : ''
     if (Date.now() >= end) return undefined
@@ -247,7 +247,7 @@ t.test(
 )
 
 t.test(
-  'a runtime entry with a DNS name allows its addresses, and the command says when none is known yet',
+  'a runtime entry with a DNS name allows its addresses, and the command notes when none is known yet',
   async (t) => {
     const [lab, service] = await guarded(t)
     await serveDnsmasq(lab.mirror, { records: { 'api.example.org': [ONE] }, ttl: 60 })

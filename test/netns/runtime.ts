@@ -35,7 +35,9 @@ export async function runCommand(service: Service, ...words: string[]): Promise<
   return stdout
 }
 
-/** @param timeout milliseconds: while the service is dead, a blocked connection is not refused but times out */
+/**
+ * @param timeout milliseconds: while the service is dead, a blocked connection is not refused but times out
+ */
 export const isOpen = async (web: Namespace, host: string, port = 80, timeout = PATIENCE_MS) =>
   (await connect(web, host, port, { timeout })).outcome === 'ok'
 
@@ -48,7 +50,9 @@ export const namesOf = async (service: Service) =>
 
 export const statusOf = (service: Service) => request<Status>(service, 'GET', '/v1/status')
 
-/** TALK HOST...: keeps a connection to each host, repeats a request on it, and prints the host of each answer. */
+/**
+ * TALK HOST...: keeps a connection to each host, repeats a request on it, and prints the host of each answer.
+ */
 const TALK = `const net = require('node:net')
 for (const host of process.argv.slice(1)) {
   const socket = net.connect(80, host, () => ask())
@@ -69,7 +73,10 @@ export class Talk {
     return this.program.stdout.split(`<${host}>`).length - 1
   }
 
-  /** Waits for another answer of a host. @returns whether it came before `end` (milliseconds since the epoch) */
+  /**
+   * Waits for another answer of a host.
+   * @returns whether it came before `end` (milliseconds since the epoch)
+   */
   async continues(host: string, end = Number.POSITIVE_INFINITY): Promise<boolean> {
     const before = this.answers(host)
     const answers = () => this.answers(host) > before + 1

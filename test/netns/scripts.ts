@@ -4,8 +4,8 @@ import type { Program } from '../lab/program.js'
 import { NODE } from './service.js'
 
 /**
- * PUSH_TCP PORT: sends a number to each client every 100 ms, even when the client has closed its half. It prints
- * `tick` as often: a test that proves that nothing arrives waits for ticks.
+ * PUSH_TCP PORT: sends a number to each client every 100 ms, even when the client has closed its half. It
+ * prints `tick` as often: a test that proves that nothing arrives waits for ticks.
  */
 export const PUSH_TCP = `require('net').createServer({ allowHalfOpen: true }, (socket) => {
   let said = 0
@@ -14,7 +14,9 @@ export const PUSH_TCP = `require('net').createServer({ allowHalfOpen: true }, (s
 }).listen(+process.argv[1], () => console.log('listening'))
 setInterval(() => console.log('tick'), 100)`
 
-/** PUSH_UDP PORT: sends a number every 100 ms to each address from which a datagram came; it ignores errors. */
+/**
+ * PUSH_UDP PORT: sends a number every 100 ms to each address from which a datagram came; it ignores errors.
+ */
 export const PUSH_UDP = `const socket = require('dgram').createSocket('udp6')
 let said = 0
 socket.on('message', (_, from) => setInterval(() => socket.send(String(++said), from.port, from.address, () => {}), 100))

@@ -34,7 +34,9 @@ function answerOf(message: string): HttpAnswer {
   }
 }
 
-/** The command that starts Node in a namespace. With NODE_OPTIONS it would load the test runner, and be slow. */
+/**
+ * The command that starts Node in a namespace. With NODE_OPTIONS it would load the test runner, and be slow.
+ */
 export const NODE = ['env', '-u', 'NODE_OPTIONS', process.execPath] as const
 
 /** Returns all firewall rules of a namespace, those of xtables among them, without their counters. */
@@ -50,8 +52,8 @@ export async function kernelCount(place: Namespace, name: string): Promise<numbe
 }
 
 /**
- * Returns how many TCP segments the kernel has sent again: when a verdict takes a second, an attempt to connect
- * is two packets.
+ * Returns how many TCP segments the kernel has sent again: when a verdict takes a second, an attempt to
+ * connect is two packets.
  */
 export async function segmentsRepeated(place: Namespace): Promise<number> {
   const { stdout } = await place.run(['grep', '^Tcp:', '/proc/net/snmp'])

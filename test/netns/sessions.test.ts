@@ -49,7 +49,7 @@ t.test('a client keeps its TCP connection when the kernel has forgotten it', asy
 })
 
 t.test(
-  'a client that was connected before the service started keeps its connection when the kernel has forgotten it',
+  'a client that connected before the start keeps its connection when the kernel has forgotten it',
   async (t) => {
     const lab = await createTopology()
     t.teardown(() => lab.close())

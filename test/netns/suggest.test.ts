@@ -92,8 +92,8 @@ async function rehearse(t: Test, cgroups: Cgroups | undefined): Promise<void> {
   if (cgroups !== undefined)
     for (const address of NEIGHBOURS.v4.slice(100, 115))
       await passes(get('php8.2-fpm.service', SHOP, `http://${address}:22/`))
-  const told = cgroups === undefined ? 4 : 19
-  await eventually('all blocks are in the log', async () => service.log().length >= told)
+  const logged = cgroups === undefined ? 4 : 19
+  await eventually('all blocks are in the log', async () => service.log().length >= logged)
 
   const suggested = await service.command('suggest')
   t.equal(suggested.status, 0)
@@ -107,7 +107,7 @@ async function rehearse(t: Test, cgroups: Cgroups | undefined): Promise<void> {
   const sum = service.log().reduce((all, event) => all + (event['checkvalve.repeat'] as number), 0)
   t.equal(blocks, sum)
   t.equal(blocked.passesNow.kinds.length, 4)
-  t.equal(blocked.blockedNow.kinds.length, told - 4, 'no packet of the worm passes')
+  t.equal(blocked.blockedNow.kinds.length, logged - 4, 'no packet of the worm passes')
   t.ok(passed.passesNow.count > 0 && passed.blockedNow.count === 0, 'its queries to the resolver still pass')
 
   writeFileSync(join(service.folder, 'conf.d', 'suggested.yaml'), suggested.stdout)

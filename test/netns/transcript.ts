@@ -11,8 +11,8 @@ const BEGIN = `${FENCE}console`
 const PROMPT = '$ '
 
 /**
- * Returns the steps of a document in Markdown: lines `$ command` in blocks of `console`, each with its output up
- * to the next command, and comments `<!-- meanwhile: name -->`.
+ * Returns the steps of a document in Markdown: lines `$ command` in blocks of `console`, each with its output
+ * up to the next command, and comments `<!-- meanwhile: name -->`.
  */
 export function stepsOf(document: string): Step[] {
   const steps: Step[] = []

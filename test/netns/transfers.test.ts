@@ -20,7 +20,9 @@ interface Busy extends Topology {
   readonly transfers: readonly Program[]
 }
 
-/** Starts a guarded server, with a large download, a slow upload and 100 keep-alive clients over each family. */
+/**
+ * Starts a guarded server, with a large download, a slow upload and 100 keep-alive clients over each family.
+ */
 async function busy(t: Test): Promise<Busy> {
   const lab = await createTopology()
   t.teardown(() => lab.close())
@@ -36,7 +38,7 @@ async function busy(t: Test): Promise<Busy> {
   return { ...lab, service, transfers }
 }
 
-async function nothingBroke(t: Test, { transfers, web }: Busy): Promise<void> {
+async function assertNothingBroke(t: Test, { transfers, web }: Busy): Promise<void> {
   for (const [index, each] of transfers.entries()) {
     const { downloaded, uploaded, pages } = await each.result('pages')
     const over = index === 0 ? 'over IPv4' : 'over IPv6'
@@ -53,7 +55,7 @@ t.test('no transfer breaks when the kernel forgets all connections twice', async
   await forget(lab.web)
   await sleep(1000)
   await forget(lab.web)
-  await nothingBroke(t, lab)
+  await assertNothingBroke(t, lab)
   t.ok(
     (await lab.service.metric('packets_total', 'reason="session"', 'family="ipv4"')) > 0,
     'packets of IPv4 are judged',
@@ -70,14 +72,14 @@ t.test('no transfer breaks when the service is killed and started again', async 
   await sleep(500)
   await lab.service.launch()
   await forget(lab.web)
-  await nothingBroke(t, lab)
+  await assertNothingBroke(t, lab)
 })
 
 t.test('no transfer breaks when the service is stopped and started again', async (t) => {
   const lab = await busy(t)
   await lab.service.stop()
   await lab.service.launch()
-  await nothingBroke(t, lab)
+  await assertNothingBroke(t, lab)
 })
 
 t.test('no transfer breaks when the kernel forgets all connections while the service is dead', async (t) => {
@@ -86,5 +88,5 @@ t.test('no transfer breaks when the kernel forgets all connections while the ser
   await forget(lab.web)
   await sleep(1000)
   await forget(lab.web)
-  await nothingBroke(t, lab)
+  await assertNothingBroke(t, lab)
 })
