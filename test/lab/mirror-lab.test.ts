@@ -122,7 +122,7 @@ t.test('aptGet throws when apt downloads as root because its own user cannot ent
 })
 
 t.test(
-  'apt-get follows an SRV record, and a download takes the time that the pace of the server sets',
+  'apt-get follows an SRV record, and a download at the pace of the server is not complete at once',
   async (t) => {
     const { web, mirror } = await createLab(t)
     const { repository, root } = await createFolder(t)
@@ -147,7 +147,7 @@ t.test(
       part = await httpGet(web, `http://${MIRROR.v4}:8080${get}`, { timeout })
       return false
     })
-    t.match(part, { outcome: 'timeout', status: 200 }, 'the download is not complete after that time')
+    t.match(part, { outcome: 'timeout', status: 200 }, 'the download is not complete after the timeout')
     t.ok(part.bytes > 0 && part.bytes < LARGE.bytes)
   },
 )

@@ -104,8 +104,8 @@ export class Program {
   }
 
   #complaint(timeout: number): string {
-    const why = this.#running ? `nothing of the kind in ${timeout} ms` : 'it ended'
-    return `${this.title}: not found: ${why}\n${this.stdout}${this.stderr}`.trimEnd()
+    const why = this.#running ? `not in ${timeout} ms` : 'it ended'
+    return `${this.title}: the output did not come: ${why}\n${this.stdout}${this.stderr}`.trimEnd()
   }
 }
 

@@ -1,4 +1,4 @@
-/** Has the two shell scripts that run inside a namespace. */
+/** Provides the two shell scripts that run inside a namespace. */
 
 /**
  * HOLD: holds a namespace, prints `ready`, and waits for the end of its standard input, which comes when the

@@ -31,7 +31,10 @@ async function withCgroups(t: Test, test: (cgroups: Cgroups) => Promise<void>): 
   }
 }
 
-/** @param user runs the service with the privileges of the shipped unit; root runs it when undefined */
+/**
+ * Starts a service, and returns functions that send packets through it.
+ * @param user runs the service with the privileges of the shipped unit; root runs it when undefined
+ */
 async function guarded(settings: string, user?: string) {
   const lab = await createTopology()
   const service = Service.prepare(lab.web, `mode: enforce\n${QUIET}${settings}`)

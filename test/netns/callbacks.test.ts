@@ -149,7 +149,7 @@ const again = setInterval(ask, 500)
 ask()`
   await start(lab.web, SERVE)
   const answers = HOSTS.map(([web]) => begin(lab.client, ASK, web))
-  // A client that asked again before its answer came is answered twice.
+  // A client that sent its request again before the answer came gets two answers.
   await eventually('both are answered', () => answers.every(({ stdout }) => stdout.startsWith('block 1\n')))
   t.ok((await lab.service.metric('packets_total', 'reason="callback"', 'udp')) >= 2)
   const blocked = () => lab.service.metric('packets_total', 'not-allowlisted', 'udp')

@@ -42,7 +42,7 @@ const load = (place: Namespace, hook: string, ...lines: string[]) =>
 t.jobs = 3
 
 t.test(
-  'on a host without problems doctor finds none, before the service runs and while it does',
+  'on a host with harmless rules of another program doctor finds no problem, before the start and after it',
   async (t) => {
     const [place, service] = await prepared(t)
     // These rules of another program do not disturb the service.
@@ -177,7 +177,7 @@ t.test('doctor finds a full disk and a read-only disk under the log and the stat
   t.match(await problems(service, 'log'), [/^fail .* is on a file system that is read-only$/])
 })
 
-t.test('doctor reports a missing cgroup2 hierarchy, and as a failure when rules name units', async (t) => {
+t.test('doctor reports a missing cgroup2 hierarchy, as a failure when rules name units', async (t) => {
   const [place, service] = await prepared(t)
   const unmount = `for path in $(awk '/ - cgroup2 /{ print $5 }' /proc/self/mountinfo | sort -r); do umount -l "$path" || exit 1; done`
   const { status } = await place.run(['sh', '-c', unmount], { allowFailure: true })
@@ -228,7 +228,7 @@ t.test('the output of doctor fits 80 columns, and its status is 1 when there is 
 })
 
 t.test(
-  'doctor reports a service whose socket may not be opened, or that does not answer, as running',
+  'doctor does not report a service that does not answer, or whose socket may not be opened, as stopped',
   async (t) => {
     if (!canSwitchUsers()) return t.comment('left out: only one user exists here')
     const [place, service] = await prepared(t)

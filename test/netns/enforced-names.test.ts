@@ -11,7 +11,8 @@ import { eventually, NODE, PATIENCE_MS } from './service.js'
 import { untrack } from './tracking.js'
 
 /**
- * SEND_CHUNKS HOST CHUNK...: sends each chunk (hexadecimal) in a segment of its own on one connection to port 53.
+ * SEND_CHUNKS HOST CHUNK...: sends each chunk (hexadecimal) in a segment of its own on one connection to port
+ * 53.
  */
 const SEND_CHUNKS = `const [host, ...chunks] = process.argv.slice(1)
 const socket = require('net').connect({ host, port: 53, noDelay: true }, async () => {
@@ -107,7 +108,7 @@ t.test('the service looks up allowed names over TCP, and leaves no connection be
   t.same(new Set(asked), new Set([`${NAME} A tcp`, `${NAME} AAAA tcp`]))
   t.equal(await service.metric('packets_total', 'reason="name-not-allowed"'), 0)
   t.equal(await service.metric('mirror_resolve_failures_total'), 0)
-  /** Connections to the resolver at one end, TIME_WAIT among them. */
+  /** Returns the connections to the resolver at one end, those in TIME_WAIT among them. */
   const left = async (place: Namespace) => {
     const lines = (await place.run(['ss', '-Htan'])).stdout.split('\n')
     return lines.filter((line) => /:53\s/.test(line) && !line.startsWith('LISTEN'))

@@ -1,4 +1,4 @@
-/** Settings and DNS data of the tests of enforced names. */
+/** Provides settings and DNS data for the tests of enforced names. */
 import { VICTIM } from '../lab/topology.js'
 import { ELSEWHERE, NAME } from './resolving.js'
 

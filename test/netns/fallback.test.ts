@@ -23,7 +23,7 @@ interface Guarded extends Topology {
   readonly arrivals: () => Promise<Arrivals>
 }
 
-/** @param before changes the lab before the service starts */
+/** Makes a lab with a service. @param before changes the lab before the service starts */
 async function guarded(t: Test, settings: string, before = async (_: Topology) => {}): Promise<Guarded> {
   const lab = await createTopology()
   t.teardown(() => lab.close())
@@ -36,6 +36,7 @@ async function guarded(t: Test, settings: string, before = async (_: Topology) =
 }
 
 /**
+ * Opens a connection. @returns its outcome
  * @param timeout milliseconds: while the service is dead, a blocked connection is not refused but times out
  */
 const outcome = async (lab: Topology, host: string, timeout = PATIENCE_MS) =>

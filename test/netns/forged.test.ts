@@ -25,7 +25,7 @@ const FLAGS = {
 t.jobs = 3
 
 t.test(
-  'a TCP segment that a program forges from a service port or a closed port reaches no host but clients',
+  'a TCP segment forged from a service port or a closed port does not reach a host that is no client',
   async (t) => {
     const call = compile('call')
     const lab = await createTopology()
@@ -84,7 +84,7 @@ t.test('a program that shares the port of a service cannot open a connection fro
 })
 
 t.test(
-  'a program that binds the address of another host and sends to this host does not make it a client',
+  'an outside host does not become a client when a program here binds its address and sends from it',
   async (t) => {
     const forge = compile('forge')
     const lab = await createTopology()

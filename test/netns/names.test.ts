@@ -21,12 +21,13 @@ t.test('a mirror that is configured by name', async (t) => {
   const service = await Service.start(web, SETTINGS)
   t.teardown(() => service.remove())
   /**
+   * Requests a page. @returns the status; 0 when there is no answer
    * @param timeout milliseconds: while the service is dead, a blocked connection is not refused but times out
    */
   const status = async (host: string, timeout = PATIENCE_MS) =>
     (await httpGet(web, `http://${host}/`, { timeout })).status
 
-  await t.test('is reached by its name and its addresses, and another address is not', async (t) => {
+  await t.test('it is reached by its name and its addresses, and another address is not', async (t) => {
     for (const host of [NAME, MIRROR.v4, `[${MIRROR.v6}]`]) t.equal(await status(host), 200, host)
     t.equal(await status(MOVED), 0)
     t.equal(await service.metric('allowlist_entries', 'source="mirror"'), 2)
@@ -34,7 +35,7 @@ t.test('a mirror that is configured by name', async (t) => {
   })
 
   await t.test(
-    'is reached at its new address when its record changes, and at the old one for a while',
+    'it is reached at its new address when its record changes, and at the old one for a while',
     async (t) => {
       await resolver.stop()
       resolver = await serveDns(mirror, zone(MOVED))
@@ -43,7 +44,7 @@ t.test('a mirror that is configured by name', async (t) => {
     },
   )
 
-  await t.test('stays reachable when no resolver answers', async (t) => {
+  await t.test('it stays reachable when no resolver answers', async (t) => {
     await resolver.stop()
     await eventually(
       'a failure is counted',
@@ -55,13 +56,13 @@ t.test('a mirror that is configured by name', async (t) => {
     )
   })
 
-  await t.test('stays reachable while the service is dead', async (t) => {
+  await t.test('it stays reachable while the service is dead', async (t) => {
     await service.kill()
     for (const host of [MOVED, `[${MIRROR.v6}]`]) t.equal(await status(host), 200, host)
     t.equal(await status('198.51.100.4', 1500), 0)
   })
 
-  await t.test('is reached after a restart without a resolver', async (t) => {
+  await t.test('it is reached after a restart without a resolver', async (t) => {
     t.match(readFileSync(`${service.folder}/state/addresses.json`, 'utf8'), MOVED)
     await web.run(['nft', 'flush', 'ruleset'])
     await service.launch()

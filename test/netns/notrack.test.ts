@@ -106,7 +106,7 @@ t.test('without tracking, clients are served over UDP from privileged ports only
 })
 
 t.test(
-  'sets that forged packets have filled prevent neither a reload nor the metrics nor service to clients',
+  'full sets of clients and approved connections prevent neither a reload nor metrics nor service to clients',
   async (t) => {
     const [{ web, client }, service] = await untracked(t)
     await serveHttp(web, 80)

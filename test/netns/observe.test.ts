@@ -102,7 +102,7 @@ t.test('a forged client of mode observe is no client after a reload to mode enfo
   const arrivals = await countArrivals(lab.victims, 'to-web')
   const attack = () => lab.web.run([forge, WEB.victims.v6, VICTIM.v6], { allowFailure: true, ...ATTACKER })
   t.match(await attack(), { status: 0, stdout: '3\n' })
-  await eventually('in observe the datagrams arrive', async () => (await arrivals()).udp === 3)
+  await eventually('in mode observe the datagrams arrive', async () => (await arrivals()).udp === 3)
   const forged = () => service.metric('kernel_packets_total', 'path="forged"')
   const before = await forged()
   t.ok(before >= 1, 'the forged packet is counted')

@@ -164,9 +164,12 @@ for (const [when, early] of [
     },
   )
 
-for (const how of ['later', 'skewed'])
+for (const [how, also] of [
+  ['later', ''],
+  ['skewed', ' and falsifies its counters'],
+] as const)
   t.test(
-    `without tracking, a removed rule ends a connection, though its port is listened on too (${how})`,
+    `without tracking, a removed rule ends a connection whose program listens on its port${also}`,
     async (t) => {
       const { web, victims } = await lab(t, false)
       await untrack(web)

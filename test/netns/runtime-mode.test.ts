@@ -10,7 +10,7 @@ t.test(
   async (t) => {
     const [lab, service] = await guarded(t, ENFORCE.replace('enforce', 'observe'))
     const talk = Talk.to(lab.web, ONE, MIRROR.v4)
-    await talk.continues(ONE)
+    await talk.waitForAnswer(ONE)
     t.equal(await runCommand(service, 'mode'), 'observe\n')
     const output = await runCommand(service, 'mode', 'enforce')
     t.equal(
@@ -41,10 +41,10 @@ t.test(
   async (t) => {
     const [lab, service] = await guarded(t)
     const talk = Talk.to(lab.web, MIRROR.v4)
-    await talk.continues(MIRROR.v4)
+    await talk.waitForAnswer(MIRROR.v4)
     await runCommand(service, 'mode', 'observe')
     t.ok(await isOpen(lab.web, ONE))
-    await talk.continues(MIRROR.v4)
+    await talk.waitForAnswer(MIRROR.v4)
     t.equal(await service.metric('enforcing'), 0)
     t.match(await service.command('allow', 'add', 'x', '--to', ONE), {
       stderr: 'note: mode is observe: nothing is blocked now\n',

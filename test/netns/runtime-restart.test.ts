@@ -8,7 +8,7 @@ import { eventually, inTime, pause, Service } from './service.js'
 
 t.jobs = 3
 
-t.test('runtime entries survive a restart and a reload, and keep the time when they expire', async (t) => {
+t.test('runtime entries survive a restart and a reload, and expire at the same time as before', async (t) => {
   const [lab, service, expires] = await inTime(async (ms) => {
     const [lab, service] = await guarded(t)
     await runCommand(service, 'allow', 'add', 'for good', '--to', ONE, '--user', 'root')

@@ -36,7 +36,7 @@ t.test(
     const [lab, service] = await guarded(t, settings)
     t.notOk(await isOpen(lab.web, ONE))
     const before = Talk.to(lab.web, OTHER, MIRROR.v4)
-    await before.continues(OTHER)
+    await before.waitForAnswer(OTHER)
     const generation = readFileSync(join(service.folder, 'state', 'generation'), 'utf8')
 
     const output = await runCommand(
@@ -61,15 +61,15 @@ t.test(
       generation,
       'no connection was judged again',
     )
-    await before.continues(OTHER)
+    await before.waitForAnswer(OTHER)
 
     const talk = Talk.to(lab.web, ONE, OTHER, MIRROR.v4)
-    await talk.continues(ONE)
+    await talk.waitForAnswer(ONE)
     await runCommand(service, 'allow', 'remove', 'debug')
     t.notOk(await isOpen(lab.web, ONE))
     await talk.assertCutOff(t, ONE, OTHER)
-    await talk.continues(MIRROR.v4)
-    await before.continues(OTHER)
+    await talk.waitForAnswer(MIRROR.v4)
+    await before.waitForAnswer(OTHER)
   },
 )
 
@@ -115,7 +115,7 @@ t.test('when a runtime entry expires, new connections are blocked and live ones 
     const output = await runCommand(service, 'allow', 'add', 'short', '--to', ONE, '--ttl', `${ms / 1000}s`)
     t.equal(output, `short is in force for ${ms / 1000}s: tcp to 203.0.113.1\n`)
     const talk = Talk.to(lab.web, ONE, MIRROR.v4)
-    const list = (await talk.continues(ONE, end)) ? await runCommand(service, 'allow', 'list') : ''
+    const list = (await talk.waitForAnswer(ONE, end)) ? await runCommand(service, 'allow', 'list') : ''
     if (Date.now() >= end) return undefined
     t.match(list, /^short {7}tcp to 203\.0\.113\.1; \d+ s left\n$/)
     return talk
@@ -128,7 +128,7 @@ t.test('when a runtime entry expires, new connections are blocked and live ones 
 })
 
 t.test(
-  'when a rule of the configuration expires, its connections are cut off, and the kernel alone does it too',
+  'when a configured rule expires, its connections are cut off, and new ones are blocked, also after kill -9',
   async (t) => {
     const [lab, service, talk] = await inTime(async (ms) => {
       const end = Date.now() + ms
@@ -138,7 +138,7 @@ t.test(
       const [lab, service] = await guarded(t, settings)
       await request(service, 'POST', '/v1/allow', { name: 'third', to: [THIRD], ttl: '3s' })
       const talk = Talk.to(lab.web, ONE, MIRROR.v4)
-      return (await talk.continues(ONE, end)) ? ([lab, service, talk] as const) : undefined
+      return (await talk.waitForAnswer(ONE, end)) ? ([lab, service, talk] as const) : undefined
     })
     const isOver = async () => service.program.stderr.includes('these rules have expired: first, second')
     await eventually('the rules have expired', isOver)
@@ -163,7 +163,7 @@ t.test(
   },
 )
 
-t.test('a command with a wrong option is refused with a message that names the option', async (t) => {
+t.test('a wrong command is refused with a message that names the option, and changes nothing', async (t) => {
   const [, service] = await guarded(t, `${ENFORCE}allow:\n  - { name: written, to: [${OTHER}] }\n`)
   const wrong: [words: string[], status: number, reason: RegExp][] = [
     [
@@ -230,16 +230,16 @@ t.test(
       stderr: 'checkvalve: "one" is a runtime entry already: remove it, or replace it (--replace)\n',
     })
     const talk = Talk.to(lab.web, ONE, MIRROR.v4)
-    await talk.continues(ONE)
+    await talk.waitForAnswer(ONE)
     await runCommand(service, 'allow', 'add', 'one', '--to', `${ONE},${OTHER}`, '--ttl', '1h', '--replace')
     t.ok(await isOpen(lab.web, OTHER))
-    await talk.continues(ONE)
+    await talk.waitForAnswer(ONE)
     t.equal(await runCommand(service, 'allow', 'list', '--names'), 'one\n')
 
     await service.reload(`${ENFORCE}allow: [{ name: one, to: [${ONE}], ports: [80] }]\n`)
     t.match(service.program.stderr, /runtime entry one is gone: the configuration has a rule of that name/)
     t.equal(await runCommand(service, 'allow', 'list', '--names'), '')
-    await talk.continues(ONE)
+    await talk.waitForAnswer(ONE)
     t.notOk(await isOpen(lab.web, OTHER))
     await service.reload(ENFORCE)
     t.notOk(await isOpen(lab.web, ONE), 'the runtime entry does not come back')

@@ -1,4 +1,4 @@
-/** A guarded web server and the requests of its operator, for tests of changes at run time. */
+/** Sets up a guarded web server, and sends requests of its operator, for tests of changes at run time. */
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { ask } from '../../src/control/client.js'
@@ -36,6 +36,7 @@ export async function runCommand(service: Service, ...words: string[]): Promise<
 }
 
 /**
+ * Returns whether a connection succeeds.
  * @param timeout milliseconds: while the service is dead, a blocked connection is not refused but times out
  */
 export const isOpen = async (web: Namespace, host: string, port = 80, timeout = PATIENCE_MS) =>
@@ -77,7 +78,7 @@ export class Talk {
    * Waits for another answer of a host.
    * @returns whether it came before `end` (milliseconds since the epoch)
    */
-  async continues(host: string, end = Number.POSITIVE_INFINITY): Promise<boolean> {
+  async waitForAnswer(host: string, end = Number.POSITIVE_INFINITY): Promise<boolean> {
     const before = this.answers(host)
     const answers = () => this.answers(host) > before + 1
     await eventually(`${host} answers`, () => answers() || Date.now() >= end)
@@ -87,7 +88,7 @@ export class Talk {
   /** Asserts that no more answers come from a host, while those of the other continue. */
   async assertCutOff(t: Test, host: string, other: string): Promise<void> {
     const before = this.answers(host)
-    for (let i = 0; i < 5; i++) await this.continues(other)
+    for (let i = 0; i < 5; i++) await this.waitForAnswer(other)
     t.ok(this.answers(host) <= before + 1, `no more answers of ${host}`)
   }
 }

@@ -1,4 +1,4 @@
-/** Small servers and clients for tests of sessions, as scripts for `node -e`. */
+/** Provides small servers and clients for tests of sessions, as scripts for `node -e`. */
 import type { Namespace } from '../lab/namespace.js'
 import type { Program } from '../lab/program.js'
 import { NODE } from './service.js'

@@ -1,4 +1,4 @@
-/** The service in a namespace of the lab, with a configuration given as text. */
+/** Runs the service in a namespace of the lab, with a configuration given as text. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -36,7 +36,7 @@ static unsigned sum(const void *from, int length, unsigned so_far) {
   return so_far;
 }
 
-/* RFC 9293, section 3.1: over both addresses, the protocol, the length, and the header itself */
+/* Computes the checksum of RFC 9293, section 3.1: over both addresses, protocol, length and header. */
 static unsigned checksum(struct addrinfo *local, struct addrinfo *remote, const unsigned char *header) {
   unsigned total = sum(header, 20, IPPROTO_TCP + 20);
   for (int i = 0; i < 2; i++) {
