@@ -31,7 +31,7 @@ const TOO_MANY = '300000'
 
 interface Lab extends Topology {
   readonly service: Service
-  /** Clients that were connected before the table was full. */
+  /** Clients that were connected before there was pressure on connection tracking. */
   readonly clients: readonly Program[]
 }
 
@@ -81,7 +81,7 @@ async function assertTrafficContinues(t: Test, lab: Lab, when: string): Promise<
 t.jobs = 2
 
 t.test(
-  'when a program on this host fills connection tracking, clients are served and mirrors are reached',
+  'when a program on this host floods connection tracking, clients are served and mirrors are reached',
   async (t) => {
     const lab = await guarded(t)
     const arrivals = await countArrivals(lab.victims, 'to-web')
@@ -98,7 +98,7 @@ t.test(
 )
 
 t.test(
-  'connections over loopback continue while and after tracking is full, though invalid packets are dropped',
+  'loopback connections continue during and after pressure on tracking, though invalid packets are dropped',
   async (t) => {
     const lab = await createTopology()
     t.teardown(() => lab.close())
@@ -125,20 +125,20 @@ t.test(
       await setUdpTimeout(lab, seconds)
       const filling = web.spawn([fill, 'lo', TOO_MANY])
       await eventually(
-        'the table is full, or all was sent',
+        'the service logs the pressure, or all was sent',
         () => isFull() || !filling.running,
         3 * PATIENCE_MS,
       )
     }
-    t.ok(isFull(), 'the service logs that the table is full')
-    await continues('while the table is full')
+    t.ok(isFull(), 'the service logs the pressure')
+    await continues('during the pressure')
     await pause(2000)
     await eventually(
       'the service logs that there is room again',
       () => isLogged(/there is room again/),
       10 * PATIENCE_MS,
     )
-    await continues('when there is room again')
+    await continues('after the pressure')
     t.equal(await service.stop(), 0)
     await continues('without the service')
   },
