@@ -57,10 +57,10 @@ export function begin(place: Namespace, script: string, ...args: (string | numbe
 }
 
 /** Waits until a program that runs PUSH_TCP has had the time to send `count` numbers. */
-export async function ticks(speaker: Program, count: number): Promise<void> {
-  const had = () => speaker.stdout.split('tick').length
+export async function ticks(sender: Program, count: number): Promise<void> {
+  const had = () => sender.stdout.split('tick').length
   const before = had()
-  await speaker.until(() => had() >= before + count || undefined)
+  await sender.until(() => had() >= before + count || undefined)
 }
 
 /** Returns the last number that a program has received. */

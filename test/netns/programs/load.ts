@@ -1,7 +1,7 @@
 /**
  * load PLAN: calls all targets again and again, each by `workers` workers, until SIGTERM. PLAN is JSON, see
- * below. Prints {"under way": true} after 500 ms, and at the end {"calls": {"tcp 198.51.100.2 80": {"ok":
- * 12}}}.
+ * below. Prints {"under way": true} after 500 ms.
+ * At the end it prints {"calls": {"tcp 198.51.100.2 80": {"ok": 12}}}.
  */
 import { createSocket } from 'node:dgram'
 import { call } from '../../lab/programs/call.js'
