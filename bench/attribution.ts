@@ -42,8 +42,8 @@ const folder = cgroup && cgroups.folderOf(cgroup)
 const STEPS: Record<string, () => unknown> = {
   'a look-up of the client of a socket (another one)': () =>
     sockets.lookUp(4, LOOPBACK, client.localPort!, LOOPBACK, port, 0),
-  'whose a TCP socket is': tcp,
-  'whose a UDP port is': () => owners.udp(4, udp.address().port),
+  'the owner of a TCP socket': tcp,
+  'the owner of a UDP port': () => owners.udp(4, udp.address().port),
   'the unit of a cgroup that is known': () => cgroups.find(owner.cgroup ?? 0, 0),
   'a scan of all cgroups': () => new Cgroups().find(-1, 0),
   ...(folder && {
@@ -52,7 +52,7 @@ const STEPS: Record<string, () => unknown> = {
   }),
 }
 
-/** @returns microseconds a step */
+/** Runs a step again and again. @returns microseconds a step */
 function measure(step: () => unknown): number {
   const begin = performance.now()
   let steps = 0

@@ -267,7 +267,7 @@ function report(mode: Mode, figures: readonly Figures[][]): void {
   const base = figures[0]!
   const own = median(base.map(({ resolver }) => resolver)).toFixed(0)
   console.log(`Look-ups over ${mode.name}: microseconds; the resolver's own part of each: ${own}`)
-  console.log(row('', 'median', 'added', 'x', 'p99', 'added', 'x', 'waited', 'in vain'))
+  console.log(row('', 'median', 'added', 'x', 'p99', 'added', 'x', 'held', 'missed'))
   for (const [index, { name }] of contenders.entries()) {
     const mine = figures[index]!
     const columns = (['median', 'p99'] as const).flatMap((key) => [

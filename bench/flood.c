@@ -4,7 +4,8 @@
  *   flood NETWORK LENGTH PORT PACKETS SECONDS      e.g. flood 198.18.0.0 15 9 1000000 2
  *
  * It ends after PACKETS packets or SECONDS seconds, whichever comes first, and prints
- * {"sent":N,"refused":N,"seconds":S}. Packets that the kernel refuses (a full queue, say) are not sent again.
+ * {"sent":N,"refused":N,"seconds":S}. Packets that the kernel refuses, for example at a full queue, are not
+ * sent again.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -16,7 +17,7 @@
 #include <time.h>
 
 #define BATCH 64
-/* What waits in a queue is charged to its sender: room enough that the queue fills up first. */
+/* Packets in a queue are charged to their sender. This buffer is so large that the queue fills up first. */
 #define SEND_BUFFER (64 * 1024 * 1024)
 
 static double now(void) {

@@ -3,9 +3,9 @@
  * and without. The contenders take turns, in an order that is reversed each round, so that other load on the
  * machine affects all alike; the result is the median of the ratios of each round.
  *
- * Without checkvalve nothing follows connections. Any stateful firewall makes the kernel do so: the second
- * contender shows how much of the cost that is. Server, client and guard share the cores of this machine, so
- * what the guard uses is missing elsewhere. `node dist/bench/inbound.js [ROUNDS [SECONDS]]`
+ * Without checkvalve the kernel tracks no connections. Any stateful firewall makes the kernel track them: the
+ * second contender shows how much of the cost that is. Server, client and guard share the cores of this
+ * machine, so that the guard takes time from the others. `node dist/bench/inbound.js [ROUNDS [SECONDS]]`
  */
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -39,7 +39,7 @@ const WARM_UP = 1
 const WEB = '198.18.0.1'
 const CLIENT = '198.18.0.2'
 const folder = mkdtempSync(join(tmpdir(), 'checkvalve-bench-'))
-// nginx's workers are another user.
+// The workers of nginx run as another user.
 chmodSync(folder, 0o755)
 
 const MODES: readonly Mode[] = [
@@ -49,7 +49,7 @@ const MODES: readonly Mode[] = [
 
 const CONTENDERS: readonly Contender[] = [
   { name: 'nothing', guard: async () => undefined },
-  { name: 'conntrack alone', guard: followConnections },
+  { name: 'conntrack alone', guard: trackConnections },
   { name: 'checkvalve', guard: (web) => Service.start(web, SETTINGS) },
 ]
 
@@ -87,16 +87,16 @@ http {
   }
 }
 `
-/** Bytes of the page: a small one, so that connections count for much. */
+/** The bytes of the page: few, so that the cost of connections matters. */
 const PAGE = 8 * 1024
 
-async function followConnections(web: Namespace): Promise<undefined> {
+async function trackConnections(web: Namespace): Promise<undefined> {
   await web.run(['nft', '--file', '-'], { input: RULES })
 }
 
 /**
- * Settings of the kernel for thousands of connections a second: enough ports, and closed connections are soon
- * forgotten.
+ * Connects the namespaces, and sets up the kernel for thousands of connections a second: with enough ports,
+ * and a short memory for closed connections.
  */
 async function connect(web: Namespace, client: Namespace): Promise<void> {
   await link(web, 'to-client', client, 'to-web')
@@ -120,7 +120,7 @@ async function serve(web: Namespace): Promise<void> {
   })
 }
 
-/** @returns requests a second */
+/** Runs wrk. @returns requests a second */
 async function load(client: Namespace, { words }: Mode, duration: number): Promise<number> {
   const argv = ['wrk', '--threads', '1', '--connections', '32', '--duration', `${duration}s`, ...words]
   const { stdout } = await client.run([...argv, `http://${WEB}/`], { timeout: duration * 1000 + 30_000 })
@@ -131,8 +131,8 @@ async function load(client: Namespace, { words }: Mode, duration: number): Promi
 }
 
 /**
- * Runs a contender in namespaces of its own, so that nothing is left of the one before, connections above
- * all.
+ * Runs a contender in namespaces of its own, so that nothing is left of the contender before, above all no
+ * connections.
  */
 async function measure({ guard }: Contender, mode: Mode): Promise<Figures> {
   await using web = await Namespace.create('web')

@@ -138,7 +138,7 @@ function policyOf(names: readonly string[]): Policy {
 
 const RESOLVER = prefix([0xc6336402, 0, 0, 0], 4, 32)
 
-/** A kernel that accepts everything. Other options are not used here. */
+/** Options with a kernel that accepts everything. Other options are not used here. */
 const OPTIONS = {
   directory: '',
   firewall: { changeHosts: async () => {} },
@@ -173,7 +173,7 @@ function memory(): number {
 
 const counters = new Map<Knowledge, number>()
 
-/** @returns nanoseconds */
+/** Runs a batch of one kind of work. @returns nanoseconds */
 function batch({ once }: Work, knowledge: Knowledge): number {
   const first = counters.get(knowledge) ?? 0
   counters.set(knowledge, first + BATCH)
@@ -192,7 +192,7 @@ async function measure(work: Work, sizes: readonly Knowledge[], milliseconds: nu
   let batches = 0
   for (; performance.now() < end; batches++) {
     for (const [i, knowledge] of sizes.entries()) taken[i]! += batch(work, knowledge)
-    // Timers have their turn.
+    // Timers can run between batches.
     await turn()
   }
   return taken.map((nanoseconds) => nanoseconds / batches / BATCH)

@@ -1,7 +1,7 @@
 /*
- * The reference that checkvalve is measured against: the least a program in C can do for a queued packet.
- * Raw netlink, 64 datagrams a recvmmsg(2), one send(2) with one verdict message a packet, each with a mark.
- * No policy, one thread, blocking.
+ * reference: does the minimum that a program in C can do for a queued packet. checkvalve is measured against
+ * it. It uses raw netlink, reads 64 datagrams by recvmmsg(2), and sends one verdict message with a mark for
+ * each packet in one send(2). It has no policy, and one thread that blocks.
  *
  *   reference QUEUE MARK accept|repeat
  *
@@ -104,7 +104,10 @@ static int open_queue(uint16_t queue) {
   return fd;
 }
 
-/* The number of the packet in a datagram, in network order; 0 if there is none. The header is its first attribute. */
+/*
+ * Reads the id of the packet in a datagram, in network order. Returns 0 if there is none. It is the first
+ * attribute.
+ */
 static int packet_id(const char *datagram, size_t length, uint32_t *id) {
   const struct nlmsghdr *header = (const struct nlmsghdr *)datagram;
   const struct nlattr *first = (const struct nlattr *)(datagram + NLMSG_HDRLEN + sizeof(struct nfgenmsg));

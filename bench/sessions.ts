@@ -36,7 +36,7 @@ function filled(capacity: number): SessionTable {
 
 interface Work {
   readonly name: string
-  /** @param n a number that is another each time @param capacity sessions in the table */
+  /** @param n a different number for each event @param capacity sessions in the table */
   readonly event: (sessions: SessionTable, n: number, capacity: number) => void
 }
 
@@ -51,7 +51,7 @@ const WORKS: readonly Work[] = [
 
 const counters = new Map<SessionTable, number>()
 
-/** @returns nanoseconds an event, and bytes of the heap */
+/** Runs events for a time. @returns nanoseconds an event, and bytes of the heap */
 function measure({ event }: Work, sessions: SessionTable, capacity: number): { ns: number; bytes: number } {
   let n = counters.get(sessions) ?? 0
   const [begin, heap] = [performance.now(), process.memoryUsage().heapUsed]

@@ -3,11 +3,10 @@
  * queue run empty. The contenders take turns, so that other load on the machine affects all alike; the result
  * is the median of the ratios of each round. It makes a network namespace of its own: `npm run bench`.
  *
- * All of them work behind the same rules of the kernel, those of checkvalve, and refuse every packet: the
- * flood is a worm's. The reference knows no policy; checkvalve decodes, looks through 10,000 prefixes, counts
- * and logs. All figures are taken from outside and in the same way for each: verdicts by the counter of the
- * rule that carries them out, CPU (user and system) by /proc/PID/stat. `node dist/bench/verdicts.js [ROUNDS
- * [SECONDS]]`
+ * All contenders work behind the rules of checkvalve in the kernel, and refuse every packet, as in the flood
+ * of a worm. The reference has no policy; checkvalve decodes, searches 10,000 prefixes, counts and logs. All
+ * figures are taken from outside and in the same way for each: verdicts by the counter of the rule that
+ * carries them out, CPU (user and system) by /proc/PID/stat. `node dist/bench/verdicts.js [ROUNDS [SECONDS]]`
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -20,7 +19,9 @@ import { cpuSeconds, median } from './lib.js'
 
 interface Contender {
   readonly name: string
-  /** Starts the contender, which judges the packets of QUEUE, or loads rules of its own. SIGTERM must end it. */
+  /**
+   * Starts the contender, which judges the packets of QUEUE, or loads rules of its own. SIGTERM must end it.
+   */
   readonly argv: readonly string[]
   /** Whether the contender judges packets by now; called until it does. */
   readonly ready: () => boolean
@@ -58,7 +59,10 @@ const contenders: readonly Contender[] = [
 
 const shell = (commands: string) => execFileSync('sh', ['-ec', commands], { encoding: 'utf8' })
 
-/** Half of 198.18.0.0/15 is allowed, address by address; the flood goes to the other half. */
+/**
+ * Returns a configuration that allows 10,000 single addresses of 198.19.0.0/16. The flood goes to
+ * 198.18.0.0/16.
+ */
 function configuration(): string {
   const prefixes = Array.from({ length: PREFIXES }, (_, i) => `198.19.${(i * 2) >> 8}.${(i * 2) & 255}`)
   return `mode: enforce
@@ -149,7 +153,9 @@ async function main(): Promise<void> {
   rmSync(folder, { recursive: true })
 }
 
-/** The rules of this benchmark must not meet the host's own traffic. */
+/**
+ * Runs this program again in a network namespace, so that its rules do not affect the traffic of the host.
+ */
 async function runInside(): Promise<void> {
   const argv = ['--net', process.execPath, ...process.argv.slice(1), INSIDE]
   const [code] = await once(spawn('unshare', argv, { stdio: 'inherit' }), 'exit')

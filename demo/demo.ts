@@ -46,7 +46,7 @@ async function play(stage: Stage): Promise<void> {
   await stage.startGuard()
   const before = await arrivals()
   await inbound(stage, 'With checkvalve (mode enforce): clients are answered')
-  await patching(stage, 'Patching goes on')
+  await patching(stage, 'Updates continue')
   await attack(stage, 'Nothing else gets out')
   claim(
     (await arrivals()).total === before.total,

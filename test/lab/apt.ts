@@ -1,4 +1,4 @@
-/** A small Debian repository, and the real apt-get with a system of its own below a folder. */
+/** Makes a small Debian repository, and runs the real apt-get with a system of its own below a folder. */
 
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -14,7 +14,7 @@ export type { Served }
 export interface Package {
   readonly name: string
   readonly version: string
-  /** The size of its one file; a few bytes when absent. The file of the package is little larger. */
+  /** The bytes of its only file; 16 when absent. The package itself is slightly larger. */
   readonly bytes?: number
 }
 
@@ -24,8 +24,8 @@ export interface RepositoryOptions {
 }
 
 /**
- * Builds packages without maintainer scripts, each with one file, /usr/share/NAME/VERSION, and the index of them.
- * It is not signed: `deb [trusted=yes] http://HOST/ SUITE main`.
+ * Builds packages without maintainer scripts, each with one file, /usr/share/NAME/VERSION, and the index of
+ * them. It is not signed: `deb [trusted=yes] http://HOST/ SUITE main`.
  */
 export async function createRepository(
   folder: string,
@@ -68,16 +68,16 @@ Description: a file to be downloaded
 export interface AptOptions {
   /** The lines of etc/apt/sources.list. */
   readonly sources: string
-  /** The folder that the system is below: every user must be able to enter it. */
+  /** The root folder of the system. Every user must be able to enter it. */
   readonly root: string
 }
 
-/** The user whom apt's methods become; where only one user exists, they cannot. */
+/** The user as which apt's methods run: root where only one user exists. */
 export const APT_USER = canSwitchUsers() ? '_apt' : 'root'
 
 /**
- * Runs apt-get in a namespace on a system of its own: `root` has its sources and settings, what it knows and what
- * it downloads, and what dpkg installs. The result's status is not 0 when a download has failed.
+ * Runs apt-get in a namespace on a system of its own: `root` has its sources, settings, lists and downloads,
+ * and what dpkg installs. The result's status is not 0 when a download has failed.
  * @throws Error when apt has downloaded as root because its own user cannot enter `root`
  */
 export async function aptGet(
@@ -105,7 +105,7 @@ const environment = (root: string): NodeJS.ProcessEnv => ({
   ...Object.fromEntries(PROXIES.map((name) => [name, undefined])),
 })
 
-/** The host's own, if it has one, has no part in the lab. */
+/** Environment variables that name a proxy of the host, which must have no effect in the lab. */
 const PROXIES = ['http_proxy', 'https_proxy', 'ftp_proxy', 'all_proxy', 'no_proxy'].flatMap((name) => [
   name,
   name.toUpperCase(),
@@ -126,7 +126,7 @@ const DIRECTORIES = [
   'var/log/apt',
 ]
 
-/** What is there already stays: what is installed, too. */
+/** Makes the folders and files of the system. Existing ones stay, and so do installed packages. */
 function createSystem(root: string): void {
   for (const directory of DIRECTORIES) mkdirSync(join(root, directory), { recursive: true })
   write(join(root, 'var/lib/dpkg/status'), '', 'a')
@@ -134,8 +134,9 @@ function createSystem(root: string): void {
 }
 
 /**
- * apt reads this file before all others, and therefore none of the host's. A server that does not answer is given
- * up soon, and not tried again. What was installed is not kept: `install --reinstall` downloads it again.
+ * Returns the settings of apt. It reads them before all other files, and then none of the host. A request
+ * without an answer ends after 60 seconds and is not repeated. Downloaded packages are not kept, so that
+ * `install --reinstall` downloads again.
  */
 const settings = (root: string) => `
 Dir "${root}";
@@ -151,7 +152,7 @@ Acquire::Retries "0";
 Acquire::http::Timeout "60";
 `
 
-/** Serves a folder: see programs/file-server.ts. `pace` is in bytes a second, for each download. */
+/** Serves a folder, see programs/file-server.ts. @param pace bytes a second for each download */
 export async function serveFiles(
   namespace: Namespace,
   folder: string,

@@ -1,4 +1,4 @@
-/** Counts on the receiver's side what came through a cable: the sender's word is not needed. */
+/** Counts the packets that came through a cable, at the receiver, so that no sender is trusted. */
 
 import type { Namespace } from './namespace.js'
 
@@ -12,9 +12,9 @@ export interface Arrivals {
 }
 
 /**
- * The device and not the source address decides, so that a forged or second address is counted as well.
- * ARP is no packet of this table's family. Neighbour discovery and the multicast reports (IGMP, MLD) are what
- * two kernels say to each other when a cable is plugged in, no traffic.
+ * Returns rules that count packets by device and not by source address, so that a forged address is counted
+ * too. ARP is no packet of this table's family. Neighbour discovery and multicast reports (IGMP, MLD) are not
+ * counted: kernels exchange them by themselves when a cable is made.
  */
 const table = (device: string) => `
 table inet arrivals {
@@ -39,7 +39,7 @@ table inet arrivals {
 
 /**
  * Counts, from now on, the IPv4 and IPv6 packets that reach `receiver` by `device`.
- * The result gives the counts whenever it is called.
+ * @returns a function that returns the counts so far
  */
 export async function countArrivals(receiver: Namespace, device: string): Promise<() => Promise<Arrivals>> {
   await receiver.run(['nft', '-f', '-'], { input: table(device) })
@@ -49,7 +49,7 @@ export async function countArrivals(receiver: Namespace, device: string): Promis
   }
 }
 
-/** What `nft -j list counters` writes, as far as it is needed here. */
+/** The part of the output of `nft -j list counters` that is used here. */
 interface CounterList {
   readonly nftables: ReadonlyArray<{ readonly counter?: { readonly name: string; readonly packets: number } }>
 }

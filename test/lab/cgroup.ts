@@ -1,19 +1,22 @@
-/** Cgroups for tests, as systemd would make them for units. */
+/** Makes cgroups for tests, as systemd does for units. */
 import { mkdirSync, readFileSync, rmdirSync } from 'node:fs'
 import { idsOf } from './users.js'
 
-/** Where the unified hierarchy is mounted, as cgroup2 in /proc/self/mountinfo; undefined where it is not. */
+/**
+ * The mount point of the unified hierarchy (cgroup2 in /proc/self/mountinfo); undefined when it is not
+ * mounted.
+ */
 const mount = readFileSync('/proc/self/mountinfo', 'utf8')
   .split('\n')
   .find((line) => line.includes(' - cgroup2 '))
   ?.split(' ')[4]
 
-/** A word before a command that starts it in the cgroup of the directory $1. */
+/** ENTER FOLDER COMMAND...: runs a command in the cgroup of a folder. */
 const ENTER = 'echo $$ > "$1/cgroup.procs" && shift && exec "$@"'
 
 /** A tree of cgroups of this process alone, under one slice. */
 export class Cgroups {
-  /** Its slice, a unit of its own. */
+  /** The name of the slice, which is a unit of its own. */
   readonly slice: string
   readonly #folders: string[] = []
 
@@ -22,7 +25,7 @@ export class Cgroups {
     this.add('')
   }
 
-  /** undefined where this user may not make any, or there is no unified hierarchy. */
+  /** Makes the slice. @returns undefined when this user may not, or there is no unified hierarchy */
   static create(): Cgroups | undefined {
     if (mount === undefined) return undefined
     try {
@@ -33,7 +36,7 @@ export class Cgroups {
     }
   }
 
-  /** A cgroup below the slice, whose parent is there: `add('web.service')`. */
+  /** Makes a cgroup below the slice, whose parent exists: `add('web.service')`. @returns its folder */
   add(path: string): string {
     const folder = `${this.root}/${this.slice}${path === '' ? '' : `/${path}`}`
     mkdirSync(folder)
@@ -41,7 +44,7 @@ export class Cgroups {
     return folder
   }
 
-  /** A command in a cgroup, as a user. */
+  /** Returns a command line that runs a command in a cgroup as a user. */
   command(path: string, user: string, ...argv: string[]): string[] {
     const { uid, gid } = idsOf(user)
     const folder = `${this.root}/${this.slice}/${path}`
@@ -49,7 +52,7 @@ export class Cgroups {
     return ['sh', '-c', ENTER, 'enter', folder, ...as, ...argv]
   }
 
-  /** Once nothing runs in them any more. */
+  /** Removes all cgroups. No process may run in them. */
   remove(): void {
     for (const folder of this.#folders) rmdirSync(folder)
   }

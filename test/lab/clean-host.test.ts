@@ -3,7 +3,9 @@ import t from 'tap'
 import { Namespace } from './namespace.js'
 import { command } from './traffic.js'
 
-/** What hosts have: a time server, resolvers behind a stub, a mirror, a store and a resolver's user. */
+/**
+ * Files of a host with a time server, resolvers behind a stub, a mirror, snapd and the user of a resolver.
+ */
 const FILES = {
   '/etc/chrony/chrony.conf': 'pool 198.51.100.123 iburst\n',
   '/etc/resolv.conf': 'nameserver 127.0.0.53\nsearch example.org\n',
@@ -13,7 +15,7 @@ const FILES = {
   '/etc/passwd': 'root:x:0:0::/:\nunbound:x:53:53::/:\n',
 } as const
 
-/** What users have: each changes what some program writes, or how it runs. */
+/** Environment variables of users. Each changes how some program runs, or its output. */
 const ENVIRONMENT = {
   LC_ALL: 'de_DE.UTF-8',
   TZ: 'Asia/Kathmandu',
@@ -37,7 +39,7 @@ const FACTS = command('host-facts', [])
 const factsOf = async (host: Namespace, ...before: string[]) =>
   JSON.parse((await host.run([...before, ...FACTS], { env: ENVIRONMENT })).stdout)
 
-t.test('nothing of its host is found on a clean host: no file, no user, no variable', async (t) => {
+t.test('on a clean host no file, user or environment variable of the real host is found', async (t) => {
   await using host = await settledHost()
   t.match(await factsOf(host), {
     timeServers: [{}],
@@ -62,7 +64,7 @@ t.test('nothing of its host is found on a clean host: no file, no user, no varia
   t.match(environment, { HOME: '/nonexistent', TZ: 'UTC' })
 })
 
-/** A folder like a build server's: with the repository $1 and Node.js $2. */
+/** MOVE: makes a folder like that of a build server, with the repository $1 and Node.js $2. */
 const MOVE = `
 mount -t tmpfs own /var/lib
 cd /var/lib
@@ -72,7 +74,7 @@ mount --rbind "$1" ci/checkvalve
 mount --bind "$2" ci/bin/node
 `
 
-t.test('the repository and Node are found on a clean host, wherever they are', async (t) => {
+t.test('on a clean host the repository and Node are found in any folder', async (t) => {
   await using host = await Namespace.create('host')
   await host.run(['sh', '-ec', MOVE, 'move', process.cwd(), process.execPath])
   const there = ['env', '--chdir=/var/lib/ci/checkvalve', `PATH=/var/lib/ci/bin:${process.env.PATH}`]
@@ -86,7 +88,7 @@ t.test('the repository and Node are found on a clean host, wherever they are', a
   t.equal(stdout, 'package.json\n2\n')
 })
 
-t.test('the network of a clean host is its own, and has loopback', async (t) => {
+t.test('a clean host has a network of its own, with loopback', async (t) => {
   await using host = await Namespace.create('host')
   const { stdout } = await host.run([
     'scripts/namespaced',

@@ -8,7 +8,7 @@ import { PATIENCE_MS } from './waiting.js'
 export interface Result {
   readonly stdout: string
   readonly stderr: string
-  /** The exit status; 128 plus the signal's number when a signal ended it, as shells say it. */
+  /** The exit status; 128 plus the signal's number when a signal ended it, as in shells. */
   readonly status: number
 }
 
@@ -24,8 +24,9 @@ export interface RunOptions {
 }
 
 /**
+ * Runs a command.
  * @param place where the command runs, for the message of a failure: `web`
- * @throws Error with the command, its status and what it wrote to stderr, unless `allowFailure`;
+ * @throws Error with the command, its status and its output, unless `allowFailure`;
  *   always when the command cannot be started
  */
 export async function run(place: string, argv: readonly string[], options: RunOptions = {}): Promise<Result> {
@@ -35,7 +36,7 @@ export async function run(place: string, argv: readonly string[], options: RunOp
     timeout: options.timeout ?? PATIENCE_MS,
     killSignal: 'SIGKILL',
   })
-  // A command that ends without reading its input is no error of ours; its status tells.
+  // A command may end without reading its input. Its status shows whether it failed.
   child.stdin.on('error', () => {})
   child.stdin.end(options.input ?? '')
   const [stdout, stderr, status] = await Promise.all([text(child.stdout), text(child.stderr), ended(child)])
@@ -45,10 +46,15 @@ export async function run(place: string, argv: readonly string[], options: RunOp
   return { stdout, stderr, status }
 }
 
-/** Whoever holds a child's pipes after its end may hold them for ever. */
+/**
+ * How long to read on after the end of a child, in milliseconds: another process may hold its pipes for ever.
+ */
 const LAST_WORDS_MS = 10_000
 
-/** The status of a child when it has ended, and what it wrote was read. Rejects when it could not be started. */
+/**
+ * Waits until a child has ended and its output was read.
+ * @returns its status; rejects when it cannot be started
+ */
 export function ended(child: ReturnType<typeof spawn>): Promise<number> {
   return new Promise((resolve, reject) => {
     child.once('error', reject)

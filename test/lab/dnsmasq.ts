@@ -1,4 +1,6 @@
-/** Names on the lab's network: dnsmasq, a server whose answers are always new, and a program that asks. */
+/**
+ * Serves names in the lab by dnsmasq, or by a server with new addresses in each answer, and looks names up.
+ */
 
 import type { Namespace, SpawnOptions } from './namespace.js'
 import type { Program } from './program.js'
@@ -13,11 +15,11 @@ export type { FreshQuery, LookupPlan, LookupReport }
 export type Records = Readonly<Record<string, readonly string[]>>
 
 export interface DnsmasqOptions {
-  /** A name may have hundreds of addresses: then its answer fits into no datagram, and is asked for over TCP. */
+  /** A name may have hundreds of addresses. Its answer does not fit into a datagram, and is sent over TCP. */
   readonly records: Records
-  /** Seconds, of every answer. */
+  /** The TTL of every answer, in seconds. */
   readonly ttl: number
-  /** Target by alias. The target must be in `records`. */
+  /** The target of each alias, which must be in `records`. */
   readonly cnames?: Readonly<Record<string, string>>
   /** `{ '_http._tcp.mirror.example.org': { target: 'one.example.org', port: 80 } }` */
   readonly srv?: Readonly<Record<string, { readonly target: string; readonly port: number }>>
@@ -25,6 +27,7 @@ export interface DnsmasqOptions {
   readonly wildcards?: Records
 }
 
+/** A query that dnsmasq has logged. */
 export interface Question {
   readonly name: string
   /** `A`, `AAAA`, `SRV` ...; `type=65` when dnsmasq has no name for it. */
@@ -33,12 +36,12 @@ export interface Question {
   readonly transport: 'udp' | 'tcp'
 }
 
-/** In the namespace's own /run. */
+/** The file of records, in the namespace's own /run. */
 const HOSTS = '/run/dnsmasq/hosts'
 
 /**
- * `--group=` with nothing: in a user namespace with one user there is no other group to become. Not
- * `--no-daemon`: that serves one TCP client at a time, and everybody else waits until it hangs up.
+ * Arguments that are always the same. `--group=` is empty because a user namespace with one user has no other
+ * group. `--no-daemon` is not used: with it dnsmasq serves one TCP client at a time, and others wait.
  */
 const FIXED = [
   '--keep-in-foreground',
@@ -53,7 +56,7 @@ const FIXED = [
   '--log-facility=-',
 ]
 
-/** dnsmasq that runs, on port 53 of all addresses of its namespace, UDP and TCP. */
+/** A running dnsmasq, on port 53 of all addresses of its namespace, UDP and TCP. */
 export class Dnsmasq {
   private constructor(
     readonly namespace: Namespace,
@@ -67,7 +70,7 @@ export class Dnsmasq {
     return dnsmasq
   }
 
-  /** Gives other records from now on; all else stays. */
+  /** Replaces the records; other options stay. */
   async change(records: Records): Promise<void> {
     const before = this.#reads()
     await this.namespace.file(HOSTS, hostsOf(records))
@@ -75,14 +78,14 @@ export class Dnsmasq {
     await this.#hasRead(before + 1)
   }
 
-  /** The names asked for, in the order of their arrival; of one type only, when it is given. */
+  /** Returns the names in the queries, in the order of arrival; of one type only when it is given. */
   queries(type?: string): string[] {
     return this.questions()
       .filter((question) => type === undefined || question.type === type)
       .map((question) => question.name)
   }
 
-  /** All questions that arrived. TCP is served by a child of its own for each connection. */
+  /** Returns all queries that arrived. Each TCP connection has a child process of its own. */
   questions(): Question[] {
     const lines = this.program.stderr.matchAll(/^dnsmasq\[(\d+)\]: query\[([^\]]+)\] (\S+) from (\S+)$/gm)
     return [...lines].map(([, pid, type, name, from]) => ({
@@ -106,18 +109,21 @@ export class Dnsmasq {
   }
 }
 
-/** Starts dnsmasq in a namespace; resolves when it answers. */
+/** Starts dnsmasq in a namespace, and waits until it answers. */
 export const serveDnsmasq = (namespace: Namespace, options: DnsmasqOptions) =>
   Dnsmasq.start(namespace, options)
 
-/** Its answers to a name with several addresses start with another one each time. */
+/** Returns the records as a hosts file. dnsmasq rotates the addresses of a name in its answers. */
 function hostsOf(records: Records): string {
   return Object.entries(records)
     .flatMap(([name, addresses]) => addresses.map((address) => `${address} ${name}\n`))
     .join('')
 }
 
-/** `local`: what is not known does not exist. Without it dnsmasq refuses such a question, a AAAA of a name with A, too. */
+/**
+ * Returns the arguments for options. With `--local` an unknown name does not exist; without it dnsmasq
+ * refuses the query, and also one for the AAAA of a name that has only A.
+ */
 function argumentsOf({ ttl, cnames = {}, srv = {}, wildcards = {} }: DnsmasqOptions): string[] {
   return [
     `--local-ttl=${ttl}`,
@@ -132,15 +138,15 @@ function argumentsOf({ ttl, cnames = {}, srv = {}, wildcards = {} }: DnsmasqOpti
 }
 
 export interface FreshOptions {
-  /** Seconds; 30 when absent. */
+  /** The TTL in seconds; 30 when absent. */
   readonly ttl?: number
-  /** A name that every question is first sent on to. */
+  /** The name to which each name is an alias; no alias when absent. */
   readonly cname?: string
 }
 
 /**
- * A name server on port 53 that answers for all names below `zone`, each time with an address that it has never
- * given before. Its questions are in `results` of the program, see `FreshQuery`.
+ * Starts a name server on port 53 that answers for all names below `zone`, each time with a new address. Its
+ * queries are in `results` of the program, see `FreshQuery`.
  */
 export async function serveFreshDns(
   namespace: Namespace,
@@ -152,12 +158,12 @@ export async function serveFreshDns(
   return server
 }
 
-/** Looks a name up, again and again, and connects to what comes. See `LookupPlan`. */
+/** Looks names up and connects to each address found. See `LookupPlan`. */
 export async function lookUp(from: Namespace, plan: LookupPlan, user?: string): Promise<LookupReport> {
   const as: SpawnOptions = user === undefined ? {} : { user }
   const program = from.spawn(command('lookups', [JSON.stringify(plan)]), as)
   const report = await program.result('asked', 10 * PATIENCE_MS)
-  // A look-up that was given up may still be under way in the C library, which the end of Node would wait for.
+  // After a timeout the C library may still be looking up, and Node would not end before it.
   program.kill('SIGKILL')
   return report as unknown as LookupReport
 }

@@ -9,7 +9,10 @@ import { eventually } from './waiting.js'
 
 const fileOf = (name: string) => fileURLToPath(new URL(`./${name}.js`, import.meta.url))
 
-/** The ids of the processes in a network namespace. Those of other users cannot be seen, and are not ours. */
+/**
+ * Returns the ids of the processes in a network namespace. Those of other users cannot be seen, and do not
+ * count.
+ */
 function processesIn(identity: string): string[] {
   return readdirSync('/proc').filter((pid) => {
     if (!/^\d+$/.test(pid)) return false
@@ -21,7 +24,7 @@ function processesIn(identity: string): string[] {
   })
 }
 
-/** Whether a process has not ended. A zombie has: when init gets round to collecting it, is init's affair. */
+/** Returns whether a process runs. A zombie does not: it waits only for init to collect it. */
 function runs(pid: number): boolean {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
@@ -32,23 +35,27 @@ function runs(pid: number): boolean {
 }
 
 for (const signal of ['SIGKILL', 'SIGTERM', 'SIGINT'] as const) {
-  t.test(`nothing is left of a namespace when its maker dies of ${signal}`, async (t) => {
+  t.test(`no process of a namespace is left when the process that made it dies by ${signal}`, async (t) => {
     const maker = new Program('abandoned', spawn(process.execPath, [fileOf('programs/abandoned')]))
     const { identity, pids } = (await maker.result('pids')) as { identity: string; pids: number[] }
-    t.equal(processesIn(identity).length, 3, 'the holder, a program that ignores signals, and its child')
+    t.equal(
+      processesIn(identity).length,
+      3,
+      'the namespace has the holder, a program that ignores signals, and its child',
+    )
 
     maker.kill(signal)
     t.ok(await maker.exited)
-    await eventually('its processes have ended', () => !pids.some(runs))
-    t.notOk(pids.some(runs), 'its processes have ended')
-    t.same(processesIn(identity), [], 'nobody is in it')
+    await eventually('the processes of the namespace have ended', () => !pids.some(runs))
+    t.notOk(pids.some(runs), 'the processes of the namespace have ended')
+    t.same(processesIn(identity), [], 'no process is in the namespace')
   })
 }
 
 const NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
 const OWN_NAMESPACES = ['unshare', '--user', '--map-root-user', '--net', '--mount']
 
-/** Why the tests cannot be run as an ordinary user; undefined when they can. */
+/** Returns why the tests cannot be run as an ordinary user; undefined when they can. */
 async function obstacle(): Promise<string | undefined> {
   if (!canSwitchUsers()) return 'it runs as one'
   const { status } = await run('host', [...NOBODY, 'test', '-r', fileOf('lab.test')], { allowFailure: true })
@@ -59,8 +66,8 @@ async function obstacle(): Promise<string | undefined> {
 
 const why = await obstacle()
 for (const name of ['clean-host', 'lab', 'namespace', 'traffic']) {
-  t.test(`an ordinary user can use the lab too: ${name}`, { skip: why ?? false }, async (t) => {
-    // Without what a test runner adds to its children: it writes where this user may not.
+  t.test(`the tests of the lab pass for an ordinary user: ${name}`, { skip: why ?? false }, async (t) => {
+    // Without NODE_OPTIONS, by which the test runner would write to files that this user may not write.
     const test = ['env', '-u', 'NODE_OPTIONS', process.execPath, fileOf(`${name}.test`)]
     const { status, stdout, stderr } = await run('host', [...NOBODY, ...OWN_NAMESPACES, ...test], {
       allowFailure: true,

@@ -15,7 +15,7 @@ const PROBE = { name: 'checkvalve-probe', version: '1.0' }
 const LARGE = { name: 'checkvalve-large', version: '2.0', bytes: 300_000 }
 const sources = (host: string) => `deb [trusted=yes] http://${host}/ ${SUITE} main\n`
 
-/** Web asks the mirror's name server. */
+/** Makes a lab whose web server uses the mirror's name server. */
 async function createLab(t: Test): Promise<Topology> {
   const lab = await createTopology()
   t.teardown(() => lab.close())
@@ -23,7 +23,7 @@ async function createLab(t: Test): Promise<Topology> {
   return lab
 }
 
-/** A folder that every user may enter, with a repository in it and a place for a system. */
+/** Makes a folder that every user may enter, with a repository and a root for apt's system. */
 async function createFolder(t: Test): Promise<{ repository: string; root: string }> {
   const folder = mkdtempSync(join(tmpdir(), 'checkvalve-apt-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
@@ -34,7 +34,10 @@ async function createFolder(t: Test): Promise<{ repository: string; root: string
   return { repository, root }
 }
 
-/** Counts the connections that are begun and the datagrams that are sent, by the user who owns the socket. */
+/**
+ * Counts begun connections and sent datagrams by the user of the socket.
+ * @returns those of `user` and of others
+ */
 async function countByUser(place: Namespace, user: string): Promise<() => Promise<[number, number]>> {
   const uid = canSwitchUsers() ? idsOf(user).uid : 0
   const input = `table inet users {
@@ -77,17 +80,17 @@ t.test('apt-get updates and installs over the network of the lab', async (t) => 
 
   t.ok(server.results.some(({ get, from }) => `${get}`.endsWith('.deb') && from === WEB.mirror.v4))
   const called = server.results.slice(1).map(({ host }) => host)
-  t.same(new Set(called), new Set([host]), 'the server is called by its name')
-  t.same(new Set(dnsmasq.queries('SRV')), new Set([`_http._tcp.${host}`]), 'it asks for a service first')
+  t.same(new Set(called), new Set([host]), 'requests have the name of the server')
+  t.same(new Set(dnsmasq.queries('SRV')), new Set([`_http._tcp.${host}`]), 'apt looks up an SRV record first')
   t.ok(dnsmasq.queries('A').includes(host))
   const [own, others] = await counts()
-  t.ok(own > 0, `${own} questions and connections are of ${APT_USER}`)
-  if (canSwitchUsers()) t.equal(others, 0, 'and none of another user')
+  t.ok(own > 0, `${own} queries and connections are of ${APT_USER}`)
+  if (canSwitchUsers()) t.equal(others, 0, 'no query or connection is of another user')
   else t.comment('left out: apt with a user of its own (only one user exists in this namespace)')
 })
 
 t.test(
-  'apt-get fails soon, and says so, where nothing answers; and finds the way when it is back',
+  'apt-get fails soon and with a message when a server is down, and succeeds when it is back',
   async (t) => {
     const { web, mirror } = await createLab(t)
     const { repository, root } = await createFolder(t)
@@ -107,49 +110,49 @@ t.test(
   },
 )
 
+t.test('aptGet throws when apt downloads as root because its own user cannot enter the folder', async (t) => {
+  if (!canSwitchUsers()) return t.comment('left out: only one user exists in this namespace')
+  const { web, mirror } = await createLab(t)
+  const { repository, root } = await createFolder(t)
+  await serveFiles(mirror, repository)
+  chmodSync(root, 0o700)
+  await t.rejects(aptGet(web, ['update'], { sources: sources(MIRROR.v4), root }), {
+    message: /_apt cannot enter/,
+  })
+})
+
 t.test(
-  'a download that apt-get makes as root, because its user cannot enter the folder, is an error',
+  'apt-get follows an SRV record, and a download at the pace of the server is not complete at once',
   async (t) => {
-    if (!canSwitchUsers()) return t.comment('left out: only one user exists in this namespace')
     const { web, mirror } = await createLab(t)
     const { repository, root } = await createFolder(t)
-    await serveFiles(mirror, repository)
-    chmodSync(root, 0o700)
-    await t.rejects(aptGet(web, ['update'], { sources: sources(MIRROR.v4), root }), {
-      message: /_apt cannot enter/,
+    await serveDnsmasq(mirror, {
+      records: { 'one.example.org': [MIRROR.v4] },
+      ttl: 1,
+      srv: { '_http._tcp.deb.example.org': { target: 'one.example.org', port: 8080 } },
     })
+    const server = await serveFiles(mirror, repository, { port: 8080, pace: 200_000 })
+    const apt = (...args: string[]) => aptGet(web, args, { sources: sources('deb.example.org'), root })
+    t.match(await apt('update'), { status: 0 })
+    for (const time of ['first', 'second']) {
+      t.match(await apt('install', '--reinstall', LARGE.name), { status: 0 }, `the ${time} time`)
+      t.equal(server.results.filter(({ get }) => `${get}`.endsWith('.deb')).length, time === 'first' ? 1 : 2)
+    }
+    const { get } = server.results.at(-1)!
+    let timeout = 500
+    let part = await httpGet(web, `http://${MIRROR.v4}:8080${get}`, { timeout })
+    await eventually('a part of the file arrives', async () => {
+      if (part.bytes > 0) return true
+      timeout += 500
+      part = await httpGet(web, `http://${MIRROR.v4}:8080${get}`, { timeout })
+      return false
+    })
+    t.match(part, { outcome: 'timeout', status: 200 }, 'the download is not complete after the timeout')
+    t.ok(part.bytes > 0 && part.bytes < LARGE.bytes)
   },
 )
 
-t.test('apt-get goes where a service record leads, and downloads at the pace of the server', async (t) => {
-  const { web, mirror } = await createLab(t)
-  const { repository, root } = await createFolder(t)
-  await serveDnsmasq(mirror, {
-    records: { 'one.example.org': [MIRROR.v4] },
-    ttl: 1,
-    srv: { '_http._tcp.deb.example.org': { target: 'one.example.org', port: 8080 } },
-  })
-  const server = await serveFiles(mirror, repository, { port: 8080, pace: 200_000 })
-  const apt = (...args: string[]) => aptGet(web, args, { sources: sources('deb.example.org'), root })
-  t.match(await apt('update'), { status: 0 })
-  for (const time of ['first', 'second']) {
-    t.match(await apt('install', '--reinstall', LARGE.name), { status: 0 }, `the ${time} time`)
-    t.equal(server.results.filter(({ get }) => `${get}`.endsWith('.deb')).length, time === 'first' ? 1 : 2)
-  }
-  const { get } = server.results.at(-1)!
-  let timeout = 500
-  let part = await httpGet(web, `http://${MIRROR.v4}:8080${get}`, { timeout })
-  await eventually('some of it comes', async () => {
-    if (part.bytes > 0) return true
-    timeout += 500
-    part = await httpGet(web, `http://${MIRROR.v4}:8080${get}`, { timeout })
-    return false
-  })
-  t.match(part, { outcome: 'timeout', status: 200 }, 'a download goes on for as long as the pace says')
-  t.ok(part.bytes > 0 && part.bytes < LARGE.bytes)
-})
-
-t.test('dnsmasq answers as its records say, and tells what it was asked', async (t) => {
+t.test('dnsmasq answers by its records, and logs its queries', async (t) => {
   const { web, mirror } = await createLab(t)
   await serveHttp(mirror)
   const many = Array.from({ length: 200 }, (_, host) => `198.18.200.${host + 1}`)
@@ -164,7 +167,7 @@ t.test('dnsmasq answers as its records say, and tells what it was asked', async 
     wildcards: { 'cdn.example.org': [MIRROR.v4] },
   })
 
-  await t.test('names, aliases and wildcards are found, and others are not', async (t) => {
+  await t.test('it finds names, aliases and wildcards, and no other names', async (t) => {
     for (const name of ['mirror', 'alias', 'a.b.cdn'])
       t.match(await connect(web, `${name}.example.org`, 80), { outcome: 'ok' }, name)
     t.match(await connect(web, 'nowhere.example.org', 80), { outcome: 'ENOTFOUND' })
@@ -172,21 +175,21 @@ t.test('dnsmasq answers as its records say, and tells what it was asked', async 
     t.ok(dnsmasq.queries('AAAA').includes('a.b.cdn.example.org'))
   })
 
-  await t.test('several addresses take turns', async (t) => {
+  await t.test('it rotates the addresses of a name', async (t) => {
     const first = new Set<string>()
     for (let asked = 0; asked < 6; asked++)
       first.add((await web.run(['getent', 'ahostsv4', 'turns.example.org'])).stdout.split(' ')[0]!)
     t.ok(first.size > 1, [...first].join(', '))
   })
 
-  await t.test('an answer that is too long for a datagram comes over TCP', async (t) => {
+  await t.test('it sends an answer that is too long for a datagram over TCP', async (t) => {
     const { stdout } = await web.run(['getent', 'ahostsv4', 'many.example.org'])
     t.equal(stdout.match(/STREAM/g)?.length, many.length)
     const ways = dnsmasq.questions().filter(({ name }) => name === 'many.example.org')
     t.same(new Set(ways.map(({ transport }) => transport)), new Set(['udp', 'tcp']))
   })
 
-  await t.test('records change while it runs', async (t) => {
+  await t.test('it takes new records while it runs', async (t) => {
     await dnsmasq.change({ 'moved.example.org': [MIRROR.v6] })
     t.match(await connect(web, 'moved.example.org', 80), { outcome: 'ok' })
     t.match(await connect(web, 'mirror.example.org', 80), { outcome: 'ENOTFOUND' })
@@ -194,7 +197,7 @@ t.test('dnsmasq answers as its records say, and tells what it was asked', async 
 })
 
 for (const way of ['getaddrinfo', 'resolver'] as const) {
-  t.test(`each look-up gives an address that was never seen before, and it is reached: ${way}`, async (t) => {
+  t.test(`each look-up by ${way} finds a new address, and the address is reached`, async (t) => {
     const { web, mirror, victims } = await createLab(t)
     await serveHttp(victims)
     const server = await serveFreshDns(mirror, 'fresh.example.org', { ttl: 1, cname: 'edge.example.net' })
@@ -202,7 +205,7 @@ for (const way of ['getaddrinfo', 'resolver'] as const) {
     t.same(await lookUp(web, plan), { asked: 200, answered: 200, connected: 200, failures: [] })
     const given = server.results.flatMap(({ address }) => address ?? [])
     t.equal(given.length, 200)
-    t.equal(new Set(given).size, 200, 'no two are the same')
+    t.equal(new Set(given).size, 200, 'no two addresses are the same')
 
     t.match(await lookUp(web, { ...plan, name: 'elsewhere.example.org', count: 2 }), {
       answered: 0,
@@ -218,7 +221,7 @@ for (const way of ['getaddrinfo', 'resolver'] as const) {
     t.match(
       await lookUp(web, { ...plan, count: 1, timeout: 300 }),
       { answered: 0, connected: 0 },
-      'no server',
+      'there is no name server',
     )
   })
 }

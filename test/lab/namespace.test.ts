@@ -15,14 +15,14 @@ const devices = async (namespace: Namespace) =>
 
 const read = async (namespace: Namespace, path: string) => (await namespace.run(['cat', path])).stdout
 
-t.test('a namespace is not the one of the host, and has only lo, which is up', async (t) => {
+t.test('a new namespace is not that of the host, and its only device is lo, which is up', async (t) => {
   await using namespace = await Namespace.create('lonely')
   t.not(namespace.identity, await readlink('/proc/self/ns/net'))
   t.match(await devices(namespace), [{ ifname: 'lo', flags: ['LOOPBACK', 'UP'] }])
   t.equal((await devices(namespace)).length, 1)
 })
 
-t.test('a cable joins two namespaces at once, and is not seen by the host', async (t) => {
+t.test('a cable connects two namespaces, and the host does not see it', async (t) => {
   await using a = await Namespace.create('a')
   await using b = await Namespace.create('b')
   await link(a, 'eth0', b, 'eth7')
@@ -31,7 +31,7 @@ t.test('a cable joins two namespaces at once, and is not seen by the host', asyn
   t.notMatch(await readFile('/proc/net/dev', 'utf8'), 'eth7')
 })
 
-t.test('addresses of both families can be used at once, and routes are taken', async (t) => {
+t.test('addresses of both families can be used at once, and added routes are in force', async (t) => {
   await using namespace = await Namespace.create('routes')
   await using other = await Namespace.create('other')
   await link(namespace, 'eth0', other, 'eth0')
@@ -53,17 +53,20 @@ t.test('a kernel variable is set for the namespace alone', async (t) => {
   t.equal(await readFile(path, 'utf8'), before)
 })
 
-t.test("a namespace has the kernel's own settings of IPv4 devices, whatever the host's are", async (t) => {
-  await using namespace = await Namespace.create('defaults')
-  const { stdout } = await namespace.run(['sh', '-c', 'cd /proc/sys/net/ipv4/conf && grep "" */*'])
-  for (const device of ['all', 'default', 'lo']) {
-    const set = stdout.matchAll(new RegExp(`^${device}/(\\w+):1$`, 'gm'))
-    const names = [...set].map(([, name]) => name).filter((name) => name !== 'arp_evict_nocarrier') // from Linux 5.16 on
-    t.same(names, ['accept_redirects', 'secure_redirects', 'send_redirects', 'shared_media'])
-  }
-})
+t.test(
+  "a namespace has the kernel's default settings of IPv4 devices and not those of the host",
+  async (t) => {
+    await using namespace = await Namespace.create('defaults')
+    const { stdout } = await namespace.run(['sh', '-c', 'cd /proc/sys/net/ipv4/conf && grep "" */*'])
+    for (const device of ['all', 'default', 'lo']) {
+      const set = stdout.matchAll(new RegExp(`^${device}/(\\w+):1$`, 'gm'))
+      const names = [...set].map(([, name]) => name).filter((name) => name !== 'arp_evict_nocarrier') // from Linux 5.16 on
+      t.same(names, ['accept_redirects', 'secure_redirects', 'send_redirects', 'shared_media'])
+    }
+  },
+)
 
-t.test('a file can be replaced, again and again, for the namespace alone', async (t) => {
+t.test('a file can be replaced several times, for the namespace alone', async (t) => {
   const before = await readFile('/etc/hosts', 'utf8')
   await using namespace = await Namespace.create('files')
   for (const text of ['198.51.100.2 mirror.example.org\n', '198.51.100.3 mirror.example.org\n', '']) {
@@ -73,7 +76,7 @@ t.test('a file can be replaced, again and again, for the namespace alone', async
   t.equal(await readFile('/etc/hosts', 'utf8'), before)
 })
 
-t.test('a file can be put where none is, and what is beside it stays', async (t) => {
+t.test('a file can be put at a path that does not exist, and the files beside it stay', async (t) => {
   const before = await readFile('/etc/hosts', 'utf8')
   await using namespace = await Namespace.create('missing')
   await namespace.file('/etc/checkvalve-lab/missing/file', 'here\n')
@@ -83,10 +86,14 @@ t.test('a file can be put where none is, and what is beside it stays', async (t)
 
   await namespace.file('/etc/hosts', 'replaced\n')
   t.equal(await read(namespace, '/etc/hosts'), 'replaced\n')
-  t.equal(await readFile('/etc/hosts', 'utf8'), before, 'also now that it is reached by a symlink')
+  t.equal(
+    await readFile('/etc/hosts', 'utf8'),
+    before,
+    'the host keeps its file when the namespace reaches it by a symlink',
+  )
 })
 
-t.test('a file can be put behind a symlink to nothing, as /etc/resolv.conf often is', async (t) => {
+t.test('a file can be put behind a dangling symlink, which /etc/resolv.conf often is', async (t) => {
   const directory = await mkdtemp(join(tmpdir(), 'checkvalve-lab-'))
   t.teardown(() => rm(directory, { recursive: true }))
   const [inRun, elsewhere] = [join(directory, 'run'), join(directory, 'elsewhere')]
@@ -100,30 +107,36 @@ t.test('a file can be put behind a symlink to nothing, as /etc/resolv.conf often
   }
 })
 
-t.test('a command that fails says where, what and why', async (t) => {
-  await using namespace = await Namespace.create('unlucky')
-  const wrong = ['ip', 'link', 'show', 'dev', 'nothing']
-  await t.rejects(namespace.run(wrong), {
-    message: /^unlucky: .*ip link show dev nothing: status 1\n.*exist/s,
-  })
-  t.match(await namespace.run(wrong, { allowFailure: true }), { status: 1, stderr: /exist/ })
-  await t.rejects(namespace.run(['sh', '-c', 'kill -KILL $$']), { message: /status 137/ })
-})
+t.test(
+  'the error of a failed command has the namespace, the command, its status and its output',
+  async (t) => {
+    await using namespace = await Namespace.create('unlucky')
+    const wrong = ['ip', 'link', 'show', 'dev', 'nothing']
+    await t.rejects(namespace.run(wrong), {
+      message: /^unlucky: .*ip link show dev nothing: status 1\n.*exist/s,
+    })
+    t.match(await namespace.run(wrong, { allowFailure: true }), { status: 1, stderr: /exist/ })
+    await t.rejects(namespace.run(['sh', '-c', 'kill -KILL $$']), { message: /status 137/ })
+  },
+)
 
-t.test('a command that hangs is killed', async (t) => {
+t.test('a command that hangs is killed after its timeout', async (t) => {
   await using namespace = await Namespace.create('patient')
   await t.rejects(namespace.run(['sleep', '1000'], { timeout: 50 }), { message: /status 137/ })
 })
 
-t.test('waiting for a program ends when it has ended, and shows what it wrote', async (t) => {
-  await using namespace = await Namespace.create('brief')
-  const program = namespace.spawn(['sh', '-c', 'echo \'{"a": 1}\'; echo why >&2; exit 3'])
-  t.same(await program.result('a'), { a: 1 })
-  await t.rejects(program.result('b'), { message: /it ended\n{"a": 1}\nwhy/ })
-  t.equal(await program.exited, 3)
-})
+t.test(
+  'waiting for the output of a program fails when the program has ended, with its output in the error',
+  async (t) => {
+    await using namespace = await Namespace.create('brief')
+    const program = namespace.spawn(['sh', '-c', 'echo \'{"a": 1}\'; echo why >&2; exit 3'])
+    t.same(await program.result('a'), { a: 1 })
+    await t.rejects(program.result('b'), { message: /it ended\n{"a": 1}\nwhy/ })
+    t.equal(await program.exited, 3)
+  },
+)
 
-t.test('closing ends the programs, the politest way that works, and may be repeated', async (t) => {
+t.test('closing a namespace ends its programs, by SIGTERM first, and may be repeated', async (t) => {
   const namespace = await Namespace.create('closing')
   const polite = namespace.spawn([
     'sh',
@@ -142,17 +155,20 @@ t.test('a command runs in the working directory of the test', async (t) => {
   t.equal((await namespace.run(['pwd'])).stdout, `${process.cwd()}\n`)
 })
 
-t.test('the ids of a uid_map are counted over all its lines', async (t) => {
+t.test('mappedIds counts the ids in all lines of a uid_map', async (t) => {
   t.equal(mappedIds('         0          0 4294967295\n'), 4294967295)
   t.equal(mappedIds('0 65534 1\n'), 1)
   t.equal(mappedIds('0 1000 1\n1 100000 65536\n'), 65537)
 })
 
-t.test('a program runs as another user where there is one, and the refusal elsewhere says why', async (t) => {
-  await using namespace = await Namespace.create('users')
-  if (canSwitchUsers()) {
-    t.equal((await namespace.run(['id', '-un'], { user: 'nobody' })).stdout, 'nobody\n')
-  } else {
-    t.throws(() => namespace.spawn(['true'], { user: 'nobody' }), { message: /only one user exists/ })
-  }
-})
+t.test(
+  'a program can run as another user where one exists, and is refused with the reason where none does',
+  async (t) => {
+    await using namespace = await Namespace.create('users')
+    if (canSwitchUsers()) {
+      t.equal((await namespace.run(['id', '-un'], { user: 'nobody' })).stdout, 'nobody\n')
+    } else {
+      t.throws(() => namespace.spawn(['true'], { user: 'nobody' }), { message: /only one user exists/ })
+    }
+  },
+)

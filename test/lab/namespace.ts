@@ -1,6 +1,6 @@
 /**
- * A network of its own for tests: a network and mount namespace without a name, held by a child process that
- * lives only as long as this process. Nothing is written to the host, so nothing can be left behind.
+ * Gives tests a network of their own: an unnamed network and mount namespace, held by a child process that
+ * ends with this process. Nothing is written to the host, so that nothing can be left behind.
  *
  * Needs root, or an ordinary user inside `unshare --user --map-root-user --mount`.
  */
@@ -23,7 +23,7 @@ export interface SpawnOptions {
 }
 
 export class Namespace {
-  /** As the kernel calls it: `net:[4026532201]`. */
+  /** The kernel's name of the namespace: `net:[4026532201]`. */
   readonly identity: string
   readonly #programs = new Set<Program>()
   #closed: Promise<void> | undefined
@@ -35,15 +35,15 @@ export class Namespace {
     this.identity = readlinkSync(`/proc/${this.pid}/ns/net`)
   }
 
-  /** A new namespace whose only interface is `lo`, which is up. `name` is for messages only. */
+  /** Makes a namespace whose only interface is `lo`, which is up. `name` is for messages only. */
   static async create(name: string): Promise<Namespace> {
-    // `detached`: in a session of its own, it outlives a Ctrl-C and can clean up after everybody else.
+    // `detached`: in a session of its own, the holder survives Ctrl-C, and can end the other programs.
     const holder = spawn('unshare', ['--net', '--mount', 'sh', '-c', HOLD], { detached: true })
     await ready(name, holder)
     return new Namespace(name, holder)
   }
 
-  /** The process that holds the namespace: what `nsenter --target` and `ip ... netns` take. */
+  /** The id of the process that holds the namespace, for `nsenter --target` and `ip ... netns`. */
   get pid(): number {
     return this.holder.pid!
   }
@@ -67,7 +67,9 @@ export class Namespace {
     return program
   }
 
-  /** Commands of ip(8), without the word `ip`, in one batch: `ip('link set eth0 up', 'route add ...')`. */
+  /**
+   * Runs commands of ip(8), without the word `ip`, in one batch: `ip('link set eth0 up', 'route add ...')`.
+   */
   async ip(...commands: string[]): Promise<void> {
     await this.run(['ip', '-batch', '-'], { input: `${commands.join('\n')}\n` })
   }
@@ -78,7 +80,7 @@ export class Namespace {
     return this.ip(...addresses.map((address) => `address add ${address} dev ${device}${flags(address)}`))
   }
 
-  /** Adds routes, each as ip-route(8) writes it: `route('default via 203.0.113.1')`. */
+  /** Adds routes, each in the syntax of ip-route(8): `route('default via 203.0.113.1')`. */
   route(...routes: string[]): Promise<void> {
     return this.ip(...routes.map((route) => `route add ${route}`))
   }
@@ -89,12 +91,12 @@ export class Namespace {
     await this.run(['sh', '-c', 'cat > "$1"', 'sysctl', path], { input: `${value}\n` })
   }
 
-  /** Gives a path other contents for the programs of this namespace: `file('/etc/resolv.conf', ...)`. */
+  /** Replaces a file for the programs of this namespace: `file('/etc/resolv.conf', ...)`. */
   async file(path: string, contents: string): Promise<void> {
     await this.run(['sh', '-c', PUT_FILE, 'file', path], { input: contents })
   }
 
-  /** Ends all programs of the namespace, and with them the namespace. Harmless when repeated. */
+  /** Ends all programs of the namespace, and with them the namespace. It may be called again. */
   close(): Promise<void> {
     this.#closed ??= this.#close()
     return this.#closed
@@ -113,7 +115,10 @@ export class Namespace {
     await gone
   }
 
-  /** Not `ip netns exec`, which mounts a new /sys. `--wd`: entering a mount namespace loses the directory. */
+  /**
+   * Returns the command line that runs a program in the namespace. `ip netns exec` would mount a new /sys.
+   * `--wd` keeps the working directory.
+   */
   #enter(argv: readonly string[], user: string | undefined): string[] {
     const enter = ['nsenter', '--target', `${this.pid}`, '--net', '--mount', '--wd', '--']
     if (user === undefined) return [...enter, ...argv]
@@ -123,13 +128,13 @@ export class Namespace {
   }
 }
 
-/** A cable between two namespaces: a veth pair, made in place, with both ends up. */
+/** Connects two namespaces by a veth pair, made in place, with both ends up. */
 export async function link(a: Namespace, aDevice: string, b: Namespace, bDevice: string): Promise<void> {
   await a.ip(`link add ${aDevice} type veth peer name ${bDevice} netns ${b.pid}`, `link set ${aDevice} up`)
   await b.ip(`link set ${bDevice} up`)
 }
 
-/** Waits for the holder's word, and then lets this process end without waiting for the holder. */
+/** Waits until the holder prints `ready`, and then lets this process end without waiting for it. */
 function ready(name: string, holder: ChildProcess): Promise<void> {
   let complaint = ''
   holder.stderr!.setEncoding('utf8').on('data', (chunk: string) => {

@@ -1,4 +1,4 @@
-/** A program that goes on running: a server, a daemon, an attacker. */
+/** Watches a program that runs beside the test: a server, a daemon, an attacker. */
 
 import type { ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
@@ -8,7 +8,7 @@ import { PATIENCE_MS } from './waiting.js'
 type JsonLine = Record<string, unknown>
 
 export class Program {
-  /** Everything written so far. */
+  /** The output so far. */
   stdout = ''
   stderr = ''
   /** Resolves with the exit status (128 plus the number of the signal) when the program has ended. */
@@ -27,21 +27,21 @@ export class Program {
     this.#child = child
     this.exited = ended(child).finally(() => {
       this.#running = false
-      this.#tell()
+      this.#wakeAll()
     })
-    // Whoever awaits `exited` gets the error; that nobody does must not end the test.
+    // The test must not end by an error of `exited` that no code awaits.
     this.exited.catch(() => {})
-    // One that has ended reads no more; its status tells.
+    // A program that has ended reads no input. Its status shows whether it failed.
     child.stdin?.on('error', () => {})
     child.stderr!.setEncoding('utf8').on('data', (chunk: string) => {
       this.stderr += chunk
-      this.#tell()
+      this.#wakeAll()
     })
     createInterface({ input: child.stdout! }).on('line', (line) => {
       this.stdout += `${line}\n`
       const result = parseObject(line)
       if (result !== undefined) this.results.push(result)
-      this.#tell()
+      this.#wakeAll()
     })
   }
 
@@ -54,8 +54,8 @@ export class Program {
   }
 
   /**
-   * Waits until `found` gives something, asking again whenever the program has written or ended.
-   * @throws Error with the program's output after `timeout` ms, or when it ended without
+   * Waits until `found` returns a value, and calls it whenever the program has written or ended.
+   * @throws Error with the program's output after `timeout` ms, or when the program ended before
    */
   async until<T>(found: () => T | undefined, timeout = PATIENCE_MS): Promise<T> {
     const deadline = Date.now() + timeout
@@ -64,7 +64,7 @@ export class Program {
       if (value !== undefined) return value
       const left = deadline - Date.now()
       if (!this.#running || left <= 0) throw new Error(this.#complaint(timeout))
-      await this.#news(left)
+      await this.#nextOutput(left)
     }
   }
 
@@ -73,7 +73,7 @@ export class Program {
     return this.until(() => this.results.find((line) => key in line), timeout)
   }
 
-  /** Writes a line to its standard input, if it has one. */
+  /** Writes a line to the program's standard input, which it must have. */
   write(line: string): void {
     this.#child.stdin!.write(`${line}\n`)
   }
@@ -82,14 +82,14 @@ export class Program {
     this.#child.kill(signal)
   }
 
-  /** SIGTERM, and SIGKILL for one that has not ended `patience` ms later. */
+  /** Ends the program by SIGTERM, and by SIGKILL after `patience` ms. @returns its status */
   async stop(patience = 3000): Promise<number> {
     this.kill('SIGTERM')
     const impatience = setTimeout(() => this.kill('SIGKILL'), patience)
     return this.exited.finally(() => clearTimeout(impatience))
   }
 
-  #news(timeout: number): Promise<void> {
+  #nextOutput(timeout: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, timeout)
       this.#wake.push(() => {
@@ -99,13 +99,13 @@ export class Program {
     })
   }
 
-  #tell(): void {
+  #wakeAll(): void {
     for (const wake of this.#wake.splice(0)) wake()
   }
 
   #complaint(timeout: number): string {
-    const why = this.#running ? `nothing of the kind in ${timeout} ms` : 'it ended'
-    return `${this.title}: waited in vain: ${why}\n${this.stdout}${this.stderr}`.trimEnd()
+    const why = this.#running ? `not in ${timeout} ms` : 'it ended'
+    return `${this.title}: the output did not come: ${why}\n${this.stdout}${this.stderr}`.trimEnd()
   }
 }
 

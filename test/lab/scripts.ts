@@ -1,16 +1,16 @@
-/** The two small shell scripts that run inside a namespace. */
+/** Provides the two shell scripts that run inside a namespace. */
 
 /**
- * Holds a namespace, says `ready`, and waits for the end of its standard input: that comes when the parent
- * closes it, and also when the parent dies in whatever way. Then everything that still runs in the namespace is
- * killed, by its id, so that the kernel can forget the namespace.
+ * HOLD: holds a namespace, prints `ready`, and waits for the end of its standard input, which comes when the
+ * parent closes it or dies. Then it kills all processes that still run in the namespace, by their ids, so
+ * that the kernel can remove the namespace.
  *
  * The namespace has its own /run, because the programs of netfilter keep a lock there that an ordinary user
  * may not open, and because private files (below) need a place. Duplicate address detection is off: it makes
  * an IPv6 address unusable for its first second.
  *
- * A new namespace has the host's settings of IPv4 devices, and whether it forwards (devinet_init_net in
- * net/ipv4/devinet.c): they become the kernel's defaults again.
+ * A new namespace has the host's settings of IPv4 devices, forwarding among them (devinet_init_net in
+ * net/ipv4/devinet.c). The script sets them to the kernel's defaults.
  */
 export const HOLD = `
 set -e
@@ -41,11 +41,11 @@ done
 `
 
 /**
- * Gives the path $1 the contents of standard input, in this mount namespace only.
+ * PUT_FILE PATH: replaces a file by the standard input, in this mount namespace only.
  *
  * A file is covered by a bind mount of a copy in /run; a second call writes to the same copy. A symlink is
- * followed, even to nothing (/etc/resolv.conf often points into /run). A file cannot be mounted where none is:
- * then the nearest directory is replaced by one in memory, with symlinks to all that was in it.
+ * followed, even to a missing file (/etc/resolv.conf often points into /run). A file cannot be mounted over a
+ * missing one: then the nearest directory is replaced by one in memory, with symlinks to all that was in it.
  */
 export const PUT_FILE = `
 set -e

@@ -1,14 +1,14 @@
 /**
- * The network of the demo and the tests:
+ * Makes the network of the demo and the tests:
  *
  *     client ---- web ---- mirror
  *                  |
- *               victims: the neighbours, and everybody else
+ *               victims: the neighbours, and all other hosts
  */
 
 import { Namespace } from './namespace.js'
 
-/** The host under guard, with the address it has on each cable. */
+/** The addresses of the guarded host on each cable. */
 export const WEB = {
   client: { v4: '198.18.0.1', v6: '2001:db8:18::1' },
   mirror: { v4: '198.51.100.1', v6: '2001:db8:51::1' },
@@ -20,14 +20,17 @@ export const MIRROR = { v4: '198.51.100.2', v6: '2001:db8:51::2' } as const
 /** The router of web's default routes, which is the first of the neighbours. */
 export const VICTIM = { v4: '203.0.113.1', v6: '2001:db8:113::1' } as const
 
-/** All hosts of the network 203.0.113.0/24 but web itself, and as many of 2001:db8:113::/64. */
+/** The addresses of 203.0.113.0/24 without that of web, and as many of 2001:db8:113::/64. */
 export const NEIGHBOURS = {
   v4: Array.from({ length: 253 }, (_, host) => `203.0.113.${host + 1}`),
   v6: Array.from({ length: 253 }, (_, host) => `2001:db8:113::${(host + 1).toString(16)}`),
 } as const
 
 export interface Topology extends AsyncDisposable {
-  /** Guarded. Its devices are `to-client`, `to-mirror` and `to-victims`; theirs are all called `to-web`. */
+  /**
+   * The guarded host. Its devices are `to-client`, `to-mirror` and `to-victims`; those of the others are
+   * `to-web`.
+   */
   readonly web: Namespace
   readonly client: Namespace
   readonly mirror: Namespace
@@ -56,7 +59,7 @@ export async function createTopology(): Promise<Topology> {
 
 type Four = [Namespace, Namespace, Namespace, Namespace]
 
-/** Creates all namespaces at once, or none. */
+/** Makes all namespaces at once. When one fails, the others are closed. */
 async function createAll(...names: [string, string, string, string]): Promise<Four> {
   const made = await Promise.allSettled(names.map((name) => Namespace.create(name)))
   const failure = made.find((result) => result.status === 'rejected')
@@ -71,7 +74,7 @@ interface Addresses {
   readonly v6: string
 }
 
-/** Commands for the first end of a cable to another namespace: a veth pair, made in place. */
+/** Returns the commands of ip(8) that make a cable to another namespace: a veth pair, made in place. */
 const cable = (device: string, peer: Namespace) => [
   `link add ${device} type veth peer name to-web netns ${peer.pid}`,
   `link set ${device} up`,
@@ -89,9 +92,9 @@ async function connect(web: Namespace, peer: Namespace, near: Addresses, far: Ad
 }
 
 /**
- * Web reaches its neighbours through one of them, so that no packet waits for, or is lost in, the address
- * resolution of hundreds of hosts. The victims take every address for their own, except web's: a local
- * route of the main table loses against the longer prefix of web's address, one of the local table would not.
+ * Connects web with the victims. Web reaches its neighbours through one of them, so that no packet waits for,
+ * or is lost in, the address resolution of hundreds of hosts. Every address but web's is local at the
+ * victims: their local route is in the main table, where the longer prefix of web's address comes first.
  */
 async function connectVictims(web: Namespace, victims: Namespace): Promise<void> {
   const { v4 } = WEB.victims

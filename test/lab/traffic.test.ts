@@ -13,7 +13,7 @@ const patient = { timeout: PATIENCE_MS }
 const url = (address: string, path = '/') =>
   `http://${address.includes(':') ? `[${address}]` : address}${path}`
 
-t.test('pages, large downloads and slow uploads come through to the client, IPv4 and IPv6', async (t) => {
+t.test('a client gets pages and large downloads, and makes slow uploads, over IPv4 and IPv6', async (t) => {
   for (const address of Object.values(WEB.client)) {
     t.match(await httpGet(client, url(address)), { outcome: 'ok', status: 200, bytes: 50 })
     t.match(await httpGet(client, url(address, '/large?bytes=1000001')), { outcome: 'ok', bytes: 1000001 })
@@ -23,7 +23,7 @@ t.test('pages, large downloads and slow uploads come through to the client, IPv4
   }
 })
 
-t.test('names are resolved by the name server of the lab, IPv4 and IPv6', async (t) => {
+t.test('the name server of the lab resolves names, over IPv4 and IPv6', async (t) => {
   const server = await serveDns(mirror, {
     'mirror.example.org': { ttl: 30, A: [MIRROR.v4], AAAA: [MIRROR.v6] },
     'four.example.org': { ttl: 30, A: [MIRROR.v4] },
@@ -41,7 +41,7 @@ t.test('names are resolved by the name server of the lab, IPv4 and IPv6', async 
   t.match(server.results.at(-1), { from: WEB.mirror.v6, transport: 'tcp' })
 })
 
-t.test('datagrams are answered, and their errors are told', async (t) => {
+t.test('sendUdp counts the answers to its datagrams, and their errors', async (t) => {
   await serveUdpEcho(mirror, 7)
   for (const address of Object.values(MIRROR)) {
     t.same(await sendUdp(web, address, 7, 20, patient), { sent: 20, answers: 20, errors: {} })
@@ -49,7 +49,7 @@ t.test('datagrams are answered, and their errors are told', async (t) => {
   }
 })
 
-t.test('whatever address web sends to, the packet arrives at the victims, and is answered', async (t) => {
+t.test('a packet of web to any address arrives at the victims, and is answered', async (t) => {
   const arrivals = await countArrivals(victims, 'to-web')
   const addresses = [
     VICTIM.v4,
@@ -67,7 +67,7 @@ t.test('whatever address web sends to, the packet arrives at the victims, and is
   await victims.run(['nft', 'delete', 'table', 'inet', 'arrivals'])
 })
 
-t.test('a connection that the kernel refuses or swallows is told apart from one that is made', async (t) => {
+t.test('connect distinguishes a refused connection, a dropped one and a successful one', async (t) => {
   t.match(await connect(web, CLIENT.v4, 80), { outcome: 'ECONNREFUSED' })
   await client.run(['nft', '-f', '-'], {
     input: 'table inet t { chain c { type filter hook input priority 0; tcp dport 80 drop; }; }',
@@ -79,40 +79,50 @@ t.test('a connection that the kernel refuses or swallows is told apart from one 
 const plan = { tcpPorts: [22, 80], udpPorts: [53, 161], timeout: PATIENCE_MS, concurrency: 64 }
 const none = { attempts: 0, successes: 0, errors: {} }
 
-t.test('without a guard each kind of packet of a worm arrives, and is counted', async (t) => {
+t.test('without the service each kind of packet of a worm arrives, and is counted', async (t) => {
   const arrivals = await countArrivals(victims, 'to-web')
   for (const family of ['v4', 'v6'] as const) {
     const attempts = 2 * NEIGHBOURS[family].length
     const [tcp, udp] = family === 'v4' ? ['tcp4', 'udp4'] : ['tcp6', 'udp6']
 
     const before = await arrivals()
-    const knocks = await worm(web, { ...plan, targets: NEIGHBOURS[family], udpPorts: [] })
+    const tcpReport = await worm(web, { ...plan, targets: NEIGHBOURS[family], udpPorts: [] })
     const between = await arrivals()
     const half = attempts / 2
-    t.match(knocks, { tcp4: none, tcp6: none, udp4: none, udp6: none, [tcp!]: { attempts, successes: half } })
-    t.match(knocks, { [tcp!]: { errors: { ECONNREFUSED: half } } })
-    t.ok(between.tcp - before.tcp >= attempts, 'at least one packet for each connection tried')
-    t.equal(between.udp, before.udp, 'and none of them UDP')
+    t.match(tcpReport, {
+      tcp4: none,
+      tcp6: none,
+      udp4: none,
+      udp6: none,
+      [tcp!]: { attempts, successes: half },
+    })
+    t.match(tcpReport, { [tcp!]: { errors: { ECONNREFUSED: half } } })
+    t.ok(between.tcp - before.tcp >= attempts, 'at least one packet arrives for each connection tried')
+    t.equal(between.udp, before.udp, 'no UDP packet arrives')
 
-    const shots = await worm(web, { ...plan, targets: NEIGHBOURS[family], tcpPorts: [] })
+    const udpReport = await worm(web, { ...plan, targets: NEIGHBOURS[family], tcpPorts: [] })
     const after = await arrivals()
-    t.match(shots, {
+    t.match(udpReport, {
       tcp4: none,
       tcp6: none,
       udp4: none,
       udp6: none,
       [udp!]: { attempts, successes: attempts },
     })
-    t.equal(after.udp - between.udp, attempts, 'one packet for each datagram sent')
+    t.equal(after.udp - between.udp, attempts, 'one packet arrives for each datagram sent')
     t.match(after, { icmp: 0, other: 0 })
   }
 })
 
-t.test('what the kernels say to each other about neighbours is not counted, an ICMP error is', async (t) => {
+t.test('countArrivals does not count neighbour discovery, and counts ICMP errors', async (t) => {
   const arrivals = await countArrivals(client, 'to-web')
   await client.ip('neighbour flush dev to-web')
   await web.ip('neighbour flush dev to-client')
   await sendUdp(client, WEB.client.v6, 9, 1, patient)
   await sendUdp(client, WEB.client.v4, 9, 1, patient)
-  t.same(await arrivals(), { tcp: 0, udp: 0, icmp: 2, other: 0, total: 2 }, 'port unreachable, twice')
+  t.same(
+    await arrivals(),
+    { tcp: 0, udp: 0, icmp: 2, other: 0, total: 2 },
+    'two errors arrive: port unreachable',
+  )
 })

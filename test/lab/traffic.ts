@@ -1,4 +1,4 @@
-/** Starts the programs of programs/ in a namespace. Node is all they need. */
+/** Starts the programs of programs/ in a namespace. They need only Node. */
 
 import { fileURLToPath } from 'node:url'
 import type { Namespace, SpawnOptions } from './namespace.js'
@@ -14,19 +14,19 @@ import { PATIENCE_MS } from './waiting.js'
 
 export type { ConnectResult, HttpResult, UdpResult, UploadResult, WormPlan, WormReport, Zone }
 
-/** The user who sends, and how many milliseconds to wait: as long as it takes, when absent. */
+/** The user that sends, root when absent, and how many milliseconds to wait. */
 export interface TrafficOptions {
   readonly user?: string
   readonly timeout?: number
 }
 
-/** A web server on a port; resolves when it listens. What it serves: programs/http-server.ts. */
+/** Starts a web server on a port, and waits until it listens. programs/http-server.ts has its pages. */
 export const serveHttp = (namespace: Namespace, port = 80, user?: string) =>
   serve(namespace, 'http-server', [port], user)
 
 export const serveUdpEcho = (namespace: Namespace, port: number) => serve(namespace, 'udp-echo', [port])
 
-/** A name server on port 53. Its questions are in `results` of the program, see `DnsQuery` there. */
+/** Starts a name server on port 53. Its queries are in `results` of the program, see `DnsQuery` there. */
 export const serveDns = (namespace: Namespace, zone: Zone) =>
   serve(namespace, 'dns-server', [JSON.stringify(zone)])
 
@@ -34,7 +34,7 @@ export const serveDns = (namespace: Namespace, zone: Zone) =>
 export const connect = (from: Namespace, host: string, port: number, options: TrafficOptions = {}) =>
   callerOf(from, options.user).call('connect', host, port, options.timeout ?? PATIENCE_MS)
 
-/** Fetches a page. `timeout` is for the whole of it. */
+/** Fetches a page. `timeout` is for the whole page. */
 export const httpGet = (from: Namespace, url: string, options: TrafficOptions = {}) =>
   callerOf(from, options.user).call('httpGet', url, options.timeout ?? PATIENCE_MS)
 
@@ -51,11 +51,13 @@ export const sendUdp = (
   options: TrafficOptions = {},
 ) => callerOf(from, options.user).call('sendUdp', address, port, count, options.timeout ?? 200)
 
-/** Lets a worm loose. */
+/** Runs a worm. @returns its attempts and successes */
 export const worm = (from: Namespace, plan: WormPlan, user?: string) =>
   once<WormReport>(from, 'worm', [JSON.stringify(plan)], user)
 
-/** One who makes the calls of a user in a namespace. It is started once, because each start of Node takes its time. */
+/**
+ * A program that makes the calls of a user in a namespace. It is started once, because Node starts slowly.
+ */
 class Caller {
   readonly #program: Program
   #calls = 0
@@ -84,8 +86,8 @@ function callerOf(from: Namespace, user: string | undefined): Caller {
 type Arguments = ReadonlyArray<string | number>
 
 /**
- * How a program of programs/ is started. Without NODE_OPTIONS, by which a test runner follows its children: traffic is
- * neither slowed nor measured.
+ * Returns the command line of a program of programs/. Without NODE_OPTIONS the test runner is not loaded into
+ * it.
  */
 export function command(program: string, args: Arguments): string[] {
   const file = fileURLToPath(new URL(`./programs/${program}.js`, import.meta.url))

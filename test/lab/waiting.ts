@@ -1,11 +1,11 @@
-/** How tests wait: for the state they are about, with one end that only a failure reaches. */
+/** Lets tests wait for the state that they are about, with a time limit that only a failure reaches. */
 
-/** Milliseconds after which what is waited for does not come any more, on the slowest machine. */
+/** The time limit in milliseconds, long enough for the slowest machine. */
 export const PATIENCE_MS = 120_000
 
 export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
-/** Asks again and again until the answer is yes. @throws Error after `ms` */
+/** Calls `ask` again and again until it returns true. @throws Error after `ms` milliseconds */
 export async function eventually(
   what: string,
   ask: () => boolean | Promise<boolean>,
@@ -16,8 +16,9 @@ export async function eventually(
 }
 
 /**
- * Tries what must happen within a time: with a short one first, and with longer ones while the machine is too slow.
- * @param attempt is given milliseconds, and returns undefined when they were over too early
+ * Tries what must happen within a time: with a short time first, and with longer ones while the machine is
+ * too slow.
+ * @param attempt gets the time in milliseconds, and returns undefined when the time was too short
  */
 export async function inTime<T>(attempt: (ms: number) => Promise<T | undefined>): Promise<T> {
   for (let ms = 4000; ms < PATIENCE_MS; ms *= 3) {

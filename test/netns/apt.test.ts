@@ -14,7 +14,7 @@ const SOURCES = sourcesOf(`${NAME}:${PORT}`)
 
 t.jobs = 2
 
-/** A guarded host whose apt has one source, and nothing else names a mirror. */
+/** Makes a guarded host whose only mirror is a source of apt. */
 async function aptLab(t: Test, settings: string, resolver: Partial<Parameters<typeof serveDnsmasq>[1]> = {}) {
   const lab = await createLab(t)
   const dns = await serveDnsmasq(lab.mirror, {
@@ -30,7 +30,7 @@ async function aptLab(t: Test, settings: string, resolver: Partial<Parameters<ty
   return { lab, dns, service }
 }
 
-async function patches(t: Test, { web }: Topology, service: Service, what: string): Promise<void> {
+async function assertPatches(t: Test, { web }: Topology, service: Service, what: string): Promise<void> {
   const options = { sources: SOURCES, root: service.root }
   const update = await aptGet(web, ['update'], options)
   t.equal(update.status, 0, `${what}: apt-get update`, { output: update.stdout + update.stderr })
@@ -39,52 +39,56 @@ async function patches(t: Test, { web }: Topology, service: Service, what: strin
 }
 
 for (const [what, settings] of [
-  ['by held answers alone', 'dns: { resolve: false, holdTime: 5s }\n'],
-  ['by own look-ups alone', 'dns: { holdAnswers: false }\n'],
+  ['with held answers alone', 'dns: { resolve: false, holdTime: 5s }\n'],
+  ['with look-ups of the service alone', 'dns: { holdAnswers: false }\n'],
   ['with names enforced', 'dns: { enforceNames: true }\n'],
 ] as const)
   t.test(`apt works the first time after the start ${what}`, async (t) => {
     const { lab, service } = await aptLab(t, settings)
-    await patches(t, lab, service, what)
+    await assertPatches(t, lab, service, what)
     t.ok((await service.metric('packets_total', 'reason="mirror"')) > 0)
     const curl = ['curl', '--silent', '--show-error', '--fail', `http://${NAME}:${PORT}/dists/stable/Release`]
     t.match((await lab.web.run(curl)).stdout, 'Suite: stable', 'curl as root')
-    t.equal((await connect(lab.web, MIRROR.v4, 80)).outcome, 'EHOSTUNREACH', 'no other port of the mirror')
+    t.equal(
+      (await connect(lab.web, MIRROR.v4, 80)).outcome,
+      'EHOSTUNREACH',
+      'another port of the mirror is blocked',
+    )
     if (!canSwitchUsers()) return void t.comment('left out: a second user at the mirror')
     const other = await connect(lab.web, MIRROR.v4, PORT, { user: 'www-data' })
-    t.equal(other.outcome, 'EHOSTUNREACH', 'no other user')
+    t.equal(other.outcome, 'EHOSTUNREACH', 'another user is blocked')
   })
 
 t.test('apt works while the resolver is down, the service is dead, and after its restart', async (t) => {
   const { lab, dns, service } = await aptLab(t, '')
-  await patches(t, lab, service, 'at first')
+  await assertPatches(t, lab, service, 'at first')
   const kept = join(service.folder, 'state/addresses.json')
   await eventually(
-    'the addresses are kept',
+    'the addresses are in the state file',
     async () => existsSync(kept) && readFileSync(kept, 'utf8').includes(MIRROR.v6),
   )
   await service.kill()
-  await patches(t, lab, service, 'by the kernel alone')
+  await assertPatches(t, lab, service, 'while the service is dead')
   await dns.stop()
   await service.launch()
   t.equal((await httpGet(lab.web, `http://${MIRROR.v4}:${PORT}/dists/stable/Release`)).status, 200)
   t.equal((await httpGet(lab.web, `http://[${MIRROR.v6}]:${PORT}/dists/stable/Release`)).status, 200)
   await serveDnsmasq(lab.mirror, { records: { [NAME]: [MIRROR.v4] }, ttl: 1 })
-  await patches(t, lab, service, 'after the restart')
+  await assertPatches(t, lab, service, 'after the restart')
 })
 
-t.test('apt follows the service that stands before a mirror, to another host and port', async (t) => {
+t.test('apt follows the SRV record of a mirror to another host and port', async (t) => {
   for (const settings of ['dns: { resolve: false, holdTime: 5s }\n', 'dns: { holdAnswers: false }\n']) {
     const one = 'one.example.net'
     const { lab, service } = await aptLab(t, settings, {
       records: { [one]: [MIRROR.v4] },
       srv: { [`_http._tcp.${NAME}`]: { target: one, port: PORT } },
     })
-    await patches(t, lab, service, settings.trim())
+    await assertPatches(t, lab, service, settings.trim())
   }
 })
 
-t.test('a source that is added while the service runs is found', async (t) => {
+t.test('a mirror in a source that is added while the service runs is reached', async (t) => {
   const { lab, service } = await aptLab(t, '', {
     records: { [NAME]: [MIRROR.v4], 'new.example.org': [MIRROR.v6] },
   })

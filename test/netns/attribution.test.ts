@@ -1,4 +1,4 @@
-/** Who sent a packet: by real sockets of processes in real cgroups, under different users. */
+/** Tests attribution by real sockets of processes in real cgroups, under different users. */
 import { chownSync, readFileSync, realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
@@ -12,13 +12,13 @@ import { compile } from './programs.js'
 import { eventually, NODE, PATIENCE_MS, Service } from './service.js'
 
 const VICTIM = { 4: '203.0.113.77', 6: '2001:db8:113::77' } as const
-/** Nothing of the service itself gets to them. */
+/** Settings by which the service itself sends no packet to the victims. */
 const QUIET = `infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
 mirrors: { discover: false }
 `
 const TO_VICTIMS = 'to: [203.0.113.77, "2001:db8:113::77"]'
 
-/** Runs `test` where cgroups can be made. */
+/** Runs `test` with the cgroups of several units; skips it where cgroups cannot be made. */
 async function withCgroups(t: Test, test: (cgroups: Cgroups) => Promise<void>): Promise<void> {
   const cgroups = canSwitchUsers() ? Cgroups.create() : undefined
   if (cgroups === undefined) return void t.comment('left out: cgroups, which only root can make')
@@ -31,7 +31,10 @@ async function withCgroups(t: Test, test: (cgroups: Cgroups) => Promise<void>): 
   }
 }
 
-/** @param user who runs the service, with the privileges of the shipped unit */
+/**
+ * Starts a service, and returns functions that send packets through it.
+ * @param user runs the service with the privileges of the shipped unit; root runs it when undefined
+ */
 async function guarded(settings: string, user?: string) {
   const lab = await createTopology()
   const service = Service.prepare(lab.web, `mode: enforce\n${QUIET}${settings}`)
@@ -46,35 +49,38 @@ async function guarded(settings: string, user?: string) {
     await lab.close()
   }
   const blocks = () => service.metric('packets_total', 'verdict="block"')
-  /** Does what sends so many packets that are blocked, and waits until they are. */
-  const inVain = async <T>(send: () => Promise<T>, packets = 1): Promise<T> => {
+  /** Runs `send`, and waits until at least `packets` packets were blocked. */
+  const untilBlocked = async <T>(send: () => Promise<T>, packets = 1): Promise<T> => {
     const before = await blocks()
     const result = await send()
-    await eventually('it is blocked', async () => (await blocks()) >= before + packets)
+    await eventually('packets are blocked', async () => (await blocks()) >= before + packets)
     return result
   }
   /**
-   * Starts one that sends a packet, until it has arrived: the time to find its sender, of the clock, may be over for
-   * a machine that is busy with something else.
+   * Starts a program that sends a packet, again and again until a packet arrives: on a busy machine the time
+   * for the attribution of a packet may be over too early.
    */
-  const getsThrough = async (begin: () => Program): Promise<Program> => {
+  const untilArrived = async (begin: () => Program): Promise<Program> => {
     const { total } = await arrivals()
     const arrives = async () => (await arrivals()).total > total
     for (const end = Date.now() + PATIENCE_MS; ; ) {
       const had = await blocks()
       const program = begin()
-      await eventually('it arrives or is blocked', async () => (await arrives()) || (await blocks()) > had)
+      await eventually(
+        'the packet arrives or is blocked',
+        async () => (await arrives()) || (await blocks()) > had,
+      )
       if ((await arrives()) || Date.now() > end) return program
       await program.stop()
     }
   }
-  /** Waits until no connection has anything left to send, and nothing waits for its verdict. */
+  /** Waits until no connection to port 8000 is left, and no packet waits for its verdict. */
   const quiet = () =>
-    eventually('all is quiet', async () => {
+    eventually('no packet is left', async () => {
       const { stdout } = await lab.web.run(['ss', '-Htan', 'exclude', 'time-wait', 'dport', '=', ':8000'])
       return stdout === '' && (await service.metric('queue_length')) === 0
     })
-  return { ...lab, service, arrivals, send, blocks, inVain, getsThrough, quiet, close }
+  return { ...lab, service, arrivals, send, blocks, untilBlocked, untilArrived, quiet, close }
 }
 
 const UNIT = fileURLToPath(new URL('../../../systemd/checkvalve.service', import.meta.url))
@@ -90,12 +96,12 @@ function runAs(service: Service, user: string): void {
 
 t.jobs = 3
 
-/** CALL HOST PORT FILES: opens so many files, and then a connection, which is refused. */
+/** CALL HOST PORT FILES: opens FILES files, and then a connection, which is refused. */
 const CALL = `const [host, port, files] = process.argv.slice(1)
 for (let i = 0; i < +files; i++) require('fs').openSync('/dev/null')
 require('net').connect(+port, host).on('error', () => setTimeout(process.exit, 200))`
 
-/** TALK HOST PORT: asks the web server there again and again on one connection. */
+/** TALK HOST PORT: sends requests to a web server again and again on one connection. */
 const TALK = `const [host, port] = process.argv.slice(1)
 const socket = require('net').connect({ host, port: +port })
 setInterval(() => socket.write('GET / HTTP/1.1\\r\\nHost: web\\r\\n\\r\\n'), 50)
@@ -104,25 +110,28 @@ socket.on('error', () => {})`
 
 const PROTOCOLS = ['tcp', 'udp', 'connected', 'ping', 'raw'] as const
 
-t.test('a rule for a unit is for its processes alone, whatever protocol they speak', (t) =>
+t.test('a rule for a unit accepts packets of its processes only, over every protocol', (t) =>
   withCgroups(t, async (cgroups) => {
     const its = await guarded(`allow:
   - { name: web, ${TO_VICTIMS}, ports: [8000], protocol: any, units: [web.service] }
   - { name: ping, ${TO_VICTIMS}, protocol: icmp, units: [web.service] }
 `)
-    /** Packets that arrive when a process in a cgroup sends, and that are blocked. */
+    /** Runs a program in a cgroup that sends a packet. @returns how many packets have arrived */
     const arriving = async (unit: string, protocol: string, family: 4 | 6, user: string) => {
       await its.quiet()
       const [before, blocks] = [(await its.arrivals()).total, await its.blocks()]
       const argv = cgroups.command(unit, user, its.send, protocol, VICTIM[family], '8000')
       await its.web.run(argv, { allowFailure: true })
       const arrived = async () => (await its.arrivals()).total - before
-      await eventually('it arrives or is blocked', async () => {
+      await eventually('the packet arrives or is blocked', async () => {
         return (await arrived()) > 0 || (await its.blocks()) > blocks
       })
       return arrived()
     }
-    /** The time for one packet, of the clock, may be over for a machine that is busy with something else. */
+    /**
+     * Repeats `arriving` until a packet arrives: on a busy machine the time for an attribution may be over
+     * too early.
+     */
     const arrivingOnce = async (...sender: Parameters<typeof arriving>) => {
       for (const end = Date.now() + PATIENCE_MS; ; ) {
         const packets = await arriving(...sender)
@@ -139,35 +148,35 @@ t.test('a rule for a unit is for its processes alone, whatever protocol they spe
           t.equal(
             await arriving('user@33.service/web.service', ...of),
             0,
-            `${what} of a cgroup that a user may name so`,
+            `${what} of a cgroup to which a user has given the name of the unit`,
           )
         }
       const unknown = await its.service.metric('blocked_users_total', 'user="unknown"')
-      t.equal(unknown, 0, 'what closed sockets have left to send goes on with their connections')
+      t.equal(unknown, 0, 'packets of closed sockets pass with their connections')
     } finally {
       await its.close()
     }
   }),
 )
 
-t.test('whoever shares the port of another unit is not taken for it', (t) =>
+t.test('a process that shares the port of another unit is not taken for that unit', (t) =>
   withCgroups(t, async (cgroups) => {
     const its = await guarded(
       `allow: [{ name: web, ${TO_VICTIMS}, ports: [8000], protocol: udp, units: [web.service] }]\n`,
     )
-    /** Sends, and has the port until it is stopped. */
+    /** Starts a program that sends a packet, and keeps the port until it is stopped. */
     const holding = (unit: string) =>
       its.web.spawn(cgroups.command(unit, 'www-data', its.send, 'udp', VICTIM[4], '8000', '5000', '600000'))
     const arrived = async () => (await its.arrivals()).udp
     try {
-      const holder = await its.getsThrough(() => holding('web.service'))
-      const other = await its.inVain(async () => holding('other.service'))
-      t.equal(await arrived(), 1, 'another unit, from the same port')
+      const holder = await its.untilArrived(() => holding('web.service'))
+      const other = await its.untilBlocked(async () => holding('other.service'))
+      t.equal(await arrived(), 1, 'a packet of another unit from the same port does not arrive')
       await Promise.all([holder.stop(), other.stop()])
-      const alone = await its.inVain(async () => holding('other.service'))
-      t.equal(await arrived(), 1, 'and when it has the port alone')
+      const alone = await its.untilBlocked(async () => holding('other.service'))
+      t.equal(await arrived(), 1, 'a packet of another unit that has the port alone does not arrive')
       await alone.stop()
-      const again = await its.getsThrough(() => holding('web.service'))
+      const again = await its.untilArrived(() => holding('web.service'))
       t.equal(await arrived(), 2)
       await again.stop()
     } finally {
@@ -177,7 +186,7 @@ t.test('whoever shares the port of another unit is not taken for it', (t) =>
 )
 
 t.test(
-  'whoever closes its socket at once is not taken for the unit that has the same port or identifier',
+  'a process that closes its socket at once is not taken for the unit with the same port or ping identifier',
   (t) =>
     withCgroups(t, async (cgroups) => {
       const its = await guarded(
@@ -188,12 +197,14 @@ t.test(
       const arrived = async () => (await its.arrivals()).total
       try {
         for (const protocol of ['udp', 'ping']) {
-          const holder = await its.getsThrough(() => its.web.spawn(argv('web.service', protocol, 4, 600_000)))
+          const holder = await its.untilArrived(() =>
+            its.web.spawn(argv('web.service', protocol, 4, 600_000)),
+          )
           const had = await arrived()
           const sendAll = async () => {
             for (let i = 0; i < 20; i++) await its.web.run(argv('other.service', protocol, 4, 0))
           }
-          await its.inVain(sendAll, 20)
+          await its.untilBlocked(sendAll, 20)
           t.equal(await arrived(), had, `${protocol} of another unit`)
           await holder.stop()
         }
@@ -203,33 +214,35 @@ t.test(
     }),
 )
 
-t.test('whoever has the port of a unit and is silent does not keep it from sending', (t) =>
-  withCgroups(t, async (cgroups) => {
-    const its = await guarded(
-      `allow: [{ name: web, ${TO_VICTIMS}, ports: [8000], protocol: udp, units: [web.service] }]\n`,
-    )
-    const holding = (unit: string, family: 4 | 6) =>
-      its.web.spawn(
-        cgroups.command(unit, 'www-data', its.send, 'udp', VICTIM[family], '8000', '5000', '600000'),
+t.test(
+  'a process that shares the port of a unit and sends nothing does not prevent the unit from sending',
+  (t) =>
+    withCgroups(t, async (cgroups) => {
+      const its = await guarded(
+        `allow: [{ name: web, ${TO_VICTIMS}, ports: [8000], protocol: udp, units: [web.service] }]\n`,
       )
-    try {
-      for (const family of [4, 6] as const) {
-        const holder = await its.inVain(async () => holding('other.service', family))
-        const { udp } = await its.arrivals()
-        const senders = [
-          await its.getsThrough(() => holding('web.service', 4)),
-          await its.getsThrough(() => holding('web.service', 6)),
-        ]
-        t.equal((await its.arrivals()).udp, udp + 2)
-        await Promise.all([holder, ...senders].map((each) => each.stop()))
+      const holding = (unit: string, family: 4 | 6) =>
+        its.web.spawn(
+          cgroups.command(unit, 'www-data', its.send, 'udp', VICTIM[family], '8000', '5000', '600000'),
+        )
+      try {
+        for (const family of [4, 6] as const) {
+          const holder = await its.untilBlocked(async () => holding('other.service', family))
+          const { udp } = await its.arrivals()
+          const senders = [
+            await its.untilArrived(() => holding('web.service', 4)),
+            await its.untilArrived(() => holding('web.service', 6)),
+          ]
+          t.equal((await its.arrivals()).udp, udp + 2)
+          await Promise.all([holder, ...senders].map((each) => each.stop()))
+        }
+      } finally {
+        await its.close()
       }
-    } finally {
-      await its.close()
-    }
-  }),
+    }),
 )
 
-t.test('a live connection of a unit goes on as long as the rule stands', (t) =>
+t.test('a live connection of a unit continues until a reload removes the rule of the unit', (t) =>
   withCgroups(t, async (cgroups) => {
     const rule = (name: string, unit: string) =>
       `mode: enforce\nallow: [{ name: ${name}, ${TO_VICTIMS}, ports: [8000], units: [${unit}] }]\n`
@@ -238,61 +251,61 @@ t.test('a live connection of a unit goes on as long as the rule stands', (t) =>
     try {
       const talking = its.web.spawn(cgroups.command('web.service', 'www-data', ...talk))
       const answers = () => talking.stdout.split('\n').length
-      const goesOn = async () => {
+      const continues = async () => {
         const before = answers()
-        await eventually('it goes on', async () => answers() > before + 2)
+        await eventually('the connection continues', async () => answers() > before + 2)
       }
-      await goesOn()
+      await continues()
       await its.service.reload(rule('renamed', 'web.service'))
-      await goesOn()
-      t.ok(talking.running, 'a tightening asks the kernel for its unit again')
+      await continues()
+      t.ok(talking.running, 'the unit of the connection is found again after a tightening')
       await its.service.reload(rule('other', 'other.service'))
-      await its.inVain(async () => {}, 2)
+      await its.untilBlocked(async () => {}, 2)
       const before = answers()
-      await its.inVain(async () => {}, 2)
-      t.equal(answers(), before, 'it is cut when the rule is another one')
+      await its.untilBlocked(async () => {}, 2)
+      t.equal(answers(), before, 'the connection is cut off when the rule names another unit')
     } finally {
       await its.close()
     }
   }),
 )
 
-t.test('a block names its user, its unit and its process, if that is found in the time for one packet', (t) =>
+t.test('a block event has the user, the unit and, when it is found in time, the process of the sender', (t) =>
   withCgroups(t, async (cgroups) => {
     const its = await guarded('')
     try {
-      /** Of another port each time: what is repeated would be summed. */
+      /** Makes a block. @param port another one each time: repeated blocks would be summarised */
       const event = async (family: 4 | 6, port: number, files = 0) => {
         const argv = [...NODE, '-e', CALL, VICTIM[family], `${port}`, `${files}`]
         const program = its.web.spawn(cgroups.command('web.service', 'www-data', ...argv))
-        const told = () => its.service.log().find((each) => each['destination.port'] === port)
-        await eventually('it is told', async () => told() !== undefined)
+        const logged = () => its.service.log().find((each) => each['destination.port'] === port)
+        await eventually('the block is logged', async () => logged() !== undefined)
         await program.exited
-        return { pid: program.pid, told: told() }
+        return { pid: program.pid, logged: logged() }
       }
       const who = { 'user.name': 'www-data', 'checkvalve.unit': 'web.service', 'service.name': 'web' }
       const executable = realpathSync(process.execPath)
       let port = 1000
       for (const family of [4, 6] as const) {
-        // The time for one packet, of the clock, may be over for a machine that is busy with something else.
+        // On a busy machine the time for the attribution of a packet may be over too early.
         let last = await event(family, port++)
         for (
           const end = Date.now() + PATIENCE_MS;
-          last.told?.['process.pid'] === undefined && Date.now() < end;
+          last.logged?.['process.pid'] === undefined && Date.now() < end;
         )
           last = await event(family, port++)
-        const { pid, told } = last
-        t.match(told, { ...who, 'process.pid': pid, 'process.executable': executable }, `IPv${family}`)
+        const { pid, logged } = last
+        t.match(logged, { ...who, 'process.pid': pid, 'process.executable': executable }, `IPv${family}`)
       }
-      const { told } = await event(4, port, 10_000)
-      t.match(told, { ...who, 'process.pid': undefined, 'process.executable': undefined }, 'too many files')
+      const { logged } = await event(4, port, 10_000)
+      t.match(logged, { ...who, 'process.pid': undefined, 'process.executable': undefined }, 'too many files')
     } finally {
       await its.close()
     }
   }),
 )
 
-t.test('with the privileges of the shipped unit, users and units are known all the same', (t) =>
+t.test('with the privileges of the shipped unit, the service knows the users and units of packets', (t) =>
   withCgroups(t, async (cgroups) => {
     const rule = `{ name: web, ${TO_VICTIMS}, protocol: any, units: [web.service] }`
     const its = await guarded(`allow: [${rule}]\n`, 'nobody')
@@ -310,8 +323,12 @@ t.test('with the privileges of the shipped unit, users and units are known all t
         }
       const { total } = await its.arrivals()
       await send('web.service', 'ping', VICTIM[4], '0')
-      t.equal((await its.arrivals()).total, total, 'ping is told by its process, which needs CAP_SYS_PTRACE')
-      await eventually('it is told', async () => its.service.log().length >= 5)
+      t.equal(
+        (await its.arrivals()).total,
+        total,
+        'the unit of a ping is that of its process, which cannot be found without CAP_SYS_PTRACE',
+      )
+      await eventually('the block is logged', async () => its.service.log().length >= 5)
       for (const event of its.service.log()) {
         const isPing = event['network.transport'] === 'icmp'
         t.match(event, {

@@ -16,11 +16,14 @@ const HOSTS = [
   [WEB.client.v6, CLIENT.v6],
 ] as const
 
-/** GREET PORT: greets its clients; the host's data connections are opened by the test, as an FTP server's child would. */
+/**
+ * GREET PORT: greets its clients. The test itself opens the data connections, as a child of an FTP server
+ * does.
+ */
 const GREET = `require('net').createServer((socket) => {
   socket.on('error', () => {}).on('close', () => console.log('closed')).write('220 ready\\n')
 }).listen(+process.argv[1], () => console.log('listening'))`
-/** CONTROL HOST PORT: stays connected until it is ended. */
+/** CONTROL HOST PORT: stays connected until it is stopped. */
 const CONTROL = `require('net').connect(+process.argv[2], process.argv[1]).on('data', (data) => process.stdout.write(data))`
 
 interface Lab extends Topology {
@@ -56,36 +59,44 @@ async function end({ server }: Lab, sessions: readonly Program[]): Promise<void>
 }
 
 /**
- * What becomes of data connections to the client's port, over IPv4 and IPv6.
- * @param timeout milliseconds: where the service is dead, nobody refuses what is not allowed
+ * Opens data connections to a port of the client, over IPv4 and IPv6. @returns whether each succeeds
+ * @param timeout milliseconds: while the service is dead, a blocked connection is not refused but times out
  */
-async function called(lab: Lab, port = 5000, timeout = PATIENCE_MS): Promise<boolean[]> {
+async function callBack(lab: Lab, port = 5000, timeout = PATIENCE_MS): Promise<boolean[]> {
   const results = await Promise.all(HOSTS.map(([, client]) => connect(lab.web, client, port, { timeout })))
   return results.map(({ outcome }) => outcome === 'ok')
 }
 
 t.jobs = 3
 
-t.test('active data connections pass during the session, and are blocked after it', async (t) => {
-  const lab = await guarded(t, FTP)
-  t.same(await called(lab), [false, false], 'before the session')
-  const sessions = await controls(lab)
-  t.same(await called(lab), [true, true], 'during it')
-  t.same(await called(lab, 80), [false, false], 'but not to other ports')
-  for (const host of [VICTIM.v4, VICTIM.v6])
-    t.not((await connect(lab.web, host, 5000, { timeout: 500 })).outcome, 'ok', 'and not to others')
-  await end(lab, sessions)
-  t.same(await called(lab), [false, false], 'after it')
-  for (const family of ['ipv4', 'ipv6'])
-    t.equal(await lab.service.metric('packets_total', 'reason="callback"', `family="${family}"`), 1)
-})
+t.test(
+  'active data connections to a client pass during its session, and are blocked before and after it',
+  async (t) => {
+    const lab = await guarded(t, FTP)
+    t.same(await callBack(lab), [false, false], 'before the session')
+    const sessions = await controls(lab)
+    t.same(await callBack(lab), [true, true], 'during the session')
+    t.same(await callBack(lab, 80), [false, false], 'to another port')
+    for (const host of [VICTIM.v4, VICTIM.v6])
+      t.not((await connect(lab.web, host, 5000, { timeout: 500 })).outcome, 'ok', 'to another host')
+    await end(lab, sessions)
+    t.same(await callBack(lab), [false, false], 'after the session')
+    for (const family of ['ipv4', 'ipv6'])
+      t.equal(await lab.service.metric('packets_total', 'reason="callback"', `family="${family}"`), 1)
+  },
+)
 
 t.test(
-  'a session causes as many connections as the operator allows, and a new one as many again',
+  'a session allows as many callbacks as the configuration says, and a new session as many again',
   async (t) => {
     const lab = await guarded(t, FTP)
     const first = await controls(lab)
-    const calls = async () => [await called(lab), await called(lab), await called(lab), await called(lab)]
+    const calls = async () => [
+      await callBack(lab),
+      await callBack(lab),
+      await callBack(lab),
+      await callBack(lab),
+    ]
     const threeOfFour = [
       [true, true],
       [true, true],
@@ -94,44 +105,44 @@ t.test(
     ]
     t.same(await calls(), threeOfFour)
     await controls(lab)
-    t.same(await calls(), threeOfFour, 'while both live')
+    t.same(await calls(), threeOfFour, 'while both sessions live')
     await end(lab, first)
-    t.same(await called(lab), [false, false])
+    t.same(await callBack(lab), [false, false])
   },
 )
 
 t.test(
-  'the session counts when the kernel has forgotten it, and after a restart of the service',
+  'callbacks pass when the kernel has forgotten the session, and after a restart of the service',
   async (t) => {
     const lab = await guarded(t, FTP)
     await controls(lab)
     await forget(lab.web)
-    t.same(await called(lab), [true, true], 'forgotten')
+    t.same(await callBack(lab), [true, true], 'when the kernel has forgotten the session')
     await lab.service.kill()
-    t.same(await called(lab, 5000, 1000), [false, false], 'a dead service calls nobody')
+    t.same(await callBack(lab, 5000, 1000), [false, false], 'while the service is dead')
     await lab.service.launch()
-    t.same(await called(lab), [true, true], 'after the restart')
+    t.same(await callBack(lab), [true, true], 'after the restart')
   },
 )
 
-t.test('where nothing is tracked, sessions have callbacks as well', async (t) => {
+t.test('without tracking, callbacks pass during a session and are blocked before and after it', async (t) => {
   const lab = await guarded(t, FTP)
   await untrack(lab.web)
-  t.same(await called(lab), [false, false], 'before the session')
+  t.same(await callBack(lab), [false, false], 'before the session')
   const sessions = await controls(lab)
-  t.same(await called(lab), [true, true], 'during it')
+  t.same(await callBack(lab), [true, true], 'during the session')
   await end(lab, sessions)
-  t.same(await called(lab), [false, false], 'after it')
+  t.same(await callBack(lab), [false, false], 'after the session')
 })
 
-t.test('a session on another service opens nothing', async (t) => {
+t.test('a session on a service without callbacks allows no callback', async (t) => {
   const lab = await guarded(t, FTP)
   await start(lab.web, GREET, 22)
   await Promise.all(HOSTS.map(([web]) => start(lab.client, CONTROL, web, 22)))
-  t.same(await called(lab), [false, false])
+  t.same(await callBack(lab), [false, false])
 })
 
-t.test('a UDP service calls back from a port of its own, as TFTP does', async (t) => {
+t.test('a UDP service may call its client back from another port, as TFTP does', async (t) => {
   const lab = await guarded(t, '{ service: 69, protocol: udp, ports: 1024-65535 }')
   const SERVE = `const { createSocket } = require('dgram')
 const socket = createSocket('udp6')
@@ -149,13 +160,13 @@ const again = setInterval(ask, 500)
 ask()`
   await start(lab.web, SERVE)
   const answers = HOSTS.map(([web]) => begin(lab.client, ASK, web))
-  // A client that asked again before its answer came is answered twice.
+  // A client that sent its request again before the answer came gets two answers.
   await eventually('both are answered', () => answers.every(({ stdout }) => stdout.startsWith('block 1\n')))
   t.ok((await lab.service.metric('packets_total', 'reason="callback"', 'udp')) >= 2)
   const blocked = () => lab.service.metric('packets_total', 'not-allowlisted', 'udp')
   const before = await blocked()
-  const SPEAK = `require('dgram').createSocket('udp4').send('unasked', 9000, '${VICTIM.v4}', () => console.log('sent'))`
-  await start(lab.web, SPEAK)
-  await eventually('it is judged', async () => (await blocked()) > before)
-  t.equal(await blocked(), before + 1, 'nobody else is called')
+  const SEND = `require('dgram').createSocket('udp4').send('unasked', 9000, '${VICTIM.v4}', () => console.log('sent'))`
+  await start(lab.web, SEND)
+  await eventually('the datagram is judged', async () => (await blocked()) > before)
+  t.equal(await blocked(), before + 1, 'a datagram to another host is blocked')
 })

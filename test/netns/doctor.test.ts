@@ -20,20 +20,20 @@ async function prepared(t: Test, settings = ''): Promise<[Namespace, Service]> {
   return [place, service]
 }
 
-/** All that the doctor finds. */
+/** Runs the command doctor. @returns its findings */
 async function examined(service: Service): Promise<readonly Finding[]> {
   const { stdout, stderr } = await service.command('doctor', '--json')
   if (stdout === '') throw new Error(stderr)
   return (JSON.parse(stdout) as { findings: Finding[] }).findings
 }
 
-/** What it finds in one area that is not as it should be. */
-const amiss = async (service: Service, area: string) =>
+/** Runs the command doctor. @returns the findings of one area that are not ok */
+const problems = async (service: Service, area: string) =>
   (await examined(service))
     .filter((each) => each.area === area && each.grade !== 'ok')
     .map(({ grade, what }) => `${grade} ${what}`)
 
-/** Loads rules of somebody else, lines of a chain. */
+/** Loads rules of another program: lines of a chain. */
 const load = (place: Namespace, hook: string, ...lines: string[]) =>
   place.run(['nft', '-f', '-'], {
     input: `table inet other {\n  chain theirs {\n    type filter hook ${hook}; policy accept\n${lines.join('\n')}\n  }\n}\n`,
@@ -42,10 +42,10 @@ const load = (place: Namespace, hook: string, ...lines: string[]) =>
 t.jobs = 3
 
 t.test(
-  'a host that is fit gets no word on its firewall, before the service runs and while it does',
+  'on a host with harmless rules of another program doctor finds no problem, before the start and after it',
   async (t) => {
     const [place, service] = await prepared(t)
-    // Of anybody’s, and in nobody’s way.
+    // These rules of another program do not disturb the service.
     await load(place, 'output priority 0', 'meta mark set meta mark | 0x10', 'tcp dport 25 reject')
     const rules = await rulesOf(place)
     for (const running of [false, true]) {
@@ -58,20 +58,20 @@ t.test(
           `${area}, running: ${running}`,
         )
       t.ok(found.some(({ area, grade }) => area === 'service' && grade === (running ? 'ok' : 'look')))
-      if (!running) t.equal(await rulesOf(place), rules, 'it changes nothing')
+      if (!running) t.equal(await rulesOf(place), rules, 'doctor changes nothing')
     }
     t.ok((await examined(service)).some(({ what }) => what === '100 to 102 are served by the service'))
   },
 )
 
 t.test(
-  'rules of others that change our marks are found, in nftables and iptables of both kinds',
+  'doctor finds rules of other programs that change the marks, in nftables and both kinds of iptables',
   async (t) => {
     const [place, service] = await prepared(t)
     await load(place, 'output priority 0', 'meta mark set 0x1', 'ct mark set meta mark')
     await place.run(['ip6tables', '-t', 'mangle', '-A', 'OUTPUT', '-j', 'CONNMARK', '--save-mark'])
     await place.run(['iptables-legacy', '-t', 'mangle', '-A', 'PREROUTING', '-j', 'MARK', '--set-mark', '1'])
-    t.same(await amiss(service, 'firewall'), [
+    t.same(await problems(service, 'firewall'), [
       'fail inet other theirs (output, priority 0) changes our bits of packet marks between our chains',
       'fail inet other theirs (output, priority 0) sets our bits of connection marks',
       'look ip mangle PREROUTING (prerouting, priority -150) changes our bits of packet marks',
@@ -80,7 +80,7 @@ t.test(
   },
 )
 
-t.test('rules of others that queue, that drop, or that keep from tracking are found', async (t) => {
+t.test('doctor finds rules of other programs that queue, drop or exempt packets from tracking', async (t) => {
   const [place, service] = await prepared(t)
   await load(place, 'prerouting priority raw', 'udp dport 53 notrack')
   await place.run([
@@ -99,7 +99,7 @@ t.test('rules of others that queue, that drop, or that keep from tracking are fo
   await place.run(['iptables', '-A', 'INPUT', '-j', 'NFQUEUE', '--queue-num', '101', '--queue-bypass'])
   await place.run(['iptables', '-P', 'OUTPUT', 'DROP'])
   await place.run(['iptables', '-N', 'DOCKER-USER'])
-  t.same(await amiss(service, 'firewall'), [
+  t.same(await problems(service, 'firewall'), [
     'note inet other theirs (prerouting, priority -300) takes traffic out of connection tracking (notrack)',
     'fail ip filter INPUT (input, priority 0) sends packets to queue 101, which is ours',
     'look ip filter OUTPUT (output, priority 0) sends outgoing packets to queue 7',
@@ -108,90 +108,90 @@ t.test('rules of others that queue, that drop, or that keep from tracking are fo
   ])
 })
 
-t.test('a rule before ours in the chain of iptables is found', async (t) => {
+t.test('doctor finds a rule before the queue rule in the chain of iptables', async (t) => {
   const [place, service] = await prepared(t, 'firewall: { queue: xtables }\n')
   await service.launch()
-  t.same(await amiss(service, 'firewall'), [])
+  t.same(await problems(service, 'firewall'), [])
   await place.run(['iptables', '-I', 'OUTPUT', '1', '-p', 'tcp', '--dport', '1', '-j', 'ACCEPT'])
-  t.match(await amiss(service, 'firewall'), [
+  t.match(await problems(service, 'firewall'), [
     /^look ip filter OUTPUT has a rule before the queue: -A OUTPUT .* ACCEPT$/,
   ])
 })
 
-t.test('rules of routing that compare our bits are found', async (t) => {
+t.test('doctor finds routing rules that compare bits of the marks', async (t) => {
   const [place, service] = await prepared(t)
   await place.ip('rule add fwmark 0x5 lookup 100', 'rule add fwmark 0x1/0xff lookup 100')
   await place.run(['ip', '-6', 'rule', 'add', 'fwmark', '0x1000000/0x1000000', 'lookup', '100'])
-  t.match(await amiss(service, 'routing'), [
+  t.match(await problems(service, 'routing'), [
     /^look rule \d+ compares bits of marks that are ours \(0x3f000000\)$/,
     /^look rule \d+ compares bits of marks that are ours \(0x1000000\)$/,
   ])
 })
 
-t.test('whoever has one of our queues is named, before the service starts', async (t) => {
+t.test('doctor names the program that has one of the queues, before the service starts', async (t) => {
   const [place, service] = await prepared(t)
   const holder = place.spawn([...NODE, HOLD, '101'])
   await holder.result('listening')
-  const [found] = await amiss(service, 'queue')
+  const [found] = await problems(service, 'queue')
   t.equal(found, `fail queue 101 is taken by ${process.execPath} (pid ${holder.pid})`)
 })
 
-t.test('a port for metrics that another program has, or that is of no address here, is found', async (t) => {
-  const [place, service] = await prepared(t)
-  const other = place.spawn([
-    ...NODE,
-    '-e',
-    "require('net').createServer().listen(17671, '127.0.0.1', () => console.log('{}'))",
-  ])
-  await other.until(() => other.stdout || undefined)
-  t.same(await amiss(service, 'metrics'), ['fail 127.0.0.1:17671 is taken by another program'])
-  service.configure(`${SETTINGS}metrics: { listen: "198.51.100.9:17671" }\n`)
-  t.same(await amiss(service, 'metrics'), ['fail 198.51.100.9:17671 is no address of this host'])
-})
+t.test(
+  'doctor finds an address for metrics that another program has, or that this host does not have',
+  async (t) => {
+    const [place, service] = await prepared(t)
+    const other = place.spawn([
+      ...NODE,
+      '-e',
+      "require('net').createServer().listen(17671, '127.0.0.1', () => console.log('{}'))",
+    ])
+    await other.until(() => other.stdout || undefined)
+    t.same(await problems(service, 'metrics'), ['fail 127.0.0.1:17671 is taken by another program'])
+    service.configure(`${SETTINGS}metrics: { listen: "198.51.100.9:17671" }\n`)
+    t.same(await problems(service, 'metrics'), ['fail 198.51.100.9:17671 is no address of this host'])
+  },
+)
 
-t.test('another file in the place of the control socket is found', async (t) => {
+t.test('doctor finds a file that is no socket at the path of the control socket', async (t) => {
   const [, service] = await prepared(t)
-  t.same(await amiss(service, 'control'), [])
+  t.same(await problems(service, 'control'), [])
   writeFileSync(`${service.folder}/control.sock`, '')
-  t.match(await amiss(service, 'control'), [/^fail .*control\.sock is no socket$/])
+  t.match(await problems(service, 'control'), [/^fail .*control\.sock is no socket$/])
 })
 
-t.test('a full disk under log and state is found, and one that is read-only', async (t) => {
+t.test('doctor finds a full disk and a read-only disk under the log and the state', async (t) => {
   const [place, service] = await prepared(t)
   const disk = join(service.folder, 'disk')
   mkdirSync(disk)
   await place.run(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'lab', disk])
-  // Not by configure, which names folders of its own.
+  // The file is written here because `configure` sets folders of its own.
   writeFileSync(
     service.config,
     `${SETTINGS}log: { destination: ${disk}/blocks.json }\nstate: { directory: ${disk} }\ncontrol: { socket: ${service.folder}/control.sock }\n`,
   )
-  t.match(await amiss(service, 'state'), [/^look the disk of .* has \d+ [KM]iB left$/])
+  t.match(await problems(service, 'state'), [/^look the disk of .* has \d+ [KM]iB left$/])
   await place.run(['sh', '-c', 'cat /dev/zero > "$1" 2>/dev/null || true', 'fill', `${disk}/fill`])
-  t.match(await amiss(service, 'state'), [/^fail the disk of .* is full$/])
-  t.match(await amiss(service, 'log'), [/^fail the disk of .* is full$/])
+  t.match(await problems(service, 'state'), [/^fail the disk of .* is full$/])
+  t.match(await problems(service, 'log'), [/^fail the disk of .* is full$/])
   await place.run(['mount', '-o', 'remount,bind,ro', disk])
-  t.match(await amiss(service, 'log'), [/^fail .* is on a file system that is read-only$/])
+  t.match(await problems(service, 'log'), [/^fail .* is on a file system that is read-only$/])
 })
 
-t.test(
-  'without a cgroup2 hierarchy units are not known, which is a failure where rules name them',
-  async (t) => {
-    const [place, service] = await prepared(t)
-    const unmount = `for path in $(awk '/ - cgroup2 /{ print $5 }' /proc/self/mountinfo | sort -r); do umount -l "$path" || exit 1; done`
-    const { status } = await place.run(['sh', '-c', unmount], { allowFailure: true })
-    if (status !== 0) return t.comment('left out: mounts of another user namespace cannot be taken away')
-    t.match(await amiss(service, 'kernel'), ['look no cgroup2 hierarchy is mounted'])
-    service.configure(`${SETTINGS}allow: [{ name: u, to: [192.0.2.7], units: [nginx.service] }]\n`)
-    t.match(await amiss(service, 'kernel'), ['fail no cgroup2 hierarchy is mounted'])
-  },
-)
+t.test('doctor reports a missing cgroup2 hierarchy, as a failure when rules name units', async (t) => {
+  const [place, service] = await prepared(t)
+  const unmount = `for path in $(awk '/ - cgroup2 /{ print $5 }' /proc/self/mountinfo | sort -r); do umount -l "$path" || exit 1; done`
+  const { status } = await place.run(['sh', '-c', unmount], { allowFailure: true })
+  if (status !== 0) return t.comment('left out: mounts of another user namespace cannot be taken away')
+  t.match(await problems(service, 'kernel'), ['look no cgroup2 hierarchy is mounted'])
+  service.configure(`${SETTINGS}allow: [{ name: u, to: [192.0.2.7], units: [nginx.service] }]\n`)
+  t.match(await problems(service, 'kernel'), ['fail no cgroup2 hierarchy is mounted'])
+})
 
-t.test('a resolver that does not answer is found, and one that does', async (t) => {
+t.test('doctor finds a resolver that does not answer, and accepts one that answers', async (t) => {
   const [place, service] = await prepared(t)
   await place.file('/etc/resolv.conf', 'nameserver 127.0.0.1\n')
   service.configure('mode: enforce\ninfrastructure: { dns: [127.0.0.1], ntp: [192.0.2.123] }\n')
-  t.match(await amiss(service, 'resolvers'), [/^look 127\.0\.0\.1 does not answer/])
+  t.match(await problems(service, 'resolvers'), [/^look 127\.0\.0\.1 does not answer/])
   const server = place.spawn([
     ...NODE,
     '-e',
@@ -204,10 +204,10 @@ socket.on('message', (query, from) => {
 socket.bind(53, '127.0.0.1', () => console.log('{"listening":true}'))`,
   ])
   await server.result('listening')
-  t.same(await amiss(service, 'resolvers'), [], 'that there is no such name is an answer')
+  t.same(await problems(service, 'resolvers'), [], 'an answer that the name does not exist is an answer')
 })
 
-t.test('it works as an ordinary user, and says what it could not look at', async (t) => {
+t.test('doctor works for an ordinary user, and names what it could not check', async (t) => {
   if (!canSwitchUsers()) return t.comment('left out: only one user exists here')
   const [place, service] = await prepared(t)
   await place.run(['chmod', '-R', 'a+rX', service.folder])
@@ -219,7 +219,7 @@ t.test('it works as an ordinary user, and says what it could not look at', async
   t.match(stdout, /\n\d+ to look at; \d+ could not be checked\n$/)
 })
 
-t.test('what it says fits 80 columns, and it ends with 1 where something is amiss', async (t) => {
+t.test('the output of doctor fits 80 columns, and its status is 1 when there is a problem', async (t) => {
   const [, service] = await prepared(t)
   const { stdout, status } = await service.command('doctor')
   t.equal(status, 1)
@@ -228,7 +228,7 @@ t.test('what it says fits 80 columns, and it ends with 1 where something is amis
 })
 
 t.test(
-  'a service that may not be asked, or does not answer, is not taken for one that does not run',
+  'doctor does not report a service that does not answer, or whose socket may not be opened, as stopped',
   async (t) => {
     if (!canSwitchUsers()) return t.comment('left out: only one user exists here')
     const [place, service] = await prepared(t)

@@ -23,90 +23,94 @@ async function topology(t: Test): Promise<Topology> {
   return lab
 }
 
-/** What the running service says. */
+/** Runs the command explain against the running service. */
 async function explained(service: Service, ...words: string[]): Promise<Explained> {
   const { stdout, stderr } = await service.ask('explain', ...words, '--json')
   if (stdout === '') throw new Error(stderr)
   return JSON.parse(stdout) as Explained
 }
 
-/** Verdicts that were counted, but for those of the service's own proofs. */
+/** Returns how many verdicts were counted, without those of the canary. */
 const judged = async (service: Service) =>
   (await service.metric('packets_total', 'reason="rule"')) +
   (await service.metric('packets_total', 'reason="not-allowlisted"'))
 
 t.jobs = 3
 
-t.test(
-  'what is explained is what becomes of connections, and nothing is counted or logged by it',
-  async (t) => {
-    const lab = await topology(t)
-    const service = await guarded(
-      t,
-      lab,
-      `allow:
+t.test('explain predicts what happens to a connection, and counts and logs nothing', async (t) => {
+  const lab = await topology(t)
+  const service = await guarded(
+    t,
+    lab,
+    `allow:
   - { name: everyone, to: [${VICTIM.v4}, "${VICTIM.v6}"], ports: [80] }
   - { name: admin, to: [${VICTIM.v4}], ports: [443], users: [root] }
   - { name: old, to: [${VICTIM.v4}], ports: [8080], expires: 2020-01-01 }
 `,
-    )
-    await Promise.all([80, 443, 8080].map((port) => serveHttp(lab.victims, port)))
-    const targets = [VICTIM.v4, VICTIM.v6].flatMap((host) =>
-      [80, 443, 8080].map((port) => [host, port] as const),
-    )
-    const users = canSwitchUsers() ? ['root', 'www-data'] : [undefined]
-    for (const user of users)
-      for (const [host, port] of targets) {
-        const to = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
-        const before = await judged(service)
-        const { status, stdout } = await service.ask('explain', 'tcp', to, '--user', user ?? '0')
-        t.equal(await judged(service), before, 'no packet was judged by that')
-        const { outcome } = await connect(lab.web, host, port, {
-          ...(user !== undefined && { user }),
-        })
-        t.equal(status === 0, outcome === 'ok', `${user} to ${to}: ${stdout}`)
-      }
-    const log = () => service.log().filter(({ message }) => String(message).includes('9999')).length
-    await service.ask('explain', 'tcp', `${VICTIM.v4}:9999`)
-    t.equal(log(), 0)
-  },
-)
-
-t.test('a name shows the addresses that the service knows now, and the line that allows them', async (t) => {
-  const lab = await createLab(t)
-  await serveDnsmasq(lab.mirror, { records: { [NAME]: [MIRROR.v4, MIRROR.v6] }, ttl: 60 })
-  const service = await guarded(
-    t,
-    lab,
-    `allow:\n  - { name: api, to: [${NAME}], ports: [80], users: [root] }\n`,
   )
-  await eventually(
-    'the name is known',
-    async () => (await explained(service, 'tcp', `${NAME}:80`)).judged.length === 2,
+  await Promise.all([80, 443, 8080].map((port) => serveHttp(lab.victims, port)))
+  const targets = [VICTIM.v4, VICTIM.v6].flatMap((host) =>
+    [80, 443, 8080].map((port) => [host, port] as const),
   )
-  await lab.web.run(['getent', 'ahostsv4', NAME])
-  const answer = await explained(service, 'tcp', `${NAME}:80`, '--user', 'root')
-  t.match(answer, { verdict: 'accept', source: 'service', mode: 'enforce' })
-  t.same(answer.judged.map(({ address }) => address).sort(), [MIRROR.v4, MIRROR.v6].sort())
-  for (const { until, rule } of answer.judged) {
-    t.ok(Date.parse(until!) > Date.now())
-    t.equal(rule?.found, `${service.config}:3`)
-  }
-  const byAddress = await explained(service, 'tcp', `${MIRROR.v4}:443`, '--user', 'root')
-  t.match(byAddress.near[0], { rule: { name: 'api' }, misses: ['port'] })
-  t.match(byAddress.notes, [/in an answer for mirror\.example\.org/])
-
-  await service.stop()
-  const stopped = await service.ask('explain', 'tcp', `${NAME}:80`, '--user', 'root')
-  t.equal(stopped.status, 1)
-  t.match(stopped.stderr, /the service does not run here .*--offline/)
-  const offline = await service.ask('explain', 'tcp', `${NAME}:80`, '--user', 'root', '--offline')
-  t.equal(offline.status, 0)
-  t.match(offline.stdout, new RegExp(`${MIRROR.v4} +for .*without the\\s+service`, 's'), 'what it knew last')
+  const users = canSwitchUsers() ? ['root', 'www-data'] : [undefined]
+  for (const user of users)
+    for (const [host, port] of targets) {
+      const to = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+      const before = await judged(service)
+      const { status, stdout } = await service.ask('explain', 'tcp', to, '--user', user ?? '0')
+      t.equal(await judged(service), before, 'explain judges no packet')
+      const { outcome } = await connect(lab.web, host, port, {
+        ...(user !== undefined && { user }),
+      })
+      t.equal(status === 0, outcome === 'ok', `${user} to ${to}: ${stdout}`)
+    }
+  const log = () => service.log().filter(({ message }) => String(message).includes('9999')).length
+  await service.ask('explain', 'tcp', `${VICTIM.v4}:9999`)
+  t.equal(log(), 0)
 })
 
 t.test(
-  'a resolver is a rule of the file that names it; names are judged where they are enforced',
+  'explain of a name shows the addresses that the service knows, and the line that allows them',
+  async (t) => {
+    const lab = await createLab(t)
+    await serveDnsmasq(lab.mirror, { records: { [NAME]: [MIRROR.v4, MIRROR.v6] }, ttl: 60 })
+    const service = await guarded(
+      t,
+      lab,
+      `allow:\n  - { name: api, to: [${NAME}], ports: [80], users: [root] }\n`,
+    )
+    await eventually(
+      'the name is known',
+      async () => (await explained(service, 'tcp', `${NAME}:80`)).judged.length === 2,
+    )
+    await lab.web.run(['getent', 'ahostsv4', NAME])
+    const answer = await explained(service, 'tcp', `${NAME}:80`, '--user', 'root')
+    t.match(answer, { verdict: 'accept', source: 'service', mode: 'enforce' })
+    t.same(answer.judged.map(({ address }) => address).sort(), [MIRROR.v4, MIRROR.v6].sort())
+    for (const { until, rule } of answer.judged) {
+      t.ok(Date.parse(until!) > Date.now())
+      t.equal(rule?.found, `${service.config}:3`)
+    }
+    const byAddress = await explained(service, 'tcp', `${MIRROR.v4}:443`, '--user', 'root')
+    t.match(byAddress.near[0], { rule: { name: 'api' }, misses: ['port'] })
+    t.match(byAddress.notes, [/in an answer for mirror\.example\.org/])
+
+    await service.stop()
+    const stopped = await service.ask('explain', 'tcp', `${NAME}:80`, '--user', 'root')
+    t.equal(stopped.status, 1)
+    t.match(stopped.stderr, /the service does not run here .*--offline/)
+    const offline = await service.ask('explain', 'tcp', `${NAME}:80`, '--user', 'root', '--offline')
+    t.equal(offline.status, 0)
+    t.match(
+      offline.stdout,
+      new RegExp(`${MIRROR.v4} +for .*without the\\s+service`, 's'),
+      'the address is that of the state file',
+    )
+  },
+)
+
+t.test(
+  'explain names the file of a resolver, and judges the name of a query where names are enforced',
   async (t) => {
     const lab = await createLab(t)
     await serveDnsmasq(lab.mirror, {
@@ -133,7 +137,7 @@ t.test(
   },
 )
 
-t.test('from the port of a service it is said whether its client is connected', async (t) => {
+t.test('explain of a packet from a service port shows whether the client has a session', async (t) => {
   const lab = await topology(t)
   await start(lab.web, PUSH_TCP, 443)
   const service = await guarded(t, lab, '')
@@ -150,7 +154,7 @@ t.test('from the port of a service it is said whether its client is connected', 
   await eventually('the session is over', async () => (await ask()).includes('no session of'))
 })
 
-t.test('a callback is not used up by asking for it', async (t) => {
+t.test('explain of a callback does not use it up', async (t) => {
   const lab = await topology(t)
   await Promise.all([start(lab.web, PUSH_TCP, 21), serveHttp(lab.client, 5000)])
   const service = await guarded(t, lab, CALLBACK)
@@ -159,19 +163,22 @@ t.test('a callback is not used up by asking for it', async (t) => {
   await eventually('the session is known', async () => (await reason()) === 'callback')
   for (let i = 0; i < 3; i++) t.equal(await reason(), 'callback')
   t.equal((await connect(lab.web, CLIENT.v4, 5000)).outcome, 'ok')
-  t.equal(await reason(), 'not-allowlisted', 'and the one that was allowed is used up by a connection')
+  t.equal(await reason(), 'not-allowlisted', 'a connection has used the callback up')
 })
 
-t.test('in observe mode it says what would be blocked, and ends with 1', async (t) => {
-  const lab = await topology(t)
-  const service = await guarded(t, lab, '')
-  await service.reload('mode: observe\n')
-  const { status, stdout } = await service.ask('explain', 'tcp', `${VICTIM.v4}:80`)
-  t.equal(status, 1)
-  t.match(stdout, /^WOULD BLOCK: .*\nMode is observe: today it passes\.\n/)
-})
+t.test(
+  'in mode observe, explain prints that a packet would be blocked, and ends with status 1',
+  async (t) => {
+    const lab = await topology(t)
+    const service = await guarded(t, lab, '')
+    await service.reload('mode: observe\n')
+    const { status, stdout } = await service.ask('explain', 'tcp', `${VICTIM.v4}:80`)
+    t.equal(status, 1)
+    t.match(stdout, /^WOULD BLOCK: .*\nMode is observe: today it passes\.\n/)
+  },
+)
 
-t.test('another file is asked about while the service runs', async (t) => {
+t.test('explain reads another configuration file while the service runs', async (t) => {
   const lab = await topology(t)
   const service = await guarded(t, lab, '')
   const other = join(service.folder, 'candidate.yaml')
@@ -184,23 +191,20 @@ t.test('another file is asked about while the service runs', async (t) => {
   t.match(asked.stdout, `source  ${other}, without the`)
 })
 
-t.test(
-  'a runtime entry is a rule like others, told as one, and goes on beside any configuration',
-  async (t) => {
-    const lab = await topology(t)
-    const service = await guarded(t, lab, '')
-    await service.command('allow', 'add', 'debug', '--to', VICTIM.v4, '--ports', '80', '--ttl', '1h')
-    const [judged] = (await explained(service, 'tcp', `${VICTIM.v4}:80`)).judged
-    t.match(judged, { verdict: 'accept', rule: { name: 'debug', found: /^runtime entry in .*allow\.json$/ } })
-    const offline = await service.ask('explain', 'tcp', `${VICTIM.v4}:80`, '--offline')
-    t.equal(offline.status, 0)
-    t.match(offline.stdout, /rule "debug" \(runtime entry in/)
-    t.match((await service.command('ruleset')).stdout, /comment "debug"/)
-    t.match((await explained(service, 'tcp', `${VICTIM.v4}:443`)).entry, { name: VICTIM.v4 })
-  },
-)
+t.test('explain and ruleset show a runtime entry as a rule, and explain --offline does too', async (t) => {
+  const lab = await topology(t)
+  const service = await guarded(t, lab, '')
+  await service.command('allow', 'add', 'debug', '--to', VICTIM.v4, '--ports', '80', '--ttl', '1h')
+  const [judged] = (await explained(service, 'tcp', `${VICTIM.v4}:80`)).judged
+  t.match(judged, { verdict: 'accept', rule: { name: 'debug', found: /^runtime entry in .*allow\.json$/ } })
+  const offline = await service.ask('explain', 'tcp', `${VICTIM.v4}:80`, '--offline')
+  t.equal(offline.status, 0)
+  t.match(offline.stdout, /rule "debug" \(runtime entry in/)
+  t.match((await service.command('ruleset')).stdout, /comment "debug"/)
+  t.match((await explained(service, 'tcp', `${VICTIM.v4}:443`)).entry, { name: VICTIM.v4 })
+})
 
-t.test('the command that is shown for a block lets it pass', async (t) => {
+t.test('the command that explain suggests for a blocked packet makes it pass', async (t) => {
   const lab = await topology(t)
   const service = await guarded(t, lab, '')
   const to = [`${VICTIM.v4}:80`, `[${VICTIM.v6}]:80`]

@@ -23,7 +23,7 @@ interface Guarded extends Topology {
   readonly arrivals: () => Promise<Arrivals>
 }
 
-/** @param before what is done to the lab before the service starts */
+/** Makes a lab with a service. @param before changes the lab before the service starts */
 async function guarded(t: Test, settings: string, before = async (_: Topology) => {}): Promise<Guarded> {
   const lab = await createTopology()
   t.teardown(() => lab.close())
@@ -35,7 +35,10 @@ async function guarded(t: Test, settings: string, before = async (_: Topology) =
   return { ...lab, service, arrivals }
 }
 
-/** @param timeout milliseconds: where the service is dead, nobody refuses what is not allowed */
+/**
+ * Opens a connection. @returns its outcome
+ * @param timeout milliseconds: while the service is dead, a blocked connection is not refused but times out
+ */
 const outcome = async (lab: Topology, host: string, timeout = PATIENCE_MS) =>
   (await connect(lab.web, host, 80, { timeout })).outcome
 
@@ -46,27 +49,30 @@ async function clientsAreServed(t: Test, { client }: Topology): Promise<void> {
 
 t.jobs = 2
 
-t.test('fallback: closed lets a dead service start nothing, not even an update', async (t) => {
-  const lab = await guarded(t, 'fallback: closed\n')
-  t.equal(await outcome(lab, MIRROR.v4), 'ok', 'while it lives, it judges')
-  await lab.service.kill()
-  for (const host of [MIRROR.v4, MIRROR.v6]) t.not(await outcome(lab, host, 300), 'ok')
-  await clientsAreServed(t, lab)
-  await spread(lab)
-  t.equal((await lab.arrivals()).total, 0)
-})
+t.test(
+  'with fallback: closed, a host whose service is dead opens no connection, not even to a mirror',
+  async (t) => {
+    const lab = await guarded(t, 'fallback: closed\n')
+    t.equal(await outcome(lab, MIRROR.v4), 'ok', 'a live service accepts the mirror')
+    await lab.service.kill()
+    for (const host of [MIRROR.v4, MIRROR.v6]) t.not(await outcome(lab, host, 300), 'ok')
+    await clientsAreServed(t, lab)
+    await spread(lab)
+    t.equal((await lab.arrivals()).total, 0)
+  },
+)
 
-t.test('fallback: open lets everything pass, but only once the service is dead', async (t) => {
+t.test('with fallback: open, everything passes while the service is dead, and only then', async (t) => {
   const lab = await guarded(t, 'fallback: open\n')
   for (const host of [VICTIM.v4, VICTIM.v6]) t.not(await outcome(lab, host), 'ok')
   t.equal((await lab.arrivals()).total, 0)
   await lab.service.kill()
   for (const host of [VICTIM.v4, VICTIM.v6]) t.equal(await outcome(lab, host), 'ok')
   await lab.service.launch()
-  t.not(await outcome(lab, VICTIM.v4), 'ok', 'a restart closes the valve again')
+  t.not(await outcome(lab, VICTIM.v4), 'ok', 'after a restart the address is blocked again')
 })
 
-t.test('a rule that expires does so while the service is dead, too', async (t) => {
+t.test('a rule expires at its time while the service is dead, too', async (t) => {
   const lab = await inTime(async (ms) => {
     const expires = Date.now() + ms
     const rule = `{ name: v, to: [${VICTIM.v4}], ports: [80], expires: "${new Date(expires).toISOString()}" }`
@@ -74,14 +80,14 @@ t.test('a rule that expires does so while the service is dead, too', async (t) =
     await lab.service.kill()
     const before = await outcome(lab, VICTIM.v4, ms)
     if (Date.now() >= expires) return undefined
-    t.equal(before, 'ok', 'before its end')
+    t.equal(before, 'ok', 'the rule is in force before its time')
     return lab
   })
-  await eventually('it is over', async () => (await outcome(lab, VICTIM.v4, 300)) !== 'ok')
-  t.equal(await outcome(lab, MIRROR.v4), 'ok', 'the others go on')
+  await eventually('the rule has expired', async () => (await outcome(lab, VICTIM.v4, 300)) !== 'ok')
+  t.equal(await outcome(lab, MIRROR.v4), 'ok', 'other rules stay in force')
 })
 
-t.test('a stop leaves the firewall of the host as it was before', async (t) => {
+t.test('a stop leaves the firewall of the host as it was before the start', async (t) => {
   const hosts = async ({ web }: Topology) => {
     await giveOwnRules(web)
     await web.run(['nft', 'add', 'table', 'inet', 'own'])
@@ -102,11 +108,11 @@ t.test('nothing gets out while the service is stopped, killed and started again'
     for (let rounds = 0; !over && rounds < 50; rounds++) await spread(lab)
   })()
   t.equal(await lab.service.stop(), 0)
-  t.equal(await outcome(lab, MIRROR.v4), 'ok', 'updates go on when it was stopped')
+  t.equal(await outcome(lab, MIRROR.v4), 'ok', 'the mirror is reached while the service is stopped')
   await clientsAreServed(t, lab)
   await lab.service.launch()
   await lab.service.kill()
-  t.equal(await outcome(lab, MIRROR.v6), 'ok', 'and when it was killed')
+  t.equal(await outcome(lab, MIRROR.v6), 'ok', 'the mirror is reached while the service is dead')
   await lab.service.launch()
   over = true
   await infection

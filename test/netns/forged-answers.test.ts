@@ -14,7 +14,7 @@ const SETTINGS = `dns: { resolve: false, holdTime: 5s }
 mirrors: { hosts: ['*.example.org', ${NAME}], ports: [80] }
 `
 
-/** Each bad answer is one to a question of its own, for a question is answered once. */
+/** How many queries wait for an answer. Each bad answer needs one of its own: a query is answered once. */
 const QUESTIONS = 120
 const queries = Array.from({ length: QUESTIONS }, (_, i) => query(NAME, ID + i))
 const address = (data: string, name = NAME): Answer => ({ type: 'A', name, ttl: 60, data })
@@ -34,12 +34,12 @@ async function send(
   await datagrams(place, plan).exited
 }
 
-/** A guarded host that asks the resolver, which keeps silent. */
-async function asking(t: Test, user?: string, more = ''): Promise<[Topology, Service, () => number]> {
+/** Makes a guarded host that has sent queries to a resolver that does not answer. */
+async function queryingHost(t: Test, user?: string, more = ''): Promise<[Topology, Service, () => number]> {
   const lab = await createLab(t)
   const service = await guard(t, lab, SETTINGS + more)
   await service.launch()
-  // So that the resolver's host does not refuse the question.
+  // A socket on port 53 prevents the resolver's host from refusing the queries.
   const silent = datagrams(lab.mirror, {
     ...{ from: MIRROR.v4, port: 53, to: '127.0.0.1', toPort: 9, messages: [], wait: 1 },
   })
@@ -63,9 +63,9 @@ const opened = async (lab: Topology, user?: string) =>
 t.jobs = 2
 
 t.test(
-  'an answer that is none to the question teaches nothing, and what comes in is not disturbed',
+  'no address is learned from an answer that matches no query, and the program receives all answers',
   async (t) => {
-    const [lab, service, received] = await asking(t)
+    const [lab, service, received] = await queryingHost(t)
     let next = ID
     const good = () => response([address(ELSEWHERE)], { id: next++ })
     const answered = (...answers: Answer[]) => response(answers, { id: next++ })
@@ -84,56 +84,59 @@ t.test(
       answered(...Array.from({ length: 1000 }, (_, i) => address(`203.0.113.${i % 256}`))),
       ...Array.from({ length: whole.length - 1 }, (_, end) => good().subarray(0, end)),
     ]
-    t.ok(next < ID + QUESTIONS, 'all are answers to some question')
+    t.ok(next < ID + QUESTIONS, 'there is a query for each answer')
     await send(lab.victims, STRANGER, [good()])
     await send(lab.mirror, MIRROR.v4, [good()], PORT + 1)
     await send(lab.mirror, MIRROR.v4, bad)
-    await eventually('all of it has come to the program', () => received() >= bad.length)
-    t.equal(await opened(lab), 'EHOSTUNREACH', 'nothing was learned')
-    t.ok(received() >= bad.length, 'all of it has come to the program')
+    await eventually('the program has received all bad answers', () => received() >= bad.length)
+    t.equal(await opened(lab), 'EHOSTUNREACH', 'no address was learned')
+    t.ok(received() >= bad.length, 'the program has received all bad answers')
     const before = received()
     await send(lab.mirror, MIRROR.v4, [good()])
-    await eventually('a good one has come to the program', () => received() > before)
-    t.equal(await opened(lab), 'ok', 'a good one is believed')
+    await eventually('the program has received a good answer', () => received() > before)
+    t.equal(await opened(lab), 'ok', 'the address of a good answer was learned')
     t.equal(await service.metric('faults_total'), 0)
   },
 )
 
-t.test('whoever asks here, and has an accomplice who forges the answer, opens nothing', async (t) => {
-  if (!canSwitchUsers())
-    return void t.comment('left out: a second user (only one user exists in this namespace)')
-  const user = 'www-data'
-  const [lab, , received] = await asking(
-    t,
-    user,
-    `allow: [{ name: api, to: ['*.example.org'], ports: [80] }]\n`,
-  )
-  await send(lab.mirror, MIRROR.v4, [response([address(ELSEWHERE)])])
-  await eventually('the answer has come to the program', () => received() === 1)
-  t.equal(await opened(lab, user), 'EHOSTUNREACH')
-  t.equal(await opened(lab), 'EHOSTUNREACH', 'not for root either')
-})
+t.test(
+  'a user that sends a query, with an accomplice that forges the answer, makes no address allowed',
+  async (t) => {
+    if (!canSwitchUsers())
+      return void t.comment('left out: a second user (only one user exists in this namespace)')
+    const user = 'www-data'
+    const [lab, , received] = await queryingHost(
+      t,
+      user,
+      `allow: [{ name: api, to: ['*.example.org'], ports: [80] }]\n`,
+    )
+    await send(lab.mirror, MIRROR.v4, [response([address(ELSEWHERE)])])
+    await eventually('the program has received the answer', () => received() === 1)
+    t.equal(await opened(lab, user), 'EHOSTUNREACH')
+    t.equal(await opened(lab), 'EHOSTUNREACH', 'the address is not allowed for root either')
+  },
+)
 
-/** Takes questions over TCP, says each in hexadecimal, and keeps silent. */
+/** SILENT: accepts queries over TCP, prints each in hexadecimal, and does not answer. */
 const SILENT = `const server = require('net').createServer((socket) => {
   socket.on('data', (data) => console.log(data.toString('hex'))).on('error', () => {})
 })
 server.listen(53, '${MIRROR.v4}', () => console.log('listening'))`
 
 t.test(
-  'while the service asks for itself, there is no port of it that an accomplice could be told',
+  'while the service looks a name up, it has no UDP port at which an accomplice could send a forged answer',
   async (t) => {
     if (!canSwitchUsers())
       return void t.comment('left out: a second user (only one user exists in this namespace)')
     const user = 'www-data'
-    const [lab] = await asking(t, user, `allow: [{ name: api, to: ['*.example.org'], ports: [80] }]\n`)
+    const [lab] = await queryingHost(t, user, `allow: [{ name: api, to: ['*.example.org'], ports: [80] }]\n`)
     const resolver = lab.mirror.spawn([...NODE, '-e', SILENT])
     await resolver.until(() => resolver.stdout.includes('listening') || undefined)
     await send(lab.mirror, MIRROR.v4, [response([address(ELSEWHERE)])])
     const name = Buffer.from(`\x06mirror\x07example\x03org`).toString('hex')
     await resolver.until(() => resolver.stdout.includes(name) || undefined)
     const sockets = await lab.web.run(['cat', '/proc/net/udp', '/proc/net/udp6'], { user })
-    // proc_pid_net(5): sl, local_address, rem_address ...; the program that asks here has bound its port
+    // proc_pid_net(5): sl, local_address, rem_address ...; the program that sent the queries has bound PORT
     const ports = sockets.stdout
       .split('\n')
       .flatMap((line) => /^ *\d+: [0-9A-F]+:([0-9A-F]{4}) /.exec(line)?.[1] ?? [])

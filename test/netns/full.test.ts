@@ -13,28 +13,30 @@ const SETTINGS = `mode: enforce
 infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
 mirrors: { hosts: ["${MIRROR.v4}", "${MIRROR.v6}"], ports: [80] }
 `
-/** FAST_TCP PORT: a number every 100 ms with so much behind it that a window is soon used up. */
+/** FAST_TCP PORT: sends a number every 100 ms after so much data that the TCP window is soon full. */
 const FAST_TCP = `require('net').createServer((socket) => {
   let said = 0
   const timer = setInterval(() => socket.write('x'.repeat(1500000) + '\\n' + ++said + '\\n'), 100)
   socket.on('error', () => {}).on('close', () => clearInterval(timer))
 }).listen(+process.argv[1], () => console.log('listening'))`
-/** HEAR_FAST PORT: writes the numbers of FAST_TCP, and not what is between them. */
+/** HEAR_FAST PORT: prints the numbers of FAST_TCP without the data between them. */
 const HEAR_FAST = `require('net').connect(+process.argv[1], '127.0.0.1').on('data', (data) => {
   const [, said] = /\\n(\\d+)\\n$/.exec(data.subarray(-12).toString()) ?? []
   if (said) console.log(said)
 })`
-/** More than a kernel tracks by itself (nf_conntrack_max, which only the first network namespace may change). */
+/**
+ * More connections than a kernel tracks by default: nf_conntrack_max, which no other namespace can change.
+ */
 const TOO_MANY = '300000'
 
 interface Lab extends Topology {
   readonly service: Service
-  /** Connected before there is any pressure. */
+  /** Clients that were connected before there was pressure on connection tracking. */
   readonly clients: readonly Program[]
 }
 
-/** Seconds for which the kernel remembers a UDP conversation. */
-async function remember({ web }: Topology, seconds: number): Promise<void> {
+/** Sets for how many seconds the kernel tracks a UDP flow. */
+async function setUdpTimeout({ web }: Topology, seconds: number): Promise<void> {
   for (const name of ['udp_timeout', 'udp_timeout_stream'])
     await web.sysctl(`net.netfilter.nf_conntrack_${name}`, seconds)
 }
@@ -42,8 +44,8 @@ async function remember({ web }: Topology, seconds: number): Promise<void> {
 async function guarded(t: Test): Promise<Lab> {
   const lab = await createTopology()
   t.teardown(() => lab.close())
-  // However slowly it is filled, it becomes full.
-  await remember(lab, 3600)
+  // Entries live for an hour, so that the table becomes full on a slow machine too.
+  await setUdpTimeout(lab, 3600)
   await Promise.all([serveHttp(lab.web, 80), serveHttp(lab.mirror, 80), serveHttp(lab.victims, 80)])
   const service = await Service.start(lab.web, SETTINGS)
   t.teardown(() => service.remove())
@@ -54,7 +56,7 @@ async function guarded(t: Test): Promise<Lab> {
 
 const url = (host: string) => `http://${host.includes(':') ? `[${host}]` : host}/`
 
-/** What is fetched in eight tries, each of them by IPv4 and IPv6. */
+/** Requests a page of each host eight times. @returns how often each has answered */
 async function fetched(from: Topology['web'], hosts: readonly string[]): Promise<number[]> {
   const counts = hosts.map(() => 0)
   for (let attempt = 0; attempt < 8; attempt++) {
@@ -65,73 +67,84 @@ async function fetched(from: Topology['web'], hosts: readonly string[]): Promise
   return counts
 }
 
-async function allGoesOn(t: Test, lab: Lab, when: string): Promise<void> {
+async function assertTrafficContinues(t: Test, lab: Lab, when: string): Promise<void> {
   const { web, client, clients } = lab
   const before = clients.map(last)
   t.same(await fetched(client, [WEB.client.v4, WEB.client.v6]), [8, 8], `new clients are served ${when}`)
-  const hearOn = () => clients.every((each, i) => last(each) > before[i]! + 5)
-  await eventually(`those who were connected hear on ${when}`, hearOn)
-  t.ok(hearOn(), `those who were connected hear on ${when}`)
+  const continueToReceive = () => clients.every((each, i) => last(each) > before[i]! + 5)
+  await eventually(`connected clients continue to receive ${when}`, continueToReceive)
+  t.ok(continueToReceive(), `connected clients continue to receive ${when}`)
   for (const host of [VICTIM.v4, VICTIM.v6])
     t.not((await connect(web, host, 80, { timeout: 300 })).outcome, 'ok', `${host} is not reached ${when}`)
 }
 
 t.jobs = 2
 
-t.test('nobody on this host fills connection tracking: clients and updates go on', async (t) => {
-  const lab = await guarded(t)
-  const arrivals = await countArrivals(lab.victims, 'to-web')
-  const attack = lab.web.spawn(
-    [compile('fill'), 'lo', TOO_MANY],
-    canSwitchUsers() ? { user: 'www-data' } : {},
-  )
-  await eventually('it is noticed', () => /loopback is not tracked/.test(lab.service.program.stderr))
-  await allGoesOn(t, lab, 'during the attack')
-  t.same(await fetched(lab.web, [MIRROR.v4, MIRROR.v6]), [8, 8], 'updates go on')
-  t.ok(Number((await attack.result('sent')).sent) > 600_000, 'it was one')
-  t.equal((await arrivals()).total, 0, 'nothing gets out')
-})
+t.test(
+  'when a program on this host floods connection tracking, clients are served and mirrors are reached',
+  async (t) => {
+    const lab = await guarded(t)
+    const arrivals = await countArrivals(lab.victims, 'to-web')
+    const attack = lab.web.spawn(
+      [compile('fill'), 'lo', TOO_MANY],
+      canSwitchUsers() ? { user: 'www-data' } : {},
+    )
+    await eventually('the service logs it', () => /loopback is not tracked/.test(lab.service.program.stderr))
+    await assertTrafficContinues(t, lab, 'during the attack')
+    t.same(await fetched(lab.web, [MIRROR.v4, MIRROR.v6]), [8, 8], 'mirrors are reached')
+    t.ok(Number((await attack.result('sent')).sent) > 600_000, 'the attack was large enough')
+    t.equal((await arrivals()).total, 0, 'nothing gets out')
+  },
+)
 
 t.test(
-  'when the pressure is over, connections over loopback go on, whatever else the host’s firewall drops',
+  'loopback connections continue during and after pressure on tracking, though invalid packets are dropped',
   async (t) => {
     const lab = await createTopology()
     t.teardown(() => lab.close())
     const { web } = lab
-    // As many hosts have it: what is invalid first.
+    // Many hosts drop invalid packets first.
     const FIREWALL =
       'table inet own { chain in { type filter hook input priority filter; ct state invalid drop; iif lo accept; }; }'
     await web.run(['nft', '-f', '-'], { input: FIREWALL })
-    await remember(lab, 5)
+    await setUdpTimeout(lab, 5)
     const service = await Service.start(web, SETTINGS)
     t.teardown(() => service.remove())
     await start(web, FAST_TCP, 9000)
     const local = begin(web, HEAR_FAST, 9000)
-    const goesOn = (when: string) => {
+    const continues = (when: string) => {
       const before = last(local)
-      return eventually(`more is heard ${when}`, async () => last(local) > before + 5)
+      return eventually(`more arrives ${when}`, async () => last(local) > before + 5)
     }
-    await goesOn('before')
+    await continues('before')
     const fill = compile('fill')
-    const isSaid = (what: RegExp) => what.test(service.program.stderr)
-    const isFull = () => isSaid(/loopback is not tracked/)
-    // A machine that fills it slowly must remember for longer.
+    const isLogged = (what: RegExp) => what.test(service.program.stderr)
+    const isFull = () => isLogged(/loopback is not tracked/)
+    // On a machine that fills the table slowly, entries must live longer.
     for (let seconds = 5; seconds < 1000 && !isFull(); seconds *= 2) {
-      await remember(lab, seconds)
+      await setUdpTimeout(lab, seconds)
       const filling = web.spawn([fill, 'lo', TOO_MANY])
-      await eventually('it is full, or all was said', () => isFull() || !filling.running, 3 * PATIENCE_MS)
+      await eventually(
+        'the service logs the pressure, or all was sent',
+        () => isFull() || !filling.running,
+        3 * PATIENCE_MS,
+      )
     }
-    t.ok(isFull(), 'it is noticed')
-    await goesOn('under pressure')
+    t.ok(isFull(), 'the service logs the pressure')
+    await continues('during the pressure')
     await pause(2000)
-    await eventually('there is room', () => isSaid(/there is room again/), 10 * PATIENCE_MS)
-    await goesOn('after it')
+    await eventually(
+      'the service logs that there is room again',
+      () => isLogged(/there is room again/),
+      10 * PATIENCE_MS,
+    )
+    await continues('after the pressure')
     t.equal(await service.stop(), 0)
-    await goesOn('without the service')
+    await continues('without the service')
   },
 )
 
-t.test('when clients have filled it, new ones are served all the same', async (t) => {
+t.test('when clients have filled connection tracking, new clients are served all the same', async (t) => {
   const lab = await guarded(t)
   const fill = compile('fill')
   // 300,000 clients: 64 ports of each of these addresses.
@@ -141,14 +154,14 @@ t.test('when clients have filled it, new ones are served all the same', async (t
   await echo.until(() => echo.stdout || undefined)
   const arrivals = await countArrivals(lab.victims, 'to-web')
   lab.client.spawn([fill, 'out', WEB.client.v4, '443', TOO_MANY])
-  await eventually('it is full', () => /without being tracked/.test(lab.service.program.stderr))
-  await allGoesOn(t, lab, 'when it is full')
+  await eventually('the table is full', () => /without being tracked/.test(lab.service.program.stderr))
+  await assertTrafficContinues(t, lab, 'when it is full')
   t.equal(
     (await sendUdp(lab.client, WEB.client.v4, 443, 5, { timeout: PATIENCE_MS })).answers,
     5,
-    'by UDP, too',
+    'new clients are served over UDP',
   )
   await lab.service.kill()
-  await allGoesOn(t, lab, 'with a dead service')
+  await assertTrafficContinues(t, lab, 'with a dead service')
   t.equal((await arrivals()).total, 0, 'nothing gets out')
 })

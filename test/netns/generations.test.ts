@@ -7,18 +7,18 @@ import { eventually, NODE, Service } from './service.js'
 
 const PORT = 7000
 const ALLOW = `allow: [{ name: api, to: [${VICTIM.v4}], ports: [${PORT}] }]\n`
-/** A policy with so many mirrors less than at first. */
+/** Returns a policy with `less` mirrors fewer than at first. */
 const policy = (less: number, allow = '') => {
   const mirrors = Array.from({ length: 20 - less }, (_, i) => `192.0.2.${i + 1}`)
   return `mode: enforce\n${allow}mirrors: { hosts: [${mirrors}] }\n`
 }
 
-/** Says what it hears. */
+/** LISTEN: prints what it receives. */
 const LISTEN = `require('net').createServer((socket) => {
   socket.on('data', (data) => process.stdout.write(data))
   socket.on('error', () => {})
 }).listen(${PORT}, () => console.log('listening'))`
-/** TALK [EVERY]: sends a word when it is connected, and then when it is told to (SIGUSR1), or each so many milliseconds. */
+/** TALK [EVERY]: sends a line when it is connected, at each SIGUSR1, and every EVERY milliseconds. */
 const TALK = `const socket = require('net').connect({ host: '${VICTIM.v4}', port: ${PORT}, noDelay: true }, () => socket.write('hello\\n'))
 socket.on('error', () => {})
 const more = () => socket.write('more\\n')
@@ -27,17 +27,17 @@ if (process.argv[1]) setInterval(more, +process.argv[1])`
 
 const blocks = (service: Service) => service.metric('packets_total', 'verdict="block"', 'not-allowlisted')
 
-/** Waits until one that may not speak has tried to, so many times from now on. */
-async function triesInVain(service: Service, times = 1): Promise<void> {
+/** Waits until `times` more packets of a connection were blocked. */
+async function waitForBlocks(service: Service, times = 1): Promise<void> {
   const before = await blocks(service)
-  await eventually('it tries', async () => (await blocks(service)) >= before + times)
+  await eventually('packets are blocked', async () => (await blocks(service)) >= before + times)
 }
 
 t.jobs = 3
 
-for (const [what, ...every] of [['was cut off', '100'], ['has kept silent']] as const)
+for (const [what, ...every] of [['was cut off', '100'], ['sent nothing']] as const)
   t.test(
-    `a connection that ${what} is not open again when the generations of marks come round`,
+    `a connection that ${what} stays blocked when the number of its generation is used again`,
     async (t) => {
       await using lab = await createTopology()
       const heard = lab.victims.spawn([...NODE, '-e', LISTEN])
@@ -45,28 +45,32 @@ for (const [what, ...every] of [['was cut off', '100'], ['has kept silent']] as 
       const service = await Service.start(lab.web, policy(0, ALLOW))
       t.teardown(() => service.remove())
       const talker = lab.web.spawn([...NODE, '-e', TALK, ...every])
-      await eventually('it is connected', async () => heard.stdout.includes('hello'))
+      await eventually('the program is connected', async () => heard.stdout.includes('hello'))
       for (let less = 0; less < 15; less++) {
         await service.reload(policy(less))
-        if (less === 0 && every.length > 0) await triesInVain(service)
+        if (less === 0 && every.length > 0) await waitForBlocks(service)
       }
       const before = heard.stdout.length
-      const tried = triesInVain(service)
+      const tried = waitForBlocks(service)
       talker.kill('SIGUSR1')
       await tried
       t.equal(heard.stdout.length, before, 'nothing more has arrived')
-      t.equal((await connect(lab.web, VICTIM.v4, PORT)).outcome, 'EHOSTUNREACH', 'as for a new one')
+      t.equal(
+        (await connect(lab.web, VICTIM.v4, PORT)).outcome,
+        'EHOSTUNREACH',
+        'a new connection is refused',
+      )
     },
   )
 
-t.test('nor when a start has found them to have come round', async (t) => {
+t.test('a connection stays blocked when a start uses the number of its generation again', async (t) => {
   await using lab = await createTopology()
   const heard = lab.victims.spawn([...NODE, '-e', LISTEN])
   await heard.until(() => heard.stdout.includes('listening') || undefined)
   const service = await Service.start(lab.web, policy(0, ALLOW))
   t.teardown(() => service.remove())
   const talker = lab.web.spawn([...NODE, '-e', TALK])
-  await eventually('it is connected', async () => heard.stdout.includes('hello'))
+  await eventually('the program is connected', async () => heard.stdout.includes('hello'))
   await service.kill()
   const kept = join(service.folder, 'state', 'generation')
   const approvedBy = Number(readFileSync(kept, 'utf8'))
@@ -74,7 +78,7 @@ t.test('nor when a start has found them to have come round', async (t) => {
   service.configure(policy(0))
   await service.launch()
   t.equal(Number(readFileSync(kept, 'utf8')), approvedBy)
-  const tried = triesInVain(service)
+  const tried = waitForBlocks(service)
   talker.kill('SIGUSR1')
   await tried
   t.notMatch(heard.stdout, 'more')

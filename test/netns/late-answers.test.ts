@@ -6,7 +6,7 @@ import { eventually, inTime, Service } from './service.js'
 const SETTINGS = `mode: enforce
 infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
 `
-/** What a service needs for its answer; connection tracking forgets the question after one second. */
+/** How long a service takes to answer. Connection tracking forgets the client after one second. */
 const LATE_MS = 4000
 const HOSTS = [WEB.client.v4, WEB.client.v6]
 
@@ -20,13 +20,16 @@ async function guarded(t: Test, settings = ''): Promise<[Topology, Service]> {
   return [lab, service]
 }
 
-/** Asks the service on a port, over IPv4 and IPv6. @returns whether an answer came to each, once all were judged */
-async function asked({ web, client }: Topology, service: Service, port: number): Promise<boolean[]> {
+/** Sends to a late service over IPv4 and IPv6. @returns for each client whether the answer arrived */
+async function getAnswers({ web, client }: Topology, service: Service, port: number): Promise<boolean[]> {
   const server = await start(web, LATE_UDP, port, LATE_MS)
   const clients = HOSTS.map((host) => begin(client, HEAR_UDP, host, port))
   await server.until(() => server.stdout.split('answered').length > HOSTS.length || undefined)
   const heard = () => clients.filter((each) => last(each) === 1).length
-  await eventually('each is heard or blocked', async () => heard() + (await blocks(service)) >= HOSTS.length)
+  await eventually(
+    'each answer has arrived or is blocked',
+    async () => heard() + (await blocks(service)) >= HOSTS.length,
+  )
   return clients.map((each) => last(each) === 1)
 }
 
@@ -38,39 +41,46 @@ const judged = (service: Service, verdict: string, reason: string, family: strin
 
 t.jobs = 4
 
-t.test('a service on a privileged port answers after the kernel has forgotten its client', async (t) => {
-  const [lab, service] = await guarded(t)
-  t.same(await asked(lab, service, 443), [true, true])
-  for (const family of ['ipv4', 'ipv6'])
-    t.equal(await judged(service, 'accept', 'session', family), 1, family)
-})
+t.test(
+  'a late answer from a privileged port arrives, although the kernel has forgotten the client',
+  async (t) => {
+    const [lab, service] = await guarded(t)
+    t.same(await getAnswers(lab, service, 443), [true, true])
+    for (const family of ['ipv4', 'ipv6'])
+      t.equal(await judged(service, 'accept', 'session', family), 1, family)
+  },
+)
 
-t.test('from an unprivileged port that nobody has declared the late answer is blocked', async (t) => {
-  const [lab, service] = await guarded(t)
-  // There is a real service beside it, whose clients are watched.
-  await start(lab.web, LATE_UDP, 443, 0)
-  t.same(await asked(lab, service, 5000), [false, false])
-  for (const family of ['ipv4', 'ipv6'])
-    t.equal(await judged(service, 'block', 'not-allowlisted', family), 1, family)
-})
+t.test(
+  'a late answer from an unprivileged port that is not configured as a service is blocked',
+  async (t) => {
+    const [lab, service] = await guarded(t)
+    // With a second service on a privileged port, sessions are recorded.
+    await start(lab.web, LATE_UDP, 443, 0)
+    t.same(await getAnswers(lab, service, 5000), [false, false])
+    for (const family of ['ipv4', 'ipv6'])
+      t.equal(await judged(service, 'block', 'not-allowlisted', family), 1, family)
+  },
+)
 
-t.test('a declared service may have any port', async (t) => {
+t.test('a late answer from an unprivileged port that is configured as a service arrives', async (t) => {
   const [lab, service] = await guarded(t, 'sessions: { services: [udp/5000] }\n')
-  t.same(await asked(lab, service, 5000), [true, true])
+  t.same(await getAnswers(lab, service, 5000), [true, true])
 })
 
-t.test('a client that is silent for longer than the session timeout is none any more', async (t) => {
+t.test('an answer after the session timeout of its client is blocked', async (t) => {
   const [lab, service] = await guarded(t, 'sessions: { udpTimeout: 1s }\n')
-  t.same(await asked(lab, service, 443), [false, false])
+  t.same(await getAnswers(lab, service, 443), [false, false])
 })
 
 t.test(
-  'a client that has spoken since the late answer is one still, though that answer looked like a call',
+  'a client that sends again after a late answer keeps its session, though the answer looked like a new flow',
   async (t) => {
     const areHeard = await inTime(async (ms) => {
       const [{ web, client }, service] = await guarded(t, `sessions: { udpTimeout: ${3 * ms}ms }\n`)
       await start(web, LATE_UDP, 443, 1.6 * ms)
-      // Asks, hears the late answer, and asks again at once: the second answer comes when the first question is too old.
+      // The client sends again as soon as it has the late answer. The second answer comes when the first
+      // datagram is older than the session timeout.
       const ASK_TWICE = `const [host] = process.argv.slice(1)
 const socket = require('dgram').createSocket(host.includes(':') ? 'udp6' : 'udp4')
 let heard = 0
@@ -79,27 +89,27 @@ socket.send('hello', 443, host)`
       const clients = HOSTS.map((host) => begin(client, ASK_TWICE, host))
       const heard = () => clients.filter((each) => last(each) === 2).length
       await eventually(
-        'each is heard or blocked',
+        'each answer has arrived or is blocked',
         async () => heard() + (await blocks(service)) >= HOSTS.length,
       )
-      // A block may also mean that the kernel has told of the second question too late.
+      // A block may also mean that the kernel reported the second datagram too late.
       return heard() === HOSTS.length || undefined
     })
     t.ok(areHeard)
   },
 )
 
-t.test('whoever never came in gets nothing from a service port', async (t) => {
+t.test('a datagram from a service port to a host that was never a client is blocked', async (t) => {
   const [{ web, client }, service] = await guarded(t)
   const LISTEN = `require('dgram').createSocket('udp6').on('message', () => console.log('heard'))
   .bind(9000, () => console.log('listening'))`
   const heard = await start(client, LISTEN)
-  // Binds the port of a service, and speaks first.
-  const SPEAK = `const [host] = process.argv.slice(1)
+  // The program binds the port of a service, and sends without having received.
+  const SEND = `const [host] = process.argv.slice(1)
 const socket = require('dgram').createSocket(host.includes(':') ? 'udp6' : 'udp4')
 socket.bind(443, () => socket.send('unasked', 9000, host, () => console.log('sent')))`
-  for (const host of ['198.18.0.2', '2001:db8:18::2']) await (await start(web, SPEAK, host)).stop()
-  await eventually('both are blocked', async () => {
+  for (const host of ['198.18.0.2', '2001:db8:18::2']) await (await start(web, SEND, host)).stop()
+  await eventually('both datagrams are blocked', async () => {
     const counts = await Promise.all(
       ['ipv4', 'ipv6'].map((family) => judged(service, 'block', 'not-allowlisted', family)),
     )

@@ -3,7 +3,10 @@ import { createTopology, MIRROR, VICTIM, WEB } from '../lab/topology.js'
 import { connect, httpGet, serveHttp } from '../lab/traffic.js'
 import { Service } from './service.js'
 
-/** Every bit outside the mask 0x3f000000, set before the service sees the packet and compared after it. */
+/**
+ * Rules that set the bits outside the mask 0x3f000000 before the verdict on a packet, and compare them after
+ * it.
+ */
 const OTHERS = `table inet others {
   counter kept { }
   counter changed { }
@@ -19,28 +22,31 @@ const OTHERS = `table inet others {
   }
 }`
 
-t.test('bits of packet and connection marks that belong to others stay as they were', async (t) => {
-  const { web, client, mirror, close } = await createTopology()
-  t.teardown(close)
-  await Promise.all([serveHttp(web, 80), serveHttp(mirror, 80)])
-  const settings = `mode: enforce\nmirrors: { hosts: ["${MIRROR.v4}", "${MIRROR.v6}"], ports: [80] }\n`
-  const service = await Service.start(web, settings)
-  t.teardown(() => service.remove())
-  await web.run(['nft', '-f', '-'], { input: OTHERS })
-  const packets = async (name: string) => {
-    const { stdout } = await web.run(['nft', 'list', 'counter', 'inet', 'others', name])
-    return Number(/packets (\d+)/.exec(stdout)![1])
-  }
+t.test(
+  'the service keeps the bits of packet and connection marks that belong to other programs',
+  async (t) => {
+    const { web, client, mirror, close } = await createTopology()
+    t.teardown(close)
+    await Promise.all([serveHttp(web, 80), serveHttp(mirror, 80)])
+    const settings = `mode: enforce\nmirrors: { hosts: ["${MIRROR.v4}", "${MIRROR.v6}"], ports: [80] }\n`
+    const service = await Service.start(web, settings)
+    t.teardown(() => service.remove())
+    await web.run(['nft', '-f', '-'], { input: OTHERS })
+    const packets = async (name: string) => {
+      const { stdout } = await web.run(['nft', 'list', 'counter', 'inet', 'others', name])
+      return Number(/packets (\d+)/.exec(stdout)![1])
+    }
 
-  for (const host of [MIRROR.v4, `[${MIRROR.v6}]`])
-    t.equal((await httpGet(web, `http://${host}/`)).status, 200)
-  t.ok((await packets('kept')) >= 6, 'handshake, request and end of two connections')
-  t.equal(await packets('changed'), 0)
+    for (const host of [MIRROR.v4, `[${MIRROR.v6}]`])
+      t.equal((await httpGet(web, `http://${host}/`)).status, 200)
+    t.ok((await packets('kept')) >= 6, 'handshake, request and end of two connections')
+    t.equal(await packets('changed'), 0)
 
-  t.not((await connect(web, VICTIM.v4, 80)).outcome, 'ok', 'a mark of another program opens nothing')
-  t.equal((await httpGet(client, `http://${WEB.client.v4}/`)).status, 200)
-  await service.kill()
-  for (const host of [MIRROR.v4, `[${MIRROR.v6}]`])
-    t.equal((await httpGet(web, `http://${host}/`)).status, 200)
-  t.equal(await packets('changed'), 0, 'nor does the fallback change any')
-})
+    t.not((await connect(web, VICTIM.v4, 80)).outcome, 'ok', 'a mark of another program allows nothing')
+    t.equal((await httpGet(client, `http://${WEB.client.v4}/`)).status, 200)
+    await service.kill()
+    for (const host of [MIRROR.v4, `[${MIRROR.v6}]`])
+      t.equal((await httpGet(web, `http://${host}/`)).status, 200)
+    t.equal(await packets('changed'), 0, 'the fallback changes no bits either')
+  },
+)

@@ -11,7 +11,7 @@ mirrors: { hosts: [${NAME}], ports: [80] }
 `
 const zone = (...A: string[]): Zone => ({ [NAME]: { ttl: 1, A, AAAA: [MIRROR.v6] } })
 
-t.test('a mirror that is known by name', async (t) => {
+t.test('a mirror that is configured by name', async (t) => {
   const { web, mirror, close } = await createTopology()
   t.teardown(close)
   await web.file('/etc/resolv.conf', `nameserver ${MIRROR.v4}\noptions timeout:1 attempts:5\n`)
@@ -20,11 +20,14 @@ t.test('a mirror that is known by name', async (t) => {
   let resolver = await serveDns(mirror, zone(MIRROR.v4))
   const service = await Service.start(web, SETTINGS)
   t.teardown(() => service.remove())
-  /** @param timeout milliseconds: where the service is dead, nobody refuses what is not allowed */
+  /**
+   * Requests a page. @returns the status; 0 when there is no answer
+   * @param timeout milliseconds: while the service is dead, a blocked connection is not refused but times out
+   */
   const status = async (host: string, timeout = PATIENCE_MS) =>
     (await httpGet(web, `http://${host}/`, { timeout })).status
 
-  await t.test('is reached by its name and by its addresses, and no other host is', async (t) => {
+  await t.test('it is reached by its name and its addresses, and another address is not', async (t) => {
     for (const host of [NAME, MIRROR.v4, `[${MIRROR.v6}]`]) t.equal(await status(host), 200, host)
     t.equal(await status(MOVED), 0)
     t.equal(await service.metric('allowlist_entries', 'source="mirror"'), 2)
@@ -32,7 +35,7 @@ t.test('a mirror that is known by name', async (t) => {
   })
 
   await t.test(
-    'is reached at its new address when it has moved, and at the old one for a while',
+    'it is reached at its new address when its record changes, and at the old one for a while',
     async (t) => {
       await resolver.stop()
       resolver = await serveDns(mirror, zone(MOVED))
@@ -41,29 +44,32 @@ t.test('a mirror that is known by name', async (t) => {
     },
   )
 
-  await t.test('stays reachable when no resolver answers', async (t) => {
+  await t.test('it stays reachable when no resolver answers', async (t) => {
     await resolver.stop()
     await eventually(
       'a failure is counted',
       async () => (await service.metric('mirror_resolve_failures_total')) > 0,
     )
     t.equal(await status(MOVED), 200)
-    await eventually('the failure is told', async () =>
+    await eventually('the failure is logged', async () =>
       service.program.stderr.includes(`${NAME} cannot be looked up`),
     )
   })
 
-  await t.test('stays reachable by the kernel alone', async (t) => {
+  await t.test('it stays reachable while the service is dead', async (t) => {
     await service.kill()
     for (const host of [MOVED, `[${MIRROR.v6}]`]) t.equal(await status(host), 200, host)
     t.equal(await status('198.51.100.4', 1500), 0)
   })
 
-  await t.test('is reached after a restart without a resolver', async (t) => {
+  await t.test('it is reached after a restart without a resolver', async (t) => {
     t.match(readFileSync(`${service.folder}/state/addresses.json`, 'utf8'), MOVED)
     await web.run(['nft', 'flush', 'ruleset'])
     await service.launch()
     for (const host of [MOVED, `[${MIRROR.v6}]`]) t.equal(await status(host), 200, host)
-    t.ok((await service.metric('packets_total', 'reason="mirror"')) >= 2, 'judged by the service')
+    t.ok(
+      (await service.metric('packets_total', 'reason="mirror"')) >= 2,
+      'the service has judged the packets',
+    )
   })
 })

@@ -28,7 +28,7 @@ const url = (host: string, port: number, path = '/') =>
 
 t.jobs = 4
 
-t.test('clients are served by TCP, on privileged and other ports, though nothing is tracked', async (t) => {
+t.test('without tracking, clients are served over TCP on privileged and unprivileged ports', async (t) => {
   const [{ web, client }, service] = await untracked(t)
   await Promise.all([serveHttp(web, 80), serveHttp(web, 8080)])
   await eventually(
@@ -43,45 +43,55 @@ t.test('clients are served by TCP, on privileged and other ports, though nothing
     }
   const judged = await service.metric('packets_total', 'reason="session"')
   const approved = await service.metric('kernel_packets_total', 'path="approved"')
-  t.ok(approved > judged, `the kernel remembers them: ${judged} packets judged, ${approved} approved`)
+  t.ok(
+    approved > judged,
+    `the kernel remembers approved connections: ${judged} packets judged, ${approved} approved`,
+  )
 })
 
-t.test('the kernel answers pings, and says where nobody listens', async (t) => {
-  const [{ web, client, victims }, service] = await untracked(t)
-  const call = compile('call')
-  for (const [host, peer] of [
-    [WEB.client.v4, CLIENT.v4],
-    [WEB.client.v6, CLIENT.v6],
-  ] as const) {
+t.test(
+  'without tracking, the kernel answers pings and refuses closed ports, and users cannot send such packets',
+  async (t) => {
+    const [{ web, client, victims }, service] = await untracked(t)
+    const call = compile('call')
+    for (const [host, peer] of [
+      [WEB.client.v4, CLIENT.v4],
+      [WEB.client.v6, CLIENT.v6],
+    ] as const) {
+      t.equal(
+        (await client.run([call, 'ping', peer, '0', host, '0'], { allowFailure: true })).status,
+        0,
+        `ping ${host}`,
+      )
+      t.equal((await connect(client, host, 81)).outcome, 'ECONNREFUSED', `TCP ${host}`)
+      t.match((await sendUdp(client, host, 81, 1, PATIENT)).errors, { ECONNREFUSED: 1 }, `UDP ${host}`)
+    }
     t.equal(
-      (await client.run([call, 'ping', peer, '0', host, '0'], { allowFailure: true })).status,
+      await service.metric('packets_total', 'verdict="block"', 'not-allowlisted'),
       0,
-      `ping ${host}`,
+      'no packet is blocked',
     )
-    t.equal((await connect(client, host, 81)).outcome, 'ECONNREFUSED', `TCP ${host}`)
-    t.match((await sendUdp(client, host, 81, 1, PATIENT)).errors, { ECONNREFUSED: 1 }, `UDP ${host}`)
-  }
-  t.equal(await service.metric('packets_total', 'verdict="block"', 'not-allowlisted'), 0, 'nobody is blamed')
-  const arrivals = await countArrivals(victims, 'to-web')
-  for (const [local, remote] of [
-    [WEB.victims.v4, VICTIM.v4],
-    [WEB.victims.v6, VICTIM.v6],
-  ] as const) {
-    await web.run([call, 'ping', local, '0', remote, '0'], { allowFailure: true })
-    await web.run([call, 'raw', local, '81', remote, '9999', '0x04'], { allowFailure: true })
-  }
-  t.equal((await arrivals()).total, 0, 'but a user’s ping, or a RST that a user has made, goes nowhere')
-})
+    const arrivals = await countArrivals(victims, 'to-web')
+    for (const [local, remote] of [
+      [WEB.victims.v4, VICTIM.v4],
+      [WEB.victims.v6, VICTIM.v6],
+    ] as const) {
+      await web.run([call, 'ping', local, '0', remote, '0'], { allowFailure: true })
+      await web.run([call, 'raw', local, '81', remote, '9999', '0x04'], { allowFailure: true })
+    }
+    t.equal((await arrivals()).total, 0, 'a ping or a RST that a user sends does not arrive')
+  },
+)
 
-t.test('under a flood of SYNs the kernel answers without a socket, and its answers pass', async (t) => {
+t.test('in a flood of SYNs the kernel answers clients without a socket, and its answers pass', async (t) => {
   const [{ web, client }] = await untracked(t)
-  // 2: as if there were a flood all the time (ip-sysctl).
+  // 2: the kernel sends SYN cookies always, as it does in a flood (ip-sysctl).
   await web.sysctl('net.ipv4.tcp_syncookies', 2)
   await serveHttp(web, 80)
   for (const host of HOSTS) t.equal((await httpGet(client, url(host, 80))).status, 200, host)
 })
 
-t.test('clients are served by UDP from privileged ports, and others get nothing from them', async (t) => {
+t.test('without tracking, clients are served over UDP from privileged ports only', async (t) => {
   const [{ web, client }, service] = await untracked(t)
   await Promise.all([serveUdpEcho(web, 443), serveUdpEcho(web, 5000)])
   await eventually('the port is known', async () => (await sendUdp(client, HOSTS[0]!, 443, 1)).answers === 1)
@@ -96,14 +106,14 @@ t.test('clients are served by UDP from privileged ports, and others get nothing 
 })
 
 t.test(
-  'whoever fills the sets by forged packets keeps neither a reload nor the metrics from being done',
+  'full sets of clients and approved connections prevent neither a reload nor metrics nor service to clients',
   async (t) => {
     const [{ web, client }, service] = await untracked(t)
     await serveHttp(web, 80)
     const four = (i: number) => `198.18.${(i >> 8) & 255}.${i & 255}`
     const six = (i: number) => `2001:db8::${(i >> 16) + 1}:${(i & 0xffff).toString(16)}`
     const port = (i: number) => 1024 + (i >> 16)
-    // An ordinary user's netlink socket takes two thousand elements at once.
+    // The netlink socket of an ordinary user accepts two thousand elements at once.
     const AT_ONCE = 2048
     const fill = async (set: string, element: (i: number) => string) => {
       for (let first = 0; first < 131_072; first += AT_ONCE) {
@@ -124,14 +134,14 @@ t.test(
 )
 
 t.test(
-  'nothing gets out, patching goes on, and a dead service does not disturb who is connected',
+  'without tracking, mirrors are reached, nothing else gets out, and clients outlast a dead service',
   async (t) => {
     const [{ web, client, mirror, victims }, service] = await untracked(t)
     const arrivals = await countArrivals(victims, 'to-web')
     await Promise.all([serveHttp(mirror, 80), serveHttp(victims, 80)])
     await start(web, PUSH_TCP, 443)
     const clients = HOSTS.map((host) => begin(client, HEAR_TCP, host, 443))
-    await eventually('both hear', async () => clients.every((each) => last(each) > 2))
+    await eventually('both clients receive', async () => clients.every((each) => last(each) > 2))
     const stillClosed = async (when: string) => {
       for (const host of [MIRROR.v4, MIRROR.v6])
         t.equal((await httpGet(web, url(host, 80))).status, 200, `the mirror ${when}`)
@@ -143,7 +153,9 @@ t.test(
     await service.kill()
     const before = clients.map(last)
     await stillClosed('when it is dead')
-    await eventually('both hear on', async () => clients.every((each, i) => last(each) > before[i]! + 5))
+    await eventually('both clients continue to receive', async () =>
+      clients.every((each, i) => last(each) > before[i]! + 5),
+    )
     t.equal((await arrivals()).total, 0)
   },
 )

@@ -1,4 +1,4 @@
-/** Mode observe is a rehearsal: nothing is blocked, and what is told is what enforce would have done. */
+/** Tests that mode observe blocks nothing, and records what mode enforce would do. */
 import t, { type Test } from 'tap'
 import { countArrivals } from '../lab/arrivals.js'
 import { serveDnsmasq } from '../lab/dnsmasq.js'
@@ -20,7 +20,7 @@ const PLAN = {
 
 t.jobs = 3
 
-/** What a worm does, and how the service counts that. */
+/** Runs a worm in one mode. @returns its successes, and how the service has counted its packets */
 async function rehearse(t: Test, mode: 'observe' | 'enforce') {
   const lab = await createTopology()
   t.teardown(() => lab.close())
@@ -45,7 +45,7 @@ async function rehearse(t: Test, mode: 'observe' | 'enforce') {
   }
 }
 
-/** Both modes, on a machine that was not too busy for a verdict within a second. */
+/** Runs the worm in both modes, again until each verdict came within a second, or time is over. */
 async function rehearsals(t: Test) {
   for (const end = Date.now() + PATIENCE_MS; ; ) {
     const both = await Promise.all([rehearse(t, 'observe'), rehearse(t, 'enforce')])
@@ -53,7 +53,7 @@ async function rehearsals(t: Test) {
   }
 }
 
-t.test('a worm in observe is counted just as enforce counts it, and gets through', async (t) => {
+t.test('mode observe lets a worm pass, and counts its packets exactly as mode enforce does', async (t) => {
   const [observed, enforced] = await rehearsals(t)
   t.ok(enforced.counts.length >= 5, enforced.counts.join('\n'))
   t.same(observed.counts, enforced.counts)
@@ -64,7 +64,7 @@ t.test('a worm in observe is counted just as enforce counts it, and gets through
   t.ok(enforced.log.every((event) => event['event.action'] === 'block'))
 })
 
-/** FLOOD RESOLVER QUERY COUNT: the same question again and again, as fast as it goes. */
+/** FLOOD RESOLVER QUERY COUNT: sends the same query COUNT times, as fast as possible. */
 const FLOOD = `const [resolver, query, count] = process.argv.slice(1)
 const socket = require('dgram').createSocket('udp4')
 const message = Buffer.from(query, 'hex')
@@ -72,7 +72,7 @@ let sent = 0
 const send = () => sent++ < +count ? socket.send(message, 53, resolver, send) : socket.close()
 send()`
 
-t.test('where names would be enforced, no question is lost, however many there are', async (t) => {
+t.test('in mode observe with enforced names, no query of a flood is lost', async (t) => {
   const lab = await createLab(t)
   await serveDnsmasq(lab.mirror, { records: { [NAME]: [MIRROR.v4] }, ttl: 60 })
   const service = await guard(t, lab, `mirrors: { hosts: [${NAME}] }\ndns: { enforceNames: true }\n`)
@@ -84,16 +84,16 @@ t.test('where names would be enforced, no question is lost, however many there a
     [...NODE, '-e', FLOOD, MIRROR.v4, query('a.example.net').toString('hex'), '5000'],
     ATTACKER,
   )
-  // The last ones still wait for their verdicts.
-  await eventually('all questions arrive', async () => (await arrivals()).udp - before >= 5000)
+  // The last queries still wait for their verdicts.
+  await eventually('all queries arrive', async () => (await arrivals()).udp - before >= 5000)
   const unread = await service.metric('kernel_packets_total', 'path="flooded"')
   const read = await service.metric('packets_total', 'verdict="would-block"', 'reason="name-not-allowed"')
-  t.equal(unread + read, 5000, `${read} were read, ${unread} were not`)
-  // A flood of those who are trusted is read.
+  t.equal(unread + read, 5000, `${read} queries were read, ${unread} were not`)
+  // Queries of a trusted user are all read.
   t.equal(unread > 0, canSwitchUsers())
 })
 
-t.test('who passes for a client while nothing is blocked is none when that changes', async (t) => {
+t.test('a forged client of mode observe is no client after a reload to mode enforce', async (t) => {
   const forge = compile('forge')
   const lab = await createTopology()
   t.teardown(() => lab.close())
@@ -102,12 +102,12 @@ t.test('who passes for a client while nothing is blocked is none when that chang
   const arrivals = await countArrivals(lab.victims, 'to-web')
   const attack = () => lab.web.run([forge, WEB.victims.v6, VICTIM.v6], { allowFailure: true, ...ATTACKER })
   t.match(await attack(), { status: 0, stdout: '3\n' })
-  await eventually('in observe the datagrams arrive', async () => (await arrivals()).udp === 3)
+  await eventually('in mode observe the datagrams arrive', async () => (await arrivals()).udp === 3)
   const forged = () => service.metric('kernel_packets_total', 'path="forged"')
   const before = await forged()
-  t.ok(before >= 1, 'the forged one is counted')
+  t.ok(before >= 1, 'the forged packet is counted')
   await service.reload('mode: enforce\n')
   await attack()
-  await eventually('it is counted again', async () => (await forged()) > before)
+  await eventually('another forged packet is counted', async () => (await forged()) > before)
   t.equal((await arrivals()).udp, 3)
 })

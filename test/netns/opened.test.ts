@@ -27,45 +27,48 @@ async function guard(t: Test, web: Namespace, settings = CLOSED): Promise<Servic
   return service
 }
 
-/** Connections to the outside, and who speaks at their other end all the time. */
+/** Connections to the outside, and the program at their other end, which sends all the time. */
 interface Shells {
-  readonly speaker: Program
+  readonly sender: Program
   readonly programs: readonly Program[]
 }
 
 async function shells({ web, victims }: Topology, hear = HEAR_TCP): Promise<Shells> {
-  const speaker = await start(victims, PUSH_TCP, 80)
-  return { speaker, programs: await Promise.all(OUTSIDE.map((host) => start(web, hear, host, 80))) }
+  const sender = await start(victims, PUSH_TCP, 80)
+  return { sender, programs: await Promise.all(OUTSIDE.map((host) => start(web, hear, host, 80))) }
 }
 
-/** The other end sends what it said last again and again, ever more slowly, when nothing is acknowledged. */
-async function areCutOff(t: Test, { speaker, programs }: Shells, when: string): Promise<void> {
+/**
+ * Asserts that connections receive nothing more. The other end repeats its last segment ever more slowly when
+ * nothing is acknowledged.
+ */
+async function assertCutOff(t: Test, { sender, programs }: Shells, when: string): Promise<void> {
   let before: number[] = []
   const isQuiet = (each: Program, i: number) => last(each) <= before[i]! + 1
-  await eventually(`nothing is heard ${when}`, async () => {
+  await eventually(`nothing arrives ${when}`, async () => {
     before = programs.map(last)
-    await ticks(speaker, 12)
+    await ticks(sender, 12)
     return programs.every(isQuiet)
   })
   for (const [i, each] of programs.entries()) t.ok(isQuiet(each, i), `${OUTSIDE[i]} ${when}`)
 }
 
-const listens = (place: Namespace, port: number) =>
-  eventually(`somebody listens on port ${port}`, async () => {
+const waitForListener = (place: Namespace, port: number) =>
+  eventually(`a program listens on port ${port}`, async () => {
     return (await place.run(['ss', '-Htln', `sport = :${port}`])).stdout !== ''
   })
 
-function goOn(programs: readonly Program[]): Promise<void> {
+function continueToReceive(programs: readonly Program[]): Promise<void> {
   const before = programs.map(last)
-  return eventually('more is heard', async () => programs.every((each, i) => last(each) >= before[i]! + 5))
+  return eventually('more arrives', async () => programs.every((each, i) => last(each) >= before[i]! + 5))
 }
 
 t.jobs = 3
 
 for (const tracked of [true, false]) {
-  const host = tracked ? 'a host that follows connections' : 'a host that followed none until then'
+  const host = tracked ? 'a host that tracks connections' : 'a host that tracked none until then'
   t.test(
-    `what was opened before the start is cut off on ${host}, and inbound sessions are not`,
+    `on ${host}, connections opened before the start are cut off, and inbound sessions are not`,
     async (t) => {
       const made = await lab(t, tracked)
       const outgoing = await shells(made)
@@ -75,35 +78,42 @@ for (const tracked of [true, false]) {
           [22, 2222].map((port) => start(made.client, HEAR_TCP, host, port)),
         ),
       )
-      await goOn(outgoing.programs)
+      await continueToReceive(outgoing.programs)
       const service = await guard(t, made.web)
-      await areCutOff(t, outgoing, 'after the start')
-      await goOn(incoming)
+      await assertCutOff(t, outgoing, 'after the start')
+      await continueToReceive(incoming)
       await forget(made.web)
-      await areCutOff(t, outgoing, 'when the kernel has forgotten it, so that the other end comes first')
-      await goOn(incoming)
+      await assertCutOff(
+        t,
+        outgoing,
+        'when the kernel has forgotten it, so that the first packet comes from the other end',
+      )
+      await continueToReceive(incoming)
       await service.kill()
-      await areCutOff(t, outgoing, 'while the service is dead')
+      await assertCutOff(t, outgoing, 'while the service is dead')
       await service.launch()
-      await areCutOff(t, outgoing, 'after another start')
-      await goOn(incoming)
+      await assertCutOff(t, outgoing, 'after another start')
+      await continueToReceive(incoming)
       t.equal(await service.metric('opened_connections'), 2)
     },
   )
 }
 
-t.test('a connection that is closed in one direction is cut off as well', async (t) => {
-  const made = await lab(t, false)
-  const outgoing = await shells(made, HEAR_ONLY)
-  await goOn(outgoing.programs)
-  await guard(t, made.web)
-  await areCutOff(t, outgoing, 'after the start')
-})
+t.test(
+  'a connection to the outside that is closed in one direction is cut off at the start too',
+  async (t) => {
+    const made = await lab(t, false)
+    const outgoing = await shells(made, HEAR_ONLY)
+    await continueToReceive(outgoing.programs)
+    await guard(t, made.web)
+    await assertCutOff(t, outgoing, 'after the start')
+  },
+)
 
-t.test('a call that is not answered before the start is answered by nobody after it', async (t) => {
+t.test('a connection attempt that is unanswered at the start brings no reply to its other end', async (t) => {
   const { web, victims } = await lab(t, false)
-  // The other end keeps silent until the guard stands, and then speaks in the midst of a connection: the kernel of this
-  // host would say that there is none (RST), as a reply.
+  // The other end is silent until the service runs, and then sends a segment from the middle of a connection.
+  // The kernel of this host would answer with RST, as a reply.
   const SILENT = 'table inet own { chain in { type filter hook input priority filter; tcp dport 80 drop; }; }'
   await victims.run(['nft', '-f', '-'], { input: SILENT })
   const call = compile('call')
@@ -112,7 +122,7 @@ t.test('a call that is not answered before the start is answered by nobody after
     [WEB.victims.v6, VICTIM.v6],
   ] as const
   for (const [here, there] of ends) web.spawn([call, 'later', here, '40000', there, '80'])
-  await eventually('both call', async () => {
+  await eventually('both programs connect', async () => {
     const { stdout } = await web.run(['ss', '-Htn', 'state', 'syn-sent'])
     return stdout.trim().split('\n').length === 2
   })
@@ -131,59 +141,62 @@ for (const [when, early] of [
   ['later', false],
 ] as const)
   t.test(
-    `listening on the port of such a connection ${when} does not make a client of the other end`,
+    `listening on the port of an outbound connection ${when} does not make its other end a client`,
     async (t) => {
       const { web, victims } = await lab(t, false)
-      const speaker = await start(victims, PUSH_TCP, 80)
+      const sender = await start(victims, PUSH_TCP, 80)
       const shell = web.spawn([compile('call'), 'later', WEB.victims.v4, '8080', VICTIM.v4, '80'])
-      await goOn([shell])
+      await continueToReceive([shell])
       if (early) {
         shell.kill('SIGUSR1')
-        await listens(web, 8080)
+        await waitForListener(web, 8080)
       }
       const service = await guard(t, web)
-      await areCutOff(t, { speaker, programs: [shell] }, 'after the start')
+      await assertCutOff(t, { sender, programs: [shell] }, 'after the start')
       if (!early) {
         shell.kill('SIGUSR1')
-        await listens(web, 8080)
+        await waitForListener(web, 8080)
       }
       await service.kill()
       await service.launch()
-      await areCutOff(t, { speaker, programs: [shell] }, 'after another start')
+      await assertCutOff(t, { sender, programs: [shell] }, 'after another start')
       t.ok(shell.running)
     },
   )
 
-for (const how of ['later', 'skewed'])
+for (const [how, also] of [
+  ['later', ''],
+  ['skewed', ' and falsifies its counters'],
+] as const)
   t.test(
-    `a rule taken away ends its connections where nothing is tracked: whoever listens there ${how}`,
+    `without tracking, a removed rule ends a connection whose program listens on its port${also}`,
     async (t) => {
       const { web, victims } = await lab(t, false)
       await untrack(web)
-      const speaker = await start(victims, PUSH_TCP, 80)
+      const sender = await start(victims, PUSH_TCP, 80)
       const service = await guard(t, web, CLOSED + RULE)
       const shell = web.spawn([compile('call'), how, WEB.victims.v4, '8080', VICTIM.v4, '80'])
-      await goOn([shell])
+      await continueToReceive([shell])
       shell.kill('SIGUSR1')
-      await listens(web, 8080)
+      await waitForListener(web, 8080)
       // Services are read once a second.
       await pause(1500)
       await service.reload(CLOSED)
-      await areCutOff(t, { speaker, programs: [shell] }, 'after the reload')
+      await assertCutOff(t, { sender, programs: [shell] }, 'after the reload')
     },
   )
 
-t.test('what was opened to an allowed place before the start goes on', async (t) => {
+t.test('a connection to an allowed address that was opened before the start continues', async (t) => {
   const { web, mirror } = await lab(t, false)
   await start(mirror, PUSH_TCP, 80)
   const fetches = await Promise.all([MIRROR.v4, MIRROR.v6].map((host) => start(web, HEAR_TCP, host, 80)))
   await guard(t, web, `${CLOSED}mirrors: { hosts: ["${MIRROR.v4}", "${MIRROR.v6}"] }\n`)
-  await goOn(fetches)
+  await continueToReceive(fetches)
 })
 
-t.test('a connection whose listener has gone is a client still, over a restart too', async (t) => {
+t.test('a client whose listener has closed stays connected, over a restart too', async (t) => {
   const { web, client } = await lab(t, true)
-  // As FTP does for passive data: one client, and the listener closes.
+  // An FTP server does so for passive data: after the first client the listener closes.
   const ONE = `const server = require('net').createServer((socket) => {
   server.close()
   let said = 0
@@ -192,30 +205,33 @@ t.test('a connection whose listener has gone is a client still, over a restart t
   await start(web, ONE, 40000)
   const data = await start(client, HEAR_TCP, WEB.client.v4, 40000)
   const service = await guard(t, web)
-  await goOn([data])
+  await continueToReceive([data])
   await service.kill()
   await service.launch()
-  await goOn([data])
+  await continueToReceive([data])
 })
 
-t.test('a rule taken away cuts its connections off for good', async (t) => {
+t.test('the removal of a rule cuts off its connections for good', async (t) => {
   const made = await lab(t, false)
   const service = await guard(t, made.web, CLOSED + RULE)
   const outgoing = await shells(made)
-  await goOn(outgoing.programs)
+  await continueToReceive(outgoing.programs)
   await service.reload(CLOSED)
-  await areCutOff(t, outgoing, 'after the reload')
+  await assertCutOff(t, outgoing, 'after the reload')
   await forget(made.web)
-  await areCutOff(t, outgoing, 'when the kernel has forgotten it')
+  await assertCutOff(t, outgoing, 'when the kernel has forgotten it')
 })
 
-t.test('a rule taken away while the service was dead does not leave its connections approved', async (t) => {
-  const made = await lab(t, false)
-  const service = await guard(t, made.web, CLOSED + RULE)
-  const outgoing = await shells(made)
-  await goOn(outgoing.programs)
-  await service.kill()
-  service.configure(CLOSED)
-  await service.launch()
-  await areCutOff(t, outgoing, 'after the start')
-})
+t.test(
+  'the removal of a rule while the service is dead cuts off its connections at the next start',
+  async (t) => {
+    const made = await lab(t, false)
+    const service = await guard(t, made.web, CLOSED + RULE)
+    const outgoing = await shells(made)
+    await continueToReceive(outgoing.programs)
+    await service.kill()
+    service.configure(CLOSED)
+    await service.launch()
+    await assertCutOff(t, outgoing, 'after the start')
+  },
+)

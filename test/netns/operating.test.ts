@@ -1,4 +1,4 @@
-/** docs/operating.md is what an operator sees: all of its commands are run again, and must print what it says. */
+/** Runs all commands of docs/operating.md, and compares their outputs with those in the document. */
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,7 +25,7 @@ const CONFIG = `mode: observe
 containment: { destinations: 10 }
 `
 
-/** A host as it is installed, with paths of its own for all that the service writes. */
+/** Makes a host with an installed service, and file systems of its own for all that the service writes. */
 async function host(t: Test): Promise<{ lab: Topology; folder: string }> {
   const lab = await createTopology()
   const folder = mkdtempSync(join(tmpdir(), 'checkvalve-operating-'))
@@ -47,9 +47,9 @@ async function host(t: Test): Promise<{ lab: Topology; folder: string }> {
   return { lab, folder }
 }
 
-/** What happens between the commands, by the names that the document gives it. */
+/** Returns the events between the commands, by their names in the document. */
 function eventsOf({ web }: Topology, cgroups: Cgroups, start: () => Promise<void>) {
-  /** Without its result: it may be blocked. */
+  /** Runs a program of a unit. Its status does not matter: its packets may be blocked. */
   const as = (unit: string, user: string, ...argv: string[]) =>
     web.run(cgroups.command(unit, user, ...argv), { allowFailure: true })
   const curl = (url: string) => ['curl', '--silent', '--max-time', '60', '--output', '/dev/null', url]
@@ -68,7 +68,7 @@ function eventsOf({ web }: Topology, cgroups: Cgroups, start: () => Promise<void
   } satisfies Record<string, () => Promise<unknown>>
 }
 
-/** As systemd does: it ends when the service has reloaded. */
+/** Reloads the service as `systemctl reload` does: the script ends when the service has reloaded. */
 const reload = (pid: number) => `
 reloaded() { curl --silent ${LISTEN}/metrics | grep ^checkvalve_config_last_reload_success_timestamp; }
 before=$(reloaded)
@@ -76,7 +76,7 @@ kill -HUP ${pid}
 while [ "$(reloaded)" = "$before" ]; do sleep 0.1; done
 `
 
-/** What is another thing at each run, and matters to nobody. */
+/** Replaces what differs from run to run: times, ids, counts and versions. */
 function settled(text: string): string {
   return text
     .replace(/\d{4}-\d\d-\d\d/g, 'DATE')
@@ -90,7 +90,7 @@ function settled(text: string): string {
     .replace(/^(\S+ \d+) \d+ (for N (min N )?s|N (min N )?s ago)$/gm, '$1 RECENTLY')
 }
 
-t.test('each command of docs/operating.md prints what stands there', async (t) => {
+t.test('each command of docs/operating.md prints the output that the document shows', async (t) => {
   const cgroups = canSwitchUsers() ? Cgroups.create() : undefined
   if (cgroups === undefined)
     return void t.comment('left out: units and users of its own, which only root can make')
@@ -102,7 +102,7 @@ t.test('each command of docs/operating.md prints what stands there', async (t) =
   }
 })
 
-/** What the commands print, on a machine that was not too busy for a verdict within a second. */
+/** Returns the outputs of the commands, of a run in which each verdict came within a second. */
 async function performed(t: Test, cgroups: Cgroups): Promise<string[]> {
   for (const end = Date.now() + 5 * PATIENCE_MS; ; ) {
     const { outputs, repeated } = await perform(t, cgroups)
@@ -117,8 +117,8 @@ async function perform(t: Test, cgroups: Cgroups): Promise<{ outputs: string[]; 
     const { pid } = lab.web.spawn(['checkvalve', 'run'], { env })
     writeFileSync(join(folder, 'systemctl'), `#!/bin/sh\n${reload(pid)}`)
     chmodSync(join(folder, 'systemctl'), 0o755)
-    // The canary is tried a second later: whether its packet is in the first look must not depend on the machine.
-    await eventually('checkvalve has tried its canary', async () => {
+    // The canary is sent a second after the start. Its packet must be in the first output on each machine.
+    await eventually('the canary is judged', async () => {
       const metrics = await lab.web.run(['curl', '--silent', `${LISTEN}/metrics`], { allowFailure: true })
       return metrics.stdout.includes('reason="canary"')
     })
@@ -129,7 +129,7 @@ async function perform(t: Test, cgroups: Cgroups): Promise<{ outputs: string[]; 
     if (step.kind === 'event') {
       const happen = events[step.name]
       if (happen === undefined)
-        throw new Error(`docs/operating.md:${step.line}: nobody knows of "${step.name}"`)
+        throw new Error(`docs/operating.md:${step.line}: there is no event "${step.name}"`)
       await happen()
       continue
     }

@@ -44,20 +44,24 @@ async function mirrorIsReached(t: Test, { web }: Topology): Promise<void> {
 
 t.jobs = 2
 
-t.test('enforce: clients are served, patching goes on, nothing else gets out', async (t) => {
+t.test('enforce: clients are served, mirrors are reached, and nothing else gets out', async (t) => {
   const [lab, service] = await guarded(t)
   const arrivals = await countArrivals(lab.victims, 'to-web')
   await clientIsServed(t, lab)
   await mirrorIsReached(t, lab)
-  t.not((await connect(lab.web, MIRROR.v4, 81)).outcome, 'ok', 'another port of the mirror is closed')
+  t.not((await connect(lab.web, MIRROR.v4, 81)).outcome, 'ok', 'another port of the mirror is blocked')
   if (infected)
-    t.not((await connect(lab.web, MIRROR.v4, 80, { user: infected })).outcome, 'ok', 'www-data has no mirror')
+    t.not(
+      (await connect(lab.web, MIRROR.v4, 80, { user: infected })).outcome,
+      'ok',
+      'www-data does not reach the mirror',
+    )
   else t.comment('left out: a second user at the mirror (only one user exists in this namespace)')
   const spread = await worm(lab.web, PLAN, infected)
   t.equal(spread.tcp4.successes + spread.tcp6.successes, 0)
   t.equal((await arrivals()).total, 0, 'no packet of the worm arrives')
   const refused = await connect(lab.web, VICTIM.v4, 80)
-  t.equal(refused.outcome, 'EHOSTUNREACH', 'a refusal is told at once')
+  t.equal(refused.outcome, 'EHOSTUNREACH', 'a refusal arrives at once')
   const blocks = await service.metric('packets_total', 'verdict="block"')
   t.ok(blocks >= 180, `each attempt is counted: ${blocks}`)
   t.equal(await service.metric('kernel_packets_total', 'path="fallback_accept"'), 0)
@@ -71,33 +75,36 @@ t.test('enforce: clients are served, patching goes on, nothing else gets out', a
   t.notMatch(stdout, /checkvalve|queue/, 'a stop leaves no rule behind')
 })
 
-t.test("drop: the program waits; the host's own rules and mark bits stay in force", async (t) => {
-  const [{ web, mirror }] = await guarded(t, `${ENFORCE}block: drop\n`)
-  t.equal((await connect(web, VICTIM.v4, 80, { timeout: 300 })).outcome, 'timeout')
-  await web.run(['nft', '-f', '-'], {
-    input: `table inet own {
+t.test(
+  "drop: a blocked connection times out, and the host's own rules and mark bits stay in force",
+  async (t) => {
+    const [{ web, mirror }] = await guarded(t, `${ENFORCE}block: drop\n`)
+    t.equal((await connect(web, VICTIM.v4, 80, { timeout: 300 })).outcome, 'timeout')
+    await web.run(['nft', '-f', '-'], {
+      input: `table inet own {
       counter kept {}
       chain first { type filter hook output priority filter - 5; meta mark set 0x00000041; }
       chain last { type filter hook output priority filter + 20; ip daddr ${MIRROR.v4} meta mark 0x00000041 counter name kept; }
     }`,
-  })
-  t.equal((await connect(web, MIRROR.v4, 80)).outcome, 'ok')
-  t.notMatch(
-    (await web.run(['nft', 'list', 'counter', 'inet', 'own', 'kept'])).stdout,
-    /packets 0 /,
-    'marks of others are untouched',
-  )
-  await web.run(['iptables', '-A', 'OUTPUT', '-d', MIRROR.v4, '-p', 'tcp', '--dport', '80', '-j', 'DROP'])
-  const arrivals = await countArrivals(mirror, 'to-web')
-  t.equal(
-    (await connect(web, MIRROR.v4, 80, { timeout: 300 })).outcome,
-    'timeout',
-    'a rule of the host below ours still applies',
-  )
-  t.equal((await arrivals()).tcp, 0)
-})
+    })
+    t.equal((await connect(web, MIRROR.v4, 80)).outcome, 'ok')
+    t.notMatch(
+      (await web.run(['nft', 'list', 'counter', 'inet', 'own', 'kept'])).stdout,
+      /packets 0 /,
+      'marks of other programs are untouched',
+    )
+    await web.run(['iptables', '-A', 'OUTPUT', '-d', MIRROR.v4, '-p', 'tcp', '--dport', '80', '-j', 'DROP'])
+    const arrivals = await countArrivals(mirror, 'to-web')
+    t.equal(
+      (await connect(web, MIRROR.v4, 80, { timeout: 300 })).outcome,
+      'timeout',
+      'a rule of the host after the queue rule still applies',
+    )
+    t.equal((await arrivals()).tcp, 0)
+  },
+)
 
-t.test('observe: everything passes, and what would have been blocked is recorded', async (t) => {
+t.test('observe: everything passes, and each would-be block is recorded', async (t) => {
   const [lab, service] = await guarded(t, ENFORCE.replace('enforce', 'observe'))
   await serveHttp(lab.victims, 80)
   t.equal((await connect(lab.web, VICTIM.v4, 80)).outcome, 'ok')
@@ -109,48 +116,54 @@ t.test('observe: everything passes, and what would have been blocked is recorded
   ])
 })
 
-t.test('kill -9: clients are served, patching goes on, nothing gets out; a restart takes over', async (t) => {
-  const [lab, service] = await guarded(t)
-  const arrivals = await countArrivals(lab.victims, 'to-web')
-  await service.kill()
-  await clientIsServed(t, lab)
-  await mirrorIsReached(t, lab)
-  if (infected)
-    t.not(
-      (await connect(lab.web, MIRROR.v4, 80, { user: infected, timeout: 300 })).outcome,
-      'ok',
-      'www-data has no mirror',
-    )
-  const spreading = worm(lab.web, PLAN, infected)
-  await service.launch()
-  const spread = await spreading
-  t.equal(spread.tcp4.successes + spread.tcp6.successes, 0)
-  t.equal((await arrivals()).total, 0, 'nothing arrives, before, during and after the restart')
-  await mirrorIsReached(t, lab)
-  t.equal(await service.metric('packets_total', 'reason="mirror"'), 2, 'the new service judges')
-})
-
-t.test('a stopped service whose queue is full: the fallback decides, and nothing gets out', async (t) => {
-  const [lab, service] = await guarded(t, `${ENFORCE}queue: { maxLength: 16 }\n`)
-  const arrivals = await countArrivals(lab.victims, 'to-web')
-  service.program.kill('SIGSTOP')
-  t.teardown(() => service.program.kill('SIGKILL'))
-  await worm(lab.web, PLAN, infected)
-  await clientIsServed(t, lab)
-  await mirrorIsReached(t, lab)
-  t.equal((await arrivals()).total, 0)
-})
+t.test(
+  'kill -9: clients are served, mirrors are reached, and nothing else gets out, also during a restart',
+  async (t) => {
+    const [lab, service] = await guarded(t)
+    const arrivals = await countArrivals(lab.victims, 'to-web')
+    await service.kill()
+    await clientIsServed(t, lab)
+    await mirrorIsReached(t, lab)
+    if (infected)
+      t.not(
+        (await connect(lab.web, MIRROR.v4, 80, { user: infected, timeout: 300 })).outcome,
+        'ok',
+        'www-data does not reach the mirror',
+      )
+    const spreading = worm(lab.web, PLAN, infected)
+    await service.launch()
+    const spread = await spreading
+    t.equal(spread.tcp4.successes + spread.tcp6.successes, 0)
+    t.equal((await arrivals()).total, 0, 'nothing arrives, before, during and after the restart')
+    await mirrorIsReached(t, lab)
+    t.equal(await service.metric('packets_total', 'reason="mirror"'), 2, 'the new service judges packets')
+  },
+)
 
 t.test(
-  'reload: loosening cuts nothing, tightening cuts live connections, a bad file changes nothing',
+  'while a service is stopped and its queue is full, the fallback decides, and nothing else gets out',
+  async (t) => {
+    const [lab, service] = await guarded(t, `${ENFORCE}queue: { maxLength: 16 }\n`)
+    const arrivals = await countArrivals(lab.victims, 'to-web')
+    service.program.kill('SIGSTOP')
+    t.teardown(() => service.program.kill('SIGKILL'))
+    await worm(lab.web, PLAN, infected)
+    await clientIsServed(t, lab)
+    await mirrorIsReached(t, lab)
+    t.equal((await arrivals()).total, 0)
+  },
+)
+
+t.test(
+  'reload: a wider policy cuts off nothing, a tighter one cuts off connections, a bad file changes nothing',
   async (t) => {
     const [lab, service] = await guarded(t)
     await serveHttp(lab.victims, 80)
     t.not((await connect(lab.web, VICTIM.v4, 80)).outcome, 'ok')
     const slow = httpGet(lab.web, `http://${MIRROR.v4}/large?bytes=200000000`)
     await service.reload(`${ENFORCE}allow: [{ name: v, to: [${VICTIM.v4}], ports: [80] }]\n`)
-    t.equal((await connect(lab.web, VICTIM.v4, 80)).outcome, 'ok', 'what was added is open')
-    t.equal((await slow).status, 200, 'a download goes on over the reload')
+    t.equal((await connect(lab.web, VICTIM.v4, 80)).outcome, 'ok', 'the added address is allowed')
+    t.equal((await slow).status, 200, 'a download continues over the reload')
     await service.reload(`${ENFORCE}mod: observe\n`)
     t.match(service.program.stderr, /reload refused: .*checkvalve\.yaml:\d+: mod: unknown key/)
     t.equal(await service.metric('config_last_reload_successful'), 0)
@@ -174,17 +187,17 @@ t.test(
     await eventually('the live connection is judged again, and blocked', isBlocked)
     const answers = () => live.stdout.split(`answer ${MIRROR.v4}\n`).length
     const had = answers()
-    await eventually('the allowed one goes on', () => answers() > had + 2)
+    await eventually('the allowed connection continues', () => answers() > had + 2)
     t.match(
       live.stdout,
       new RegExp(`answer ${MIRROR.v4.replaceAll('.', '\\.')}\n.*$`),
-      'the allowed one goes on',
+      'the allowed connection continues',
     )
     live.kill('SIGKILL')
   },
 )
 
-/** Keeps one HTTP connection to each host, and asks on both again and again. */
+/** LIVE HOST...: keeps one HTTP connection to each host, and sends requests on it again and again. */
 const LIVE = `
 const net = require('node:net')
 for (const host of process.argv.slice(1)) {
@@ -194,35 +207,42 @@ for (const host of process.argv.slice(1)) {
   socket.on('error', () => {})
 }`
 
-t.test('a ruleset that is flushed or changed by others is put back, and counted', async (t) => {
-  const [{ web }, service] = await guarded(t)
-  const restored = () => service.metric('ruleset_restored_total')
-  const commands = [
-    ['nft', 'delete', 'table', 'inet', 'checkvalve'],
-    ['nft', 'flush', 'ruleset'],
-    ['nft', 'flush', 'chain', 'inet', 'checkvalve', 'verdict'],
-    ['iptables', '-F', 'OUTPUT'],
-  ]
-  for (const [index, command] of commands.entries()) {
-    await web.run(command as [string, ...string[]])
-    await eventually(`restored after ${command.join(' ')}`, async () => (await restored()) === index + 1)
-    t.not((await connect(web, VICTIM.v4, 80)).outcome, 'ok', `closed again after ${command.join(' ')}`)
-    t.equal((await connect(web, MIRROR.v4, 80)).outcome, 'ok')
-  }
-})
+t.test(
+  'a ruleset that another program flushes or changes is restored, and each restore is counted',
+  async (t) => {
+    const [{ web }, service] = await guarded(t)
+    const restored = () => service.metric('ruleset_restored_total')
+    const commands = [
+      ['nft', 'delete', 'table', 'inet', 'checkvalve'],
+      ['nft', 'flush', 'ruleset'],
+      ['nft', 'flush', 'chain', 'inet', 'checkvalve', 'verdict'],
+      ['iptables', '-F', 'OUTPUT'],
+    ]
+    for (const [index, command] of commands.entries()) {
+      await web.run(command as [string, ...string[]])
+      await eventually(`restored after ${command.join(' ')}`, async () => (await restored()) === index + 1)
+      t.not((await connect(web, VICTIM.v4, 80)).outcome, 'ok', `blocked again after ${command.join(' ')}`)
+      t.equal((await connect(web, MIRROR.v4, 80)).outcome, 'ok')
+    }
+  },
+)
 
 t.test(
-  'settings that are read at start only stay in force, however often a reload changes them',
+  'settings that are read at start only keep their values when a reload changes them, and each reload warns',
   async (t) => {
     const [lab, service] = await guarded(t)
     const other = `${ENFORCE}firewall: { mark: { mask: 0x003f0000 } }\nqueue: { first: 300 }\n`
     for (const judged of [2, 4]) {
       await service.reload(other)
       await mirrorIsReached(t, lab)
-      t.equal(await service.metric('packets_total', 'reason="mirror"'), judged, 'the service judges')
+      t.equal(await service.metric('packets_total', 'reason="mirror"'), judged, 'the service judges packets')
     }
-    t.equal(await service.metric('kernel_packets_total', 'path="fallback_accept"'), 0, 'not the fallback')
-    const told = service.program.stderr.match(/needs a restart to take effect: firewall, queue/g)
-    t.equal(told?.length, 2, 'it is told each time')
+    t.equal(
+      await service.metric('kernel_packets_total', 'path="fallback_accept"'),
+      0,
+      'the fallback accepts none',
+    )
+    const warnings = service.program.stderr.match(/needs a restart to take effect: firewall, queue/g)
+    t.equal(warnings?.length, 2, 'each reload logs a warning')
   },
 )

@@ -1,4 +1,4 @@
-/** The rules of xtables, as the kernel lists them: each once and first, whatever was there before, and none when removed. */
+/** Tests the queue rules of xtables as the kernel lists them. */
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { Namespace } from '../lab/namespace.js'
@@ -7,7 +7,7 @@ import { NODE } from './service.js'
 const XTABLES = fileURLToPath(new URL('../../src/kernel/nftables/xtables.js', import.meta.url))
 const MARKS = fileURLToPath(new URL('../../src/core/ruleset/marks.js', import.meta.url))
 
-/** CALL NAME: calls a function of xtables.ts with the rules, and writes what it returns. */
+/** CALL NAME: calls a function of xtables.ts with the rules, and prints what it returns. */
 const CALL = `const [xtables, marks, name] = process.argv.slice(1)
 const { marksOf } = await import(marks)
 const { queueRules, ...calls } = await import(xtables)
@@ -21,14 +21,14 @@ const ANSWERS = 'PREROUTING -m mark --mark 0x22000000/0x32000000 -j NFQUEUE --qu
 const LOADED = [`-A ${ANSWERS}`, `-A ${QUESTIONS}`, `-A ${ALL}`, OWN]
 
 t.test(
-  'rules are loaded once and before others, all that are missing, and are removed with all copies',
+  'queue rules are loaded once and before other rules, missing ones are added, and all copies are removed',
   async (t) => {
     await using place = await Namespace.create('web')
     const call = async (name: string) =>
       (await place.run([...NODE, '--input-type=module', '-e', CALL, XTABLES, MARKS, name])).stdout.trim()
     const iptables = (program: string, table: string, verb: string, rule: string) =>
       place.run([program, '-t', table, verb, ...rule.split(' ')])
-    /** In the order of tables, mangle first. */
+    /** Returns all rules, those of the table mangle first. */
     const rules = async (program: string) => {
       const tables = (await place.run([`${program}-save`])).stdout.split('*').sort()
       return tables.reverse().flatMap((table) => table.split('\n').filter((line) => line.startsWith('-A')))
@@ -41,10 +41,10 @@ t.test(
     for (const program of programs) t.same(await rules(program), LOADED, program)
     t.equal(await call('haveQueueRules'), 'true')
     await call('addQueueRules')
-    for (const program of programs) t.same(await rules(program), LOADED, `${program}: once`)
+    for (const program of programs) t.same(await rules(program), LOADED, `${program}: each rule once`)
 
     await iptables('ip6tables', 'filter', '-D', QUESTIONS)
-    t.equal(await call('haveQueueRules'), 'false', 'one that is missing in one family')
+    t.equal(await call('haveQueueRules'), 'false', 'a rule is missing in one family')
     await call('addQueueRules')
     t.same(await rules('ip6tables'), LOADED)
     t.same(await rules('iptables'), LOADED)

@@ -18,14 +18,14 @@ import { NODE, pause, Service } from './service.js'
 
 const ROUNDS = 12
 const BYTES = 500_000
-/** Bytes a second. */
+/** The pace of a download, in bytes a second. */
 const PACE = 20_000
 const DOWNLOADS = 6
 const NAME = 'mirror.example.org'
-/** Ports of the mirror that are open now and then. */
+/** Ports of the mirror that are allowed at times. */
 const [WIDE, ADDED] = [8083, 8084]
 
-/** What is allowed all the time. */
+/** Settings that stay the same in all reloads. */
 const BASE = `infrastructure: { dns: [${MIRROR.v4}], ntp: [] }
 mirrors: { discover: false, hosts: [${NAME}, "*.cdn.example.org"], ports: [80] }
 canary: { interval: 1s }
@@ -80,8 +80,8 @@ const NO_REQUESTS = [
   put('x'.repeat(100_000)),
 ]
 
-/** Sends what is no good request to the control socket, again and again, some at once. */
-function pestering(socket: string): { count(): number; end(): Promise<number[]> } {
+/** Sends bad requests to the control socket again and again, several at once. */
+function sendBadRequests(socket: string): { count(): number; end(): Promise<number[]> } {
   const statuses: number[] = []
   let isOver = false
   const work = async (bytes: string) => {
@@ -102,7 +102,7 @@ function pestering(socket: string): { count(): number; end(): Promise<number[]> 
   }
 }
 
-/** DOWNLOAD URL: says how many bytes came, or what went wrong. */
+/** DOWNLOAD URL: prints how many bytes came, or the error. */
 const DOWNLOAD = `fetch(process.argv[1]).then((response) => response.arrayBuffer())
   .then(({ byteLength }) => console.log(byteLength), (error) => console.log(String(error.cause ?? error)))`
 
@@ -118,100 +118,107 @@ async function serveAll({ web, mirror }: { web: Namespace; mirror: Namespace }, 
   await Promise.all([serveHttp(web, 80), serveDnsmasq(mirror, { records, ttl: 1 })])
 }
 
-t.test('a storm of reloads under load: what is allowed never fails, what is not never passes', async (t) => {
-  const lab = await createTopology()
-  t.teardown(() => lab.close())
-  await serveAll(lab, t)
-  const service = await Service.start(lab.web, TIGHT)
-  t.teardown(() => service.remove())
-  const socket = join(service.folder, 'control.sock')
-  const request = (method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown) =>
-    ask(socket, method, path, body)
-  const isOpen = async (port: number) => (await connect(lab.web, MIRROR.v4, port)).outcome === 'ok'
+t.test(
+  'during many reloads under load, no allowed connection fails, and none that is not allowed passes',
+  async (t) => {
+    const lab = await createTopology()
+    t.teardown(() => lab.close())
+    await serveAll(lab, t)
+    const service = await Service.start(lab.web, TIGHT)
+    t.teardown(() => service.remove())
+    const socket = join(service.folder, 'control.sock')
+    const request = (method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown) =>
+      ask(socket, method, path, body)
+    const isOpen = async (port: number) => (await connect(lab.web, MIRROR.v4, port)).outcome === 'ok'
 
-  const arrivals = await countArrivals(lab.victims, 'to-web')
-  const downloads = Array.from({ length: DOWNLOADS }, () =>
-    lab.web.spawn([...NODE, '-e', DOWNLOAD, `http://${MIRROR.v4}/large`]),
-  )
-  const open = await load(lab.web, { targets: OPEN, workers: 3, pause: 50 })
-  const shut = await load(lab.web, { targets: SHUT, workers: 2, pause: 50 })
-  const inbound = await load(lab.client, {
-    targets: [tcp(WEB.client.v4, 80), tcp(WEB.client.v6, 80)],
-    workers: 3,
-    pause: 50,
-  })
+    const arrivals = await countArrivals(lab.victims, 'to-web')
+    const downloads = Array.from({ length: DOWNLOADS }, () =>
+      lab.web.spawn([...NODE, '-e', DOWNLOAD, `http://${MIRROR.v4}/large`]),
+    )
+    const open = await load(lab.web, { targets: OPEN, workers: 3, pause: 50 })
+    const shut = await load(lab.web, { targets: SHUT, workers: 2, pause: 50 })
+    const inbound = await load(lab.client, {
+      targets: [tcp(WEB.client.v4, 80), tcp(WEB.client.v6, 80)],
+      workers: 3,
+      pause: 50,
+    })
 
-  const pester = pestering(socket)
-  t.teardown(() => pester.end())
-  let reloads = 0
-  const reload = async (settings: string) => {
-    await service.reload(settings)
-    reloads++
-  }
-  const change = async (...what: Parameters<typeof request>) =>
-    request(...what).then(
-      () => 200,
-      ({ status }: { status: number }) => status,
-    )
-  const entry = (name: string, more = {}) => ({ name, to: [MIRROR.v4], ports: [ADDED], ...more })
-  for (let round = 0; round < ROUNDS || pester.count() <= 200; round++) {
-    await reload(WIDER)
-    await Promise.all([change('POST', '/v1/allow', entry('a')), reload(BAD)])
-    t.ok(
-      (await isOpen(WIDE)) && (await isOpen(ADDED)),
-      'what was added is open, and a bad file changes nothing',
-    )
+    const badRequests = sendBadRequests(socket)
+    t.teardown(() => badRequests.end())
+    let reloads = 0
+    const reload = async (settings: string) => {
+      await service.reload(settings)
+      reloads++
+    }
+    const change = async (...what: Parameters<typeof request>) =>
+      request(...what).then(
+        () => 200,
+        ({ status }: { status: number }) => status,
+      )
+    const entry = (name: string, more = {}) => ({ name, to: [MIRROR.v4], ports: [ADDED], ...more })
+    for (let round = 0; round < ROUNDS || badRequests.count() <= 200; round++) {
+      await reload(WIDER)
+      await Promise.all([change('POST', '/v1/allow', entry('a')), reload(BAD)])
+      t.ok(
+        (await isOpen(WIDE)) && (await isOpen(ADDED)),
+        'added ports are allowed, and a bad file changes nothing',
+      )
+      t.same(
+        await Promise.all([
+          change('DELETE', '/v1/allow?name=a'),
+          change('PUT', '/v1/mode', { mode: 'enforce' }),
+          change('PUT', '/v1/mode', { mode: 'open' }),
+          change('POST', '/v1/allow', entry('b', { to: ['nowhere at all'] })),
+          change('POST', '/v1/allow', entry('c', { ttl: '1s', ports: [WIDE] })),
+        ]),
+        [200, 200, 400, 400, 200],
+      )
+      await reload(TIGHT)
+      t.notOk(await isOpen(ADDED), 'a removed port is blocked')
+      await Promise.all([change('DELETE', '/v1/allow?name=c'), reload(TIGHT)])
+      t.notOk(await isOpen(WIDE))
+    }
+    t.ok(reloads >= 4 * ROUNDS, `${reloads} reloads`)
+    const refusals = await badRequests.end()
+    t.ok(refusals.length > 200, `${refusals.length} bad requests`)
     t.same(
-      await Promise.all([
-        change('DELETE', '/v1/allow?name=a'),
-        change('PUT', '/v1/mode', { mode: 'enforce' }),
-        change('PUT', '/v1/mode', { mode: 'open' }),
-        change('POST', '/v1/allow', entry('b', { to: ['nowhere at all'] })),
-        change('POST', '/v1/allow', entry('c', { ttl: '1s', ports: [WIDE] })),
-      ]),
-      [200, 200, 400, 400, 200],
+      [...new Set(refusals)].sort(),
+      [400, 404, 405, 413, 415],
+      'each is refused with the status of its mistake',
     )
-    await reload(TIGHT)
-    t.notOk(await isOpen(ADDED), 'what was removed is closed')
-    await Promise.all([change('DELETE', '/v1/allow?name=c'), reload(TIGHT)])
-    t.notOk(await isOpen(WIDE))
-  }
-  t.ok(reloads >= 4 * ROUNDS, `${reloads} reloads`)
-  const refusals = await pester.end()
-  t.ok(refusals.length > 200, `${refusals.length} requests that are none`)
-  t.same([...new Set(refusals)].sort(), [400, 404, 405, 413, 415], 'each was told what is wrong with it')
 
-  const [opened, refused, served] = await Promise.all([callsOf(open), callsOf(shut), callsOf(inbound)])
-  t.comment(JSON.stringify([opened, refused, served]))
-  const only = (calls: Calls) => [
-    ...new Set(Object.values(calls).flatMap((outcomes) => Object.keys(outcomes))),
-  ]
-  const sum = (calls: Calls) =>
-    Object.values(calls)
-      .flatMap((outcomes) => Object.values(outcomes))
-      .reduce((all, each) => all + each, 0)
-  t.same(only(opened), ['ok'], `all ${sum(opened)} allowed calls`)
-  t.same(only(served), ['ok'], `all ${sum(served)} clients`)
-  t.notOk(only(refused).includes('ok'), `none of ${sum(refused)} that are not allowed`)
-  for (const calls of [opened, served, refused]) t.ok(sum(calls) > 100, 'there was load')
-  t.equal((await arrivals()).total, 0, 'nothing has arrived at the neighbours')
-  for (const download of downloads) {
-    await download.exited
-    t.equal(download.stdout.trim(), String(BYTES), 'a download ends whole')
-  }
-  const blocks = await service.metric('packets_total', 'verdict="block"', 'reason="not-allowlisted"')
-  t.ok(blocks >= sum(refused), `${blocks} blocks are counted`)
-  for (const path of ['fallback_accept', 'fallback_drop'])
-    t.equal(
-      await service.metric('kernel_packets_total', `path="${path}"`),
-      0,
-      `${path}: each was judged by the service`,
-    )
-  for (const count of [
-    'queue_dropped_total',
-    'queue_user_dropped_total',
-    'faults_total',
-    'ruleset_restored_total',
-  ])
-    t.equal(await service.metric(count), 0, count)
-})
+    const [opened, refused, served] = await Promise.all([callsOf(open), callsOf(shut), callsOf(inbound)])
+    t.comment(JSON.stringify([opened, refused, served]))
+    const only = (calls: Calls) => [
+      ...new Set(Object.values(calls).flatMap((outcomes) => Object.keys(outcomes))),
+    ]
+    const sum = (calls: Calls) =>
+      Object.values(calls)
+        .flatMap((outcomes) => Object.values(outcomes))
+        .reduce((all, each) => all + each, 0)
+    t.same(only(opened), ['ok'], `all ${sum(opened)} allowed connections succeed`)
+    t.same(only(served), ['ok'], `all ${sum(served)} clients are served`)
+    t.notOk(only(refused).includes('ok'), `none of ${sum(refused)} that are not allowed succeeds`)
+    for (const calls of [opened, served, refused]) t.ok(sum(calls) > 100, 'there was load')
+    t.equal((await arrivals()).total, 0, 'no packet has arrived at the neighbours')
+    for (const download of downloads) {
+      await download.exited
+      t.equal(download.stdout.trim(), String(BYTES), 'a download is complete')
+    }
+    const blocks = await service.metric('packets_total', 'verdict="block"', 'reason="not-allowlisted"')
+    t.ok(blocks >= sum(refused), `${blocks} blocks are counted`)
+    for (const path of ['fallback_accept', 'fallback_drop'])
+      t.equal(
+        await service.metric('kernel_packets_total', `path="${path}"`),
+        0,
+        `${path}: the service has judged each packet`,
+      )
+    for (const count of [
+      'queue_dropped_total',
+      'queue_user_dropped_total',
+      'faults_total',
+      'ruleset_restored_total',
+    ])
+      t.equal(await service.metric(count), 0, count)
+  },
+)

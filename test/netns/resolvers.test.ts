@@ -15,43 +15,46 @@ const all = { asked: 3, answered: 3, connected: 3, failures: [] }
 
 t.jobs = 2
 
-t.test('a stub on this host that asks the real resolver: what it is told upstream counts', async (t) => {
-  const lab = await createLab(t)
-  const dns = await serveDnsmasq(lab.mirror, RECORDS)
-  await lab.web.file('/etc/resolv.conf', `nameserver ${STUB}\noptions timeout:1 attempts:5\n`)
-  await lab.web.file('/run/systemd/resolve/resolv.conf', `nameserver ${MIRROR.v4}\n`)
-  const stub = lab.web.spawn([
-    ...['dnsmasq', '--keep-in-foreground', '--conf-file=', '--pid-file=', '--user=root', '--group='],
-    ...[
-      '--no-resolv',
-      '--no-hosts',
-      `--listen-address=${STUB}`,
-      '--bind-interfaces',
-      `--server=${MIRROR.v4}`,
-    ],
-    ...['--log-facility=-'],
-  ])
-  await stub.until(() => stub.stderr.includes('started') || undefined)
-  const service = await guard(t, lab, HELD)
-  await service.launch()
-  t.same(await lookUp(lab.web, plan), all)
-  t.ok(dns.queries().includes(NAME), 'the stub has asked the real one')
-  t.ok((await service.metric('answers_total', 'outcome="learned"')) > 0)
-})
+t.test(
+  'behind a stub resolver on this host, addresses are learned from the answers of the real resolver',
+  async (t) => {
+    const lab = await createLab(t)
+    const dns = await serveDnsmasq(lab.mirror, RECORDS)
+    await lab.web.file('/etc/resolv.conf', `nameserver ${STUB}\noptions timeout:1 attempts:5\n`)
+    await lab.web.file('/run/systemd/resolve/resolv.conf', `nameserver ${MIRROR.v4}\n`)
+    const stub = lab.web.spawn([
+      ...['dnsmasq', '--keep-in-foreground', '--conf-file=', '--pid-file=', '--user=root', '--group='],
+      ...[
+        '--no-resolv',
+        '--no-hosts',
+        `--listen-address=${STUB}`,
+        '--bind-interfaces',
+        `--server=${MIRROR.v4}`,
+      ],
+      ...['--log-facility=-'],
+    ])
+    await stub.until(() => stub.stderr.includes('started') || undefined)
+    const service = await guard(t, lab, HELD)
+    await service.launch()
+    t.same(await lookUp(lab.web, plan), all)
+    t.ok(dns.queries().includes(NAME), 'the stub has sent the query to the real resolver')
+    t.ok((await service.metric('answers_total', 'outcome="learned"')) > 0)
+  },
+)
 
-t.test('another resolver, as a new lease may name it, is followed while the service runs', async (t) => {
+t.test('when resolv.conf names another resolver, its answers are used while the service runs', async (t) => {
   const lab = await createLab(t)
   await serveDnsmasq(lab.victims, RECORDS)
   const service = await guard(t, lab, HELD)
   await service.launch()
-  t.match(await lookUp(lab.web, plan), { answered: 0 }, 'nobody answers at the old one')
+  t.match(await lookUp(lab.web, plan), { answered: 0 }, 'the old resolver does not answer')
   await lab.web.file('/etc/resolv.conf', `nameserver ${VICTIM.v4}\noptions timeout:1 attempts:5\n`)
-  await eventually('the new one is asked', async () => (await lookUp(lab.web, plan)).connected === 3)
+  await eventually('the new resolver answers', async () => (await lookUp(lab.web, plan)).connected === 3)
   await service.stop()
 })
 
 for (const refusal of ['reject with tcp reset', 'drop'])
-  t.test(`behind a resolver that has UDP only (${refusal}) names are looked up all the same`, async (t) => {
+  t.test(`the service looks names up over UDP when the resolver has no TCP (${refusal})`, async (t) => {
     const lab = await createLab(t)
     const rule = `tcp dport 53 ${refusal}`
     const rules = `table inet refusal { chain input { type filter hook input priority 0; ${rule}; }; }`
@@ -60,13 +63,13 @@ for (const refusal of ['reject with tcp reset', 'drop'])
     const service = await guard(t, lab, `mirrors: { hosts: [${NAME}], ports: [80] }\n`)
     await service.launch()
     await eventually(
-      'its address is open',
+      'the address is allowed',
       async () => (await connect(lab.web, ELSEWHERE, 80)).outcome === 'ok',
     )
     t.same(new Set(dns.questions().map(({ transport }) => transport)), new Set(['udp']))
   })
 
-t.test('whether the service stops, starts or dies: names are found, and mirrors are reached', async (t) => {
+t.test('while the service stops, starts and dies, names are found and mirrors are reached', async (t) => {
   const lab = await createLab(t)
   await serveDnsmasq(lab.mirror, RECORDS)
   const service = await guard(t, lab, `mirrors: { hosts: [${NAME}], ports: [80] }\nonStop: keep\n`)
@@ -74,7 +77,8 @@ t.test('whether the service stops, starts or dies: names are found, and mirrors 
   let over = false
   const asking = (async () => {
     for (let found = 0; ; found += plan.count) {
-      // What waits in the queue of one who is killed is lost: it is asked for again, and TCP says it again, too.
+      // Packets in the queue of a killed service are lost: the query is repeated, and TCP repeats its
+      // segments.
       const report = await lookUp(lab.web, plan)
       if (report.connected < plan.count) return report.failures
       if (over) return found

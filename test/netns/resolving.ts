@@ -1,4 +1,4 @@
-/** A web server that asks a resolver in the mirror's place, for tests of names. */
+/** Makes a web server whose resolver is in the mirror's namespace, for tests of names. */
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,13 +15,13 @@ import { NODE, Service } from './service.js'
 export const NAME = 'mirror.example.org'
 export const SUITE = 'stable'
 export const PROBE = { name: 'checkvalve-probe', version: '1.0' }
-/** Some address of those that the victims answer for. */
+/** An address that the victims' namespace answers for. */
 export const ELSEWHERE = '203.0.113.66'
 
-/** A question that is lost is asked again after 1, 2, 4, 8 seconds. */
+/** Options of resolv.conf: a lost query is sent again after 1, 2, 4 and 8 seconds. */
 const PATIENT = 'timeout:1 attempts:5'
 
-/** Web asks the mirror's name server. The mirror and every other address have a web server. */
+/** Makes a lab whose web server uses the mirror's name server. Every address of the victims serves HTTP. */
 export async function createLab(t: Test, options = PATIENT): Promise<Topology> {
   const lab = await createTopology()
   t.teardown(() => lab.close())
@@ -30,7 +30,7 @@ export async function createLab(t: Test, options = PATIENT): Promise<Topology> {
   return lab
 }
 
-/** The service, at whose root apt's files may be; a folder that every user may enter. */
+/** Prepares a service with an empty root for apt's files, in a folder that every user may enter. */
 export async function guard(t: Test, { web }: Topology, settings: string): Promise<Service> {
   const service = Service.prepare(web, `mode: enforce\n${settings}`)
   t.teardown(() => service.remove())
@@ -39,7 +39,7 @@ export async function guard(t: Test, { web }: Topology, settings: string): Promi
   return service
 }
 
-/** A repository with one small package. */
+/** Makes a repository with one small package. @returns its folder */
 export async function repository(t: Test): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'checkvalve-repository-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
@@ -49,14 +49,17 @@ export async function repository(t: Test): Promise<string> {
 
 export const sourcesOf = (host: string) => `deb [trusted=yes] http://${host}/ ${SUITE} main\n`
 
-/** A question for the addresses of a name. */
+/** Returns a DNS query for the IPv4 addresses of a name. */
 export const query = (name: string, id = 1): Buffer =>
   encode({ type: 'query', id, flags: RECURSION_DESIRED, questions: [{ type: 'A', name }] })
 
-/** For so long after the service has died the kernel still takes it for alive: it cannot tell that from a full queue. */
+/**
+ * How long the kernel takes a dead service for alive, in milliseconds: at first it cannot distinguish it from
+ * a full queue.
+ */
 export const TAKEN_FOR_ALIVE_MS = 6000
 
-/** Sends datagrams, and tells what comes back; it ends by itself. See `DatagramPlan`. */
+/** Starts a program that sends datagrams, prints what comes back, and ends by itself. See `DatagramPlan`. */
 export function datagrams(place: Namespace, plan: DatagramPlan, user?: string) {
   const program = fileURLToPath(new URL('./programs/datagrams.js', import.meta.url))
   return place.spawn([...NODE, program, JSON.stringify(plan)], user === undefined ? {} : { user })

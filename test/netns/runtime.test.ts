@@ -1,113 +1,45 @@
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import t, { type Test } from 'tap'
-import { ask } from '../../src/control/client.js'
-import type { Route } from '../../src/control/router.js'
-import type { EntryList } from '../../src/control/routes/runtime.js'
-import type { Status } from '../../src/telemetry/status.js'
+import t from 'tap'
 import { countArrivals } from '../lab/arrivals.js'
 import { serveDnsmasq } from '../lab/dnsmasq.js'
-import type { Namespace } from '../lab/namespace.js'
-import type { Program } from '../lab/program.js'
-import { createTopology, MIRROR, type Topology, VICTIM } from '../lab/topology.js'
-import { connect, serveHttp } from '../lab/traffic.js'
+import { MIRROR } from '../lab/topology.js'
 import { canSwitchUsers } from '../lab/users.js'
-import { eventually, inTime, NODE, PATIENCE_MS, pause, Service } from './service.js'
+import {
+  ENFORCE,
+  guarded,
+  isOpen,
+  namesOf,
+  ONE,
+  OTHER,
+  request,
+  runCommand,
+  statusOf,
+  Talk,
+  THIRD,
+} from './runtime.js'
+import { eventually, inTime, NODE } from './service.js'
 
-const ENFORCE = `mode: enforce
-infrastructure: { dns: [${MIRROR.v4}], ntp: [] }
-mirrors: { hosts: ["${MIRROR.v4}"], ports: [80] }
-canary: { interval: 1s }
-`
-const [ONE, OTHER, THIRD] = [VICTIM.v4, '203.0.113.2', '203.0.113.3']
-
-async function guarded(t: Test, settings = ENFORCE): Promise<[Topology, Service]> {
-  const lab = await createTopology()
-  t.teardown(() => lab.close())
-  await lab.web.file('/etc/resolv.conf', `nameserver ${MIRROR.v4}\noptions timeout:1 attempts:5\n`)
-  await Promise.all([serveHttp(lab.victims, 80), serveHttp(lab.mirror, 80)])
-  const service = await Service.start(lab.web, settings)
-  t.teardown(() => service.remove())
-  return [lab, service]
-}
-
-/** Runs a command that has to do what it is told. @returns what it says */
-async function told(service: Service, ...words: string[]): Promise<string> {
-  const { stdout, stderr, status } = await service.command(...words)
-  if (status !== 0) throw new Error(`${words.join(' ')}: ${status}: ${stderr}`)
-  return stdout
-}
-
-/** @param timeout milliseconds: where the service is dead, nobody refuses what is not allowed */
-const isOpen = async (web: Namespace, host: string, port = 80, timeout = PATIENCE_MS) =>
-  (await connect(web, host, port, { timeout })).outcome === 'ok'
-
-/** Asks without the command line, which takes its time. */
-const request = <T>(service: Service, method: Route['method'], path: string, body?: unknown) =>
-  ask<T>(join(service.folder, 'control.sock'), method, path, body)
-
-const namesOf = async (service: Service) =>
-  (await request<EntryList>(service, 'GET', '/v1/allow')).entries.map(({ name }) => name)
-
-const statusOf = (service: Service) => request<Status>(service, 'GET', '/v1/status')
-
-/** TALK HOST...: keeps a connection to each, asks again and again, and says who has answered. */
-const TALK = `const net = require('node:net')
-for (const host of process.argv.slice(1)) {
-  const socket = net.connect(80, host, () => ask())
-  const ask = () => socket.write('GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')
-  socket.on('data', () => { console.log('<' + host + '>'); setTimeout(ask, 50) })
-  socket.on('error', () => {})
-}`
-
-/** SAY HOST PORT: sends a datagram every 50 ms, always from the same socket, whatever comes of it. */
-const SAY = `const socket = require('node:dgram').createSocket('udp4')
+/** SEND HOST PORT: sends a datagram every 50 ms, always from the same socket, and ignores errors. */
+const SEND = `const socket = require('node:dgram').createSocket('udp4')
 const [host, port] = process.argv.slice(1)
 socket.on('error', () => {})
 setInterval(() => socket.send('x', +port, host, () => {}), 50)`
 
-/** Who goes on answering. */
-class Talk {
-  constructor(readonly program: Program) {}
-
-  static to(web: Namespace, ...hosts: string[]): Talk {
-    return new Talk(web.spawn([...NODE, '-e', TALK, ...hosts]))
-  }
-
-  answers(host: string): number {
-    return this.program.stdout.split(`<${host}>`).length - 1
-  }
-
-  /** Waits for one more answer from there. @returns whether it came before `end`, milliseconds since the epoch */
-  async goesOn(host: string, end = Number.POSITIVE_INFINITY): Promise<boolean> {
-    const before = this.answers(host)
-    const answers = () => this.answers(host) > before + 1
-    await eventually(`${host} answers`, () => answers() || Date.now() >= end)
-    return answers()
-  }
-
-  /** Whether nothing comes from there any more, while the other goes on. */
-  async isCut(t: Test, host: string, other: string): Promise<void> {
-    const before = this.answers(host)
-    for (let i = 0; i < 5; i++) await this.goesOn(other)
-    t.ok(this.answers(host) <= before + 1, `no more answers of ${host}`)
-  }
-}
-
 t.jobs = 3
 
 t.test(
-  'an entry opens what it says at once, and cuts nothing; its removal cuts its connections, and no others',
+  'a new runtime entry is in force at once and cuts off nothing; its removal cuts off its connections only',
   async (t) => {
     const settings = `${ENFORCE}allow: [{ name: other, to: [${OTHER}], ports: [80] }]\n`
     const [lab, service] = await guarded(t, settings)
     t.notOk(await isOpen(lab.web, ONE))
     const before = Talk.to(lab.web, OTHER, MIRROR.v4)
-    await before.goesOn(OTHER)
+    await before.waitForAnswer(OTHER)
     const generation = readFileSync(join(service.folder, 'state', 'generation'), 'utf8')
 
-    const said = await told(
+    const output = await runCommand(
       service,
       'allow',
       'add',
@@ -118,70 +50,85 @@ t.test(
       '80,8000-8080',
     )
     t.match(
-      said,
+      output,
       /^debug is in force until it is removed: tcp 80, 8000-8080 to 203\.0\.113\.1,\n203\.0\.113\.64\/26\n$/,
     )
-    t.ok(await isOpen(lab.web, ONE), 'open when the command has ended')
-    t.notOk(await isOpen(lab.web, ONE, 81), 'and no other port')
-    t.notOk(await isOpen(lab.web, THIRD), 'and no other place')
+    t.ok(await isOpen(lab.web, ONE), 'the address is allowed when the command has ended')
+    t.notOk(await isOpen(lab.web, ONE, 81), 'another port is not allowed')
+    t.notOk(await isOpen(lab.web, THIRD), 'another address is not allowed')
     t.equal(
       readFileSync(join(service.folder, 'state', 'generation'), 'utf8'),
       generation,
-      'nothing was judged anew',
+      'no connection was judged again',
     )
-    await before.goesOn(OTHER)
+    await before.waitForAnswer(OTHER)
 
     const talk = Talk.to(lab.web, ONE, OTHER, MIRROR.v4)
-    await talk.goesOn(ONE)
-    await told(service, 'allow', 'remove', 'debug')
+    await talk.waitForAnswer(ONE)
+    await runCommand(service, 'allow', 'remove', 'debug')
     t.notOk(await isOpen(lab.web, ONE))
-    await talk.isCut(t, ONE, OTHER)
-    await talk.goesOn(MIRROR.v4)
-    await before.goesOn(OTHER)
+    await talk.assertCutOff(t, ONE, OTHER)
+    await talk.waitForAnswer(MIRROR.v4)
+    await before.waitForAnswer(OTHER)
   },
 )
 
-t.test('a UDP flow of an entry ends with it, whether it is bound to users or not', async (t) => {
-  const [lab, service] = await guarded(t)
-  const users = [[], ['--user', 'root']]
-  for (const user of users) {
-    await told(service, 'allow', 'add', 'say', '--to', ONE, '--ports', '5000', '--protocol', 'udp', ...user)
-    const arrivals = await countArrivals(lab.victims, 'to-web')
-    const flow = lab.web.spawn([...NODE, '-e', SAY, ONE, '5000'])
-    await eventually('datagrams arrive', async () => (await arrivals()).udp > 3)
-    await told(service, 'allow', 'remove', 'say')
-    const then = (await arrivals()).udp
-    const blocks = await service.metric('packets_total', 'verdict="block"', 'protocol="udp"')
-    const isBlocked = async () =>
-      (await service.metric('packets_total', 'verdict="block"', 'protocol="udp"')) > blocks + 5
-    await eventually('they are blocked', isBlocked)
-    t.equal((await arrivals()).udp, then, 'none arrives any more')
-    flow.kill('SIGKILL')
-    await lab.victims.run(['nft', 'delete', 'table', 'inet', 'arrivals'])
-  }
-})
+t.test(
+  'a UDP flow is blocked when its runtime entry is removed, whether the entry names users or not',
+  async (t) => {
+    const [lab, service] = await guarded(t)
+    const users = [[], ['--user', 'root']]
+    for (const user of users) {
+      await runCommand(
+        service,
+        'allow',
+        'add',
+        'say',
+        '--to',
+        ONE,
+        '--ports',
+        '5000',
+        '--protocol',
+        'udp',
+        ...user,
+      )
+      const arrivals = await countArrivals(lab.victims, 'to-web')
+      const flow = lab.web.spawn([...NODE, '-e', SEND, ONE, '5000'])
+      await eventually('datagrams arrive', async () => (await arrivals()).udp > 3)
+      await runCommand(service, 'allow', 'remove', 'say')
+      const then = (await arrivals()).udp
+      const blocks = await service.metric('packets_total', 'verdict="block"', 'protocol="udp"')
+      const isBlocked = async () =>
+        (await service.metric('packets_total', 'verdict="block"', 'protocol="udp"')) > blocks + 5
+      await eventually('its datagrams are blocked', isBlocked)
+      t.equal((await arrivals()).udp, then, 'no more datagrams arrive')
+      flow.kill('SIGKILL')
+      await lab.victims.run(['nft', 'delete', 'table', 'inet', 'arrivals'])
+    }
+  },
+)
 
-t.test('an entry for a time ends with it: no new connection, and live ones are cut', async (t) => {
+t.test('when a runtime entry expires, new connections are blocked and live ones are cut off', async (t) => {
   const [lab, service] = await guarded(t)
   const talk = await inTime(async (ms) => {
     const end = Date.now() + ms
-    const said = await told(service, 'allow', 'add', 'short', '--to', ONE, '--ttl', `${ms / 1000}s`)
-    t.equal(said, `short is in force for ${ms / 1000}s: tcp to 203.0.113.1\n`)
+    const output = await runCommand(service, 'allow', 'add', 'short', '--to', ONE, '--ttl', `${ms / 1000}s`)
+    t.equal(output, `short is in force for ${ms / 1000}s: tcp to 203.0.113.1\n`)
     const talk = Talk.to(lab.web, ONE, MIRROR.v4)
-    const list = (await talk.goesOn(ONE, end)) ? await told(service, 'allow', 'list') : ''
+    const list = (await talk.waitForAnswer(ONE, end)) ? await runCommand(service, 'allow', 'list') : ''
     if (Date.now() >= end) return undefined
     t.match(list, /^short {7}tcp to 203\.0\.113\.1; \d+ s left\n$/)
     return talk
   })
-  await eventually('it is over', async () => (await namesOf(service)).length === 0)
-  await talk.isCut(t, ONE, MIRROR.v4)
+  await eventually('the entry has expired', async () => (await namesOf(service)).length === 0)
+  await talk.assertCutOff(t, ONE, MIRROR.v4)
   t.notOk(await isOpen(lab.web, ONE))
   t.match(service.program.stderr, /these rules have expired: short/)
   t.notMatch(readFileSync(join(service.folder, 'state', 'allow.json'), 'utf8'), 'short')
 })
 
 t.test(
-  'so does a rule of the configuration that expires, and the kernel holds to it when the service is dead',
+  'when a configured rule expires, its connections are cut off, and new ones are blocked, also after kill -9',
   async (t) => {
     const [lab, service, talk] = await inTime(async (ms) => {
       const end = Date.now() + ms
@@ -191,125 +138,32 @@ t.test(
       const [lab, service] = await guarded(t, settings)
       await request(service, 'POST', '/v1/allow', { name: 'third', to: [THIRD], ttl: '3s' })
       const talk = Talk.to(lab.web, ONE, MIRROR.v4)
-      return (await talk.goesOn(ONE, end)) ? ([lab, service, talk] as const) : undefined
+      return (await talk.waitForAnswer(ONE, end)) ? ([lab, service, talk] as const) : undefined
     })
     const isOver = async () => service.program.stderr.includes('these rules have expired: first, second')
-    await eventually('it is over', isOver)
-    await talk.isCut(t, ONE, MIRROR.v4)
+    await eventually('the rules have expired', isOver)
+    await talk.assertCutOff(t, ONE, MIRROR.v4)
     await service.kill()
     for (const host of [ONE, OTHER, THIRD]) t.notOk(await isOpen(lab.web, host, 80, 1000))
     t.ok(await isOpen(lab.web, MIRROR.v4))
   },
 )
 
-t.test('the end of a rule may be far away, and a time need not be round', async (t) => {
-  const rule = `{ name: far, to: [${OTHER}], ports: [80], expires: 9999-12-31 }`
-  const [lab, service] = await guarded(t, `${ENFORCE}allow: [${rule}]\n`)
-  const ends = { day: '28h', week: '7d', year: '365d', fraction: '1800.0005s' }
-  for (const [name, ttl] of Object.entries(ends))
-    await told(service, 'allow', 'add', name, '--to', ONE, '--ttl', ttl)
-  t.same(await namesOf(service), Object.keys(ends))
-  await service.kill()
-  for (const host of [ONE, OTHER]) t.ok(await isOpen(lab.web, host), 'by the kernel itself')
-})
-
-t.test('entries outlast a restart and a reload, with the time that they have left', async (t) => {
-  const [lab, service, expires] = await inTime(async (ms) => {
-    const [lab, service] = await guarded(t)
-    await told(service, 'allow', 'add', 'for good', '--to', ONE, '--user', 'root')
-    await request(service, 'POST', '/v1/allow', { name: 'short', to: [OTHER], ttl: `${2 * ms}ms` })
-    await request(service, 'POST', '/v1/allow', { name: 'shorter', to: [THIRD], ttl: '1s' })
-    const { expires } = (await statusOf(service)).allow[1]!
-    const file = join(service.folder, 'state', 'allow.json')
-    t.equal(statSync(file).mode & 0o777, 0o640)
+t.test(
+  'a rule may expire in the year 9999, and a runtime entry after any fraction of a second',
+  async (t) => {
+    const rule = `{ name: far, to: [${OTHER}], ports: [80], expires: 9999-12-31 }`
+    const [lab, service] = await guarded(t, `${ENFORCE}allow: [${rule}]\n`)
+    const ends = { day: '28h', week: '7d', year: '365d', fraction: '1800.0005s' }
+    for (const [name, ttl] of Object.entries(ends))
+      await runCommand(service, 'allow', 'add', name, '--to', ONE, '--ttl', ttl)
+    t.same(await namesOf(service), Object.keys(ends))
     await service.kill()
-    await pause(1000)
-    await service.launch()
-    t.ok(await isOpen(lab.web, ONE), 'after a crash')
-    const isOtherOpen = await isOpen(lab.web, OTHER)
-    t.notOk(await isOpen(lab.web, THIRD), 'but for what is over by now')
-    const { allow } = await statusOf(service)
-    if (Date.now() >= Date.parse(expires!)) return undefined
-    t.ok(isOtherOpen)
-    t.match(allow, [
-      { name: 'for good', to: [ONE], protocol: 'tcp', users: ['root'] },
-      { name: 'short', expires },
-    ])
-    return [lab, service, expires!] as const
-  })
-  await service.reload(ENFORCE)
-  t.ok(await isOpen(lab.web, ONE), 'after a reload')
-  await service.reload(`${ENFORCE}mod: observe\n`)
-  t.ok(await isOpen(lab.web, ONE), 'after a bad one')
-  await eventually('the time is over', async () => !(await isOpen(lab.web, OTHER)))
-  t.ok(Date.now() >= Date.parse(expires), 'and not before')
-  await service.stop()
-  service.configure(ENFORCE)
-  await service.launch()
-  t.match(
-    await told(service, 'allow', 'list'),
-    /^for good {4}tcp to 203\.0\.113\.1, for root; stays until it is removed$/m,
-  )
-})
+    for (const host of [ONE, OTHER]) t.ok(await isOpen(lab.web, host), 'the kernel alone allows it')
+  },
+)
 
-t.test('a file that was spoiled is set aside, and what is right of it counts', async (t) => {
-  const lab = await createTopology()
-  t.teardown(() => lab.close())
-  await serveHttp(lab.victims, 80)
-  const service = Service.prepare(lab.web, ENFORCE)
-  t.teardown(() => service.remove())
-  const state = join(service.folder, 'state')
-  await lab.web.run(['mkdir', state])
-  for (const [text, complaint] of [
-    ['{"entries": [', /not in force: runtime entry in \S+allow\.json: is no JSON/],
-    ['{"entries": {}}', /allow\.json: entries: must be a list/],
-    [
-      JSON.stringify({
-        entries: [
-          { name: 'a', to: [ONE] },
-          { name: 'b', to: ['not a host'] },
-          { name: 'a', to: [OTHER] },
-        ],
-      }),
-      /allow\.json: entries\[1\]\.to\[0\]: \\"not a host\\" has a space in it/,
-    ],
-  ] as const) {
-    writeFileSync(join(state, 'allow.json'), text)
-    await service.launch()
-    t.match(service.program.stderr, complaint)
-    t.equal(readFileSync(join(state, 'allow.json.bad'), 'utf8'), text)
-    t.equal(await isOpen(lab.web, ONE), text.includes('"a"'))
-    t.notOk(await isOpen(lab.web, OTHER))
-    await service.kill()
-  }
-  t.notMatch(
-    readFileSync(join(state, 'allow.json'), 'utf8'),
-    'not a host',
-    'the next start finds what is right',
-  )
-  await service.launch()
-  t.ok(await isOpen(lab.web, ONE))
-  t.notMatch(service.program.stderr, 'not in force')
-})
-
-t.test('where entries cannot be written they are in force all the same, and one is told', async (t) => {
-  const [lab, service] = await guarded(t)
-  const state = join(service.folder, 'state')
-  await lab.web.run(['mkdir', join(state, 'allow.json.new')])
-  await lab.web.run(['touch', join(state, 'allow.json.new', 'full')])
-  const { status, stderr } = await service.command('allow', 'add', 'debug', '--to', ONE)
-  t.equal(status, 0)
-  t.match(stderr, /^note: the change is in force, but a restart would undo it until it can be written: /)
-  t.ok(await isOpen(lab.web, ONE))
-  await lab.web.run(['rm', '-r', join(state, 'allow.json.new')])
-  await eventually('it is tried again', async () => existsSync(join(state, 'allow.json')))
-  await service.kill()
-  await service.launch()
-  t.ok(await isOpen(lab.web, ONE))
-  t.notOk(readdirSync(state).includes('allow.json.bad'))
-})
-
-t.test('what is wrong with an entry is said of the option that it came from, as in a file', async (t) => {
+t.test('a wrong command is refused with a message that names the option, and changes nothing', async (t) => {
   const [, service] = await guarded(t, `${ENFORCE}allow:\n  - { name: written, to: [${OTHER}] }\n`)
   const wrong: [words: string[], status: number, reason: RegExp][] = [
     [
@@ -365,110 +219,72 @@ t.test('what is wrong with an entry is said of the option that it came from, as 
   t.same((await statusOf(service)).allow, [])
 })
 
-t.test('a name is taken once, until it is replaced; the configuration comes before it', async (t) => {
-  const [lab, service] = await guarded(t)
-  await told(service, 'allow', 'add', 'one', '--to', ONE)
-  const again = await service.command('allow', 'add', 'one', '--to', OTHER)
-  t.match(again, {
-    status: 1,
-    stderr: 'checkvalve: "one" is a runtime entry already: remove it, or replace it (--replace)\n',
-  })
-  const talk = Talk.to(lab.web, ONE, MIRROR.v4)
-  await talk.goesOn(ONE)
-  await told(service, 'allow', 'add', 'one', '--to', `${ONE},${OTHER}`, '--ttl', '1h', '--replace')
-  t.ok(await isOpen(lab.web, OTHER))
-  await talk.goesOn(ONE)
-  t.equal(await told(service, 'allow', 'list', '--names'), 'one\n')
+t.test(
+  'a second runtime entry of one name needs --replace, and a configured rule of that name removes it',
+  async (t) => {
+    const [lab, service] = await guarded(t)
+    await runCommand(service, 'allow', 'add', 'one', '--to', ONE)
+    const again = await service.command('allow', 'add', 'one', '--to', OTHER)
+    t.match(again, {
+      status: 1,
+      stderr: 'checkvalve: "one" is a runtime entry already: remove it, or replace it (--replace)\n',
+    })
+    const talk = Talk.to(lab.web, ONE, MIRROR.v4)
+    await talk.waitForAnswer(ONE)
+    await runCommand(service, 'allow', 'add', 'one', '--to', `${ONE},${OTHER}`, '--ttl', '1h', '--replace')
+    t.ok(await isOpen(lab.web, OTHER))
+    await talk.waitForAnswer(ONE)
+    t.equal(await runCommand(service, 'allow', 'list', '--names'), 'one\n')
 
-  await service.reload(`${ENFORCE}allow: [{ name: one, to: [${ONE}], ports: [80] }]\n`)
-  t.match(service.program.stderr, /runtime entry one is gone: the configuration has a rule of that name/)
-  t.equal(await told(service, 'allow', 'list', '--names'), '')
-  await talk.goesOn(ONE)
-  t.notOk(await isOpen(lab.web, OTHER))
-  await service.reload(ENFORCE)
-  t.notOk(await isOpen(lab.web, ONE), 'and does not come back')
-})
+    await service.reload(`${ENFORCE}allow: [{ name: one, to: [${ONE}], ports: [80] }]\n`)
+    t.match(service.program.stderr, /runtime entry one is gone: the configuration has a rule of that name/)
+    t.equal(await runCommand(service, 'allow', 'list', '--names'), '')
+    await talk.waitForAnswer(ONE)
+    t.notOk(await isOpen(lab.web, OTHER))
+    await service.reload(ENFORCE)
+    t.notOk(await isOpen(lab.web, ONE), 'the runtime entry does not come back')
+  },
+)
 
-t.test('an entry with a name opens its addresses, and says so where none is known yet', async (t) => {
-  const [lab, service] = await guarded(t)
-  await serveDnsmasq(lab.mirror, { records: { 'api.example.org': [ONE] }, ttl: 60 })
-  const known = await service.command('allow', 'add', 'api', '--to', 'api.example.org')
-  t.match(known, { status: 0, stderr: '' })
-  t.ok(await isOpen(lab.web, ONE))
-  const unknown = await service.command('allow', 'add', 'none', '--to', 'none.example.org')
-  t.match(unknown, { status: 0, stderr: /^note: no address of none\.example\.org is known yet/ })
-  await service.kill()
-  t.ok(await isOpen(lab.web, ONE), 'the kernel has it, too')
-})
+t.test(
+  'a runtime entry with a DNS name allows its addresses, and the command notes when none is known yet',
+  async (t) => {
+    const [lab, service] = await guarded(t)
+    await serveDnsmasq(lab.mirror, { records: { 'api.example.org': [ONE] }, ttl: 60 })
+    const known = await service.command('allow', 'add', 'api', '--to', 'api.example.org')
+    t.match(known, { status: 0, stderr: '' })
+    t.ok(await isOpen(lab.web, ONE))
+    const unknown = await service.command('allow', 'add', 'none', '--to', 'none.example.org')
+    t.match(unknown, { status: 0, stderr: /^note: no address of none\.example\.org is known yet/ })
+    await service.kill()
+    t.ok(await isOpen(lab.web, ONE), 'the kernel alone allows the address')
+  },
+)
 
-t.test('mode enforce blocks at once, cuts what is not allowed, and ends with a reload', async (t) => {
-  const [lab, service] = await guarded(t, ENFORCE.replace('enforce', 'observe'))
-  const talk = Talk.to(lab.web, ONE, MIRROR.v4)
-  await talk.goesOn(ONE)
-  t.equal(await told(service, 'mode'), 'observe\n')
-  const said = await told(service, 'mode', 'enforce')
-  t.equal(
-    said.replace(/\n(?=\/)/, ' '),
-    `mode is enforce, until the next reload or restart\nto keep it: \`mode: enforce\` in place of ${service.config}:1\n`,
-  )
-  t.notOk(await isOpen(lab.web, ONE))
-  await talk.isCut(t, ONE, MIRROR.v4)
-  t.equal(await service.metric('enforcing'), 1)
-  t.match(await statusOf(service), { mode: 'enforce', configuredMode: 'observe' })
-  await eventually('it is proven anew', async () => (await statusOf(service)).proven === true)
-  t.match(
-    service.program.stderr,
-    /mode was changed to enforce through the control socket, until a reload or a restart: the configuration says observe/,
-  )
-
-  await service.reload(ENFORCE.replace('enforce', 'observe'))
-  t.ok(await isOpen(lab.web, ONE))
-  t.match(await statusOf(service), { mode: 'observe', configuredMode: undefined })
-})
-
-t.test('mode observe lets all pass, cuts nothing, and is forgotten by a restart', async (t) => {
-  const [lab, service] = await guarded(t)
-  const talk = Talk.to(lab.web, MIRROR.v4)
-  await talk.goesOn(MIRROR.v4)
-  await told(service, 'mode', 'observe')
-  t.ok(await isOpen(lab.web, ONE))
-  await talk.goesOn(MIRROR.v4)
-  t.equal(await service.metric('enforcing'), 0)
-  t.match(await service.command('allow', 'add', 'x', '--to', ONE), {
-    stderr: 'note: mode is observe: nothing is blocked now\n',
-  })
-  await service.kill()
-  t.ok(await isOpen(lab.web, ONE), 'the kernel lets pass what nobody judges')
-  await service.launch()
-  t.equal(await told(service, 'mode'), 'enforce\n')
-  t.match(await told(service, 'mode', 'enforce'), 'mode is enforce, as in the configuration\n')
-  t.match(await service.command('mode', 'open'), {
-    status: 2,
-    stderr: /^checkvalve: the mode is observe or enforce, not "open"/,
-  })
-})
-
-t.test('who may not open the socket is told so, and changes nothing', async (t) => {
-  if (!canSwitchUsers())
-    return void t.comment('left out: who is somebody else (only one user exists in this namespace)')
-  const [lab, service] = await guarded(t)
-  await lab.web.run(['chmod', '-R', 'a+rX', service.folder])
-  const main = fileURLToPath(new URL('../../bin/checkvalve.js', import.meta.url))
-  for (const words of [
-    ['status'],
-    ['allow', 'list'],
-    ['allow', 'add', 'x', '--to', ONE],
-    ['allow', 'remove', 'x'],
-    ['mode', 'observe'],
-    ['mode'],
-  ]) {
-    const argv = [...NODE, main, ...words, '--config', service.config]
-    const { status, stdout, stderr } = await lab.web.run(argv, { user: 'nobody', allowFailure: true })
-    t.same({ status, stdout }, { status: 1, stdout: '' }, words.join(' '))
-    t.equal(
-      stderr,
-      `checkvalve: ${service.folder}/control.sock may not be opened: be root, or a member of its group\n`,
-    )
-  }
-  t.match(await statusOf(service), { mode: 'enforce', allow: [] })
-})
+t.test(
+  'a user who may not open the control socket is refused with advice, and changes nothing',
+  async (t) => {
+    if (!canSwitchUsers())
+      return void t.comment('left out: a second user (only one user exists in this namespace)')
+    const [lab, service] = await guarded(t)
+    await lab.web.run(['chmod', '-R', 'a+rX', service.folder])
+    const main = fileURLToPath(new URL('../../bin/checkvalve.js', import.meta.url))
+    for (const words of [
+      ['status'],
+      ['allow', 'list'],
+      ['allow', 'add', 'x', '--to', ONE],
+      ['allow', 'remove', 'x'],
+      ['mode', 'observe'],
+      ['mode'],
+    ]) {
+      const argv = [...NODE, main, ...words, '--config', service.config]
+      const { status, stdout, stderr } = await lab.web.run(argv, { user: 'nobody', allowFailure: true })
+      t.same({ status, stdout }, { status: 1, stdout: '' }, words.join(' '))
+      t.equal(
+        stderr,
+        `checkvalve: ${service.folder}/control.sock may not be opened: be root, or a member of its group\n`,
+      )
+    }
+    t.match(await statusOf(service), { mode: 'enforce', allow: [] })
+  },
+)

@@ -1,4 +1,4 @@
-/** The service in a namespace of the lab, with a configuration given as text. */
+/** Runs the service in a namespace of the lab, with a configuration given as text. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,7 +20,7 @@ interface HttpAnswer {
   readonly body: string
 }
 
-/** FETCH HOST PORT METHOD PATH: what an HTTP server says. Bash has started before Node has read its own options. */
+/** FETCH HOST PORT METHOD PATH: prints the answer of an HTTP server. Bash starts faster than Node. */
 const FETCH = `exec 3<> "/dev/tcp/$1/$2" && printf '%s %s HTTP/1.0\\r\\nHost: %s\\r\\n\\r\\n' "$3" "$4" "$1" >&3 && cat <&3`
 
 function answerOf(message: string): HttpAnswer {
@@ -34,29 +34,34 @@ function answerOf(message: string): HttpAnswer {
   }
 }
 
-/** How to start Node in a namespace: a test runner follows its children by NODE_OPTIONS, and slows them. */
+/**
+ * The command that starts Node in a namespace. With NODE_OPTIONS it would load the test runner, and be slow.
+ */
 export const NODE = ['env', '-u', 'NODE_OPTIONS', process.execPath] as const
 
-/** All firewall rules of a namespace, those of xtables among them, without their counters. */
+/** Returns all firewall rules of a namespace, those of xtables among them, without their counters. */
 export async function rulesOf(place: Namespace): Promise<string> {
   return (await place.run(['nft', '-s', 'list', 'ruleset'])).stdout
 }
 
-/** Packets of a counter of our table, which counts on when the service is dead. */
+/** Returns the packets of a counter in the service's table. The kernel counts on when the service is dead. */
 export async function kernelCount(place: Namespace, name: string): Promise<number> {
   const { stdout } = await place.run(['nft', '-j', 'list', 'counter', 'inet', 'checkvalve', name])
   const { nftables } = JSON.parse(stdout) as { nftables: { counter?: { packets: number } }[] }
   return nftables.flatMap(({ counter }) => counter?.packets ?? [])[0]!
 }
 
-/** TCP segments that the kernel has sent again: a verdict that takes a second makes two packets of a call. */
+/**
+ * Returns how many TCP segments the kernel has sent again: when a verdict takes a second, an attempt to
+ * connect is two packets.
+ */
 export async function segmentsRepeated(place: Namespace): Promise<number> {
   const { stdout } = await place.run(['grep', '^Tcp:', '/proc/net/snmp'])
   const [names, values] = stdout.split('\n').map((line) => line.split(' '))
   return Number(values![names!.indexOf('RetransSegs')])
 }
 
-/** The host's own rules of xtables, in all the chains where the service may have rules of its own. */
+/** Adds rules of the host itself in xtables, in all chains where the service may add rules. */
 export async function giveOwnRules(place: Namespace): Promise<void> {
   for (const program of ['iptables', 'ip6tables'])
     for (const chain of ['filter OUTPUT', 'mangle PREROUTING']) {
@@ -67,23 +72,24 @@ export async function giveOwnRules(place: Namespace): Promise<void> {
 
 const overrides = (set: readonly string[]) => set.flatMap((each) => ['--set', each])
 
+/** A service in a namespace, with files in a temporary folder. */
 export class Service {
   readonly folder = mkdtempSync(join(tmpdir(), 'checkvalve-test-'))
-  /** From when it is begun. */
+  /** The process; undefined until `begin`. */
   program!: Program
-  /** Words in front of its command: `setpriv ...`. */
+  /** The words in front of the command: `setpriv ...`. */
   through: readonly string[] = []
 
   private constructor(readonly place: Namespace) {}
 
-  /** Starts it, and waits until it is ready. @param settings YAML, with log and state added */
+  /** Starts a service, and waits until it is ready. @param settings YAML; log, state and control are added */
   static async start(place: Namespace, settings: string): Promise<Service> {
     const service = Service.prepare(place, settings)
     await service.launch()
     return service
   }
 
-  /** Writes its files, and no more. */
+  /** Writes the files of a service, and does not start it. */
   static prepare(place: Namespace, settings: string): Service {
     const service = new Service(place)
     service.configure(settings)
@@ -102,20 +108,20 @@ control: { socket: ${this.folder}/control.sock }
     writeFileSync(this.config, settings + own)
   }
 
-  /** Starts it, and does not wait. @param set overrides, `key=value` */
+  /** Starts the service, and does not wait. @param set overrides, `key=value` */
   begin(...set: string[]): Program {
     this.program = this.place.spawn([...this.through, ...this.#argv(), ...overrides(set)])
     return this.program
   }
 
-  /** Starts it, and waits for its word that it is ready. */
+  /** Starts the service, and waits until it logs that it is ready. */
   async launch(...set: string[]): Promise<void> {
     this.begin(...set)
     await this.program.until(() => / mode \w+, queue \d/.test(this.program.stderr) || undefined)
   }
 
   /**
-   * Runs one that is expected to end by itself.
+   * Runs a service that is expected to end by itself.
    * @param through words in front of the command: `setpriv ...` @param set overrides, `key=value`
    */
   fail(through: readonly string[] = [], ...set: string[]): Promise<Result> {
@@ -129,12 +135,12 @@ control: { socket: ${this.folder}/control.sock }
     return answerOf((await this.place.run(argv)).stdout)
   }
 
-  /** SIGHUP with new settings; settles when they were taken or refused. */
+  /** Reloads the service with new settings (SIGHUP), and waits until they are in force or refused. */
   async reload(settings: string): Promise<void> {
     this.configure(settings)
     const before = this.answers()
     this.program.kill('SIGHUP')
-    await eventually('the reload is answered', async () => this.answers() > before)
+    await eventually('the reload is logged', async () => this.answers() > before)
   }
 
   async kill(): Promise<void> {
@@ -147,7 +153,7 @@ control: { socket: ${this.folder}/control.sock }
     return this.program.exited
   }
 
-  /** The page of metrics. Of a service that is busy it may be said that it does not answer: then it is asked again. */
+  /** Returns the page of metrics. A busy service may not answer in time: then the request is repeated. */
   async metrics(): Promise<string> {
     let page = ''
     await eventually('metrics are served', async () => {
@@ -158,7 +164,7 @@ control: { socket: ${this.folder}/control.sock }
     return page
   }
 
-  /** The sum of the samples of a metric whose labels contain all of `labels`. */
+  /** Returns the sum of the samples of a metric whose labels contain all of `labels`. */
   async metric(name: string, ...labels: string[]): Promise<number> {
     return (await this.metrics())
       .split('\n')
@@ -169,34 +175,37 @@ control: { socket: ${this.folder}/control.sock }
       .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
   }
 
-  /** The block log so far. */
+  /** Returns the lines of the block log so far. */
   log(): Record<string, unknown>[] {
     const lines = readFileSync(join(this.folder, 'blocks.json'), 'utf8').split('\n').filter(Boolean)
     return lines.map((line) => JSON.parse(line) as Record<string, unknown>)
   }
 
-  /** Ends it, if it still runs, and takes its files away: whoever goes on writing would bring them back. */
+  /** Kills the service if it runs, so that it writes no more, and then removes its files. */
   async remove(): Promise<void> {
     if ((this.program as Program | undefined)?.running) await this.kill()
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 })
   }
 
-  /** Where it looks for the files of package managers. */
+  /** The folder that stands for `/` when the service reads the files of package managers. */
   get root(): string {
     return join(this.folder, 'root')
   }
 
-  /** Runs a command of the command line beside it. */
+  /** Runs a command of the program with the configuration of this service. */
   command(...words: string[]): Promise<Result> {
     return this.place.run(this.#argv(...words), { allowFailure: true })
   }
 
-  /** The same as another user. */
+  /** Runs a command like `command`, as another user. */
   commandAs(user: string, ...words: string[]): Promise<Result> {
     return this.place.run(this.#argv(...words), { allowFailure: true, user })
   }
 
-  /** The same for a command that asks the running service, unless a file is named: it finds the configuration by itself. */
+  /**
+   * Runs a command without `--config`, so that it asks the running service; it finds the configuration by its
+   * environment.
+   */
   ask(...words: string[]): Promise<Result> {
     const env = { CHECKVALVE_CONFIG: this.config }
     return this.place.run([...NODE, MAIN, ...words], { allowFailure: true, env })

@@ -4,7 +4,7 @@ import { Namespace } from '../lab/namespace.js'
 import type { Program } from '../lab/program.js'
 import { eventually, giveOwnRules, NODE, rulesOf, Service } from './service.js'
 
-/** Takes a program out of a namespace's file system: its folder becomes one of links to all the others. */
+/** HIDE: hides a program from a namespace. Its folder is replaced by one with links to all other files. */
 const HIDE = `set -e
 file=$(command -v "$1")
 folder=$(readlink -f "\${file%/*}")
@@ -18,7 +18,7 @@ done`
 
 const WITHOUT_NET_ADMIN = ['setpriv', '--bounding-set', '-net_admin', '--inh-caps', '-net_admin']
 
-/** A namespace with a firewall of its own, and the files of a service that does not run yet. */
+/** Makes a namespace with a firewall of its own, and the files of a service that does not run yet. */
 async function prepared(
   t: Test,
   settings = '',
@@ -34,23 +34,26 @@ async function prepared(
   return { place, service, before: await rulesOf(place) }
 }
 
-/** One line for the operator, and status 1. */
+/** Asserts that a service has ended with status 1 and one line for the operator. */
 function refuses(t: Test, { status, stdout, stderr }: Result, pattern: RegExp): void {
   t.equal(status, 1)
   t.equal(stdout, '')
-  t.equal(stderr.trim().split('\n').length, 1, 'it says one line')
+  t.equal(stderr.trim().split('\n').length, 1, 'the service prints one line')
   t.match(stderr, pattern)
 }
 
 t.jobs = 2
 
-t.test('without the privilege it says which one is needed, and changes nothing', async (t) => {
-  const { place, service, before } = await prepared(t)
-  refuses(t, await service.fail(WITHOUT_NET_ADMIN), /^checkvalve: CAP_NET_ADMIN is needed.*run as root/)
-  t.equal(await rulesOf(place), before)
-})
+t.test(
+  'without CAP_NET_ADMIN the service names the privilege that it needs, and changes nothing',
+  async (t) => {
+    const { place, service, before } = await prepared(t)
+    refuses(t, await service.fail(WITHOUT_NET_ADMIN), /^checkvalve: CAP_NET_ADMIN is needed.*run as root/)
+    t.equal(await rulesOf(place), before)
+  },
+)
 
-t.test('without nft or iptables it says which package to install, and changes nothing', async (t) => {
+t.test('without nft or iptables the service names the package to install, and changes nothing', async (t) => {
   for (const [program, advice] of [
     ['iptables-restore', /^checkvalve: iptables-restore is not installed: install the package iptables/],
     ['nft', /^checkvalve: nft is not installed: install the package nftables/],
@@ -63,18 +66,18 @@ t.test('without nft or iptables it says which package to install, and changes no
   }
 })
 
-t.test('a queue that another program has is not taken over, and nothing is changed', async (t) => {
+t.test('when another program has the queue, the service refuses to start and changes nothing', async (t) => {
   const { place, service } = await prepared(t)
   await service.launch()
   const before = await rulesOf(place)
   const second = Service.prepare(place, 'mode: enforce\nmetrics: { listen: "127.0.0.1:17672" }\n')
   t.teardown(() => second.remove())
   refuses(t, await second.fail(), /^checkvalve: .*queue 100.*(another|taken|in use)/)
-  t.equal(await rulesOf(place), before, 'the rules of the first one stay')
+  t.equal(await rulesOf(place), before, 'the rules of the first service stay')
   t.equal((await service.http('/readyz')).status, 200)
 })
 
-t.test('a taken port for metrics is told with the setting to change, and nothing is changed', async (t) => {
+t.test('when the port for metrics is taken, the service names the setting and changes nothing', async (t) => {
   const { place, service, before } = await prepared(t)
   const other = place.spawn([
     ...NODE,
@@ -87,7 +90,7 @@ t.test('a taken port for metrics is told with the setting to change, and nothing
 })
 
 t.test(
-  'a block log that cannot be written is told with the setting to change, and nothing is changed',
+  'when the block log cannot be written, the service names the setting and changes nothing',
   async (t) => {
     const { place, service, before } = await prepared(t)
     const below = `${service.config}/blocks.json`
@@ -101,7 +104,7 @@ t.test(
 )
 
 t.test(
-  'a mistake in the configuration is told with file, line and key, and nothing is changed',
+  'on a mistake in the configuration the service names file, line and key, and changes nothing',
   async (t) => {
     const { place, service, before } = await prepared(t, 'block: perhaps\n')
     refuses(t, await service.fail(), /checkvalve\.yaml:2: block: /)
@@ -109,7 +112,7 @@ t.test(
   },
 )
 
-t.test('a service that runs answers monitoring, and refuses all else', async (t) => {
+t.test('a running service answers requests of monitoring, and refuses other paths and methods', async (t) => {
   const { service } = await prepared(t)
   await service.launch()
   t.match(await service.http('/healthz'), { status: 200, body: 'ok\n' })
@@ -120,14 +123,14 @@ t.test('a service that runs answers monitoring, and refuses all else', async (t)
   t.match(await service.http('/metrics', 'POST'), { status: 405, headers: { allow: 'GET, HEAD' } })
 })
 
-/** Starts a service, and waits until the first of its rules stands: it is not ready yet. */
+/** Starts a service, and waits until its first rule is loaded. The service is not ready yet. */
 async function halfStarted(place: Namespace, service: Service): Promise<Program> {
   const program = service.begin()
-  await eventually('its rules appear', async () => /queue|NFQUEUE/.test(await rulesOf(place)))
+  await eventually('its rules are loaded', async () => /queue|NFQUEUE/.test(await rulesOf(place)))
   return program
 }
 
-t.test('SIGTERM while it starts leaves no rule behind', async (t) => {
+t.test('a service that gets SIGTERM while it starts leaves no rule behind', async (t) => {
   const { place, service, before } = await prepared(t)
   const program = await halfStarted(place, service)
   program.kill('SIGTERM')
@@ -135,7 +138,7 @@ t.test('SIGTERM while it starts leaves no rule behind', async (t) => {
   t.equal(await rulesOf(place), before)
 })
 
-t.test('SIGHUP while it starts is heard when it has started', async (t) => {
+t.test('a service that gets SIGHUP while it starts reloads its configuration after the start', async (t) => {
   const { place, service } = await prepared(t)
   const program = await halfStarted(place, service)
   service.configure('mode: observe\n')

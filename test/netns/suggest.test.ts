@@ -1,4 +1,4 @@
-/** From observing to enforcing by what the commands say: what is wanted passes then, and nothing else does. */
+/** Tests the way from observe to enforce by the commands suggest and replay. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -15,7 +15,7 @@ const API = 'api.example.org'
 const API_ADDRESSES = ['203.0.113.20', '203.0.113.21']
 const ECHO = 4000
 
-/** One who calls somewhere. */
+/** A program that sends to an address. */
 interface Call {
   readonly unit: string
   readonly user: string
@@ -35,7 +35,7 @@ const say = (unit: string, user: string, address: string, port = ECHO): Call => 
 
 const SHOP = canSwitchUsers() ? 'www-data' : 'root'
 
-/** By name and by address, over IPv4 and IPv6, TCP and UDP. */
+/** The calls that were observed: by name and by address, over IPv4 and IPv6, TCP and UDP. */
 const WANTED: readonly Call[] = [
   get('shop.service', SHOP, `http://${API}/`),
   say('shop.service', SHOP, VICTIM.v4),
@@ -43,7 +43,7 @@ const WANTED: readonly Call[] = [
   get('backup.service', 'root', 'http://[2001:db8:113::28]:8000/'),
 ]
 
-/** What was never seen, each but for one thing like something that was: another place, port, protocol. */
+/** Calls that were never observed. Each differs from an observed one in address, port or protocol. */
 const UNWANTED: readonly Call[] = [
   get('shop.service', SHOP, 'http://203.0.113.22/'),
   get('shop.service', SHOP, `http://${API}:8000/`),
@@ -52,7 +52,7 @@ const UNWANTED: readonly Call[] = [
   get('backup.service', 'root', 'http://203.0.113.40:8000/'),
   get('backup.service', 'root', 'http://[2001:db8:113::28]/'),
 ]
-/** Another user, another unit. */
+/** Calls that differ from an observed one in user or unit. */
 const OTHERS: readonly Call[] = [
   get('shop.service', SHOP, 'http://203.0.113.40/'),
   say('shop.service', 'root', VICTIM.v4),
@@ -77,7 +77,7 @@ async function prepare(t: Test) {
   return { lab, service }
 }
 
-/** Whether it was answered. @param cgroups undefined: without units */
+/** Runs a program. @returns whether it was answered @param cgroups undefined: without units */
 async function succeeds({ web }: Topology, { unit, user, argv }: Call, cgroups?: Cgroups): Promise<boolean> {
   const whole = cgroups === undefined ? [...argv] : cgroups.command(unit, user, ...argv)
   const { stdout } = await web.run(whole, { allowFailure: true })
@@ -92,12 +92,12 @@ async function rehearse(t: Test, cgroups: Cgroups | undefined): Promise<void> {
   if (cgroups !== undefined)
     for (const address of NEIGHBOURS.v4.slice(100, 115))
       await passes(get('php8.2-fpm.service', SHOP, `http://${address}:22/`))
-  const told = cgroups === undefined ? 4 : 19
-  await eventually('all of it is in the log', async () => service.log().length >= told)
+  const logged = cgroups === undefined ? 4 : 19
+  await eventually('all blocks are in the log', async () => service.log().length >= logged)
 
   const suggested = await service.command('suggest')
   t.equal(suggested.status, 0)
-  t.match(suggested.stdout, new RegExp(`^ {4}(to: \\[|  - )${API}`, 'm'), 'by its name')
+  t.match(suggested.stdout, new RegExp(`^ {4}(to: \\[|  - )${API}`, 'm'), 'the suggestion has the name')
   t.equal(suggested.stdout.includes('looks like a scan or a worm'), cgroups !== undefined)
   const candidate = candidateOf(service, suggested.stdout)
 
@@ -107,11 +107,8 @@ async function rehearse(t: Test, cgroups: Cgroups | undefined): Promise<void> {
   const sum = service.log().reduce((all, event) => all + (event['checkvalve.repeat'] as number), 0)
   t.equal(blocks, sum)
   t.equal(blocked.passesNow.kinds.length, 4)
-  t.equal(blocked.blockedNow.kinds.length, told - 4, 'of the worm nothing passes')
-  t.ok(
-    passed.passesNow.count > 0 && passed.blockedNow.count === 0,
-    'its questions to the resolver still pass',
-  )
+  t.equal(blocked.blockedNow.kinds.length, logged - 4, 'no packet of the worm passes')
+  t.ok(passed.passesNow.count > 0 && passed.blockedNow.count === 0, 'its queries to the resolver still pass')
 
   writeFileSync(join(service.folder, 'conf.d', 'suggested.yaml'), suggested.stdout)
   await service.reload(`mode: enforce\n${SETTINGS}`)
@@ -119,10 +116,10 @@ async function rehearse(t: Test, cgroups: Cgroups | undefined): Promise<void> {
   const arrivals = await countArrivals(lab.victims, 'to-web')
   for (const call of [...UNWANTED, ...(cgroups === undefined ? [] : OTHERS)])
     t.notOk(await passes(call), `${call.unit} ${call.user} ${call.argv.slice(4).join(' ')}`)
-  t.equal((await arrivals()).total, 0, 'nothing of that has arrived')
+  t.equal((await arrivals()).total, 0, 'none of these packets has arrived')
 }
 
-/** Another configuration, with what was suggested beside it. */
+/** Writes another configuration, with the suggestion in its conf.d. @returns its path */
 function candidateOf(service: Service, text: string): string {
   for (const folder of ['conf.d', 'new', 'new/conf.d']) mkdirSync(join(service.folder, folder))
   writeFileSync(join(service.folder, 'new/checkvalve.yaml'), `mode: enforce\n${SETTINGS}`)
@@ -130,16 +127,13 @@ function candidateOf(service: Service, text: string): string {
   return join(service.folder, 'new/checkvalve.yaml')
 }
 
-t.test(
-  'what was suggested after a while of observing lets pass what was wanted, and nothing else',
-  async (t) => {
-    const cgroups = canSwitchUsers() ? Cgroups.create() : undefined
-    if (cgroups === undefined) t.comment('left out: units and users of their own, which only root can make')
-    try {
-      for (const unit of ['shop', 'backup', 'php8.2-fpm']) cgroups?.add(`${unit}.service`)
-      await rehearse(t, cgroups)
-    } finally {
-      cgroups?.remove()
-    }
-  },
-)
+t.test('a policy suggested from observed packets accepts what was observed, and nothing else', async (t) => {
+  const cgroups = canSwitchUsers() ? Cgroups.create() : undefined
+  if (cgroups === undefined) t.comment('left out: units and users of their own, which only root can make')
+  try {
+    for (const unit of ['shop', 'backup', 'php8.2-fpm']) cgroups?.add(`${unit}.service`)
+    await rehearse(t, cgroups)
+  } finally {
+    cgroups?.remove()
+  }
+})

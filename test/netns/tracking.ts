@@ -1,4 +1,4 @@
-/** What connection tracking does in a namespace, as its operator would arrange it. */
+/** Switches connection tracking in a namespace on and off, as an operator would. */
 import { fileURLToPath } from 'node:url'
 import type { Namespace } from '../lab/namespace.js'
 import { NODE } from './service.js'
@@ -12,10 +12,10 @@ const NOTRACK = `table inet own {
   chain out { type filter hook output priority raw; notrack; }
 }`
 
-/** A rule of the host's own that makes the kernel follow connections: without any it does not. */
+/** Adds a rule of the host itself that makes the kernel track connections: without one it does not. */
 export const track = (place: Namespace) => place.run(['nft', '-f', '-'], { input: TRACK })
 
-/** As operators of busy servers have it: nothing on this host is tracked. */
+/** Exempts all packets from connection tracking, as operators of busy servers do. */
 export const untrack = (place: Namespace) => place.run(['nft', '-f', '-'], { input: NOTRACK })
 
 /** Makes the kernel forget all connections, as `conntrack -F` does. */

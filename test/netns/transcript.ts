@@ -1,6 +1,6 @@
-/** A document with commands and what they print, which can be run again: the document is right, or it is told where not. */
+/** Reads the commands and their outputs from a document, so that a test can run them again and compare. */
 
-/** A command that the document shows, or something that happens between two of them. */
+/** A command that the document shows, or a named event between two commands. */
 export type Step =
   | { readonly kind: 'command'; readonly line: number; readonly command: string; readonly output: string }
   | { readonly kind: 'event'; readonly line: number; readonly name: string }
@@ -11,8 +11,8 @@ const BEGIN = `${FENCE}console`
 const PROMPT = '$ '
 
 /**
- * Steps of a document in Markdown: lines `$ command` in blocks of `console`, each with its output up to the next one, and
- * comments `<!-- meanwhile: name -->`.
+ * Returns the steps of a document in Markdown: lines `$ command` in blocks of `console`, each with its output
+ * up to the next command, and comments `<!-- meanwhile: name -->`.
  */
 export function stepsOf(document: string): Step[] {
   const steps: Step[] = []
@@ -38,7 +38,7 @@ export function stepsOf(document: string): Step[] {
   return steps
 }
 
-/** The document with other outputs, in the order of its commands. */
+/** Returns the document with other outputs, in the order of its commands. */
 export function withOutputs(document: string, outputs: readonly string[]): string {
   const lines: string[] = []
   let next = 0

@@ -16,16 +16,18 @@ const CLIENTS = 200
 
 interface Busy extends Topology {
   readonly service: Service
-  /** What runs over IPv4, and what over IPv6. */
+  /** The programs with the transfers over IPv4, and over IPv6. */
   readonly transfers: readonly Program[]
 }
 
-/** A guarded server in the middle of a large download, 200 keep-alive clients and a slow upload, twice. */
+/**
+ * Starts a guarded server, with a large download, a slow upload and 100 keep-alive clients over each family.
+ */
 async function busy(t: Test): Promise<Busy> {
   const lab = await createTopology()
   t.teardown(() => lab.close())
   await Promise.all([serveHttp(lab.web, 80), serveHttp(lab.victims, 80)])
-  // What the kernel has forgotten it shall not learn again from the next packet: then every one is judged.
+  // The kernel must not track a forgotten connection again, so that each of its packets is judged.
   await lab.web.sysctl('net.netfilter.nf_conntrack_tcp_loose', 0)
   const service = await Service.start(lab.web, SETTINGS)
   t.teardown(() => service.remove())
@@ -36,49 +38,55 @@ async function busy(t: Test): Promise<Busy> {
   return { ...lab, service, transfers }
 }
 
-async function nothingBroke(t: Test, { transfers, web }: Busy): Promise<void> {
+async function assertNothingBroke(t: Test, { transfers, web }: Busy): Promise<void> {
   for (const [index, each] of transfers.entries()) {
     const { downloaded, uploaded, pages } = await each.result('pages')
     const over = index === 0 ? 'over IPv4' : 'over IPv6'
     t.same({ downloaded, uploaded }, { downloaded: 'whole', uploaded: 'whole' }, over)
     t.match(pages, { failed: [], connections: CLIENTS / 2 }, `each client ${over} keeps its connection`)
   }
-  t.not((await connect(web, VICTIM.v4, 80, { timeout: 500 })).outcome, 'ok', 'and nothing else gets out')
+  t.not((await connect(web, VICTIM.v4, 80, { timeout: 500 })).outcome, 'ok', 'nothing else gets out')
 }
 
 t.jobs = 2
 
-t.test('the kernel forgets all connections, twice: no transfer breaks', async (t) => {
+t.test('no transfer breaks when the kernel forgets all connections twice', async (t) => {
   const lab = await busy(t)
   await forget(lab.web)
   await sleep(1000)
   await forget(lab.web)
-  await nothingBroke(t, lab)
-  t.ok((await lab.service.metric('packets_total', 'reason="session"', 'family="ipv4"')) > 0, 'judged by IPv4')
-  t.ok((await lab.service.metric('packets_total', 'reason="session"', 'family="ipv6"')) > 0, 'judged by IPv6')
+  await assertNothingBroke(t, lab)
+  t.ok(
+    (await lab.service.metric('packets_total', 'reason="session"', 'family="ipv4"')) > 0,
+    'packets of IPv4 are judged',
+  )
+  t.ok(
+    (await lab.service.metric('packets_total', 'reason="session"', 'family="ipv6"')) > 0,
+    'packets of IPv6 are judged',
+  )
 })
 
-t.test('the service is killed and started again: no transfer breaks', async (t) => {
+t.test('no transfer breaks when the service is killed and started again', async (t) => {
   const lab = await busy(t)
   await lab.service.kill()
   await sleep(500)
   await lab.service.launch()
   await forget(lab.web)
-  await nothingBroke(t, lab)
+  await assertNothingBroke(t, lab)
 })
 
-t.test('the service is stopped and started again: no transfer breaks', async (t) => {
+t.test('no transfer breaks when the service is stopped and started again', async (t) => {
   const lab = await busy(t)
   await lab.service.stop()
   await lab.service.launch()
-  await nothingBroke(t, lab)
+  await assertNothingBroke(t, lab)
 })
 
-t.test('the kernel forgets all connections while nobody is there to judge: no transfer breaks', async (t) => {
+t.test('no transfer breaks when the kernel forgets all connections while the service is dead', async (t) => {
   const lab = await busy(t)
   await lab.service.kill()
   await forget(lab.web)
   await sleep(1000)
   await forget(lab.web)
-  await nothingBroke(t, lab)
+  await assertNothingBroke(t, lab)
 })

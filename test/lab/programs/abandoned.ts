@@ -1,6 +1,7 @@
 /**
- * abandoned: makes a namespace, starts a program in it that ignores all polite signals and has a child, and
- * waits to be killed. Says {"identity", "pids"}: the namespace's, and those of all its processes.
+ * abandoned: makes a namespace, starts a program in it that ignores SIGHUP, SIGINT and SIGTERM and has a
+ * child, and waits to be killed. Prints {"identity", "pids"}: the namespace's, and those of all its
+ * processes.
  */
 
 import { setInterval } from 'node:timers'

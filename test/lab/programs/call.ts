@@ -1,4 +1,4 @@
-/** One TCP connection, opened and closed again. */
+/** Opens a TCP connection, and closes it again. */
 import { connect } from 'node:net'
 import { type Outcome, outcomeOf, since } from './say.js'
 
@@ -13,7 +13,7 @@ export async function connection(host: string, port: number, timeout: number): P
   return { outcome: await call(host, port, timeout), ms: since(start) }
 }
 
-/** @param timeout milliseconds */
+/** Opens a connection, and closes it. @param timeout milliseconds @returns the outcome alone */
 export function call(host: string, port: number, timeout: number): Promise<Outcome> {
   return new Promise((resolve) => {
     const socket = connect({ host, port })
@@ -24,12 +24,13 @@ export function call(host: string, port: number, timeout: number): Promise<Outco
       resolve(outcome)
     }
     socket.once('connect', () => {
-      // libuv takes a call that is refused in the very moment for one that was answered (SO_ERROR is still 0), once in
-      // some 20,000: such a socket has no other end, and the next write tells why.
+      // Once in some 20,000 times libuv takes a connection that is refused at this moment for a successful
+      // one (SO_ERROR is still 0). Such a socket has no remote address, and the next write fails with the
+      // reason.
       if (socket.remoteAddress === undefined) socket.write('?')
       else end('ok')
     })
-    // More may come of what was written.
+    // More errors may come from the write.
     socket.on('error', (error) => end(outcomeOf(error)))
   })
 }

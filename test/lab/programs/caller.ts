@@ -1,6 +1,6 @@
 /**
- * caller: makes calls for a test, as many at once as it is told of. Reads a `Call` a line, and says
- * {"ID": result} for each when it has it.
+ * caller: makes calls for a test, all at once. Reads a `Call` a line, and prints {"ID": result} for each when
+ * it has the result.
  */
 
 import { createInterface } from 'node:readline'

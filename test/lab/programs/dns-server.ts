@@ -1,7 +1,7 @@
 /**
  * dns-server ZONE: answers A and AAAA on port 53, UDP and TCP, IPv4 and IPv6. ZONE is JSON, see below.
- * Says {"listening": 53}, and a `DnsQuery` for each question. A name without the asked type gets an empty
- * answer, an unknown name NXDOMAIN.
+ * Prints {"listening": 53}, and a `DnsQuery` for each query. A name without the type of the query gets an
+ * empty answer, an unknown name NXDOMAIN.
  */
 
 import packet, { type Answer, type Packet } from 'dns-packet'

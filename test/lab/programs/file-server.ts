@@ -1,6 +1,6 @@
 /**
- * file-server PORT FOLDER [BYTES_PER_SECOND]: serves the files of a folder, on all IPv4 and IPv6 addresses, each
- * download at that pace. Says {"listening": PORT}, and a `Served` for each request.
+ * file-server PORT FOLDER [BYTES_PER_SECOND]: serves the files of a folder, on all IPv4 and IPv6 addresses,
+ * each download at that pace. Prints {"listening": PORT}, and a `Served` for each request.
  */
 
 import { createReadStream } from 'node:fs'
@@ -12,10 +12,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { numberArgument, say, textArgument } from './say.js'
 
 export interface Served {
-  /** The path. */
+  /** The path of the request. */
   readonly get: string
   readonly from: string
-  /** What the client calls this server. */
+  /** The name of this server in the request. */
   readonly host: string
   readonly status: number
 }
@@ -24,7 +24,7 @@ const TICK_MS = 50
 
 const [port, folder, pace] = [numberArgument(0), textArgument(1), numberArgument(2, Number.POSITIVE_INFINITY)]
 
-/** Hands on what comes, a little at a time. */
+/** Yields the data at the pace of the server, in small pieces. */
 async function* slowed(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const most = Math.max(1, Math.floor((pace * TICK_MS) / 1000))
   for await (const chunk of chunks) {
@@ -35,7 +35,7 @@ async function* slowed(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   }
 }
 
-/** `normalize` of an absolute path leaves no `..` that would lead out of the folder. */
+/** Answers a request. `normalize` of an absolute path leaves no `..` that would lead out of the folder. */
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { pathname } = new URL(request.url ?? '/', 'http://files.example.org')
   const path = join(folder, normalize(decodeURIComponent(pathname)))
@@ -53,7 +53,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
 }
 
 const server = createServer((request, response) => {
-  // A client that went away is not the server's trouble.
+  // A client that disconnects is no error of the server.
   answer(request, response).catch(() => response.destroy())
 })
 server.listen(port, () => say({ listening: port }))

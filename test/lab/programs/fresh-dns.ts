@@ -1,8 +1,8 @@
 /**
- * fresh-dns ZONE [TTL [CNAME]]: answers A on port 53, UDP and TCP, IPv4 and IPv6, for every name below ZONE, each
- * time with one address that it has never given before: 198.18.4.1, 198.18.4.2 ... With CNAME the name is an alias
- * of that one, whose address it is. There is no AAAA; a name outside ZONE is NXDOMAIN; no address left is SERVFAIL.
- * Says {"listening": 53}, and a `FreshQuery` for each question.
+ * fresh-dns ZONE [TTL [CNAME]]: answers A on port 53, UDP and TCP, IPv4 and IPv6, for every name below ZONE,
+ * each time with one new address: 198.18.4.1, 198.18.4.2 ... With CNAME each name is an alias of CNAME, which
+ * has the address. There is no AAAA. A name outside ZONE gets NXDOMAIN; when no address is left, the answer
+ * is SERVFAIL. Prints {"listening": 53}, and a `FreshQuery` for each query.
  */
 
 import packet, { type Answer, type Packet } from 'dns-packet'
@@ -14,14 +14,14 @@ export interface FreshQuery {
   readonly type: string
   readonly from: string
   readonly transport: Transport
-  /** The address given, when one was. */
+  /** The address in the answer; undefined when there is none. */
   readonly address?: string
 }
 
 const SERVFAIL = 2
 const NXDOMAIN = 3
 
-/** 198.18.4.1 up to 198.18.127.255, as numbers of the last two bytes. */
+/** The addresses 198.18.4.1 to 198.18.127.255, as numbers of their last two bytes. */
 const [FIRST, END] = [4 * 256 + 1, 128 * 256]
 
 const zone = textArgument(0).toLowerCase()
@@ -29,7 +29,7 @@ const ttl = numberArgument(1, 30)
 const cname = process.argv[4]
 let next = FIRST
 
-/** The next address; undefined when all have been given. */
+/** Returns the next address; undefined when all have been used. */
 function fresh(): string | undefined {
   if (next === END) return undefined
   const host = next++

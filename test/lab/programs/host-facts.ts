@@ -1,4 +1,4 @@
-/** host-facts: says what the service finds in the files of its host, and the environment. */
+/** host-facts: prints what the service finds in the files of its host, and the environment. */
 
 import { readInfrastructure } from '../../../src/host/infrastructure.js'
 import { discover } from '../../../src/host/mirrors/discover.js'

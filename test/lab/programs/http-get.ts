@@ -1,4 +1,4 @@
-/** http-get URL [TIMEOUT_MS]: fetches a page and says its status and size, or why there is none. */
+/** http-get URL [TIMEOUT_MS]: fetches a page, and prints its status and size, or the error. */
 
 import { getPage } from './page.js'
 import { numberArgument, say, textArgument } from './say.js'

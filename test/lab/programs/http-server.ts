@@ -1,11 +1,11 @@
 /**
- * http-server PORT: a small web server on all IPv4 and IPv6 addresses.
+ * http-server PORT: runs a small web server on all IPv4 and IPv6 addresses.
  *
  *     GET /                a small page
  *     GET /large?bytes=N   N bytes, as a stream
- *     POST /upload         answers {"received": N}, at whatever pace the body comes
+ *     POST /upload         answers {"received": N} after the body, however slowly it comes
  *
- * Says {"listening": PORT}.
+ * Prints {"listening": PORT}.
  */
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
@@ -42,7 +42,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
 }
 
 const server = createServer((request, response) => {
-  // A client that went away is not the server's trouble.
+  // A client that disconnects is no error of the server.
   answer(request, response).catch(() => response.destroy())
 })
 const port = numberArgument(0)

@@ -1,4 +1,4 @@
-/** http-upload URL BYTES MS: sends a body evenly over that time, as a client on a slow line does. */
+/** http-upload URL BYTES MS: sends a body evenly over MS milliseconds, as a client on a slow line does. */
 
 import { request } from 'node:http'
 import { json } from 'node:stream/consumers'
@@ -7,7 +7,7 @@ import { numberArgument, type Outcome, outcomeOf, say, since, textArgument } fro
 
 export interface UploadResult {
   readonly outcome: Outcome
-  /** What the server says that it got; 0 when it says nothing. */
+  /** The bytes that the server reports as received; 0 when it does not answer. */
   readonly bytes: number
   readonly ms: number
 }

@@ -1,6 +1,6 @@
 /**
- * lookups PLAN: looks a name up through the resolver of /etc/resolv.conf, and connects at once to each address that
- * it gets. PLAN is JSON, see below. Says one `LookupReport`.
+ * lookups PLAN: looks a name up through the resolver of /etc/resolv.conf, and connects at once to each
+ * address that it gets. PLAN is JSON, see below. Prints one `LookupReport`.
  */
 
 import { promises as dns } from 'node:dns'
@@ -13,11 +13,11 @@ export interface LookupPlan {
   readonly name: string
   readonly count: number
   readonly port: number
-  /** The C library's getaddrinfo(3), or Node's own client: a socket of its own for each question. */
+  /** The C library's getaddrinfo(3), or Node's own resolver, which has a socket of its own for each query. */
   readonly way: 'getaddrinfo' | 'resolver'
-  /** Look-ups that are under way at a time; 1 when absent. */
+  /** The number of look-ups at a time; 1 when absent. */
   readonly concurrency?: number
-  /** Milliseconds until an answer, or a connection, is given up; as long as it takes, when absent. */
+  /** The timeout of a look-up, and of a connection, in milliseconds; PATIENCE_MS when absent. */
   readonly timeout?: number
 }
 
@@ -25,7 +25,10 @@ export interface LookupReport {
   readonly asked: number
   readonly answered: number
   readonly connected: number
-  /** The first few: `3.fresh.example.org: ENOTFOUND`, `3.fresh.example.org, 198.18.4.3: EHOSTUNREACH`. */
+  /**
+   * The first five failures: `3.fresh.example.org: ENOTFOUND`, `3.fresh.example.org, 198.18.4.3:
+   * EHOSTUNREACH`.
+   */
   readonly failures: readonly string[]
 }
 
@@ -46,7 +49,7 @@ function within<T>(work: Promise<T>): Promise<T> {
   return Promise.race([work, late]).finally(() => clearTimeout(timer))
 }
 
-/** A new `Resolver` each time, because one remembers its answers. */
+/** Looks a name up. Each `Resolver` is new, because a resolver caches its answers. */
 async function find(name: string): Promise<string> {
   if (plan.way === 'getaddrinfo') return (await dns.lookup(name)).address
   const [address] = await new dns.Resolver({ timeout, tries: 1 }).resolve4(name)

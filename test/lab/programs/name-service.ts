@@ -1,4 +1,4 @@
-/** What the name servers of the lab have in common: port 53, UDP and TCP, IPv4 and IPv6. */
+/** Serves DNS for the name servers of the lab: port 53, UDP and TCP, IPv4 and IPv6. */
 
 import { createSocket } from 'node:dgram'
 import { createServer, type Socket } from 'node:net'
@@ -7,10 +7,10 @@ import { say } from './say.js'
 
 export type Transport = 'udp' | 'tcp'
 
-/** Answers a question, or throws where it is none. `from` is an address. */
+/** Answers a query, or throws when the message is none. `from` is an address. */
 export type Answering = (query: Packet, from: string, transport: Transport) => Packet
 
-/** Serves, and says {"listening": 53}. A message that cannot be read gets no answer. */
+/** Serves, and prints {"listening": 53}. A message that cannot be read gets no answer. */
 export function serveNames(answer: Answering): void {
   const udp = createSocket('udp6')
   udp.on('message', (message, from) => {
@@ -20,7 +20,7 @@ export function serveNames(answer: Answering): void {
   udp.bind(53, () => createServer((socket) => serve(answer, socket)).listen(53, () => say({ listening: 53 })))
 }
 
-/** Over TCP each message follows its length in two bytes (RFC 1035, 4.2.2). */
+/** Answers the messages of a TCP connection. Each follows its length in two bytes (RFC 1035, 4.2.2). */
 function serve(answer: Answering, socket: Socket): void {
   let pending = Buffer.alloc(0)
   socket.on('error', () => {})
@@ -35,7 +35,7 @@ function serve(answer: Answering, socket: Socket): void {
   })
 }
 
-/** IPv4 comes to these sockets as ::ffff:a.b.c.d. */
+/** Returns the answer to a message. IPv4 addresses come from these sockets as ::ffff:a.b.c.d. */
 function reply(answer: Answering, message: Buffer, from: string, transport: Transport): Packet | undefined {
   try {
     return answer(packet.decode(message), from.replace(/^::ffff:/, ''), transport)

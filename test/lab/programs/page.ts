@@ -1,18 +1,18 @@
-/** One page, fetched over a connection of its own. */
+/** Fetches one page over a connection of its own. */
 
 import { get } from 'node:http'
 import { type Outcome, outcomeOf, since } from './say.js'
 
 export interface HttpResult {
   readonly outcome: Outcome
-  /** 0 when no answer came. */
+  /** The HTTP status; 0 when no answer came. */
   readonly status: number
-  /** Bytes of the body that came, also when the rest did not. */
+  /** The bytes of the body that arrived, also when the body is incomplete. */
   readonly bytes: number
   readonly ms: number
 }
 
-/** @param timeout milliseconds, for the whole of it */
+/** Fetches a page. @param timeout milliseconds for the whole page */
 export function getPage(url: string, timeout: number): Promise<HttpResult> {
   const start = performance.now()
   let status = 0

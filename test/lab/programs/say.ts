@@ -1,4 +1,4 @@
-/** How the programs of the lab tell their results: one JSON object a line. */
+/** Reads the arguments of the programs of the lab, and prints their results: one JSON object a line. */
 
 export function say(result: object): void {
   process.stdout.write(`${JSON.stringify(result)}\n`)
@@ -7,13 +7,16 @@ export function say(result: object): void {
 /** `ok`, `timeout`, or the name of the error: `ECONNREFUSED`, `EHOSTUNREACH`, `EACCES`, `ENOTFOUND` ... */
 export type Outcome = string
 
-/** The name of an error. A name with several addresses fails with one error for each; the first tells. */
+/**
+ * Returns the name of an error. A host with several addresses fails with one error for each; the first
+ * counts.
+ */
 export function outcomeOf(error: unknown): Outcome {
   const { code, errors, message } = error as NodeJS.ErrnoException & { errors?: unknown[] }
   return code ?? (errors?.length ? outcomeOf(errors[0]) : message)
 }
 
-/** Milliseconds since `start`, a value of performance.now(), to the microsecond. */
+/** Returns the milliseconds since `start`, a value of performance.now(), to the microsecond. */
 export function since(start: number): number {
   return Math.round((performance.now() - start) * 1000) / 1000
 }

@@ -1,4 +1,7 @@
-/** send-udp ADDRESS PORT COUNT [WAIT_MS]: sends datagrams, and waits that long for as many answers. */
+/**
+ * send-udp ADDRESS PORT COUNT [WAIT_MS]: sends datagrams, and waits WAIT_MS milliseconds at most for COUNT
+ * answers.
+ */
 
 import { numberArgument, say, textArgument } from './say.js'
 import { shoot } from './shots.js'

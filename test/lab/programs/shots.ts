@@ -1,4 +1,4 @@
-/** Datagrams of one socket, and what comes back. */
+/** Sends datagrams from one socket, and counts what comes back. */
 
 import { createSocket } from 'node:dgram'
 import { isIPv6 } from 'node:net'
@@ -6,10 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { outcomeOf } from './say.js'
 
 export interface UdpResult {
-  /** Datagrams that the kernel took without an error. */
+  /** The datagrams that the kernel accepted without an error. */
   readonly sent: number
   readonly answers: number
-  /** How often which error came: `{ "ECONNREFUSED": 2 }`. */
+  /** The count of each error: `{ "ECONNREFUSED": 2 }`. */
   readonly errors: Readonly<Record<string, number>>
 }
 

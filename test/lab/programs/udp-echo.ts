@@ -1,7 +1,7 @@
 /**
- * udp-echo PORT: sends every datagram back, on IPv4 and IPv6. Says {"listening": PORT}.
- * The answer's source is the address of the device it leaves by; so a host that answers for many addresses
- * does not answer from the one that was asked.
+ * udp-echo PORT: sends every datagram back, on IPv4 and IPv6. Prints {"listening": PORT}.
+ * The answer's source is the address of the device that it leaves by: a host that answers for many addresses
+ * does not answer from the address to which the datagram came.
  */
 
 import { createSocket } from 'node:dgram'

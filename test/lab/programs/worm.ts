@@ -1,6 +1,7 @@
 /**
- * worm PLAN: tries to spread. PLAN is JSON, see below. Knocks at every port of every target, TCP and UDP, IPv4
- * and IPv6 at once, as fast as the bounded number of open attempts allows, and says how that went.
+ * worm PLAN: acts as a worm that spreads. PLAN is JSON, see below. Connects and sends to every port of every
+ * target, TCP and UDP, IPv4 and IPv6 at once, with a bounded number of open attempts, and prints a
+ * `WormReport`.
  */
 
 import { createSocket } from 'node:dgram'
@@ -13,17 +14,17 @@ export interface WormPlan {
   readonly targets: readonly string[]
   readonly tcpPorts: readonly number[]
   readonly udpPorts: readonly number[]
-  /** Milliseconds until a TCP connection is given up. */
+  /** The timeout of a TCP connection, in milliseconds. */
   readonly timeout: number
-  /** Attempts of one kind that are open at a time. */
+  /** The number of attempts of one kind that are open at a time. */
   readonly concurrency: number
 }
 
 export interface Spread {
   readonly attempts: number
-  /** Connections made; datagrams taken by the kernel without an error. */
+  /** Connections made, or datagrams that the kernel accepted without an error. */
   readonly successes: number
-  /** How often which error came: `{ "ECONNREFUSED": 506, "timeout": 2 }`. */
+  /** The count of each error: `{ "ECONNREFUSED": 506, "timeout": 2 }`. */
   readonly errors: Readonly<Record<string, number>>
 }
 
@@ -40,7 +41,7 @@ type Attempt = (address: string, port: number) => Promise<Outcome>
 async function spread(targets: string[], ports: readonly number[], attempt: Attempt): Promise<Spread> {
   const outcomes: Record<Outcome, number> = {}
   const pairs = ports.flatMap((port) => targets.map((target) => [target, port] as const)).values()
-  // All workers draw from the one iterator.
+  // All workers take pairs from one iterator.
   const work = async () => {
     for (const [target, port] of pairs) {
       const outcome = await attempt(target, port)

@@ -1,17 +1,18 @@
 /*
- * Packets that pass for the answers of a service.
+ * call: opens connections and sends packets that look like answers of a service.
  *
- *   call raw LOCAL PORT REMOTE PORT FLAGS   one TCP header by a raw socket, FLAGS as in its byte 13
- *   call reuse LOCAL PORT REMOTE PORT       listens on PORT, and calls from the same port (SO_REUSEPORT)
- *   call later LOCAL PORT REMOTE PORT       calls, prints what is said to it, and listens on PORT once it is told to (SIGUSR1)
- *   call skewed LOCAL PORT REMOTE PORT      the same, but before it listens it sends what gets no further than to this host
- *                                           (SO_DONTROUTE, socket(7)), and counts as sent all the same
- *   call talk LOCAL PORT REMOTE PORT HEX    listens on PORT, calls from it, prints "connected", and says HEX ten times a second
- *   call both LOCAL PORT REMOTE PORT        listens on PORT where nobody is answered any more (the queue is full), prints
- *                                           "listening", and calls from there a second later
- *   call ping LOCAL 0 REMOTE 0              asks for an echo, and waits for it for a second
+ *   call raw LOCAL PORT REMOTE PORT FLAGS   sends one TCP header by a raw socket, FLAGS as in its byte 13
+ *   call reuse LOCAL PORT REMOTE PORT       listens on PORT, and connects from the same port (SO_REUSEPORT)
+ *   call later LOCAL PORT REMOTE PORT       connects, prints what it receives, and on SIGUSR1 listens on PORT
+ *   call skewed LOCAL PORT REMOTE PORT      does as later, but before it listens it sends data that does not
+ *                                           leave this host (SO_DONTROUTE, socket(7)) and counts as sent
+ *   call talk LOCAL PORT REMOTE PORT HEX    listens on PORT, connects from it, prints "connected", and sends
+ *                                           HEX ten times a second
+ *   call both LOCAL PORT REMOTE PORT        listens on PORT with a full queue, so that no client is answered,
+ *                                           prints "listening", and connects from PORT a second later
+ *   call ping LOCAL 0 REMOTE 0              sends an echo request, and waits a second for the reply
  *
- * Exit status 0: sent, or connected, or answered. 1: not.
+ * Exits with 0 when the packet was sent, the connection made or the ping answered; else with 1.
  */
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -35,7 +36,7 @@ static unsigned sum(const void *from, int length, unsigned so_far) {
   return so_far;
 }
 
-/* RFC 9293, section 3.1: over both addresses, the protocol, the length, and the header itself */
+/* Computes the checksum of RFC 9293, section 3.1: over both addresses, protocol, length and header. */
 static unsigned checksum(struct addrinfo *local, struct addrinfo *remote, const unsigned char *header) {
   unsigned total = sum(header, 20, IPPROTO_TCP + 20);
   for (int i = 0; i < 2; i++) {
@@ -70,7 +71,7 @@ static int reuse(struct addrinfo *local, struct addrinfo *remote) {
   struct timeval known = {.tv_sec = 1, .tv_usec = 500000};
   struct timeval patience = {.tv_usec = 500000};
   setsockopt(caller, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-  select(0, NULL, NULL, NULL, &known); /* until the guard has seen that the port serves clients */
+  select(0, NULL, NULL, NULL, &known); /* the service needs the time to find that the port serves clients */
   return connect(caller, remote->ai_addr, remote->ai_addrlen) == 0 ? 0 : 1;
 }
 
@@ -88,7 +89,7 @@ static int talk(struct addrinfo *local, struct addrinfo *remote, const char *hex
   return 0;
 }
 
-/* With a full queue the kernel answers a SYN by nothing at all: whoever it seems to come from says nothing, either. */
+/* With a full queue the kernel does not answer a forged SYN, so that its alleged sender sends no RST. */
 static int both(struct addrinfo *local, struct addrinfo *remote) {
   struct timeval patience = {.tv_sec = 2};
   int service = bound(local), filler = socket(local->ai_family, SOCK_STREAM, 0);
@@ -133,7 +134,10 @@ static int later(struct addrinfo *local, struct addrinfo *remote, int is_skewed)
   return 0;
 }
 
-/* include/uapi/linux/icmp.h: ICMP_ECHO 8, ICMP_ECHOREPLY 0; icmpv6.h: ICMPV6_ECHO_REQUEST 128, ICMPV6_ECHO_REPLY 129 */
+/*
+ * include/uapi/linux/icmp.h: ICMP_ECHO 8, ICMP_ECHOREPLY 0; icmpv6.h: ICMPV6_ECHO_REQUEST 128,
+ * ICMPV6_ECHO_REPLY 129
+ */
 static int ping(struct addrinfo *remote) {
   int six = remote->ai_family == AF_INET6;
   unsigned char request[8] = {six ? 128 : 8, 0, six ? 0 : 0xf7, six ? 0 : 0xff}, answer[256];

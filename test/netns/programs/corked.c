@@ -1,6 +1,7 @@
 /*
- * corked COUNT SENDING [6]: so many UDP sockets on one port of 127.0.0.1, or ::1, of which SENDING have begun a datagram that the
- * kernel keeps until it is finished (UDP_CORK): memory that it counts as sent. Says the port, and ends with its input.
+ * corked COUNT SENDING [6]: opens COUNT UDP sockets on one port of 127.0.0.1, or ::1. SENDING of them begin a
+ * datagram that the kernel keeps until it is finished (UDP_CORK): it counts the memory as sent. Prints the
+ * port, and ends with its input.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -21,7 +22,7 @@ int main(int argc, char **argv) {
 
   if (argc < 4) memcpy(&own, &v4, size = sizeof v4);
   to = own;
-  /* In the same place in both. */
+  /* The port is at the same offset in both structures. */
   to.sin6_port = htons(9);
   for (int i = 0; i < count; i++) {
     int fd = socket(own.sin6_family, SOCK_DGRAM, 0);

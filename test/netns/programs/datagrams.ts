@@ -1,27 +1,28 @@
 /**
- * datagrams PLAN: sends datagrams from an address and a port, and tells what comes back. PLAN is JSON, see below. Says
- * `{"sent": N}` when all are on their way, and then a `Datagram` for each that comes, until its time is over.
+ * datagrams PLAN: sends datagrams from an address and a port, and prints what comes back. PLAN is JSON, see
+ * below. Prints `{"sent": N}` when all are sent, and then a `Datagram` for each that arrives, until its time
+ * is over.
  */
 import { createSocket } from 'node:dgram'
 import { say } from '../../lab/programs/say.js'
 
 export interface DatagramPlan {
-  /** Any address that the namespace takes for its own. */
+  /** The source: any address that is local in the namespace. */
   readonly from: string
   readonly port: number
   readonly to: string
   readonly toPort: number
-  /** Each in hexadecimal. */
+  /** The payloads, each in hexadecimal. */
   readonly messages: readonly string[]
-  /** Milliseconds that it listens. */
+  /** How long the program waits for datagrams, in milliseconds. */
   readonly wait: number
-  /** It ends as soon as so many have come. */
+  /** The program ends when this many datagrams have arrived. */
   readonly enough?: number
 }
 
 export interface Datagram {
   readonly from: string
-  /** In hexadecimal. */
+  /** The payload in hexadecimal. */
   readonly data: string
 }
 

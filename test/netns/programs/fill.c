@@ -1,12 +1,12 @@
 /*
- * Fills the kernel's connection tracking with UDP conversations that it takes for assured: datagrams and their answers,
- * again after more than two seconds (net/netfilter/nf_conntrack_proto_udp.c).
+ * fill: fills the kernel's connection tracking with UDP flows that count as assured: datagrams and answers,
+ * and both again after more than two seconds (net/netfilter/nf_conntrack_proto_udp.c).
  *
- *   fill lo COUNT               an ordinary user with two sockets, to COUNT addresses of 127.0.0.0/8
+ *   fill lo COUNT               sends from one socket to COUNT addresses of 127.0.0.0/8; needs no privilege
  *   fill echo PORT              answers datagrams from the address that they came to, for ten minutes at most
- *   fill out HOST PORT COUNT    a client with COUNT addresses from 198.18.32.0 on
+ *   fill out HOST PORT COUNT    sends as a client with COUNT addresses and ports from 198.18.32.0 on
  *
- * Rounds and time are bounded. Says {"sent": DATAGRAMS}.
+ * Rounds and time are bounded. Prints {"sent": DATAGRAMS}.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -84,7 +84,7 @@ static long out(unsigned host, int port, int count) {
   for (int round = 0; round < ROUNDS; round++) {
     for (int i = 0; i < count; i++) {
       sent += say(sources[i % SOURCES], 0xc6122000 + i / SOURCES, end(host, port));
-      if (i % 32 == 0) usleep(150); /* at the pace of the one that answers */
+      if (i % 32 == 0) usleep(150); /* not faster than fill echo answers */
       while (recv(sources[i % SOURCES], byte, sizeof byte, MSG_DONTWAIT) > 0);
     }
     usleep(PAUSE_MS * 1000);

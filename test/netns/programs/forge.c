@@ -1,7 +1,7 @@
 /*
- * forge LOCAL VICTIM: makes connection tracking believe that VICTIM is a client of this host, and then "answers".
- * An ordinary user may bind an address of somebody else (IPV6_FREEBIND, include/uapi/linux/in6.h) and send from it
- * to this host itself. Prints how many datagrams to VICTIM the kernel took.
+ * forge LOCAL VICTIM: makes connection tracking believe that VICTIM is a client of this host, and then
+ * "answers". An ordinary user may bind the address of another host (IPV6_FREEBIND, include/uapi/linux/in6.h)
+ * and send from it to this host itself. Prints how many datagrams to VICTIM the kernel accepted.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,4 +1,7 @@
-/** forget-connections: makes the kernel forget all connections of this network namespace, as `conntrack -F` does. */
+/**
+ * forget-connections: makes the kernel forget all connections of this network namespace, as `conntrack -F`
+ * does.
+ */
 import {
   MessageBuilder,
   NETLINK_NETFILTER,
@@ -7,7 +10,8 @@ import {
   NLM_F_REQUEST,
 } from 'node-netfilter-queue/system'
 
-// include/uapi/linux/netfilter/nfnetlink_conntrack.h: IPCTNL_MSG_CT_DELETE = 2; without a tuple it means all.
+// include/uapi/linux/netfilter/nfnetlink_conntrack.h: IPCTNL_MSG_CT_DELETE = 2. Without a tuple it deletes
+// all.
 const IPCTNL_MSG_CT_DELETE = (1 << 8) | 2
 
 const socket = new NetlinkSocket({ protocol: NETLINK_NETFILTER })

@@ -1,6 +1,6 @@
 /*
- * gso ADDRESS PORT HEX SIZE: one send of a payload that the kernel cuts into datagrams of SIZE bytes (UDP_SEGMENT, udp(7)).
- * Ends with 0 when the kernel took it.
+ * gso ADDRESS PORT HEX SIZE: sends a payload that the kernel cuts into datagrams of SIZE bytes (UDP_SEGMENT,
+ * udp(7)). Ends with 0 when the kernel accepted it.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,6 +1,7 @@
 /*
- * handed-on LOCALPORT ADDRESS PORT UID: a worker of a web server goes astray. It has a socket that listens, which root has made;
- * becomes another user, ends the listening and calls with the same socket. Ends with 0 when it was connected.
+ * handed-on LOCALPORT ADDRESS PORT UID: acts as a compromised worker of a web server. It listens on a socket
+ * as root, becomes another user, stops listening, and connects with the same socket. Ends with 0 when
+ * connected.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

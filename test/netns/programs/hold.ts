@@ -1,4 +1,4 @@
-/** hold QUEUE: holds every packet that comes to a queue, until SIGUSR2: then they go on. */
+/** hold QUEUE: holds every packet of a queue until SIGUSR2, and then accepts them. */
 import { HELD, NF_ACCEPT, Queue } from 'node-netfilter-queue'
 import { numberArgument, say } from '../../lab/programs/say.js'
 

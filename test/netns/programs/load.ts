@@ -1,6 +1,7 @@
 /**
- * load PLAN: calls all targets again and again, each by so many workers, until SIGTERM. PLAN is JSON, see below.
- * Says {"under way": true} after the first calls, and at the end {"calls": {"tcp 198.51.100.2 80": {"ok": 12}}}.
+ * load PLAN: calls all targets again and again, each by `workers` workers, until SIGTERM. PLAN is JSON, see
+ * below. Prints {"under way": true} after 500 ms.
+ * At the end it prints {"calls": {"tcp 198.51.100.2 80": {"ok": 12}}}.
  */
 import { createSocket } from 'node:dgram'
 import { call } from '../../lab/programs/call.js'
@@ -8,7 +9,7 @@ import { type Outcome, outcomeOf, say, textArgument } from '../../lab/programs/s
 import { PATIENCE_MS } from '../../lab/waiting.js'
 
 export interface Target {
-  /** `udp`: what is sent must come back, at the first attempt. */
+  /** With `udp` a call succeeds when its only datagram comes back. */
   readonly protocol: 'tcp' | 'udp'
   readonly host: string
   readonly port: number
@@ -17,11 +18,11 @@ export interface Target {
 export interface LoadPlan {
   readonly targets: readonly Target[]
   readonly workers: number
-  /** Milliseconds between two calls of a worker. */
+  /** The time between two calls of a worker, in milliseconds. */
   readonly pause: number
 }
 
-/** By target, as `tcp 198.51.100.2 80`. */
+/** The number of calls by target (`tcp 198.51.100.2 80`) and outcome. */
 export type Calls = Readonly<Record<string, Readonly<Record<Outcome, number>>>>
 
 function exchange({ host, port }: Target): Promise<Outcome> {

@@ -1,11 +1,12 @@
 /*
- * Sends datagrams to random addresses of 198.19.0.0/16 and 2001:db8:19::/64 and random ports, from so many sockets in turn, by
- * turns of IPv4 and IPv6: each of them can only have a few hundred datagrams waiting in a queue, so few sockets go as fast as
- * these are judged, and many fill the queue.
+ * scatter: sends datagrams to random addresses of 198.19.0.0/16 and 2001:db8:19::/64 and random ports, from
+ * SOCKETS sockets in turn, IPv4 and IPv6. Each socket can only have a few hundred datagrams in a queue: few
+ * sockets send as fast as packets are judged, and many fill the queue.
  *
  *   scatter COUNT SOCKETS
  *
- * Ends after ten minutes at most. Says {"sent": DATAGRAMS}: those that went out, or were dropped on their way (EPERM).
+ * Ends after ten minutes at most. Prints {"sent": DATAGRAMS}: those that were sent, or dropped by a rule
+ * (EPERM).
  */
 #include <arpa/inet.h>
 #include <errno.h>

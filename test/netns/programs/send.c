@@ -1,9 +1,10 @@
 /*
- * send PROTOCOL ADDRESS PORT [FROM [MS]]: one packet, or one connection, by a socket that lives for 300 ms, or MS.
+ * send PROTOCOL ADDRESS PORT [FROM [MS]]: sends one packet, or opens one connection, and keeps the socket for
+ * MS (300) milliseconds.
  *
- * PROTOCOL: tcp; udp; connected (UDP); ping (a datagram socket of ICMP); raw (an echo request by a raw socket).
- * FROM: the local port, or the identifier of ping. Sockets of UDP, and of ping, may share it with others. Ends with 0 when it was sent, or the
- * connection is there.
+ * PROTOCOL: tcp; udp; connected (UDP); ping (a datagram socket of ICMP); raw (an echo request by a raw
+ * socket). FROM: the local port, or the identifier of ping, which UDP and ping sockets share with others.
+ * Ends with 0 when the packet was sent or the connection made.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -48,7 +49,10 @@ int main(int argc, char **argv) {
   if (fd < 0) return perror("socket"), 1;
   if (is_icmp) {
     ((struct sockaddr_in *)&to.address)->sin_port = 0;
-    /* Only the raw one over IPv4 needs it from us: echo (8 << 8) and nothing else. */
+    /*
+     * Only a raw socket over IPv4 needs the checksum from the program: that of echo (8 << 8) and nothing
+     * else.
+     */
     if (!is_v6) echo[2] = 0xf7, echo[3] = 0xff;
   }
   if (argc > 4 && type != SOCK_RAW) {

@@ -1,6 +1,6 @@
 /*
- * spoof FROM PORT TO PORT COUNT: datagrams with a forged source address, as fast as they go, until it is told to end
- * (SIGTERM), but so many at least. Prints how many the kernel took.
+ * spoof FROM PORT TO PORT COUNT: sends at least COUNT datagrams with a forged source address as fast as
+ * possible, and ends after that on SIGTERM. Prints how many the kernel accepted.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

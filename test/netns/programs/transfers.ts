@@ -4,7 +4,7 @@
  *     one download, read slowly    CLIENTS keep-alive connections, each with a request every 200 ms
  *     one upload, sent slowly
  *
- * Says {"under way": true} when all of them are, and at the end, after SECONDS, what became of each.
+ * Prints {"under way": true} when all have begun, and after SECONDS the result of each.
  */
 import { Agent, get, type IncomingMessage, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -19,7 +19,7 @@ const UPLOAD_STEP = 4 * 1024
 
 const pages = { answered: 0, failed: [] as string[], connections: 0 }
 
-/** Fetches the page. @returns 'whole', or what went wrong */
+/** Fetches the page. @returns 'whole', or the error */
 function page(agent: Agent): Promise<string> {
   return new Promise((done) => {
     const asked = get({ host, port, path: '/', agent, timeout: 20_000 }, (response) => {
@@ -34,7 +34,7 @@ function page(agent: Agent): Promise<string> {
   })
 }
 
-/** One client that holds on to its connection: a second one would be counted. */
+/** Runs a client that keeps its connection. A second connection would be counted. */
 async function visit(until: number, begun: () => void): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   while (Date.now() < until) {
@@ -47,7 +47,7 @@ async function visit(until: number, begun: () => void): Promise<void> {
   agent.destroy()
 }
 
-/** Reads a little, waits, reads on: the server has more to send all the time. */
+/** Reads slowly, so that the server has more to send all the time. */
 async function download(begun: () => void): Promise<string> {
   const bytes = steps * DOWNLOAD_STEP
   const response = await new Promise<IncomingMessage>((resolve, reject) =>
