@@ -1,47 +1,23 @@
 import t from 'tap'
-import type { QueryPolicy } from '../../../src/core/dns/query-policy.js'
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
-import { decode, Packet, TCPHDR_ACK, TCPHDR_SYN } from '../../../src/core/packet/packet.js'
+import { type Packet, TCPHDR_ACK, TCPHDR_SYN } from '../../../src/core/packet/packet.js'
 import type { Sender } from '../../../src/core/packet/sender.js'
 import {
   CALLBACK,
   CANARY,
-  type Decision,
   decide,
   MALFORMED,
   NAME_NOT_ALLOWED,
   NOT_ALLOWLISTED,
   type Policy,
   REASONS,
-  REPLY,
   type RuleSpec,
   SESSION,
 } from '../../../src/core/policy/policy.js'
 import { clients } from '../clients.js'
 import { icmp, ipv4, ipv6, tcp, udp, words } from '../packets.js'
-import { framed, query } from '../queries.js'
 import { policy, prefix, rule } from '../rules.js'
-
-/** Milliseconds since the epoch at which these tests are judged. */
-const NOW = 1_800_000_000_000
-const SOMEONE: Sender = { uid: 33, known: false, isReply: false, device: 0, isOf: () => false }
-const NOBODY_KNOWN: Sender = { uid: -1, known: false, isReply: false, device: 0, isOf: () => false }
-const NOBODY_APPROVED: Sender = { uid: -1, known: true, isReply: false, device: 0, isOf: () => false }
-
-function read(bytes: Uint8Array): Packet {
-  const packet = new Packet()
-  const malformed = decode(bytes, 0, bytes.length, bytes.length, packet)
-  if (malformed) throw new Error(malformed)
-  return packet
-}
-
-const tcp4 = (options: Parameters<typeof tcp>[0] = {}) => read(ipv4({}, tcp(options)))
-const udp4 = (options: Parameters<typeof udp>[0] = {}) => read(ipv4({ protocol: IPPROTO_UDP }, udp(options)))
-
-/** Judges a packet on a host without clients. */
-function judge(rules: Policy['rules'], packet: Packet, sender = SOMEONE, now = NOW): Decision {
-  return decide(policy(rules), packet, sender, clients(), now)
-}
+import { judge, NOBODY_APPROVED, NOBODY_KNOWN, NOW, read, SOMEONE, tcp4, udp4 } from './judging.js'
 
 t.test('what no rule allows is blocked, and the decision counts under its own reason', async (t) => {
   t.equal(judge([], tcp4()), NOT_ALLOWLISTED)
@@ -294,127 +270,6 @@ t.test('a policy finds its rules by name, and by the domains above a name', asyn
   t.same(names.find('a.example.org'), [exact, wild])
   t.same(names.find('b.example.org'), [wild])
   t.same(names.find('example.org'), [])
-})
-
-/** Enforces names: those of the rules may be asked for, and one more. */
-const ASKING: QueryPolicy = { isAllowed: (name) => name === 'host.example', reverse: false, search: [] }
-const RESOLVER = { reason: 'resolver', name: 'resolver', ports: [{ first: 53, last: 53 }] } as const
-
-function ask(
-  name: string,
-  rules: Policy['rules'] = [],
-  given: Partial<Policy> = { queryPolicy: ASKING },
-): Decision {
-  const packet = udp4({ destinationPort: 53, payload: query(name) })
-  packet.single = true
-  return decide(policy([rule(RESOLVER), ...rules], given), packet, SOMEONE, clients(), NOW)
-}
-
-t.test('when names are enforced, only allowed names may be asked for', async (t) => {
-  const rules = [rule({ names: ['a.example.org'], domains: ['example.net'] })]
-  for (const name of ['a.example.org', 'x.y.example.net', 'host.example', 'A.Example.ORG'])
-    t.match(ask(name, rules), { verdict: 'accept', reason: 'resolver' }, name)
-  for (const name of ['example.org', 'b.example.org', 'x.a.example.org', 'example.net', ''])
-    t.equal(ask(name, rules), NAME_NOT_ALLOWED, name)
-  t.equal(ask('b.example.org', rules, {}).reason, 'resolver', 'not enforced')
-})
-
-t.test('a query that is not allowed is blocked, even when a later rule allows the address', async (t) => {
-  const everywhere = rule({ name: 'everywhere' })
-  t.equal(ask('b.example.org', [everywhere]), NAME_NOT_ALLOWED)
-  t.match(NAME_NOT_ALLOWED, { verdict: 'block', rule: undefined, remember: false })
-  t.equal(REASONS[NAME_NOT_ALLOWED.reasonIndex], 'name-not-allowed')
-})
-
-t.test(
-  'a resolver that seems to be a client is still sent only allowed queries: its address may be forged',
-  async (t) => {
-    const host = clients([
-      {
-        service: { protocol: 'tcp', port: 21 },
-        protocol: 'udp',
-        ports: [{ first: 53, last: 53 }],
-        perSession: 9,
-      },
-    ])
-    host.services.udp[53] = 1
-    const from = words('192.0.2.1')
-    const resolver = words('198.51.100.2')
-    host.sessions.seen(4, IPPROTO_UDP, from, 53, resolver, 53, host.now)
-    host.socket = 'established'
-    host.callbacks.seen(4, IPPROTO_TCP, from, 21, resolver, 50000, host.now)
-    for (const sourcePort of [53, 40000]) {
-      const packet = udp4({ sourcePort, destinationPort: 53, payload: query('b.example.org') })
-      packet.single = true
-      const judged = (given: Partial<Policy>) =>
-        decide(policy([rule(RESOLVER)], given), packet, SOMEONE, host, NOW)
-      t.equal(judged({}), sourcePort === 53 ? SESSION : CALLBACK, 'as long as names are not enforced')
-      t.equal(judged({ queryPolicy: ASKING }), NAME_NOT_ALLOWED)
-    }
-  },
-)
-
-t.test(
-  'when names are enforced, the canary comes first, and other packets are judged as always',
-  async (t) => {
-    const canary = { family: 4, words: words('198.51.100.2'), port: 53 } as const
-    const rules = [rule(RESOLVER), rule({ name: 'other', prefixes: [prefix('203.0.113.0/24')] })]
-    const made = policy(rules, { queryPolicy: ASKING, canary })
-    const judged = (packet: Packet) => decide(made, packet, SOMEONE, clients(), NOW)
-    t.equal(judged(tcp4({ destinationPort: 53 })), CANARY)
-    t.equal(judged(read(ipv4({ destination: '203.0.113.9' }, tcp()))), rules[1]!.accept)
-    t.equal(judged(read(ipv4({ destination: '192.0.2.9' }, tcp()))), NOT_ALLOWLISTED)
-  },
-)
-
-t.test('a packet that another rule allows is not read as a query', async (t) => {
-  for (const reason of ['time', 'dhcp', 'mirror', 'rule'] as const) {
-    const one = rule({ ...RESOLVER, reason })
-    const packet = udp4({ destinationPort: 53, payload: query('b.example.org') })
-    t.equal(
-      decide(policy([one], { queryPolicy: ASKING }), packet, SOMEONE, clients(), NOW),
-      one.accept,
-      reason,
-    )
-  }
-})
-
-t.test(
-  'packets to a resolver are allowed before and after the handshake, with nothing but queries',
-  async (t) => {
-    const judged = (payload?: Uint8Array) => {
-      const packet = tcp4({ destinationPort: 53, flags: TCPHDR_ACK, ...(payload && { payload }) })
-      packet.single = true
-      return decide(policy([rule(RESOLVER)], { queryPolicy: ASKING }), packet, SOMEONE, clients(), NOW).reason
-    }
-    t.equal(judged(), 'resolver')
-    t.equal(judged(framed(query('host.example'))), 'resolver')
-    t.equal(judged(framed(query('b.example.org'))), 'name-not-allowed')
-    t.equal(judged(Uint8Array.of(0)), 'name-not-allowed')
-  },
-)
-
-t.test(
-  'an answer to the resolver is no query; it is accepted when the resolver’s query was seen',
-  async (t) => {
-    const response = (given: Partial<Sender>, bytes = query('b.example.org', { flags: 0x8180 })) => {
-      const packet = udp4({ sourcePort: 53, destinationPort: 53, payload: bytes })
-      packet.single = true
-      const sender = { ...SOMEONE, ...given }
-      return decide(policy([rule(RESOLVER)], { queryPolicy: ASKING }), packet, sender, clients(), NOW)
-    }
-    t.equal(response({ isReply: true }), REPLY)
-    t.match(REPLY, { verdict: 'accept', reason: 'session', remember: false })
-    t.equal(response({}), NAME_NOT_ALLOWED)
-    t.equal(response({ isReply: true }, query('b.example.org')), NAME_NOT_ALLOWED, 'but a question is one')
-    t.equal(response({ isReply: true }, Uint8Array.of(0, 0, 0x80)), NAME_NOT_ALLOWED, 'a header is longer')
-  },
-)
-
-t.test('the name that the service itself asks for is blocked with reason canary', async (t) => {
-  t.equal(ask('canary.checkvalve.invalid'), CANARY)
-  t.equal(ask('a.canary.checkvalve.invalid'), NAME_NOT_ALLOWED)
-  t.equal(ask('canary.checkvalve.invalid', [], {}).reason, 'resolver', 'where any name may be asked for')
 })
 
 t.test('a packet counts as root’s only from a port that the kernel chooses', async (t) => {

@@ -1,72 +1,24 @@
 import t, { type Test } from 'tap'
-import { IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
-import { Packet } from '../../../src/core/packet/packet.js'
-import type { SenderDetails, SenderLookup } from '../../../src/core/packet/sender.js'
+import { IPPROTO_UDP } from '../../../src/core/packet/ip.js'
+import type { Packet } from '../../../src/core/packet/packet.js'
+import type { SenderLookup } from '../../../src/core/packet/sender.js'
 import { compile, type Decision, MALFORMED, NOT_ALLOWLISTED } from '../../../src/core/policy/policy.js'
-import { BlockAggregator, type PendingEvent } from '../../../src/core/record/block-summary.js'
-import type { RecordLimits } from '../../../src/core/record/user-shares.js'
+import { BlockAggregator } from '../../../src/core/record/block-summary.js'
 import { words } from '../packets.js'
 import { seededRandom } from '../random.js'
-
-const SEED = Uint32Array.of(0x01234567, 0x89abcdef)
-/** Limits by which a user has two groups, two lines of each sort at once, and one in four seconds. */
-const SMALL: RecordLimits = { groups: 8, lines: 8, linesPerSecond: 1, users: 3 }
-const ROOMY: RecordLimits = { groups: 128, lines: 128, linesPerSecond: 1, users: 8 }
-const SECOND = 1000
-const MINUTE = 60 * SECOND
-const NO_NAMES = { question: undefined, domain: undefined }
-
-function packet(given: { to?: string; port?: number; from?: number; protocol?: number } = {}): Packet {
-  const made = new Packet()
-  const to = given.to ?? '198.51.100.2'
-  made.family = to.includes(':') ? 6 : 4
-  made.protocol = given.protocol ?? IPPROTO_TCP
-  made.source.set(words(made.family === 6 ? '2001:db8::1' : '192.0.2.1'))
-  made.sourcePort = given.from ?? 40000
-  made.destination.set(words(to))
-  made.destinationPort = given.port ?? 443
-  return made
-}
-
-const at = (place: number, who: SenderDetails = { attribution: 'found' }): SenderLookup => ({
-  place,
-  describe: () => who,
-})
-const ANYWHERE = at(2)
-
-/**
- * Makes an aggregator with a clock, and keeps its events as text: `uid:port first` or `uid:port*repeats
- * @seconds`.
- */
-function watched(limits = ROOMY) {
-  const aggregator = new BlockAggregator(limits, SEED, 0, () => NO_NAMES)
-  const texts: string[] = []
-  let now = 0
-  const listen = () => {
-    for (const event of aggregator.take()) texts.push(textOf(event, now))
-  }
-  /** Lets time pass, a second at a time. */
-  const pass = (ms: number) => {
-    for (const end = now + ms; now < end; ) {
-      now += SECOND
-      aggregator.tick(now)
-      listen()
-    }
-  }
-  const note = (port: number, uid = 33, times = 1) => {
-    for (let i = 0; i < times; i++) aggregator.note(packet({ port }), uid, NOT_ALLOWLISTED, ANYWHERE)
-    listen()
-  }
-  /** Returns the events since the last call. */
-  const news = () => texts.splice(0)
-  return { aggregator, note, pass, news, now: () => now }
-}
-
-function textOf(event: PendingEvent, now: number): string {
-  if (event.type === 'suppressed') return `${event.uid} suppressed*${event.blocks} @${now / SECOND}`
-  const { uid, destinationPort } = event.group
-  return `${uid}:${destinationPort} ${event.type === 'first' ? 'first' : `*${event.blocks} @${now / SECOND}`}`
-}
+import {
+  ANYWHERE,
+  at,
+  MINUTE,
+  NO_NAMES,
+  packet,
+  ROOMY,
+  SECOND,
+  SEED,
+  SMALL,
+  textOf,
+  watched,
+} from './watching.js'
 
 t.test('the first block of a group is an event at once, the next ones are summarized', async (t) => {
   const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
@@ -242,84 +194,6 @@ t.test('in a long flood, there is a new group every four seconds, and summaries 
     texts.filter((each) => each.includes('suppressed')).map((each) => each.replace(/\*\d+/, '')),
     ['33 suppressed @30', '33 suppressed @90'],
   )
-})
-
-t.test('suppressed blocks are summarized by user, in windows that grow like those of groups', async (t) => {
-  const { note, pass, news } = watched(SMALL)
-  for (const uid of [33, 34]) for (let port = 1; port <= 12; port++) note(port, uid)
-  news()
-  pass(30 * SECOND)
-  t.same(news(), ['33 suppressed*10 @30', '34 suppressed*10 @30'])
-  for (let port = 20; port < 30; port++) note(port)
-  pass(59 * SECOND)
-  t.notOk(
-    news().some((each) => each.includes('suppressed')),
-    'not a second before the end of its window',
-  )
-  pass(SECOND)
-  t.same(
-    news(),
-    ['33 suppressed*8 @90'],
-    'two groups had lines again, and a user without blocks has no event',
-  )
-})
-
-t.test('users without a quota of their own share one', async (t) => {
-  const { aggregator, note, pass, news } = watched({ ...SMALL, groups: 64, lines: 64, users: 2 })
-  for (const uid of [1, 2, 3, 4, 5]) for (let port = 1; port <= 20; port++) note(port, uid)
-  t.match(aggregator, { logged: 16 * 3, suppressed: 4 + 4 + 44 })
-  news()
-  pass(30 * SECOND)
-  t.same(news(), ['1 suppressed*4 @30', '2 suppressed*4 @30', 'undefined suppressed*44 @30'])
-  pass(10 * MINUTE)
-  note(1, 5)
-  for (let port = 1; port <= 20; port++) note(port, 6)
-  pass(MINUTE)
-  t.ok(news().includes('6 suppressed*4 @660'), 'who is quiet gives the share to others')
-})
-
-t.test('of a user who has used up the quota, the group that repeats least is evicted', async (t) => {
-  const { note, pass, news } = watched(SMALL)
-  note(1, 33, 5)
-  note(2, 33, 3)
-  pass(4 * SECOND)
-  t.same(news(), ['33:1 first', '33:2 first'])
-  note(3)
-  t.same(news(), ['33:2 *2 @4', '33:3 first'], 'no repeat of it is lost')
-  note(1)
-  t.same(news(), [], 'the other one is still known')
-  pass(4 * SECOND)
-  note(4)
-  t.same(news(), ['33:4 first'], 'and one without repeats goes without a word')
-})
-
-t.test('after any number of evictions the remaining groups are still tracked', async (t) => {
-  const { aggregator, note } = watched({ ...SMALL, groups: 64, lines: 4096 })
-  for (let port = 1; port <= 15; port++) note(port, 33, 3)
-  for (let port = 1000; port < 2000; port++) note(port, 33, 2)
-  t.match(aggregator, { logged: 1015, summarized: 1030, suppressed: 0 }, 'each new group is tracked at once')
-  for (let port = 1; port <= 15; port++) note(port)
-  t.match(aggregator, { logged: 1015, summarized: 1045, suppressed: 0 })
-})
-
-t.test('when all groups are used up, one of the user with the most groups is evicted', async (t) => {
-  const { note, pass, news } = watched({ ...SMALL, lines: 64, users: 8 })
-  for (const uid of [1, 2, 3, 4]) for (const port of [1, 2]) note(port, uid)
-  news()
-  note(1, -1)
-  t.same(news(), ['-1:1 first'])
-  note(2, 1)
-  note(1, 1)
-  t.same(
-    news(),
-    ['1:1 first'],
-    'of the first of them the oldest had to go, and came back in place of another',
-  )
-  note(2, 2)
-  note(1, 2)
-  t.same(news(), ['2:1 first'])
-  pass(30 * SECOND)
-  t.same(news(), ['1:2 *1 @30', '2:2 *1 @30'])
 })
 
 t.test('a summary without a line left waits, and grows', async (t) => {
