@@ -1,8 +1,9 @@
 /**
- * Datagrams of NFQUEUE as a kernel 6.18 (x86_64) sent them, and what it was sent. Captured in an empty network
- * namespace: a NetlinkSocket printed each datagram; the packets were UDP from port 40000 of the loopback
- * device's own 192.0.2.1 or 2001:db8::1 to itself, queued by iptables -j NFQUEUE, one queue a vector.
- * Little-endian: netlink's own fields are in the order of the host.
+ * These vectors are datagrams of NFQUEUE as a kernel 6.18 (x86_64) sent them, and a message that it received.
+ * They were captured in an empty network namespace: a NetlinkSocket printed each datagram. The packets were
+ * UDP from port 40000 of the loopback device's own 192.0.2.1 or 2001:db8::1 to itself, queued by iptables -j
+ * NFQUEUE, one queue per vector. They are little-endian: netlink's own fields are in the byte order of the
+ * host.
  */
 const bytes = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex.replace(/\s+/g, ''), 'hex'))
 
@@ -33,7 +34,10 @@ export const ipv4Input = bytes(`
   1000090000060000000000000000000029000a00450000258e75400040112850c0000201c00002019c40000d0011acdd
   6e657466696c746572`)
 
-/** What binds queue 100: copy range 65,535, length 16,384, flags FAIL_OPEN and UID_GID. The kernel took it. */
+/**
+ * This message binds queue 100: copy range 65,535, length 16,384, flags FAIL_OPEN and UID_GID. The kernel
+ * accepted it.
+ */
 export const bind = bytes(`
   4000000002030100000000000000000000000064 0800010001000000 090002000000ffff02000000 0800030000004000
   0800040000000009 0800050000000009`)

@@ -8,7 +8,7 @@ import { directoryOf, linesOf, loadFrom, problemsOf } from './files.js'
 const MIB = 1024 * 1024
 
 t.test(
-  'a main file that cannot be used is reported with what to do, and the other files are still read',
+  'a main file that cannot be used is reported with the remedy, and the other files are still read',
   async (t) => {
     const directory = directoryOf(t, { 'conf.d/10.yaml': 'mode: on' })
     const main = join(directory, 'main.yaml')
@@ -68,13 +68,13 @@ t.test('a file over 1 MiB is refused unread', async (t) => {
     /^main\.yaml: has 10485760 bytes, more than the 1048576/,
   ])
   const large = directoryOf(t, { 'main.yaml': '' })
-  // A sparse file of more bytes than Node could read.
+  // The file is sparse and has more bytes than Node could read.
   truncateSync(join(large, 'main.yaml'), 4096 * MIB)
   t.match(linesOf(loadFrom(large), large), [/^main\.yaml: has 4294967296 bytes, more than the 1048576/])
-  t.same(problemsOf(t, `mode: observe\n#${' '.repeat(MIB - 15)}`), [], 'just 1 MiB is read')
+  t.same(problemsOf(t, `mode: observe\n#${' '.repeat(MIB - 15)}`), [], 'a file of exactly 1 MiB is read')
 })
 
-t.test('a file that is no text is reported with its line', async (t) => {
+t.test('a file that is not text is reported with its line', async (t) => {
   t.same(problemsOf(t, Buffer.from('mode: observe\n\0\x01')), [
     'main.yaml:2: is not text: there is a zero byte on this line',
   ])
@@ -84,7 +84,7 @@ t.test('a file that is no text is reported with its line', async (t) => {
   t.match(problemsOf(t, Buffer.from('mode: observe', 'utf16le')), [/^main\.yaml:1: is not text/])
 })
 
-t.test('a byte order mark and the line ends of Windows are no problem', async (t) => {
+t.test('a byte order mark and Windows line endings are accepted', async (t) => {
   t.same(problemsOf(t, '\ufeffmode: observe\r\nlog:\r\n  level: info\r\n'), [])
   t.match(problemsOf(t, 'mode: observe\r\nblok: x\r\n'), [/^main\.yaml:2: blok/])
 })

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { problemsOf } from './files.js'
 
-/** Texts, each with the beginnings of all messages about it. */
+/** CASES has configuration texts, each with the beginnings of all messages about it. */
 const CASES: [what: string, yaml: string, lines: string[]][] = [
   [
     'a word that is no choice',
@@ -311,6 +311,6 @@ for (const [what, yaml, expected] of CASES) {
   })
 }
 
-t.test('an empty list means no resolver, no time server, no service', async (t) => {
+t.test('an empty list means that the host has no resolver, no time server, no service', async (t) => {
   t.strictSame(problemsOf(t, 'infrastructure: { dns: [], ntp: [] }\nsessions: { services: [] }'), [])
 })

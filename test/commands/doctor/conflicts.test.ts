@@ -32,7 +32,7 @@ const set = (key: unknown, value: unknown) => ({ mangle: { key, value } })
 const or = (key: unknown, value: number) => set(key, { '|': [key, value] })
 const and = (key: unknown, value: number) => set(key, { '&': [key, value] })
 
-t.test('marks that share no bit with ours are in nobody’s way', async (t) => {
+t.test('packet marks that share no bit with ours cause no finding', async (t) => {
   for (const prio of [-150, 0, 100]) {
     t.equal(grade('output', prio, or(META, 0x10)), 'none')
     t.equal(grade('postrouting', prio, and(CT, 0xffffff00)), 'none')
@@ -41,19 +41,19 @@ t.test('marks that share no bit with ours are in nobody’s way', async (t) => {
 })
 
 t.test(
-  'between our chains any change of our bits is a hole, before them only bits that are set',
+  'between our chains a rule that changes our bits is a failure; before them only a rule that sets our bits is',
   async (t) => {
-    t.equal(grade('output', -1, set(META, 1)), 'fail', 'it clears ours')
+    t.equal(grade('output', -1, set(META, 1)), 'fail', 'the rule clears our bits')
     t.equal(grade('output', 0, set(META, 1)), 'fail')
     t.equal(grade('output', 10, set(META, CT)), 'fail')
-    t.equal(grade('output', -150, set(META, 1)), 'none', 'ours are written later')
+    t.equal(grade('output', -150, set(META, 1)), 'none', 'our marks are set later')
     t.equal(grade('output', -150, set(META, 0x01000000)), 'fail')
-    t.equal(grade('output', 11, set(META, 0x01000000)), 'none', 'ours are gone by then')
+    t.equal(grade('output', 11, set(META, 0x01000000)), 'none', 'our marks are no longer needed there')
     t.equal(grade('postrouting', 0, set(META, 0x01000000)), 'none')
   },
 )
 
-t.test('connection marks are ours wherever they are set', async (t) => {
+t.test('a rule that sets our bits of the connection mark is reported in every chain', async (t) => {
   for (const hook of ['prerouting', 'input', 'output', 'postrouting']) {
     t.equal(grade(hook, -150, or(CT, 0x01000000)), 'fail', hook)
     t.equal(grade(hook, -150, set(CT, META)), 'fail', hook)
@@ -61,21 +61,27 @@ t.test('connection marks are ours wherever they are set', async (t) => {
   }
 })
 
-t.test('answers of resolvers have our bits on their way in', async (t) => {
-  t.equal(grade('prerouting', -150, set(META, 1)), 'look')
-  t.equal(grade('prerouting', -300, set(META, 1)), 'none')
-  t.equal(grade('prerouting', -100, set(META, 1)), 'none')
-})
+t.test(
+  'a rule on input that changes our bits is reported: the answers of resolvers carry them',
+  async (t) => {
+    t.equal(grade('prerouting', -150, set(META, 1)), 'look')
+    t.equal(grade('prerouting', -300, set(META, 1)), 'none')
+    t.equal(grade('prerouting', -100, set(META, 1)), 'none')
+  },
+)
 
-t.test('queues of others are told, and one of our numbers is a failure', async (t) => {
-  t.equal(grade('output', 0, { queue: { num: 5 } }), 'look')
-  t.equal(grade('postrouting', 0, { queue: { num: 5 } }), 'look')
-  t.equal(grade('input', 0, { queue: { num: 5 } }), 'none')
-  t.equal(grade('input', 0, { queue: { num: 101 } }), 'fail')
-  t.equal(grade('output', 0, { queue: { num: { jhash: {} } } }), 'look')
-})
+t.test(
+  'queues of other programs are reported, and a queue with one of our numbers is a failure',
+  async (t) => {
+    t.equal(grade('output', 0, { queue: { num: 5 } }), 'look')
+    t.equal(grade('postrouting', 0, { queue: { num: 5 } }), 'look')
+    t.equal(grade('input', 0, { queue: { num: 5 } }), 'none')
+    t.equal(grade('input', 0, { queue: { num: 101 } }), 'fail')
+    t.equal(grade('output', 0, { queue: { num: { jhash: {} } } }), 'look')
+  },
+)
 
-t.test('untracked traffic and chains that drop are worth knowing', async (t) => {
+t.test('untracked traffic and chains that drop packets are reported as notes', async (t) => {
   t.equal(grade('output', -300, { notrack: null }), 'note')
   t.equal(grade('prerouting', -300, { notrack: null }), 'note')
   const chain = { family: 'inet', table: 'filter', name: 'output', hook: 'output', prio: 0, policy: 'drop' }
@@ -84,7 +90,7 @@ t.test('untracked traffic and chains that drop are worth knowing', async (t) => 
   ])
 })
 
-t.test('a finding says where the rule stands, and how packets get there', async (t) => {
+t.test('a finding names the place of the rule and the chains that lead to it', async (t) => {
   const saved = parseSave(
     `*mangle
 :OUTPUT ACCEPT [0:0]
@@ -97,7 +103,7 @@ COMMIT
     'ip',
   )
   const told = found(saved)
-  t.equal(told.length, 1, 'once')
+  t.equal(told.length, 1, 'the rule is reported once')
   t.match(told, [
     {
       grade: 'fail',
@@ -106,7 +112,7 @@ COMMIT
   ])
 })
 
-t.test('rules of routing clash that compare our bits; the advice keeps the others', async (t) => {
+t.test('a routing rule that compares our bits is reported; the advice keeps its other bits', async (t) => {
   const advice = (mark: string, mask: number) => {
     const findings = new Findings('routing')
     clashes(findings, [{ priority: 9, mark, mask }], MASK)
