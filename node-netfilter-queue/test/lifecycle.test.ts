@@ -32,7 +32,7 @@ for (const [promise, scenario, expected, code = 0] of cases)
     t.match((await clean(t, scenario, { code })) ?? null, expected ?? null)
   })
 
-t.test('when the handler throws, onError decides that packet and no other', async (t) => {
+t.test('when onBatch closes the queue, the verdicts of the batch have been sent before', async (t) => {
   const { arrived, packets } = await clean(t, 'closeInOnBatch')
   t.ok(packets > 0)
   t.equal(arrived, packets)
@@ -41,30 +41,30 @@ t.test('when the handler throws, onError decides that packet and no other', asyn
 const allBut = (...missing: number[]) =>
   Array.from({ length: 10 }, (_, i) => i).filter((i) => !missing.includes(i))
 
-t.test('a handler that returns no verdict is treated like a handler that throws', async (t) => {
+t.test('when the handler throws, onError decides that packet and no other', async (t) => {
   t.match(await clean(t, 'throwInHandler'), { arrived: allBut(5), uncaught: [] })
   t.match(await clean(t, 'throwInHandlerAccepted'), { arrived: allBut(), uncaught: [] })
+})
+
+t.test('a handler that returns no verdict is treated like a handler that throws', async (t) => {
+  t.match(await clean(t, 'noVerdict'), { arrived: allBut(5), uncaught: [] })
 })
 
 t.test(
   'when onError throws, that packet is dropped, the others are judged, and the process gets an uncaught exception',
   async (t) => {
-    t.match(await clean(t, 'noVerdict'), { arrived: allBut(5), uncaught: [] })
+    t.match(await clean(t, 'throwInOnError'), { arrived: allBut(5), uncaught: ['from onError'] })
   },
 )
 
 t.test(
   'when onBatch throws, the verdicts have been sent, and the process gets an uncaught exception',
   async (t) => {
-    t.match(await clean(t, 'throwInOnError'), { arrived: allBut(5), uncaught: ['from onError'] })
+    const { arrived, uncaught } = await clean(t, 'throwInOnBatch')
+    t.same(arrived, allBut())
+    t.ok(uncaught.length > 0 && uncaught.every((message: string) => message === 'from onBatch'))
   },
 )
-
-t.test('when onBatch throws, the verdicts were sent, the process hears of it', async (t) => {
-  const { arrived, uncaught } = await clean(t, 'throwInOnBatch')
-  t.same(arrived, allBut())
-  t.ok(uncaught.length > 0 && uncaught.every((message: string) => message === 'from onBatch'))
-})
 
 t.test('without a listener an uncaught exception ends the process as usual', async (t) => {
   const outcome: Outcome = await inNamespace('dieInOnBatch')

@@ -32,7 +32,11 @@ t.test('an IP length shorter than its header or longer than the packet is refuse
 t.test('a TCP header length below 20 bytes or beyond the end of the packet is refused', async (t) => {
   const whole = ipv4({}, tcp({ payload: new Uint8Array(16) }))
   for (const words of [0, 1, 4, 10, 15]) {
-    t.equal(read(patched(whole, 32, words << 4)).malformed, 'bad-tcp-offset', `${words} words`)
+    t.equal(
+      read(patched(whole, 32, words << 4)).malformed,
+      'bad-tcp-offset',
+      `the header length is ${words} words`,
+    )
   }
   t.match(read(patched(whole, 32, 9 << 4)), { malformed: undefined, packet: { payloadOffset: 56 } })
 })
@@ -41,7 +45,7 @@ t.test('a UDP length below 8 bytes or beyond the end of the packet is refused', 
   const whole = ipv4({ protocol: IPPROTO_UDP }, udp({ payload: PAYLOAD }))
   for (const length of [0, 7, 14, 0xffff]) {
     const bytes = patched(whole, 24, length >> 8, 25, length & 0xff)
-    t.equal(read(bytes).malformed, 'bad-udp-length', `${length} bytes`)
+    t.equal(read(bytes).malformed, 'bad-udp-length', `the UDP length is ${length} bytes`)
   }
   t.match(read(patched(whole, 25, 8)), {
     malformed: undefined,
@@ -54,7 +58,7 @@ t.test('a UDP length below 8 bytes or beyond the end of the packet is refused', 
 })
 
 t.test(
-  'a packet that is cut in its headers is truncated; one that is cut in its payload is read',
+  'a packet that is cut in its headers is truncated; a packet that is cut in its payload is read',
   async (t) => {
     for (const { name, bytes, headers } of VECTORS) {
       const packet = new Packet()
@@ -79,7 +83,7 @@ t.test('a packet that is shorter than its length field is never accepted', async
   }
 })
 
-t.test('after a malformed packet nothing of the packet before it is left', async (t) => {
+t.test('decoding a malformed packet leaves nothing of the previous packet', async (t) => {
   const packet = new Packet()
   for (const { bytes } of VECTORS) {
     decode(bytes, 0, bytes.length, bytes.length, packet)
@@ -88,14 +92,14 @@ t.test('after a malformed packet nothing of the packet before it is left', async
   }
 })
 
-t.test('a packet holds its bytes, also a malformed one', async (t) => {
+t.test('a decoded packet refers to its bytes, also when it is malformed', async (t) => {
   const good = ipv4({}, tcp())
   t.equal(read(good).packet.bytes, good)
   const bad = good.slice(0, 10)
   t.equal(read(bad).packet.bytes, bad)
 })
 
-t.test('a malformed packet still has its destination, as far as it could be read', async (t) => {
+t.test('a malformed packet has its destination, when that could be read', async (t) => {
   const { malformed, packet } = read(patched(ipv4({}, tcp()), 6, 0x20))
   t.equal(malformed, 'fragment')
   t.same(packet.destination, words('198.51.100.2'))
@@ -115,7 +119,7 @@ t.test('no bytes make decode throw, read outside the captured part, or accept mi
     const captured = random(4) === 0 ? random(bytes.length + 1) : bytes.length
     const fullLength = random(4) === 0 ? random(70_000) : bytes.length
     const start = random(8)
-    // The same packet between zeros and between ones.
+    // The packet is decoded twice: between zeros and between ones.
     const zeros = new Uint8Array(start + captured + 32)
     const ones = new Uint8Array(start + captured + 32).fill(0xff)
     zeros.set(bytes.subarray(0, captured), start)
@@ -130,13 +134,13 @@ t.test('no bytes make decode throw, read outside the captured part, or accept mi
     if (!plausible(first, start, end)) wrong.push(`accepted ${describe()}`)
   }
   t.same(wrong, [])
-  t.ok(accepted > 20_000, `the fuzz reaches good packets too (${accepted})`)
+  t.ok(accepted > 20_000, `the fuzz reaches valid packets too (${accepted})`)
 })
 
 function mutated(bytes: Uint8Array, random: (limit: number) => number): Uint8Array {
   const copy = bytes.slice()
   for (let changes = random(4); changes > 0; changes--) {
-    // Mostly small values and single bits: lengths, types and flags.
+    // Most changes are small values and single bits: lengths, types and flags.
     const at = random(copy.length)
     const way = random(3)
     copy[at] = way === 0 ? random(256) : way === 1 ? random(8) : copy[at]! ^ (1 << random(8))

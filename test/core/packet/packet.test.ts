@@ -55,8 +55,8 @@ t.test('an echo request has an identifier, and no other packet has one', async (
     pingIdentifier(read(ipv6({ protocol }, icmp(type))).packet)
   t.equal(of4(8), 0x1234)
   t.equal(of6(128), 0x1234)
-  t.same([of4(0), of4(128), of6(8), of6(129)], [0, 0, 0, 0], 'of another type')
-  t.same([of4(128, IPPROTO_ICMPV6), of6(8, IPPROTO_ICMP)], [0, 0], 'of the other family')
+  t.same([of4(0), of4(128), of6(8), of6(129)], [0, 0, 0, 0], 'the message has another type')
+  t.same([of4(128, IPPROTO_ICMPV6), of6(8, IPPROTO_ICMP)], [0, 0], 'the message belongs to the other family')
   t.equal(pingIdentifier(read(ipv4({}, tcp({}))).packet), 0)
 })
 
@@ -71,7 +71,7 @@ t.test('ICMP is read with type and code, each only in its own family', async (t)
   t.match(strange6, { malformed: undefined, packet: { icmpType: 0, icmpCode: 0, payloadOffset: 40 } })
 })
 
-t.test('any other protocol passes with its number, without ports', async (t) => {
+t.test('a packet of any other protocol is accepted with its number, without ports', async (t) => {
   for (const protocol of [0, 44, 47, 50, 132, 136, 255]) {
     const { malformed, packet } = read(ipv4({ protocol }, PAYLOAD))
     t.equal(malformed, undefined)
@@ -86,7 +86,7 @@ t.test('the flag constants are the bits of the header', async (t) => {
 t.test('every IPv6 extension header is skipped, alone and in a chain of eight', async (t) => {
   for (const extension of ALL_EXTENSIONS) {
     const { malformed, packet } = read(ipv6({ extensions: [extension] }, tcp({ destinationPort: 4711 })))
-    t.equal(malformed, undefined, `kind ${extension.kind}`)
+    t.equal(malformed, undefined, `the extension header has kind ${extension.kind}`)
     t.match(packet, { protocol: IPPROTO_TCP, destinationPort: 4711 })
     t.equal(packet.payloadOffset, 40 + extension.body.length + 20)
   }
@@ -113,7 +113,7 @@ t.test('encrypted payload and "no next header" end the chain as the protocol', a
   t.equal(read(ipv6({ protocol: 59, extensions: [MOBILITY] }, nothing)).malformed, undefined)
 })
 
-t.test('a source route is refused: the packet would go on to an address that was not judged', async (t) => {
+t.test('a source route is refused: the packet would travel to an address that was not judged', async (t) => {
   for (const kind of [131, 137]) {
     const route = [kind, 7, 4, 203, 0, 113, 7]
     t.equal(read(ipv4({ options: route }, tcp())).malformed, 'source-routed')
@@ -125,7 +125,7 @@ t.test('a source route is refused: the packet would go on to an address that was
   }
 })
 
-t.test('harmless IPv4 options pass, and nothing is read after the end of the list', async (t) => {
+t.test('harmless IPv4 options are accepted, and nothing is read after the end of the list', async (t) => {
   t.equal(read(ipv4({ options: [7, 7, 4, 0, 0, 0, 0] }, tcp())).malformed, undefined)
   t.equal(read(ipv4({ options: [148, 4, 0, 0, 1, 1, 1, 1] }, tcp())).malformed, undefined)
   t.equal(read(ipv4({ options: [30, 2, 1, 1, 1, 1, 30, 2] }, tcp())).malformed, undefined)
@@ -143,7 +143,7 @@ t.test('an IPv4 option list with inconsistent lengths is refused', async (t) => 
   }
 })
 
-t.test('every real fragment is refused, the atomic one of IPv6 is not', async (t) => {
+t.test('every real fragment is refused; the atomic fragment of IPv6 is accepted', async (t) => {
   const whole = ipv4({}, tcp())
   for (const [high, low] of [
     [0x20, 0],
@@ -165,27 +165,30 @@ t.test('every real fragment is refused, the atomic one of IPv6 is not', async (t
   t.equal(read(ipv6({ extensions: [ATOMIC_FRAGMENT] }, tcp())).malformed, undefined)
 })
 
-t.test('bytes after the IP length belong to no header and no payload', async (t) => {
+t.test('bytes after the IP length are read neither as a header nor as payload', async (t) => {
   const trailing = join(ipv4({}, tcp()), PAYLOAD)
   t.match(read(trailing), { malformed: undefined, packet: { payloadEnd: 40 } })
   for (let length = 20; length < 40; length++) {
-    t.equal(read(patched(trailing, 3, length)).malformed, 'truncated', `IPv4 length ${length}`)
+    t.equal(read(patched(trailing, 3, length)).malformed, 'truncated', `the IPv4 length is ${length}`)
   }
   for (let length = 0; length < 20; length++) {
-    t.equal(read(patched(ipv6({}, tcp()), 5, length)).malformed, 'truncated', `IPv6 length ${length}`)
+    t.equal(read(patched(ipv6({}, tcp()), 5, length)).malformed, 'truncated', `the IPv6 length is ${length}`)
   }
 })
 
-t.test('a BIG TCP packet writes its length as 0 and passes, a small one does not', async (t) => {
-  const big4 = patched(ipv4({}, tcp({ payload: PAYLOAD })), 2, 0, 3, 0)
-  t.match(read(big4, 65536), { malformed: undefined, packet: { destinationPort: 443, payloadEnd: 45 } })
-  t.equal(read(big4, 65535).malformed, 'bad-total-length')
-  const big6 = patched(ipv6({}, tcp({ payload: PAYLOAD })), 4, 0, 5, 0)
-  t.match(read(big6, 65576), { malformed: undefined, packet: { destinationPort: 443, payloadEnd: 65 } })
-  t.equal(read(big6, 65575).malformed, 'truncated')
-})
+t.test(
+  'a BIG TCP packet has length 0 and is accepted; a small packet with length 0 is refused',
+  async (t) => {
+    const big4 = patched(ipv4({}, tcp({ payload: PAYLOAD })), 2, 0, 3, 0)
+    t.match(read(big4, 65536), { malformed: undefined, packet: { destinationPort: 443, payloadEnd: 45 } })
+    t.equal(read(big4, 65535).malformed, 'bad-total-length')
+    const big6 = patched(ipv6({}, tcp({ payload: PAYLOAD })), 4, 0, 5, 0)
+    t.match(read(big6, 65576), { malformed: undefined, packet: { destinationPort: 443, payloadEnd: 65 } })
+    t.equal(read(big6, 65575).malformed, 'truncated')
+  },
+)
 
-t.test('the packets that tests build have correct checksums', async (t) => {
+t.test('the packets that the test helpers build have correct checksums', async (t) => {
   const pseudo4 = (bytes: Uint8Array, protocol: number) =>
     join(bytes.slice(12, 20), Uint8Array.from([0, protocol, 0, bytes.length - 20]), bytes.slice(20))
   const pseudo6 = (bytes: Uint8Array, protocol: number) =>

@@ -1,4 +1,4 @@
-/** Valid packets for the tests of the decoder, and the functions that decode and change them. */
+/** VECTORS has valid packets for the tests of the decoder; the functions decode and change them. */
 
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
 import { decode, Packet } from '../../../src/core/packet/packet.js'
@@ -19,7 +19,7 @@ export const ALL_EXTENSIONS: Extension[] = [
   ...[AUTHENTICATION, MOBILITY, HOST_IDENTITY, SHIM6],
 ]
 
-/** Valid packets, and how many of their bytes are headers. */
+/** VECTORS has valid packets, and the number of their bytes that are headers. */
 export const VECTORS: readonly { name: string; bytes: Uint8Array; headers: number }[] = [
   { name: 'IPv4 TCP', bytes: ipv4({}, tcp()), headers: 40 },
   {

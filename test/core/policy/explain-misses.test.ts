@@ -10,7 +10,7 @@ import { call, NOW, policy, port, rule, WWW } from './explaining.js'
 const missesAt = (one: Rule, packet: Packet, sender = WWW) =>
   missesOf(policy([one]), one, packet, sender, NOW)
 
-t.test('each condition that a packet misses is named, and no other', async (t) => {
+t.test('each condition that a packet misses is listed, and no other', async (t) => {
   const table: [Partial<RuleSpec>, string[]][] = [
     [{}, []],
     [{ protocol: 'udp' }, ['protocol']],
@@ -35,7 +35,7 @@ t.test('each condition that a packet misses is named, and no other', async (t) =
 })
 
 t.test(
-  'for root from a port that the kernel did not choose, the miss is the port and not the user',
+  "when root's packet has a port that the kernel did not choose, the miss is the port and not the user",
   async (t) => {
     const ofRoot = rule({ users: [0] })
     const root = { ...WWW, uid: 0 }
@@ -46,17 +46,24 @@ t.test(
   },
 )
 
-t.test('a former address of a name is another miss than a destination that the name never had', async (t) => {
-  const named = rule({ prefixes: [], names: ['api.example.org'] })
-  t.same(missesAt(named, call()), ['destination'])
-  named.formerAddresses.add(v4(198, 51, 100, 2))
-  t.same(missesAt(named, call()), ['former'])
-  t.same(missesAt(named, call(), { ...WWW, known: true }), [], 'connections from then go on')
-  named.addresses.add(v4(198, 51, 100, 2))
-  t.same(missesAt(named, call()), [])
-})
+t.test(
+  'a former address of a name is a different miss from a destination that the name never had',
+  async (t) => {
+    const named = rule({ prefixes: [], names: ['api.example.org'] })
+    t.same(missesAt(named, call()), ['destination'])
+    named.formerAddresses.add(v4(198, 51, 100, 2))
+    t.same(missesAt(named, call()), ['former'])
+    t.same(
+      missesAt(named, call(), { ...WWW, known: true }),
+      [],
+      'approved connections to a former address continue',
+    )
+    named.addresses.add(v4(198, 51, 100, 2))
+    t.same(missesAt(named, call()), [])
+  },
+)
 
-t.test('near are the rules with the destination, those with the fewest misses first', async (t) => {
+t.test('nearest returns the rules with the destination, those with the fewest misses first', async (t) => {
   const both = rule({ name: 'both', users: [0], ports: [port(80)] })
   const user = rule({ name: 'user', users: [0] })
   const elsewhere = rule({ name: 'elsewhere', prefixes: [v4(203, 0, 113, 1)] })
@@ -65,17 +72,25 @@ t.test('near are the rules with the destination, those with the fewest misses fi
     nearest(explain(policy(rules), call(), WWW, clients(), NOW).candidates).map(({ rule }) => rule.spec.name)
   t.same(names(both, far, elsewhere, user), ['user', 'both'])
   const resolver = rule({ name: 'resolver', reason: 'resolver', ports: [port(53)] })
-  t.same(names(resolver, user), ['user', 'resolver'], 'of two, that which can be changed')
+  t.same(names(resolver, user), ['user', 'resolver'], 'on a tie the rule that can be changed comes first')
   const ping = rule({ name: 'ping', protocol: 'icmp' })
-  t.same(names(ping), [], 'what may be pinged is no word of anything else')
-  t.same(names(far, elsewhere), ['elsewhere'], 'and where none does, those that only lead elsewhere')
+  t.same(names(ping), [], 'a rule for ICMP is not near to a TCP packet')
+  t.same(
+    names(far, elsewhere),
+    ['elsewhere'],
+    'without such a rule, rules that miss only the destination are returned',
+  )
   const mirror = rule({ name: 'mirrors', reason: 'mirror', prefixes: [v4(203, 0, 113, 1)] })
-  t.same(names(far, mirror), [], 'but a mirror is no place to put an address of one’s own')
-  t.same(names(rule({ name: 'fits' })), [], 'and what fits is in nobody’s way')
+  t.same(
+    names(far, mirror),
+    [],
+    'the mirrors rule is not returned: an operator would not add a destination to it',
+  )
+  t.same(names(rule({ name: 'fits' })), [], 'a rule that fits is not returned')
 })
 
 t.test(
-  "the verdict of the kernel's copy: rules without units, and trusted users only when names are enforced",
+  "the kernel's fallback uses rules without units; while names are enforced, only trusted users reach resolvers",
   async (t) => {
     const kernel = (
       rules: Rule[],

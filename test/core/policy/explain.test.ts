@@ -18,7 +18,7 @@ import { query } from '../queries.js'
 import { seededRandom } from '../random.js'
 import { call, NOW, policy, port, read, rule, WWW } from './explaining.js'
 
-t.test('explaining a callback does not count it, and removes no closed session', async (t) => {
+t.test('explaining a callback does not count it, and does not remove a closed session', async (t) => {
   const callback = {
     service: { protocol: 'tcp', port: 21 },
     protocol: 'tcp',
@@ -34,10 +34,10 @@ t.test('explaining a callback does not count it, and removes no closed session',
   host.socket = 'established'
   for (let i = 0; i < 5; i++) t.equal(judged(), 'callback')
   t.equal(decide(policy([]), call(), WWW, host, NOW).reason, 'callback')
-  t.equal(judged(), 'not-allowlisted', 'a packet has used it up')
+  t.equal(judged(), 'not-allowlisted', 'a packet has used the callback up')
 })
 
-// The following tests hold for any policy, packet and host.
+// These tests hold for any policy, packet and host.
 
 const ROUNDS = 4000
 type Random = (limit: number) => number
@@ -117,7 +117,7 @@ const anySender = (random: Random): Sender => ({
   isOf: (units) => units.includes('web.service'),
 })
 
-/** Returns a host with random clients, the same host for the same numbers. */
+/** Returns a host with random clients; equal seeds give equal hosts. */
 function anyHost(seed: number): Clients {
   const random = seededRandom(seed)
   const callback = {
@@ -147,52 +147,55 @@ function anyHost(seed: number): Clients {
   return host
 }
 
-t.test('the explained decision is that of decide, and a rule without misses is one that fits', async (t) => {
-  const random = seededRandom(20_261_126)
-  const seen = new Set<string>()
-  for (let round = 0; round < ROUNDS; round++) {
-    const [made, packet, sender, seed] = [
-      anyPolicy(random),
-      anyPacket(random),
-      anySender(random),
-      random(2 ** 31),
+t.test(
+  'the explained decision equals that of decide, and a rule has no misses exactly when it fits',
+  async (t) => {
+    const random = seededRandom(20_261_126)
+    const seen = new Set<string>()
+    for (let round = 0; round < ROUNDS; round++) {
+      const [made, packet, sender, seed] = [
+        anyPolicy(random),
+        anyPacket(random),
+        anySender(random),
+        random(2 ** 31),
+      ]
+      const decided = decide(made, packet, sender, anyHost(seed), NOW)
+      const host = anyHost(seed)
+      const { decision, candidates } = explain(made, packet, sender, readOnly(host, host.callbacks), NOW)
+      if (decision !== decided)
+        throw new Error(`round ${round}: explained ${decision.reason}, decided ${decided.reason}`)
+      for (const { rule, misses } of candidates)
+        if ((misses.length === 0) !== fits(made, rule, packet, sender, NOW))
+          throw new Error(`round ${round}: ${misses.join() || 'no miss'} of ${JSON.stringify(rule.spec)}`)
+      seen.add(decision.reason)
+      for (const miss of candidates.flatMap(({ misses }) => misses)) seen.add(miss)
+    }
+    const expected = [
+      'canary',
+      'session',
+      'callback',
+      'resolver',
+      'name-not-allowed',
+      'mirror',
+      'rule',
+      'not-allowlisted',
     ]
-    const decided = decide(made, packet, sender, anyHost(seed), NOW)
-    const host = anyHost(seed)
-    const { decision, candidates } = explain(made, packet, sender, readOnly(host, host.callbacks), NOW)
-    if (decision !== decided)
-      throw new Error(`round ${round}: explained ${decision.reason}, decided ${decided.reason}`)
-    for (const { rule, misses } of candidates)
-      if ((misses.length === 0) !== fits(made, rule, packet, sender, NOW))
-        throw new Error(`round ${round}: ${misses.join() || 'no miss'} of ${JSON.stringify(rule.spec)}`)
-    seen.add(decision.reason)
-    for (const miss of candidates.flatMap(({ misses }) => misses)) seen.add(miss)
-  }
-  const expected = [
-    'canary',
-    'session',
-    'callback',
-    'resolver',
-    'name-not-allowed',
-    'mirror',
-    'rule',
-    'not-allowlisted',
-  ]
-  const misses = [
-    'protocol',
-    'port',
-    'source-port',
-    'user',
-    'handed-on',
-    'unit',
-    'expired',
-    'former',
-    'destination',
-  ]
-  t.same([...seen].sort(), [...expected, ...misses].sort(), 'and the rounds had all kinds of both')
-})
+    const misses = [
+      'protocol',
+      'port',
+      'source-port',
+      'user',
+      'handed-on',
+      'unit',
+      'expired',
+      'former',
+      'destination',
+    ]
+    t.same([...seen].sort(), [...expected, ...misses].sort(), 'the rounds had every reason and every miss')
+  },
+)
 
-t.test('explaining changes nothing: the next packet gets the same verdict as without it', async (t) => {
+t.test('explaining changes nothing: the next packet gets the verdict that it would have had', async (t) => {
   const random = seededRandom(7)
   for (let round = 0; round < ROUNDS; round++) {
     const [made, packet, sender, seed] = [

@@ -24,7 +24,7 @@ export function read(bytes: Uint8Array): Packet {
   return packet
 }
 
-/** Returns a rule for TCP to one address, except what is given. */
+/** Returns a rule for TCP to one address; `given` replaces its fields. */
 export function rule(given: Partial<RuleSpec> = {}): Rule {
   const base = { reason: 'rule', name: 'r', protocol: 'tcp', ports: [], names: [], domains: [] } as const
   return compile({ ...base, prefixes: [v4(198, 51, 100, 2)], ...given })

@@ -8,7 +8,7 @@ import { clients } from '../clients.js'
 import { ipv4, tcp, udp } from '../packets.js'
 import { policy } from '../rules.js'
 
-/** Milliseconds since the epoch at which these tests are judged. */
+/** The time at which these tests judge, in milliseconds since the epoch. */
 export const NOW = 1_800_000_000_000
 export const SOMEONE: Sender = { uid: 33, known: false, isReply: false, device: 0, isOf: () => false }
 export const NOBODY_KNOWN: Sender = { uid: -1, known: false, isReply: false, device: 0, isOf: () => false }

@@ -21,7 +21,7 @@ import { framed, query } from '../queries.js'
 import { policy, prefix, rule } from '../rules.js'
 import { NOW, read, SOMEONE, tcp4, udp4 } from './judging.js'
 
-/** Enforces names: those of the rules may be asked for, and one more. */
+/** ASKING enforces names: the names of the rules and `host.example` may be asked for. */
 const ASKING: QueryPolicy = { isAllowed: (name) => name === 'host.example', reverse: false, search: [] }
 const RESOLVER = { reason: 'resolver', name: 'resolver', ports: [{ first: 53, last: 53 }] } as const
 
@@ -35,13 +35,13 @@ function ask(
   return decide(policy([rule(RESOLVER), ...rules], given), packet, SOMEONE, clients(), NOW)
 }
 
-t.test('when names are enforced, only allowed names may be asked for', async (t) => {
+t.test('while names are enforced, only allowed names may be asked for', async (t) => {
   const rules = [rule({ names: ['a.example.org'], domains: ['example.net'] })]
   for (const name of ['a.example.org', 'x.y.example.net', 'host.example', 'A.Example.ORG'])
     t.match(ask(name, rules), { verdict: 'accept', reason: 'resolver' }, name)
   for (const name of ['example.org', 'b.example.org', 'x.a.example.org', 'example.net', ''])
     t.equal(ask(name, rules), NAME_NOT_ALLOWED, name)
-  t.equal(ask('b.example.org', rules, {}).reason, 'resolver', 'not enforced')
+  t.equal(ask('b.example.org', rules, {}).reason, 'resolver', 'names are not enforced')
 })
 
 t.test('a query that is not allowed is blocked, even when a later rule allows the address', async (t) => {
@@ -52,7 +52,7 @@ t.test('a query that is not allowed is blocked, even when a later rule allows th
 })
 
 t.test(
-  'a resolver that seems to be a client is still sent only allowed queries: its address may be forged',
+  'a resolver that looks like a client is still sent only allowed queries: its address may be forged',
   async (t) => {
     const host = clients([
       {
@@ -73,14 +73,14 @@ t.test(
       packet.single = true
       const judged = (given: Partial<Policy>) =>
         decide(policy([rule(RESOLVER)], given), packet, SOMEONE, host, NOW)
-      t.equal(judged({}), sourcePort === 53 ? SESSION : CALLBACK, 'as long as names are not enforced')
+      t.equal(judged({}), sourcePort === 53 ? SESSION : CALLBACK, 'names are not enforced')
       t.equal(judged({ queryPolicy: ASKING }), NAME_NOT_ALLOWED)
     }
   },
 )
 
 t.test(
-  'when names are enforced, the canary comes first, and other packets are judged as always',
+  'while names are enforced, the canary still comes first, and other packets are judged as usual',
   async (t) => {
     const canary = { family: 4, words: words('198.51.100.2'), port: 53 } as const
     const rules = [rule(RESOLVER), rule({ name: 'other', prefixes: [prefix('203.0.113.0/24')] })]
@@ -105,7 +105,7 @@ t.test('a packet that another rule allows is not read as a query', async (t) => 
 })
 
 t.test(
-  'packets to a resolver are allowed before and after the handshake, with nothing but queries',
+  'packets to a resolver are allowed before and after the handshake, when they carry only queries',
   async (t) => {
     const judged = (payload?: Uint8Array) => {
       const packet = tcp4({ destinationPort: 53, flags: TCPHDR_ACK, ...(payload && { payload }) })
@@ -119,25 +119,22 @@ t.test(
   },
 )
 
-t.test(
-  'an answer to the resolver is no query; it is accepted when the resolver’s query was seen',
-  async (t) => {
-    const response = (given: Partial<Sender>, bytes = query('b.example.org', { flags: 0x8180 })) => {
-      const packet = udp4({ sourcePort: 53, destinationPort: 53, payload: bytes })
-      packet.single = true
-      const sender = { ...SOMEONE, ...given }
-      return decide(policy([rule(RESOLVER)], { queryPolicy: ASKING }), packet, sender, clients(), NOW)
-    }
-    t.equal(response({ isReply: true }), REPLY)
-    t.match(REPLY, { verdict: 'accept', reason: 'session', remember: false })
-    t.equal(response({}), NAME_NOT_ALLOWED)
-    t.equal(response({ isReply: true }, query('b.example.org')), NAME_NOT_ALLOWED, 'but a question is one')
-    t.equal(response({ isReply: true }, Uint8Array.of(0, 0, 0x80)), NAME_NOT_ALLOWED, 'a header is longer')
-  },
-)
+t.test("an answer that this host's resolver sends is accepted when the query to it was seen", async (t) => {
+  const response = (given: Partial<Sender>, bytes = query('b.example.org', { flags: 0x8180 })) => {
+    const packet = udp4({ sourcePort: 53, destinationPort: 53, payload: bytes })
+    packet.single = true
+    const sender = { ...SOMEONE, ...given }
+    return decide(policy([rule(RESOLVER)], { queryPolicy: ASKING }), packet, sender, clients(), NOW)
+  }
+  t.equal(response({ isReply: true }), REPLY)
+  t.match(REPLY, { verdict: 'accept', reason: 'session', remember: false })
+  t.equal(response({}), NAME_NOT_ALLOWED)
+  t.equal(response({ isReply: true }, query('b.example.org')), NAME_NOT_ALLOWED, 'a query is not an answer')
+  t.equal(response({ isReply: true }, Uint8Array.of(0, 0, 0x80)), NAME_NOT_ALLOWED, 'a DNS header is longer')
+})
 
-t.test('the name that the service itself asks for is blocked with reason canary', async (t) => {
+t.test("a query for the name of the service's own DNS canary is blocked with reason canary", async (t) => {
   t.equal(ask('canary.checkvalve.invalid'), CANARY)
   t.equal(ask('a.canary.checkvalve.invalid'), NAME_NOT_ALLOWED)
-  t.equal(ask('canary.checkvalve.invalid', [], {}).reason, 'resolver', 'where any name may be asked for')
+  t.equal(ask('canary.checkvalve.invalid', [], {}).reason, 'resolver', 'any name may be asked for')
 })

@@ -11,7 +11,7 @@ t.test('suppressed blocks are summarized by user, in windows that grow like thos
   pass(59 * SECOND)
   t.notOk(
     news().some((each) => each.includes('suppressed')),
-    'not a second before the end of its window',
+    'no event comes before the end of the window',
   )
   pass(SECOND)
   t.same(
@@ -21,7 +21,7 @@ t.test('suppressed blocks are summarized by user, in windows that grow like thos
   )
 })
 
-t.test('users without a quota of their own share one', async (t) => {
+t.test('users without their own quota share one', async (t) => {
   const { aggregator, note, pass, news } = watched({ ...SMALL, groups: 64, lines: 64, users: 2 })
   for (const uid of [1, 2, 3, 4, 5]) for (let port = 1; port <= 20; port++) note(port, uid)
   t.match(aggregator, { logged: 16 * 3, suppressed: 4 + 4 + 44 })
@@ -32,22 +32,22 @@ t.test('users without a quota of their own share one', async (t) => {
   note(1, 5)
   for (let port = 1; port <= 20; port++) note(port, 6)
   pass(MINUTE)
-  t.ok(news().includes('6 suppressed*4 @660'), 'who is quiet gives the share to others')
+  t.ok(news().includes('6 suppressed*4 @660'), 'an inactive user gives the quota to others')
 })
 
-t.test('of a user who has used up the quota, the group that repeats least is evicted', async (t) => {
+t.test("when a user has spent the quota, the user's group with the fewest repeats is evicted", async (t) => {
   const { note, pass, news } = watched(SMALL)
   note(1, 33, 5)
   note(2, 33, 3)
   pass(4 * SECOND)
   t.same(news(), ['33:1 first', '33:2 first'])
   note(3)
-  t.same(news(), ['33:2 *2 @4', '33:3 first'], 'no repeat of it is lost')
+  t.same(news(), ['33:2 *2 @4', '33:3 first'], 'the repeats of the evicted group are reported')
   note(1)
-  t.same(news(), [], 'the other one is still known')
+  t.same(news(), [], 'the other group is still tracked')
   pass(4 * SECOND)
   note(4)
-  t.same(news(), ['33:4 first'], 'and one without repeats goes without a word')
+  t.same(news(), ['33:4 first'], 'a group without repeats is evicted without an event')
 })
 
 t.test('after any number of evictions the remaining groups are still tracked', async (t) => {
@@ -59,7 +59,7 @@ t.test('after any number of evictions the remaining groups are still tracked', a
   t.match(aggregator, { logged: 1015, summarized: 1045, suppressed: 0 })
 })
 
-t.test('when all groups are used up, one of the user with the most groups is evicted', async (t) => {
+t.test('when all groups are in use, a group of the user with the most groups is evicted', async (t) => {
   const { note, pass, news } = watched({ ...SMALL, lines: 64, users: 8 })
   for (const uid of [1, 2, 3, 4]) for (const port of [1, 2]) note(port, uid)
   news()
@@ -70,7 +70,7 @@ t.test('when all groups are used up, one of the user with the most groups is evi
   t.same(
     news(),
     ['1:1 first'],
-    'of the first of them the oldest had to go, and came back in place of another',
+    'the oldest group of the first such user was evicted, and returned in place of another',
   )
   note(2, 2)
   note(1, 2)

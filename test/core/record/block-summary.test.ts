@@ -20,7 +20,7 @@ import {
   watched,
 } from './watching.js'
 
-t.test('the first block of a group is an event at once, the next ones are summarized', async (t) => {
+t.test('the first block of a group is an event at once, the next blocks are summarized', async (t) => {
   const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
   aggregator.note(packet(), 33, NOT_ALLOWLISTED, ANYWHERE)
   aggregator.note(packet({ from: 40001 }), 33, NOT_ALLOWLISTED, ANYWHERE)
@@ -44,36 +44,39 @@ t.test('the first block of a group is an event at once, the next ones are summar
   t.match(aggregator, { logged: 1, summarized: 1, suppressed: 0 })
 })
 
-t.test('user, unit, address, port, protocol, family and reason each make another group', async (t) => {
-  const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
-  const differing: [Packet, number, Decision, number][] = [
-    [packet(), 33, NOT_ALLOWLISTED, 2],
-    [packet(), 34, NOT_ALLOWLISTED, 2],
-    [packet(), -1, NOT_ALLOWLISTED, 2],
-    [packet(), 33, NOT_ALLOWLISTED, 0],
-    [packet(), 33, NOT_ALLOWLISTED, 70_000],
-    [packet(), 33, MALFORMED, 2],
-    [packet({ port: 444 }), 33, NOT_ALLOWLISTED, 2],
-    [packet({ protocol: IPPROTO_UDP }), 33, NOT_ALLOWLISTED, 2],
-    [packet({ to: '198.51.100.3' }), 33, NOT_ALLOWLISTED, 2],
-    [packet({ to: '2001:db8::2' }), 33, NOT_ALLOWLISTED, 2],
-    [packet({ to: '2001:db9::2' }), 33, NOT_ALLOWLISTED, 2],
-    [packet({ to: '2001:db8:1::2' }), 33, NOT_ALLOWLISTED, 2],
-    [packet({ to: '2001:db8::1:0:2' }), 33, NOT_ALLOWLISTED, 2],
-    [packet({ to: '2001:db8::3' }), 33, NOT_ALLOWLISTED, 2],
-    // The same first word as 198.51.100.2, in the other family.
-    [packet({ to: 'c633:6402::' }), 33, NOT_ALLOWLISTED, 2],
-  ]
-  const noteAll = () => {
-    for (const [each, uid, decision, place] of differing) aggregator.note(each, uid, decision, at(place))
-    return aggregator.take().length
-  }
-  t.equal(noteAll(), differing.length)
-  t.equal(noteAll(), 0)
-  t.match(aggregator, { logged: differing.length, summarized: differing.length, suppressed: 0 })
-})
+t.test(
+  'blocks that differ in user, unit, address, port, protocol, family or reason are in different groups',
+  async (t) => {
+    const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
+    const differing: [Packet, number, Decision, number][] = [
+      [packet(), 33, NOT_ALLOWLISTED, 2],
+      [packet(), 34, NOT_ALLOWLISTED, 2],
+      [packet(), -1, NOT_ALLOWLISTED, 2],
+      [packet(), 33, NOT_ALLOWLISTED, 0],
+      [packet(), 33, NOT_ALLOWLISTED, 70_000],
+      [packet(), 33, MALFORMED, 2],
+      [packet({ port: 444 }), 33, NOT_ALLOWLISTED, 2],
+      [packet({ protocol: IPPROTO_UDP }), 33, NOT_ALLOWLISTED, 2],
+      [packet({ to: '198.51.100.3' }), 33, NOT_ALLOWLISTED, 2],
+      [packet({ to: '2001:db8::2' }), 33, NOT_ALLOWLISTED, 2],
+      [packet({ to: '2001:db9::2' }), 33, NOT_ALLOWLISTED, 2],
+      [packet({ to: '2001:db8:1::2' }), 33, NOT_ALLOWLISTED, 2],
+      [packet({ to: '2001:db8::1:0:2' }), 33, NOT_ALLOWLISTED, 2],
+      [packet({ to: '2001:db8::3' }), 33, NOT_ALLOWLISTED, 2],
+      // The address has the same first word as 198.51.100.2, in the other family.
+      [packet({ to: 'c633:6402::' }), 33, NOT_ALLOWLISTED, 2],
+    ]
+    const noteAll = () => {
+      for (const [each, uid, decision, place] of differing) aggregator.note(each, uid, decision, at(place))
+      return aggregator.take().length
+    }
+    t.equal(noteAll(), differing.length)
+    t.equal(noteAll(), 0)
+    t.match(aggregator, { logged: differing.length, summarized: differing.length, suppressed: 0 })
+  },
+)
 
-t.test('a group keeps its own copy of the addresses: the packet is written over', async (t) => {
+t.test('a group keeps its own copy of the addresses: the packet object is reused', async (t) => {
   const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
   const reused = packet()
   aggregator.note(reused, 33, NOT_ALLOWLISTED, ANYWHERE)
@@ -85,7 +88,7 @@ t.test('a group keeps its own copy of the addresses: the packet is written over'
   })
 })
 
-t.test('sender and names are looked up for the first block of a group only', async (t) => {
+t.test('the sender and the names are looked up only for the first block of a group', async (t) => {
   const asked: string[] = []
   const aggregator = new BlockAggregator(ROOMY, SEED, 0, ({ sourcePort }, { reason }) => {
     asked.push(`names of ${sourcePort} ${reason}`)
@@ -135,20 +138,23 @@ t.test('when the look-up of the sender throws, nothing is counted', async (t) =>
   t.match(aggregator.take(), [{ type: 'first' }])
 })
 
-t.test('a group that goes on is summarized after 30 s, 1 min, 2, 4, 8, and then every 15 min', async (t) => {
-  const { note, pass, news } = watched()
-  note(1)
-  for (let second = 0; second < 60 * 60; second++) {
+t.test(
+  'a group that continues is summarized after 30 s, 1 min, 2, 4, 8, and then every 15 min',
+  async (t) => {
+    const { note, pass, news } = watched()
     note(1)
-    pass(SECOND)
-  }
-  const ends = [30, 90, 210, 450, 930, 1830, 2730]
-  const lengths = [30, 60, 120, 240, 480, 900, 900]
-  t.same(news(), ['33:1 first', ...ends.map((end, i) => `33:1 *${lengths[i]} @${end}`)])
-})
+    for (let second = 0; second < 60 * 60; second++) {
+      note(1)
+      pass(SECOND)
+    }
+    const ends = [30, 90, 210, 450, 930, 1830, 2730]
+    const lengths = [30, 60, 120, 240, 480, 900, 900]
+    t.same(news(), ['33:1 first', ...ends.map((end, i) => `33:1 *${lengths[i]} @${end}`)])
+  },
+)
 
 t.test(
-  'a group without a block in its window is forgotten without an event: its next block is a first one',
+  'a group without a block in its window is removed without an event: its next block is a first block',
   async (t) => {
     const { note, pass, news } = watched()
     note(1)
@@ -157,7 +163,7 @@ t.test(
     t.same(news(), ['33:1 first', '33:2 first', '33:2 *2 @30'])
     note(1)
     note(2)
-    t.same(news(), ['33:1 first'], 'of the other one it is known that it goes on')
+    t.same(news(), ['33:1 first'], 'the other group is still tracked')
     pass(MINUTE)
     t.same(news(), ['33:2 *1 @90'])
     pass(10 * MINUTE)
@@ -167,7 +173,7 @@ t.test(
 )
 
 t.test(
-  'a flood of one user takes a quarter of each limit; first blocks of other users are events at once',
+  'a flood of one user takes a quarter of each limit; first blocks of other users are still events at once',
   async (t) => {
     const { aggregator, note, news } = watched({ ...SMALL, groups: 512, lines: 512 })
     for (let port = 1; port <= 1000; port++) note(port)
@@ -180,24 +186,27 @@ t.test(
   },
 )
 
-t.test('in a long flood, there is a new group every four seconds, and summaries of the rest', async (t) => {
-  const { note, pass, news } = watched(SMALL)
-  let port = 0
-  for (let second = 0; second < 90; second++) {
-    for (let i = 0; i < 100; i++) note(++port)
-    pass(SECOND)
-  }
-  const texts = news()
-  const firsts = texts.filter((each) => each.endsWith('first')).length
-  t.equal(firsts, 2 + 22)
-  t.same(
-    texts.filter((each) => each.includes('suppressed')).map((each) => each.replace(/\*\d+/, '')),
-    ['33 suppressed @30', '33 suppressed @90'],
-  )
-})
+t.test(
+  'during a long flood, one new group every four seconds has an event, and the rest is summarized',
+  async (t) => {
+    const { note, pass, news } = watched(SMALL)
+    let port = 0
+    for (let second = 0; second < 90; second++) {
+      for (let i = 0; i < 100; i++) note(++port)
+      pass(SECOND)
+    }
+    const texts = news()
+    const firsts = texts.filter((each) => each.endsWith('first')).length
+    t.equal(firsts, 2 + 22)
+    t.same(
+      texts.filter((each) => each.includes('suppressed')).map((each) => each.replace(/\*\d+/, '')),
+      ['33 suppressed @30', '33 suppressed @90'],
+    )
+  },
+)
 
-t.test('a summary without a line left waits, and grows', async (t) => {
-  // Lines for summaries: two at once, one in four seconds.
+t.test('a summary that has no line left waits, and counts further blocks', async (t) => {
+  // The limits allow two lines for summaries at once, and one in four seconds.
   const { aggregator, note, pass, news } = watched({ ...SMALL, groups: 64, lines: 8 })
   for (const port of [1, 2]) note(port, 33, 2)
   pass(8 * SECOND)
@@ -212,12 +221,12 @@ t.test('a summary without a line left waits, and grows', async (t) => {
   t.same(news(), ['33:1 *1 @30', '33:2 *1 @30'])
   pass(8 * SECOND)
   note(4)
-  t.same(news(), ['33:3 *1 @38', '33:4 *1 @38'], 'in between there were lines for two')
+  t.same(news(), ['33:3 *1 @38', '33:4 *1 @38'], 'lines for two summaries had become available')
   pass(8 * SECOND)
   t.same(news(), ['33:5 *1 @46', '33:6 *1 @46'])
 })
 
-t.test('at the end everything is summarized, and all blocks are first ones afterwards', async (t) => {
+t.test('at the end all blocks are summarized, and every later block is a first block', async (t) => {
   const { aggregator, note, pass, news } = watched(SMALL)
   note(1, 33, 3)
   note(2)
@@ -236,7 +245,7 @@ t.test('at the end everything is summarized, and all blocks are first ones after
   t.same(aggregator.take(), [])
 })
 
-/** Notes random blocks of random users, and lets random times pass. @returns the sum over all events */
+/** Notes random blocks of random users at random times. @returns the sum over all events */
 function random(t: Test, seed: number, blocks: number): number {
   const random = seededRandom(seed)
   const limits = { groups: 8 + random(24), lines: 8 + random(24), linesPerSecond: 1, users: 1 + random(4) }
@@ -262,13 +271,16 @@ function random(t: Test, seed: number, blocks: number): number {
     }
     if (random(1500) === 0) aggregator.end()
   }
-  t.ok(exact, 'at any moment')
-  t.ok(aggregator.logged > 0 && aggregator.summarized > 0 && aggregator.suppressed > 0, 'all three took part')
+  t.ok(exact, 'the counters add up after every block')
+  t.ok(
+    aggregator.logged > 0 && aggregator.summarized > 0 && aggregator.suppressed > 0,
+    'blocks were logged, summarized and suppressed',
+  )
   aggregator.end()
   listen()
   return sum
 }
 
-t.test('no block is lost from the sum: all events add up to the blocks that were noted', async (t) => {
-  for (let seed = 1; seed <= 20; seed++) t.equal(random(t, seed, 4000), 4000, `seed ${seed}`)
+t.test('no block is lost: all events together count the blocks that were noted', async (t) => {
+  for (let seed = 1; seed <= 20; seed++) t.equal(random(t, seed, 4000), 4000, `the seed is ${seed}`)
 })

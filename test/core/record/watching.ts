@@ -9,7 +9,7 @@ import type { RecordLimits } from '../../../src/core/record/user-shares.js'
 import { words } from '../packets.js'
 
 export const SEED = Uint32Array.of(0x01234567, 0x89abcdef)
-/** Limits by which a user has two groups, two lines of each sort at once, and one in four seconds. */
+/** SMALL gives a user two groups, two lines of each kind at once, and one line in four seconds. */
 export const SMALL: RecordLimits = { groups: 8, lines: 8, linesPerSecond: 1, users: 3 }
 export const ROOMY: RecordLimits = { groups: 128, lines: 128, linesPerSecond: 1, users: 8 }
 export const SECOND = 1000
@@ -35,7 +35,7 @@ export const at = (place: number, who: SenderDetails = { attribution: 'found' })
 export const ANYWHERE = at(2)
 
 /**
- * Makes an aggregator with a clock, and keeps its events as text: `uid:port first` or `uid:port*repeats
+ * Makes an aggregator with a clock, and keeps its events as text: `uid:port first` or `uid:port *repeats
  * @seconds`.
  */
 export function watched(limits = ROOMY) {

@@ -5,7 +5,7 @@ import { words } from '../packets.js'
 import { seededRandom } from '../random.js'
 import { type Key, table } from './sessions.js'
 
-/** Does the same as the table, with a Map in the order of the last packets. */
+/** Model does the same as the table, with a Map in the order of the last packets. */
 class Model {
   readonly sessions = new Map<string, { protocol: SessionProtocol; seen: number; source: Source }>()
   clock = 0
@@ -44,7 +44,7 @@ class Model {
     if (this.expire(this.clock, 1) === 1) return
     const age = ([, { protocol, seen }]: [string, { protocol: number; seen: number }]) =>
       seen * 2 + (protocol === IPPROTO_UDP ? 0 : 1)
-    // The first of the smallest, since sort is stable and the Map is in order.
+    // The first of the smallest is the oldest: sort is stable and the Map is in order.
     const oldest = [...this.sessions].sort((a, b) => age(a) - age(b))[0]!
     this.sessions.delete(oldest[0])
     this.evicted++
@@ -56,7 +56,7 @@ class Model {
   }
 }
 
-/** Returns one of a few keys of all four kinds, so that the same keys are used again and again. */
+/** Returns one of a few keys of all four kinds, so that the same keys occur repeatedly. */
 function keysFor(count: number): Key[] {
   const locals = { 4: words('192.0.2.1'), 6: words('2001:db8::1') }
   const remotes = { 4: words('203.0.113.7'), 6: words('2001:db8:2::2') }
@@ -69,7 +69,7 @@ function keysFor(count: number): Key[] {
   })
 }
 
-/** Runs the same random operations on table and model; returns the first few differences. */
+/** Runs the same random operations on table and model. @returns the first few differences */
 function differences(capacity: number, operations: number, seed: number): string[] {
   const random = seededRandom(seed)
   const keys = keysFor(Math.ceil(capacity * 2.5) + 1)

@@ -5,7 +5,7 @@ import { SOURCES } from '../../../src/core/session/session-table.js'
 import { words } from '../packets.js'
 import { client, has, type Key, LOCAL, SEED, sizeOf, table, tcpClient, udpClient } from './sessions.js'
 
-t.test('a session is known once it was seen, and no longer once it was removed', async (t) => {
+t.test('a session is known after it was seen, and unknown after it was removed', async (t) => {
   const sessions = table(10)
   t.notOk(has(sessions, ...tcpClient(1), 0))
   sessions.seen(...tcpClient(1), 0)
@@ -38,7 +38,7 @@ t.test('sessions that differ in any part of the key are different', async (t) =>
   t.ok(has(sessions, ...known, 0))
 })
 
-t.test('the addresses are copied: the caller may reuse the arrays it looked up with', async (t) => {
+t.test('a session keeps its own copy of the addresses: the caller may reuse the arrays', async (t) => {
   const sessions = table(10)
   const remote = words('203.0.113.9')
   sessions.seen(4, IPPROTO_TCP, LOCAL, 443, remote, 50000, 0)
@@ -46,7 +46,7 @@ t.test('the addresses are copied: the caller may reuse the arrays it looked up w
   t.ok(has(sessions, 4, IPPROTO_TCP, LOCAL, 443, words('203.0.113.9'), 50000, 0))
 })
 
-t.test('a session counts until its timeout, and a look-up does not prolong it', async (t) => {
+t.test('a session is known until its timeout, and a look-up does not prolong it', async (t) => {
   const sessions = table(10, 1000, 100)
   sessions.seen(...tcpClient(1), 50)
   sessions.seen(...udpClient(1), 50)
@@ -78,7 +78,7 @@ t.test('a session is counted under its last source', async (t) => {
   sessions.remove(...tcpClient(1))
   sessions.seen(...tcpClient(4), 2, 'socket')
   sessions.seen(...tcpClient(5), 2, 'conntrack')
-  t.same(counts(), [2, 1], 'that of client 3 had to go')
+  t.same(counts(), [2, 1], 'the session of client 3 was evicted')
   sessions.clear()
   t.same(counts(), [0, 0])
 })
@@ -91,7 +91,7 @@ t.test('a packet refreshes its session', async (t) => {
   t.equal(sessions.size, 1)
 })
 
-t.test('expiry removes what is past its timeout, never more than the limit at once', async (t) => {
+t.test('expiry removes the sessions past their timeout, never more than the limit at once', async (t) => {
   const sessions = table(20, 1000, 100)
   for (let n = 0; n < 5; n++) sessions.seen(...udpClient(n), n)
   for (let n = 0; n < 5; n++) sessions.seen(...tcpClient(n), n + 5)
@@ -105,7 +105,7 @@ t.test('expiry removes what is past its timeout, never more than the limit at on
   t.equal(sessions.evicted, 0)
 })
 
-t.test('a full table evicts the session longest without a packet, and counts it', async (t) => {
+t.test('a full table evicts the session with the longest silence, and counts it', async (t) => {
   const sessions = table(3, 1000, 1000)
   sessions.seen(...tcpClient(1), 1)
   sessions.seen(...udpClient(2), 2)
@@ -128,7 +128,7 @@ t.test('of a TCP and a UDP session of the same second, the UDP session is evicte
   t.notOk(has(sessions, ...udpClient(2), 1))
 })
 
-t.test('no live session is evicted while there is one past its timeout', async (t) => {
+t.test('no live session is evicted while another one is past its timeout', async (t) => {
   const sessions = table(2, 1000, 100)
   sessions.seen(...tcpClient(1), 1)
   sessions.seen(...udpClient(2), 2)
@@ -137,7 +137,7 @@ t.test('no live session is evicted while there is one past its timeout', async (
   t.same([sessions.size, sessions.evicted], [2, 0])
 })
 
-t.test('a table of one session holds the newest one', async (t) => {
+t.test('a table with capacity 1 holds the newest session', async (t) => {
   const sessions = table(1)
   for (let n = 1; n <= 100; n++) {
     sessions.seen(...client(n, n % 2 === 0 ? IPPROTO_TCP : IPPROTO_UDP), 1)
@@ -147,7 +147,7 @@ t.test('a table of one session holds the newest one', async (t) => {
   t.equal(sessions.evicted, 99)
 })
 
-t.test('a clock that steps back neither revives nor loses sessions', async (t) => {
+t.test('a clock that steps back neither revives a session nor loses one', async (t) => {
   const sessions = table(3, 1000, 100)
   sessions.seen(...udpClient(1), 500)
   sessions.seen(...udpClient(2), 3)
@@ -169,7 +169,7 @@ t.test('a cleared table is empty and can be used again', async (t) => {
   for (let n = 0; n < 4; n++) t.ok(has(sessions, ...udpClient(n), 0))
 })
 
-t.test('sessions that all fall on the last slot are found, also after some are removed', async (t) => {
+t.test('sessions that all hash to the last slot are found, also after some are removed', async (t) => {
   const capacity = 32
   const colliding: Key[] = []
   for (let port = 0; colliding.length < capacity; port++) {
@@ -187,7 +187,7 @@ t.test('sessions that all fall on the last slot are found, also after some are r
 /** Returns two values for one word of an IPv4 key (local, remote, ports) with the same hash in the table. */
 function collision(word: number): [Words, Words] {
   const found = new Map<number, Words>()
-  // The table keeps 30 bits of a hash: among some 40,000 keys, two are likely to share them.
+  // The table keeps 30 bits of a hash: among some 40,000 keys two are likely to share them.
   for (let n = 0; ; n++) {
     const key = Uint32Array.of(LOCAL[0]!, 0xcb007107, (443 << 16) | 50000)
     key[word] = n
@@ -216,16 +216,19 @@ t.test('two sessions with equal hashes are different', async (t) => {
 
 t.test('a session takes at most 64 bytes, at any capacity', async (t) => {
   for (const capacity of [1, 2, 3, 10, 1000, 65_537, 1_000_000]) {
-    t.ok(table(capacity).byteLength / capacity <= 64, `${table(capacity).byteLength / capacity} bytes`)
+    t.ok(
+      table(capacity).byteLength / capacity <= 64,
+      `a session takes ${table(capacity).byteLength / capacity} bytes`,
+    )
   }
 })
 
-t.test('a table for a million sessions takes next to no memory while it is empty', async (t) => {
+t.test('an empty table for a million sessions takes hardly any memory', async (t) => {
   const before = process.memoryUsage().rss
   const sessions = table(1_000_000)
   sessions.seen(...tcpClient(1), 0)
   const grown = process.memoryUsage().rss - before
-  t.ok(grown < sessions.byteLength / 3, `${grown} bytes`)
+  t.ok(grown < sessions.byteLength / 3, `the memory grew by ${grown} bytes`)
 })
 
 t.test('a capacity out of range is refused', async (t) => {

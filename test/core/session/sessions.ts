@@ -13,7 +13,7 @@ export function table(capacity: number, tcpTimeout = 1000, udpTimeout = 100): Se
 
 export type Key = readonly [Family, SessionProtocol, Words, number, Words, number]
 
-/** Whether the table knows a session. */
+/** Returns whether the table knows a session. */
 export function has(sessions: SessionTable, ...session: readonly [...Key, now: number]): boolean {
   return sessions.silence(...session) < Number.POSITIVE_INFINITY
 }
