@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { SerialQueue } from '../../src/system/serial-queue.js'
 
-t.test('work runs in turn, and a failure does not stop the next', async (t) => {
+t.test('tasks run in turn, and a failure does not stop the next task', async (t) => {
   const turns = new SerialQueue()
   const said: string[] = []
   const work = (name: string, ms: number) => async () => {

@@ -1,9 +1,9 @@
 /**
- * Messages of ctnetlink as a kernel 6.18 (x86_64) sent them. Captured in an empty network namespace whose loopback
- * device had all the addresses, with an nftables rule on `ct state` to switch tracking on: one NetlinkSocket printed
- * the events, one the answer to dumpRequest() of either family; `conntrack -F` made the DESTROY events. Sequence
- * numbers and port ids are set to 0. Little-endian: netlink's own fields are in the order of the host.
- *
+ * These vectors are messages of ctnetlink as a kernel 6.18 (x86_64) sent them. They were captured in an empty
+ * network namespace whose loopback device had all the addresses, with an nftables rule on `ct state` to
+ * switch tracking on: one NetlinkSocket printed the events, one the answer to dumpRequest() of either family;
+ * `conntrack -F` made the DESTROY events. Sequence numbers and port ids are set to 0. They are little-endian:
+ * netlink's own fields are in the byte order of the host.
  * The caller is 198.51.100.7 or 2001:db8:7::7, the called host 192.0.2.1 or 2001:db8::1.
  */
 const bytes = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex.replace(/\s+/g, ''), 'hex'))

@@ -14,7 +14,7 @@ import { type Blocked, packet } from './blocks.js'
 type Line = Record<string, unknown>
 const ANYWHERE: SenderLookup = { place: 0, describe: () => ({ attribution: 'unknown' }) }
 const SECOND = 1000
-/** The message in the service log about a full disk. */
+/** FULL matches the message in the service log about a full disk. */
 const FULL = /^the block log \/.* cannot be written: ENOSPC: /
 
 function opened(t: Test, destination = `${t.testdir()}/blocks.json`) {
@@ -56,7 +56,7 @@ const blocksOf = ({ stats }: BlockLog) => stats.told + stats.summed + stats.supp
 const until = (so: () => boolean) => eventually(String(so), so)
 
 t.test(
-  'the last line about each user and unit is at hand, written or not, and a flood hides no other',
+  'the last line about each user and unit is available, written or not, and a flood of one user hides no other',
   async (t) => {
     const { log, note, path } = opened(t)
     const last = () => log.last.map((line) => JSON.parse(line) as Line)
@@ -78,7 +78,7 @@ t.test(
   },
 )
 
-t.test('whoever has many units makes no last line of others go, but his own', async (t) => {
+t.test('a user with many units evicts only own last lines', async (t) => {
   const { log, note } = opened(t)
   const from = (unit: string): SenderLookup => ({
     place: Number(unit.at(-1)),
@@ -93,36 +93,39 @@ t.test('whoever has many units makes no last line of others go, but his own', as
     log.last.map((line) => (JSON.parse(line) as Line)['user.id']),
     ['33', '1000', '1000', '1000', '0'],
   )
-  t.match(log.last[1], /session-6/, 'of his own, the oldest')
+  t.match(log.last[1], /session-6/, 'the oldest line of that user is evicted')
   for (let port = 1; port <= 300; port++) note({ port }, 34)
   log.tick(60 * SECOND)
   t.match(
     log.last.at(-1),
     /"destination.port":128,/,
-    'a sum of a user says less than the last of what it stands for',
+    'a sum of suppressed blocks does not replace the last line of a block',
   )
 })
 
-t.test('the first block of a kind is told at once, its repeats as a sum when the window ends', async (t) => {
-  const { log, note, path } = opened(t)
-  note({ port: 1 })
-  note({ port: 1 })
-  note({ port: 2 })
-  log.flushFresh()
-  await until(() => told(path).length === 2)
-  t.same(told(path), ['1*1', '2*1'])
-  note({ port: 1 })
-  log.tick(29 * SECOND)
-  log.tick(30 * SECOND)
-  await until(() => told(path).length === 3)
-  t.same(told(path), ['1*1', '2*1', '1*2'])
-  t.match(linesOf(path)[2]!.message, /, 2 more times in 30 s$/)
-  log.tick(90 * SECOND)
-  await log.close()
-  t.equal(told(path).length, 3, 'a quiet window says nothing')
-})
+t.test(
+  'the first block of a group is logged at once, its repeats as a summary when the window ends',
+  async (t) => {
+    const { log, note, path } = opened(t)
+    note({ port: 1 })
+    note({ port: 1 })
+    note({ port: 2 })
+    log.flushFresh()
+    await until(() => told(path).length === 2)
+    t.same(told(path), ['1*1', '2*1'])
+    note({ port: 1 })
+    log.tick(29 * SECOND)
+    log.tick(30 * SECOND)
+    await until(() => told(path).length === 3)
+    t.same(told(path), ['1*1', '2*1', '1*2'])
+    t.match(linesOf(path)[2]!.message, /, 2 more times in 30 s$/)
+    log.tick(90 * SECOND)
+    await log.close()
+    t.equal(told(path).length, 3, 'a window without blocks logs nothing')
+  },
+)
 
-t.test('each line says when it was made, by whom, and after which version of the schema', async (t) => {
+t.test('each line has its time, its program, and the version of the schema', async (t) => {
   const { log, note, path } = opened(t)
   note()
   await log.close()
@@ -138,32 +141,28 @@ t.test('each line says when it was made, by whom, and after which version of the
   })
 })
 
-t.test(
-  'the sender is described before the verdict, the destination by its name, and both once',
-  async (t) => {
-    const { log, path } = opened(t)
-    let described = 0
-    const sender: SenderLookup = {
-      place: 5,
-      describe: () => ({ attribution: 'found', unit: 'php.service', pid: ++described }),
-    }
-    for (let i = 0; i < 3; i++)
-      log.note(packet({ to: '198.51.100.9' }), 33, NOT_ALLOWLISTED, 'enforce', sender)
-    t.equal(described, 1, 'the socket is gone a moment later')
-    await log.close()
-    t.match(
-      linesOf(path),
-      [1, 2].map((repeat) => ({
-        'checkvalve.unit': 'php.service',
-        'process.pid': 1,
-        'destination.domain': 'ipv4.example.org',
-        'checkvalve.repeat': repeat,
-      })),
-    )
-  },
-)
+t.test('sender and destination name are looked up before the verdict, and once', async (t) => {
+  const { log, path } = opened(t)
+  let described = 0
+  const sender: SenderLookup = {
+    place: 5,
+    describe: () => ({ attribution: 'found', unit: 'php.service', pid: ++described }),
+  }
+  for (let i = 0; i < 3; i++) log.note(packet({ to: '198.51.100.9' }), 33, NOT_ALLOWLISTED, 'enforce', sender)
+  t.equal(described, 1, 'the socket may be closed a moment later')
+  await log.close()
+  t.match(
+    linesOf(path),
+    [1, 2].map((repeat) => ({
+      'checkvalve.unit': 'php.service',
+      'process.pid': 1,
+      'destination.domain': 'ipv4.example.org',
+      'checkvalve.repeat': repeat,
+    })),
+  )
+})
 
-t.test('a name that must not be asked for is told; what else goes to port 53 is not read', async (t) => {
+t.test('a DNS name that is not allowed is logged; other packets to port 53 are not read', async (t) => {
   const { log, path } = opened(t)
   const asking = packet({ port: 53, protocol: IPPROTO_UDP })
   const bytes = query('www.example.net')
@@ -182,7 +181,7 @@ t.test('a name that must not be asked for is told; what else goes to port 53 is 
 })
 
 t.test(
-  'a flood of one user becomes 128 lines and a sum; another user’s block is told among them',
+  'a flood of one user becomes 128 lines and a summary; the block of another user is logged among them',
   async (t) => {
     const { log, note, path } = opened(t)
     for (let port = 1; port <= 10_000; port++) note({ port })
@@ -197,7 +196,7 @@ t.test(
 )
 
 t.test(
-  'the sum is exact: the repeats of all lines are the blocks that were noted, told + summed + suppressed',
+  'the sum is exact: the blocks of all lines are the blocks that were noted, logged + summarized + suppressed',
   async (t) => {
     const { log, note, noted, path } = opened(t)
     const random = seededRandom(9)
@@ -205,7 +204,7 @@ t.test(
       note({ port: random(random(10) === 0 ? 3000 : 20), protocol: random(2) ? 6 : 17 }, random(3))
       if (i % 50 === 0) log.flushFresh()
       if (i % 200 === 0) log.tick((i / 200) * SECOND)
-      if (blocksOf(log) !== i) t.fail(`${blocksOf(log)} of ${i}`)
+      if (blocksOf(log) !== i) t.fail(`the lines have ${blocksOf(log)} of ${i} blocks`)
     }
     await log.close()
     const lines = linesOf(path)
@@ -216,7 +215,7 @@ t.test(
   },
 )
 
-t.test('sums are of one mode: with the other one everything is told anew', async (t) => {
+t.test('a summary has one mode: after a change of the mode every group is logged again', async (t) => {
   const { log, note, path } = opened(t)
   for (let i = 0; i < 3; i++) note({}, 33, 'observe')
   for (let i = 0; i < 2; i++) note({}, 33, 'enforce')
@@ -227,7 +226,7 @@ t.test('sums are of one mode: with the other one everything is told anew', async
   )
 })
 
-t.test('moving the file away and opening it anew loses no line', async (t) => {
+t.test('when the file is moved and opened again, no line is lost', async (t) => {
   const { log, note, path } = opened(t)
   const isThere = () => {
     try {
@@ -254,13 +253,17 @@ t.test('moving the file away and opening it anew loses no line', async (t) => {
 })
 
 t.test(
-  'a full disk never reaches whoever notes a block: it is told once, and what is lost at the end is counted',
+  'a full disk never disturbs the caller: it is logged once, and lines that are lost at the end are counted',
   async (t) => {
     const { log, note, said } = opened(t, '/dev/full')
     for (let i = 0; i < 2000; i++) note({ port: i })
     log.flushFresh()
     await until(() => said.length > 0)
-    t.same(log.stats, { told: 128, summed: 0, suppressed: 1872, dropped: 0 }, 'what waits is not lost yet')
+    t.same(
+      log.stats,
+      { told: 128, summed: 0, suppressed: 1872, dropped: 0 },
+      'waiting lines are not lost yet',
+    )
     t.equal(await log.close(), 129)
     t.equal(log.stats.dropped, 129)
     t.match(said[0], FULL)
@@ -271,7 +274,7 @@ t.test(
 )
 
 t.test(
-  'after a disk that was full for days the sum is exact again: lost lines are summed in one',
+  'after a disk that was full for days, the sum is exact again: one line counts the lost lines',
   async (t) => {
     const path = `${t.testdir()}/blocks.json`
     symlinkSync('/dev/full', path)
@@ -293,7 +296,7 @@ t.test(
     await log.close()
     const lines = linesOf(path)
     t.equal(sumOf(lines), noted())
-    t.equal(log.stats.dropped, dropped, 'no more were lost')
+    t.equal(log.stats.dropped, dropped, 'no further line was lost')
     t.equal(
       lines.filter((line) => (line.message as string).includes(`lost ${dropped} lines of this log`)).length,
       1,
@@ -301,7 +304,7 @@ t.test(
   },
 )
 
-t.test('a log that cannot be written at start is an error with advice', async (t) => {
+t.test('a log that cannot be opened at start is an error with advice', async (t) => {
   const open = (destination: string) => opened(t, destination)
   t.throws(() => open(t.testdir()), {
     message:
@@ -310,7 +313,7 @@ t.test('a log that cannot be written at start is an error with advice', async (t
   t.throws(() => open('/proc/checkvalve/blocks.json'), { message: /ENOENT/ })
 })
 
-t.test('after close, a late block, window or signal does no harm, and is counted', async (t) => {
+t.test('after close, a late block, window or signal does no harm, and the block is counted', async (t) => {
   const { log, note, path } = opened(t)
   note({ port: 1 })
   t.equal(await log.close(), 0)
