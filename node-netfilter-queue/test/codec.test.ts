@@ -191,7 +191,7 @@ t.test('a message builder grows and keeps the attributes that it already has', a
 })
 
 t.test(
-  'a status is read from a message that carries one; a missing status means success only at the end of a dump',
+  'a message with a status has that status; without one it is a success only at the end of a dump',
   async (t) => {
     const message = (type: number, payload: number[]) => {
       const bytes = new MessageBuilder(type, 0).raw(Uint8Array.from(payload)).finish()

@@ -20,7 +20,7 @@ t.test('an accepted packet arrives, a dropped packet does not', async (t) => {
 })
 
 t.test(
-  'an accepted packet skips the rules below; a repeated packet meets the rules above again, with its new mark',
+  'an accepted packet skips the rules below; a repeated packet meets the rules above, with its mark',
   async (t) => {
     const { arrived, counters } = await report('repeat')
     t.same(

@@ -16,11 +16,7 @@ async function clean(t: Test, scenario: string, options: { code?: number; node?:
 type Case = [promise: string, scenario: string, expected: unknown, code?: number]
 
 const cases: Case[] = [
-  [
-    'closing in the handler ends the queue there and then',
-    'closeInHandler',
-    { seen: 3, closed: true, arrived: 0 },
-  ],
+  ['closing in the handler ends the queue at once', 'closeInHandler', { seen: 3, closed: true, arrived: 0 }],
   ['a second close does nothing', 'closeTwice', { seen: 3, closed: true }],
   ['a queue without packets closes', 'closeBeforeAnyPacket', null],
   ['an exit without close is clean', 'exitWithoutClose', null],
@@ -51,7 +47,7 @@ t.test('a handler that returns no verdict is treated like a handler that throws'
 })
 
 t.test(
-  'when onError throws, that packet is dropped, the others are judged, and the process gets an uncaught exception',
+  'when onError throws, only that packet is dropped, and the process gets an uncaught exception',
   async (t) => {
     t.match(await clean(t, 'throwInOnError'), { arrived: allBut(5), uncaught: ['from onError'] })
   },

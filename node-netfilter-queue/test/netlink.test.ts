@@ -29,7 +29,7 @@ t.test(
 )
 
 t.test(
-  'when no answer came, or none that fits, exchange reports it, writes nothing behind the answer, and the next exchange works',
+  'when no fitting answer came, exchange reports it, writes nothing, and the next exchange works',
   async (t) => {
     t.same(await report('exchangeErrors'), {
       unanswered: 'EAGAIN',

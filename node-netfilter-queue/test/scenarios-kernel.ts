@@ -55,7 +55,10 @@ async function judge(
   const traffic = await Traffic.open()
   const queue = await open(onPacket, options)
   traffic.send(0, count)
-  await until(() => queue.stats.packets >= Math.min(count, options?.maxLength ?? count), 'they were judged')
+  await until(
+    () => queue.stats.packets >= Math.min(count, options?.maxLength ?? count),
+    'the packets were judged',
+  )
   await traffic.settle()
   traffic.close()
   queue.close()
@@ -125,9 +128,9 @@ export const kernelScenarios = {
       return HELD
     })
     traffic.send(0, 10)
-    await until(() => queue.stats.packets === 10, 'ten were judged')
+    await until(() => queue.stats.packets === 10, 'ten packets were judged')
     traffic.send(10, 20)
-    await until(() => queue.stats.packets === 30, 'all were judged')
+    await until(() => queue.stats.packets === 30, 'all packets were judged')
     await traffic.settle()
     const before = { arrived: [...traffic.arrived], held: queue.held }
     const first = held.reverse().map((id, index) => queue.release(id, index % 2 ? NF_DROP : NF_ACCEPT))
@@ -161,7 +164,7 @@ export const kernelScenarios = {
     const wanted = kinds.slice(0, 1000).flatMap((kind, n) => ([0, 2, 4].includes(kind) ? [n] : []))
     for (let sent = 0; sent < 1000; sent += 100) {
       traffic.send(sent, 100)
-      await until(() => queue.stats.packets === sent + 100, 'these were judged')
+      await until(() => queue.stats.packets === sent + 100, 'these packets were judged')
       // The receiver reads 32 datagrams per turn of the loop: the waiting packets must not overflow its
       // socket.
       const soFar = wanted.filter((n) => n < sent + 100).length

@@ -54,7 +54,7 @@ const kind = (some: object = {}) => ({
 })
 
 t.test(
-  'flows that would be accepted are printed with their rule, blocked ones with their reason, and the sum is that of the log',
+  'an event is printed with its rule when it would be accepted, else with its reason; the sum is exact',
   async (t) => {
     const { folder, replay } = host(
       t,

@@ -110,7 +110,7 @@ t.test('a missing log is reported, and with --follow the command waits for it', 
     `checkvalve: there is no block log at ${path}: has the service run? If it writes elsewhere, set log.destination\n`,
   )
   const running = new Running(args())
-  await running.until('it waits', ({ stderr }) => stderr.includes('note: waiting for it'))
+  await running.until('the command waits', ({ stderr }) => stderr.includes('note: waiting for it'))
   appendFileSync(path, textOf(events(1, 2)))
   await running.until('it shows', ({ stdout }) => portsOf(stdout).length === 2)
   running.child.kill('SIGINT')
@@ -136,7 +136,7 @@ t.test('with --follow the command continues with new events, across a rotation',
 t.test('the command ends when its reader has gone, also when no new event comes', async (t) => {
   const { args } = host(t, textOf(events(1, 3)))
   const quiet = new Running(args())
-  await quiet.until('it has shown all', ({ stdout }) => portsOf(stdout).length === 3)
+  await quiet.until('all events are printed', ({ stdout }) => portsOf(stdout).length === 3)
   quiet.child.stdout!.destroy()
   t.same([await quiet.ended, quiet.stderr], [{ status: 0, signal: null }, ''])
 

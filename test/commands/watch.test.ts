@@ -67,7 +67,7 @@ function listen(t: Test, child: ChildProcess) {
 t.jobs = 2
 
 t.test(
-  'on a terminal the status is redrawn in place, also while the service is away, and the terminal is restored at the end',
+  'on a terminal the status is redrawn in place, also without the service, and restored at the end',
   async (t) => {
     const { state, serve, command } = await watching(t)
     // script(1) gives the command a terminal. The shell is interrupted as well: it continues, and prints the

@@ -13,7 +13,7 @@ const CASES: [what: string, yaml: string, line: RegExp][] = [
   ['list marks without end', '- '.repeat(MIB / 2), /^main\.yaml:1: is nested too deeply$/],
   ['question marks without end', '? '.repeat(MIB / 2), /^main\.yaml:1: is nested too deeply$/],
   [
-    'steps to the right',
+    'deep indentation',
     Array.from({ length: 1400 }, (_, depth) => `${' '.repeat(depth)}a:\n`).join(''),
     /^main\.yaml:/,
   ],

@@ -207,7 +207,7 @@ t.test('idle connections are closed, and then other clients are served', async (
 /** Repeats a request until it is answered: on a busy machine a request may come too late. */
 async function served(path: string): Promise<unknown> {
   let answer: unknown
-  await eventually('others are served', async () => {
+  await eventually('other clients are served', async () => {
     answer = await ask(path, 'GET', '/v1/echo').catch((error: Refused) => {
       if (error.status !== 408) throw error
     })
@@ -224,7 +224,10 @@ t.test('a client that does not read its answer loses its connection', async (t) 
   const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()))
   // The file has a line for each socket with this path, accepted sockets included (proc(5)).
   const lines = () => readFileSync('/proc/net/unix', 'utf8').split('\n')
-  await eventually('it is over', () => lines().filter((line) => line.endsWith(path)).length === 1)
+  await eventually(
+    'the connection is closed',
+    () => lines().filter((line) => line.endsWith(path)).length === 1,
+  )
   socket.resume()
   let bytes = 0
   socket.on('data', (data) => {
@@ -238,11 +241,11 @@ t.test('a handler may be slow, and a client that disconnects meanwhile does no h
   const { path, open, finish, faults, handled } = await serving(t)
   const gone = open()
   gone.write('GET /v1/slow HTTP/1.1\r\nHost: x\r\n\r\n')
-  await eventually('it is handled', () => handled.length === 1)
+  await eventually('the request is handled', () => handled.length === 1)
   gone.destroy()
   finish()
   const answer = ask(path, 'GET', '/v1/slow')
-  await eventually('the next is handled', () => handled.length === 2)
+  await eventually('the next request is handled', () => handled.length === 2)
   finish()
   t.equal(await answer, 'at last')
   t.same(faults, [])

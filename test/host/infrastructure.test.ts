@@ -148,7 +148,7 @@ t.test('time servers are found in all files and folders of the time services', a
 })
 
 t.test(
-  'a host without these files, or with folders in their place, has no resolvers and time servers, and no error',
+  'a host without these files, or with folders in their place, has no resolvers and causes no error',
   async (t) => {
     t.same(host(t, {}), { resolvers: [], timeServers: [] })
     t.same(host(t, { etc: { 'resolv.conf': {}, systemd: { 'timesyncd.conf.d': 'a file' } } }), {

@@ -14,7 +14,7 @@ t.test('the names that lead to an alias are known, each listed once', async (t) 
 })
 
 t.test(
-  'an alias is removed when its time is over; a later answer renews the time, a shorter one does not reduce it',
+  'an alias is removed when its time is over; a later answer can extend the time, not shorten it',
   async (t) => {
     const aliases = new Aliases()
     aliases.note(CDN, 'a.example.org', NOW + 1000)

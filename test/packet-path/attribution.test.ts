@@ -66,7 +66,7 @@ t.test('the sender of a packet is found with its unit and its process', async (t
       who = attribution.describe()
       return who.pid !== undefined
     }
-    if (hasFew()) await eventually('its process is found', isFound)
+    if (hasFew()) await eventually('the process of the sender is found', isFound)
     return who
   }
   attribution.begin()
@@ -128,7 +128,7 @@ t.test(
 )
 
 t.test(
-  'a flood is attributed within the time of its user and skipped beyond it; packets of other users are attributed',
+  "a flood is attributed within its user's time and skipped beyond; other users are attributed",
   async (t) => {
     const { packet, sender, attribution } = attributing(t)
     Object.assign(packet, await call(t))

@@ -312,7 +312,7 @@ t.test('search domains and reverse names may be asked for as configured', async 
 })
 
 t.test(
-  "the kernel's fallback lets these users ask: users who update, the host’s own resolvers, and the user of this service",
+  "the fallback lets users who update, local resolvers and the service's user send queries",
   async (t) => {
     const host = { ...HOST, resolverUsers: [101, 102] }
     t.same(policy(t, 'dns: { enforceNames: true }\n', host).trustedUsers, [

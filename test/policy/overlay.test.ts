@@ -15,7 +15,7 @@ const NOTHING: Overlay = { mode: undefined, entries: [] }
 const names = ({ entries }: Overlay) => entries.map(({ name }) => name)
 
 t.test(
-  'runtime entries follow the rules of the configuration, and its mode counts unless another mode was set at run time',
+  'runtime entries follow the configured rules, and a mode that was set at run time counts',
   async (t) => {
     const configured = configOf(loadText(t, 'mode: observe\nallow: [{ name: a, to: [192.0.2.1] }]\n'))
     const { config } = settingsOf(configured, { mode: undefined, entries: [entry('b')] })

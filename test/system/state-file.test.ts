@@ -250,7 +250,7 @@ t.test('an incomplete temporary file does not block the next write, and its mode
 })
 
 t.test(
-  'when the process is killed between write and rename, the previous file stays, and the next process continues from it',
+  'when a process is killed between write and rename, the next one continues from the previous file',
   async (t) => {
     const its = keeping(t, t.testdir({ state: 'before' }))
     const program = `

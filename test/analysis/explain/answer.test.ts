@@ -33,42 +33,36 @@ async function ask(
 const about = (t: Test, yaml: string, given: Given, ...question: [string, string, Fields?]) =>
   ask(world(t, yaml, given), ...question)
 
-t.test(
-  'a name is judged by each of its current addresses, and the answer has the line of the rule',
-  async (t) => {
-    const made = world(t, PAYMENTS, { known: API })
-    const answer = await ask(made, 'tcp', 'api.example.org:443', { uid: '0' })
-    const rule = { name: 'payments', reason: 'rule', found: `${made.directory}/main.yaml:3` }
-    const until = new Date(NOW + 60_000).toISOString()
-    const same = { until, verdict: 'accept', reason: 'rule', rule, whileSilent: 'accept' }
-    t.same(answer.judged, [
-      { address: '198.51.100.7', ...same },
-      { address: '2001:db8::7', ...same },
-    ])
-    t.match(answer, {
-      verdict: 'accept',
-      near: [],
-      entry: undefined,
-      user: 'root',
-      to: 'api.example.org:443',
-    })
-  },
-)
+t.test('a name is judged by each of its addresses; the answer has the line of the rule', async (t) => {
+  const made = world(t, PAYMENTS, { known: API })
+  const answer = await ask(made, 'tcp', 'api.example.org:443', { uid: '0' })
+  const rule = { name: 'payments', reason: 'rule', found: `${made.directory}/main.yaml:3` }
+  const until = new Date(NOW + 60_000).toISOString()
+  const same = { until, verdict: 'accept', reason: 'rule', rule, whileSilent: 'accept' }
+  t.same(answer.judged, [
+    { address: '198.51.100.7', ...same },
+    { address: '2001:db8::7', ...same },
+  ])
+  t.match(answer, {
+    verdict: 'accept',
+    near: [],
+    entry: undefined,
+    user: 'root',
+    to: 'api.example.org:443',
+  })
+})
 
-t.test(
-  'a rule that misses one condition is near, and the answer has the smallest entry that allows the packet',
-  async (t) => {
-    const answer = await about(t, PAYMENTS, { known: API }, 'tcp', '203.0.113.5:443', { uid: '33' })
-    t.match(answer, {
-      verdict: 'block',
-      judged: [{ address: '203.0.113.5', reason: 'not-allowlisted', whileSilent: 'block' }],
-    })
-    t.match(answer.near, [
-      { rule: { name: 'payments' }, misses: ['user'], but: ['the user: it is for root, _apt, not www-data'] },
-    ])
-    t.same(answer.entry, { name: '203.0.113.5', to: ['203.0.113.5'], ports: [443], users: ['www-data'] })
-  },
-)
+t.test('a rule that misses one condition is near; the answer has the smallest fitting entry', async (t) => {
+  const answer = await about(t, PAYMENTS, { known: API }, 'tcp', '203.0.113.5:443', { uid: '33' })
+  t.match(answer, {
+    verdict: 'block',
+    judged: [{ address: '203.0.113.5', reason: 'not-allowlisted', whileSilent: 'block' }],
+  })
+  t.match(answer.near, [
+    { rule: { name: 'payments' }, misses: ['user'], but: ['the user: it is for root, _apt, not www-data'] },
+  ])
+  t.same(answer.entry, { name: '203.0.113.5', to: ['203.0.113.5'], ports: [443], users: ['www-data'] })
+})
 
 t.test('each condition that a rule misses is explained in words', async (t) => {
   const yaml = `mode: enforce
@@ -110,18 +104,15 @@ t.test('a unit fits by its own name, and by the slice that it is in', async (t) 
   t.equal(await verdict('cron.service', {}), 'block')
 })
 
-t.test(
-  'a sender without a user or unit matches no rule for users or units, and a note names the option to set',
-  async (t) => {
-    const made = world(t, PAYMENTS, { known: API })
-    const answer = await ask(made, 'tcp', 'api.example.org:443')
-    t.equal(answer.verdict, 'block')
-    t.match(answer.near, [{ misses: ['user'], but: ['the user: it is for root, _apt'] }])
-    t.ok(answer.notes.some((note) => note.includes('--user')))
-    const unit = world(t, 'mode: enforce\nallow: [{ name: u, to: [203.0.113.3], units: [a.service] }]\n')
-    t.ok((await ask(unit, 'tcp', '203.0.113.3:1')).notes.some((note) => note.includes('--unit')))
-  },
-)
+t.test('a sender without user or unit fits no rule for them; a note names the option to set', async (t) => {
+  const made = world(t, PAYMENTS, { known: API })
+  const answer = await ask(made, 'tcp', 'api.example.org:443')
+  t.equal(answer.verdict, 'block')
+  t.match(answer.near, [{ misses: ['user'], but: ['the user: it is for root, _apt'] }])
+  t.ok(answer.notes.some((note) => note.includes('--user')))
+  const unit = world(t, 'mode: enforce\nallow: [{ name: u, to: [203.0.113.3], units: [a.service] }]\n')
+  t.ok((await ask(unit, 'tcp', '203.0.113.3:1')).notes.some((note) => note.includes('--unit')))
+})
 
 t.test('a name that no rule has is blocked; the answer notes that and has an entry to write', async (t) => {
   const answer = await about(t, PAYMENTS, { known: API }, 'tcp', 'other.example.org:443', { uid: '33' })
@@ -143,30 +134,27 @@ t.test('a name that no rule has is accepted when a rule allows every address', a
   t.match(one, { verdict: 'block', judged: [{ verdict: 'accept' }, { verdict: 'block' }] })
 })
 
-t.test(
-  "a rule's name without an address is accepted where the service will learn its addresses, and only there",
-  async (t) => {
-    const yaml = (dns: string, to = 'api.example.org') =>
-      `mode: enforce\ndns: { ${dns} }\nallow: [{ name: api, to: ["${to}"], ports: [443] }]\n`
-    const verdict = async (dns: string, to?: string) =>
-      (await about(t, yaml(dns, to), {}, 'tcp', 'api.example.org:443')).verdict
-    const answer = await about(t, yaml('holdAnswers: true'), {}, 'tcp', 'api.example.org:443')
-    t.match(answer, {
-      verdict: 'accept',
-      judged: [{ address: undefined, reason: 'rule', whileSilent: 'block' }],
-    })
-    t.ok(answer.notes.some((note) => note.startsWith('no address of api.example.org is known now')))
-    t.equal(await verdict('holdAnswers: false'), 'accept', 'the service looks the name up')
-    t.equal(await verdict('holdAnswers: false, resolve: false'), 'block')
-    t.equal(
-      await verdict('holdAnswers: false', '*.example.org'),
-      'block',
-      'the service does not look up names below a wildcard',
-    )
-    t.equal(await verdict('holdAnswers: false, enforceNames: true', '*.example.org'), 'accept')
-    t.equal((await about(t, yaml('holdAnswers: true'), {}, 'tcp', 'api.example.org:80')).verdict, 'block')
-  },
-)
+t.test("a rule's name without an address is accepted only where the service will learn it", async (t) => {
+  const yaml = (dns: string, to = 'api.example.org') =>
+    `mode: enforce\ndns: { ${dns} }\nallow: [{ name: api, to: ["${to}"], ports: [443] }]\n`
+  const verdict = async (dns: string, to?: string) =>
+    (await about(t, yaml(dns, to), {}, 'tcp', 'api.example.org:443')).verdict
+  const answer = await about(t, yaml('holdAnswers: true'), {}, 'tcp', 'api.example.org:443')
+  t.match(answer, {
+    verdict: 'accept',
+    judged: [{ address: undefined, reason: 'rule', whileSilent: 'block' }],
+  })
+  t.ok(answer.notes.some((note) => note.startsWith('no address of api.example.org is known now')))
+  t.equal(await verdict('holdAnswers: false'), 'accept', 'the service looks the name up')
+  t.equal(await verdict('holdAnswers: false, resolve: false'), 'block')
+  t.equal(
+    await verdict('holdAnswers: false', '*.example.org'),
+    'block',
+    'the service does not look up names below a wildcard',
+  )
+  t.equal(await verdict('holdAnswers: false, enforceNames: true', '*.example.org'), 'accept')
+  t.equal((await about(t, yaml('holdAnswers: true'), {}, 'tcp', 'api.example.org:80')).verdict, 'block')
+})
 
 t.test("a rule of the system has the line of the host's file that names its destination", async (t) => {
   const mirrors = [
@@ -265,41 +253,38 @@ t.test('a packet to this host itself is never judged', async (t) => {
   })
 })
 
-t.test(
-  "a packet from a service port is explained by the client's session; without one it is no reply",
-  async (t) => {
-    const from = { 'from-port': '443' }
-    const notes = async (
-      protocol: string,
-      inbound = clients(),
-      source: ExplainContext['source'] = 'service',
-    ) => {
-      const made = world(t, 'mode: enforce\n', { more: { inbound, source } })
-      const { judged, notes } = await ask(made, protocol, '198.51.100.2:9', from)
-      return `${judged[0]!.reason}: ${notes.join('; ')}`
-    }
-    t.match(await notes('tcp'), /^not-allowlisted: tcp\/443 is no service of this host/)
-    t.match(await notes('tcp', clients(), 'file'), /only the running service knows which clients/)
-    const host = clients()
-    host.services.tcp[443] = 1
-    host.services.udp[443] = 1
-    t.match(
-      await notes('tcp', host),
-      /^not-allowlisted: tcp\/443 is a service, and no session of it with 198\.51\.100\.2/,
-    )
-    t.match(
-      await notes('udp', host),
-      /^not-allowlisted: udp\/443 is a service, and no session of it with 198\.51\.100\.2/,
-    )
-    for (const protocol of [IPPROTO_TCP, IPPROTO_UDP] as const)
-      host.sessions.seen(4, protocol, LOCAL, 443, CLIENT, 9, host.now)
-    t.match(
-      await notes('tcp', host),
-      /^not-allowlisted: tcp\/443 .*has a session .*answers pass; a new connection .*bare SYN/,
-    )
-    t.match(await notes('udp', host), /^session: udp\/443 .*answers pass$/)
-  },
-)
+t.test("a packet from a service port is judged by the client's session; a SYN is no reply", async (t) => {
+  const from = { 'from-port': '443' }
+  const notes = async (
+    protocol: string,
+    inbound = clients(),
+    source: ExplainContext['source'] = 'service',
+  ) => {
+    const made = world(t, 'mode: enforce\n', { more: { inbound, source } })
+    const { judged, notes } = await ask(made, protocol, '198.51.100.2:9', from)
+    return `${judged[0]!.reason}: ${notes.join('; ')}`
+  }
+  t.match(await notes('tcp'), /^not-allowlisted: tcp\/443 is no service of this host/)
+  t.match(await notes('tcp', clients(), 'file'), /only the running service knows which clients/)
+  const host = clients()
+  host.services.tcp[443] = 1
+  host.services.udp[443] = 1
+  t.match(
+    await notes('tcp', host),
+    /^not-allowlisted: tcp\/443 is a service, and no session of it with 198\.51\.100\.2/,
+  )
+  t.match(
+    await notes('udp', host),
+    /^not-allowlisted: udp\/443 is a service, and no session of it with 198\.51\.100\.2/,
+  )
+  for (const protocol of [IPPROTO_TCP, IPPROTO_UDP] as const)
+    host.sessions.seen(4, protocol, LOCAL, 443, CLIENT, 9, host.now)
+  t.match(
+    await notes('tcp', host),
+    /^not-allowlisted: tcp\/443 .*has a session .*answers pass; a new connection .*bare SYN/,
+  )
+  t.match(await notes('udp', host), /^session: udp\/443 .*answers pass$/)
+})
 
 t.test('a port counts as a service port as soon as a program listens on it', async (t) => {
   const inbound = clients()
@@ -316,15 +301,12 @@ t.test('a destination without a route is judged all the same, and a note reports
   t.match(answer.notes, [/^no route leads to 203\.0\.113\.5 \(ENETUNREACH\)/])
 })
 
-t.test(
-  'a name that an address was last learned for appears in a note, never in the suggested entry',
-  async (t) => {
-    const more = { seenName: () => 'cdn.example.net' }
-    const answer = await about(t, 'mode: enforce\n', { more }, 'tcp', '203.0.113.5:443')
-    t.match(answer.notes, [/in an answer for cdn\.example\.net/])
-    t.same(answer.entry?.to, ['203.0.113.5'])
-  },
-)
+t.test('the last known name of an address is in a note, never in the suggested entry', async (t) => {
+  const more = { seenName: () => 'cdn.example.net' }
+  const answer = await about(t, 'mode: enforce\n', { more }, 'tcp', '203.0.113.5:443')
+  t.match(answer.notes, [/in an answer for cdn\.example\.net/])
+  t.same(answer.entry?.to, ['203.0.113.5'])
+})
 
 t.test('a suggested entry has a valid name that no rule has', async (t) => {
   const yaml = 'mode: enforce\nallow:\n  - { name: 203.0.113.5, to: [203.0.113.5], ports: [80] }\n'

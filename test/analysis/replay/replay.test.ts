@@ -101,7 +101,7 @@ t.test('a port that root chose itself fits no rule with users, as in the service
 })
 
 t.test(
-  'a malformed packet stays blocked under every policy; an event that cannot be judged is reported with the reason',
+  'a malformed packet stays blocked; an event that cannot be judged is reported with the reason',
   async (t) => {
     const all = 'allow: [{ name: all, to: [0.0.0.0/0, "::/0"], protocol: any }]'
     const { blocked, evidence } = replayed(t, all, [

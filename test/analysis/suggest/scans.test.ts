@@ -4,7 +4,7 @@ import { lineOf } from '../../records/block-log/events.js'
 import { asked, ENFORCED, names, ROOT, suggested } from './suggesting.js'
 
 t.test(
-  'a sender that was blocked at many destinations in a short time is not suggested, nor is any other block of it',
+  'a sender with many blocked destinations in a short time is not suggested with any destination',
   async (t) => {
     const scan = (count: number, seconds: number) =>
       Array.from({ length: count }, (_, i) =>

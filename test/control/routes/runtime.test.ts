@@ -90,7 +90,7 @@ t.test('an impossible time is refused, and so is an invalid entry', async (t) =>
 })
 
 t.test(
-  'an entry gets a note when a restart would lose it, when its name has no address yet, or when it was never blocked',
+  'an entry gets a note when it is not saved, when a name has no address, and in mode observe',
   async (t) => {
     const { state, ask } = routes(t, 'mode: observe\n')
     state.trouble = 'ENOSPC'

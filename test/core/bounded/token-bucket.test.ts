@@ -9,7 +9,7 @@ function takeAll(bucket: TokenBucket, now: number): number {
 }
 
 t.test(
-  'the whole burst is available at once, then tokens come at the rate, and a pause saves no more than the burst',
+  'a burst is available at once, then tokens come at the rate; a pause saves no more than the burst',
   async (t) => {
     const bucket = new TokenBucket(5, 2, 0)
     t.equal(takeAll(bucket, 0), 5)

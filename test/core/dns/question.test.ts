@@ -304,7 +304,7 @@ t.test('a segment with anything else than complete queries is not read', async (
   const whole = Array.from(two, (_, length) => between(readQueries, two, length)).flatMap((found, length) =>
     found === undefined ? [] : [length],
   )
-  t.same(whole, [0, framed(one).length], 'the segment is cut')
+  t.same(whole, [0, framed(one).length], 'a segment that is cut inside a query is not read')
   t.equal(readFramed(join(framed(one), Uint8Array.of(0))), undefined, 'one byte follows')
   t.equal(readFramed(join(framed(one), Uint8Array.of(0, 0))), undefined, 'the message has no bytes')
   t.equal(readFramed(Uint8Array.of(0, 0)), undefined)

@@ -90,7 +90,7 @@ t.test('nearest returns the rules with the destination, those with the fewest mi
 })
 
 t.test(
-  "the kernel's fallback uses rules without units; while names are enforced, only trusted users reach resolvers",
+  'the fallback uses rules without units; with enforced names only trusted users reach resolvers',
   async (t) => {
     const kernel = (
       rules: Rule[],

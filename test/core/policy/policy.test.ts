@@ -58,7 +58,7 @@ t.test('the canary is decided before a session, and a session before any rule', 
 })
 
 t.test(
-  'the canary is blocked by its address, port and protocol together; packets that differ in one of them are not',
+  'only a packet with the address, port and protocol of the canary is blocked as the canary',
   async (t) => {
     const everywhere = rule({ prefixes: [prefix('0.0.0.0/0'), prefix('::/0')] })
     const judged = (canary: Policy['canary'], packet: Packet) =>

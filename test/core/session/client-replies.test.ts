@@ -195,7 +195,7 @@ t.test('a client that is found by its socket counts for the callbacks of its ser
 })
 
 t.test(
-  'packets of an opened connection are no replies, whatever state its socket has and whatever service uses its port',
+  'packets of an opened connection are no replies, for any state of its socket and any service port',
   async (t) => {
     for (const isService of [1, 0]) {
       const host = server()

@@ -21,7 +21,7 @@ async function report(scenario: string, rules?: string): Promise<any> {
 t.jobs = 4
 
 t.test(
-  'a client is connected from the view of the called end, by IPv4, IPv6 and IPv4 on an IPv6 socket; not from its own',
+  'a client is connected when the called end is looked up, by IPv4, IPv6 and IPv4 on an IPv6 socket',
   async (t) => {
     const all = Array(4).fill('established')
     t.same(await report('connected'), {
@@ -42,7 +42,7 @@ t.test(
 )
 
 t.test(
-  'a connection that is being closed is transient; a connection that only the client has closed is established',
+  'a connection that is being closed is transient; it is established when only the client has closed',
   async (t) => {
     t.same(await report('closing'), {
       finWait2: ['transient', 'none'],

@@ -16,7 +16,7 @@ t.test('the addresses of an answer are current, and each is reported once', asyn
 })
 
 t.test(
-  'an address that is missing in later answers stays current through its TTL and the grace; then it is a former address',
+  'an address missing in later answers is current through its TTL and the grace, then a former address',
   async (t) => {
     const its = book()
     its.learn(['198.51.100.1'])

@@ -109,7 +109,7 @@ t.test('when a resolver is unreachable or silent, the next one is asked', async 
   const silent = await TcpServer.start(t, () => {})
   resolversAre(t, silent, good)
   const found = texts()
-  await until('the first is asked', () => silent.segments.length === 1)
+  await until('the first resolver is asked', () => silent.segments.length === 1)
   await clock.pass(2000)
   t.same(await found, ['198.51.100.1', '2001:db8::1'])
 })

@@ -153,13 +153,13 @@ t.test('a silent resolver is given up after two seconds, also in the middle of a
       () => 'answers',
       (error: Error) => error,
     )
-    await until('it is asked', () => server.segments.length === 1)
+    await until('the resolver is asked', () => server.segments.length === 1)
     await clock.pass(1999)
     t.equal(clock.timers, 1)
     await clock.pass(1)
     t.match(await outcome, { message: 'no answer within 2 seconds' })
     t.notOk((await outcome) instanceof NoConnection)
-    await until('the connection is over', () => server.ends.length === 1)
+    await until('the connection is closed', () => server.ends.length === 1)
   }
   t.same([clock.timers, clock.kept], [0, 0], 'no timer is left, and none has kept the process alive')
 })
@@ -198,7 +198,7 @@ async function fullServer(t: Test): Promise<string> {
 t.test('a hundred look-ups leave nothing behind, neither in this process nor in the kernel', async (t) => {
   const server = await TcpServer.start(t, honest)
   for (let times = 0; times < 100; times++) await ask(server)
-  await until('all connections are over', () => server.ends.length === 100)
+  await until('all connections are closed', () => server.ends.length === 100)
   t.same(new Set(server.ends), new Set(['reset']))
   // The columns are those of proc_pid_net(5): sl, local_address, rem_address, st ...; TCP_LISTEN = 10
   const port = server.port.toString(16).toUpperCase().padStart(4, '0')

@@ -74,7 +74,7 @@ t.test(
 )
 
 t.test(
-  'an address that trusted and untrusted users have learned is removed with the last of them, also after a reload',
+  'an address that trusted and untrusted users have learned is removed with the last of them',
   async (t) => {
     const its = learning(t)
     const [before, after] = [policyOf(['*.example.org']), policyOf(['*.example.org'])]

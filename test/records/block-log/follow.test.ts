@@ -116,7 +116,7 @@ t.test('each line is read once, when it is complete', async (t) => {
 })
 
 t.test(
-  'a file that is moved away is read to its end, also while it is still written to until the log is opened again',
+  'a moved file is read to its end, also lines that are written before the log is opened again',
   async (t) => {
     for (const create of [false, true]) {
       const log = await following(t)
@@ -132,7 +132,7 @@ t.test(
       await log.look()
       log.append()
       await log.end()
-      t.same(log.seen, log.from(4), create ? 'with an empty new one' : 'with none')
+      t.same(log.seen, log.from(4), create ? 'an empty new file exists' : 'no new file exists')
     }
   },
 )

@@ -87,8 +87,8 @@ t.test('a slow reader of stdout receives all lines whole', async (t) => {
 t.test(
   'a reader of stdout that empties the pipe at intervals receives all lines before the end',
   async (t) => {
-    // The pipe is filled 64 times, and emptied 2 ms later: a program that checks only every 50 ms does not end
-    // in time.
+    // The pipe is filled 64 times, and emptied 2 ms later: a program that checks only every 50 ms does not
+    // end in time.
     const take = `const { readSync } = require('fs'), bytes = Buffer.alloc(65_536)
     let n = 0
     while (readSync(0, bytes, 0, 1) > 0) {

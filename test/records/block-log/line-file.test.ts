@@ -131,7 +131,7 @@ t.test(
 )
 
 t.test(
-  'lines that waited for a full disk are written when there is space, and that is reported; so is a new failure',
+  'lines that waited for a full disk are written later; recovery and new failures are reported',
   async (t) => {
     // The path leads to a full disk first, then to a working file.
     const path = `${t.testdir()}/lines`
@@ -200,7 +200,7 @@ t.test('after copytruncate has emptied the file, lines are written from its star
 })
 
 t.test(
-  'when no new file can be created, that is reported once, and lines are written to the old file while it has a name',
+  'when no new file can be created, lines go to the old file while it has a name; one report follows',
   async (t) => {
     const { file, told, path } = opened(t, `${t.testdir({ log: {} })}/log/lines`)
     const log = dirname(path)

@@ -221,7 +221,7 @@ t.test('pages that end by a fault are served again, and the service continues', 
   await t.rejects(ask('/metrics'))
   registry.metrics = metrics
   let status: number | undefined
-  await eventually('they are there again', async () => {
+  await eventually('the pages are served again', async () => {
     status = (await ask('/metrics').catch(() => undefined))?.status
     return status === 200
   })
