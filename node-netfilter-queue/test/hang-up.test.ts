@@ -25,14 +25,14 @@ t.test('a program that writes nothing notices that its reader has gone', async (
     env: { PATH: process.env.PATH },
     timeout: PATIENCE_MS,
   })
-  let said = ''
-  child.stderr!.on('data', (data) => (said += data))
+  let stderr = ''
+  child.stderr!.on('data', (data) => (stderr += data))
   await once(child.stderr!, 'data')
-  t.equal(said, 'waiting false\n')
+  t.equal(stderr, 'waiting false\n')
   child.stdout!.destroy()
   const [code] = await once(child, 'close')
   t.equal(code, 0)
-  t.equal(said, 'waiting false\ngone\n')
+  t.equal(stderr, 'waiting false\ngone\n')
 })
 
 t.test('a file never counts as hung up, and neither does a value that is no file descriptor', async (t) => {

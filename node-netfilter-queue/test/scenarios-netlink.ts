@@ -164,7 +164,7 @@ async function sendDatagram(from: number, to: number): Promise<void> {
 const descriptors = () => readdirSync('/proc/self/fd').length
 
 /** Returns the events that a listener with this filter receives when a device is created and removed. */
-async function heard(filter: Uint8Array | undefined) {
+async function eventsWith(filter: Uint8Array | undefined) {
   const types: number[] = []
   let batches = 0
   const socket = new NetlinkSocket({
@@ -317,10 +317,10 @@ export const netlinkScenarios = {
 
   async filters() {
     return {
-      without: await heard(undefined),
-      all: await heard(ALL),
-      nothing: await heard(NOTHING),
-      removals: await heard(REMOVALS),
+      without: await eventsWith(undefined),
+      all: await eventsWith(ALL),
+      nothing: await eventsWith(NOTHING),
+      removals: await eventsWith(REMOVALS),
       // The filter applies to answers as well.
       answers: withSocket({ protocol: NETLINK_ROUTE, filter: ALL }, (socket) =>
         indexIn(ask(socket, linkRequest(LO))),

@@ -94,8 +94,8 @@ t.test('an accepted flow that would be blocked makes the command exit with 1', a
 
 t.test('when some accepted flows are not known, the output reports it', async (t) => {
   const known = host(t, '', [kind()], 1536).replay(REDIS)
-  const said = known.stdout.replaceAll('\n', ' ')
-  t.match(said, 'note: not all accepted packets are tried: 1,536 kinds of them were forgotten')
+  const output = known.stdout.replaceAll('\n', ' ')
+  t.match(output, 'note: not all accepted packets are tried: 1,536 kinds of them were forgotten')
   t.notMatch(host(t, '', [kind()]).replay(REDIS).stdout, 'forgotten')
 })
 

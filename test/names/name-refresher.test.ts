@@ -10,7 +10,7 @@ interface Answer {
   readonly ttl: number
 }
 const answer = (ttl = 60, said = 'yes'): Answer => ({ said, ttl })
-const nobody = async (): Promise<Answer> => {
+const noResolver = async (): Promise<Answer> => {
   throw new Error('no answer')
 }
 
@@ -122,7 +122,7 @@ t.test(
   'a failed look-up is repeated after 1, 2, 5, 10, 30 and then each 60 seconds, until it succeeds',
   async (t) => {
     const its = watching(t)
-    its.reply = nobody
+    its.reply = noResolver
     await its.names.watch([NAME])
     const waits: number[] = []
     for (let i = 0; i < 8; i++) {
@@ -133,7 +133,7 @@ t.test(
     its.reply = async () => answer(600)
     await its.clock.pass(60_000)
     t.equal(its.clock.next, 600_000)
-    its.reply = nobody
+    its.reply = noResolver
     await its.clock.pass(600_000)
     t.equal(its.clock.next, 1000, 'a success resets the waits')
   },
@@ -142,7 +142,7 @@ t.test(
 t.test('a failing look-up is repeated without end', async (t) => {
   const its = watching(t)
   await its.names.watch([NAME])
-  its.reply = nobody
+  its.reply = noResolver
   await its.clock.pass(24 * 3600 * 1000)
   t.ok(its.failures.length > 1000)
   t.equal(its.clock.timers, 1)

@@ -102,10 +102,10 @@ t.test('rotating targets are bounded: each of them allows a host and a port', as
 
 t.test('a resolver that answers with new targets each time causes few new policies', async (t) => {
   const its = table()
-  let news = 0
+  let reported = 0
   for (let i = 0; i < 3000; i++)
-    news += Number(
+    reported += Number(
       its.learn(SERVICE, { targets: [{ name: `t${i}.example.org`, port: 80 }], ttl: 0 }, NOW + i * 200),
     )
-  t.equal(news, 32, '16 changes are accepted at once, and 16 in the next five minutes')
+  t.equal(reported, 32, '16 changes are accepted at once, and 16 in the next five minutes')
 })

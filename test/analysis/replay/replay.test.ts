@@ -22,7 +22,7 @@ function replayed(t: Test, yaml: string, lines: readonly string[], passed?: unkn
 }
 
 /** Returns verdict and reason of a single event, with the rule that it matches. */
-function fate(t: Test, yaml: string, event: Event, learned: readonly Event[] = []): string {
+function verdictOf(t: Test, yaml: string, event: Event, learned: readonly Event[] = []): string {
   const { blocked } = replayed(t, yaml, [...learned, event].map(lineOf))
   const own = [...blocked.accept.kinds, ...blocked.block.kinds].at(-1)
   const judged =
@@ -37,7 +37,7 @@ const once = (event: Event): Event => ({ repeat: 77, ...event })
 
 t.test('each condition of a rule counts: destination, port, protocol, user, unit, expiry', async (t) => {
   const yaml = `allow: [{ name: api, to: [203.0.113.0/24], ports: [443], users: [www-data], units: [php8.2-fpm.service], expires: 2024-11-27 }]`
-  t.equal(fate(t, yaml, once(PHP)), 'rule api')
+  t.equal(verdictOf(t, yaml, once(PHP)), 'rule api')
   for (const other of [
     { to: '198.51.100.1' },
     { port: 80 },
@@ -47,9 +47,9 @@ t.test('each condition of a rule counts: destination, port, protocol, user, unit
     { unit: undefined },
     { uid: undefined, user: undefined },
   ])
-    t.equal(fate(t, yaml, once({ ...PHP, ...other })), 'not-allowlisted', JSON.stringify(other))
+    t.equal(verdictOf(t, yaml, once({ ...PHP, ...other })), 'not-allowlisted', JSON.stringify(other))
   t.equal(
-    fate(t, yaml.replace('2024-11-27', '2024-11-26'), once(PHP)),
+    verdictOf(t, yaml.replace('2024-11-27', '2024-11-26'), once(PHP)),
     'not-allowlisted',
     'the rule has expired',
   )
@@ -57,12 +57,12 @@ t.test('each condition of a rule counts: destination, port, protocol, user, unit
 
 t.test('a name has all addresses that the log contains for it, earlier or later', async (t) => {
   const yaml = 'allow: [{ name: api, to: [api.example.org, "*.cdn.example.org"] }]'
-  t.equal(fate(t, yaml, once({ domain: 'api.example.org' })), 'rule api')
-  t.equal(fate(t, yaml, once({ domain: 'a.cdn.example.org' })), 'rule api')
-  t.equal(fate(t, yaml, once({ domain: 'other.example.org' })), 'not-allowlisted')
-  t.equal(fate(t, yaml, once({})), 'not-allowlisted')
+  t.equal(verdictOf(t, yaml, once({ domain: 'api.example.org' })), 'rule api')
+  t.equal(verdictOf(t, yaml, once({ domain: 'a.cdn.example.org' })), 'rule api')
+  t.equal(verdictOf(t, yaml, once({ domain: 'other.example.org' })), 'not-allowlisted')
+  t.equal(verdictOf(t, yaml, once({})), 'not-allowlisted')
   t.equal(
-    fate(t, yaml, once({}), [{ at: 9, domain: 'api.example.org', uid: 1000, user: 'deploy' }]),
+    verdictOf(t, yaml, once({}), [{ at: 9, domain: 'api.example.org', uid: 1000, user: 'deploy' }]),
     'rule api',
   )
 })
@@ -77,27 +77,27 @@ t.test('a DNS query is judged by the name that it asked for', async (t) => {
   }
   const enforced = 'dns: { enforceNames: true }\n'
   const allow = 'allow: [{ name: api, to: [api.example.org] }]'
-  t.equal(fate(t, enforced, once(question)), 'name-not-allowed')
-  t.equal(fate(t, `${enforced}${allow}`, once(question)), 'resolver resolver')
-  t.equal(fate(t, `${enforced}${allow}`, once({ ...question, transport: 'tcp' })), 'resolver resolver')
+  t.equal(verdictOf(t, enforced, once(question)), 'name-not-allowed')
+  t.equal(verdictOf(t, `${enforced}${allow}`, once(question)), 'resolver resolver')
+  t.equal(verdictOf(t, `${enforced}${allow}`, once({ ...question, transport: 'tcp' })), 'resolver resolver')
   t.equal(
-    fate(t, `${enforced}${allow}`, once({ ...question, question: 'evil.example.net' })),
+    verdictOf(t, `${enforced}${allow}`, once({ ...question, question: 'evil.example.net' })),
     'name-not-allowed',
   )
   t.equal(
-    fate(t, allow, once({ ...question, question: 'evil.example.net' })),
+    verdictOf(t, allow, once({ ...question, question: 'evil.example.net' })),
     'resolver resolver',
     'names are not enforced',
   )
   for (const odd of ['..', 'x'.repeat(64), `${'a.'.repeat(200)}b`])
-    t.equal(fate(t, `${enforced}${allow}`, once({ ...question, question: odd })), 'name-not-allowed')
+    t.equal(verdictOf(t, `${enforced}${allow}`, once({ ...question, question: odd })), 'name-not-allowed')
 })
 
 t.test('a port that root chose itself fits no rule with users, as in the service', async (t) => {
   const ntp = { ...ROOT, port: 123, transport: 'udp' }
   const yaml = 'allow: [{ name: ntp, to: [203.0.113.7], protocol: udp, users: [root] }]'
-  t.equal(fate(t, yaml, once({ ...ntp, fromPort: 40000 })), 'rule ntp')
-  t.equal(fate(t, yaml, once({ ...ntp, fromPort: 123 })), 'not-allowlisted')
+  t.equal(verdictOf(t, yaml, once({ ...ntp, fromPort: 40000 })), 'rule ntp')
+  t.equal(verdictOf(t, yaml, once({ ...ntp, fromPort: 123 })), 'not-allowlisted')
 })
 
 t.test(

@@ -99,9 +99,9 @@ COMMIT
 `,
     'ip',
   )
-  const told = found(saved)
-  t.equal(told.length, 1, 'the rule is reported once')
-  t.match(told, [
+  const findings = found(saved)
+  t.equal(findings.length, 1, 'the rule is reported once')
+  t.match(findings, [
     {
       grade: 'fail',
       what: /^ip mangle mine \(from OUTPUT: output, priority -150\) sets our bits of packet marks$/,

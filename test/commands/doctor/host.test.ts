@@ -103,8 +103,8 @@ t.test(
 t.test('a resolver that resolv.conf names and the configuration does not is reported', async (t) => {
   const etc = { 'resolv.conf': 'nameserver 192.0.2.1\nnameserver 192.0.2.2\n' }
   const yaml = 'mode: enforce\ndns: { enforceNames: true }\ninfrastructure: { dns: [192.0.2.1] }\n'
-  const told = lines(await resolvers(subject(t, yaml, { etc }), t.testdir({ etc })))
-  t.same(told, [
+  const reported = lines(await resolvers(subject(t, yaml, { etc }), t.testdir({ etc })))
+  t.same(reported, [
     'look /etc/resolv.conf names 192.0.2.2, and infrastructure.dns does not',
     'note not asked: 192.0.2.1',
   ])
@@ -208,12 +208,12 @@ t.test('mirrors without an address are counted; addresses and wildcards need no 
     addresses: addresses.map((address) => ({ address, until: '' })),
   })
   const one = subject(t, 'mode: enforce\n')
-  const told = (...all: ReturnType<typeof mirror>[]) => lines(mirrors(one, all))
-  t.same(told(), ['look none is known'])
-  t.match(told(mirror('a.example.org', '192.0.2.1'), mirror('192.0.2.0/24'), mirror('*.example.org')), [
+  const reported = (...all: ReturnType<typeof mirror>[]) => lines(mirrors(one, all))
+  t.same(reported(), ['look none is known'])
+  t.match(reported(mirror('a.example.org', '192.0.2.1'), mirror('192.0.2.0/24'), mirror('*.example.org')), [
     /^ok 3/,
   ])
-  t.same(told(mirror('a.example.org'), mirror('192.0.2.1')), ['look no address is known for 1 of 2'])
+  t.same(reported(mirror('a.example.org'), mirror('192.0.2.1')), ['look no address is known for 1 of 2'])
 })
 
 t.test('a proxy that no rule allows is reported, without its password', async (t) => {
@@ -221,21 +221,21 @@ t.test('a proxy that no rule allows is reported, without its password', async (t
 mirrors: { hosts: [proxy.example.org, 192.0.2.0/24], ports: [3128] }
 allow: [{ name: other, to: [other.example.org], ports: [3128], users: [www-data] }]
 `
-  const told = (variables: Record<string, string>, file = '') => {
+  const reported = (variables: Record<string, string>, file = '') => {
     const root = t.testdir({ etc: { environment: file } })
     return environment(subject(t, yaml), variables, root)
       .filter(isAmiss)
       .map(({ what }) => what)
   }
-  t.same(told({ http_proxy: 'http://proxy.example.org:3128' }), [])
-  t.same(told({ http_proxy: 'http://192.0.2.9:3128' }), [])
-  t.same(told({ http_proxy: '', no_proxy: 'evil.example.org', https_proxy: 'http://127.0.0.1:1' }), [])
-  t.same(told({ https_proxy: 'http://u:secret@evil.example.org:3128' }), [
+  t.same(reported({ http_proxy: 'http://proxy.example.org:3128' }), [])
+  t.same(reported({ http_proxy: 'http://192.0.2.9:3128' }), [])
+  t.same(reported({ http_proxy: '', no_proxy: 'evil.example.org', https_proxy: 'http://127.0.0.1:1' }), [])
+  t.same(reported({ https_proxy: 'http://u:secret@evil.example.org:3128' }), [
     'https_proxy of this shell names the proxy evil.example.org:3128',
   ])
-  t.same(told({ http_proxy: 'http://proxy.example.org:8080' }).length, 1, 'the proxy has another port')
-  t.same(told({ http_proxy: 'other.example.org:3128' }).length, 1, 'the proxy is for other users')
-  t.same(told({}, 'PATH="/bin"\nALL_PROXY="socks5://evil.example.org"\n'), [
+  t.same(reported({ http_proxy: 'http://proxy.example.org:8080' }).length, 1, 'the proxy has another port')
+  t.same(reported({ http_proxy: 'other.example.org:3128' }).length, 1, 'the proxy is for other users')
+  t.same(reported({}, 'PATH="/bin"\nALL_PROXY="socks5://evil.example.org"\n'), [
     'ALL_PROXY of /etc/environment names the proxy evil.example.org:1080',
   ])
 })

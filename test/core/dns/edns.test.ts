@@ -13,7 +13,7 @@ const option = (code: number, length: number, value = 0) => [
 ]
 
 /** Returns whether a record with these options, somewhere in a message, may be sent. */
-function may(...options: number[][]): boolean {
+function maySend(...options: number[][]): boolean {
   const record = opt(options.flat())
   const bytes = join(Uint8Array.of(7, 7), record, Uint8Array.of(9))
   return isOpt(bytes, 2, 2 + record.length)
@@ -21,7 +21,9 @@ function may(...options: number[][]): boolean {
 
 t.test('each option that programs use may be sent in the lengths of its RFC, and in no other', async (t) => {
   const lengths = (code: number, value = 0) =>
-    Array.from({ length: 512 }, (_, length) => length).filter((length) => may(option(code, length, value)))
+    Array.from({ length: 512 }, (_, length) => length).filter((length) =>
+      maySend(option(code, length, value)),
+    )
   const from = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i)
   t.same(lengths(3, 1), [0], 'NSID is empty')
   t.same(lengths(8, 1), from(4, 20), 'a client subnet has 4 to 20 bytes')
@@ -32,17 +34,18 @@ t.test('each option that programs use may be sent in the lengths of its RFC, and
 })
 
 t.test('no other option is allowed, and no option twice', async (t) => {
-  const known = Array.from({ length: 65536 }, (_, code) => code).filter((code) => may(option(code, 0)))
+  const known = Array.from({ length: 65536 }, (_, code) => code).filter((code) => maySend(option(code, 0)))
   t.same(known, [3, 11, 12])
-  t.ok(may(option(3, 0), option(10, 8, 1), option(12, 20)))
-  t.notOk(may(option(10, 8, 1), option(10, 8, 1)))
-  t.notOk(may(option(3, 0), option(65001, 4)))
+  t.ok(maySend(option(3, 0), option(10, 8, 1), option(12, 20)))
+  t.notOk(maySend(option(10, 8, 1), option(10, 8, 1)))
+  t.notOk(maySend(option(3, 0), option(65001, 4)))
 })
 
 t.test('options that do not fit into the record are refused', async (t) => {
-  for (const cut of [1, 2, 3, 5, 11]) t.notOk(may(option(10, 8).slice(0, -cut)), `${cut} bytes are missing`)
-  t.notOk(may(option(3, 0), [0]))
-  t.notOk(may([0, 12, 255, 255]))
+  for (const cut of [1, 2, 3, 5, 11])
+    t.notOk(maySend(option(10, 8).slice(0, -cut)), `${cut} bytes are missing`)
+  t.notOk(maySend(option(3, 0), [0]))
+  t.notOk(maySend([0, 12, 255, 255]))
 })
 
 t.test('only the flag DO may be set, and the version is 0', async (t) => {

@@ -10,9 +10,9 @@ import { policy } from '../rules.js'
 
 /** The time at which these tests judge, in milliseconds since the epoch. */
 export const NOW = 1_800_000_000_000
-export const SOMEONE: Sender = { uid: 33, known: false, isReply: false, device: 0, isOf: () => false }
-export const NOBODY_KNOWN: Sender = { uid: -1, known: false, isReply: false, device: 0, isOf: () => false }
-export const NOBODY_APPROVED: Sender = { uid: -1, known: true, isReply: false, device: 0, isOf: () => false }
+export const WWW_DATA: Sender = { uid: 33, known: false, isReply: false, device: 0, isOf: () => false }
+export const NO_USER: Sender = { uid: -1, known: false, isReply: false, device: 0, isOf: () => false }
+export const NO_USER_APPROVED: Sender = { uid: -1, known: true, isReply: false, device: 0, isOf: () => false }
 
 export function read(bytes: Uint8Array): Packet {
   const packet = new Packet()
@@ -26,6 +26,6 @@ export const udp4 = (options: Parameters<typeof udp>[0] = {}) =>
   read(ipv4({ protocol: IPPROTO_UDP }, udp(options)))
 
 /** Judges a packet on a host without clients. */
-export function judge(rules: Policy['rules'], packet: Packet, sender = SOMEONE, now = NOW): Decision {
+export function judge(rules: Policy['rules'], packet: Packet, sender = WWW_DATA, now = NOW): Decision {
   return decide(policy(rules), packet, sender, clients(), now)
 }

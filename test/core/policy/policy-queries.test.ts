@@ -19,7 +19,7 @@ import { clients } from '../clients.js'
 import { ipv4, tcp, words } from '../packets.js'
 import { framed, query } from '../queries.js'
 import { policy, prefix, rule } from '../rules.js'
-import { NOW, read, SOMEONE, tcp4, udp4 } from './judging.js'
+import { NOW, read, tcp4, udp4, WWW_DATA } from './judging.js'
 
 /** ASKING enforces names: the names of the rules and `host.example` may be asked for. */
 const ASKING: QueryPolicy = { isAllowed: (name) => name === 'host.example', reverse: false, search: [] }
@@ -32,7 +32,7 @@ function ask(
 ): Decision {
   const packet = udp4({ destinationPort: 53, payload: query(name) })
   packet.single = true
-  return decide(policy([rule(RESOLVER), ...rules], given), packet, SOMEONE, clients(), NOW)
+  return decide(policy([rule(RESOLVER), ...rules], given), packet, WWW_DATA, clients(), NOW)
 }
 
 t.test('while names are enforced, only allowed names may be asked for', async (t) => {
@@ -72,7 +72,7 @@ t.test(
       const packet = udp4({ sourcePort, destinationPort: 53, payload: query('b.example.org') })
       packet.single = true
       const judged = (given: Partial<Policy>) =>
-        decide(policy([rule(RESOLVER)], given), packet, SOMEONE, host, NOW)
+        decide(policy([rule(RESOLVER)], given), packet, WWW_DATA, host, NOW)
       t.equal(judged({}), sourcePort === 53 ? SESSION : CALLBACK, 'names are not enforced')
       t.equal(judged({ queryPolicy: ASKING }), NAME_NOT_ALLOWED)
     }
@@ -85,7 +85,7 @@ t.test(
     const canary = { family: 4, words: words('198.51.100.2'), port: 53 } as const
     const rules = [rule(RESOLVER), rule({ name: 'other', prefixes: [prefix('203.0.113.0/24')] })]
     const made = policy(rules, { queryPolicy: ASKING, canary })
-    const judged = (packet: Packet) => decide(made, packet, SOMEONE, clients(), NOW)
+    const judged = (packet: Packet) => decide(made, packet, WWW_DATA, clients(), NOW)
     t.equal(judged(tcp4({ destinationPort: 53 })), CANARY)
     t.equal(judged(read(ipv4({ destination: '203.0.113.9' }, tcp()))), rules[1]!.accept)
     t.equal(judged(read(ipv4({ destination: '192.0.2.9' }, tcp()))), NOT_ALLOWLISTED)
@@ -97,7 +97,7 @@ t.test('a packet that another rule allows is not read as a query', async (t) => 
     const one = rule({ ...RESOLVER, reason })
     const packet = udp4({ destinationPort: 53, payload: query('b.example.org') })
     t.equal(
-      decide(policy([one], { queryPolicy: ASKING }), packet, SOMEONE, clients(), NOW),
+      decide(policy([one], { queryPolicy: ASKING }), packet, WWW_DATA, clients(), NOW),
       one.accept,
       reason,
     )
@@ -110,7 +110,8 @@ t.test(
     const judged = (payload?: Uint8Array) => {
       const packet = tcp4({ destinationPort: 53, flags: TCPHDR_ACK, ...(payload && { payload }) })
       packet.single = true
-      return decide(policy([rule(RESOLVER)], { queryPolicy: ASKING }), packet, SOMEONE, clients(), NOW).reason
+      return decide(policy([rule(RESOLVER)], { queryPolicy: ASKING }), packet, WWW_DATA, clients(), NOW)
+        .reason
     }
     t.equal(judged(), 'resolver')
     t.equal(judged(framed(query('host.example'))), 'resolver')
@@ -123,7 +124,7 @@ t.test("an answer that this host's resolver sends is accepted when the query to 
   const response = (given: Partial<Sender>, bytes = query('b.example.org', { flags: 0x8180 })) => {
     const packet = udp4({ sourcePort: 53, destinationPort: 53, payload: bytes })
     packet.single = true
-    const sender = { ...SOMEONE, ...given }
+    const sender = { ...WWW_DATA, ...given }
     return decide(policy([rule(RESOLVER)], { queryPolicy: ASKING }), packet, sender, clients(), NOW)
   }
   t.equal(response({ isReply: true }), REPLY)

@@ -17,7 +17,7 @@ import {
 import { clients } from '../clients.js'
 import { icmp, ipv4, ipv6, tcp, udp, words } from '../packets.js'
 import { policy, prefix, rule } from '../rules.js'
-import { judge, NOBODY_APPROVED, NOBODY_KNOWN, NOW, read, SOMEONE, tcp4, udp4 } from './judging.js'
+import { judge, NO_USER, NO_USER_APPROVED, NOW, read, tcp4, udp4, WWW_DATA } from './judging.js'
 
 t.test('a packet that no rule allows is blocked, and the decision has the index of its reason', async (t) => {
   t.equal(judge([], tcp4()), NOT_ALLOWLISTED)
@@ -52,9 +52,9 @@ t.test('the canary is decided before a session, and a session before any rule', 
   host.sessions.seen(4, IPPROTO_TCP, words('192.0.2.1'), 443, words('198.51.100.2'), 9, host.now)
   const answer = tcp4({ sourcePort: 443, destinationPort: 9, flags: TCPHDR_ACK })
   const canary = { family: 4, words: words('198.51.100.2'), port: 9 } as const
-  t.equal(decide(policy([rule()], { canary }), answer, SOMEONE, host, NOW), CANARY)
-  t.equal(decide(policy([rule()]), answer, SOMEONE, host, NOW), SESSION)
-  t.equal(decide(policy([rule()]), answer, SOMEONE, clients(), NOW).reason, 'rule')
+  t.equal(decide(policy([rule()], { canary }), answer, WWW_DATA, host, NOW), CANARY)
+  t.equal(decide(policy([rule()]), answer, WWW_DATA, host, NOW), SESSION)
+  t.equal(decide(policy([rule()]), answer, WWW_DATA, clients(), NOW).reason, 'rule')
 })
 
 t.test(
@@ -62,7 +62,7 @@ t.test(
   async (t) => {
     const everywhere = rule({ prefixes: [prefix('0.0.0.0/0'), prefix('::/0')] })
     const judged = (canary: Policy['canary'], packet: Packet) =>
-      decide(policy([everywhere], { canary }), packet, SOMEONE, clients(), NOW)
+      decide(policy([everywhere], { canary }), packet, WWW_DATA, clients(), NOW)
     const four = { family: 4, words: words('192.0.2.9'), port: 9 } as const
     const to4 = (destination: string, port: number) =>
       read(ipv4({ destination }, tcp({ destinationPort: port })))
@@ -92,7 +92,7 @@ t.test(
     const rules = [rule({ units: ['web.service', 'db.slice'] })]
     const asked: (readonly string[])[] = []
     const from = (yes: boolean): Sender => ({
-      ...SOMEONE,
+      ...WWW_DATA,
       isOf: (units) => {
         asked.push(units)
         return yes
@@ -110,7 +110,7 @@ t.test(
       NOT_ALLOWLISTED,
       'a packet without a user has no socket',
     )
-    t.equal(judge(rules, tcp4(), NOBODY_APPROVED).reason, 'rule', 'an approved connection continues')
+    t.equal(judge(rules, tcp4(), NO_USER_APPROVED).reason, 'rule', 'an approved connection continues')
   },
 )
 
@@ -124,11 +124,11 @@ t.test(
 
 t.test('a rule with users allows only these users', async (t) => {
   const rules = [rule({ users: [0, 42] })]
-  t.equal(judge(rules, tcp4(), { ...SOMEONE, uid: 0 }).reason, 'rule')
-  t.equal(judge(rules, tcp4(), { ...SOMEONE, uid: 42 }).reason, 'rule')
-  t.equal(judge(rules, tcp4(), { ...SOMEONE, uid: 33 }), NOT_ALLOWLISTED)
+  t.equal(judge(rules, tcp4(), { ...WWW_DATA, uid: 0 }).reason, 'rule')
+  t.equal(judge(rules, tcp4(), { ...WWW_DATA, uid: 42 }).reason, 'rule')
+  t.equal(judge(rules, tcp4(), { ...WWW_DATA, uid: 33 }), NOT_ALLOWLISTED)
   t.equal(
-    judge(rules, tcp4(), { ...SOMEONE, uid: 33, known: true }),
+    judge(rules, tcp4(), { ...WWW_DATA, uid: 33, known: true }),
     NOT_ALLOWLISTED,
     'a known connection does not replace the user',
   )
@@ -137,9 +137,9 @@ t.test('a rule with users allows only these users', async (t) => {
 
 t.test('a packet without a user fits a rule with users only on a connection approved before', async (t) => {
   const rules = [rule({ users: [0] })]
-  t.equal(judge(rules, tcp4(), NOBODY_KNOWN), NOT_ALLOWLISTED)
-  t.equal(judge(rules, tcp4(), NOBODY_APPROVED).reason, 'rule')
-  t.equal(judge([rule()], tcp4(), NOBODY_KNOWN).reason, 'rule', 'a rule without users needs no user')
+  t.equal(judge(rules, tcp4(), NO_USER), NOT_ALLOWLISTED)
+  t.equal(judge(rules, tcp4(), NO_USER_APPROVED).reason, 'rule')
+  t.equal(judge([rule()], tcp4(), NO_USER).reason, 'rule', 'a rule without users needs no user')
 })
 
 t.test('a rule with ports allows only these ports, both ends of a range included', async (t) => {
@@ -194,9 +194,9 @@ t.test('a rule with a source port allows only packets from that port', async (t)
 
 t.test('a rule matches nothing from the millisecond of its expiry on', async (t) => {
   const rules = [rule({ expires: NOW })]
-  t.equal(judge(rules, tcp4(), SOMEONE, NOW - 1).reason, 'rule')
-  t.equal(judge(rules, tcp4(), SOMEONE, NOW), NOT_ALLOWLISTED)
-  t.equal(judge(rules, tcp4(), SOMEONE, NOW + 1), NOT_ALLOWLISTED)
+  t.equal(judge(rules, tcp4(), WWW_DATA, NOW - 1).reason, 'rule')
+  t.equal(judge(rules, tcp4(), WWW_DATA, NOW), NOT_ALLOWLISTED)
+  t.equal(judge(rules, tcp4(), WWW_DATA, NOW + 1), NOT_ALLOWLISTED)
 })
 
 t.test(
@@ -216,16 +216,16 @@ t.test('a reply to a client is accepted with reason session, and needs no rule',
   const host = clients()
   host.services.tcp[443] = 1
   const answer = tcp4({ sourcePort: 443, destinationPort: 51000, flags: TCPHDR_ACK })
-  t.equal(decide(policy(), answer, SOMEONE, host, NOW), NOT_ALLOWLISTED)
+  t.equal(decide(policy(), answer, WWW_DATA, host, NOW), NOT_ALLOWLISTED)
   host.socket = 'established'
-  t.equal(decide(policy(), answer, SOMEONE, host, NOW), SESSION)
+  t.equal(decide(policy(), answer, WWW_DATA, host, NOW), SESSION)
 })
 
 t.test('the kernel’s own SYN-ACK is accepted and not remembered: the client may not exist', async (t) => {
   const host = clients()
   host.services.tcp[443] = 1
   const handshake = tcp4({ sourcePort: 443, destinationPort: 51000, flags: TCPHDR_SYN | TCPHDR_ACK })
-  const decision = decide(policy(), handshake, NOBODY_KNOWN, host, NOW)
+  const decision = decide(policy(), handshake, NO_USER, host, NOW)
   t.match(decision, { verdict: 'accept', reason: 'session', remember: false })
   t.equal(SESSION.remember, true)
 })
@@ -236,13 +236,13 @@ t.test('a callback is tried after the sessions and before the rules', async (t) 
   host.socket = 'established'
   host.callbacks.seen(4, IPPROTO_TCP, words('192.0.2.1'), 21, words('198.51.100.2'), 50000, host.now)
   const call = tcp4({ sourcePort: 20, destinationPort: 2000 })
-  t.equal(decide(policy([rule()]), call, SOMEONE, host, NOW), CALLBACK)
+  t.equal(decide(policy([rule()]), call, WWW_DATA, host, NOW), CALLBACK)
   t.equal(
-    decide(policy([rule()]), call, SOMEONE, host, NOW).reason,
+    decide(policy([rule()]), call, WWW_DATA, host, NOW).reason,
     'rule',
     'the session allowed one callback',
   )
-  t.equal(decide(policy(), call, SOMEONE, host, NOW), NOT_ALLOWLISTED)
+  t.equal(decide(policy(), call, WWW_DATA, host, NOW), NOT_ALLOWLISTED)
 })
 
 t.test(
@@ -254,8 +254,8 @@ t.test(
     }
     t.same(remembered(), [true, true])
     t.same(remembered([0]), [false, true])
-    for (const bound of [{ users: [SOMEONE.uid] }, { units: ['web.service'] }]) {
-      const decision = judge([rule({ protocol: 'any', ...bound })], tcp4(), { ...SOMEONE, isOf: () => true })
+    for (const bound of [{ users: [WWW_DATA.uid] }, { units: ['web.service'] }]) {
+      const decision = judge([rule({ protocol: 'any', ...bound })], tcp4(), { ...WWW_DATA, isOf: () => true })
       t.match(
         decision,
         { reason: 'rule', remember: true },
@@ -270,10 +270,10 @@ t.test(
 t.test('a former address of a name fits only a connection that was approved before', async (t) => {
   const named = rule({ prefixes: [], names: ['mirror.example.org'], users: [33] })
   named.formerAddresses.add(prefix('198.51.100.2'))
-  const known = { ...SOMEONE, known: true }
-  t.equal(judge([named], tcp4(), SOMEONE), NOT_ALLOWLISTED, 'no new connection is allowed')
+  const known = { ...WWW_DATA, known: true }
+  t.equal(judge([named], tcp4(), WWW_DATA), NOT_ALLOWLISTED, 'no new connection is allowed')
   t.equal(judge([named], tcp4(), known), named.acceptTcp)
-  t.equal(judge([named], tcp4(), NOBODY_APPROVED), named.acceptTcp)
+  t.equal(judge([named], tcp4(), NO_USER_APPROVED), named.acceptTcp)
   t.equal(
     judge([named], tcp4(), { ...known, uid: 34 }),
     NOT_ALLOWLISTED,
@@ -281,7 +281,7 @@ t.test('a former address of a name fits only a connection that was approved befo
   )
   t.equal(judge([named], read(ipv4({ destination: '198.51.100.3' }, tcp())), known), NOT_ALLOWLISTED)
   named.addresses.add(prefix('198.51.100.2'))
-  t.equal(judge([named], tcp4(), SOMEONE), named.acceptTcp, 'the name has the address again')
+  t.equal(judge([named], tcp4(), WWW_DATA), named.acceptTcp, 'the name has the address again')
 })
 
 t.test('each rule has its own learned addresses', async (t) => {
@@ -302,7 +302,7 @@ t.test('a policy finds its rules by a name, and by the domains above the name', 
 })
 
 t.test('a packet counts as root’s only when its source port is one that the kernel chooses', async (t) => {
-  const root = { ...SOMEONE, uid: 0 }
+  const root = { ...WWW_DATA, uid: 0 }
   const from = (sourcePort: number, given: Partial<RuleSpec> = {}, sender: Sender = root) =>
     judge([rule({ users: [0, 33], ...given })], tcp4({ sourcePort }), sender).verdict
   for (const port of [32768, 40000, 60999])
@@ -311,7 +311,7 @@ t.test('a packet counts as root’s only when its source port is one that the ke
     t.equal(from(port), 'block', `port ${port} is not one that the kernel chooses`)
   t.equal(from(443, { sourcePort: 443 }), 'accept', 'the rule names this source port')
   t.equal(
-    from(443, {}, SOMEONE),
+    from(443, {}, WWW_DATA),
     'accept',
     'another user may use any port: no other user inherits its sockets',
   )

@@ -92,12 +92,12 @@ t.test(
 )
 
 t.test('other names in a later SRV answer do not tighten a policy', async (t) => {
-  const told = (name: string) =>
+  const withSrvTarget = (name: string) =>
     policy([rule({ names: ['a.example.org'] }), rule({ name: 't', names: [name], isFromSrv: true })])
-  t.equal(tightens(told('one.example.net'), told('two.example.net')), false)
-  t.equal(tightens(told('one.example.net'), policy([rule({ names: ['a.example.org'] })])), false)
+  t.equal(tightens(withSrvTarget('one.example.net'), withSrvTarget('two.example.net')), false)
+  t.equal(tightens(withSrvTarget('one.example.net'), policy([rule({ names: ['a.example.org'] })])), false)
   t.equal(
-    tightens(told('one.example.net'), policy()),
+    tightens(withSrvTarget('one.example.net'), policy()),
     true,
     'a removed name of the allowlist tightens the policy',
   )

@@ -141,7 +141,7 @@ t.test('when the look-up of the sender throws, nothing is counted', async (t) =>
 t.test(
   'a group that continues is summarized after 30 s, 1 min, 2, 4, 8, and then every 15 min',
   async (t) => {
-    const { note, pass, news } = watched()
+    const { note, pass, newEvents } = watched()
     note(1)
     for (let second = 0; second < 60 * 60; second++) {
       note(1)
@@ -149,39 +149,39 @@ t.test(
     }
     const ends = [30, 90, 210, 450, 930, 1830, 2730]
     const lengths = [30, 60, 120, 240, 480, 900, 900]
-    t.same(news(), ['33:1 first', ...ends.map((end, i) => `33:1 *${lengths[i]} @${end}`)])
+    t.same(newEvents(), ['33:1 first', ...ends.map((end, i) => `33:1 *${lengths[i]} @${end}`)])
   },
 )
 
 t.test(
   'a group without a block in its window is removed without an event: its next block is a first block',
   async (t) => {
-    const { note, pass, news } = watched()
+    const { note, pass, newEvents } = watched()
     note(1)
     note(2, 33, 3)
     pass(30 * SECOND)
-    t.same(news(), ['33:1 first', '33:2 first', '33:2 *2 @30'])
+    t.same(newEvents(), ['33:1 first', '33:2 first', '33:2 *2 @30'])
     note(1)
     note(2)
-    t.same(news(), ['33:1 first'], 'the other group is still tracked')
+    t.same(newEvents(), ['33:1 first'], 'the other group is still tracked')
     pass(MINUTE)
-    t.same(news(), ['33:2 *1 @90'])
+    t.same(newEvents(), ['33:2 *1 @90'])
     pass(10 * MINUTE)
     note(2)
-    t.same(news(), ['33:2 first'])
+    t.same(newEvents(), ['33:2 first'])
   },
 )
 
 t.test(
   'a flood of one user takes a quarter of each limit; first blocks of other users are still events at once',
   async (t) => {
-    const { aggregator, note, news } = watched({ ...SMALL, groups: 512, lines: 512 })
+    const { aggregator, note, newEvents } = watched({ ...SMALL, groups: 512, lines: 512 })
     for (let port = 1; port <= 1000; port++) note(port)
-    t.equal(news().length, 128)
+    t.equal(newEvents().length, 128)
     t.match(aggregator, { logged: 128, summarized: 0, suppressed: 872 })
     for (const uid of [34, -1, 0]) {
       note(1, uid)
-      t.same(news(), [`${uid}:1 first`])
+      t.same(newEvents(), [`${uid}:1 first`])
     }
   },
 )
@@ -189,13 +189,13 @@ t.test(
 t.test(
   'during a long flood, one new group every four seconds has an event, and the rest is summarized',
   async (t) => {
-    const { note, pass, news } = watched(SMALL)
+    const { note, pass, newEvents } = watched(SMALL)
     let port = 0
     for (let second = 0; second < 90; second++) {
       for (let i = 0; i < 100; i++) note(++port)
       pass(SECOND)
     }
-    const texts = news()
+    const texts = newEvents()
     const firsts = texts.filter((each) => each.endsWith('first')).length
     t.equal(firsts, 2 + 22)
     t.same(
@@ -207,32 +207,32 @@ t.test(
 
 t.test('a summary that has no line left waits, and counts further blocks', async (t) => {
   // The limits allow two lines for summaries at once, and one in four seconds.
-  const { aggregator, note, pass, news } = watched({ ...SMALL, groups: 64, lines: 8 })
+  const { aggregator, note, pass, newEvents } = watched({ ...SMALL, groups: 64, lines: 8 })
   for (const port of [1, 2]) note(port, 33, 2)
   pass(8 * SECOND)
   for (const port of [3, 4]) note(port, 33, 2)
   pass(8 * SECOND)
   for (const port of [5, 6]) note(port, 33, 2)
   t.match(aggregator, { logged: 6, summarized: 6, suppressed: 0 })
-  news()
+  newEvents()
   pass(13 * SECOND)
-  t.same(news(), [])
+  t.same(newEvents(), [])
   pass(SECOND)
-  t.same(news(), ['33:1 *1 @30', '33:2 *1 @30'])
+  t.same(newEvents(), ['33:1 *1 @30', '33:2 *1 @30'])
   pass(8 * SECOND)
   note(4)
-  t.same(news(), ['33:3 *1 @38', '33:4 *1 @38'], 'lines for two summaries had become available')
+  t.same(newEvents(), ['33:3 *1 @38', '33:4 *1 @38'], 'lines for two summaries had become available')
   pass(8 * SECOND)
-  t.same(news(), ['33:5 *1 @46', '33:6 *1 @46'])
+  t.same(newEvents(), ['33:5 *1 @46', '33:6 *1 @46'])
 })
 
 t.test('at the end all blocks are summarized, and every later block is a first block', async (t) => {
-  const { aggregator, note, pass, news } = watched(SMALL)
+  const { aggregator, note, pass, newEvents } = watched(SMALL)
   note(1, 33, 3)
   note(2)
   note(3, 33, 4)
   pass(5 * SECOND)
-  news()
+  newEvents()
   aggregator.end()
   pass(0)
   t.same(
@@ -240,7 +240,7 @@ t.test('at the end all blocks are summarized, and every later block is a first b
     ['33:1 *2 @0', '33 suppressed*4 @0'],
   )
   note(1)
-  t.same(news(), ['33:1 first'])
+  t.same(newEvents(), ['33:1 first'])
   aggregator.end()
   t.same(aggregator.take(), [])
 })

@@ -58,8 +58,8 @@ export function watched(limits = ROOMY) {
     listen()
   }
   /** Returns the events since the last call. */
-  const news = () => texts.splice(0)
-  return { aggregator, note, pass, news, now: () => now }
+  const newEvents = () => texts.splice(0)
+  return { aggregator, note, pass, newEvents, now: () => now }
 }
 
 export function textOf(event: PendingEvent, now: number): string {

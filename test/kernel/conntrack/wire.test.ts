@@ -96,15 +96,18 @@ t.test(
   async (t) => {
     for (const [name, whole] of Object.entries(vectors)) {
       const expected = ends(read(whole))
-      let told = 0
+      let readable = 0
       for (let length = NLMSG_HDRLEN; length < whole.length; length++) {
         // The bytes are a copy: reading behind the cut would throw.
         const flow = read(whole.slice(0, length))
         if (flow === undefined) continue
-        told++
+        readable++
         if (ends(flow) !== expected) t.fail(`${name} cut at ${length} was read as ${ends(flow)}`)
       }
-      t.ok(told > 0 && told < 40, `${name}: the message is cut between the attributes behind the addresses`)
+      t.ok(
+        readable > 0 && readable < 40,
+        `${name}: the message is cut between the attributes behind the addresses`,
+      )
     }
   },
 )

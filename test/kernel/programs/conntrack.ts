@@ -61,7 +61,7 @@ async function dumped(conntrack: Conntrack, protocol?: number): Promise<string[]
 }
 
 /** Waits until the kernel has `count` connections in a state on its port. */
-async function have(conntrack: Conntrack, state: State, count: number): Promise<void> {
+async function waitForConnections(conntrack: Conntrack, state: State, count: number): Promise<void> {
   const end = ` ${PORTS[state]} ${STATES[state]}`
   for (let waited = 0; ; waited += 5) {
     const flows = await dumped(conntrack, IPPROTO_TCP)
@@ -85,7 +85,7 @@ async function open(host: string, port: number): Promise<[client: Socket, accept
 async function leave(conntrack: Conntrack, state: State, end: (pair: [Socket, Socket]) => void) {
   const pairs = await Promise.all(HOSTS.map((host) => open(host, PORTS[state])))
   for (const pair of pairs) end(pair)
-  await have(conntrack, state, HOSTS.length)
+  await waitForConnections(conntrack, state, HOSTS.length)
 }
 
 async function leaveInEachState(conntrack: Conntrack): Promise<void> {
@@ -107,7 +107,7 @@ async function leaveInEachState(conntrack: Conntrack): Promise<void> {
     await once(createServer().listen(PORTS.synReceived, host), 'listening')
     connect({ host, port: PORTS.synReceived })
   }
-  await have(conntrack, 'synReceived', HOSTS.length)
+  await waitForConnections(conntrack, 'synReceived', HOSTS.length)
 }
 
 async function sendDatagrams(): Promise<void> {

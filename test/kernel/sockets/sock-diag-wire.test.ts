@@ -158,7 +158,7 @@ function socketIn(state: number): DataView {
   return view
 }
 
-interface Told {
+interface TcpInfo {
   readonly state: number
   readonly wqueue?: number
   readonly notsent?: number
@@ -171,11 +171,11 @@ interface Told {
  * Builds a struct inet_diag_msg, an unused attribute, and INET_DIAG_INFO with `length` bytes of struct
  * tcp_info.
  */
-function socketWith(told: Told, length = 240): DataView {
+function socketWith(info: TcpInfo, length = 240): DataView {
   const view = new DataView(new ArrayBuffer(DIAG_MESSAGE + 8 + 4 + length))
   view.setUint8(0, AF_INET)
-  view.setUint8(1, told.state)
-  view.setUint32(60, told.wqueue ?? 0, HOST_LE)
+  view.setUint8(1, info.state)
+  view.setUint32(60, info.wqueue ?? 0, HOST_LE)
   view.setUint16(72, 5, HOST_LE)
   view.setUint16(74, 8, HOST_LE)
   view.setUint16(80, 4 + length, HOST_LE)
@@ -183,12 +183,12 @@ function socketWith(told: Told, length = 240): DataView {
   const put = (at: number, value = 0) => {
     if (at + 8 <= length) view.setBigUint64(84 + at, BigInt(value), HOST_LE)
   }
-  view.setUint8(84, told.state)
-  view.setUint32(84 + 24, (told.wqueue ?? 0) > (told.notsent ?? 0) ? 1 : 0, HOST_LE)
-  put(120, told.acked)
-  put(200, told.sent)
-  put(208, told.retrans)
-  if (length >= 148) view.setUint32(84 + 144, told.notsent ?? 0, HOST_LE)
+  view.setUint8(84, info.state)
+  view.setUint32(84 + 24, (info.wqueue ?? 0) > (info.notsent ?? 0) ? 1 : 0, HOST_LE)
+  put(120, info.acked)
+  put(200, info.sent)
+  put(208, info.retrans)
+  if (length >= 148) view.setUint32(84 + 144, info.notsent ?? 0, HOST_LE)
   return view
 }
 
@@ -207,23 +207,23 @@ t.test(
     // ESTABLISHED and CLOSE_WAIT are tried: idle, while sending, after losses, after more than 32 bits of
     // bytes.
     for (const state of [1, 8]) {
-      for (const told of [
+      for (const info of [
         { acked: 0, sent: 0 },
         { acked: 100, sent: 400, wqueue: 700, notsent: 400 },
         { acked: 100, sent: 150, retrans: 50 },
         { acked: GB, sent: GB + 1448, wqueue: 1448 },
       ]) {
-        t.equal(initiatorIn(socketWith({ state, ...told })), 'other-end', JSON.stringify(told))
-        t.equal(initiatorIn(socketWith({ state, ...told, acked: told.acked + 1 })), 'this-host')
+        t.equal(initiatorIn(socketWith({ state, ...info })), 'other-end', JSON.stringify(info))
+        t.equal(initiatorIn(socketWith({ state, ...info, acked: info.acked + 1 })), 'this-host')
         for (const off of [2, 1448])
           t.equal(
-            initiatorIn(socketWith({ state, ...told, acked: told.acked + off })),
+            initiatorIn(socketWith({ state, ...info, acked: info.acked + off })),
             'unknown',
             `the figure is off by ${off}`,
           )
         for (const dropped of [1, 1448])
           t.equal(
-            initiatorIn(socketWith({ state, ...told, sent: told.sent + dropped })),
+            initiatorIn(socketWith({ state, ...info, sent: info.sent + dropped })),
             'other-end',
             `${dropped} bytes were dropped`,
           )
@@ -241,9 +241,9 @@ t.test('a FIN counts like a SYN, as soon as it has been sent', async (t) => {
   }
   // The FIN is the last byte that is not sent.
   for (const state of [4, 9, 11]) {
-    const told = { state, sent: 100, wqueue: 50, notsent: 50 }
-    t.equal(initiatorIn(socketWith({ ...told, acked: 100 })), 'other-end')
-    t.equal(initiatorIn(socketWith({ ...told, acked: 101 })), 'this-host')
+    const info = { state, sent: 100, wqueue: 50, notsent: 50 }
+    t.equal(initiatorIn(socketWith({ ...info, acked: 100 })), 'other-end')
+    t.equal(initiatorIn(socketWith({ ...info, acked: 101 })), 'this-host')
   }
 })
 
@@ -256,37 +256,37 @@ t.test('when figures are missing, the result is undefined', async (t) => {
 })
 
 t.test('one reading decides which end opened the connection, unless bytes are on their way', async (t) => {
-  const told = (view: DataView) => connectionOf(view, 0, view.byteLength)?.initiator
-  t.equal(told(socketWith({ state: 1, acked: 1 })), 'this-host')
-  t.equal(told(socketWith({ state: 1, acked: 0 })), 'other-end')
+  const initiatorAt = (view: DataView) => connectionOf(view, 0, view.byteLength)?.initiator
+  t.equal(initiatorAt(socketWith({ state: 1, acked: 1 })), 'this-host')
+  t.equal(initiatorAt(socketWith({ state: 1, acked: 0 })), 'other-end')
   t.equal(
-    told(socketWith({ state: 1, acked: 1, sent: 10, wqueue: 10 })),
+    initiatorAt(socketWith({ state: 1, acked: 1, sent: 10, wqueue: 10 })),
     'unknown',
     'the figures come from two instants',
   )
-  t.equal(told(socketIn(1)), 'unknown', 'the answer has no figures')
+  t.equal(initiatorAt(socketIn(1)), 'unknown', 'the answer has no figures')
   t.equal(
-    told(socketWith({ state: 2 })),
+    initiatorAt(socketWith({ state: 2 })),
     'this-host',
     'an end that is still connecting has opened the connection',
   )
 })
 
 t.test('two readings are equal only when all figures are equal', async (t) => {
-  const told = { state: 1, acked: 10, sent: 30, retrans: 5, wqueue: 20, notsent: 4 }
-  const read = (of: Told) => {
+  const info = { state: 1, acked: 10, sent: 30, retrans: 5, wqueue: 20, notsent: 4 }
+  const read = (of: TcpInfo) => {
     const figures = new Figures()
     figures.read(socketWith(of), 0, socketWith(of).byteLength)
     return figures
   }
   const copied = new Figures()
-  copied.copy(read(told))
-  t.ok(copied.equals(read(told)))
-  t.equal(copied.initiator, read(told).initiator)
+  copied.copy(read(info))
+  t.ok(copied.equals(read(info)))
+  t.equal(copied.initiator, read(info).initiator)
   t.ok(copied.isMoving)
-  for (const key of Object.keys(told) as (keyof Told)[])
-    t.notOk(copied.equals(read({ ...told, [key]: told[key] + 1 })), key)
-  t.notOk(copied.equals(read({ ...told, wqueue: 4 })), 'bytes on their way count as a figure')
+  for (const key of Object.keys(info) as (keyof TcpInfo)[])
+    t.notOk(copied.equals(read({ ...info, [key]: info[key] + 1 })), key)
+  t.notOk(copied.equals(read({ ...info, wqueue: 4 })), 'bytes on their way count as a figure')
 })
 
 /** Builds an answer of the kernel: NLMSG_ERROR, with the request behind it. */

@@ -139,7 +139,7 @@ t.test('the reported changes add up to the known addresses', async (t) => {
   const its = book()
   // An address that is known twice is reported twice.
   const known: string[] = []
-  const told = new AddressBook({
+  const reporting = new AddressBook({
     onChange: (name, host, was, is) => {
       const key = `${name} ${textOf(host)}`
       const before = known.indexOf(`${key} ${was}`)
@@ -154,21 +154,21 @@ t.test('the reported changes add up to the known addresses', async (t) => {
   for (let turn = 0; turn < 300; turn++) {
     its.now += 97_000
     const name = turn % 3 === 0 ? OTHER : NAME
-    told.learn(
+    reporting.learn(
       name,
       { hosts: hosts(...many(1 + (turn % 30), (turn * 7) % 500)), ttl: (turn * 31) % 900 },
       its.now,
       turn % 4 > 0,
     )
-    if (turn % 5 === 0) told.expire(its.now)
-    if (turn % 100 === 99) told.keep((each) => each !== OTHER)
+    if (turn % 5 === 0) reporting.expire(its.now)
+    if (turn % 100 === 99) reporting.keep((each) => each !== OTHER)
   }
-  const entries = [...told.names].flatMap((name) =>
-    told.entries(name).map(({ host, state }) => `${name} ${textOf(host)} ${state}`),
+  const entries = [...reporting.names].flatMap((name) =>
+    reporting.entries(name).map(({ host, state }) => `${name} ${textOf(host)} ${state}`),
   )
   t.same(entries.toSorted(), known.toSorted())
   t.ok(new Set(entries).size < entries.length, 'some addresses are known twice')
-  told.keep(() => false)
+  reporting.keep(() => false)
   t.same(known, [])
 })
 

@@ -46,8 +46,8 @@ t.test(
     t.same(its.current(), ['203.0.113.1'])
     t.same(its.current('n19999.example.org'), ['203.0.113.2'])
     t.same(its.current('n0.example.org'), [])
-    const told = its.changes.length
-    t.equal(told, 1 + 20_000 + (20_000 - 16_384), 'each removal is reported')
+    const reported = its.changes.length
+    t.equal(reported, 1 + 20_000 + (20_000 - 16_384), 'each removal is reported')
   },
 )
 

@@ -113,8 +113,8 @@ t.test('names of trusted users have 16,384 addresses, also names that were untru
     for (const first of [0, 64]) its.learn(many(64, i * 200 + first), { name: nth(i) })
   t.same(sum(its), { names: 1 + 128, addresses: 1 + 16_384 })
   t.same(its.current(OTHER), ['198.51.100.1'])
-  const told = its.changes.filter((text) => text.endsWith('-> undefined')).length
-  t.equal(told, 300 * 128 - 16_384, 'each removal is reported')
+  const removed = its.changes.filter((text) => text.endsWith('-> undefined')).length
+  t.equal(removed, 300 * 128 - 16_384, 'each removal is reported')
 })
 
 t.test('names of the allowlist do not count for the bounds; names that leave the allowlist do', async (t) => {

@@ -18,14 +18,14 @@ const SECOND = 1000
 const FULL = /^the block log \/.* cannot be written: ENOSPC: /
 
 function opened(t: Test, destination = `${t.testdir()}/blocks.json`) {
-  const said: string[] = []
-  const say = (text: string) => void said.push(text)
+  const messages: string[] = []
+  const addMessage = (text: string) => void messages.push(text)
   const log = new BlockLog(
     {
       destination,
       userName: (uid) => (uid === 33 ? 'www-data' : undefined),
       domainOf: (family, words) => (words[0] === 0xc6336409 ? `ipv${family}.example.org` : undefined),
-      log: { warn: say, error: say } as Pick<ServiceLog, 'warn' | 'error'>,
+      log: { warn: addMessage, error: addMessage } as Pick<ServiceLog, 'warn' | 'error'>,
     },
     0,
   )
@@ -35,7 +35,7 @@ function opened(t: Test, destination = `${t.testdir()}/blocks.json`) {
     log.note(packet(given), uid, NOT_ALLOWLISTED, mode, ANYWHERE)
     noted++
   }
-  return { log, note, noted: () => noted, said, path: destination }
+  return { log, note, noted: () => noted, messages, path: destination }
 }
 
 const linesOf = (path: string): Line[] =>
@@ -45,7 +45,7 @@ const linesOf = (path: string): Line[] =>
     .map((line) => JSON.parse(line))
 
 /** Returns `destination port*repeats` of each line. */
-const told = (path: string) =>
+const countsOf = (path: string) =>
   linesOf(path).map(
     (line) => `${line['destination.port'] ?? line['event.reason']}*${line['checkvalve.repeat']}`,
   )
@@ -111,17 +111,17 @@ t.test(
     note({ port: 1 })
     note({ port: 2 })
     log.flushFresh()
-    await until(() => told(path).length === 2)
-    t.same(told(path), ['1*1', '2*1'])
+    await until(() => countsOf(path).length === 2)
+    t.same(countsOf(path), ['1*1', '2*1'])
     note({ port: 1 })
     log.tick(29 * SECOND)
     log.tick(30 * SECOND)
-    await until(() => told(path).length === 3)
-    t.same(told(path), ['1*1', '2*1', '1*2'])
+    await until(() => countsOf(path).length === 3)
+    t.same(countsOf(path), ['1*1', '2*1', '1*2'])
     t.match(linesOf(path)[2]!.message, /, 2 more times in 30 s$/)
     log.tick(90 * SECOND)
     await log.close()
-    t.equal(told(path).length, 3, 'a window without blocks logs nothing')
+    t.equal(countsOf(path).length, 3, 'a window without blocks logs nothing')
   },
 )
 
@@ -236,7 +236,7 @@ t.test('when the file is moved and opened again, no line is lost', async (t) => 
     note({ port }, port % 4)
     log.flushFresh()
     if (port % 100 !== 0) continue
-    await until(() => told(path).length > 0)
+    await until(() => countsOf(path).length > 0)
     renameSync(path, `${path}.${port}`)
     log.reopen()
     await until(isThere)
@@ -252,10 +252,10 @@ t.test('when the file is moved and opened again, no line is lost', async (t) => 
 t.test(
   'a full disk never disturbs the caller: it is logged once, and lines that are lost at the end are counted',
   async (t) => {
-    const { log, note, said } = opened(t, '/dev/full')
+    const { log, note, messages } = opened(t, '/dev/full')
     for (let i = 0; i < 2000; i++) note({ port: i })
     log.flushFresh()
-    await until(() => said.length > 0)
+    await until(() => messages.length > 0)
     t.same(
       log.stats,
       { told: 128, summed: 0, suppressed: 1872, dropped: 0 },
@@ -263,8 +263,8 @@ t.test(
     )
     t.equal(await log.close(), 129)
     t.equal(log.stats.dropped, 129)
-    t.match(said[0], FULL)
-    t.same(said.slice(1), [lossText('/dev/full', 129)])
+    t.match(messages[0], FULL)
+    t.same(messages.slice(1), [lossText('/dev/full', 129)])
     t.match(log.trouble?.message, /^ENOSPC: /)
     t.match(log.trouble?.at, /^\d{4}-\d\d-\d\dT.*Z$/)
   },
@@ -275,20 +275,20 @@ t.test(
   async (t) => {
     const path = `${t.testdir()}/blocks.json`
     symlinkSync('/dev/full', path)
-    const { log, note, noted, said } = opened(t, path)
+    const { log, note, noted, messages } = opened(t, path)
     let now = 0
     for (; log.stats.dropped < 100; now += 4 * SECOND) {
       for (let i = 0; i < 10; i++) note({ port: now % 65_536, to: `198.51.100.${i}` })
       log.tick(now)
       if (now % 100 === 0) await new Promise((resolve) => setImmediate(resolve))
     }
-    t.equal(said.length, 1)
-    t.match(said[0], FULL)
+    t.equal(messages.length, 1)
+    t.match(messages[0], FULL)
     const { dropped } = log.stats
     rmSync(path)
-    await until(() => said.length === 2)
-    t.match(said[0], FULL)
-    t.same(said.slice(1), [recoveryText(path, dropped)])
+    await until(() => messages.length === 2)
+    t.match(messages[0], FULL)
+    t.same(messages.slice(1), [recoveryText(path, dropped)])
     log.tick(now)
     await log.close()
     const lines = linesOf(path)
@@ -319,6 +319,6 @@ t.test('after close, a late block, window or signal does no harm, and the block 
   log.tick(40 * SECOND)
   log.reopen()
   await log.close()
-  t.same(told(path), ['1*1'])
+  t.same(countsOf(path), ['1*1'])
   t.equal(log.stats.dropped, 1)
 })

@@ -122,14 +122,18 @@ t.test('an invalid field counts as missing, and the other fields are read', asyn
 })
 
 t.test("a line of the service's own log is a remark: both logs are one in the journal", async (t) => {
-  const said = { '@timestamp': '2024-11-26T08:00:00.000Z', 'event.module': 'checkvalve', 'log.level': 'info' }
-  t.same(readLine(JSON.stringify({ ...said, message: 'stopped' })), {
+  const remark = {
+    '@timestamp': '2024-11-26T08:00:00.000Z',
+    'event.module': 'checkvalve',
+    'log.level': 'info',
+  }
+  t.same(readLine(JSON.stringify({ ...remark, message: 'stopped' })), {
     kind: 'remark',
     time: BEGIN,
     level: 'info',
     message: 'stopped',
   })
-  t.equal(why(JSON.stringify({ ...said, 'event.module': 'sshd', message: 'x' })), 'no-action')
+  t.equal(why(JSON.stringify({ ...remark, 'event.module': 'sshd', message: 'x' })), 'no-action')
 })
 
 t.test('for any change of a line, the reader neither throws nor invents fields', async (t) => {

@@ -155,9 +155,9 @@ t.test('a summary has the number of blocks and its period', async (t) => {
 })
 
 t.test('a line about suppressed blocks names the user, and refers to the metrics', async (t) => {
-  const said = (uid: number | undefined) =>
+  const suppressedLine = (uid: number | undefined) =>
     JSON.parse(JSON.stringify(blockEvent({ type: 'suppressed', uid, blocks: 9488, ms: 60_000 }, ENFORCE)))
-  t.match(said(33), {
+  t.match(suppressedLine(33), {
     'event.action': 'block',
     'event.reason': 'suppressed',
     'user.id': '33',
@@ -169,11 +169,12 @@ t.test('a line about suppressed blocks names the user, and refers to the metrics
     [-1, 'packets without a user'],
     [undefined, 'further users'],
   ] as const) {
-    const line = said(uid)
+    const line = suppressedLine(uid)
     t.notOk('user.id' in line)
     t.ok(line.message.startsWith(`blocked ${who} `), line.message)
   }
-  for (const field of ['destination.ip', 'source.ip', 'network.transport']) t.notOk(field in said(33), field)
+  for (const field of ['destination.ip', 'source.ip', 'network.transport'])
+    t.notOk(field in suppressedLine(33), field)
 })
 
 t.test('a line about lost lines has the number of their blocks, and refers to the metrics', async (t) => {
@@ -208,8 +209,8 @@ t.test('no line is longer than promised, for any names of programs and units', a
         executable: long,
       },
     })
-    const telling = { type: 'summary', group: kind, blocks: 2 ** 53, ms: 900_000 } as const
-    const line = `${JSON.stringify({ ...ADDED, ...blockEvent(telling, { ...OBSERVE, userName: () => long }) })}\n`
+    const summary = { type: 'summary', group: kind, blocks: 2 ** 53, ms: 900_000 } as const
+    const line = `${JSON.stringify({ ...ADDED, ...blockEvent(summary, { ...OBSERVE, userName: () => long }) })}\n`
     t.ok(Buffer.byteLength(line) <= LONGEST_LINE, `the line has ${Buffer.byteLength(line)} bytes`)
     t.ok(Buffer.byteLength(line) > LONGEST_LINE / 2)
   }

@@ -14,9 +14,9 @@ function program(body: string, destination: string): string {
   const url = new URL('../../../src/records/block-log/line-file.js', import.meta.url)
   return `
     import { LineFile } from ${JSON.stringify(fileURLToPath(url))}
-    const told = []
+    const reports = []
     const file = new LineFile({ destination: ${JSON.stringify(destination)},
-      onTrouble: (error) => told.push(error.code), onRecovery: () => told.push('well') })
+      onTrouble: (error) => reports.push(error.code), onRecovery: () => reports.push('well') })
     const until = async (so) => { while (!so()) await new Promise((resolve) => setTimeout(resolve, 5)) }
     ${body}`
 }
@@ -64,16 +64,16 @@ const SLOW = `
   await new Promise((resolve) => setTimeout(resolve, 300))
   const lost = await file.close()
   await until(() => !file.hangs)
-  console.error(JSON.stringify({ taken, lost, told, hangs: file.hangs }))`
+  console.error(JSON.stringify({ taken, lost, reports, hangs: file.hangs }))`
 
 t.test('a reader of stdout that never reads delays neither the program nor its end', async (t) => {
   // A process has opened the pipe for reading, and never reads.
   const pipe = `${t.testdir()}/pipe`
   const { status, stderr } = run(SLOW, 'stdout', `mkfifo ${pipe}; exec 3<>${pipe}; $RUN >${pipe}`)
   t.equal(status, 0)
-  const { taken, lost, told, hangs } = JSON.parse(stderr)
+  const { taken, lost, reports, hangs } = JSON.parse(stderr)
   t.ok(lost > 0 && lost < taken, "the pipe's capacity is written, and the rest is counted")
-  t.same({ told, hangs }, { told: [], hangs: false })
+  t.same({ reports, hangs }, { reports: [], hangs: false })
 })
 
 t.test('a slow reader of stdout receives all lines whole', async (t) => {
@@ -110,8 +110,8 @@ t.test(
     const { isHungUp } = await import(${JSON.stringify(import.meta.resolve('node-netfilter-queue/system'))})
     await until(() => isHungUp(1))
     file.write('line 1\\n')
-    await until(() => told.length > 0)
-    console.error(JSON.stringify({ told, lost: await file.close() }))`
+    await until(() => reports.length > 0)
+    console.error(JSON.stringify({ reports, lost: await file.close() }))`
     const { status, stderr } = run(body, 'stdout', 'set -o pipefail; $RUN | true')
     t.equal(status, 0)
     t.equal(stderr, '{"told":["EPIPE"],"lost":1}\n')
@@ -123,7 +123,7 @@ t.test('a named pipe without a reader does not block the program', async (t) => 
   execFileSync('mkfifo', [path])
   const { status, stderr } = run(SLOW, path)
   t.equal(status, 0)
-  t.match(JSON.parse(stderr), { told: [], hangs: false })
+  t.match(JSON.parse(stderr), { reports: [], hangs: false })
 })
 
 t.test('with a full disk the process still ends, with and without close', async (t) => {
@@ -139,11 +139,11 @@ function fillUp(path: string, then: string) {
     import { renameSync } from 'node:fs'
     process.on('SIGXFSZ', () => {})
     for (let i = 0; i < 30; i++) file.write('line ' + String(i).padEnd(44, '.') + '\\n')
-    await until(() => told.length > 0)
+    await until(() => reports.length > 0)
     ${then}
-    console.log(JSON.stringify({ told, lost: await file.close() }))`
+    console.log(JSON.stringify({ reports, lost: await file.close() }))`
   const { stdout, stderr } = run(body, path, 'ulimit -f 1; $RUN')
-  return { stderr, ...(JSON.parse(stdout) as { told: string[]; lost: number }) }
+  return { stderr, ...(JSON.parse(stdout) as { reports: string[]; lost: number }) }
 }
 const THIRTY = Array.from({ length: 30 }, (_, i) => `line ${String(i).padEnd(44, '.')}\n`).join('')
 
@@ -153,7 +153,7 @@ t.test('a disk that fills up never leaves half a line', async (t) => {
     path,
     `renameSync(${JSON.stringify(path)}, ${JSON.stringify(`${path}.1`)}); file.reopen()`,
   )
-  t.same(moved, { stderr: '', told: ['EFBIG', 'well'], lost: 0 })
+  t.same(moved, { stderr: '', reports: ['EFBIG', 'well'], lost: 0 })
   const [old, fresh] = [readFileSync(`${path}.1`, 'utf8'), readFileSync(path, 'utf8')]
   t.equal(old.length, 1024)
   const whole = old.slice(0, old.lastIndexOf('\n') + 1)
@@ -164,8 +164,8 @@ t.test(
   'lines that a full disk refused at the end are counted, including a line that was begun',
   async (t) => {
     const path = `${t.testdir()}/lines`
-    const { told, lost } = fillUp(path, '')
-    t.same(told, ['EFBIG'])
+    const { reports, lost } = fillUp(path, '')
+    t.same(reports, ['EFBIG'])
     t.equal(linesOf(path).length + lost, 30)
   },
 )

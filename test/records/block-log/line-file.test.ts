@@ -18,14 +18,14 @@ import { eventually } from '../../lab/waiting.js'
 
 /** Opens a file of lines, and collects its reports. */
 function opened(t: Test, destination = `${t.testdir()}/lines`) {
-  const told: string[] = []
+  const reports: string[] = []
   const file = new LineFile({
     destination,
-    onTrouble: (error) => told.push(error.code ?? error.message),
-    onRecovery: () => told.push('well'),
+    onTrouble: (error) => reports.push(error.code ?? error.message),
+    onRecovery: () => reports.push('well'),
   })
   t.teardown(() => file.close())
-  return { file, told, path: destination }
+  return { file, reports, path: destination }
 }
 
 const linesOf = (path: string) => readFileSync(path, 'utf8').split('\n').slice(0, -1)
@@ -35,11 +35,11 @@ const numbers = (first: number, last: number) =>
 const until = (so: () => boolean) => eventually(String(so), so)
 
 t.test('lines are appended to the file in their order, and all of them are in it after close', async (t) => {
-  const { file, told, path } = opened(t, `${t.testdir({ lines: 'line 0\n' })}/lines`)
+  const { file, reports, path } = opened(t, `${t.testdir({ lines: 'line 0\n' })}/lines`)
   for (let i = 1; i <= 5000; i++) file.write(`line ${i}\n`)
   t.equal(await file.close(), 0, 'no line was lost')
   t.same(linesOf(path), numbers(0, 5000))
-  t.same(told, [])
+  t.same(reports, [])
 })
 
 t.test('a line is written without a close or another line', async (t) => {
@@ -73,7 +73,7 @@ t.test('a file that cannot be opened at start is an error at once', async (t) =>
 t.test(
   'when the file is moved and opened again, no line is lost, and each line is in one of the files',
   async (t) => {
-    const { file, told, path } = opened(t)
+    const { file, reports, path } = opened(t)
     let next = 1
     for (let round = 0; round < 20; round++) {
       for (let i = 0; i < 50; i++) file.write(`line ${next++}\n`)
@@ -88,7 +88,7 @@ t.test(
     t.equal(files.length, 21)
     const all = files.flatMap((name) => linesOf(`${t.testdirName}/${name}`))
     t.same(all.toSorted(), numbers(1, 1000).toSorted())
-    t.same(told, [])
+    t.same(reports, [])
   },
 )
 
@@ -117,16 +117,16 @@ t.test('neither reopening nor close leaves a descriptor open', async (t) => {
 t.test(
   'a full disk throws nothing and is reported once; lines that exceed the memory limit are refused',
   async (t) => {
-    const { file, told } = opened(t, '/dev/full')
+    const { file, reports } = opened(t, '/dev/full')
     const line = `${'x'.repeat(1023)}\n`
     const taken = () => Array.from({ length: 5000 }, () => file.write(line)).filter(Boolean).length
     const first = taken()
-    await until(() => told.length > 0)
+    await until(() => reports.length > 0)
     t.notOk(file.isWell)
     const all = first + taken()
     t.ok(all >= 4096 && all <= 4096 + 64, `${all} KiB are waiting`)
     t.equal(await file.close(), all, 'no line was written, so all were lost in the end')
-    t.same(told, ['ENOSPC'])
+    t.same(reports, ['ENOSPC'])
   },
 )
 
@@ -136,17 +136,17 @@ t.test(
     // The path leads to a full disk first, then to a working file.
     const path = `${t.testdir()}/lines`
     symlinkSync('/dev/full', path)
-    const { file, told } = opened(t, path)
+    const { file, reports } = opened(t, path)
     const lead = (to: string) => {
       rmSync(path)
       symlinkSync(to, path)
     }
     for (const round of [0, 1]) {
       file.write(`line ${round * 2 + 1}\n`)
-      await until(() => told.length === round * 2 + 1)
+      await until(() => reports.length === round * 2 + 1)
       file.write(`line ${round * 2 + 2}\n`)
       lead(`${path}.good`)
-      await until(() => told.length === round * 2 + 2)
+      await until(() => reports.length === round * 2 + 2)
       // The line that failed is written; the lines that arrived meanwhile are next.
       await until(() => linesOf(`${path}.good`).length >= round * 2 + 2)
       t.same(linesOf(`${path}.good`), numbers(1, round * 2 + 2))
@@ -154,14 +154,14 @@ t.test(
       lead('/dev/full')
     }
     t.equal(await file.close(), 0)
-    t.same(told, ['ENOSPC', 'well', 'ENOSPC', 'well'])
+    t.same(reports, ['ENOSPC', 'well', 'ENOSPC', 'well'])
   },
 )
 
 t.test(
   'a file that was moved or deleted, with or without its folder, is noticed before the next line',
   async (t) => {
-    const { file, told, path } = opened(t, `${t.testdir()}/log/lines`)
+    const { file, reports, path } = opened(t, `${t.testdir()}/log/lines`)
     const log = dirname(path)
     file.write('line 1\n')
     await until(() => linesOf(path).length === 1)
@@ -184,7 +184,7 @@ t.test(
     file.write('line 6\n')
     t.equal(await file.close(), 0)
     t.same(linesOf(path), ['line 6'])
-    t.same(told, [], 'none of these is an error')
+    t.same(reports, [], 'none of these is an error')
   },
 )
 
@@ -202,22 +202,22 @@ t.test('after copytruncate has emptied the file, lines are written from its star
 t.test(
   'when no new file can be created, lines go to the old file while it has a name; one report follows',
   async (t) => {
-    const { file, told, path } = opened(t, `${t.testdir({ log: {} })}/log/lines`)
+    const { file, reports, path } = opened(t, `${t.testdir({ log: {} })}/log/lines`)
     const log = dirname(path)
     renameSync(log, `${log}.moved`)
     writeFileSync(log, 'in the way')
     file.reopen()
-    await until(() => told.length === 1)
+    await until(() => reports.length === 1)
     file.write('line 1\n')
     await until(() => linesOf(`${log}.moved/lines`).length === 1)
     rmSync(`${log}.moved`, { recursive: true })
     file.write('line 2\n')
     await new Promise((resolve) => setTimeout(resolve, 50))
     rmSync(log)
-    await until(() => told.length === 2)
+    await until(() => reports.length === 2)
     t.equal(await file.close(), 0)
     t.same(linesOf(path), ['line 2'], 'lines for a file without a name have waited')
-    t.same(told, ['ENOTDIR', 'well'])
+    t.same(reports, ['ENOTDIR', 'well'])
   },
 )
 
@@ -244,11 +244,11 @@ t.test('a file that ends within a line, as after a crash, gets a line feed first
 })
 
 t.test('after close, lines are refused; a second close or reopening does nothing', async (t) => {
-  const { file, told, path } = opened(t)
+  const { file, reports, path } = opened(t)
   t.equal(await file.close(), 0)
   t.notOk(file.write('line 1\n'))
   file.reopen()
   t.equal(await file.close(), 0)
   t.same(linesOf(path), [])
-  t.same(told, [])
+  t.same(reports, [])
 })

@@ -60,7 +60,7 @@ function lineOf(event: Fields): string {
 }
 
 /** Asserts that the reader finds exactly the expected fields in the line of an event. */
-function comesBack(t: Test, event: Fields, expected: Expected, name: string): void {
+function assertReadBack(t: Test, event: Fields, expected: Expected, name: string): void {
   const before = Date.now()
   const line = lineOf(event)
   const after = Date.now()
@@ -93,7 +93,7 @@ const FIRST: Expected = {
 t.test('every reason is read as it was written, in both modes', async (t) => {
   for (const [reasonIndex, reason] of REASONS.entries())
     for (const mode of MODES)
-      comesBack(
+      assertReadBack(
         t,
         firstOf({ reasonIndex }, mode),
         { ...FIRST, reason, isObserved: mode === 'observe' },
@@ -115,7 +115,7 @@ t.test('every protocol is read as it was written, in both families', async (t) =
       [0, '0'],
       [255, '255'],
     ] as const)
-      comesBack(
+      assertReadBack(
         t,
         firstOf({ family, protocol, source: words(source), destination: words(address) }),
         { ...FIRST, transport, address },
@@ -125,7 +125,7 @@ t.test('every protocol is read as it was written, in both families', async (t) =
 
 t.test('addresses are read in the form of RFC 5952', async (t) => {
   for (const address of ['0.0.0.0', '255.255.255.255', '::', '::1', '2001:db8:0:1::', '::ffff:c633:6402'])
-    comesBack(
+    assertReadBack(
       t,
       firstOf({ family: address.includes(':') ? 6 : 4, destination: words(address) }),
       { ...FIRST, address },
@@ -139,7 +139,7 @@ t.test('ports are read as they were written; a packet without ports has none', a
     [65535, 1],
     [0, 0],
   ] as const)
-    comesBack(
+    assertReadBack(
       t,
       firstOf({ sourcePort, destinationPort: port }),
       { ...FIRST, sourcePort: sourcePort || undefined, port: port || undefined },
@@ -150,8 +150,8 @@ t.test('ports are read as they were written; a packet without ports has none', a
 t.test('users are read by id, and by name when they have one', async (t) => {
   for (const uid of [0, 1, 33, 65534, 0xfffffffe])
     for (const user of ['www-data', undefined])
-      comesBack(t, firstOf({ uid }, 'enforce', user), { ...FIRST, uid, user }, `uid ${uid}, ${user}`)
-  comesBack(t, firstOf({ uid: -1 }, 'enforce', 'nobody'), { ...FIRST, uid: undefined }, 'no user')
+      assertReadBack(t, firstOf({ uid }, 'enforce', user), { ...FIRST, uid, user }, `uid ${uid}, ${user}`)
+  assertReadBack(t, firstOf({ uid: -1 }, 'enforce', 'nobody'), { ...FIRST, uid: undefined }, 'no user')
 })
 
 t.test('each known field of sender and names is read as it was written, alone and together', async (t) => {
@@ -168,7 +168,7 @@ t.test('each known field of sender and names is read as it was written, alone an
     const expected = Object.fromEntries(shown.map((name) => [name, sender[name]]))
     const { unit, container, program, pid, domain, question }: Partial<typeof sender> = expected
     for (const attribution of ['found', 'skipped', 'unknown'] as const)
-      comesBack(
+      assertReadBack(
         t,
         firstOf({
           who: { attribution, unit, container, executable: program, pid },
@@ -184,7 +184,7 @@ t.test('each known field of sender and names is read as it was written, alone an
 t.test('a summary is read with its number of blocks', async (t) => {
   for (const blocks of [1, 2, 70_000, Number.MAX_SAFE_INTEGER])
     for (const mode of MODES)
-      comesBack(
+      assertReadBack(
         t,
         blockEvent({ type: 'summary', group: kindOf(), blocks, ms: 30_000 }, around(mode)),
         { ...FIRST, repeat: blocks, isObserved: mode === 'observe' },
@@ -200,11 +200,11 @@ t.test('suppressed blocks are read with their number, and with their user when t
     [undefined, 'nobody', {}],
   ] as const)
     for (const mode of MODES) {
-      const telling: PendingEvent = { type: 'suppressed', uid, blocks: 9488, ms: 60_000 }
+      const pending: PendingEvent = { type: 'suppressed', uid, blocks: 9488, ms: 60_000 }
       const isObserved = mode === 'observe'
-      comesBack(
+      assertReadBack(
         t,
-        blockEvent(telling, around(mode, user)),
+        blockEvent(pending, around(mode, user)),
         { isObserved, reason: 'suppressed', repeat: 9488, ...expected },
         `uid ${uid}, ${user}, ${mode}`,
       )
@@ -215,13 +215,13 @@ t.test('the blocks of lost lines are read with their number', async (t) => {
   for (const mode of MODES) {
     const isObserved = mode === 'observe'
     const event = lostEvent({ lines: 3, blocks: 70 }, around(mode))
-    comesBack(t, event, { isObserved, reason: 'suppressed', repeat: 70 }, mode)
+    assertReadBack(t, event, { isObserved, reason: 'suppressed', repeat: 70 }, mode)
   }
 })
 
 t.test('any name of a program, a unit or a user is read letter by letter', async (t) => {
   for (const [index, text] of HOSTILE.entries())
-    comesBack(
+    assertReadBack(
       t,
       firstOf(
         { rule: text, who: { attribution: 'found', unit: text, container: text, executable: text, pid: 1 } },

@@ -2,7 +2,7 @@ import t from 'tap'
 import { lossText, recoveryText, troubleText } from '../../../src/records/block-log/trouble-text.js'
 
 const PATH = '/var/log/checkvalve/blocks.json'
-const said = (code: string, destination = PATH) =>
+const textFor = (code: string, destination = PATH) =>
   troubleText(destination, Object.assign(new Error(`${code}: so it is`), { code }))
 
 t.test('each error that stops the log is reported with its cause and the remedy', async (t) => {
@@ -16,13 +16,16 @@ t.test('each error that stops the log is reported with its cause and the remedy'
     ['ETIMEDOUT', /hangs.*dmesg/],
     ['ENOTDIR', /ls -ld \/var\/log\/checkvalve/],
   ] as const) {
-    t.match(said(code), advice)
+    t.match(textFor(code), advice)
     t.match(
-      said(code),
+      textFor(code),
       new RegExp(`^the block log ${PATH} cannot be written: ${code}: so it is; verdicts go on`),
     )
   }
-  t.match(said('EPIPE', 'stdout'), /^the block log on standard output .*the program that reads it still runs/)
+  t.match(
+    textFor('EPIPE', 'stdout'),
+    /^the block log on standard output .*the program that reads it still runs/,
+  )
 })
 
 t.test('when the log works again, the message reports whether lines are missing', async (t) => {

@@ -192,15 +192,15 @@ t.test('a thousand clients cause a few scrapes only', async (t) => {
     const answers = await Promise.all(Array.from({ length: 50 }, () => ask('/metrics')))
     t.same(new Set(answers.map(({ status }) => status)), new Set([200]))
   }
-  const most = 2 + (performance.now() - before) / 200
-  t.ok(gathered <= most, `the metrics were collected ${gathered} times, at most ${most} are expected`)
+  const limit = 2 + (performance.now() - before) / 200
+  t.ok(gathered <= limit, `the metrics were collected ${gathered} times, at most ${limit} are expected`)
 })
 
 t.test('one connection serves one request: further ones would wait in memory', async (t) => {
   const { raw } = await serving(t)
   const asked = 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'
-  const heard = await raw(asked.repeat(50))
-  t.ok(heard.split('checkvalve_test 7').length <= 2)
+  const response = await raw(asked.repeat(50))
+  t.ok(response.split('checkvalve_test 7').length <= 2)
 })
 
 t.test('healthz reports a service that hangs', async (t) => {
