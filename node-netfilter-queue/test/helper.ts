@@ -1,5 +1,5 @@
 /**
- * Helpers that the tests share: child processes in their own network namespace, traffic in it, a seeded
+ * Provides what the tests share: child processes in their own network namespace, traffic in it, a seeded
  * generator.
  */
 import { execFileSync, spawn } from 'node:child_process'

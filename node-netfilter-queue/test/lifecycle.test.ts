@@ -90,7 +90,7 @@ t.test('two queues in one process work side by side', async (t) => {
   t.same(await clean(t, 'twoQueues'), { five: 50, six: 50 })
 })
 
-t.test('200 queues opened and closed leave no memory behind', async (t) => {
+t.test('opening and closing 200 queues leaves no memory in use', async (t) => {
   const { before, after } = await clean(t, 'memory', { node: ['--expose-gc'] })
   t.ok(
     after.heapUsed < before.heapUsed + 1_000_000,

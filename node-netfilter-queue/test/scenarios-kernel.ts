@@ -1,5 +1,5 @@
 /**
- * Scenarios of verdicts and options on a real kernel. They report the packets that arrive and the counters of
+ * Tests verdicts and options on a real kernel. The scenarios report the packets that arrive and the counters of
  * the rules.
  */
 import { once } from 'node:events'
@@ -81,15 +81,18 @@ const codeOf = (promise: Promise<unknown>) =>
     (error: NetlinkError) => error.code ?? error.message,
   )
 
-// include/uapi/linux/rtnetlink.h: RTM_NEWLINK 16, RTM_GETLINK 18
+// The numbers come from include/uapi/linux/rtnetlink.h: RTM_NEWLINK 16, RTM_GETLINK 18
 const RTM_NEWLINK = 16
 const RTM_GETLINK = 18
 
-/** struct ifinfomsg { __u8 family; __u8 pad; __u16 type; __s32 index; __u32 flags; __u32 change; } */
+/**
+ * Builds a request for one device:
+ * struct ifinfomsg { __u8 family; __u8 pad; __u16 type; __s32 index; __u32 flags; __u32 change; }
+ */
 function link(type: number, flags: number, index: number, up = 0): Uint8Array {
   const body = new DataView(new ArrayBuffer(16))
   body.setInt32(4, index, HOST_LE)
-  // IFF_UP 1
+  // Bit 1 is IFF_UP.
   body.setUint32(8, up, HOST_LE)
   body.setUint32(12, up, HOST_LE)
   return new MessageBuilder(type, NLM_F_REQUEST | flags).raw(new Uint8Array(body.buffer)).finish()

@@ -1,5 +1,5 @@
 /**
- * Scenarios of how a queue ends: it is closed, dropped, killed or thrown out of, while packets are on their
+ * Tests how a queue ends: it is closed, dropped, killed or thrown out of, while packets are on their
  * way.
  */
 import { once } from 'node:events'

@@ -1,4 +1,4 @@
-/** Scenarios of requests that are answered within the call, and of socket filters, on a real kernel. */
+/** Tests requests that are answered within the call, and socket filters, on a real kernel. */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'

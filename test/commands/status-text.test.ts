@@ -47,7 +47,7 @@ mirror.example.org:80  apt, /etc/apt/sources.list:2
   },
 )
 
-t.test("the blocks of the service's own canary are listed after those of other senders", async (t) => {
+t.test("the blocks of the service's own canary are listed after all other blocks", async (t) => {
   const verdicts = [
     { verdict: 'block', reason: 'canary', total: 100, lastMinute: 2 },
     { verdict: 'block', reason: 'not-allowlisted', total: 1, lastMinute: 1 },

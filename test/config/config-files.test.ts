@@ -23,13 +23,13 @@ t.test(
   },
 )
 
-t.test('a path through a file is a problem, not an exception', async (t) => {
+t.test('a path with a file in place of a folder is reported as a problem, not thrown', async (t) => {
   const directory = directoryOf(t, { 'main.yaml': 'mode: observe' })
   const lines = linesOf(loadFrom(join(directory, 'main.yaml')))
   t.match(lines[0], /main\.yaml\/main\.yaml: cannot exist: a part of its path is a file/)
 })
 
-t.test('a pipe does not hang the start', async (t) => {
+t.test('a pipe in place of the main file does not block the start', async (t) => {
   const directory = directoryOf(t, {})
   execFileSync('mkfifo', [join(directory, 'main.yaml')])
   t.same(linesOf(loadFrom(directory), directory), ['main.yaml: is not a regular file'])
@@ -50,20 +50,20 @@ t.test('a file that may not be read names the user who tried', async (t) => {
   t.match(lines, [/^main\.yaml: may not be read by user \d+: run as root, or change the owner or the mode/])
 })
 
-t.test('conf.d must be a directory, and what is in it must be files', async (t) => {
+t.test('conf.d must be a directory that contains only files', async (t) => {
   const file = directoryOf(t, { 'main.yaml': 'mode: observe', 'conf.d': 'x' })
   t.same(linesOf(loadFrom(file), file), ['conf.d: must be a directory of *.yaml files'])
   const nested = directoryOf(t, { 'main.yaml': 'mode: observe', 'conf.d/a.yaml/b': '' })
   t.same(linesOf(loadFrom(nested), nested), ['conf.d/a.yaml: is a directory: give the file in it'])
 })
 
-t.test('an empty main file is refused: it protects nothing and looks as if it did', async (t) => {
+t.test('an empty main file is refused: it would protect nothing', async (t) => {
   for (const text of ['', '\n\n', '# mode: enforce\n', '---\n', 'null', '~']) {
     t.same(problemsOf(t, text), ['main.yaml: is empty: write at least `mode: observe`'], JSON.stringify(text))
   }
 })
 
-t.test('a file over 1 MiB is refused unread', async (t) => {
+t.test('a file over 1 MiB is refused without being read', async (t) => {
   t.match(problemsOf(t, Buffer.alloc(10 * MIB, 'a: 1\n')), [
     /^main\.yaml: has 10485760 bytes, more than the 1048576/,
   ])

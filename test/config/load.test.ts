@@ -26,7 +26,7 @@ canary: { target: "192.0.2.1:9", interval: 30s }
 
 const port = (number: number) => ({ first: number, last: number })
 
-t.test('the documented example is read value by value', async (t) => {
+t.test('every value of the documented example is read', async (t) => {
   const config = configOf(loadText(t, EXAMPLE))
   t.match(config, {
     mode: 'enforce',

@@ -153,7 +153,7 @@ t.test('a wrong request is refused with a message, a status and a code that fit'
   t.same(faults, [], 'none of these requests is a fault of the program')
 })
 
-t.test('each wrong query parameter is reported on its own', async (t) => {
+t.test('each wrong value of a request is reported on its own', async (t) => {
   const { path } = await serving(t)
   const refused = await ask(path, 'POST', '/v1/colour', { colour: 'blue', size: 3 }).catch((error) => error)
   t.match(refused as Refused, {

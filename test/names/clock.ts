@@ -1,4 +1,4 @@
-/** A clock that only the test moves: it replaces setTimeout, Date.now and performance.now of this process. */
+/** Makes a clock that only the test moves: it replaces setTimeout, Date.now and performance.now of this process. */
 import type { Test } from 'tap'
 
 interface Waiting {

@@ -93,7 +93,7 @@ allow:
   ])
 })
 
-t.test('a unit fits by its own name, and by the slice that it is in', async (t) => {
+t.test('a rule fits a unit by its name, and by a slice that the unit is in', async (t) => {
   const rule = (units: string) =>
     `mode: enforce\nallow: [{ name: u, to: [203.0.113.3], units: [${units}] }]\n`
   const verdict = async (units: string, more: Fields) =>

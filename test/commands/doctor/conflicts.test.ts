@@ -46,7 +46,7 @@ t.test('between our chains a rule must not change our bits; before them it must 
   t.equal(grade('output', 10, set(META, CT)), 'fail')
   t.equal(grade('output', -150, set(META, 1)), 'none', 'our marks are set later')
   t.equal(grade('output', -150, set(META, 0x01000000)), 'fail')
-  t.equal(grade('output', 11, set(META, 0x01000000)), 'none', 'our marks are no longer needed there')
+  t.equal(grade('output', 11, set(META, 0x01000000)), 'none', 'our marks have been removed by then')
   t.equal(grade('postrouting', 0, set(META, 0x01000000)), 'none')
 })
 

@@ -136,7 +136,7 @@ const LISTED = JSON.stringify({
   ],
 })
 
-t.test('the listing of nft is read: tables, base chains, what rules do and where they lead', async (t) => {
+t.test('tables, base chains, rules and their jumps are read from the listing of nft', async (t) => {
   const { tables, chains, rules } = parseNft(LISTED)
   t.same(tables, ['inet other'])
   t.match(chains, [

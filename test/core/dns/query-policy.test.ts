@@ -37,7 +37,7 @@ t.test('the query names of a packet are read, by UDP and TCP', async (t) => {
   t.same(names(segment(new Uint8Array())), [])
   t.equal(names(datagram(framed(query('a.example.org')))), undefined)
   t.equal(names(segment(query('a.example.org'))), undefined)
-  t.equal(names(datagram(new Uint8Array())), undefined, 'a datagram without data is no question')
+  t.equal(names(datagram(new Uint8Array())), undefined, 'a datagram without data has no query')
 })
 
 t.test('bytes after the UDP length are not read as a query, and hide no query', async (t) => {

@@ -101,7 +101,11 @@ t.test('bits of the header other than response and opcode do not matter', async 
 
 t.test('a message with any other number of questions or records is not read', async (t) => {
   const two = join(wireName('b.example'), Uint8Array.of(0, 1, 0, 1))
-  t.equal(read(query('a.example', { counts: [2, 0, 0, 0], rest: two })), undefined, 'two questions')
+  t.equal(
+    read(query('a.example', { counts: [2, 0, 0, 0], rest: two })),
+    undefined,
+    'the query has two questions',
+  )
   t.equal(
     read(query('a.example', { rest: two })),
     undefined,
@@ -138,7 +142,11 @@ t.test('a message with any other number of questions or records is not read', as
     'the record is an authority record',
   )
   const both = join(record, record)
-  t.equal(read(query('a.example', { counts: [1, 0, 0, 2], rest: both })), undefined, 'two OPT records')
+  t.equal(
+    read(query('a.example', { counts: [1, 0, 0, 2], rest: both })),
+    undefined,
+    'the query has two OPT records',
+  )
 })
 
 t.test('the question is followed by at most one OPT record, which ends with the message', async (t) => {
@@ -193,8 +201,12 @@ t.test('a label has at most 63 bytes; pointers and other kinds of labels are not
     const name = Uint8Array.from([kind, ...Array(kind).fill(0x61), 0])
     t.equal(read(rawQuery(name)), undefined, `a label that begins with ${kind}`)
   }
-  t.equal(read(rawQuery(Uint8Array.of(0xc0, 12))), undefined, 'a pointer to itself')
-  t.equal(read(rawQuery(Uint8Array.of(1, 0x61, 0xc0, 12))), undefined, 'a pointer behind a label')
+  t.equal(read(rawQuery(Uint8Array.of(0xc0, 12))), undefined, 'the name is a pointer to itself')
+  t.equal(
+    read(rawQuery(Uint8Array.of(1, 0x61, 0xc0, 12))),
+    undefined,
+    'the name has a pointer behind a label',
+  )
   t.equal(read(rawQuery(Uint8Array.of(1, 0x61, 0xc0, 12, 0))), undefined)
 })
 
@@ -316,5 +328,5 @@ t.test('a segment with anything else than complete queries is not read', async (
     undefined,
     'one of the queries is bad',
   )
-  t.equal(readFramed(one), undefined, 'a query without its length')
+  t.equal(readFramed(one), undefined, 'the query has no length before it')
 })

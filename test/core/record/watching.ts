@@ -35,8 +35,8 @@ export const at = (place: number, who: SenderDetails = { attribution: 'found' })
 export const ANYWHERE = at(2)
 
 /**
- * Makes an aggregator with a clock, and keeps its events as text: `uid:port first` or `uid:port *repeats
- * @seconds`.
+ * Makes an aggregator with a clock, and keeps its events as text: `uid:port first`, or
+ * `uid:port *blocks @seconds`.
  */
 export function watched(limits = ROOMY) {
   const aggregator = new BlockAggregator(limits, SEED, 0, () => NO_NAMES)

@@ -26,7 +26,7 @@ t.test('a value continues over the lines that are no entries of their own', asyn
   })
 })
 
-t.test('variables are expanded with their defaults; unknown ones stay', async (t) => {
+t.test('variables are replaced by their values or defaults; unknown variables stay', async (t) => {
   const variables = (name: string) => ({ a: '1', empty: '' })[name]
   // The tests write % for $: Biome reports a $ before a brace as a forgotten template.
   const expanded = (text: string) => expand(text.replaceAll('%', '$'), variables).replaceAll('$', '%')

@@ -22,7 +22,7 @@ const ADDED = {
 const lineOf = (given: Partial<BlockGroup> = {}, around: typeof ENFORCE | typeof OBSERVE = ENFORCE) =>
   JSON.parse(JSON.stringify(blockEvent({ type: 'first', group: kindOf(given), blocks: 1 }, around)))
 
-t.test('a line has these fields, under these names, and a message for people', async (t) => {
+t.test('a line has the documented fields, and a message for people', async (t) => {
   t.same(lineOf(), {
     'event.kind': 'event',
     'event.category': ['network'],
