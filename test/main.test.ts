@@ -22,14 +22,14 @@ function run(
   env: Record<string, string> = {},
   before: readonly string[] = [],
 ): Outcome {
-  // The test runner puts its own NODE_OPTIONS into every program; they have no place here.
+  // The environment is cleared: the test runner would add its own NODE_OPTIONS.
   const argv = ['env', '-i', `PATH=${process.env.PATH}`, ...Object.entries(env).map((pair) => pair.join('='))]
   const [file = '', ...rest] = [...before, ...argv, process.execPath, MAIN, ...args]
   const { status, stdout, stderr } = spawnSync(file, rest, { encoding: 'utf8', timeout: PATIENCE_MS })
   return { status, stdout, stderr }
 }
 
-/** Runs a command on a configuration of these lines. */
+/** Runs a command with a configuration of these lines. */
 function runOn(t: Parameters<typeof directoryOf>[0], yaml: string, ...args: string[]) {
   const file = `${directoryOf(t, { 'main.yaml': yaml })}/main.yaml`
   return { file, ...run([...args, '--config', file]) }
@@ -37,13 +37,13 @@ function runOn(t: Parameters<typeof directoryOf>[0], yaml: string, ...args: stri
 
 const COMMANDS = await allCommands()
 
-t.test('version tells the version, and the Node it runs on', async (t) => {
+t.test('version prints the version, and that of Node', async (t) => {
   const expected = { status: 0, stdout: `checkvalve ${VERSION} (node ${process.version})\n`, stderr: '' }
   t.same(run(['version']), expected)
   t.same(run(['--version']), expected)
 })
 
-t.test('help is an answer: it goes to standard output and names each command', async (t) => {
+t.test('help prints to standard output, exits with 0, and names each command', async (t) => {
   for (const args of [['--help'], ['-h'], ['help']]) {
     const { status, stdout, stderr } = run(args)
     t.same({ status, stderr }, { status: 0, stderr: '' }, args.join(' '))
@@ -52,7 +52,7 @@ t.test('help is an answer: it goes to standard output and names each command', a
   }
 })
 
-t.test('each command says by itself what it does, with an example', async (t) => {
+t.test('each command has a help text with an example', async (t) => {
   for (const { name } of COMMANDS) {
     const { status, stdout, stderr } = run([name, '--help'])
     t.same({ status, stderr }, { status: 0, stderr: '' }, name)
@@ -60,55 +60,52 @@ t.test('each command says by itself what it does, with an example', async (t) =>
     t.match(stdout, /^examples?:\n {2}\S/m)
     t.ok(
       stdout.split('\n').every((line) => line.length <= 80),
-      `${name}: lines fit a terminal`,
+      `${name}: the lines fit a terminal`,
     )
     t.same(run(['help', name]).stdout, stdout)
   }
 })
 
-t.test(
-  'wrong usage exits with 2, says what is wrong, and in few lines where to find what is right',
-  async (t) => {
-    const ofAll = /^checkvalve --help lists all commands\.$/m
-    const ofCheck =
-      /^usage: checkvalve check \[OPTION\]\.\.\.\n\ncheckvalve check --help describes the options\.$/m
-    const wrong: [string[], string, RegExp][] = [
-      [['no-such'], 'no such command: no-such', ofAll],
-      [['toString'], 'no such command: toString', ofAll],
-      [['__proto__'], 'no such command: __proto__', ofAll],
-      [['stauts'], 'no such command: stauts (did you mean status?)', ofAll],
-      [['help', 'tial'], 'no such command: tial (did you mean tail?)', ofAll],
-      [['-V'], 'no command, only -V', ofAll],
-      [['\x1b[2J'], 'no such command: \\x1b[2J', ofAll],
-      [['check', 'more'], 'check takes no further argument: more', ofCheck],
-      [['check', '--no-such'], "Unknown option '--no-such'", ofCheck],
-      [['check', '--sett', 'a=b'], "Unknown option '--sett' (did you mean --set?)", ofCheck],
-      [['check', '--config'], '--config needs a value', ofCheck],
-      [['check', '--config', '--set'], '--config needs a value', ofCheck],
-      [['check', '--help=x'], "Option '-h, --help' does not take an argument", ofCheck],
-    ]
-    for (const [args, reason, more] of wrong) {
-      const { status, stdout, stderr } = run(args)
-      t.same({ status, stdout }, { status: 2, stdout: '' }, args.join(' '))
-      t.equal(stderr.split('\n')[0], `checkvalve: ${reason}`)
-      t.match(stderr, more)
-      t.ok(stderr.split('\n').length < 7, 'what is wrong stays to be seen')
-    }
-    const nothing = run([])
-    t.equal(nothing.status, 2)
-    t.match(
-      nothing.stderr,
-      /^checkvalve: no command\n\ncheckvalve \S+: an outbound guard .*\n\nusage: checkvalve COMMAND/,
-    )
-  },
-)
+t.test('wrong usage exits with 2, prints the mistake, and names the help in a few lines', async (t) => {
+  const ofAll = /^checkvalve --help lists all commands\.$/m
+  const ofCheck =
+    /^usage: checkvalve check \[OPTION\]\.\.\.\n\ncheckvalve check --help describes the options\.$/m
+  const wrong: [string[], string, RegExp][] = [
+    [['no-such'], 'no such command: no-such', ofAll],
+    [['toString'], 'no such command: toString', ofAll],
+    [['__proto__'], 'no such command: __proto__', ofAll],
+    [['stauts'], 'no such command: stauts (did you mean status?)', ofAll],
+    [['help', 'tial'], 'no such command: tial (did you mean tail?)', ofAll],
+    [['-V'], 'no command, only -V', ofAll],
+    [['\x1b[2J'], 'no such command: \\x1b[2J', ofAll],
+    [['check', 'more'], 'check takes no further argument: more', ofCheck],
+    [['check', '--no-such'], "Unknown option '--no-such'", ofCheck],
+    [['check', '--sett', 'a=b'], "Unknown option '--sett' (did you mean --set?)", ofCheck],
+    [['check', '--config'], '--config needs a value', ofCheck],
+    [['check', '--config', '--set'], '--config needs a value', ofCheck],
+    [['check', '--help=x'], "Option '-h, --help' does not take an argument", ofCheck],
+  ]
+  for (const [args, reason, more] of wrong) {
+    const { status, stdout, stderr } = run(args)
+    t.same({ status, stdout }, { status: 2, stdout: '' }, args.join(' '))
+    t.equal(stderr.split('\n')[0], `checkvalve: ${reason}`)
+    t.match(stderr, more)
+    t.ok(stderr.split('\n').length < 7, 'the message stays on the screen')
+  }
+  const nothing = run([])
+  t.equal(nothing.status, 2)
+  t.match(
+    nothing.stderr,
+    /^checkvalve: no command\n\ncheckvalve \S+: an outbound guard .*\n\nusage: checkvalve COMMAND/,
+  )
+})
 
-t.test('the shipped configuration can be used', async (t) => {
+t.test('the shipped configuration is valid', async (t) => {
   const { status, stdout } = run(['check', '--config', SHIPPED])
   t.same({ status, stdout }, { status: 0, stdout: 'configuration OK\n' })
 })
 
-t.test('a broken configuration exits with 1 and names file, line and key, and shows no stack', async (t) => {
+t.test('a broken configuration exits with 1 and prints file, line and key, and no stack', async (t) => {
   const yaml = readFileSync(SHIPPED, 'utf8').replace(/^mode: observe$/m, 'mode: open')
   const line = yaml.split('\n').indexOf('mode: open') + 1
   for (const command of ['check', 'show-config', 'ruleset', 'run']) {
@@ -119,7 +116,7 @@ t.test('a broken configuration exits with 1 and names file, line and key, and sh
   }
 })
 
-t.test('all that is wrong is told at once, a line each', async (t) => {
+t.test('all problems of a configuration are printed at once, one per line', async (t) => {
   const { stderr, file } = runOn(t, 'mode: open\nblok: drop\nqueue: { first: -1 }\n', 'check')
   const lines = stderr.trim().split('\n')
   t.same(
@@ -128,21 +125,24 @@ t.test('all that is wrong is told at once, a line each', async (t) => {
   )
 })
 
-t.test('a configuration that is missing is named, and shows no stack', async (t) => {
+t.test('a missing configuration file is named, without a stack', async (t) => {
   const { status, stderr } = run(['check', '--config', '/nonexistent/checkvalve.yaml'])
   t.equal(status, 1)
   t.match(stderr, /^\/nonexistent\/checkvalve\.yaml: /)
   t.notMatch(stderr, /\n {4}at /)
 })
 
-t.test('the configuration is named by option, by environment, or by default, in this order', async (t) => {
-  const file = `${directoryOf(t, { 'main.yaml': 'mode: enforce\n' })}/main.yaml`
-  const variable = { CHECKVALVE_CONFIG: file }
-  t.equal(run(['check'], variable).status, 0)
-  t.match(run(['check', '-c', '/nonexistent/a.yaml'], variable).stderr, '/nonexistent/a.yaml')
-})
+t.test(
+  'the configuration file is taken from the option, else from the environment, else from the default path',
+  async (t) => {
+    const file = `${directoryOf(t, { 'main.yaml': 'mode: enforce\n' })}/main.yaml`
+    const variable = { CHECKVALVE_CONFIG: file }
+    t.equal(run(['check'], variable).status, 0)
+    t.match(run(['check', '-c', '/nonexistent/a.yaml'], variable).stderr, '/nonexistent/a.yaml')
+  },
+)
 
-t.test('settings are overridden by environment and --set, --set last', async (t) => {
+t.test('environment and --set override settings, and --set comes last', async (t) => {
   const file = `${directoryOf(t, { 'main.yaml': 'mode: observe\n' })}/main.yaml`
   const show = (args: string[], env = {}) => run(['show-config', '-c', file, ...args], env).stdout
   t.match(show([]), /^mode: observe$/m)
@@ -154,7 +154,7 @@ t.test('settings are overridden by environment and --set, --set last', async (t)
   t.match(stderr, /--set.*mode/)
 })
 
-t.test('what show-config prints loads again, as the same configuration', async (t) => {
+t.test('the output of show-config can be loaded again, and gives the same configuration', async (t) => {
   const yaml = `mode: enforce
 mirrors: { hosts: [mirror.example.org, 198.51.100.0/24, "*.example.org"], ports: [80, 8000-8010] }
 allow:
@@ -179,7 +179,7 @@ const unshare = [
 ].find(([file = '', ...words]) => spawnSync(file, [...words, 'nft', 'list', 'ruleset']).status === 0)
 
 t.test(
-  'ruleset prints the table that run would load',
+  'ruleset prints the table that the command run would load',
   { skip: !unshare && 'needs nft and a namespace' },
   async (t) => {
     const yaml = `mode: enforce

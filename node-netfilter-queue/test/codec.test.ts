@@ -39,18 +39,22 @@ t.test('a packet of the kernel is read field by field', { skip }, async (t) => {
     if (bytes === vectors.bind) continue
     const { packet, result } = parse(bytes)
     t.equal(result, 'packet')
-    t.equal(packet.end, bytes.length, 'the packet is the rest of the datagram')
-    t.equal(packet.bytes[packet.start]! >> 4, packet.family === 2 ? 4 : 6, 'and begins with an IP header')
+    t.equal(packet.end, bytes.length, 'the packet reaches to the end of the datagram')
+    t.equal(
+      packet.bytes[packet.start]! >> 4,
+      packet.family === 2 ? 4 : 6,
+      'the packet begins with an IP header',
+    )
   }
 })
 
-t.test('a packet cut at the copy range tells its whole length', { skip }, async (t) => {
+t.test('a packet cut at the copy range carries its whole length', { skip }, async (t) => {
   const { packet } = parse(vectors.ipv4Cut)
   t.equal(packet.end - packet.start, 40)
   t.equal(packet.length, 64)
 })
 
-t.test('nothing of the packet before stays in the object', { skip }, async (t) => {
+t.test('parsing a packet leaves nothing of the previous packet in the object', { skip }, async (t) => {
   const packet = new QueuedPacket()
   parsePacket(viewOf(vectors.ipv4Owned), vectors.ipv4Owned, 0, vectors.ipv4Owned.length, packet)
   parsePacket(viewOf(vectors.ipv4), vectors.ipv4, 0, vectors.ipv4.length, packet)
@@ -65,35 +69,40 @@ t.test('a datagram cut at any byte is refused', { skip }, async (t) => {
       if (parse(whole, end).result === 'packet') t.fail(`a packet of ${end} out of ${whole.length} bytes`)
 })
 
-t.test('lengths that lie are never followed past the datagram', { skip }, async (t) => {
-  const random = seeded(1)
-  const slab = new Uint8Array(1024)
-  const packet = new QueuedPacket()
-  const start = 256
-  for (let round = 0; round < 20_000; round++) {
-    const whole = round % 2 ? vectors.ipv4Owned : vectors.ipv6Owned
-    slab.set(whole, start)
-    const end = start + (round % 3 ? whole.length : random(whole.length + 1))
-    for (let changes = 1 + random(4); changes > 0; changes--) slab[start + random(whole.length)] = random(256)
-    const result = parsePacket(viewOf(slab), slab, start, end, packet)
-    if (result === 'packet' && packet.end !== 0 && (packet.start < start || packet.end > end))
-      t.fail(`round ${round}: bytes ${packet.start} to ${packet.end} of ${start} to ${end}`)
-    for (const message of messages(viewOf(slab), start, end)) {
-      if (message.end > end) t.fail(`round ${round}: a message ends at ${message.end}`)
-      eachAttribute(message.view, message.payload, message.end, (_type, from, to) => {
-        if (from > to || to > message.end) t.fail(`round ${round}: an attribute ends at ${to}`)
-      })
+t.test(
+  'a length field that is too large is never followed past the end of the datagram',
+  { skip },
+  async (t) => {
+    const random = seeded(1)
+    const slab = new Uint8Array(1024)
+    const packet = new QueuedPacket()
+    const start = 256
+    for (let round = 0; round < 20_000; round++) {
+      const whole = round % 2 ? vectors.ipv4Owned : vectors.ipv6Owned
+      slab.set(whole, start)
+      const end = start + (round % 3 ? whole.length : random(whole.length + 1))
+      for (let changes = 1 + random(4); changes > 0; changes--)
+        slab[start + random(whole.length)] = random(256)
+      const result = parsePacket(viewOf(slab), slab, start, end, packet)
+      if (result === 'packet' && packet.end !== 0 && (packet.start < start || packet.end > end))
+        t.fail(`round ${round}: bytes ${packet.start} to ${packet.end} of ${start} to ${end}`)
+      for (const message of messages(viewOf(slab), start, end)) {
+        if (message.end > end) t.fail(`round ${round}: a message ends at ${message.end}`)
+        eachAttribute(message.view, message.payload, message.end, (_type, from, to) => {
+          if (from > to || to > message.end) t.fail(`round ${round}: an attribute ends at ${to}`)
+        })
+      }
     }
-  }
-  t.pass('20,000 rounds')
-})
+    t.pass('all 20,000 rounds passed')
+  },
+)
 
-t.test('a message that is no packet is left to others', { skip }, async (t) => {
+t.test('a message that is no packet is returned as such, with no packet in it', { skip }, async (t) => {
   t.equal(parse(vectors.bind).result, 'other')
   t.equal(parse(new Uint8Array()).result, 'other')
 })
 
-t.test('binding is one message with everything in it', { skip }, async (t) => {
+t.test('binding a queue is one message that contains all settings', { skip }, async (t) => {
   const request = bindRequest({ number: 100, copyRange: 65535, maxLength: 16384, flags: 9 })
   setSequence(request, 0)
   request[6] = 1
@@ -101,11 +110,11 @@ t.test('binding is one message with everything in it', { skip }, async (t) => {
 })
 
 const hex = (writer: VerdictWriter) => Buffer.from(writer.bytes.subarray(0, writer.length)).toString('hex')
-// nlmsg_len, type, flags, seq, pid, nfgenmsg (queue 7), NFQA_VERDICT_HDR { verdict, id }
+// The fields are: nlmsg_len, type, flags, seq, pid, nfgenmsg (queue 7), NFQA_VERDICT_HDR { verdict, id }
 const SINGLE = (verdict: string, id: string) =>
   `20000000010301000000000000000000000000070c000200${verdict.padStart(8, '0')}${id.padStart(8, '0')}`
 
-t.test('a verdict is these bytes', { skip }, async (t) => {
+t.test('a verdict message has exactly the bytes that were captured', { skip }, async (t) => {
   const writer = new VerdictWriter(7, 4)
   writer.add(0xfffffffe, NF_DROP, -1)
   t.equal(hex(writer), SINGLE('0', 'fffffffe'))
@@ -114,16 +123,20 @@ t.test('a verdict is these bytes', { skip }, async (t) => {
   t.equal(
     hex(writer),
     '28000000010301000000000000000000000000070c000200000000040000000108000300' + '11000000',
-    'with a mark',
+    'a verdict with a mark carries it',
   )
   writer.clear()
   writer.add(1, NF_ACCEPT, -1)
   writer.add(2, NF_DROP, -1)
-  t.equal(hex(writer), SINGLE('1', '1') + SINGLE('0', '2'), 'nothing stays of the longer message before')
+  t.equal(
+    hex(writer),
+    SINGLE('1', '1') + SINGLE('0', '2'),
+    'the shorter message has no bytes of the longer one before it',
+  )
 })
 
 t.test(
-  'equal neighbours become one batch message up to the last, across the wrap of the numbers',
+  'equal verdicts in a row become one batch message, even when the packet numbers wrap around',
   {
     skip,
   },
@@ -135,7 +148,7 @@ t.test(
     writer.clear()
     writer.add(3, NF_ACCEPT, 1)
     writer.add(4, NF_ACCEPT, 2)
-    t.equal(writer.length, 80, 'another mark begins another run')
+    t.equal(writer.length, 80, 'another mark begins another batch message')
   },
 )
 
@@ -147,16 +160,16 @@ t.test('once a packet was left undecided, each verdict names one packet only', {
   t.equal(hex(writer), SINGLE('1', '1') + SINGLE('1', '3') + SINGLE('1', '4'))
   writer.clear()
   for (const id of [5, 6]) writer.add(id, NF_ACCEPT, -1)
-  t.equal(hex(writer), SINGLE('1', '5') + SINGLE('1', '6'), 'in later batches too')
+  t.equal(hex(writer), SINGLE('1', '5') + SINGLE('1', '6'), 'this also holds for later batches')
 })
 
-t.test('the writer holds as many verdicts as it was made for', async (t) => {
+t.test('the verdict writer holds the number of verdicts that it was created for', async (t) => {
   const writer = new VerdictWriter(7, 64)
   for (let id = 0; id < 64; id++) writer.add(id, id % 2 ? NF_ACCEPT : NF_DROP, id)
   t.equal(writer.length, 64 * 40)
 })
 
-t.test('the builder grows and keeps what it has', async (t) => {
+t.test('a message builder grows and keeps the attributes that it already has', async (t) => {
   const value = Uint8Array.from({ length: 301 }, (_, i) => i & 0xff)
   const message = new MessageBuilder(0x123, 1)
     .nfgenmsg(2, 0xabcd)
@@ -178,7 +191,7 @@ t.test('the builder grows and keeps what it has', async (t) => {
 })
 
 t.test(
-  'a status is read where there is one, and its lack is a success only at the end of a dump',
+  'a message with a status has that status; without one it is a success only at the end of a dump',
   async (t) => {
     const message = (type: number, payload: number[]) => {
       const bytes = new MessageBuilder(type, 0).raw(Uint8Array.from(payload)).finish()
@@ -193,7 +206,7 @@ t.test(
   },
 )
 
-t.test('attributes before a bad length are visited, and the walk says that it stopped', async (t) => {
+t.test('attributes before a bad length are visited, and the walk reports that it stopped', async (t) => {
   for (const bad of [0, 3, 200]) {
     const bytes = new MessageBuilder(1, 0).u32(1, 7).u32(2, 8).finish()
     viewOf(bytes).setUint16(24, bad, HOST_LE)

@@ -7,7 +7,7 @@ import { PATIENCE_MS } from './helper.js'
 
 const PACKAGE = new URL('../../', import.meta.url)
 
-t.test('node-netfilter-queue is the queue: opening it, its packets, its verdicts', async (t) => {
+t.test('node-netfilter-queue exports the queue, its packets and its verdicts', async (t) => {
   t.same(Object.keys(queue).sort(), [
     'HELD',
     'NF_ACCEPT',
@@ -20,7 +20,7 @@ t.test('node-netfilter-queue is the queue: opening it, its packets, its verdicts
 })
 
 t.test(
-  'node-netfilter-queue/system is netlink sockets, their messages, and what a service asks of Linux',
+  'node-netfilter-queue/system exports netlink sockets, their messages, and what a service needs from Linux',
   async (t) => {
     t.same(Object.keys(system).sort(), [
       'HOST_LE',
@@ -49,9 +49,9 @@ t.test(
   },
 )
 
-t.test('nothing else of the package can be imported: no source file, no native part', async (t) => {
+t.test('no other file of the package can be imported: no source file, no native part', async (t) => {
   const sources = readdirSync(new URL('dist/src/', PACKAGE)).filter((name) => name.endsWith('.js'))
-  t.ok(sources.includes('binding.js'), 'the sources are there')
+  t.ok(sources.includes('binding.js'), 'the compiled sources are present')
   const inside = sources.map((name) => `dist/src/${name}`)
   const paths = [
     ...inside,

@@ -5,7 +5,10 @@ import { isHungUp } from 'node-netfilter-queue/system'
 import t from 'tap'
 import { PATIENCE_MS } from './helper.js'
 
-/** A program that says on standard error when its standard output lost its reader. It writes nothing there. */
+/**
+ * This program prints a line to standard error when the reader of its standard output has gone. It writes
+ * nothing to standard output.
+ */
 const WAITING = `
 import { isHungUp } from 'node-netfilter-queue/system'
 console.error('waiting', isHungUp(1))
@@ -15,24 +18,24 @@ const timer = setInterval(() => {
   clearInterval(timer)
 }, 10)`
 
-t.test('whoever writes nothing finds out that nobody reads any more', async (t) => {
+t.test('a program that writes nothing notices that its reader has gone', async (t) => {
   const child = spawn(process.execPath, ['--input-type=module', '-e', WAITING], {
     stdio: ['ignore', 'pipe', 'pipe'],
     cwd: new URL('.', import.meta.url),
     env: { PATH: process.env.PATH },
     timeout: PATIENCE_MS,
   })
-  let said = ''
-  child.stderr!.on('data', (data) => (said += data))
+  let stderr = ''
+  child.stderr!.on('data', (data) => (stderr += data))
   await once(child.stderr!, 'data')
-  t.equal(said, 'waiting false\n')
+  t.equal(stderr, 'waiting false\n')
   child.stdout!.destroy()
   const [code] = await once(child, 'close')
   t.equal(code, 0)
-  t.equal(said, 'waiting false\ngone\n')
+  t.equal(stderr, 'waiting false\ngone\n')
 })
 
-t.test('a file has always somebody, and what is no file descriptor has nobody to be gone', async (t) => {
+t.test('a file never counts as hung up, and neither does a value that is no file descriptor', async (t) => {
   const fd = openSync('/dev/null', 'w')
   t.equal(isHungUp(fd), false)
   closeSync(fd)

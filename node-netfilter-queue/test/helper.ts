@@ -1,19 +1,22 @@
-/** What the tests share: children in a network namespace of their own, traffic in it, a seeded generator. */
+/**
+ * Provides what the tests share: child processes in their own network namespace, traffic in it, a seeded
+ * generator.
+ */
 import { execFileSync, spawn } from 'node:child_process'
 import { createSocket, type Socket } from 'node:dgram'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
-/** Root of a user namespace with a single user counts as that user: it cannot become another one. */
+/** Root of a user namespace with a single user counts as an ordinary user: it cannot become another one. */
 const userMap = idMap('uid')
 const severalUsers = userMap.length > 1 || userMap[0]![2]! > 1
 export const isRoot = process.getuid?.() === 0 && severalUsers
-/** The ids of this user in the user namespace around this one. */
+/** Holds the ids of this user in the user namespace around this one. */
 export const OUTER_UID = severalUsers ? process.getuid?.() : userMap[0]![1]
 export const OUTER_GID = severalUsers ? process.getgid?.() : idMap('gid')[0]![1]
 
-/** Lines of "inside outside count" (user_namespaces(7)). */
+/** Returns the lines "inside outside count" of the id map (user_namespaces(7)). */
 function idMap(kind: 'uid' | 'gid'): number[][] {
   const lines = readFileSync(`/proc/self/${kind}_map`, 'utf8').trim().split('\n')
   return lines.map((line) => line.trim().split(/\s+/).map(Number))
@@ -27,7 +30,7 @@ export const WITHOUT_CAPABILITIES = isRoot
     : []
 export const SCENARIOS = fileURLToPath(new URL('scenarios.js', import.meta.url))
 
-/** Milliseconds after which what is waited for does not come any more, on the slowest machine. */
+/** A test waits at most this long for a condition, in milliseconds; it is enough for the slowest machine. */
 export const PATIENCE_MS = 120_000
 
 /** Packets from this port are not queued: see Traffic.settle. */
@@ -39,13 +42,13 @@ export const HOST = '192.0.2.1'
 export interface Outcome {
   code: number | null
   signal: NodeJS.Signals | null
-  /** The last line of standard output, as JSON. */
+  /** The value of the last line of standard output, parsed as JSON. */
   // biome-ignore lint/suspicious/noExplicitAny: each scenario reports what it likes
   report: any
   stderr: string
 }
 
-/** Runs one scenario in a Node of its own, in a new network namespace; `prefix` is put before `node`. */
+/** Runs one scenario in its own Node process, in a new network namespace; `prefix` is put before `node`. */
 export function inNamespace(
   scenario: string,
   nodeOptions: string[] = [],
@@ -56,7 +59,7 @@ export function inNamespace(
 }
 
 export function run(argv: string[]): Promise<Outcome> {
-  // The coverage and loader settings of the test runner are not for these children.
+  // These children do not inherit the coverage and loader settings of the test runner.
   const { NODE_OPTIONS: _, ...env } = process.env
   const child = spawn(argv[0]!, argv.slice(1), { env, timeout: PATIENCE_MS, killSignal: 'SIGKILL' })
   let stdout = ''
@@ -74,14 +77,20 @@ export function run(argv: string[]): Promise<Outcome> {
 /** Runs commands in the namespace that this process is in. */
 export const shell = (commands: string): string => execFileSync('sh', ['-ec', commands], { encoding: 'utf8' })
 
-/** Brings the loopback device up with HOST on it, and queues its UDP to port 9 to the queue, but for markers. */
+/**
+ * Brings the loopback device up with HOST on it, and queues its UDP packets to port 9. Markers are not
+ * queued.
+ */
 export function setUp(queue = 5, options = ''): void {
   shell(`ip link set lo up; ip addr add ${HOST}/32 dev lo
     iptables -w -A OUTPUT -p udp --sport ${MARKER_PORT} -j ACCEPT
     iptables -w -A OUTPUT -p udp --dport 9 -j NFQUEUE --queue-num ${queue} ${options}`)
 }
 
-/** A generator of integers from 0 below `n`, the same for the same seed (a linear congruence modulo 2^32). */
+/**
+ * Returns a generator of integers from 0 below `n`. Equal seeds give equal numbers (linear congruence modulo
+ * 2^32).
+ */
 export function seeded(seed: number): (n: number) => number {
   let state = seed >>> 0
   return (n) => {
@@ -90,7 +99,7 @@ export function seeded(seed: number): (n: number) => number {
   }
 }
 
-/** Sends a 32-bit number a packet, and notes which numbers arrived at port 9. */
+/** Sends one 32-bit number per packet, and notes which numbers arrived at port 9. */
 export class Traffic {
   readonly arrived: number[] = []
   readonly #sender = createSocket('udp4')
@@ -110,7 +119,10 @@ export class Traffic {
     return traffic
   }
 
-  /** All of them in one turn of the loop; a packet that is dropped at once fails to be sent, which is no error here. */
+  /**
+   * Sends all packets in one turn of the loop. A packet that is dropped at once fails to be sent; that is no
+   * error here.
+   */
   send(first: number, count = 1): void {
     for (let n = first; n < first + count; n++) {
       const payload = Buffer.alloc(4)
@@ -119,7 +131,10 @@ export class Traffic {
     }
   }
 
-  /** Waits until what was sent, and judged, has arrived or never will: what is sent then comes after it. */
+  /**
+   * Waits until every packet that was sent and judged has arrived or is lost: later packets arrive after
+   * them.
+   */
   async settle(): Promise<void> {
     for (let marker = 0; marker < 3; marker++) {
       const before = this.#markers
@@ -144,10 +159,10 @@ export class Traffic {
 const bound = (socket: Socket, port: number) =>
   new Promise<void>((resolve) => socket.bind(port, HOST, () => resolve()))
 
-/** Waits until it holds. @throws Error when that takes too long */
+/** Waits until the condition holds. @throws Error when that takes longer than PATIENCE_MS */
 export async function until(condition: () => boolean, what: string): Promise<void> {
   for (const end = Date.now() + PATIENCE_MS; !condition(); ) {
-    if (Date.now() > end) throw new Error(`waited in vain until ${what}`)
+    if (Date.now() > end) throw new Error(`timed out before ${what}`)
     await sleep(5)
   }
 }

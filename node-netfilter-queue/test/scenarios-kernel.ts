@@ -1,4 +1,7 @@
-/** What the kernel makes of verdicts and options, told by what arrives and by the counters of the rules. */
+/**
+ * Tests verdicts and options on a real kernel. The scenarios report the packets that arrive and the counters of
+ * the rules.
+ */
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
@@ -27,10 +30,10 @@ import { HOST, seeded, setUp, shell, Traffic, until } from './helper.js'
 const open = (onPacket: QueueOptions['onPacket'], options: Partial<QueueOptions> = {}) =>
   Queue.open({ number: 5, onPacket, onError: () => NF_DROP, ...options })
 
-/** The number that Traffic put into the packet: behind 20 bytes of IPv4 and 8 of UDP. */
+/** Reads the number that Traffic put into the packet: behind 20 bytes of IPv4 and 8 of UDP. */
 const numberOf = ({ bytes, start }: QueuedPacket) => Buffer.from(bytes.buffer, start + 28).readUInt32BE()
 
-/** Packets counted by the rules of a chain, in their order. */
+/** Returns the packet counters of a chain's rules, in their order. */
 const counters = (chain: string) =>
   shell(`iptables -w -t mangle -L ${chain} -v -n -x`)
     .split('\n')
@@ -38,10 +41,12 @@ const counters = (chain: string) =>
     .filter((line) => line.trim())
     .map((line) => Number(line.trim().split(/\s+/)[0]))
 
-/** Datagrams that a full socket of the receiver lost, behind the queue (RcvbufErrors of /proc/net/snmp). */
+/**
+ * Returns the datagrams that a full receiver socket lost, behind the queue (RcvbufErrors of /proc/net/snmp).
+ */
 const receiveErrors = () => Number(shell("awk '/^Udp: [0-9]/ { print $6 }' /proc/net/snmp"))
 
-/** Judges packets 0 to count-1, sent all at once. */
+/** Judges packets 0 to count-1, which are sent all at once. */
 async function judge(
   count: number,
   onPacket: (packet: QueuedPacket) => Verdict,
@@ -50,7 +55,10 @@ async function judge(
   const traffic = await Traffic.open()
   const queue = await open(onPacket, options)
   traffic.send(0, count)
-  await until(() => queue.stats.packets >= Math.min(count, options?.maxLength ?? count), 'they were judged')
+  await until(
+    () => queue.stats.packets >= Math.min(count, options?.maxLength ?? count),
+    'the packets were judged',
+  )
   await traffic.settle()
   traffic.close()
   queue.close()
@@ -73,15 +81,18 @@ const codeOf = (promise: Promise<unknown>) =>
     (error: NetlinkError) => error.code ?? error.message,
   )
 
-// include/uapi/linux/rtnetlink.h: RTM_NEWLINK 16, RTM_GETLINK 18
+// The numbers come from include/uapi/linux/rtnetlink.h: RTM_NEWLINK 16, RTM_GETLINK 18
 const RTM_NEWLINK = 16
 const RTM_GETLINK = 18
 
-/** struct ifinfomsg { __u8 family; __u8 pad; __u16 type; __s32 index; __u32 flags; __u32 change; } */
+/**
+ * Builds a request for one device:
+ * struct ifinfomsg { __u8 family; __u8 pad; __u16 type; __s32 index; __u32 flags; __u32 change; }
+ */
 function link(type: number, flags: number, index: number, up = 0): Uint8Array {
   const body = new DataView(new ArrayBuffer(16))
   body.setInt32(4, index, HOST_LE)
-  // IFF_UP 1
+  // Bit 1 is IFF_UP.
   body.setUint32(8, up, HOST_LE)
   body.setUint32(12, up, HOST_LE)
   return new MessageBuilder(type, NLM_F_REQUEST | flags).raw(new Uint8Array(body.buffer)).finish()
@@ -93,7 +104,7 @@ export const kernelScenarios = {
     return judge(20, (packet) => (numberOf(packet) % 2 ? NF_ACCEPT : NF_DROP))
   },
 
-  /** An accepted packet passes over the rules below, a repeated one meets those above with its new mark. */
+  /** An accepted packet skips the rules below; a repeated packet meets the rules above with its new mark. */
   async repeat() {
     setUp()
     shell(`iptables -w -I OUTPUT -m mark --mark 0x11000000 -j ACCEPT
@@ -108,7 +119,7 @@ export const kernelScenarios = {
     return { ...result, counters: counters('POSTROUTING') }
   },
 
-  /** Every third packet is held back, and decided when the others have arrived: the youngest first. */
+  /** Holds every third packet back, and decides them when the others have arrived: the newest first. */
   async hold() {
     setUp()
     const traffic = await Traffic.open()
@@ -120,9 +131,9 @@ export const kernelScenarios = {
       return HELD
     })
     traffic.send(0, 10)
-    await until(() => queue.stats.packets === 10, 'ten were judged')
+    await until(() => queue.stats.packets === 10, 'ten packets were judged')
     traffic.send(10, 20)
-    await until(() => queue.stats.packets === 30, 'all were judged')
+    await until(() => queue.stats.packets === 30, 'all packets were judged')
     await traffic.settle()
     const before = { arrived: [...traffic.arrived], held: queue.held }
     const first = held.reverse().map((id, index) => queue.release(id, index % 2 ? NF_DROP : NF_ACCEPT))
@@ -134,7 +145,7 @@ export const kernelScenarios = {
     return { before, after, first, again, stats: queue.stats, closed: queue.release(1, NF_ACCEPT) }
   },
 
-  /** Verdicts in random runs, so that most of them are sent as batch verdicts. */
+  /** Sets verdicts in random runs, so that most of them are sent as batch verdicts. */
   async mixture() {
     setUp()
     shell(`iptables -w -I OUTPUT -m mark --mark 2 -j DROP
@@ -156,8 +167,9 @@ export const kernelScenarios = {
     const wanted = kinds.slice(0, 1000).flatMap((kind, n) => ([0, 2, 4].includes(kind) ? [n] : []))
     for (let sent = 0; sent < 1000; sent += 100) {
       traffic.send(sent, 100)
-      await until(() => queue.stats.packets === sent + 100, 'these were judged')
-      // The receiver reads 32 datagrams a turn of the loop: what waits for it must not overflow its socket.
+      await until(() => queue.stats.packets === sent + 100, 'these packets were judged')
+      // The receiver reads 32 datagrams per turn of the loop: the waiting packets must not overflow its
+      // socket.
       const soFar = wanted.filter((n) => n < sent + 100).length
       await until(() => traffic.arrived.length >= soFar, 'they arrived').catch(() => {})
     }
@@ -189,7 +201,7 @@ export const kernelScenarios = {
     return { uids, self: [process.getuid!(), process.getgid!()] }
   },
 
-  /** Ten packets into a queue of four, before the process looks at any. */
+  /** Sends ten packets into a queue of four, before the process reads any. */
   async full() {
     setUp()
     shell('iptables -w -t mangle -A POSTROUTING -p udp ! --sport 10 --dport 9')
@@ -277,7 +289,7 @@ export const kernelScenarios = {
     return { ...code, names, underWay: await underWay, closed, up: /UP/.test(shell('ip link show lo')) }
   },
 
-  /** ctnetlink: IPCTNL_MSG_CT_GET is 1 of NFNL_SUBSYS_CTNETLINK 1. */
+  /** The constants come from ctnetlink: IPCTNL_MSG_CT_GET is 1 of NFNL_SUBSYS_CTNETLINK 1. */
   async conntrack() {
     shell(`ip link set lo up; ip addr add ${HOST}/32 dev lo
       iptables -w -A OUTPUT -m conntrack --ctstate INVALID -j DROP`)
@@ -293,7 +305,7 @@ export const kernelScenarios = {
     return entries
   },
 
-  /** An event handler that throws keeps neither later events nor the requests of others from their end. */
+  /** An event handler that throws stops neither later events nor other requests. */
   async events() {
     const uncaught: string[] = []
     process.on('uncaughtException', (error) => uncaught.push(error.message))

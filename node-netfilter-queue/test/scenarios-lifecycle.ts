@@ -1,4 +1,7 @@
-/** Ways to end: queues closed, dropped, killed and thrown out of, with packets on their way. */
+/**
+ * Tests how a queue ends: it is closed, dropped, killed or thrown out of, while packets are on their
+ * way.
+ */
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
@@ -11,7 +14,7 @@ const open = (options: Partial<QueueOptions> = {}) =>
 
 const descriptors = () => readdirSync('/proc/self/fd').length
 
-/** Opens a queue that ends the way `end` says at its third packet, while fifty are on their way. */
+/** Opens a queue and calls `end` at its third packet, while fifty are on their way. */
 async function endAtThird(end: (queue: Queue) => void) {
   setUp()
   const traffic = await Traffic.open()
@@ -51,10 +54,10 @@ function throwAtFive(error: string): () => Verdict {
   }
 }
 
-/** Runs a worker while packets flow from this thread, and ends it the way `end` says. */
+/** Runs a worker while packets flow from this thread, and ends it with `end`. */
 async function withWorker(name: string, end: (worker: Worker, failure: Promise<Error>) => unknown) {
   const worker = new Worker(SCENARIOS, { workerData: name })
-  // Not once(), which takes an error of the worker for its own.
+  // This does not use once(), which rejects on an error of the worker.
   const exit = new Promise<number>((resolve) => worker.once('exit', resolve))
   const failure = new Promise<Error>((resolve) => worker.once('error', resolve))
   await once(worker, 'message')
@@ -141,7 +144,7 @@ export const lifecycleScenarios = {
       },
     }),
 
-  /** The same without a listener for uncaught exceptions. */
+  /** Does the same without a listener for uncaught exceptions. */
   async dieInOnBatch() {
     setUp()
     const traffic = await Traffic.open()
@@ -153,7 +156,7 @@ export const lifecycleScenarios = {
     traffic.send(0, 10)
   },
 
-  /** Hands the memory that packets are received into to another thread. */
+  /** Transfers the memory that packets are received into to another thread. */
   async slabTransferred() {
     setUp()
     const traffic = await Traffic.open()
@@ -219,7 +222,7 @@ export const lifecycleScenarios = {
     ;(await open()).keepAlive(false)
   },
 
-  /** --expose-gc */
+  /** Needs --expose-gc. */
   async memory() {
     setUp()
     const cycle = async () => {
@@ -236,7 +239,7 @@ export const lifecycleScenarios = {
     return { before, after: await memory() }
   },
 
-  /** --expose-gc */
+  /** Needs --expose-gc. */
   async dropped() {
     setUp()
     const traffic = await Traffic.open()

@@ -1,4 +1,4 @@
-/** Requests answered within the call, and socket filters, on a real kernel. */
+/** Tests requests that are answered within the call, and socket filters, on a real kernel. */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
@@ -24,22 +24,26 @@ import { HOST, shell } from './helper.js'
 
 const LO = 1
 const MISSING = 9999
-// include/uapi/linux/rtnetlink.h: RTM_GETLINK 18, RTM_DELLINK 17; enum rtnetlink_groups: RTNLGRP_LINK 1
+// The numbers come from include/uapi/linux/rtnetlink.h: RTM_GETLINK 18, RTM_DELLINK 17; enum
+// rtnetlink_groups: RTNLGRP_LINK 1
 const RTM_DELLINK = 17
 const RTM_GETLINK = 18
 const RTNLGRP_LINK = 1
 
-/** A request for one device. struct ifinfomsg: the index stands at 4. */
+/** Builds a request for one device. The index is at offset 4 of struct ifinfomsg. */
 function linkRequest(index: number): Uint8Array {
   const body = new DataView(new ArrayBuffer(16))
   body.setInt32(4, index, HOST_LE)
   return new MessageBuilder(RTM_GETLINK, NLM_F_REQUEST).raw(new Uint8Array(body.buffer)).finish()
 }
 
-/** What no kernel answers: it has success for its result, and asks for no acknowledgement (NLMSG_NOOP 1). */
+/**
+ * Builds a request that no kernel answers: its result is success, and it asks for no acknowledgement
+ * (NLMSG_NOOP 1).
+ */
 const unanswered = () => new MessageBuilder(1, NLM_F_REQUEST).finish()
 
-/** The code of what is thrown; `done` where nothing is. */
+/** Returns the code of the error that `work` throws, or `done`. */
 function codeOf(work: () => unknown): string {
   try {
     work()
@@ -49,7 +53,7 @@ function codeOf(work: () => unknown): string {
   }
 }
 
-/** Exchanges, and reads the answer: its type and, for NLMSG_ERROR, its errno. */
+/** Exchanges a request, and returns the type of the answer and, for NLMSG_ERROR, its errno. */
 function ask(socket: NetlinkSocket, request: Uint8Array, answer = new Uint8Array(8192)) {
   const length = socket.exchange(request, answer, 'asking')
   const [message] = messages(new DataView(answer.buffer, answer.byteOffset), 0, length)
@@ -57,7 +61,7 @@ function ask(socket: NetlinkSocket, request: Uint8Array, answer = new Uint8Array
   return { length, type: message.type, status: message.type === 2 ? statusOf(message) : undefined, message }
 }
 
-/** The index of the device that an answer tells of. */
+/** Returns the index of the device in an answer. */
 const indexIn = ({ message }: ReturnType<typeof ask>) => message.view.getInt32(message.payload + 4, HOST_LE)
 
 const withSocket = <T>(options: NetlinkSocketOptions, work: (socket: NetlinkSocket) => T): T => {
@@ -72,7 +76,10 @@ const withSocket = <T>(options: NetlinkSocketOptions, work: (socket: NetlinkSock
 const address = (text: string) => Uint8Array.from(text.split('.'), Number)
 const port = (number: number) => Uint8Array.of(number >> 8, number & 0xff)
 
-/** The same for all UDP sockets with a local port, over IPv4 in every state. @param protocol instead of UDP */
+/**
+ * Builds a request for all UDP sockets with a local port, over IPv4 in every state. @param protocol instead
+ * of UDP
+ */
 function udpPortRequest(local: number, protocol = 17): Uint8Array {
   const body = new Uint8Array(56)
   body.set([2, protocol])
@@ -81,16 +88,16 @@ function udpPortRequest(local: number, protocol = 17): Uint8Array {
   return new MessageBuilder(20, NLM_F_REQUEST | NLM_F_DUMP).raw(body).finish()
 }
 
-/** struct inet_diag_req_v2 for one TCP socket over IPv4; INET_DIAG_NOCOOKIE is all ones. */
+/** Builds a struct inet_diag_req_v2 for one TCP socket over IPv4; INET_DIAG_NOCOOKIE is all ones. */
 function diagRequest(host: string, local: number, remote: number): Uint8Array {
   const body = new Uint8Array(56)
-  // sdiag_family AF_INET, sdiag_protocol IPPROTO_TCP
+  // The bytes are sdiag_family AF_INET and sdiag_protocol IPPROTO_TCP.
   body.set([2, 6])
   body.set([...port(local), ...port(remote)], 8)
   body.set(address(host), 12)
   body.set(address(host), 28)
   body.fill(0xff, 48)
-  // SOCK_DIAG_BY_FAMILY 20
+  // Message type 20 is SOCK_DIAG_BY_FAMILY.
   return new MessageBuilder(20, NLM_F_REQUEST).raw(body).finish()
 }
 
@@ -100,7 +107,10 @@ const nested = (...attributes: [type: number, value: Uint8Array][]) => {
   return builder.finish().subarray(16)
 }
 
-/** IPCTNL_MSG_CT_GET for one flow of UDP over IPv4: CTA_TUPLE_ORIG 1 { CTA_TUPLE_IP 1, CTA_TUPLE_PROTO 2 }. */
+/**
+ * Builds an IPCTNL_MSG_CT_GET for one UDP flow over IPv4: CTA_TUPLE_ORIG 1 { CTA_TUPLE_IP 1, CTA_TUPLE_PROTO
+ * 2 }.
+ */
 function flowRequest(host: string, from: number, to: number): Uint8Array {
   const ends = nested([1, address(host)], [2, address(host)])
   const proto = nested([1, Uint8Array.of(17)], [2, port(from)], [3, port(to)])
@@ -111,7 +121,7 @@ function flowRequest(host: string, from: number, to: number): Uint8Array {
     .finish()
 }
 
-/** struct sock_filter { __u16 code; __u8 jt, jf; __u32 k; }, one after the other. */
+/** Encodes a list of struct sock_filter { __u16 code; __u8 jt, jf; __u32 k; }. */
 function program(...instructions: [code: number, yes: number, no: number, k: number][]): Uint8Array {
   const bytes = new Uint8Array(instructions.length * 8)
   const view = new DataView(bytes.buffer)
@@ -123,10 +133,11 @@ function program(...instructions: [code: number, yes: number, no: number, k: num
   return bytes
 }
 
-// BPF_RET|BPF_K 0x06, BPF_LD|BPF_B|BPF_ABS 0x30, BPF_JMP|BPF_JEQ|BPF_K 0x15, BPF_LD|BPF_IMM 0x00
+// The opcodes are BPF_RET|BPF_K 0x06, BPF_LD|BPF_B|BPF_ABS 0x30, BPF_JMP|BPF_JEQ|BPF_K 0x15, BPF_LD|BPF_IMM
+// 0x00.
 const NOTHING = program([0x06, 0, 0, 0])
 const ALL = program([0x06, 0, 0, 0xffffffff])
-/** The lower byte of nlmsg_type, at 4 (5 on a big-endian host), tells removals. */
+/** Passes removals only: the lower byte of nlmsg_type, at 4 (5 on a big-endian host), identifies them. */
 const REMOVALS = program(
   [0x30, 0, 0, HOST_LE ? 4 : 5],
   [0x15, 0, 1, RTM_DELLINK],
@@ -139,7 +150,7 @@ const BAD = {
   endless: program([0x00, 0, 0, 0]),
   jumpsOut: program([0x15, 5, 5, 0], [0x06, 0, 0, 0]),
   unknown: program([0xffff, 0, 0, 0], [0x06, 0, 0, 0]),
-  // Its count of instructions does not fit into 16 bits: the lower ones say one.
+  // The number of instructions does not fit into 16 bits: the lower 16 bits are 1.
   long: program(...Array<[number, number, number, number]>(65_537).fill([0x06, 0, 0, 0])),
 }
 
@@ -152,8 +163,8 @@ async function sendDatagram(from: number, to: number): Promise<void> {
 
 const descriptors = () => readdirSync('/proc/self/fd').length
 
-/** What a listener with this filter hears of a device that is made and taken away again. */
-async function heard(filter: Uint8Array | undefined) {
+/** Returns the events that a listener with this filter receives when a device is created and removed. */
+async function eventsWith(filter: Uint8Array | undefined) {
   const types: number[] = []
   let batches = 0
   const socket = new NetlinkSocket({
@@ -164,14 +175,14 @@ async function heard(filter: Uint8Array | undefined) {
     onBatchEnd: () => batches++,
   })
   shell('ip link add made type veth peer name other; ip link del made')
-  // The kernel has told of all that when the command has ended: it is read in the next turns of the loop.
+  // The kernel has sent all events when the command has ended: they are read in the next turns of the loop.
   for (let turn = 0; turn < 100; turn++) await setImmediate()
   socket.close()
   return { types: [...new Set(types)].sort(), batches }
 }
 
 export const netlinkScenarios = {
-  /** The answers that are there when exchange() returns: a socket, a flow, and the lack of both. */
+  /** Returns the answers of exchange(): a socket, a flow, and an error for each that does not exist. */
   async exchangeAnswers() {
     shell(`ip link set lo up; ip addr add ${HOST}/32 dev lo
       iptables -w -A OUTPUT -m conntrack --ctstate INVALID -j DROP`)
@@ -197,7 +208,10 @@ export const netlinkScenarios = {
     return report
   },
 
-  /** Nothing came; more came than fits; the socket is closed: and what the socket is good for afterwards. */
+  /**
+   * Returns the errors of exchange(): no answer, an answer that does not fit, a closed socket; and whether
+   * the socket works afterwards.
+   */
   async exchangeErrors() {
     const socket = new NetlinkSocket({ protocol: NETLINK_ROUTE })
     const small = new Uint8Array(64).fill(0xaa)
@@ -213,14 +227,14 @@ export const netlinkScenarios = {
       oneShort: codeOf(() =>
         ask(socket, linkRequest(MISSING), new Uint8Array(ask(socket, linkRequest(MISSING)).length - 1)),
       ),
-      // Longer than the send buffer.
+      // The request is longer than the send buffer.
       tooLong: codeOf(() => ask(socket, new Uint8Array(64 * 1024 * 1024))),
     }
     socket.close()
     return { ...report, closed: codeOf(() => ask(socket, linkRequest(LO))) }
   },
 
-  /** Answers to earlier requests that nobody has taken, one of them longer than the other. */
+  /** Exchanges after earlier requests whose answers were never read, one of them longer than the other. */
   async exchangeStale() {
     const late: number[] = []
     const options = { protocol: NETLINK_ROUTE, onMessage: ({ type }: { type: number }) => late.push(type) }
@@ -237,7 +251,7 @@ export const netlinkScenarios = {
     return { asked: [...asked], nothingLeft, request, late }
   },
 
-  /** What the types forbid, past TypeScript: it must be refused, and not end the process. */
+  /** Passes arguments that the types forbid: they must be refused, and must not end the process. */
   async exchangeOdd() {
     const exchange = binding.exchange as (...odd: unknown[]) => number
     const setFilter = binding.setFilter as (...odd: unknown[]) => number
@@ -261,7 +275,7 @@ export const netlinkScenarios = {
     return { ...report, closed: [exchange(handle, linkRequest(LO), answer), setFilter(handle, ALL)] }
   },
 
-  /** A dump of so many parts that the kernel makes several datagrams of them; what follows it has its own answer. */
+  /** Reads a dump with enough parts for several datagrams; the request after it has its own answer. */
   async exchangeDumps() {
     shell('ip link set lo up')
     const sockets = Array.from({ length: 300 }, () => createSocket({ type: 'udp4', reuseAddr: true }))
@@ -285,7 +299,7 @@ export const netlinkScenarios = {
     return report
   },
 
-  /** Many exchanges keep nothing: neither descriptors nor datagrams. */
+  /** Runs many exchanges: they must leave neither descriptors nor datagrams. */
   async exchangeMany() {
     const before = descriptors()
     const right = withSocket({ protocol: NETLINK_ROUTE }, (socket) => {
@@ -303,11 +317,11 @@ export const netlinkScenarios = {
 
   async filters() {
     return {
-      without: await heard(undefined),
-      all: await heard(ALL),
-      nothing: await heard(NOTHING),
-      removals: await heard(REMOVALS),
-      // It stands before answers, too.
+      without: await eventsWith(undefined),
+      all: await eventsWith(ALL),
+      nothing: await eventsWith(NOTHING),
+      removals: await eventsWith(REMOVALS),
+      // The filter applies to answers as well.
       answers: withSocket({ protocol: NETLINK_ROUTE, filter: ALL }, (socket) =>
         indexIn(ask(socket, linkRequest(LO))),
       ),

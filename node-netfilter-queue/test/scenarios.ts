@@ -1,4 +1,7 @@
-/** The children of lifecycle.test.ts, kernel.test.ts and netlink.test.ts: `node scenarios.js NAME`, in a namespace of their own. */
+/**
+ * Runs the scenarios of lifecycle.test.ts, kernel.test.ts and netlink.test.ts as children: `node scenarios.js
+ * NAME`, each in its own namespace.
+ */
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'
 import { kernelScenarios } from './scenarios-kernel.js'
 import { lifecycleScenarios, workerScenarios } from './scenarios-lifecycle.js'

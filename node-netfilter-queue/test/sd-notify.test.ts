@@ -5,7 +5,7 @@ import { sdNotify } from 'node-netfilter-queue/system'
 import t from 'tap'
 import { PATIENCE_MS } from './helper.js'
 
-/** Node cannot receive on an AF_UNIX datagram socket: this program prints one datagram. */
+/** This program prints one datagram: Node cannot receive on an AF_UNIX datagram socket. */
 const RECEIVER = `
 #include <stddef.h>
 #include <stdio.h>
@@ -32,23 +32,26 @@ writeFileSync(`${receiver}.c`, RECEIVER)
 execFileSync('cc', ['-w', '-o', receiver, `${receiver}.c`])
 
 for (const address of [`${directory}/socket`, `@node-netfilter-queue-${process.pid}`])
-  t.test(`a state reaches ${address[0] === '@' ? 'an abstract address' : 'a path'}, whole`, async (t) => {
-    const child = spawn(receiver, [address], { timeout: PATIENCE_MS })
-    let received = ''
-    child.stdout.on('data', (data) => (received += data))
-    await once(child.stdout, 'data')
-    t.equal(sdNotify(address, 'READY=1\nSTATUS=göod'), true)
-    const [code] = await once(child, 'close')
-    t.equal(code, 0)
-    t.equal(received, '+READY=1\nSTATUS=göod')
-  })
+  t.test(
+    `the whole state text reaches ${address[0] === '@' ? 'an abstract address' : 'a path'}`,
+    async (t) => {
+      const child = spawn(receiver, [address], { timeout: PATIENCE_MS })
+      let received = ''
+      child.stdout.on('data', (data) => (received += data))
+      await once(child.stdout, 'data')
+      t.equal(sdNotify(address, 'READY=1\nSTATUS=göod'), true)
+      const [code] = await once(child, 'close')
+      t.equal(code, 0)
+      t.equal(received, '+READY=1\nSTATUS=göod')
+    },
+  )
 
-t.test('without an address nothing is sent', async (t) => {
+t.test('without an address sdNotify sends nothing', async (t) => {
   t.equal(sdNotify(undefined, 'READY=1'), false)
   t.equal(sdNotify('', 'READY=1'), false)
 })
 
-t.test('an address that cannot be reached, or a text too long, is an error with a name', async (t) => {
+t.test('an unreachable address or a text that is too long throws an error with a name', async (t) => {
   t.throws(() => sdNotify(`${directory}/nobody`, 'READY=1'), {
     code: 'ENOENT',
     message: /notifying .*nobody/,

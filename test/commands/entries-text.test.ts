@@ -14,7 +14,7 @@ const entry = (more: Partial<WrittenRule>): WrittenRule => ({
   ...more,
 })
 
-t.test('a rule is told in words: what, where to, and for whom', async (t) => {
+t.test('an entry is printed in words: protocol, destination, users and units', async (t) => {
   t.equal(allowedBy(entry({})), 'tcp to api.example.org')
   t.equal(
     allowedBy(entry({ protocol: 'any', to: ['a.example.org', '192.0.2.0/24'] })),
@@ -31,7 +31,7 @@ t.test('a rule is told in words: what, where to, and for whom', async (t) => {
   )
 })
 
-t.test('entries stand one below the other, with the time that they have left', async (t) => {
+t.test('entries are printed one below the other, with the time until they expire', async (t) => {
   const entries = [
     entry({ expires: ago(-7199.2) }),
     entry({ name: 'short', expires: ago(-90) }),

@@ -41,22 +41,27 @@ const BLOCKED: Explained = {
 }
 const text = (explained: Explained) => explainText(explained, OPTIONS)
 
-t.test('an accepted name shows its rule, and its addresses with the time that they have left', async (t) => {
-  t.equal(
-    text(ACCEPTED),
-    `ACCEPT: tcp to api.example.org:443, by www-data, in nginx.service
+t.test(
+  'the text for an accepted name has its rule, and its addresses with the time until they expire',
+  async (t) => {
+    t.equal(
+      text(ACCEPTED),
+      `ACCEPT: tcp to api.example.org:443, by www-data, in nginx.service
 accept  rule "payments" (/etc/checkvalve/checkvalve.yaml:12)
         203.0.113.7                              for 4 min
         2001:db8::7                              for 4 min
 kernel  without the service, the kernel lets it pass
 source  the running service (mode enforce)`,
-  )
-})
+    )
+  },
+)
 
-t.test('a block shows what comes nearest, and what to write or to type', async (t) => {
-  t.equal(
-    text(BLOCKED),
-    `BLOCK: tcp to 198.51.100.200:443, by www-data
+t.test(
+  'the text for a block has the nearest rule, and the entry to write or the command to type',
+  async (t) => {
+    t.equal(
+      text(BLOCKED),
+      `BLOCK: tcp to 198.51.100.200:443, by www-data
 block   not-allowlisted: nothing allows it
 almost  rule "payments" (/etc/checkvalve/checkvalve.yaml:12) would allow it but
         for the user: it is for root, _apt, not www-data
@@ -74,10 +79,11 @@ kernel  without the service, the kernel blocks it; connections that were
 note    this host last got this address in an answer for cdn.example.net: if
         that is the destination, allow the name
 source  the running service (mode enforce)`,
-  )
-})
+    )
+  },
+)
 
-t.test('in mode observe a block is one that would be, and it says that it passes today', async (t) => {
+t.test('in mode observe the text reads "would block", and notes that the packet passes today', async (t) => {
   const lines = text({ ...BLOCKED, mode: 'observe' }).split('\n')
   t.same(lines.slice(0, 2), [
     'WOULD BLOCK: tcp to 198.51.100.200:443, by www-data',
@@ -86,7 +92,7 @@ t.test('in mode observe a block is one that would be, and it says that it passes
   t.notMatch(text({ ...ACCEPTED, mode: 'observe' }), 'today')
 })
 
-t.test('addresses of which not the same becomes are told apart', async (t) => {
+t.test('addresses with different verdicts are printed separately', async (t) => {
   const [first] = ACCEPTED.judged
   const judged = [first!, { ...BLOCKED.judged[0]!, until: UNTIL }]
   const shown = text({ ...ACCEPTED, verdict: 'block', judged })
@@ -98,17 +104,20 @@ t.test('addresses of which not the same becomes are told apart', async (t) => {
   t.match(shown, 'without the service, the kernel lets a part of it pass')
 })
 
-t.test('a rule of the system shows its reason, and the file that names the place', async (t) => {
-  const rule = { name: 'mirrors:80', reason: 'mirror', found: '/etc/apt/sources.list:2, apt' } as const
-  const judged = [{ ...ACCEPTED.judged[0]!, reason: 'mirror', rule } as const]
-  t.match(
-    text({ ...ACCEPTED, judged }),
-    '\naccept  mirror: an update mirror; rule "mirrors:80" (/etc/apt/sources.list:2,\n        apt)\n',
-  )
-})
+t.test(
+  'the text for a rule of the system has its reason, and the file that names the destination',
+  async (t) => {
+    const rule = { name: 'mirrors:80', reason: 'mirror', found: '/etc/apt/sources.list:2, apt' } as const
+    const judged = [{ ...ACCEPTED.judged[0]!, reason: 'mirror', rule } as const]
+    t.match(
+      text({ ...ACCEPTED, judged }),
+      '\naccept  mirror: an update mirror; rule "mirrors:80" (/etc/apt/sources.list:2,\n        apt)\n',
+    )
+  },
+)
 
 t.test(
-  'of this host itself no kernel is told of, and a question and a port of its own are shown',
+  'the text for this host itself has no kernel line; a query name and a source port are printed',
   async (t) => {
     const judged = [
       { address: '127.0.0.1', verdict: 'accept', reason: 'loopback', whileSilent: 'accept' } as const,
@@ -120,7 +129,7 @@ t.test(
   },
 )
 
-t.test('an entry is YAML that can be pasted, and a command for each of its words', async (t) => {
+t.test('an entry is printed as YAML to paste, and as a command with the same options', async (t) => {
   const entry = {
     name: 'dns',
     to: ['2001:db8::53'],
@@ -133,7 +142,7 @@ t.test('an entry is YAML that can be pasted, and a command for each of its words
   t.match(shown, /allow add dns --to 2001:db8::53 \\\n {12}--ports 53 --protocol udp --unit a\.service/)
 })
 
-t.test('all of it fits 80 columns', async (t) => {
+t.test('the whole text fits 80 columns', async (t) => {
   for (const each of [ACCEPTED, BLOCKED])
     for (const line of text(each).split('\n')) t.ok(line.length <= 80, line)
 })

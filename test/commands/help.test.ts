@@ -1,11 +1,14 @@
 import t from 'tap'
 import { allCommands } from '../../src/commands/registry.js'
 
-/** Width of a terminal, and width of the column before a summary in the list of all commands. */
+/**
+ * These are the width of a terminal, and the width of the column before a summary in the list of all
+ * commands.
+ */
 const WIDTH = 80
 const BEFORE_SUMMARY = 16
 
-t.test('what the commands say of themselves fits 80 columns, and names every option', async (t) => {
+t.test('the help of each command fits 80 columns, and names every option', async (t) => {
   for (const { name, summary, details = '', synopsis = '', examples, options = {} } of await allCommands()) {
     t.ok(summary.length <= WIDTH - BEFORE_SUMMARY, `${name}: ${summary}`)
     for (const line of [...details.split('\n'), ...examples.map((example) => `  ${example}`)])

@@ -8,7 +8,7 @@ const SHOP = { uid: 4711, user: 'shop' }
 const API = 'allow: [{ name: api, to: [203.0.113.7], ports: [443], users: [4711] }]\n'
 const REDIS = 'allow: [{ name: redis, to: [203.0.113.9], ports: [6379] }]\n'
 
-/** @param passed contents of the service's file of accepted flows */
+/** Makes a host with a log. @param passed contents of the service's file of accepted flows */
 function host(t: Test, log: string, passed?: unknown, evicted = 0) {
   const folder = directoryOf(t, {})
   for (const name of ['state', 'new']) mkdirSync(`${folder}/${name}`)
@@ -54,7 +54,7 @@ const kind = (some: object = {}) => ({
 })
 
 t.test(
-  'what would pass is told with its rule, what stays blocked with its reason, and the sum is that of the log',
+  'an event is printed with its rule when it would be accepted, else with its reason; the sum is exact',
   async (t) => {
     const { folder, replay } = host(
       t,
@@ -73,7 +73,7 @@ t.test(
   },
 )
 
-t.test('what has passed and would be blocked makes it end with 1', async (t) => {
+t.test('an accepted flow that would be blocked makes the command exit with 1', async (t) => {
   const { folder, replay } = host(t, textOf([SHOP]), [kind()])
   const same = replay(REDIS)
   t.equal(same.status, 0)
@@ -88,25 +88,25 @@ t.test('what has passed and would be blocked makes it end with 1', async (t) => 
     'BLOCKED NOW (has passed): 12\n       12  4711  203.0.113.9:6379/tcp  not-allowlisted\n',
   )
   const recent = replay(API, '--since', '2024-11-26T09:30Z')
-  t.equal(recent.status, 0, 'nobody has done that for long')
+  t.equal(recent.status, 0, 'the flow was not seen for a long time')
   t.match(recent.stdout, '0 blocks: 0 pass now')
 })
 
-t.test('where not all that was accepted is known, that is said', async (t) => {
+t.test('when some accepted flows are not known, the output reports it', async (t) => {
   const known = host(t, '', [kind()], 1536).replay(REDIS)
-  const said = known.stdout.replaceAll('\n', ' ')
-  t.match(said, 'note: not all accepted packets are tried: 1,536 kinds of them were forgotten')
+  const output = known.stdout.replaceAll('\n', ' ')
+  t.match(output, 'note: not all accepted packets are tried: 1,536 kinds of them were forgotten')
   t.notMatch(host(t, '', [kind()]).replay(REDIS).stdout, 'forgotten')
 })
 
-t.test('runtime entries go on beside another configuration', async (t) => {
+t.test('runtime entries stay valid beside another configuration', async (t) => {
   const { folder, replay } = host(t, '', [kind()])
   const entry = { name: 'redis', to: ['203.0.113.9'], protocol: 'tcp' }
   const keep = (entries: object[]) => writeFileSync(`${folder}/state/allow.json`, JSON.stringify({ entries }))
   keep([entry])
   t.equal(replay(API).status, 0)
   keep([{ ...entry, expires: '2024-11-26' }])
-  t.equal(replay(API).status, 1, 'but not those that have ended')
+  t.equal(replay(API).status, 1, 'expired runtime entries do not')
 })
 
 t.test('names have the addresses that the service has learned', async (t) => {
@@ -125,7 +125,7 @@ t.test('names have the addresses that the service has learned', async (t) => {
   t.match(after.stdout, '1 pass now, 0 are still blocked')
 })
 
-t.test('a log may be another one, or come in; JSON is for programs', async (t) => {
+t.test('the log may be another file or standard input; --json is for programs', async (t) => {
   const { folder, replay } = host(t, textOf([SHOP]))
   writeFileSync(`${folder}/other.json`, textOf([{ ...SHOP, repeat: 7 }]))
   t.match(replay(API, `${folder}/other.json`).stdout, `against 7 blocks in ${folder}/other.json`)
@@ -146,16 +146,19 @@ t.test('a log may be another one, or come in; JSON is for programs', async (t) =
   )
 })
 
-t.test('a candidate that cannot be used is named by file and line, and none is wrong usage', async (t) => {
-  const { folder, replay } = host(t, textOf([SHOP]))
-  const { status, stdout, stderr } = replay('allow: [{ name: api, to: [nowhere/33] }]\n')
-  t.same([status, stdout], [1, ''])
-  t.match(stderr, `${folder}/new/checkvalve.yaml:4: allow[0].to[0]: `)
-  const missing = run(['replay', '--config', `${folder}/checkvalve.yaml`])
-  t.equal(missing.status, 2)
-  t.match(missing.stderr, 'checkvalve: replay needs the configuration to try: --policy FILE\n')
-  t.match(run(['replay', '--policy', `${folder}/none.yaml`, '--config', `${folder}/checkvalve.yaml`]), {
-    status: 1,
-    stderr: /none\.yaml: does not exist/,
-  })
-})
+t.test(
+  'a candidate that cannot be used is reported by file and line, and a missing one is wrong usage',
+  async (t) => {
+    const { folder, replay } = host(t, textOf([SHOP]))
+    const { status, stdout, stderr } = replay('allow: [{ name: api, to: [nowhere/33] }]\n')
+    t.same([status, stdout], [1, ''])
+    t.match(stderr, `${folder}/new/checkvalve.yaml:4: allow[0].to[0]: `)
+    const missing = run(['replay', '--config', `${folder}/checkvalve.yaml`])
+    t.equal(missing.status, 2)
+    t.match(missing.stderr, 'checkvalve: replay needs the configuration to try: --policy FILE\n')
+    t.match(run(['replay', '--policy', `${folder}/none.yaml`, '--config', `${folder}/checkvalve.yaml`]), {
+      status: 1,
+      stderr: /none\.yaml: does not exist/,
+    })
+  },
+)

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { PATIENCE_MS } from '../lab/waiting.js'
 
 const MAIN = fileURLToPath(new URL('../../bin/checkvalve.js', import.meta.url))
-/** The whole environment of a program: the test runner would add its own NODE_OPTIONS. */
+/** ENVIRONMENT is the whole environment of a program: the test runner would add its own NODE_OPTIONS. */
 const ENVIRONMENT = { PATH: process.env.PATH, TZ: 'UTC' }
 
 export interface Outcome {
@@ -24,7 +24,7 @@ export function run(args: readonly string[], { input = '' }: { input?: string | 
   return { status, stdout, stderr }
 }
 
-/** Starts a program that keeps running: its output so far, and its end. */
+/** Starts a program that keeps running, and collects its output until it ends. */
 export class Running {
   stdout = ''
   stderr = ''
@@ -47,7 +47,7 @@ export class Running {
     )
   }
 
-  /** @throws Error when it does not happen */
+  /** Waits until a condition holds. @throws Error when it does not hold in time */
   async until(what: string, so: (running: this) => boolean): Promise<void> {
     for (const end = Date.now() + PATIENCE_MS; Date.now() < end; ) {
       if (so(this)) return

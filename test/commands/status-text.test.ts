@@ -12,7 +12,7 @@ const text = (more: Partial<Status> = {}, all = false) =>
   statusText({ ...STATUS, ...more }, { now: NOW, all })
 
 t.test(
-  'the table tells the mode first, then what was blocked and by whom, then how the parts are',
+  'the table begins with the mode, then shows the blocks and their senders, then the state of the parts',
   async (t) => {
     t.equal(
       text(),
@@ -47,7 +47,7 @@ mirror.example.org:80  apt, /etc/apt/sources.list:2
   },
 )
 
-t.test('what the service does as a proof stands behind what others did', async (t) => {
+t.test("the blocks of the service's own canary are listed after all other blocks", async (t) => {
   const verdicts = [
     { verdict: 'block', reason: 'canary', total: 100, lastMinute: 2 },
     { verdict: 'block', reason: 'not-allowlisted', total: 1, lastMinute: 1 },
@@ -61,24 +61,26 @@ const ENTRY = {
   ...{ ports: undefined, users: undefined, units: undefined, expires: undefined },
 } as const
 
-t.test('of many runtime entries the first are shown, and how to see the others', async (t) => {
+t.test('of many runtime entries the first are shown, with the command that shows the others', async (t) => {
   const allow = Array.from({ length: 7 }, (_, i) => ({ ...ENTRY, name: `entry-${i}` }))
   t.match(text({ allow }), /\nentry-4 [^\n]+(?:\n +[^\n]+)*\nand 2 more: checkvalve allow list\n/)
   t.notMatch(text({ allow }), 'entry-5')
   t.match(text({ allow }, true), 'entry-6')
 })
 
-t.test('who was kept from what last is told as tail does, with the day where it is another', async (t) => {
-  const of = (at: string, more: Parameters<typeof fieldsOf>[0]) =>
-    fieldsOf({ ...more, more: { '@timestamp': at } })
-  const lastBlocks = [
-    of('2027-01-30T23:59:59.000Z', { user: 'root', uid: 0, unit: 'cron.service' }),
-    of('2027-01-31T17:59:58.000Z', { unit: 'php8.2-fpm.service', program: '/usr/bin/curl', repeat: 12 }),
-    { 'event.action': 'block', 'something else': 1 },
-  ]
-  t.match(
-    text({ lastBlocks }),
-    `
+t.test(
+  'the last block of each sender is printed as tail prints it, with the day when it is not today',
+  async (t) => {
+    const of = (at: string, more: Parameters<typeof fieldsOf>[0]) =>
+      fieldsOf({ ...more, more: { '@timestamp': at } })
+    const lastBlocks = [
+      of('2027-01-30T23:59:59.000Z', { user: 'root', uid: 0, unit: 'cron.service' }),
+      of('2027-01-31T17:59:58.000Z', { unit: 'php8.2-fpm.service', program: '/usr/bin/curl', repeat: 12 }),
+      { 'event.action': 'block', 'something else': 1 },
+    ]
+    t.match(
+      text({ lastBlocks }),
+      `
 LAST BLOCKED, for each user and unit
 -- 2027-01-30
 23:59:59 block root cron          203.0.113.7:443/tcp      not-allowlisted
@@ -86,11 +88,12 @@ LAST BLOCKED, for each user and unit
 17:59:58 block www-data php8.2-fpm/curl 203.0.113.7:443/tcp not-allowlisted x12
 all blocks: checkvalve tail; how to allow them: checkvalve suggest, explain
 `,
-  )
-  t.notMatch(text(), 'LAST BLOCKED')
-})
+    )
+    t.notMatch(text(), 'LAST BLOCKED')
+  },
+)
 
-t.test('what is not as it should be stands where it is seen', async (t) => {
+t.test('each problem is printed beside the part that has it', async (t) => {
   const problems = ['/etc/checkvalve/checkvalve.yaml:12: mode: must be observe or enforce, not "open"']
   const bad = text({
     mode: 'observe',
@@ -128,7 +131,7 @@ t.test('what is not as it should be stands where it is seen', async (t) => {
   t.match(text({ proven: undefined }), /^proven {6}not yet$/m)
 })
 
-t.test('what cannot be read is not told as nothing', async (t) => {
+t.test('a value that cannot be read is not printed as zero', async (t) => {
   const { number, form, maxLength } = STATUS.queue
   const partly = text({
     kernel: undefined,
@@ -142,36 +145,42 @@ t.test('what cannot be read is not told as nothing', async (t) => {
   t.notMatch(partly, 'BLOCKED USERS')
 })
 
-t.test('long lists of mirrors are cut short, and say so, unless all are wanted', async (t) => {
-  const mirrors = Array.from({ length: 8 }, (_, index) => ({
-    ...STATUS.mirrors[0]!,
-    host: `mirror${index}.example.org`,
-  }))
-  const short = text({ mirrors, moreMirrors: 100 })
-  t.match(short, /mirror4\.example\.org/)
-  t.notMatch(short, /mirror5\.example\.org/)
-  t.match(short, /^and 103 more mirrors: --all shows them$/m)
-  const all = text({ mirrors }, true)
-  t.match(all, /mirror7\.example\.org/)
-  t.match(all, /198\.51\.100\.4 /)
-  t.notMatch(all, /and \d+ more/)
-})
+t.test(
+  'a long list of mirrors is cut short, and a line reports that, unless all are requested',
+  async (t) => {
+    const mirrors = Array.from({ length: 8 }, (_, index) => ({
+      ...STATUS.mirrors[0]!,
+      host: `mirror${index}.example.org`,
+    }))
+    const short = text({ mirrors, moreMirrors: 100 })
+    t.match(short, /mirror4\.example\.org/)
+    t.notMatch(short, /mirror5\.example\.org/)
+    t.match(short, /^and 103 more mirrors: --all shows them$/m)
+    const all = text({ mirrors }, true)
+    t.match(all, /mirror7\.example\.org/)
+    t.match(all, /198\.51\.100\.4 /)
+    t.notMatch(all, /and \d+ more/)
+  },
+)
 
-t.test('it fits 80 columns, whatever the names are, and the terminal obeys none of them', async (t) => {
-  const long = `${'x'.repeat(300)}\x1b[2J\n`
-  const hostile = text({
-    version: long,
-    notes: [long],
-    blockedUsers: [{ user: long, total: 1e9, lastMinute: 1e9, since: ago(59 * 60 + 59), last: ago(1) }],
-    lastBlocks: [fieldsOf({ user: long, unit: long, domain: long, program: long })],
-    log: { ...STATUS.log, destination: `/${long}` },
-    mirrors: [{ ...STATUS.mirrors[0]!, host: `${long}.example.org`, found: `/${long}:1` }],
-    reload: { ...STATUS.reload, problems: [long] },
-  })
-  for (const line of hostile.split('\n')) t.ok(line.length <= 80 && !/\p{Cc}/u.test(line), line)
-})
+t.test(
+  'the table fits 80 columns for names of any length, and no name can control the terminal',
+  async (t) => {
+    const long = `${'x'.repeat(300)}\x1b[2J\n`
+    const hostile = text({
+      version: long,
+      notes: [long],
+      blockedUsers: [{ user: long, total: 1e9, lastMinute: 1e9, since: ago(59 * 60 + 59), last: ago(1) }],
+      lastBlocks: [fieldsOf({ user: long, unit: long, domain: long, program: long })],
+      log: { ...STATUS.log, destination: `/${long}` },
+      mirrors: [{ ...STATUS.mirrors[0]!, host: `${long}.example.org`, found: `/${long}:1` }],
+      reload: { ...STATUS.reload, problems: [long] },
+    })
+    for (const line of hostile.split('\n')) t.ok(line.length <= 80 && !/\p{Cc}/u.test(line), line)
+  },
+)
 
-t.test('colours change nothing but colours', async (t) => {
+t.test('colours change nothing else in the output', async (t) => {
   const paint = paintFor({ isTTY: true }, { TERM: 'xterm' })
   const coloured = statusText(STATUS, { now: NOW, paint })
   t.not(coloured, text())

@@ -6,7 +6,7 @@ import { run } from './running.js'
 
 const MAIN = new URL('../../bin/checkvalve.js', import.meta.url).pathname
 
-/** Users are given by number: this host may not have the names. */
+/** Users are given by number: this host may not have their names. */
 const SHOP = { uid: 4711, user: 'shop' }
 const CRON = { uid: 0, user: 'root', unit: 'cron.service' }
 
@@ -33,7 +33,7 @@ state: { directory: ${folder}/state }
 const namesOf = (text: string) => [...text.matchAll(/^ {2}- name: (.*)$/gm)].map(([, name]) => name)
 
 t.test(
-  'its output is a file of conf.d that check accepts, and after that there is nothing to suggest',
+  'the output is a file for conf.d that check accepts; with it in place nothing is left to suggest',
   async (t) => {
     const { folder, path, args, suggest } = host(
       t,
@@ -49,7 +49,7 @@ t.test(
     const { status, stdout, stderr } = suggest()
     t.same([status, stderr], [0, ''])
     t.same(namesOf(stdout), ['"4711-api.example.org"', 'cron-203.0.113.7'])
-    t.match(stdout, '# 10 blocks, 2024-11-26T08:00:10Z to 2024-11-26T08:00:20Z.', 'what was rotated counts')
+    t.match(stdout, '# 10 blocks, 2024-11-26T08:00:10Z to 2024-11-26T08:00:20Z.', 'the rotated file counts')
     writeFileSync(`${folder}/conf.d/suggested.yaml`, stdout)
     t.match(run(args('check')), { status: 0, stdout: 'configuration OK\n' })
     const after = suggest()
@@ -58,7 +58,7 @@ t.test(
   },
 )
 
-t.test('it can be told which blocks count', async (t) => {
+t.test('options choose the blocks that count', async (t) => {
   const { suggest } = host(
     t,
     textOf([
@@ -91,7 +91,7 @@ t.test('a log may come from a file, from standard input, or through a pipe of th
   t.equal(
     piped.stderr,
     'note: 1 line is no event: 1 no JSON\n',
-    'what cannot be read is told, and not in the YAML',
+    'lines that cannot be read are reported on standard error, not in the YAML',
   )
   const script = `${process.execPath} ${MAIN} suggest --config ${config} <(cat ${path})`
   const shell = spawnSync('bash', ['--norc', '-c', script], {
@@ -101,7 +101,7 @@ t.test('a log may come from a file, from standard input, or through a pipe of th
   t.same([namesOf(shell.stdout), shell.stderr], [['"4711-203.0.113.7"'], ''])
 })
 
-t.test('runtime entries that stay are as good as written; those that end are not', async (t) => {
+t.test('permanent runtime entries count like written ones; temporary ones do not', async (t) => {
   const { folder, suggest } = host(t, textOf([SHOP, { ...SHOP, to: '203.0.113.8' }]))
   const entry = (name: string, to: string, more = {}) => ({
     name,
@@ -118,7 +118,7 @@ t.test('runtime entries that stay are as good as written; those that end are not
   t.same(namesOf(suggest().stdout), ['"4711-203.0.113.8"'])
 })
 
-t.test('for programs, too, it says nothing that a terminal would obey', async (t) => {
+t.test('the output for programs contains nothing that would control a terminal', async (t) => {
   const { suggest } = host(t, textOf([{ ...SHOP, at: 1, program: '/tmp/\u009b31m\u202e' }]))
   const { stdout } = suggest('--json')
   t.match(stdout, '/tmp/\\u009b31m\\u202e')

@@ -17,7 +17,7 @@ const line = (event: Event, options: TextOptions = {}) => show([lineOf(event)], 
 
 const PHP: Event = { unit: 'php8.2-fpm.service', program: '/usr/sbin/php-fpm8.2', repeat: 12 }
 
-t.test('an event is a line: time, action, who, where to, reason, how often', async (t) => {
+t.test('an event is printed as one line: time, action, sender, destination, reason, count', async (t) => {
   t.equal(line(PHP), '08:00:00 block www-data php8.2-fpm/php-fpm8.2 203.0.113.7:443/tcp not-allowlisted x12')
   t.equal(
     line({ user: 'root', uid: 0, unit: 'cron.service', program: '/usr/bin/curl', isObserved: true }),
@@ -25,7 +25,7 @@ t.test('an event is a line: time, action, who, where to, reason, how often', asy
   )
 })
 
-t.test('who it was is said as far as it is known', async (t) => {
+t.test('the sender is printed as far as it is known', async (t) => {
   const who = (event: Event) =>
     line(event)
       .slice(15)
@@ -38,7 +38,7 @@ t.test('who it was is said as far as it is known', async (t) => {
   t.equal(who({ user: undefined, uid: undefined }), '-')
 })
 
-t.test('a destination has its name, its port and protocol', async (t) => {
+t.test('a destination is printed with its name, its port and its protocol', async (t) => {
   const where = (event: Event) => line(event, { width: 1 }).slice(34).split(' ')[0]
   t.equal(where({ domain: 'api.example.org' }), 'api.example.org:443/tcp')
   t.equal(where({ to: '2001:db8::7', transport: 'udp', port: 123 }), '[2001:db8::7]:123/udp')
@@ -48,7 +48,7 @@ t.test('a destination has its name, its port and protocol', async (t) => {
   t.equal(where({ more: { 'destination.ip': 7, 'network.transport': 7 } }), '-:443')
 })
 
-t.test('the address behind a name is shown where there is room for it', async (t) => {
+t.test('the address behind a name is printed when the line has room for it', async (t) => {
   const named = { domain: 'api.example.org' }
   t.match(line(named), /not-allowlisted 203\.0\.113\.7$/)
   t.match(line(named, { width: 90 }), /not-allowlisted 203\.0\.113\.7$/)
@@ -57,7 +57,7 @@ t.test('the address behind a name is shown where there is room for it', async (t
   t.match(line(asked), /not-allowlisted 198\.51\.100\.53:53\/udp$/)
 })
 
-t.test('what is usual fits 80 columns', async (t) => {
+t.test('an ordinary event fits 80 columns', async (t) => {
   for (const event of [
     { ...PHP, unit: 'php-fpm.service', program: '/usr/sbin/php-fpm' },
     { domain: 'api.example.org', unit: 'nginx.service' },
@@ -67,7 +67,7 @@ t.test('what is usual fits 80 columns', async (t) => {
     t.ok(line(event, { width: 80 }).length <= 80, line(event, { width: 80 }))
 })
 
-t.test('a few letters too much are taken from the name of the program', async (t) => {
+t.test('when a line is a few characters too long, the name of the program is shortened', async (t) => {
   const long = { ...PHP, to: '203.0.113.24' }
   t.equal(
     line(long, { width: 80 }),
@@ -77,21 +77,25 @@ t.test('a few letters too much are taken from the name of the program', async (t
     line({ ...long, repeat: 1 }, { width: 80 }),
     '08:00:00 block www-data php8.2-fpm/php-fpm~ 203.0.113.24:443/tcp not-allowlisted',
   )
-  t.match(line({ ...long, domain: 'x'.repeat(60) }, { width: 80 }), '/php-fpm8.2 x', 'not in vain')
+  t.match(
+    line({ ...long, domain: 'x'.repeat(60) }, { width: 80 }),
+    '/php-fpm8.2 x',
+    "the program's name is shortened only when that makes the line fit",
+  )
   t.match(
     line({ ...long, unit: 'u'.repeat(20), program: undefined }, { width: 80 }),
     ' uuuuuuuuuuuuuuuuuuuu 203',
   )
 })
 
-t.test('the reason of what is too long for a line stands below it', async (t) => {
+t.test('the reason of an event that is too long for one line is printed below it', async (t) => {
   const long = lineOf({ unit: 'php8.2-fpm.service', program: '/usr/bin/curl', domain: 'control.example.net' })
   const one = '08:00:00 block www-data php8.2-fpm/curl control.example.net:443/tcp'
   t.equal(show([long], { width: 80 }), `-- 2024-11-26\n${one}\n               not-allowlisted\n`)
   t.match(show([long]), `${one} not-allowlisted 203.0.113.7\n`)
 })
 
-t.test('the day is told when it is another one', async (t) => {
+t.test('the day is printed when it changes', async (t) => {
   const day = 86400
   t.equal(
     show([lineOf({}), lineOf({ at: 1 }), lineOf({ at: day }), lineOf({ at: day + 1 })]).replace(
@@ -102,21 +106,24 @@ t.test('the day is told when it is another one', async (t) => {
   )
 })
 
-t.test('a sum of what was suppressed is told as such', async (t) => {
+t.test('a sum of suppressed blocks is printed as such', async (t) => {
   t.match(show([suppressed(9488)]), /block -\s+too many to list\s+suppressed x9488\n/)
 })
 
-t.test('what the service says of itself is shown as it is, and cannot pass for an event', async (t) => {
-  const remark = {
-    '@timestamp': '2024-11-26T08:00:00.000Z',
-    'event.module': 'checkvalve',
-    'log.level': 'error',
-    message: 'a\nb\x1b[2J',
-  }
-  t.equal(show([JSON.stringify(remark)]), '-- 2024-11-26\n08:00:00 error a\\x0ab\\x1b[2J\n')
-})
+t.test(
+  "a line of the service's own log is printed as it is, and cannot be mistaken for an event",
+  async (t) => {
+    const remark = {
+      '@timestamp': '2024-11-26T08:00:00.000Z',
+      'event.module': 'checkvalve',
+      'log.level': 'error',
+      message: 'a\nb\x1b[2J',
+    }
+    t.equal(show([JSON.stringify(remark)]), '-- 2024-11-26\n08:00:00 error a\\x0ab\\x1b[2J\n')
+  },
+)
 
-t.test('no field makes a terminal obey, a second line, or a field of its own', async (t) => {
+t.test('no field can control the terminal, or add a line or a field', async (t) => {
   const hostile = '\x1b[2J\x9b1m\r\n 203.0.113.1:1/tcp\u202e\u2028\ud800\x07'
   const fields = [
     'event.reason',
@@ -137,7 +144,7 @@ t.test('no field makes a terminal obey, a second line, or a field of its own', a
     }
 })
 
-t.test('whatever an event is, its line is one line, and safe', async (t) => {
+t.test('any event is printed as one line without control characters', async (t) => {
   const random = seededRandom(11)
   const values = ['', 'x'.repeat(4000), '\u0000\u001b', '日本', '\ud800', 5, null, [], {}, true, '-1', '::1']
   const names = Object.keys(
@@ -153,10 +160,10 @@ t.test('whatever an event is, its line is one line, and safe', async (t) => {
   }
 })
 
-t.test('colours are for terminals, and for those who want them', async (t) => {
+t.test('colours are printed on terminals, and where an option asks for them', async (t) => {
   const painted = (env: Record<string, string>, isTTY = true) => line({}, { paint: paintFor({ isTTY }, env) })
   t.match(painted({}), '\x1b[31mblock\x1b[0m')
-  t.match(painted({ NO_COLOR: '' }), '\x1b[31mblock\x1b[0m', 'an empty NO_COLOR says nothing')
+  t.match(painted({ NO_COLOR: '' }), '\x1b[31mblock\x1b[0m', 'an empty NO_COLOR has no effect')
   for (const plain of [painted({ NO_COLOR: '1' }), painted({ TERM: 'dumb' }), painted({}, false)])
     t.equal(plain, line({}))
 })

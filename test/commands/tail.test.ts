@@ -21,7 +21,7 @@ function host(t: Test, log: string | undefined, destination?: string) {
 const portsOf = (text: string) => [...text.matchAll(/:(\d+)\/tcp/g)].map(([, port]) => Number(port))
 const range = (first: number, last: number) => events(first, last).map(({ port }) => port)
 
-t.test('the last ten events are shown, or as many as one wants', async (t) => {
+t.test('the last ten events are printed, or the number that an option gives', async (t) => {
   const { path, tail } = host(t, textOf(events(11, 30)))
   writeFileSync(`${path}.1.gz`, gzipped(textOf(events(1, 10))))
   const { status, stdout, stderr } = tail()
@@ -33,7 +33,7 @@ t.test('the last ten events are shown, or as many as one wants', async (t) => {
   t.equal(tail('-n', '0').stdout, '')
 })
 
-t.test('time, user and unit choose, and together', async (t) => {
+t.test('time, user and unit select events, alone and together', async (t) => {
   const { tail } = host(
     t,
     textOf([
@@ -42,7 +42,11 @@ t.test('time, user and unit choose, and together', async (t) => {
       ...events(23, 24, { unit: 'php8.2-fpm.service' }),
     ]),
   )
-  t.same(portsOf(tail('--since', '2024-11-26T08:00:03Z').stdout), range(3, 24), 'all since then, not ten')
+  t.same(
+    portsOf(tail('--since', '2024-11-26T08:00:03Z').stdout),
+    range(3, 24),
+    'all events since that time are printed, not ten',
+  )
   t.same(portsOf(tail('--since', '2024-11-26T08:00:03Z', '-n', '4').stdout), range(21, 24))
   t.same(portsOf(tail('--user', 'root').stdout), [21, 22])
   t.same(portsOf(tail('--user', '0').stdout), [21, 22])
@@ -51,7 +55,7 @@ t.test('time, user and unit choose, and together', async (t) => {
   t.same(portsOf(tail('--unit', 'php8.2-fpm', '--user', 'root').stdout), [])
 })
 
-t.test('whoever sees nothing is told that there is nothing, of what was asked for', async (t) => {
+t.test('when no event matches, a note reports that, with the selection', async (t) => {
   const { path, tail } = host(t, textOf(events(1, 3)))
   const { status, stdout, stderr } = tail('--since', '2025-01-01', '--user', 'www-data', '--unit', 'x')
   t.same([status, stdout], [0, ''])
@@ -64,17 +68,24 @@ note: no event in ${path} (user no such)\n`,
   t.equal(tail('-n', '0').stderr, '')
 })
 
-t.test('JSON is the lines themselves, chosen the same way, and safe', async (t) => {
-  const lines = [lineOf({ port: 1 }), lineOf({ port: 2, user: 'root', uid: 0, program: '/tmp/\u202e\x9b' })]
-  const { tail } = host(t, `${lines.join('\n')}\nno event\n`)
-  const { status, stdout, stderr } = tail('--json', '--user', 'root')
-  t.equal(status, 0)
-  t.same(JSON.parse(stdout), JSON.parse(lines[1]!))
-  t.match(stdout, /^[\x20-\x7e]+\n$/)
-  t.equal(stderr, 'note: 1 line is no event: 1 no JSON\n', 'what cannot be read is told apart')
-})
+t.test(
+  '--json prints the lines themselves, with the same selection, and escapes control characters',
+  async (t) => {
+    const lines = [lineOf({ port: 1 }), lineOf({ port: 2, user: 'root', uid: 0, program: '/tmp/\u202e\x9b' })]
+    const { tail } = host(t, `${lines.join('\n')}\nno event\n`)
+    const { status, stdout, stderr } = tail('--json', '--user', 'root')
+    t.equal(status, 0)
+    t.same(JSON.parse(stdout), JSON.parse(lines[1]!))
+    t.match(stdout, /^[\x20-\x7e]+\n$/)
+    t.equal(
+      stderr,
+      'note: 1 line is no event: 1 no JSON\n',
+      'lines that cannot be read are reported separately',
+    )
+  },
+)
 
-t.test('standard input is a log as well', async (t) => {
+t.test('the log may come from standard input', async (t) => {
   const text = `Started checkvalve.\n${textOf(events(1, 20))}${suppressed(7, 21)}\n`
   const { stdout, status, stderr } = run(['tail', '-'], { input: text })
   t.same([status, portsOf(stdout)], [0, range(1, 20)])
@@ -83,14 +94,14 @@ t.test('standard input is a log as well', async (t) => {
   t.same(portsOf(run(['tail', '-n', '2', '-'], { input: text }).stdout), [20])
 })
 
-t.test('a log that is in the journal is asked for there', async (t) => {
+t.test('when the log is in the journal, the note gives the command that reads it there', async (t) => {
   const { tail } = host(t, undefined, 'stdout')
   const { status, stdout, stderr } = tail()
   t.same([status, stdout], [1, ''])
   t.match(stderr, 'journalctl -u checkvalve -o cat | checkvalve tail -\n')
 })
 
-t.test('a log that is not there says so, and is waited for by who follows', async (t) => {
+t.test('a missing log is reported, and with --follow the command waits for it', async (t) => {
   const { path, tail, args } = host(t, undefined)
   const { status, stderr } = tail()
   t.equal(status, 1)
@@ -99,15 +110,15 @@ t.test('a log that is not there says so, and is waited for by who follows', asyn
     `checkvalve: there is no block log at ${path}: has the service run? If it writes elsewhere, set log.destination\n`,
   )
   const running = new Running(args())
-  await running.until('it waits', ({ stderr }) => stderr.includes('note: waiting for it'))
+  await running.until('the command waits', ({ stderr }) => stderr.includes('note: waiting for it'))
   appendFileSync(path, textOf(events(1, 2)))
   await running.until('it shows', ({ stdout }) => portsOf(stdout).length === 2)
   running.child.kill('SIGINT')
   const { signal } = await running.ended
-  t.equal(signal, 'SIGINT', 'Ctrl-C ends it, and a shell sees that')
+  t.equal(signal, 'SIGINT', 'Ctrl-C ends the command, and a shell sees the signal')
 })
 
-t.test('it goes on with what comes, across a rotation', async (t) => {
+t.test('with --follow the command continues with new events, across a rotation', async (t) => {
   const { path, args } = host(t, textOf(events(1, 12)))
   const running = new Running(args('-f', '-n', '2'))
   await running.until('the beginning', ({ stdout }) => portsOf(stdout).length === 2)
@@ -122,10 +133,10 @@ t.test('it goes on with what comes, across a rotation', async (t) => {
   t.equal(running.stderr, '')
 })
 
-t.test('whoever has seen enough ends it, also when nothing comes any more', async (t) => {
+t.test('the command ends when its reader has gone, also when no new event comes', async (t) => {
   const { args } = host(t, textOf(events(1, 3)))
   const quiet = new Running(args())
-  await quiet.until('it has shown all', ({ stdout }) => portsOf(stdout).length === 3)
+  await quiet.until('all events are printed', ({ stdout }) => portsOf(stdout).length === 3)
   quiet.child.stdout!.destroy()
   t.same([await quiet.ended, quiet.stderr], [{ status: 0, signal: null }, ''])
 
@@ -135,7 +146,7 @@ t.test('whoever has seen enough ends it, also when nothing comes any more', asyn
   t.same([await loud.ended, loud.stderr], [{ status: 0, signal: null }, ''])
 })
 
-t.test('an answer that cannot be written is a failure', async (t) => {
+t.test('when the output cannot be written, the command fails', async (t) => {
   const { args } = host(t, textOf(events(1, 3)))
   const words = args('--no-follow').map((word) => `'${word}'`)
   const main = new URL('../../bin/checkvalve.js', import.meta.url).pathname
@@ -151,7 +162,7 @@ t.test('an answer that cannot be written is a failure', async (t) => {
   )
 })
 
-t.test('wrong usage says what is right', async (t) => {
+t.test('wrong usage is refused with an error that shows the right usage', async (t) => {
   for (const [words, reason] of [
     [['-n', 'x'], '-n must be a number from 0 to 100000, not "x"'],
     [['-n', '100001'], '-n must be a number'],

@@ -67,17 +67,18 @@ function listen(t: Test, child: ChildProcess) {
 t.jobs = 2
 
 t.test(
-  'on a terminal it is redrawn in place, through an absence of the service, and leaves the terminal in order',
+  'on a terminal the status is redrawn in place, also without the service, and restored at the end',
   async (t) => {
     const { state, serve, command } = await watching(t)
-    // script(1) gives it a terminal. The shell is interrupted, too: it goes on, and tells the exit status.
+    // script(1) gives the command a terminal. The shell is interrupted as well: it continues, and prints the
+    // exit status.
     const inTerminal = `trap : INT; ${command.join(' ')}; echo status $?`
     const child = spawn('script', ['-qc', inTerminal, '/dev/null'], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })
     const { seen, exited, text } = listen(t, child)
     await seen(ENTER)
-    // Nothing is erased behind a line, which may be as wide as the terminal.
+    // Nothing is erased behind the end of a line, which may be as wide as the terminal.
     await seen('\x1b[H\x1b[Kcheckvalve  1.2.3')
     await seen('12,345')
     state.status = { ...STATUS, verdicts: [{ ...STATUS.verdicts[2]!, total: 54_321 }] }
@@ -91,19 +92,22 @@ t.test(
     child.stdin!.write('\x03')
     await exited
     t.ok(text().trimEnd().endsWith(`${LEAVE}status 0`), JSON.stringify(text().slice(-60)))
-    t.equal(text().split(ENTER).length, 2, 'entered once')
+    t.equal(text().split(ENTER).length, 2, 'the alternate screen is entered once')
   },
 )
 
-t.test('for programs it is a line of JSON each time, and an end when nobody reads it any more', async (t) => {
-  const { state, command } = await watching(t)
-  const [file = '', ...args] = [...command, '--json']
-  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-  const { seen, exited, text } = listen(t, child)
-  await seen('\n')
-  t.same(JSON.parse(text().split('\n')[0]!), STATUS)
-  state.server!.close()
-  await seen('{"error":"the service does not run here')
-  child.stdout!.destroy()
-  t.equal(await exited, 0)
-})
+t.test(
+  'for programs each status is one line of JSON, and the command ends when its reader has gone',
+  async (t) => {
+    const { state, command } = await watching(t)
+    const [file = '', ...args] = [...command, '--json']
+    const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    const { seen, exited, text } = listen(t, child)
+    await seen('\n')
+    t.same(JSON.parse(text().split('\n')[0]!), STATUS)
+    state.server!.close()
+    await seen('{"error":"the service does not run here')
+    child.stdout!.destroy()
+    t.equal(await exited, 0)
+  },
+)

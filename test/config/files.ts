@@ -1,4 +1,4 @@
-/** Writes configurations for tests to their own directories, and loads them with fixed users. */
+/** Writes each test's configuration to its own directory, and loads it with fixed users. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -16,7 +16,10 @@ export function nameOf(uid: number): string | undefined {
   return Object.keys(USERS).find((name) => USERS[name] === uid)
 }
 
-/** Writes files by their path to a new directory, which is removed after the test. @returns its path */
+/**
+ * Writes files to a new directory, which is removed after the test. Keys are paths. @returns the directory's
+ * path
+ */
 export function directoryOf(t: Test, files: Readonly<Record<string, string | Buffer>>): string {
   const directory = mkdtempSync(join(tmpdir(), 'checkvalve-config-'))
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
@@ -44,7 +47,10 @@ export function configOf(loaded: Loaded): Config {
   throw new Error(loaded.problems.map(formatProblem).join('\n'))
 }
 
-/** Returns the messages for the operator, without the directory; none when the configuration is right. */
+/**
+ * Returns the messages for the operator, without the directory; an empty list when the configuration is
+ * valid.
+ */
 export function linesOf(loaded: Loaded, directory = ''): string[] {
   if (loaded.ok) return []
   return loaded.problems

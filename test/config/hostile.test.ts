@@ -4,8 +4,8 @@ import { problemsOf } from './files.js'
 const MIB = 1024 * 1024
 
 /**
- * Texts that would make the parser run long, recurse deeply or run out of memory, with the first problem of
- * each.
+ * Each text would make the parser run long, recurse deeply or run out of memory; `line` matches the first
+ * problem.
  */
 const CASES: [what: string, yaml: string, line: RegExp][] = [
   ['brackets without end', '['.repeat(MIB), /^main\.yaml:1: is nested too deeply$/],
@@ -13,7 +13,7 @@ const CASES: [what: string, yaml: string, line: RegExp][] = [
   ['list marks without end', '- '.repeat(MIB / 2), /^main\.yaml:1: is nested too deeply$/],
   ['question marks without end', '? '.repeat(MIB / 2), /^main\.yaml:1: is nested too deeply$/],
   [
-    'steps to the right',
+    'deep indentation',
     Array.from({ length: 1400 }, (_, depth) => `${' '.repeat(depth)}a:\n`).join(''),
     /^main\.yaml:/,
   ],
@@ -53,11 +53,14 @@ for (const [what, yaml, expected] of CASES) {
   })
 }
 
-t.test('aliases of aliases do not grow: a few lines that mean billions of values', async (t) => {
-  const levels = Array.from({ length: 12 }, (_, at) => {
-    const before = at === 0 ? '1' : `*l${at - 1}`
-    return `l${at}: &l${at} [${Array(10).fill(before).join(', ')}]`
-  })
-  const lines = problemsOf(t, levels.join('\n'))
-  t.match(lines.join('\n'), /main\.yaml:6: l5: holds more than 200000 values, aliases counted each time/)
-})
+t.test(
+  'aliases of aliases are refused before they expand: a few lines can mean billions of values',
+  async (t) => {
+    const levels = Array.from({ length: 12 }, (_, at) => {
+      const before = at === 0 ? '1' : `*l${at - 1}`
+      return `l${at}: &l${at} [${Array(10).fill(before).join(', ')}]`
+    })
+    const lines = problemsOf(t, levels.join('\n'))
+    t.match(lines.join('\n'), /main\.yaml:6: l5: holds more than 200000 values, aliases counted each time/)
+  },
+)

@@ -26,7 +26,7 @@ canary: { target: "192.0.2.1:9", interval: 30s }
 
 const port = (number: number) => ({ first: number, last: number })
 
-t.test('the documented example is read value by value', async (t) => {
+t.test('every value of the documented example is read', async (t) => {
   const config = configOf(loadText(t, EXAMPLE))
   t.match(config, {
     mode: 'enforce',
@@ -51,7 +51,7 @@ t.test('the documented example is read value by value', async (t) => {
   ])
 })
 
-t.test('what is not written has its default, and a fresh host only observes', async (t) => {
+t.test('a setting that is not written has its default, and a fresh host only observes', async (t) => {
   const config = configOf(loadText(t, 'log: { level: warn }'))
   const { allow, mirrors, ...rest } = configOf(loadText(t, EXAMPLE))
   t.match(config, { ...rest, notes: [], mode: 'observe', log: { level: 'warn' } })
@@ -60,18 +60,18 @@ t.test('what is not written has its default, and a fresh host only observes', as
   t.equal(allow.length, 1)
 })
 
-t.test('users of the default that the host lacks are left out, without a problem', async (t) => {
+t.test('default users that the host lacks are left out, without a problem', async (t) => {
   const users = (name: string) => (name === 'root' ? 0 : undefined)
   t.same(configOf(loadText(t, 'mode: observe', { users })).mirrors.users, [0])
 })
 
-t.test('the shipped file is right, and changes no default', async (t) => {
+t.test('the shipped file is valid, and changes no default', async (t) => {
   const path = 'config/checkvalve.yaml'
   const shipped = configOf(load({ path, environment: {}, set: [], users: lookup }))
   t.same(shipped, configOf(loadText(t, 'mode: observe')))
 })
 
-t.test('what show-config prints can be loaded again, as the same configuration', async (t) => {
+t.test('the output of show-config can be loaded again, and gives the same configuration', async (t) => {
   const rich = `
 dns: { holdTime: 1.5s, resolve: false, grace: 0s, enforceNames: true, searchDomains: false, reverse: true }
 sessions:
@@ -103,7 +103,7 @@ allow:
   }
 })
 
-t.test('the mask is shown in hexadecimal, and users by name', async (t) => {
+t.test('show-config prints the mask in hexadecimal, and users by name', async (t) => {
   const shown = showConfig(configOf(loadText(t, 'mode: observe')), nameOf)
   t.match(shown, /mask: 0x3f000000\n/)
   t.match(shown, /users: \[root, _apt\]\n/)
@@ -121,31 +121,34 @@ t.test('the environment overrides conf.d, conf.d overrides the main file, --set 
   t.match(config, { mode: 'enforce', block: 'reject', fallback: 'static', onStop: 'remove' })
 })
 
-t.test('lists of files add up in the order of their names; a list set elsewhere replaces them', async (t) => {
-  const directory = directoryOf(t, {
-    'main.yaml': 'mirrors: { ports: [80] }\nallow: [{ name: a, to: [192.0.2.1] }]',
-    'conf.d/20.yaml': 'mirrors: { ports: [8080] }\nallow:\n\n  - { name: c, to: [192.0.2.3] }',
-    'conf.d/10.yaml':
-      'mirrors: { ports: [443], hosts: [mirror.example.org] }\nallow:\n  - { name: b, to: [192.0.2.2] }',
-    'conf.d/.hidden.yaml': 'nonsense',
-    'conf.d/README': 'nonsense',
-  })
-  const config = configOf(loadFrom(directory))
-  t.same(config.mirrors.ports, [port(80), port(443), port(8080)])
-  t.same(
-    config.allow.map(({ name }) => name),
-    ['a', 'b', 'c'],
-  )
-  t.same(
-    config.allow.map(({ origin }) => origin.line),
-    [2, 3, 4],
-  )
-  const replaced = configOf(loadFrom(directory, { set: ['mirrors.ports=[1, "2-3"]', 'allow=[]'] }))
-  t.same(replaced.mirrors.ports, [port(1), { first: 2, last: 3 }])
-  t.same(replaced.allow, [])
-})
+t.test(
+  'lists of files are joined in the order of the file names; a list from elsewhere replaces them',
+  async (t) => {
+    const directory = directoryOf(t, {
+      'main.yaml': 'mirrors: { ports: [80] }\nallow: [{ name: a, to: [192.0.2.1] }]',
+      'conf.d/20.yaml': 'mirrors: { ports: [8080] }\nallow:\n\n  - { name: c, to: [192.0.2.3] }',
+      'conf.d/10.yaml':
+        'mirrors: { ports: [443], hosts: [mirror.example.org] }\nallow:\n  - { name: b, to: [192.0.2.2] }',
+      'conf.d/.hidden.yaml': 'nonsense',
+      'conf.d/README': 'nonsense',
+    })
+    const config = configOf(loadFrom(directory))
+    t.same(config.mirrors.ports, [port(80), port(443), port(8080)])
+    t.same(
+      config.allow.map(({ name }) => name),
+      ['a', 'b', 'c'],
+    )
+    t.same(
+      config.allow.map(({ origin }) => origin.line),
+      [2, 3, 4],
+    )
+    const replaced = configOf(loadFrom(directory, { set: ['mirrors.ports=[1, "2-3"]', 'allow=[]'] }))
+    t.same(replaced.mirrors.ports, [port(1), { first: 2, last: 3 }])
+    t.same(replaced.allow, [])
+  },
+)
 
-t.test('values of the environment are YAML, and text that is no YAML is used as it is', async (t) => {
+t.test('values of the environment are read as YAML; text that is not YAML is used as it is', async (t) => {
   const environment = {
     CHECKVALVE_MIRRORS_PORTS: '[80, 8000-8010]',
     CHECKVALVE_SESSIONS_TCP_TIMEOUT: '1h',
@@ -161,7 +164,7 @@ t.test('values of the environment are YAML, and text that is no YAML is used as 
   t.same(config.metrics.listen, { host: '::1', port: 9100 })
 })
 
-t.test('durations have units, or are seconds', async (t) => {
+t.test('durations have units, or are numbers of seconds', async (t) => {
   const cases: [string, number][] = [
     ['500ms', 0.5],
     ['10s', 10],
@@ -178,7 +181,7 @@ t.test('durations have units, or are seconds', async (t) => {
   }
 })
 
-t.test('an anchor may be used again, and a rule without ports has all of them', async (t) => {
+t.test('a YAML anchor may be used again, and a rule without ports has all ports', async (t) => {
   const yaml = 'allow:\n  - { name: a, to: &hosts [192.0.2.1, api.example.org] }\n  - { name: b, to: *hosts }'
   const [a, b] = configOf(loadText(t, yaml)).allow
   t.same(a?.to, b?.to)
@@ -186,7 +189,7 @@ t.test('an anchor may be used again, and a rule without ports has all of them', 
   t.equal(a?.protocol, 'tcp')
 })
 
-t.test('an expiry is an instant: dates begin in UTC, times say their zone', async (t) => {
+t.test('an expiry is an instant: a date begins in UTC, a time names its zone', async (t) => {
   const cases: [string, string][] = [
     ['2030-01-31', '2030-01-31T00:00:00.000Z'],
     ['"2030-01-31 18:00Z"', '2030-01-31T18:00:00.000Z'],
@@ -198,7 +201,7 @@ t.test('an expiry is an instant: dates begin in UTC, times say their zone', asyn
   }
 })
 
-t.test('nobody can change a configuration that is in use', async (t) => {
+t.test('a loaded configuration cannot be changed', async (t) => {
   const config = configOf(loadText(t, EXAMPLE))
   for (const part of [
     config,
@@ -213,7 +216,7 @@ t.test('nobody can change a configuration that is in use', async (t) => {
   t.equal(formatAddress(4, config.canary.target.words), '192.0.2.1')
 })
 
-t.test('a callback has the protocol of its service where only a port is named, and a limit', async (t) => {
+t.test('a callback has a limit, and the protocol of its service when only a port is named', async (t) => {
   const yaml = `
 sessions:
   callbacks:
@@ -246,7 +249,7 @@ sessions:
   ])
 })
 
-t.test('notes name the settings without effect in this version, and no others', async (t) => {
+t.test('notes name exactly the settings that have no effect in this version', async (t) => {
   const yaml = `
 dns: { enforceNames: true, holdAnswers: true }
 containment: { action: quarantine }
@@ -264,7 +267,7 @@ allow:
   t.same(configOf(loadText(t, 'mode: enforce\nmirrors: { discover: false }')).notes, [])
 })
 
-t.test('a fragment with another ending is not read, and a note says so', async (t) => {
+t.test('a fragment with another file extension is not read, and a note reports it', async (t) => {
   const directory = directoryOf(t, { 'main.yaml': 'mode: observe', 'conf.d/10-x.yml': 'mode: enforce' })
   const config = configOf(loadFrom(directory))
   t.equal(config.mode, 'observe')

@@ -52,7 +52,7 @@ for (const [what, yaml, expected] of SYNTAX) {
   })
 }
 
-t.test('problems of all sources come at once, file by file, from top to bottom', async (t) => {
+t.test('the problems of all sources are reported together, file by file, from top to bottom', async (t) => {
   const directory = directoryOf(t, {
     'main.yaml': 'mirrors: { ports: [70000] }\nmode: on\nallow: [{ name: a, to: [192.0.2.1] }]',
     'conf.d/10.yaml': 'allow:\n  - { name: b, to: [192.0.2.1] }\n  - { name: a, to: [10.0.0.1/8] }\nblok: 1',
@@ -105,16 +105,19 @@ t.test('problems of all sources come at once, file by file, from top to bottom',
   )
 })
 
-t.test('a problem cannot send controls to the terminal, nor fill it', async (t) => {
+t.test('a problem can neither control the terminal nor fill it', async (t) => {
   const line = problemsOf(t, `"\\e[31m${'x'.repeat(5000)}": 1\n`)[0]!
   t.notMatch(line, /\p{Cc}/u)
   t.ok(line.length <= 1000)
   t.equal(formatProblem({ origin: { file: 'f', line: 1 }, key: '', reason: 'a\nb' }), 'f:1: a?b')
 })
 
-t.test('a second rule of the same name is reported on the command line, too', async (t) => {
-  const set = ['allow=[{ name: a, to: [192.0.2.1] }, { name: a, to: [192.0.2.2] }]']
-  t.same(linesOf(loadText(t, 'mode: observe', { set })), [
-    '--set allow[1].name: "a" is the name of another rule already, at allow[0].name',
-  ])
-})
+t.test(
+  'a second rule with the same name is reported, also when it comes from the command line',
+  async (t) => {
+    const set = ['allow=[{ name: a, to: [192.0.2.1] }, { name: a, to: [192.0.2.2] }]']
+    t.same(linesOf(loadText(t, 'mode: observe', { set })), [
+      '--set allow[1].name: "a" is the name of another rule already, at allow[0].name',
+    ])
+  },
+)

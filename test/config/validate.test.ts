@@ -9,11 +9,11 @@ import { configOf, loadText, lookup, problemsOf } from './files.js'
 
 const settings = settingsByKey(schema)
 
-t.test('every setting says what it means', async (t) => {
+t.test('every setting has a description', async (t) => {
   for (const [key, setting] of settings) t.match(setting.doc, /^.{10,110}$/, key)
 })
 
-t.test('every setting has its own environment variable, spelled by one rule', async (t) => {
+t.test('every setting has its own environment variable, with a name made by one rule', async (t) => {
   for (const [key, { env }] of settings) {
     const words = key.replace(/[A-Z]/g, '_$&').replaceAll('.', '_').toUpperCase()
     t.equal(env, `CHECKVALVE_${words}`, key)
@@ -24,13 +24,13 @@ const FLAGS = [
   ...['infrastructure.dhcp', 'mirrors.discover'],
   ...['holdAnswers', 'resolve', 'enforceNames', 'searchDomains', 'reverse'].map((name) => `dns.${name}`),
 ]
-/** Settings that may be written in seconds. */
+/** DURATIONS lists the settings that may be written in seconds. */
 const DURATIONS = [
   ...['sessions.tcpTimeout', 'sessions.udpTimeout', 'dns.holdTime', 'dns.grace'],
   ...['containment.window', 'containment.duration', 'canary.interval'],
 ]
 
-/** Values as YAML, one of each type; a setting may accept some of them. */
+/** VALUES has one YAML value of each type; a setting may accept some of them. */
 const VALUES = [
   '~',
   'true',
@@ -48,7 +48,7 @@ const VALUES = [
   '.inf',
 ]
 
-t.test('a value of a wrong type is a problem that names its setting, wherever it was written', async (t) => {
+t.test('a value of a wrong type is a problem that names its setting, from every source', async (t) => {
   for (const [key, { env }] of settings) {
     for (const value of VALUES) {
       if (value === 'true' && FLAGS.includes(key)) continue
@@ -64,7 +64,7 @@ t.test('a value of a wrong type is a problem that names its setting, wherever it
   }
 })
 
-/** A schema whose settings are named nowhere else. */
+/** ENGINE is a schema whose settings are named nowhere else. */
 const ENGINE = {
   engine: {
     speed: { doc: 'Speed', format: 'count', min: 1, max: 9, default: 3, env: 'CHECKVALVE_SPEED' },
@@ -83,14 +83,14 @@ function engine(text: string, environment: Record<string, string> = {}, set: str
   return problems.length > 0 ? problems.map(formatProblem) : values.engine
 }
 
-t.test('a setting needs nothing but its entry in the schema', async (t) => {
-  t.same(engine(''), { speed: 3, pause: 120 }, 'the default is that of the schema')
+t.test('a setting needs only its entry in the schema', async (t) => {
+  t.same(engine(''), { speed: 3, pause: 120 }, 'the default comes from the schema')
   t.same(engine('engine: { speed: 4 }'), { speed: 4, pause: 120 })
   const environment = { CHECKVALVE_SPEED: '5', CHECKVALVE_PAUSE: '90s' }
   t.same(
     engine('engine: { speed: 4 }', environment),
     { speed: 5, pause: 90 },
-    'so is the name of the variable',
+    'the name of the variable comes from the schema',
   )
   t.same(engine('', environment, ['engine.speed=6', 'engine.pause=1h']), { speed: 6, pause: 3600 })
   t.same(engine('engine:\n  speed: 4\n  pause: 2h', { CHECKVALVE_SPEED: '0' }), [
@@ -99,24 +99,27 @@ t.test('a setting needs nothing but its entry in the schema', async (t) => {
   ])
 })
 
-t.test('convict takes the schema as it is: with its defaults, its variables and its formats', async (t) => {
-  const env = { CHECKVALVE_MODE: 'enforce', CHECKVALVE_MIRRORS_PORTS: '[80, "8000-8010"]' }
-  const config = convict(schema as unknown as convict.Schema<unknown>, { env, args: [] })
-  for (const [key, setting] of settings) t.same(config.default(key as never), setting.default, key)
-  t.match(config.getProperties(), {
-    mode: 'enforce',
-    mirrors: { ports: [80, '8000-8010'] },
-    canary: { interval: '30s' },
-  })
-  const typo = { mode: { ...schema.mode, format: 'chioce' } }
-  t.throws(
-    () => convict(typo as unknown as convict.Schema<unknown>),
-    /'mode' uses an unknown format type: chioce/,
-  )
-})
+t.test(
+  'convict accepts the schema unchanged: with its defaults, its variables and its formats',
+  async (t) => {
+    const env = { CHECKVALVE_MODE: 'enforce', CHECKVALVE_MIRRORS_PORTS: '[80, "8000-8010"]' }
+    const config = convict(schema as unknown as convict.Schema<unknown>, { env, args: [] })
+    for (const [key, setting] of settings) t.same(config.default(key as never), setting.default, key)
+    t.match(config.getProperties(), {
+      mode: 'enforce',
+      mirrors: { ports: [80, '8000-8010'] },
+      canary: { interval: '30s' },
+    })
+    const typo = { mode: { ...schema.mode, format: 'chioce' } }
+    t.throws(
+      () => convict(typo as unknown as convict.Schema<unknown>),
+      /'mode' uses an unknown format type: chioce/,
+    )
+  },
+)
 
 t.test(
-  'convict has the last word: a value of no setting is refused, even if no other check has seen it',
+  'convict checks last: it refuses a value of no setting, even when no other check has found it',
   async (t) => {
     const origin = { file: 'main.yaml', line: 1 }
     const files = new Map([['engine.colour', { origin, key: 'engine.colour', value: 1 }]])
@@ -130,7 +133,7 @@ t.test('a group may be given to --set as a whole', async (t) => {
   t.same(engine('', {}, ['engine={ speed: 7, pause: 10s }']), { speed: 7, pause: 10 })
 })
 
-t.test('a path is no YAML: text from the environment is used as it is', async (t) => {
+t.test('a path is not read as YAML: text from the environment is used as it is', async (t) => {
   const environment = { CHECKVALVE_STATE_DIRECTORY: '/srv/a #1: b' }
   t.equal(configOf(loadText(t, 'mode: observe', { environment })).state.directory, '/srv/a #1: b')
   t.equal(configOf(loadText(t, 'state: { directory: "/srv/a #1: b" }')).state.directory, '/srv/a #1: b')

@@ -1,18 +1,18 @@
 import t from 'tap'
 import { problemsOf } from './files.js'
 
-/** Texts, each with the beginnings of all messages about it. */
+/** CASES has configuration texts, each with the beginnings of all messages about it. */
 const CASES: [what: string, yaml: string, lines: string[]][] = [
   [
     'a word that is no choice',
     'mode: enfroce',
     ['main.yaml:1: mode: must be observe or enforce, not "enfroce"'],
   ],
-  ['a key with a slip in it', '\nblok: drop', ['main.yaml:2: blok: unknown key (did you mean block?)']],
+  ['a misspelled key', '\nblok: drop', ['main.yaml:2: blok: unknown key (did you mean block?)']],
   ['a key in other case', 'on-stop: keep', ['main.yaml:1: on-stop: unknown key (did you mean onStop?)']],
   ['a key of another group', 'hosts: []', ['main.yaml:1: hosts: unknown key (did you mean mirrors.hosts?)']],
   [
-    'a key like no other',
+    'a key that resembles no setting',
     'log:\n  banana: 1',
     ['main.yaml:2: log.banana: unknown key; known here: destination, level'],
   ],
@@ -209,7 +209,7 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     ],
   ],
   [
-    'a duration with a unit of its own',
+    'a duration with an unknown unit',
     'canary: { interval: 10min }',
     ['main.yaml:1: canary.interval: must be a duration like 500ms, 10s, 10m, 1h or 5d, not "10min"'],
   ],
@@ -224,7 +224,7 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     ['main.yaml:1: canary.target: is an address of this host'],
   ],
   [
-    'a canary at no address at all',
+    'a canary at the unspecified address',
     'canary: { target: "[::]:9" }',
     ['main.yaml:1: canary.target: is an address of this host'],
   ],
@@ -254,7 +254,7 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     ['main.yaml:1: metrics.listen: "10.0.0.256" is neither a host name nor an IPv4 address'],
   ],
   [
-    'a path that is taken',
+    'a path that is in use',
     'metrics: { path: /healthz }',
     ['main.yaml:1: metrics.path: /healthz answers something else'],
   ],
@@ -269,7 +269,7 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     ['main.yaml:1: log.level: must be info, warn or error, not "debug"'],
   ],
   [
-    'files in no fixed place',
+    'relative paths of files',
     'log: { destination: blocks.json }\nstate: { directory: "/a\\0b" }',
     [
       'main.yaml:1: log.destination: must be stdout or a path that begins with /, not "blocks.json"',
@@ -282,7 +282,7 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     ['main.yaml:1: control.socket: is too long: 107 bytes at most'],
   ],
   [
-    'resolvers by a word',
+    'resolvers as a word',
     'infrastructure: { dns: 192.0.2.1, dhcp: yes }',
     [
       'main.yaml:1: infrastructure.dns: must be auto, or a list like [192.0.2.1]',
@@ -311,6 +311,6 @@ for (const [what, yaml, expected] of CASES) {
   })
 }
 
-t.test('an empty list means no resolver, no time server, no service', async (t) => {
+t.test('an empty list means that the host has no resolver, no time server, no service', async (t) => {
   t.strictSame(problemsOf(t, 'infrastructure: { dns: [], ntp: [] }\nsessions: { services: [] }'), [])
 })

@@ -64,7 +64,7 @@ async function serving(t: Test) {
     opened.push(socket)
     return socket
   }
-  /** Sends bytes as they are, and hears until the server closes. */
+  /** Sends raw bytes, and returns everything that arrives until the server closes. */
   const raw = async (bytes: string | Buffer) => {
     const socket = open()
     socket.write(bytes)
@@ -81,26 +81,23 @@ const statusOf = (response: string) => Number(/^HTTP\/1\.1 (\d{3})/.exec(respons
 const refusalOf = (response: string) =>
   JSON.parse(response.split('\r\n\r\n')[1]!) as { code: string; error: string }
 
-t.test('query and body reach the handler, and its answer the one who asks', async (t) => {
+t.test('the handler receives query and body, and the client receives its answer', async (t) => {
   const { path } = await serving(t)
   t.same(await ask(path, 'GET', '/v1/echo?name=two%20words&more=%C3%BC'), {
     query: { name: 'two words', more: 'ü' },
   })
   t.same(await ask(path, 'PUT', '/v1/echo', { list: [1, 'ü'] }), { body: { list: [1, 'ü'] } })
-  t.same(await ask(path, 'PUT', '/v1/echo'), {}, 'no body')
+  t.same(await ask(path, 'PUT', '/v1/echo'), {}, 'the request has no body')
 })
 
-t.test(
-  'the socket is made with mode 0660, whatever the umask is, in a folder that may be missing',
-  async (t) => {
-    const before = process.umask(0)
-    const { path } = await serving(t)
-    t.equal(process.umask(before), 0, 'which stays what it was')
-    t.equal(statSync(path).mode & 0o7777, 0o660)
-  },
-)
+t.test('the socket is created with mode 0660 under any umask, and a missing folder is created', async (t) => {
+  const before = process.umask(0)
+  const { path } = await serving(t)
+  t.equal(process.umask(before), 0, 'the umask has not changed')
+  t.equal(statSync(path).mode & 0o7777, 0o660)
+})
 
-t.test('what is wrong with a request is said, with the status and the code that fit', async (t) => {
+t.test('a wrong request is refused with a message, a status and a code that fit', async (t) => {
   const { raw, faults } = await serving(t)
   const post = (body: string) => withBody(body).replace('PUT /v1/echo', 'POST /v1/colour')
   const cases: [request: string, status: number, code: string, error: RegExp][] = [
@@ -153,10 +150,10 @@ t.test('what is wrong with a request is said, with the status and the code that 
     t.match(refusalOf(response), { code, error })
   }
   t.match(await raw('DELETE /v1/echo HTTP/1.1\r\nHost: x\r\n\r\n'), /^Allow: GET, PUT\r$/m)
-  t.same(faults, [], 'none of this is a fault of the program')
+  t.same(faults, [], 'none of these requests is a fault of the program')
 })
 
-t.test('single values that are wrong are told one by one', async (t) => {
+t.test('each wrong value of a request is reported on its own', async (t) => {
   const { path } = await serving(t)
   const refused = await ask(path, 'POST', '/v1/colour', { colour: 'blue', size: 3 }).catch((error) => error)
   t.match(refused as Refused, {
@@ -168,15 +165,18 @@ t.test('single values that are wrong are told one by one', async (t) => {
   })
 })
 
-t.test('a handler that fails is an answer, told to the service log, and no end of the service', async (t) => {
-  const { path, faults } = await serving(t)
-  const refused = await ask(path, 'GET', '/v1/fault').catch((error) => error)
-  t.match(refused as Refused, { status: 500, code: 'internal-error', message: /Cannot read properties/ })
-  t.match(faults, [/^a control request failed: Cannot read properties/])
-  t.ok(await ask(path, 'GET', '/v1/echo'))
-})
+t.test(
+  'a handler that throws is answered with status 500 and logged, and the service continues',
+  async (t) => {
+    const { path, faults } = await serving(t)
+    const refused = await ask(path, 'GET', '/v1/fault').catch((error) => error)
+    t.match(refused as Refused, { status: 500, code: 'internal-error', message: /Cannot read properties/ })
+    t.match(faults, [/^a control request failed: Cannot read properties/])
+    t.ok(await ask(path, 'GET', '/v1/echo'))
+  },
+)
 
-t.test('a service that stops begins nothing any more, and says so', async (t) => {
+t.test('a service that is stopping refuses new requests and reports the reason', async (t) => {
   const { path, control, handled } = await serving(t)
   control.retire()
   const refused = await ask(path, 'PUT', '/v1/echo', {}).catch((error) => error)
@@ -184,14 +184,14 @@ t.test('a service that stops begins nothing any more, and says so', async (t) =>
   t.same(handled, [])
 })
 
-t.test('one connection is one request, however many come in it', async (t) => {
+t.test('a connection serves one request, even when it carries several', async (t) => {
   const { raw, handled } = await serving(t)
   const response = await raw(GET.repeat(1000))
   t.equal(statusOf(response), 200)
   t.same(handled, ['GET'])
 })
 
-t.test('whoever holds connections without a word loses them, and then others are served', async (t) => {
+t.test('idle connections are closed, and then other clients are served', async (t) => {
   const { path, open } = await serving(t)
   const idle = Array.from({ length: 30 }, () => open())
   const ends = idle.map((socket) => new Promise<void>((resolve) => socket.on('close', () => resolve())))
@@ -204,10 +204,10 @@ t.test('whoever holds connections without a word loses them, and then others are
   t.ok(await ask(path, 'GET', '/v1/echo'))
 })
 
-/** Sends a request until it is answered: on a busy machine a request may come too late. */
+/** Repeats a request until it is answered: on a busy machine a request may come too late. */
 async function served(path: string): Promise<unknown> {
   let answer: unknown
-  await eventually('others are served', async () => {
+  await eventually('other clients are served', async () => {
     answer = await ask(path, 'GET', '/v1/echo').catch((error: Refused) => {
       if (error.status !== 408) throw error
     })
@@ -216,39 +216,42 @@ async function served(path: string): Promise<unknown> {
   return answer
 }
 
-t.test('whoever does not take his answer loses his connection', async (t) => {
+t.test('a client that does not read its answer loses its connection', async (t) => {
   const { path, open } = await serving(t)
   const socket = open().pause()
   socket.write('GET /v1/large HTTP/1.1\r\nHost: x\r\n\r\n')
-  t.ok(await served(path), 'others are served meanwhile')
+  t.ok(await served(path), 'other clients are served meanwhile')
   const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()))
-  // proc(5): a line for each socket that has the path, those that were accepted among them
+  // The file has a line for each socket with this path, accepted sockets included (proc(5)).
   const lines = () => readFileSync('/proc/net/unix', 'utf8').split('\n')
-  await eventually('it is over', () => lines().filter((line) => line.endsWith(path)).length === 1)
+  await eventually(
+    'the connection is closed',
+    () => lines().filter((line) => line.endsWith(path)).length === 1,
+  )
   socket.resume()
   let bytes = 0
   socket.on('data', (data) => {
     bytes += data.length
   })
   await closed
-  t.ok(bytes < 10_000_000, `only ${bytes} bytes had come`)
+  t.ok(bytes < 10_000_000, `only ${bytes} bytes had arrived`)
 })
 
-t.test('a handler may take its time, and one who goes away meanwhile does no harm', async (t) => {
+t.test('a handler may be slow, and a client that disconnects meanwhile does no harm', async (t) => {
   const { path, open, finish, faults, handled } = await serving(t)
   const gone = open()
   gone.write('GET /v1/slow HTTP/1.1\r\nHost: x\r\n\r\n')
-  await eventually('it is handled', () => handled.length === 1)
+  await eventually('the request is handled', () => handled.length === 1)
   gone.destroy()
   finish()
   const answer = ask(path, 'GET', '/v1/slow')
-  await eventually('the next is handled', () => handled.length === 2)
+  await eventually('the next request is handled', () => handled.length === 2)
   finish()
   t.equal(await answer, 'at last')
   t.same(faults, [])
 })
 
-t.test('whatever bytes come, the answer is HTTP with JSON or nothing, and the service goes on', async (t) => {
+t.test('for any bytes the answer is HTTP with JSON or nothing, and the service continues', async (t) => {
   const { path, faults } = await serving(t)
   const below = seededRandom(7)
   const seeds = [
@@ -279,25 +282,28 @@ t.test('whatever bytes come, the answer is HTTP with JSON or nothing, and the se
   t.same(faults, [])
 })
 
-t.test('a socket that somebody has left is replaced; one in use, or another file, is no place', async (t) => {
-  const { path, routes } = await serving(t)
-  const listen = (at: string) => ControlServer.listen({ path: at, routes, log: { error: () => {} } })
-  await t.rejects(listen(path), {
-    message: `no control socket at ${path} (another service listens there): set control.socket`,
-  })
-  const left = `${path}.left`
-  const leave = `require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`
-  spawnSync(process.execPath, ['-e', leave, left], { env: {} })
-  t.ok(statSync(left).isSocket())
-  const taken = await listen(left)
-  t.ok(await ask(left, 'GET', '/v1/echo'))
-  taken.close()
-  writeFileSync(`${path}.file`, 'somebody needs this')
-  await t.rejects(listen(`${path}.file`), { message: /no control socket at .* \(another file is there\)/ })
-  t.equal(readFileSync(`${path}.file`, 'utf8'), 'somebody needs this')
-})
+t.test(
+  'a socket that a dead service left is replaced; a socket in use, or another file, is not',
+  async (t) => {
+    const { path, routes } = await serving(t)
+    const listen = (at: string) => ControlServer.listen({ path: at, routes, log: { error: () => {} } })
+    await t.rejects(listen(path), {
+      message: `no control socket at ${path} (another service listens there): set control.socket`,
+    })
+    const left = `${path}.left`
+    const leave = `require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`
+    spawnSync(process.execPath, ['-e', leave, left], { env: {} })
+    t.ok(statSync(left).isSocket())
+    const taken = await listen(left)
+    t.ok(await ask(left, 'GET', '/v1/echo'))
+    taken.close()
+    writeFileSync(`${path}.file`, 'somebody needs this')
+    await t.rejects(listen(`${path}.file`), { message: /no control socket at .* \(another file is there\)/ })
+    t.equal(readFileSync(`${path}.file`, 'utf8'), 'somebody needs this')
+  },
+)
 
-t.test('who asks is told why there is no answer, and what to do', async (t) => {
+t.test('a client without an answer gets an error with the reason and the remedy', async (t) => {
   const { path } = await serving(t)
   await t.rejects(ask(`${path}.none`, 'GET', '/v1/echo'), {
     message:

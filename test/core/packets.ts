@@ -27,7 +27,7 @@ export interface Ipv6Options extends IpOptions {
   readonly extensions?: readonly Extension[]
 }
 
-/** An IPv6 extension header. `body` is all of it; its first byte (the next header) is filled in. */
+/** An IPv6 extension header. `body` is the whole header; its first byte (the next header) is filled in. */
 export interface Extension {
   readonly kind: number
   readonly body: readonly number[]
@@ -50,7 +50,7 @@ export interface UdpOptions {
 
 const NOTHING = new Uint8Array(0)
 
-/** Where the checksum lies in a transport header whose checksum covers the addresses. */
+/** The offset of the checksum in transport headers whose checksum covers the addresses. */
 const CHECKSUM_OFFSET = new Map([
   [IPPROTO_TCP, 16],
   [IPPROTO_UDP, 6],

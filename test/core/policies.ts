@@ -128,7 +128,7 @@ export interface Case {
 }
 
 const all = policy('enforce', [RESOLVER, MIRRORS, DHCP, ...RULES])
-/** A rule with a domain, which expires before its learned addresses would. */
+/** WILD has a domain, and expires before its learned addresses would. */
 const WILD = spec({ name: 'wild', ports: [port(443)], domains: ['example.net'], expires: NOW + 3_600_001 })
 const enforced = (users: readonly number[]) => policy('enforce', [RESOLVER, MIRRORS, WILD], { users })
 const one = (name: string, options: Partial<RulesetOptions>, of = all): Case => ({

@@ -9,7 +9,7 @@ export interface QueryOptions {
   readonly counts?: readonly [number, number, number, number]
   readonly type?: number
   readonly class?: number
-  /** Bytes after the question. */
+  /** The bytes that follow the question. */
   readonly rest?: Uint8Array
 }
 

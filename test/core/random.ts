@@ -1,4 +1,4 @@
-/** Makes random numbers that are the same in every run, so that a failure can be reproduced. */
+/** Makes random numbers that repeat in every run, so that a failure can be reproduced. */
 
 /** Returns a generator of integers from 0 to below `limit` (at most 2^32). xorshift, G. Marsaglia 2003. */
 export function seededRandom(seed: number): (limit: number) => number {

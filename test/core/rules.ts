@@ -1,4 +1,4 @@
-/** Makes rules and policies for tests, with no conditions but those that the test gives. */
+/** Makes rules and policies for tests, with only the conditions that the test gives. */
 
 import type { Prefix } from '../../src/core/packet/ip.js'
 import { assemble, compile, type Policy, type RuleSpec } from '../../src/core/policy/policy.js'
@@ -11,7 +11,7 @@ export function prefix(text: string): Prefix {
   return parsed.value
 }
 
-/** Returns a rule that allows everything to its prefixes, except what is given. */
+/** Returns a rule that allows everything to its prefixes; `given` replaces its fields. */
 export function rule(given: Partial<RuleSpec> = {}) {
   const base = { reason: 'rule', name: 'r', protocol: 'any', ports: [], names: [], domains: [] } as const
   return compile({ ...base, prefixes: [prefix('198.51.100.0/24'), prefix('2001:db8:2::/48')], ...given })

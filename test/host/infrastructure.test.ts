@@ -19,7 +19,7 @@ const text = (destination: Destination) => {
 const resolvers = (file: string) => parseResolvConf(file).map(formatPrefix)
 const servers = (file: string) => parseTimeServers(file).map(text)
 
-/** A host of just these files. */
+/** Makes a host with only these files. */
 function host(t: Test, files: Parameters<typeof t.testdir>[0]) {
   const found = readInfrastructure(t.testdir(files), () => undefined)
   return { resolvers: found.resolvers.map(formatPrefix), timeServers: found.timeServers.map(text) }
@@ -38,7 +38,7 @@ t.test('a zone is dropped from the address of a resolver', async (t) => {
   t.same(resolvers('nameserver fe80::1%eth0\n'), ['fe80::1'])
 })
 
-t.test('loopback, comments and nonsense name no resolver', async (t) => {
+t.test('loopback addresses, comments and invalid lines of resolv.conf are no resolvers', async (t) => {
   t.same(
     resolvers(
       'nameserver 127.0.0.53\nnameserver ::1\n#nameserver 192.0.2.1\n;nameserver 192.0.2.2\nnameserver\nnameserver example.org\nnameserver 192.0.2.300\nnameservers 192.0.2.3\n',
@@ -48,7 +48,7 @@ t.test('loopback, comments and nonsense name no resolver', async (t) => {
   t.same(resolvers(''), [])
 })
 
-t.test('a line that is not whole does not swallow the next one', async (t) => {
+t.test('an incomplete line does not swallow the next line', async (t) => {
   t.same(resolvers('nameserver\nnameserver 192.0.2.53\n'), ['192.0.2.53'])
   t.same(resolvers('nameserver \n192.0.2.53\n'), [])
   t.same(resolvers('nameserver 192.0.2.53\r\nnameserver 192.0.2.54\r\n'), ['192.0.2.53', '192.0.2.54'])
@@ -56,7 +56,7 @@ t.test('a line that is not whole does not swallow the next one', async (t) => {
   t.equal(usesStub('nameserver\n127.0.0.53\n'), false)
 })
 
-t.test('the domains that a resolver appends are those of the last line that names some', async (t) => {
+t.test('the search domains are those of the last line that has some', async (t) => {
   t.same(parseSearchDomains('search example.org  Example.NET. # ours\n'), ['example.org', 'example.net'])
   t.same(parseSearchDomains('domain example.org\nsearch a.example.org b.example.org\n'), [
     'a.example.org',
@@ -65,7 +65,7 @@ t.test('the domains that a resolver appends are those of the last line that name
   t.same(parseSearchDomains('search a.example.org\ndomain example.org\n'), ['example.org'])
 })
 
-t.test('no domain is one that stands for all names, or is none', async (t) => {
+t.test('a domain that would match every name, and an invalid domain, are left out', async (t) => {
   t.same(
     parseSearchDomains('search . * *.example.org under_score!.example.org 192.0.2.1 -a.example.org\n'),
     [],
@@ -74,7 +74,7 @@ t.test('no domain is one that stands for all names, or is none', async (t) => {
   t.same(parseSearchDomains(''), [])
 })
 
-t.test('the stub of systemd-resolved is known by its addresses', async (t) => {
+t.test('the stub of systemd-resolved is recognized by its addresses', async (t) => {
   t.equal(usesStub('nameserver 127.0.0.53\n'), true)
   t.equal(usesStub('nameserver 127.0.0.54\noptions edns0\n'), true)
   t.equal(usesStub('nameserver 127.0.0.1\n'), false)
@@ -95,18 +95,18 @@ t.test('time servers are read from timesyncd, chrony and ntp files', async (t) =
   t.same(servers('! server a.example.org\n# pool b.example.org\nserverstats c.example.org\nserver\n'), [])
 })
 
-t.test('a wildcard or nonsense is no time server', async (t) => {
+t.test('a wildcard or an invalid name is no time server', async (t) => {
   t.same(servers('server *.example.org\nserver under_score!\nNTP=*.example.org 192.0.2.999\n'), [])
 })
 
-t.test('a host of files: plain resolv.conf', async (t) => {
+t.test('a host with a plain resolv.conf has its nameservers as resolvers', async (t) => {
   t.same(host(t, { etc: { 'resolv.conf': 'nameserver 192.0.2.53\n' } }), {
     resolvers: ['192.0.2.53'],
     timeServers: [],
   })
 })
 
-t.test('behind the stub, those whom systemd-resolved asks are resolvers', async (t) => {
+t.test('behind the stub, the upstream servers of systemd-resolved are the resolvers', async (t) => {
   const upstream = {
     systemd: { resolve: { 'resolv.conf': 'nameserver 192.0.2.53\nnameserver 2001:db8::53\n' } },
   }
@@ -117,7 +117,7 @@ t.test('behind the stub, those whom systemd-resolved asks are resolvers', async 
   t.same(
     host(t, { etc: { 'resolv.conf': 'nameserver 192.0.2.1\n' }, run: upstream }).resolvers,
     ['192.0.2.1'],
-    'but not where nobody asks it',
+    'the stub is not in use',
   )
 })
 
@@ -148,7 +148,7 @@ t.test('time servers are found in all files and folders of the time services', a
 })
 
 t.test(
-  'a host without any of the files, or with folders in their place, has nothing and is no fault',
+  'a host without these files, or with folders in their place, has no resolvers and causes no error',
   async (t) => {
     t.same(host(t, {}), { resolvers: [], timeServers: [] })
     t.same(host(t, { etc: { 'resolv.conf': {}, systemd: { 'timesyncd.conf.d': 'a file' } } }), {
@@ -158,18 +158,18 @@ t.test(
   },
 )
 
-t.test('DHCP is for root and for those users of DHCP clients that this host has', async (t) => {
+t.test('DHCP is allowed for root and for those users of DHCP clients that exist on this host', async (t) => {
   const users: Record<string, number> = { root: 0, 'systemd-network': 998, 'www-data': 33 }
   t.same(readInfrastructure(t.testdir({}), (name) => users[name]).dhcpUsers, [0, 998])
 })
 
-t.test('the users of resolvers on the host are those that it has', async (t) => {
+t.test('the users of local resolvers are those that exist on this host', async (t) => {
   const users: Record<string, number> = { unbound: 114, dnsmasq: 998, 'www-data': 33 }
   t.same(readInfrastructure(t.testdir({}), (name) => users[name]).resolverUsers, [114, 998])
 })
 
 t.test(
-  'search domains come from resolv.conf and, behind the stub, from systemd-resolved, each once',
+  'search domains come from resolv.conf and, behind the stub, from systemd-resolved, each domain once',
   async (t) => {
     const root = t.testdir({
       etc: { 'resolv.conf': 'nameserver 127.0.0.53\nsearch example.org\n' },
@@ -181,14 +181,14 @@ t.test(
   },
 )
 
-/** Writes a file, and its folders, as a lease or a package does: it is there at once, whole. */
+/** Writes a file and its folders as a DHCP client or a package does: the complete file appears at once. */
 function put(path: string, text: string): void {
   mkdirSync(dirname(path), { recursive: true })
   writeFileSync(`${path}.new`, text)
   renameSync(`${path}.new`, path)
 }
 
-t.test('the fingerprint changes with each file that is read, and with nothing else', async (t) => {
+t.test('the fingerprint changes with each file that is read, and for no other reason', async (t) => {
   const root = t.testdir({
     etc: { chrony: { 'conf.d': {}, 'sources.d': {} }, systemd: { 'timesyncd.conf.d': {} } },
   })
@@ -217,22 +217,22 @@ t.test('the fingerprint changes with each file that is read, and with nothing el
     t.equal(
       changes(() => put(file, 'one')),
       true,
-      `${path} comes`,
+      `${path} is created`,
     )
     t.equal(
       changes(() => put(file, 'two')),
       true,
-      `${path} is another one of the same length`,
+      `${path} has another content of the same length`,
     )
     t.equal(
       changes(() => utimesSync(file, 1, 1)),
       true,
-      `${path} was written to`,
+      `${path} has another time of change`,
     )
     t.equal(
       changes(() => rmSync(file)),
       true,
-      `${path} goes`,
+      `${path} is removed`,
     )
   }
   t.equal(
@@ -241,7 +241,7 @@ t.test('the fingerprint changes with each file that is read, and with nothing el
   )
 })
 
-t.test('a link that leads elsewhere changes the fingerprint as well', async (t) => {
+t.test('a symbolic link with another target changes the fingerprint as well', async (t) => {
   const root = t.testdir({
     etc: { 'resolv.conf': t.fixture('symlink', '../run/a.conf') },
     run: { 'a.conf': 'nameserver 192.0.2.53\n', 'b.conf': 'nameserver 192.0.2.54\n' },
@@ -252,6 +252,6 @@ t.test('a link that leads elsewhere changes the fingerprint as well', async (t) 
   t.not(infrastructureFingerprint(root), before)
 })
 
-t.test('the files of this host can be read', async (t) => {
+t.test('the files of the real host can be read', async (t) => {
   t.ok(readInfrastructure().dhcpUsers.includes(0))
 })

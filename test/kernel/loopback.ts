@@ -1,9 +1,9 @@
-/** A connection of this process to itself, for tests of whose it is. */
+/** Makes a connection of this process to itself, for tests that look up the owner of a socket. */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import type { Test } from 'tap'
 
-/** @returns the port that is called, and the one that it is called from */
+/** Opens the connection. @returns the port that is called, and the port that it is called from */
 export async function connection(t: Test): Promise<{ port: number; localPort: number }> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -9,7 +9,7 @@ const FILE = 'addresses.json'
 const HOUR = 3600 * 1000
 const UNTIL = Date.UTC(2027, 0, 1)
 
-/** What there is to keep: addresses of names, and targets of services. */
+/** Makes a state to save: addresses of names, and targets of services. */
 const state = (
   names: Record<string, readonly string[]>,
   services: Record<string, readonly Target[]> = {},
@@ -23,14 +23,14 @@ const state = (
   services: new Map(Object.entries(services)),
 })
 
-/** Writes a state. @returns why that failed */
+/** Writes a state. @returns why the write failed */
 function write(directory: string, saved: SavedNames): Promise<string | undefined> {
   const file = new AddressesFile(directory, () => saved, { error: () => {}, warn: () => {} } as never)
   file.change()
   return file.write()
 }
 
-/** The addresses that were kept, as text. */
+/** Returns the saved addresses, as text. */
 const kept = (directory: string) =>
   Object.fromEntries(
     [...readSavedNames(directory).names].map(([name, entries]) => [
@@ -39,7 +39,7 @@ const kept = (directory: string) =>
     ]),
   )
 
-/** A file of one name, which says how often it was asked for, and what was logged. */
+/** Makes a file of one name, which counts the requests for its state and keeps what was logged. */
 function keeping(t: Test, directory = t.testdir()) {
   const its = { directory, asked: 0, errors: [] as string[] }
   const log = { error: (line: string) => its.errors.push(line), warn: () => {} }
@@ -51,7 +51,7 @@ function keeping(t: Test, directory = t.testdir()) {
   return Object.assign(its, { file, names: () => Object.keys(kept(directory)) })
 }
 
-t.test('what is written is read again, and replaces what was there', async (t) => {
+t.test('a saved state is read again, and replaces the previous one', async (t) => {
   const directory = t.testdir()
   await write(directory, state({ 'a.example.org': ['198.51.100.1', '2001:db8::1'], 'b.example.org': [] }))
   t.same(kept(directory), { 'a.example.org': ['198.51.100.1', '2001:db8::1'], 'b.example.org': [] })
@@ -59,11 +59,11 @@ t.test('what is written is read again, and replaces what was there', async (t) =
   t.same(kept(directory), { 'c.example.org': ['198.51.100.2'] })
 })
 
-t.test('a missing folder is made, and nothing is left beside the file', async (t) => {
+t.test('a missing folder is created, and no temporary file is left beside the file', async (t) => {
   const directory = join(t.testdir(), 'checkvalve')
   await write(directory, state({ 'a.example.org': ['198.51.100.1'] }))
   t.same(readdirSync(directory), [FILE])
-  t.equal(statSync(join(directory, FILE)).mode & 0o007, 0, 'and it is nothing for everybody to read')
+  t.equal(statSync(join(directory, FILE)).mode & 0o007, 0, 'only its user and group may read the file')
 })
 
 t.test('an operator can read the file', async (t) => {
@@ -74,10 +74,14 @@ t.test('an operator can read the file', async (t) => {
     names: { 'a.example.org': [{ address: '198.51.100.1', expires: '2027-01-01T00:00:00.000Z' }] },
     services,
   })
-  t.match(readFileSync(join(directory, FILE), 'utf8'), /\n +"address": "198\.51\.100\.1",\n/, 'line by line')
+  t.match(
+    readFileSync(join(directory, FILE), 'utf8'),
+    /\n +"address": "198\.51\.100\.1",\n/,
+    'each address is on its own line',
+  )
 })
 
-t.test('until when an address counts, and the targets of services, are kept as well', async (t) => {
+t.test('the expiry of an address and the targets of services are saved as well', async (t) => {
   const directory = t.testdir()
   const targets = [
     { name: 'b.example.org', port: 80 },
@@ -101,36 +105,39 @@ t.test('until when an address counts, and the targets of services, are kept as w
   )
 })
 
-t.test('names that mean something to JavaScript are names like any other', async (t) => {
+t.test('names that have a meaning in JavaScript are ordinary names', async (t) => {
   const directory = t.testdir()
-  // As computed keys: written plainly, __proto__ would set a prototype in the test itself.
+  // The names are computed keys: a plain __proto__ would set a prototype in the test itself.
   const names = { ['__proto__']: ['198.51.100.1'], constructor: ['198.51.100.2'] }
   await write(directory, state(names))
   t.same([...readSavedNames(directory).names.keys()].toSorted(), ['__proto__', 'constructor'])
   t.same(Object.keys(Object.prototype), [])
 })
 
-t.test('where no folder can be made, that is said at once', async (t) => {
+t.test('when no folder can be created, the error is returned at once', async (t) => {
   t.match(await write('/proc/checkvalve', state({})), /ENOENT/)
 })
 
-t.test('what was kept stays whole where the new state cannot be written', async (t) => {
+t.test('when the new state cannot be written, the saved one stays whole', async (t) => {
   const directory = t.testdir()
   await write(directory, state({ 'a.example.org': ['198.51.100.1'] }))
-  // A folder in the way of the temporary file: root could write past mere permissions.
+  // A folder blocks the path of the temporary file: permissions alone would not stop root.
   mkdirSync(join(directory, `${FILE}.new`))
   t.match(await write(directory, state({ 'b.example.org': [] })), /EISDIR/)
   t.same(kept(directory), { 'a.example.org': ['198.51.100.1'] })
 })
 
-t.test('the rest of a write that was cut off is no state, and is no obstacle for the next one', async (t) => {
-  const directory = t.testdir({ [`${FILE}.new`]: '{"a.example.org": ["198.51' })
-  t.same(kept(directory), {})
-  await write(directory, state({ 'b.example.org': [] }))
-  t.same(kept(directory), { 'b.example.org': [] })
-})
+t.test(
+  'an incomplete temporary file is not read as a state, and does not block the next write',
+  async (t) => {
+    const directory = t.testdir({ [`${FILE}.new`]: '{"a.example.org": ["198.51' })
+    t.same(kept(directory), {})
+    await write(directory, state({ 'b.example.org': [] }))
+    t.same(kept(directory), { 'b.example.org': [] })
+  },
+)
 
-t.test('a missing folder, a folder for a file, and garbage all count as nothing', async (t) => {
+t.test('a missing folder, a folder in place of the file, and garbage all give an empty state', async (t) => {
   const directory = t.testdir()
   t.equal(readSavedNames(join(directory, 'missing')).names.size, 0)
   for (const garbage of [
@@ -150,7 +157,7 @@ t.test('a missing folder, a folder for a file, and garbage all count as nothing'
   t.same(kept(t.testdir({ [FILE]: {} })), {})
 })
 
-t.test('of a file with some nonsense in it, what is good is read', async (t) => {
+t.test('from a file with invalid entries, the valid ones are read', async (t) => {
   const expires = new Date(UNTIL).toISOString()
   const entry = (address: unknown) => ({ address, expires })
   const written = {
@@ -192,12 +199,12 @@ t.test('of a file with some nonsense in it, what is good is read', async (t) => 
   )
 })
 
-t.test('a file of an earlier version is no state', async (t) => {
+t.test('a file of an earlier version is not read', async (t) => {
   const directory = t.testdir({ [FILE]: JSON.stringify({ 'a.example.org': ['198.51.100.1'] }) })
   t.same(kept(directory), {})
 })
 
-t.test('what has changed is written, once', async (t) => {
+t.test('a changed state is written once', async (t) => {
   const its = keeping(t)
   its.file.change()
   its.file.change()
@@ -206,7 +213,7 @@ t.test('what has changed is written, once', async (t) => {
   t.same([its.asked, its.names()], [1, ['n1.example.org']])
 })
 
-t.test('without a change it is written each hour: times go on', async (t) => {
+t.test('an unchanged state is written each hour: its expiry times move', async (t) => {
   const its = keeping(t)
   await its.file.tick(0)
   await its.file.tick(HOUR / 2)
@@ -215,7 +222,7 @@ t.test('without a change it is written each hour: times go on', async (t) => {
   t.equal(its.asked, 2)
 })
 
-t.test('the end writes what is new, however short ago it was written', async (t) => {
+t.test('the end writes a changed state, even right after another write', async (t) => {
   const its = keeping(t)
   its.file.change()
   await its.file.write()
@@ -224,7 +231,7 @@ t.test('the end writes what is new, however short ago it was written', async (t)
   t.same(its.names(), ['n2.example.org'])
 })
 
-t.test('writes at the same time take turns, and the last state is the one that stays', async (t) => {
+t.test('concurrent writes run in turn, and the last state stays', async (t) => {
   const its = keeping(t)
   const writes = Array.from({ length: 10 }, () => {
     its.file.change()
@@ -235,7 +242,7 @@ t.test('writes at the same time take turns, and the last state is the one that s
   t.same(readdirSync(its.directory), ['addresses.json'])
 })
 
-t.test('a change while it is written is written after that', async (t) => {
+t.test('a change during a write is written by the next one', async (t) => {
   const its = keeping(t)
   its.file.change()
   const written = its.file.write()
@@ -246,21 +253,24 @@ t.test('a change while it is written is written after that', async (t) => {
   t.equal(its.asked, 2)
 })
 
-t.test('trouble is logged once, and tried again after some time until it is over', async (t) => {
-  const its = keeping(t)
-  const obstacle = join(its.directory, 'addresses.json.new')
-  mkdirSync(obstacle)
-  its.file.change()
-  for (let i = 0; i < 3; i++) await its.file.tick(i * 60_000)
-  t.equal(its.asked, 3)
-  t.equal(its.errors.length, 1)
-  await its.file.tick(125_000)
-  t.equal(its.asked, 3, 'not each second')
-  rmdirSync(obstacle)
-  await its.file.tick(130_000)
-  t.same(its.names(), ['n4.example.org'])
-  mkdirSync(obstacle)
-  its.file.change()
-  await its.file.write()
-  t.equal(its.errors.length, 2, 'new trouble is logged')
-})
+t.test(
+  'a write error is logged once, and the write is repeated at intervals until it succeeds',
+  async (t) => {
+    const its = keeping(t)
+    const obstacle = join(its.directory, 'addresses.json.new')
+    mkdirSync(obstacle)
+    its.file.change()
+    for (let i = 0; i < 3; i++) await its.file.tick(i * 60_000)
+    t.equal(its.asked, 3)
+    t.equal(its.errors.length, 1)
+    await its.file.tick(125_000)
+    t.equal(its.asked, 3, 'the write is not repeated each second')
+    rmdirSync(obstacle)
+    await its.file.tick(130_000)
+    t.same(its.names(), ['n4.example.org'])
+    mkdirSync(obstacle)
+    its.file.change()
+    await its.file.write()
+    t.equal(its.errors.length, 2, 'a new error is logged')
+  },
+)

@@ -1,4 +1,4 @@
-/** Time that only passes when a test says so: it replaces setTimeout, Date.now and performance.now of this process. */
+/** Makes a clock that only the test moves: it replaces setTimeout, Date.now and performance.now of this process. */
 import type { Test } from 'tap'
 
 interface Waiting {
@@ -8,7 +8,7 @@ interface Waiting {
 }
 
 export class Clock {
-  /** Timers that would have kept the process alive. */
+  /** Counts timers that would have kept the process alive. */
   kept = 0
   #now = 1_800_000_000_000
   readonly #waiting = new Set<Waiting>()
@@ -36,7 +36,7 @@ export class Clock {
 
   readonly now = (): number => this.#now
 
-  /** How many timers run now. */
+  /** The number of timers that run now. */
   get timers(): number {
     return this.#waiting.size
   }
@@ -47,7 +47,7 @@ export class Clock {
     return due.length === 0 ? undefined : Math.min(...due)
   }
 
-  /** Lets time pass; timers fire in their order, and what they began is carried on as far as it can be. */
+  /** Lets time pass: timers fire in their order, and the work that they begin is done as far as possible. */
   async pass(ms: number): Promise<void> {
     const end = this.#now + ms
     await settled()
@@ -77,5 +77,5 @@ export class Clock {
   }
 }
 
-/** When all promises that can settle now have done so. */
+/** Resolves when all promises that can settle now have settled. */
 export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))

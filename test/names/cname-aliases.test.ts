@@ -5,7 +5,7 @@ const NOW = 1_800_000_000_000
 const CDN = 'cdn.example.net'
 const origins = (aliases: Aliases, name = CDN) => [...aliases.originsOf(name)].toSorted()
 
-t.test('the names that lead to an alias are known, each once', async (t) => {
+t.test('the names that lead to an alias are known, each listed once', async (t) => {
   const aliases = new Aliases()
   for (const origin of ['b.example.org', 'a.example.org', 'a.example.org']) aliases.note(CDN, origin, NOW + 1)
   t.same(origins(aliases), ['a.example.org', 'b.example.org'])
@@ -14,7 +14,7 @@ t.test('the names that lead to an alias are known, each once', async (t) => {
 })
 
 t.test(
-  'an alias goes when its time is over; a later answer is a time anew, a shorter one takes none',
+  'an alias is removed when its time is over; a later answer can extend the time, not shorten it',
   async (t) => {
     const aliases = new Aliases()
     aliases.note(CDN, 'a.example.org', NOW + 1000)
@@ -27,7 +27,7 @@ t.test(
   },
 )
 
-t.test('a name that leads there no more does not stay for as long as others do', async (t) => {
+t.test('a name that no longer leads to the alias is removed when its own time is over', async (t) => {
   const aliases = new Aliases()
   aliases.note(CDN, 'a.example.org', NOW + 1000)
   aliases.note(CDN, 'b.example.org', NOW + 5000)
@@ -35,16 +35,19 @@ t.test('a name that leads there no more does not stay for as long as others do',
   t.same(origins(aliases), ['b.example.org'])
 })
 
-t.test('an alias stays while some name that leads to it is allowed, and those that are not go', async (t) => {
-  const aliases = new Aliases()
-  aliases.note(CDN, 'a.example.org', NOW + 1000)
-  aliases.note(CDN, 'b.example.org', NOW + 1000)
-  aliases.note('far.example.net', 'b.example.org', NOW + 1000)
-  aliases.keep((name) => name === 'a.example.org')
-  t.same([aliases.has(CDN), aliases.has('far.example.net')], [true, false])
-})
+t.test(
+  'an alias stays while an allowed name leads to it, and the names that are no longer allowed are removed',
+  async (t) => {
+    const aliases = new Aliases()
+    aliases.note(CDN, 'a.example.org', NOW + 1000)
+    aliases.note(CDN, 'b.example.org', NOW + 1000)
+    aliases.note('far.example.net', 'b.example.org', NOW + 1000)
+    aliases.keep((name) => name === 'a.example.org')
+    t.same([aliases.has(CDN), aliases.has('far.example.net')], [true, false])
+  },
+)
 
-t.test('aliases are bounded: the one that was spoken of longest ago goes', async (t) => {
+t.test('aliases are bounded: the alias with the oldest answer is removed', async (t) => {
   const aliases = new Aliases()
   for (let i = 0; i < 5000; i++) {
     aliases.note(`n${i}.example.net`, 'a.example.org', NOW + 1000)
@@ -55,9 +58,9 @@ t.test('aliases are bounded: the one that was spoken of longest ago goes', async
   t.same([aliases.has(CDN), known[904], known[905]], [true, false, true])
 })
 
-t.test('names that lead to one alias are bounded: below a wildcard there is no end of them', async (t) => {
+t.test('the names that lead to one alias are bounded: a wildcard has any number of them', async (t) => {
   const aliases = new Aliases()
   for (let i = 0; i < 5000; i++) aliases.note(CDN, `n${i}.example.org`, NOW + 1000)
-  t.ok(origins(aliases).length <= 64, `${origins(aliases).length}`)
-  t.ok(origins(aliases).includes('n4999.example.org'), 'and the newest are kept')
+  t.ok(origins(aliases).length <= 64, `${origins(aliases).length} names are kept`)
+  t.ok(origins(aliases).includes('n4999.example.org'), 'the newest names are kept')
 })

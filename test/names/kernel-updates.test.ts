@@ -10,7 +10,7 @@ const ruleOf = (name: string): Rule =>
 const ONE = ruleOf('one')
 const TWO = ruleOf('two')
 
-/** Changes as text: `one +198.51.100.1 -198.51.100.2`. */
+/** Formats changes as text: `one +198.51.100.1 -198.51.100.2`. */
 const textsOf = (changes: ReadonlyMap<Rule, HostChanges>) =>
   [...changes].map(([{ spec }, { added, removed }]) =>
     [
@@ -20,7 +20,7 @@ const textsOf = (changes: ReadonlyMap<Rule, HostChanges>) =>
     ].join(' '),
   )
 
-/** A queue of changes to a kernel that takes them, refuses them, or takes its time. */
+/** Makes a queue of changes to a kernel that accepts them, refuses them, or is slow. */
 function queue(t: Test) {
   const state = {
     clock: Clock.install(t),
@@ -45,7 +45,7 @@ const refuse = async () => {
   throw new Error('no')
 }
 
-/** A kernel that takes its time: each call ends what it was asked last. */
+/** Simulates a slow kernel: each call ends its oldest request. */
 function slow() {
   const ends: { readonly good: () => void; readonly bad: () => void }[] = []
   const kernel = () =>
@@ -61,7 +61,7 @@ t.test('a burst of changes is one transaction', async (t) => {
   its.note('-203.0.113.1')
   its.note('+2001:db8::1', TWO)
   t.equal(its.changes.pending, true)
-  t.same(its.sent, [], 'and not at once')
+  t.same(its.sent, [], 'the transaction is not sent at once')
   await its.clock.pass(100)
   t.equal(its.sent.length, 1)
   t.same(its.sent[0], [
@@ -71,16 +71,16 @@ t.test('a burst of changes is one transaction', async (t) => {
   t.equal(its.changes.pending, false)
 })
 
-t.test('changes that come without end are not put off without end', async (t) => {
+t.test('endless changes do not delay a transaction for ever', async (t) => {
   const its = queue(t)
   for (let i = 0; i < 100; i++) {
     its.note(`+198.18.0.${i}`)
     await its.clock.pass(20)
   }
-  t.ok(its.sent.length >= 10, `${its.sent.length} transactions in two seconds`)
+  t.ok(its.sent.length >= 10, `${its.sent.length} transactions were sent in two seconds`)
 })
 
-t.test('what was said last of an address counts', async (t) => {
+t.test('the last change of an address counts', async (t) => {
   const its = queue(t)
   its.note('+198.51.100.1')
   its.note('-198.51.100.1')
@@ -90,7 +90,7 @@ t.test('what was said last of an address counts', async (t) => {
   t.same(its.sent, [['one +198.51.100.2 -198.51.100.1']])
 })
 
-t.test('the same address in two rules is two changes; so is one of the other family', async (t) => {
+t.test('changes of one address in two rules are separate, and so are changes of two families', async (t) => {
   const its = queue(t)
   its.note('+198.51.100.1')
   its.note('-198.51.100.1', TWO)
@@ -99,7 +99,7 @@ t.test('the same address in two rules is two changes; so is one of the other fam
   t.same(its.sent, [['one +198.51.100.1 +c633:6401::', 'two -198.51.100.1']])
 })
 
-t.test('nothing is sent where there is nothing to tell', async (t) => {
+t.test('without a change nothing is sent', async (t) => {
   const its = queue(t)
   await its.changes.flush()
   its.note('+198.51.100.1')
@@ -109,7 +109,7 @@ t.test('nothing is sent where there is nothing to tell', async (t) => {
   t.equal(its.clock.timers, 0)
 })
 
-t.test('what the kernel has not taken is told again after 5 seconds, until it has', async (t) => {
+t.test('changes that the kernel refused are sent again every 5 seconds until it accepts them', async (t) => {
   const its = queue(t)
   its.kernel = refuse
   its.note('+198.51.100.1')
@@ -126,7 +126,7 @@ t.test('what the kernel has not taken is told again after 5 seconds, until it ha
   t.same([its.errors.length, its.changes.pending], [2, false])
 })
 
-t.test('a kernel that throws at once is one that refuses', async (t) => {
+t.test('a kernel that throws is treated like one that refuses', async (t) => {
   const its = queue(t)
   its.kernel = () => {
     throw new Error('no')
@@ -136,28 +136,31 @@ t.test('a kernel that throws at once is one that refuses', async (t) => {
   t.same(its.errors, ['no'])
 })
 
-t.test('of what is told again, what has changed since then is newer', async (t) => {
-  const its = queue(t)
-  const { ends, kernel } = slow()
-  its.kernel = kernel
-  its.note('+198.51.100.1')
-  its.note('+198.51.100.2')
-  its.note('+198.51.100.3', TWO)
-  const flushed = its.changes.flush()
-  await settled()
-  its.note('-198.51.100.1')
-  its.note('+198.51.100.4')
-  ends[0]!.bad()
-  await flushed
-  its.kernel = async () => {}
-  await its.changes.flush()
-  t.same(
-    its.sent[1]!.map((text) => text.split(' ').toSorted().join(' ')),
-    ['+198.51.100.2 +198.51.100.4 -198.51.100.1 one', '+198.51.100.3 two'],
-  )
-})
+t.test(
+  'when changes are sent again, a later change of the same address replaces the earlier one',
+  async (t) => {
+    const its = queue(t)
+    const { ends, kernel } = slow()
+    its.kernel = kernel
+    its.note('+198.51.100.1')
+    its.note('+198.51.100.2')
+    its.note('+198.51.100.3', TWO)
+    const flushed = its.changes.flush()
+    await settled()
+    its.note('-198.51.100.1')
+    its.note('+198.51.100.4')
+    ends[0]!.bad()
+    await flushed
+    its.kernel = async () => {}
+    await its.changes.flush()
+    t.same(
+      its.sent[1]!.map((text) => text.split(' ').toSorted().join(' ')),
+      ['+198.51.100.2 +198.51.100.4 -198.51.100.1 one', '+198.51.100.3 two'],
+    )
+  },
+)
 
-t.test('transactions keep their order: the second waits for the first', async (t) => {
+t.test('transactions keep their order: the second one waits for the first', async (t) => {
   const its = queue(t)
   const { ends, kernel } = slow()
   its.kernel = kernel
@@ -176,24 +179,27 @@ t.test('transactions keep their order: the second waits for the first', async (t
   await second
 })
 
-t.test('the second is told even where the first failed, and with what the first had', async (t) => {
-  const its = queue(t)
-  const { ends, kernel } = slow()
-  its.kernel = kernel
-  its.note('+198.51.100.1')
-  const first = its.changes.flush()
-  await settled()
-  its.note('+198.51.100.2')
-  const second = its.changes.flush()
-  ends[0]!.bad()
-  await first
-  await settled()
-  t.same(its.sent[1]![0]!.split(' ').toSorted(), ['+198.51.100.1', '+198.51.100.2', 'one'])
-  ends[1]!.good()
-  await second
-})
+t.test(
+  'the second transaction is sent even when the first failed, with the changes of the first',
+  async (t) => {
+    const its = queue(t)
+    const { ends, kernel } = slow()
+    its.kernel = kernel
+    its.note('+198.51.100.1')
+    const first = its.changes.flush()
+    await settled()
+    its.note('+198.51.100.2')
+    const second = its.changes.flush()
+    ends[0]!.bad()
+    await first
+    await settled()
+    t.same(its.sent[1]![0]!.split(' ').toSorted(), ['+198.51.100.1', '+198.51.100.2', 'one'])
+    ends[1]!.good()
+    await second
+  },
+)
 
-t.test('a flush is over when all of before is told: a program waits for it', async (t) => {
+t.test('a flush ends when all earlier changes are sent: a program waits for it', async (t) => {
   const its = queue(t)
   const { ends, kernel } = slow()
   its.kernel = kernel
@@ -205,13 +211,13 @@ t.test('a flush is over when all of before is told: a program waits for it', asy
     over = true
   })
   await settled()
-  t.equal(over, false, 'though nothing more is to be told')
+  t.equal(over, false, 'no further change is waiting')
   ends[0]!.good()
   await settled()
   t.equal(over, true)
 })
 
-t.test('what is on its way is something that the kernel does not know yet', async (t) => {
+t.test('a change that is being sent counts as unknown to the kernel', async (t) => {
   const its = queue(t)
   const { ends, kernel } = slow()
   its.kernel = kernel
@@ -224,20 +230,23 @@ t.test('what is on its way is something that the kernel does not know yet', asyn
   t.equal(its.changes.pending, false)
 })
 
-t.test('what comes while the kernel is busy is told soon, even after a failure', async (t) => {
-  const its = queue(t)
-  const { ends, kernel } = slow()
-  its.kernel = kernel
-  its.note('+198.51.100.1')
-  its.changes.flush()
-  await settled()
-  its.note('+198.51.100.2')
-  ends[0]!.bad()
-  await its.clock.pass(100)
-  t.equal(its.sent.length, 2)
-})
+t.test(
+  'a change that arrives while the kernel is busy is sent soon after, even after a failure',
+  async (t) => {
+    const its = queue(t)
+    const { ends, kernel } = slow()
+    its.kernel = kernel
+    its.note('+198.51.100.1')
+    its.changes.flush()
+    await settled()
+    its.note('+198.51.100.2')
+    ends[0]!.bad()
+    await its.clock.pass(100)
+    t.equal(its.sent.length, 2)
+  },
+)
 
-t.test('a flush is the end of the wait before it, and no timer keeps the process alive', async (t) => {
+t.test('a flush ends the wait before it, and no timer keeps the process alive', async (t) => {
   const its = queue(t)
   its.note('+198.51.100.1')
   t.equal(its.clock.timers, 1)
@@ -248,5 +257,5 @@ t.test('a flush is the end of the wait before it, and no timer keeps the process
   its.changes.stop()
   t.equal(its.clock.timers, 0)
   await its.clock.pass(60_000)
-  t.equal(its.sent.length, 1, 'nothing is told after the end')
+  t.equal(its.sent.length, 1, 'nothing is sent after the end')
 })

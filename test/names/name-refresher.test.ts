@@ -10,11 +10,11 @@ interface Answer {
   readonly ttl: number
 }
 const answer = (ttl = 60, said = 'yes'): Answer => ({ said, ttl })
-const nobody = async (): Promise<Answer> => {
+const noResolver = async (): Promise<Answer> => {
   throw new Error('no answer')
 }
 
-/** A watcher whose resolver says what the test puts into `reply`, without jitter unless the test wants some. */
+/** Makes a watcher whose resolver answers with `reply`, without jitter unless the test wants some. */
 function watching(t: Test) {
   const clock = Clock.install(t)
   const state = {
@@ -41,7 +41,7 @@ function watching(t: Test) {
   return state
 }
 
-t.test('a watched name is asked at once, and the answer is told', async (t) => {
+t.test('a watched name is looked up at once, and the answer is reported', async (t) => {
   const its = watching(t)
   await its.names.watch([NAME])
   t.same(its.answers, [`${NAME}: yes`])
@@ -49,7 +49,7 @@ t.test('a watched name is asked at once, and the answer is told', async (t) => {
 })
 
 t.test(
-  'a name counts as watched before it was asked: what is known of it must not go until then',
+  'a name counts as watched before its first look-up: its known addresses must stay until then',
   async (t) => {
     const its = watching(t)
     const done = its.names.watch([NAME])
@@ -58,7 +58,7 @@ t.test(
   },
 )
 
-t.test('a name is asked again when its TTL is over, but neither all the time nor never', async (t) => {
+t.test('a name is looked up again after its TTL, within a lower and an upper limit', async (t) => {
   const its = watching(t)
   for (const [ttl, seconds] of [
     [60, 60],
@@ -70,24 +70,27 @@ t.test('a name is asked again when its TTL is over, but neither all the time nor
     its.reply = async () => answer(ttl)
     await its.names.watch([])
     await its.names.watch([NAME])
-    t.equal(its.clock.next, seconds * 1000, `TTL ${ttl}`)
+    t.equal(its.clock.next, seconds * 1000, `the TTL is ${ttl}`)
   }
 })
 
-t.test('questions are spread by up to a tenth, so that many hosts do not ask at once', async (t) => {
-  const its = watching(t)
-  for (const [random, ms] of [
-    [0, 54_000],
-    [1, 66_000],
-  ] as const) {
-    its.random = random
-    await its.names.watch([])
-    await its.names.watch([NAME])
-    t.equal(Math.round(its.clock.next!), ms)
-  }
-})
+t.test(
+  'look-ups are spread by up to a tenth of the time, so that many hosts do not ask at once',
+  async (t) => {
+    const its = watching(t)
+    for (const [random, ms] of [
+      [0, 54_000],
+      [1, 66_000],
+    ] as const) {
+      its.random = random
+      await its.names.watch([])
+      await its.names.watch([NAME])
+      t.equal(Math.round(its.clock.next!), ms)
+    }
+  },
+)
 
-t.test('every answer is told, again and again', async (t) => {
+t.test('every answer is reported, also an unchanged one', async (t) => {
   const its = watching(t)
   await its.names.watch([NAME])
   its.reply = async () => answer(60, 'again')
@@ -95,7 +98,7 @@ t.test('every answer is told, again and again', async (t) => {
   t.same(its.answers, [`${NAME}: yes`, `${NAME}: again`, `${NAME}: again`])
 })
 
-t.test('a resolver that throws at once is a failure like any other', async (t) => {
+t.test('a resolver that throws is treated like one that rejects', async (t) => {
   const its = watching(t)
   its.reply = () => {
     throw new Error('no resolver')
@@ -105,7 +108,7 @@ t.test('a resolver that throws at once is a failure like any other', async (t) =
   t.equal(its.clock.timers, 1)
 })
 
-t.test('an answer that nobody can use is a failure: the name is asked again', async (t) => {
+t.test('an answer that cannot be used is a failure: the name is looked up again', async (t) => {
   const its = watching(t)
   its.onAnswer = () => {
     throw new Error('no use')
@@ -116,10 +119,10 @@ t.test('an answer that nobody can use is a failure: the name is asked again', as
 })
 
 t.test(
-  'failures are tried again after 1, 2, 5, 10, 30 and then each 60 seconds, until it works',
+  'a failed look-up is repeated after 1, 2, 5, 10, 30 and then each 60 seconds, until it succeeds',
   async (t) => {
     const its = watching(t)
-    its.reply = nobody
+    its.reply = noResolver
     await its.names.watch([NAME])
     const waits: number[] = []
     for (let i = 0; i < 8; i++) {
@@ -130,22 +133,22 @@ t.test(
     its.reply = async () => answer(600)
     await its.clock.pass(60_000)
     t.equal(its.clock.next, 600_000)
-    its.reply = nobody
+    its.reply = noResolver
     await its.clock.pass(600_000)
-    t.equal(its.clock.next, 1000, 'a success starts the waits over')
+    t.equal(its.clock.next, 1000, 'a success resets the waits')
   },
 )
 
-t.test('a failure is tried for as long as it lasts', async (t) => {
+t.test('a failing look-up is repeated without end', async (t) => {
   const its = watching(t)
   await its.names.watch([NAME])
-  its.reply = nobody
+  its.reply = noResolver
   await its.clock.pass(24 * 3600 * 1000)
   t.ok(its.failures.length > 1000)
   t.equal(its.clock.timers, 1)
 })
 
-/** A resolver that answers when it is told to. */
+/** Simulates a resolver that answers when the test lets it. */
 function slow(its: { reply: (name: string) => Promise<Answer> }) {
   const pending: ((good: boolean) => void)[] = []
   const counts = { open: 0, most: 0 }
@@ -162,7 +165,7 @@ function slow(its: { reply: (name: string) => Promise<Answer> }) {
   return { pending, counts }
 }
 
-t.test('at most 16 questions are asked at once, and all are asked', async (t) => {
+t.test('at most 16 look-ups run at once, and all names are looked up', async (t) => {
   const its = watching(t)
   const { pending, counts } = slow(its)
   const names = Array.from({ length: 50 }, (_, i) => `m${i}.example.org`)
@@ -170,7 +173,7 @@ t.test('at most 16 questions are asked at once, and all are asked', async (t) =>
   await settled()
   t.equal(counts.open, 16)
   while (pending.length > 0) {
-    // A failure has to make room as well.
+    // A failure must free its place as well.
     pending.shift()!(pending.length % 2 === 0)
     await settled()
   }
@@ -179,7 +182,7 @@ t.test('at most 16 questions are asked at once, and all are asked', async (t) =>
   t.same(its.asked.toSorted(), names.toSorted())
 })
 
-t.test('a name that is no longer wanted is forgotten, with its timer', async (t) => {
+t.test('a name that is no longer wanted is removed, with its timer', async (t) => {
   const its = watching(t)
   await its.names.watch([NAME, OTHER])
   await its.names.watch([OTHER])
@@ -189,14 +192,14 @@ t.test('a name that is no longer wanted is forgotten, with its timer', async (t)
   t.same(its.asked, [NAME, OTHER, OTHER])
 })
 
-t.test('a name that stays wanted is not asked anew', async (t) => {
+t.test('a name that stays wanted is not looked up again', async (t) => {
   const its = watching(t)
   await its.names.watch([NAME])
   await its.names.watch([NAME, NAME])
   t.equal(its.asked.length, 1)
 })
 
-t.test('an answer that comes after its name was given up is left alone', async (t) => {
+t.test('an answer for a name that is no longer wanted is ignored', async (t) => {
   const its = watching(t)
   const { pending } = slow(its)
   const done = its.names.watch([NAME])
@@ -207,7 +210,7 @@ t.test('an answer that comes after its name was given up is left alone', async (
   t.same([its.answers, its.clock.timers], [[], 0])
 })
 
-t.test('a failure that comes after its name was given up is not told', async (t) => {
+t.test('a failure for a name that is no longer wanted is not reported', async (t) => {
   const its = watching(t)
   const { pending } = slow(its)
   const done = its.names.watch([NAME])
@@ -218,7 +221,7 @@ t.test('a failure that comes after its name was given up is not told', async (t)
   t.same([its.failures, its.clock.timers], [[], 0])
 })
 
-t.test('a name that was given up while it waited for its turn is never asked', async (t) => {
+t.test('a name that is dropped while it waits for its turn is never looked up', async (t) => {
   const its = watching(t)
   const { pending } = slow(its)
   const done = its.names.watch(Array.from({ length: 20 }, (_, i) => `m${i}.example.org`))
@@ -229,7 +232,7 @@ t.test('a name that was given up while it waited for its turn is never asked', a
   t.equal(its.asked.length, 16)
 })
 
-t.test('a name that is dropped and wanted again while it is asked runs on one timer', async (t) => {
+t.test('a name that is dropped and wanted again during its look-up has one timer', async (t) => {
   const its = watching(t)
   const { pending } = slow(its)
   const all = [its.names.watch([NAME])]
@@ -243,7 +246,7 @@ t.test('a name that is dropped and wanted again while it is asked runs on one ti
   t.equal(its.clock.timers, 0)
 })
 
-t.test('stop leaves no timer, and no timer ever keeps the process alive', async (t) => {
+t.test('stop leaves no timer running, and no timer ever keeps the process alive', async (t) => {
   const its = watching(t)
   await its.names.watch([NAME, OTHER])
   t.equal(its.clock.timers, 2)

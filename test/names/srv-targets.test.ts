@@ -15,7 +15,7 @@ function table() {
   return services
 }
 
-t.test('new targets are told; the same ones again are no news', async (t) => {
+t.test('new targets are reported; the same targets again are not', async (t) => {
   const its = table()
   t.equal(its.learn(SERVICE, { targets: [ONE], ttl: 60 }, NOW), true)
   t.equal(its.learn(SERVICE, { targets: [{ ...ONE }], ttl: 60 }, NOW), false)
@@ -29,18 +29,18 @@ t.test('the same host at two ports is two targets', async (t) => {
   t.equal(its.targets(SERVICE).length, 2)
 })
 
-t.test('services that nobody wants are not learned, and those that are given up are forgotten', async (t) => {
+t.test('services that no rule needs are not learned, and those that are dropped are removed', async (t) => {
   const its = table()
   t.equal(its.learn(OTHER, { targets: [ONE], ttl: 60 }, NOW), false)
   t.same([its.has(OTHER), its.targets(OTHER)], [false, []])
   its.learn(SERVICE, { targets: [ONE], ttl: 60 }, NOW)
   its.keep([SERVICE, OTHER])
-  t.same(its.targets(SERVICE), [ONE], 'one that stays wanted keeps its targets')
+  t.same(its.targets(SERVICE), [ONE], 'a service that stays wanted keeps its targets')
   its.keep([OTHER])
   t.same([its.has(SERVICE), its.has(OTHER), its.targets(SERVICE)], [false, true, []])
 })
 
-t.test('a target that is answered no more goes after its TTL and the grace', async (t) => {
+t.test('a target that is missing in later answers is removed after its TTL and the grace', async (t) => {
   const its = table()
   its.learn(SERVICE, { targets: [ONE], ttl: 60 }, NOW)
   its.learn(SERVICE, { targets: [TWO], ttl: 60 }, NOW + 1000)
@@ -50,7 +50,7 @@ t.test('a target that is answered no more goes after its TTL and the grace', asy
   t.same(its.targets(SERVICE), [TWO])
 })
 
-t.test('the last good answer stays, however long there is none, and whatever says nothing', async (t) => {
+t.test('the last good answer is kept while no answer has a target', async (t) => {
   const its = table()
   its.learn(SERVICE, { targets: [ONE, TWO], ttl: 60 }, NOW)
   its.learn(SERVICE, { targets: [], ttl: 60 }, NOW + DAY)
@@ -58,13 +58,13 @@ t.test('the last good answer stays, however long there is none, and whatever say
   t.same(its.targets(SERVICE), [ONE, TWO])
 })
 
-t.test('a service without a target changes nothing', async (t) => {
+t.test('an answer without a target changes nothing', async (t) => {
   const its = table()
   t.equal(its.expire(NOW), false)
   t.equal(its.learn(SERVICE, { targets: [], ttl: 60 }, NOW), false)
 })
 
-t.test('all of them are told, for the next start', async (t) => {
+t.test('all targets are returned, for the next start', async (t) => {
   const its = table()
   its.keep([SERVICE, OTHER])
   its.learn(SERVICE, { targets: [ONE], ttl: 60 }, NOW)
@@ -77,31 +77,35 @@ t.test('all of them are told, for the next start', async (t) => {
   )
 })
 
-t.test('a target that is named again and again outlives the others', async (t) => {
+t.test('a target that appears in every answer outlives the others', async (t) => {
   const its = table()
   for (let i = 0; i < 100; i++)
     its.learn(SERVICE, { targets: [{ name: `t${i}.example.org`, port: 80 }, ONE], ttl: 60 }, NOW + i * MINUTE)
   t.ok(its.targets(SERVICE).some(({ name }) => name === ONE.name))
-  t.equal(its.learn(SERVICE, { targets: [ONE], ttl: 60 }, NOW + 100 * MINUTE), false, 'and is no news')
+  t.equal(
+    its.learn(SERVICE, { targets: [ONE], ttl: 60 }, NOW + 100 * MINUTE),
+    false,
+    'the target is not reported again',
+  )
 })
 
-t.test('targets that rotate are bounded: each is a host and a port that is open', async (t) => {
+t.test('rotating targets are bounded: each of them allows a host and a port', async (t) => {
   const its = table()
   for (let i = 0; i < 1000; i++)
     its.learn(SERVICE, { targets: [{ name: `t${i}.example.org`, port: 80 }], ttl: 86_400 }, NOW + i * MINUTE)
   t.same(
     its.targets(SERVICE).map(({ name }) => name),
     Array.from({ length: 16 }, (_, i) => `t${984 + i}.example.org`),
-    'the newest are kept',
+    'the newest targets are kept',
   )
 })
 
-t.test('whoever answers with new targets each time makes few new policies', async (t) => {
+t.test('a resolver that answers with new targets each time causes few new policies', async (t) => {
   const its = table()
-  let news = 0
+  let reported = 0
   for (let i = 0; i < 3000; i++)
-    news += Number(
+    reported += Number(
       its.learn(SERVICE, { targets: [{ name: `t${i}.example.org`, port: 80 }], ttl: 0 }, NOW + i * 200),
     )
-  t.equal(news, 32, '16 at once, and as many in the second five minutes')
+  t.equal(reported, 32, '16 changes are accepted at once, and 16 in the next five minutes')
 })

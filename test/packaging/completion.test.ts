@@ -10,8 +10,8 @@ import { settingsByKey } from '../../src/config/setting-table.js'
 const SCRIPT = fileURLToPath(new URL('../../../packaging/checkvalve.bash', import.meta.url))
 
 /**
- * Completes the last word in a bash without settings of a user. `source` does what `complete` would do
- * without readline.
+ * Completes the last word in a bash without user settings. `source` does the work of `complete` without
+ * readline.
  */
 const COMPLETE = `source "$1"; shift
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
@@ -29,13 +29,13 @@ function complete(words: readonly string[], folder = ''): string[] {
 const COMMANDS = await allCommands()
 const COMMON = ['--config', '--set', '--help']
 
-t.test('all commands are completed, and nothing else', async (t) => {
+t.test('all commands are completed, and no other word', async (t) => {
   t.same(complete(['']), [...COMMANDS.map(({ name }) => name), 'help'])
   t.same(complete(['re']), ['replay'])
   t.same(complete(['help', 'do']), ['doctor'])
 })
 
-t.test('each command has all of its options, and no others', async (t) => {
+t.test('each command is completed with all of its options, and no others', async (t) => {
   for (const { name, options = {} } of COMMANDS) {
     const wanted = [...Object.keys(options).map((option) => `--${option}`), ...COMMON]
     t.same(complete([name, '--']).toSorted(), wanted.toSorted(), name)
@@ -43,16 +43,20 @@ t.test('each command has all of its options, and no others', async (t) => {
   t.same(complete(['--']), COMMON)
 })
 
-t.test('what needs a value is not followed by a command or an option', async (t) => {
+t.test('a word that needs a value is not followed by a command or an option', async (t) => {
   for (const { name, options = {} } of COMMANDS)
     for (const [option, { type }] of Object.entries(options))
       if (type === 'string')
         for (const found of complete([name, `--${option}`, '']))
-          t.notOk(found.startsWith('--'), `${name} --${option}: ${found}`)
-      else t.ok(complete([name, `--${option}`, '--']).includes('--config'), `${name} --${option}`)
+          t.notOk(found.startsWith('--'), `${name} --${option} was completed with ${found}`)
+      else
+        t.ok(
+          complete([name, `--${option}`, '--']).includes('--config'),
+          `${name} --${option} is followed by options`,
+        )
 })
 
-t.test('the words of a command are completed, also behind options and their values', async (t) => {
+t.test('the arguments of a command are completed, also after options and their values', async (t) => {
   t.same(complete(['mode', '']), ['observe', 'enforce'])
   t.same(complete(['allow', '']), ['add', 'remove', 'list'])
   t.same(complete(['explain', 'u']), ['udp'])
@@ -60,18 +64,18 @@ t.test('the words of a command are completed, also behind options and their valu
   t.same(complete(['--set', 'mode', '=', 'enforce', 'mo']), ['mode'])
   t.same(complete(['mode', '--set', 'block', '=', 'drop', 'en']), ['enforce'])
   t.same(complete(['allow', 'add', 'x', '--to', 'remove', '--protocol', '']), ['tcp', 'udp', 'icmp', 'any'])
-  t.same(complete(['allow', 'add', '']), [], 'a new name is nobody else’s to know')
+  t.same(complete(['allow', 'add', '']), [], 'a new name cannot be completed')
   t.same(complete(['check', '']), [])
   t.same(complete(['no-such', '']), [])
 })
 
-t.test('all settings can be overridden', async (t) => {
+t.test('--set is completed with all settings', async (t) => {
   const keys = [...settingsByKey(schema).keys()]
   t.same(complete(['run', '--set', '']).toSorted(), keys.map((key) => `${key}=`).toSorted())
   t.same(complete(['--set', 'canary.i']), ['canary.interval='])
 })
 
-t.test('users are those of the host, files those of the folder', async (t) => {
+t.test('users are completed from the host, files from the folder', async (t) => {
   t.ok(complete(['allow', 'add', 'x', '--user', '']).includes('root'))
   const folder = t.testdir({ 'a.yaml': '', 'b.yaml': '', 'b c.yaml': '' })
   t.same(complete(['check', '--config', 'a'], folder), ['a.yaml'])
@@ -79,7 +83,7 @@ t.test('users are those of the host, files those of the folder', async (t) => {
 })
 
 t.test(
-  'entries are those of the running service, with the configuration that was named, and their spaces',
+  'entries are completed from the running service, with the given configuration, and with their spaces',
   async (t) => {
     const folder = t.testdir()
     const program = join(folder, 'checkvalve')
@@ -100,7 +104,7 @@ t.test(
   },
 )
 
-t.test('units are those that systemd knows; where it does not answer there are none', async (t) => {
+t.test('units are completed from systemd; without its answer there are none', async (t) => {
   const folder = t.testdir()
   const systemctl = join(folder, 'systemctl')
   writeFileSync(

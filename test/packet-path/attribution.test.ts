@@ -1,4 +1,4 @@
-/** Tests attribution, with sockets of this process over loopback. */
+/** These tests attribute packets to the sockets of this process, over loopback. */
 import { createSocket } from 'node:dgram'
 import { readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
@@ -20,7 +20,7 @@ const HAS_CGROUPS = MOUNT !== undefined
 const ownCgroup = () => readFileSync('/proc/self/cgroup', 'utf8').match(/^0::(.*)$/m)?.[1] ?? ''
 
 /**
- * Moves this process into a cgroup of its own, when this user may make one: its present cgroup may have many
+ * Moves this process into its own cgroup, when this user may create one: its present cgroup may have many
  * processes.
  */
 function leaveHostCgroup(t: Test): void {
@@ -35,7 +35,7 @@ function leaveHostCgroup(t: Test): void {
   })
 }
 
-/** Whether few enough processes share the cgroup for this one to be found in the time for one packet. */
+/** Returns whether the cgroup has few enough processes to find this one in the time for one packet. */
 const hasFew = () => processesOf(`${MOUNT}${ownCgroup()}`, () => false).length < 50
 
 function attributing(t: Test) {
@@ -58,7 +58,7 @@ t.test('the sender of a packet is found with its unit and its process', async (t
   leaveHostCgroup(t)
   const { packet, attribution } = attributing(t)
   Object.assign(packet, await call(t))
-  /** On a busy machine the time may be over before the process is found. */
+  /** On a busy machine the time may end before the process is found. */
   const found = async () => {
     let who = attribution.describe()
     const isFound = () => {
@@ -66,7 +66,7 @@ t.test('the sender of a packet is found with its unit and its process', async (t
       who = attribution.describe()
       return who.pid !== undefined
     }
-    if (hasFew()) await eventually('its process is found', isFound)
+    if (hasFew()) await eventually('the process of the sender is found', isFound)
     return who
   }
   attribution.begin()
@@ -78,10 +78,10 @@ t.test('the sender of a packet is found with its unit and its process', async (t
     container,
     ...(hasFew() && { pid: process.pid, executable: realpathSync('/proc/self/exe') }),
   })
-  t.same(attribution.stats, { found: 1, skipped: 0, unknown: 0 }, 'what was counted is blocks')
+  t.same(attribution.stats, { found: 1, skipped: 0, unknown: 0 }, 'only blocks are counted')
 })
 
-t.test('what is not known is reported as unknown, and not guessed', async (t) => {
+t.test('an unknown sender is reported as unknown, and not guessed', async (t) => {
   const { packet, sender, attribution } = attributing(t)
   Object.assign(packet, await call(t))
   const look = () => {
@@ -91,23 +91,23 @@ t.test('what is not known is reported as unknown, and not guessed', async (t) =>
   const nobody = { place: 0, attribution: 'unknown', unit: undefined, pid: undefined, isOf: false }
   t.match(look(), HAS_CGROUPS ? { attribution: 'found' } : nobody)
   sender.uid = UID + 1
-  t.match(look(), nobody, 'a socket of another user')
+  t.match(look(), nobody, 'the socket belongs to another user')
   sender.uid = -1
-  t.match(look(), nobody, 'no user')
+  t.match(look(), nobody, 'the packet has no user')
   sender.uid = UID
   packet.sourcePort = 1
-  t.match(look(), nobody, 'no socket')
+  t.match(look(), nobody, 'the packet has no socket')
   const socket = createSocket('udp4')
   t.teardown(() => socket.close())
   await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve))
   Object.assign(packet, { protocol: IPPROTO_UDP, sourcePort: socket.address().port })
-  t.match(look(), nobody, 'a socket of UDP that has nothing on its way')
+  t.match(look(), nobody, 'the UDP socket has no bytes on their way')
   packet.protocol = 47
-  t.match(look(), nobody, 'another protocol')
+  t.match(look(), nobody, 'the protocol is another one')
 })
 
 t.test(
-  'a user who uses up the time for rules takes it from no other user, and from no TCP connection',
+  'a user who spends the time for unit rules takes it from no other user, and from no TCP connection',
   async (t) => {
     const { packet, sender, attribution } = attributing(t)
     const ask = () => {
@@ -120,7 +120,7 @@ t.test(
     while (asked < 1_000_000 && ask() !== 'skipped') asked++
     t.ok(asked < 1_000_000)
     sender.uid = UID + 1
-    t.equal(ask(), 'unknown', 'another user')
+    t.equal(ask(), 'unknown', 'the packet belongs to another user')
     sender.uid = UID
     Object.assign(packet, await call(t))
     t.equal(ask(), HAS_CGROUPS ? 'found' : 'unknown')
@@ -128,7 +128,7 @@ t.test(
 )
 
 t.test(
-  'a flood is attributed within the time of its user, the rest is skipped; other users are attributed',
+  "a flood is attributed within its user's time and skipped beyond; other users are attributed",
   async (t) => {
     const { packet, sender, attribution } = attributing(t)
     Object.assign(packet, await call(t))
@@ -142,6 +142,6 @@ t.test(
     t.equal(attribution.describe().attribution, 'skipped')
     t.equal(attribution.stats.skipped, 1)
     sender.uid = UID + 1
-    t.equal(place(), 0, 'another user is looked for')
+    t.equal(place(), 0, 'the packet of another user is attributed')
   },
 )

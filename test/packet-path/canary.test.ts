@@ -5,7 +5,7 @@ import type { Config } from '../../src/config/config.js'
 import type { VerdictCount } from '../../src/core/record/verdict-counts.js'
 import { Canary } from '../../src/packet-path/canary.js'
 
-/** The counters of each attempt that the service blocks. */
+/** BLOCKED has the labels of an attempt that the service blocks. */
 const BLOCKED = { verdict: 'block', reason: 'canary', protocol: 'tcp', family: 'ipv4' } as const
 const INTERVAL = 60
 const LOOPBACK = Uint32Array.of(0x7f000001, 0, 0, 0)
@@ -20,7 +20,7 @@ async function target(t: Test, isListening: boolean): Promise<number> {
   return port
 }
 
-/** Makes a canary with counters that the test sets; each tick is when the next attempt is due. */
+/** Makes a canary with counters that the test sets; each tick starts the next attempt. */
 function trying(port: number, counted: Partial<VerdictCount> | undefined) {
   const state = { lines: [] as string[], counted, mode: 'enforce' as Config['mode'], now: 1_800_000_000_000 }
   let packets = 0
@@ -40,7 +40,7 @@ function trying(port: number, counted: Partial<VerdictCount> | undefined) {
   return Object.assign(state, { canary, tick })
 }
 
-t.test('a connection that fails and was counted as blocked is the proof', async (t) => {
+t.test('a connection that fails and was counted as blocked is the proof that blocking works', async (t) => {
   const its = trying(await target(t, false), {})
   t.equal(its.canary.proven, undefined)
   await its.tick()
@@ -66,7 +66,7 @@ for (const counted of [
     },
   )
 
-t.test('a connection that gets through is no proof, whatever was counted', async (t) => {
+t.test('a connection that succeeds is no proof, whatever was counted', async (t) => {
   const its = trying(await target(t, true), {})
   await its.tick()
   t.equal(its.canary.proven, false)
@@ -81,7 +81,7 @@ t.test('in mode observe a missing proof is not logged', async (t) => {
   t.same(its.lines, [])
 })
 
-t.test('an attempt is made once in an interval, and at once after the mode has changed', async (t) => {
+t.test('an attempt is made once per interval, and at once after a change of the mode', async (t) => {
   const its = trying(await target(t, false), {})
   await its.tick()
   its.counted = undefined
@@ -93,7 +93,7 @@ t.test('an attempt is made once in an interval, and at once after the mode has c
   t.equal(its.canary.proven, false)
 })
 
-t.test('the result of an attempt from before a change of the mode is ignored', async (t) => {
+t.test('the result of an attempt that began before a change of the mode is ignored', async (t) => {
   const its = trying(await target(t, false), undefined)
   const attempt = its.tick()
   its.canary.reset()

@@ -32,7 +32,7 @@ t.test('every fault is counted, and one in ten seconds is logged', async (t) => 
   ])
 })
 
-t.test('the line names the fate of the packet: by the current mode, or by its verdict', async (t) => {
+t.test('the line describes the outcome for the packet: by the current mode, or by its verdict', async (t) => {
   const its = faults(t)
   its.mode = 'observe'
   its.note('first')

@@ -29,10 +29,10 @@ const HOST: HostFacts = {
   timeServers: parseTimeServers('server time.example.org\nserver 192.0.2.123\n'),
   dhcpUsers: [0, 998],
 }
-/** Nothing has been learned. */
+/** NO_WAYS means that nothing has been learned. */
 const NO_WAYS: NameKnowledge = { targets: () => [], isWayTo: () => false }
 
-/** The policy of a configuration of these lines. */
+/** Builds the policy of a configuration with these lines. */
 const policy = (t: Test, yaml: string, host = HOST, ways = NO_WAYS): Policy =>
   buildPolicy(configOf(loadText(t, yaml)), host, ways)
 
@@ -41,29 +41,26 @@ const find = ({ rules }: Policy, name: string): Rule['spec'] | undefined =>
 
 const names = ({ rules }: Policy) => rules.map(({ spec }) => spec.name)
 
-t.test(
-  'no rule of the operator can have the name of a rule that checkvalve adds, whichever that is',
-  async (t) => {
-    const host: HostFacts = {
-      ...HOST,
-      mirrors: [{ host: 'mirror.example.org', port: 80, origin: { file: 'f', line: 1 }, manager: 'apt' }],
-    }
-    const all = policy(t, 'mirrors: { hosts: [198.51.100.7] }', host)
-    const added = names(all)
-    t.ok(added.length >= 6, `with resolvers, time servers, DHCP and mirrors: ${added.join()}`)
-    t.same(
-      BUILT_IN_RULES.filter((name) => !added.includes(name)),
-      [],
-      'only names of rules are reserved',
-    )
-    for (const name of added) {
-      const yaml = `allow: [{ name: "${name}", to: [192.0.2.1] }]`
-      t.match(problemsOf(t, yaml), [/allow\[0\]\.name: /], name)
-    }
-  },
-)
+t.test('no rule of the operator can have the name of a built-in rule', async (t) => {
+  const host: HostFacts = {
+    ...HOST,
+    mirrors: [{ host: 'mirror.example.org', port: 80, origin: { file: 'f', line: 1 }, manager: 'apt' }],
+  }
+  const all = policy(t, 'mirrors: { hosts: [198.51.100.7] }', host)
+  const added = names(all)
+  t.ok(added.length >= 6, `resolvers, time servers, DHCP and mirrors add: ${added.join()}`)
+  t.same(
+    BUILT_IN_RULES.filter((name) => !added.includes(name)),
+    [],
+    'every reserved name is the name of a rule',
+  )
+  for (const name of added) {
+    const yaml = `allow: [{ name: "${name}", to: [192.0.2.1] }]`
+    t.match(problemsOf(t, yaml), [/allow\[0\]\.name: /], name)
+  }
+})
 
-/** What becomes of one packet: its reason. */
+/** Judges one packet, and returns the reason. */
 function judge(
   policy: Policy,
   to: string,
@@ -86,7 +83,7 @@ function judge(
 }
 
 t.test(
-  'rules stand in the order of the documented reasons, those of the operator last and in theirs',
+  'rules are in the order of the documented reasons; those of the operator come last, in their own order',
   async (t) => {
     const made = policy(
       t,
@@ -100,7 +97,7 @@ allow:
   },
 )
 
-t.test('the mode and the canary are those of the configuration', async (t) => {
+t.test('the mode and the canary come from the configuration', async (t) => {
   t.equal(policy(t, 'mode: observe\n').mode, 'observe')
   const made = policy(t, 'mode: enforce\ncanary: { target: "198.51.100.9:99" }\n')
   t.equal(made.mode, 'enforce')
@@ -108,7 +105,7 @@ t.test('the mode and the canary are those of the configuration', async (t) => {
   t.equal(judge(made, '198.51.100.9', 98), 'not-allowlisted')
 })
 
-t.test('the resolvers of the host may be asked on port 53 by everybody, by UDP and TCP', async (t) => {
+t.test("every user may ask the host's resolvers on port 53, by UDP and TCP", async (t) => {
   const made = policy(t, 'mode: enforce\n')
   t.equal(judge(made, '192.0.2.53', 53, { udp: true, uid: 33 }), 'resolver')
   t.equal(judge(made, '192.0.2.53', 53, { uid: 33 }), 'resolver')
@@ -116,22 +113,22 @@ t.test('the resolvers of the host may be asked on port 53 by everybody, by UDP a
   t.equal(judge(made, '192.0.2.54', 53, { udp: true }), 'not-allowlisted')
 })
 
-t.test('resolvers and time servers that are configured replace those of the host', async (t) => {
+t.test('configured resolvers and time servers replace those of the host', async (t) => {
   const made = policy(t, 'infrastructure: { dns: [198.51.100.53], ntp: [ntp.example.org] }\n')
   t.equal(judge(made, '198.51.100.53', 53, { udp: true }), 'resolver')
   t.equal(judge(made, '192.0.2.53', 53, { udp: true }), 'not-allowlisted')
   t.match(find(made, 'time'), { names: ['ntp.example.org'], prefixes: [] })
 })
 
-t.test('time servers may be asked on UDP port 123, by name or address', async (t) => {
+t.test('time servers may be reached on UDP port 123, by name or address', async (t) => {
   const made = policy(t, 'mode: enforce\n')
   t.match(find(made, 'time'), { reason: 'time', protocol: 'udp', names: ['time.example.org'] })
   t.equal(judge(made, '192.0.2.123', 123, { udp: true }), 'time')
-  t.equal(judge(made, '192.0.2.123', 123), 'not-allowlisted', 'not by TCP')
+  t.equal(judge(made, '192.0.2.123', 123), 'not-allowlisted', 'TCP is blocked')
 })
 
 t.test(
-  'DHCP goes from the client port to the server port of its family, for DHCP clients alone',
+  'DHCP is allowed from the client port to the server port of its family, only for DHCP clients',
   async (t) => {
     const made = policy(t, 'mode: enforce\n')
     const dhcp = (to: string, from: number, port: number, uid = 0) =>
@@ -139,36 +136,36 @@ t.test(
     t.equal(dhcp('255.255.255.255', 68, 67), 'dhcp')
     t.equal(dhcp('198.51.100.67', 68, 67, 998), 'dhcp')
     t.equal(dhcp('2001:db8::547', 546, 547), 'dhcp')
-    t.equal(dhcp('198.51.100.67', 68, 67, 33), 'not-allowlisted', 'another user')
-    t.equal(dhcp('198.51.100.67', 1068, 67), 'not-allowlisted', 'another source port')
-    t.equal(dhcp('198.51.100.67', 546, 547), 'not-allowlisted', 'the ports of the other family')
-    t.equal(dhcp('2001:db8::547', 68, 67), 'not-allowlisted', 'the ports of the other family')
+    t.equal(dhcp('198.51.100.67', 68, 67, 33), 'not-allowlisted', 'the user is another one')
+    t.equal(dhcp('198.51.100.67', 1068, 67), 'not-allowlisted', 'the source port is another one')
+    t.equal(dhcp('198.51.100.67', 546, 547), 'not-allowlisted', 'the ports belong to the other family')
+    t.equal(dhcp('2001:db8::547', 68, 67), 'not-allowlisted', 'the ports belong to the other family')
     t.same(names(policy(t, 'infrastructure: { dhcp: false }\n')), ['resolver', 'time'])
   },
 )
 
-t.test('a host that has none of these gets no rule for them', async (t) => {
+t.test('a host without resolvers, time servers, DHCP and mirrors gets no rules for them', async (t) => {
   t.same(names(policy(t, 'infrastructure: { dhcp: false }\n', NOTHING)), [])
   t.same(names(policy(t, 'infrastructure: { dhcp: false, dns: [], ntp: [] }\n')), [])
 })
 
-t.test('a mirror is bound to its ports and to the users who update', async (t) => {
+t.test('a mirror is allowed only at its ports and for the users who update', async (t) => {
   const made = policy(t, 'mirrors: { hosts: [198.51.100.0/24, mirror.example.org], ports: [80, 443] }\n')
   t.equal(judge(made, '198.51.100.1', 80, { uid: 0 }), 'mirror')
   t.equal(judge(made, '198.51.100.1', 443, { uid: 42 }), 'mirror')
   t.equal(
     judge(made, '198.51.100.1', 443, { uid: 33 }),
     'not-allowlisted',
-    'the web server gets nothing from it',
+    "the web server's user is blocked",
   )
   t.equal(judge(made, '198.51.100.1', 22), 'not-allowlisted')
   t.equal(judge(made, '198.51.100.1', 443, { udp: true }), 'not-allowlisted')
   t.match(find(made, 'mirrors'), { names: ['mirror.example.org'] })
   const [mirrors] = made.rules.filter(({ spec }) => spec.reason === 'mirror')
-  t.equal(mirrors!.acceptTcp.remember, true, 'TCP: nobody can inherit the connection')
+  t.equal(mirrors!.acceptTcp.remember, true, 'no other user can inherit a TCP connection')
 })
 
-t.test('an entry of the operator allows what it says and nothing beside', async (t) => {
+t.test('an entry of the operator allows its destinations and nothing else', async (t) => {
   const made = policy(
     t,
     `allow:
@@ -186,7 +183,7 @@ t.test('an entry of the operator allows what it says and nothing beside', async 
   t.match(spec.origin, { line: 2 })
 })
 
-t.test('an entry without ports is for all of them, and for protocols that have none', async (t) => {
+t.test('an entry without ports allows all ports, and protocols without ports', async (t) => {
   const made = policy(t, 'allow: [{ name: backup, to: [203.0.113.9], protocol: any }]\n')
   t.same(find(made, 'backup')!.ports, [])
   for (const port of [0, 1, 65535]) t.equal(judge(made, '203.0.113.9', port), 'rule')
@@ -198,14 +195,14 @@ t.test('an entry that has expired allows nothing', async (t) => {
   t.equal(find(made, 'old')!.expires, Date.UTC(2020, 0, 1))
 })
 
-t.test('an entry bound to a unit is for that unit', async (t) => {
+t.test('an entry with a unit is only for that unit', async (t) => {
   const made = policy(t, 'allow: [{ name: worker, to: [203.0.113.9], units: [worker.service] }]\n')
   t.equal(judge(made, '203.0.113.9', 443), 'not-allowlisted')
   t.equal(judge(made, '203.0.113.9', 443, { unit: 'web.service' }), 'not-allowlisted')
   t.equal(judge(made, '203.0.113.9', 443, { unit: 'worker.service' }), 'rule')
 })
 
-t.test('a wildcard allows no address by itself, but all that names below it lead to', async (t) => {
+t.test('a wildcard allows no address by itself, only the addresses of names below it', async (t) => {
   const made = policy(t, 'allow: [{ name: wild, to: ["*.example.org"] }]\n')
   const spec = find(made, 'wild')!
   t.match(spec, { domains: ['example.org'] })
@@ -214,7 +211,7 @@ t.test('a wildcard allows no address by itself, but all that names below it lead
   t.equal(made.names.has('example.org'), false)
 })
 
-t.test('wildcards of mirrors and time servers stand for names, too', async (t) => {
+t.test('wildcards of mirrors and time servers match names as well', async (t) => {
   const made = policy(
     t,
     'mirrors: { hosts: ["*.m.example.org"] }\ninfrastructure: { ntp: ["*.n.example.org"] }\n',
@@ -232,25 +229,28 @@ const found = (host: string, port: number, service?: string): Mirror => ({
 })
 const withMirrors = (...mirrors: Mirror[]): HostFacts => ({ ...HOST, mirrors })
 
-t.test('a mirror that was found is reached at its own port, and at no other mirror’s', async (t) => {
-  const mirrors = [found('a.example.org', 443), found('198.51.100.7', 80), found('2001:db8::7', 443)]
-  const made = policy(t, 'mode: enforce\n', withMirrors(...mirrors, found('b.example.org', 80)))
-  t.same(names(made), ['resolver', 'time', 'dhcp4', 'dhcp6', 'mirrors:80', 'mirrors:443'])
-  t.same(find(made, 'mirrors:80')!.names, ['b.example.org'])
-  t.same(find(made, 'mirrors:443')!.names, ['a.example.org'])
-  t.equal(judge(made, '198.51.100.7', 80), 'mirror')
-  t.equal(judge(made, '2001:db8::7', 443, { uid: 42 }), 'mirror')
-  t.equal(judge(made, '198.51.100.7', 443), 'not-allowlisted')
-  t.equal(judge(made, '198.51.100.7', 80, { udp: true }), 'not-allowlisted')
-  t.equal(judge(made, '198.51.100.7', 80, { uid: 33 }), 'not-allowlisted', 'a user who does not update')
-})
+t.test(
+  'a mirror that was found is allowed at its own port, and not at the port of another mirror',
+  async (t) => {
+    const mirrors = [found('a.example.org', 443), found('198.51.100.7', 80), found('2001:db8::7', 443)]
+    const made = policy(t, 'mode: enforce\n', withMirrors(...mirrors, found('b.example.org', 80)))
+    t.same(names(made), ['resolver', 'time', 'dhcp4', 'dhcp6', 'mirrors:80', 'mirrors:443'])
+    t.same(find(made, 'mirrors:80')!.names, ['b.example.org'])
+    t.same(find(made, 'mirrors:443')!.names, ['a.example.org'])
+    t.equal(judge(made, '198.51.100.7', 80), 'mirror')
+    t.equal(judge(made, '2001:db8::7', 443, { uid: 42 }), 'mirror')
+    t.equal(judge(made, '198.51.100.7', 443), 'not-allowlisted')
+    t.equal(judge(made, '198.51.100.7', 80, { udp: true }), 'not-allowlisted')
+    t.equal(judge(made, '198.51.100.7', 80, { uid: 33 }), 'not-allowlisted', 'the user does not update')
+  },
+)
 
-t.test('a mirror that several files name stands in its rule once', async (t) => {
+t.test('a mirror that several files name is in its rule once', async (t) => {
   const mirrors = [found('a.example.org', 80), found('a.example.org', 80, '_http._tcp.a.example.org')]
   t.same(find(policy(t, 'mode: enforce\n', withMirrors(...mirrors)), 'mirrors:80')!.names, ['a.example.org'])
 })
 
-t.test('where a service was found to be is a mirror, too, at the port that the answer names', async (t) => {
+t.test('the SRV target of a mirror is a mirror as well, at the port in the answer', async (t) => {
   const asked: string[] = []
   const targets = (service: string) => {
     asked.push(service)
@@ -267,26 +267,26 @@ t.test('where a service was found to be is a mirror, too, at the port that the a
   t.match(find(made, 'targets:8080'), { names: ['cdn.example.net'], ports: [{ first: 8080, last: 8080 }] })
 })
 
-t.test('an answer of a resolver opens hosts by their names, and nothing wider', async (t) => {
+t.test('an SRV answer allows host names only, and nothing wider', async (t) => {
   for (const name of ['0.0.0.0/0', '169.254.169.254', '*.example.net', '::/0', '127.0.0.1', '']) {
     const ways: NameKnowledge = { ...NO_WAYS, targets: () => [{ name, port: 8080 }] }
     const host = withMirrors(found('a.example.org', 80, '_http._tcp.a.example.org'))
     const spec = find(policy(t, 'mode: enforce\n', host, ways), 'targets:8080')
     const wider = [...(spec?.prefixes ?? []).map(formatPrefix), ...(spec?.domains ?? [])]
-    t.same(wider, [], `the target "${name}"`)
+    t.same(wider, [], `the target is "${name}"`)
   }
 })
 
-/** Which of these names may be asked for. */
+/** Returns those names that may be asked for. */
 const mayBeAsked = ({ queryPolicy }: Policy, ...names: string[]) =>
   names.filter((name) => queryPolicy === undefined || queryPolicy.isAllowed(name))
 
-t.test('names are not enforced unless that is wanted', async (t) => {
+t.test('names are enforced only when that is configured', async (t) => {
   t.equal(policy(t, 'mode: enforce\n').queryPolicy, undefined)
   t.not(policy(t, 'dns: { enforceNames: true }\n').queryPolicy, undefined)
 })
 
-t.test('names of all rules may be asked for, what they lead to, and the host’s own', async (t) => {
+t.test('the names of all rules may be asked for, and their aliases, and the host’s own names', async (t) => {
   const yaml = `dns: { enforceNames: true }
 mirrors: { hosts: [mirror.example.org] }
 allow:
@@ -303,7 +303,7 @@ allow:
   t.same(mayBeAsked(made, ...allowed, ...others), allowed)
 })
 
-t.test('search domains of the host and reverse names are as the configuration says', async (t) => {
+t.test('search domains and reverse names may be asked for as configured', async (t) => {
   const host = { ...HOST, searchDomains: ['corp.example'] }
   const asking = (settings: string) => policy(t, `dns: { enforceNames: true${settings} }\n`, host).queryPolicy
   t.match(asking(''), { search: ['corp.example'], reverse: false })
@@ -312,7 +312,7 @@ t.test('search domains of the host and reverse names are as the configuration sa
 })
 
 t.test(
-  'without the service, those may ask who update, the host’s own resolvers, and the service that starts',
+  "the fallback lets users who update, local resolvers and the service's user send queries",
   async (t) => {
     const host = { ...HOST, resolverUsers: [101, 102] }
     t.same(policy(t, 'dns: { enforceNames: true }\n', host).trustedUsers, [

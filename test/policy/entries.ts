@@ -1,6 +1,6 @@
 import type { AllowEntry } from '../../src/config/config.js'
 
-/** An entry that lets everybody reach a name. */
+/** Makes an entry by which every user may reach a name. */
 export const entry = (name: string, more: Partial<AllowEntry> = {}): AllowEntry => ({
   name,
   to: [{ kind: 'name', name: 'api.example.org' }],

@@ -15,17 +15,21 @@ const NOTHING: Overlay = { mode: undefined, entries: [] }
 const names = ({ entries }: Overlay) => entries.map(({ name }) => name)
 
 t.test(
-  'entries stand behind the rules of the configuration, whose mode counts unless another was asked for',
+  'runtime entries follow the configured rules, and a mode that was set at run time counts',
   async (t) => {
     const configured = configOf(loadText(t, 'mode: observe\nallow: [{ name: a, to: [192.0.2.1] }]\n'))
     const { config } = settingsOf(configured, { mode: undefined, entries: [entry('b')] })
     t.same([config.mode, config.allow.map(({ name }) => name)], ['observe', ['a', 'b']])
     t.equal(settingsOf(configured, { ...NOTHING, mode: 'enforce' }).config.mode, 'enforce')
-    t.same([configured.mode, configured.allow.length], ['observe', 1], 'which itself stays what it was')
+    t.same(
+      [configured.mode, configured.allow.length],
+      ['observe', 1],
+      'the configuration itself has not changed',
+    )
   },
 )
 
-t.test('a name is used once; the last that was replaced stands last', async (t) => {
+t.test('a name is used once; an entry that was replaced last comes last', async (t) => {
   const written = { allow: [entry('written', { origin: { file: 'main.yaml', line: 7 } })] }
   const two = withEntry(withEntry(NOTHING, written, entry('a'), false), written, entry('b'), false)
   t.same(names(two), ['a', 'b'])
@@ -52,14 +56,18 @@ t.test('a name is used once; the last that was replaced stands last', async (t) 
   })
 })
 
-t.test('there is room for so many, and so much', async (t) => {
+t.test('the number and the total size of runtime entries are bounded', async (t) => {
   let full = NOTHING
   for (let i = 0; i < 256; i++) full = withEntry(full, { allow: [] }, entry(`e${i}`), false)
   t.throws(() => withEntry(full, { allow: [] }, entry('more'), false), {
     code: 'too-many-entries',
     message: /256 runtime entries already/,
   })
-  t.equal(withEntry(full, { allow: [] }, entry('e5'), true).entries.length, 256, 'one may be replaced')
+  t.equal(
+    withEntry(full, { allow: [] }, entry('e5'), true).entries.length,
+    256,
+    'an entry may still be replaced',
+  )
   const to: AllowEntry['to'] = Array.from({ length: 1000 }, (_, i) => ({
     kind: 'name',
     name: `host${i}.${'x'.repeat(50)}.example.org`,
@@ -74,7 +82,7 @@ t.test('there is room for so many, and so much', async (t) => {
   t.ok(large.entries.length > 3)
 })
 
-t.test('what has expired, or has a name that the configuration has now, is left out', async (t) => {
+t.test('an expired entry is left out, and so is one whose name the configuration now has', async (t) => {
   const overlay: Overlay = {
     mode: 'enforce',
     entries: [entry('a', { expires: 100 }), entry('b'), entry('c', { expires: 200 })],

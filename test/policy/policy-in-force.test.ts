@@ -8,7 +8,7 @@ import { configOf, loadText } from '../config/files.js'
 const noop = () => {}
 const LOG = { info: noop, warn: noop, error: noop }
 
-/** A policy whose rules go to a kernel that notes what the generation file held when it was given them. */
+/** Makes a policy in force with a kernel that records the generation file at each load. */
 function applying(config: Config, file: string) {
   const applied: { generation: number; onDisk: string | undefined }[] = []
   const firewall = {
@@ -29,7 +29,7 @@ function applying(config: Config, file: string) {
   return { inForce, applied }
 }
 
-t.test('a generation is on disk before the kernel is given its rules', async (t) => {
+t.test('a generation is on disk before its rules are sent to the kernel', async (t) => {
   const directory = t.testdir()
   const config = (allow: string) =>
     configOf(
@@ -44,7 +44,7 @@ t.test('a generation is on disk before the kernel is given its rules', async (t)
   await inForce.reload(config(rule('a')))
   await inForce.reload(config(''))
   const generations = applied.map(({ generation }) => generation)
-  t.equal(new Set(generations).size, 3, 'rules that allow less have a generation of their own')
+  t.equal(new Set(generations).size, 3, 'rules that allow less have a new generation')
   t.same(
     applied.map(({ onDisk }) => onDisk),
     generations.map((generation) => `${generation}\n`),

@@ -19,7 +19,7 @@ function storeIn(directory: string) {
   }
 }
 
-/** What a start finds in a file of this text. */
+/** Starts with a file of this text, and returns what it finds. */
 function found(t: Test, text: string | Buffer) {
   const directory = t.testdir({ 'allow.json': text })
   const { store, complaints } = storeIn(directory)
@@ -27,12 +27,12 @@ function found(t: Test, text: string | Buffer) {
   return { entries, complaints, files: readdirSync(directory), names: entries.map(({ name }) => name) }
 }
 
-t.test('what is kept is found by the next start, whole, and nobody else may read it', async (t) => {
+t.test('saved entries are found whole by the next start, and no other user may read them', async (t) => {
   const directory = join(t.testdir(), 'state')
   const { store, path } = storeIn(directory)
-  t.same(store.read(lookup), [], 'at first there is nothing')
+  t.same(store.read(lookup), [], 'a new store has no entries')
   t.equal(await store.keep([]), undefined)
-  t.notOk(existsSync(path), 'and nothing to be written')
+  t.notOk(existsSync(path), 'nothing is written yet')
   const entries = [
     entry('a', {
       users: [33, 4711],
@@ -56,13 +56,13 @@ t.test('what is kept is found by the next start, whole, and nobody else may read
   t.match(entries[0]!.origin.file, `runtime entry in ${path}`)
 })
 
-t.test('a user is kept by number: a name may be another’s tomorrow', async (t) => {
+t.test('a user is saved by number: the name may belong to another user tomorrow', async (t) => {
   const { store, path } = storeIn(t.testdir())
   await store.keep([entry('a', { users: [33] })])
   t.same(JSON.parse(readFileSync(path, 'utf8')).entries[0].users, [33])
 })
 
-t.test('what is wrong is told with its place and set aside, and what is right of it counts', async (t) => {
+t.test('an invalid entry is reported with its place and set aside, and the valid ones count', async (t) => {
   const right = '{"name":"a","to":["192.0.2.1"]}'
   const cases: [text: string, names: string[], complaint: RegExp][] = [
     ['', [], /is no JSON/],
@@ -93,7 +93,7 @@ t.test('what is wrong is told with its place and set aside, and what is right of
   t.match(found(t, ' '.repeat(1024 * 1024 + 1)).complaints[0], /more than the 1048576/)
 })
 
-t.test('whatever stands in the file, a start goes on', async (t) => {
+t.test('a start continues with any contents of the file', async (t) => {
   const below = seededRandom(11)
   const good = JSON.stringify({
     entries: [{ name: 'a', to: ['192.0.2.1'], ports: [443], users: ['root'], expires: '2027-01-01' }],
@@ -106,7 +106,7 @@ t.test('whatever stands in the file, a start goes on', async (t) => {
   }
 })
 
-t.test('what could not be written is written later, and told once', async (t) => {
+t.test('a failed write is repeated later, and reported once', async (t) => {
   const directory = t.testdir({ 'allow.json.new': { full: '' } })
   const { store, complaints, path } = storeIn(directory)
   t.match(await store.keep([entry('a')]), /EISDIR|directory/)
@@ -117,21 +117,21 @@ t.test('what could not be written is written later, and told once', async (t) =>
   t.notOk(existsSync(path))
   rmSync(join(directory, 'allow.json.new'), { recursive: true })
   await store.tick(2000)
-  t.notOk(existsSync(path), 'not all the time')
+  t.notOk(existsSync(path), 'the write is not repeated all the time')
   await store.tick(11_000)
   t.same(
     storeIn(directory)
       .store.read(lookup)
       .map(({ name }) => name),
     ['a', 'b'],
-    'the latest',
+    'the latest entries are saved',
   )
   writeFileSync(path, 'untouched')
   await store.tick(100_000)
-  t.equal(readFileSync(path, 'utf8'), 'untouched', 'and then no more')
+  t.equal(readFileSync(path, 'utf8'), 'untouched', 'no further write follows')
 })
 
-t.test('where the file is none, that is said', async (t) => {
+t.test('when the path is not a file, the error reports it', async (t) => {
   const directory = t.testdir()
   mkdirSync(join(directory, 'allow.json'))
   const { store, complaints } = storeIn(directory)

@@ -1,4 +1,4 @@
-/** The documents name files of this repository that exist. */
+/** These tests check that files of this repository that documents name exist. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
 
@@ -10,11 +10,14 @@ const DOCUMENTS = [
   ...readdirSync('docs').map((name) => `docs/${name}`),
 ]
 
-/** A path of the repository, as documents and comments write it. */
+/** Matches a path of the repository in documents and comments. */
 const PATH =
   /(?<![\w/.-])(?:src|test|docs|bench|demo|scripts|systemd|config|packaging|node-netfilter-queue)\/[\w./-]*[\w/]/g
 
-/** What a build makes, an entry point of a package, and what recipes leave to the reader. */
+/**
+ * Returns whether a path is created by a build, is an entry point of a package, or is a placeholder in a
+ * recipe.
+ */
 const isMade = (path: string) => /NAME|^node-netfilter-queue\/system$|\/dist\/|\/build\//.test(path)
 
 t.test('a path that a document names exists', async (t) => {
@@ -37,6 +40,6 @@ t.test('a path that a comment of the source names exists', async (t) => {
   for (const name of sources) {
     const comments = readFileSync(`src/${name}`, 'utf8').match(/\/\*\*[\s\S]*?\*\/|^\s*\/\/.*$/gm) ?? []
     const missing = comments.flatMap((text) => text.match(PATH) ?? []).filter((path) => !existsSync(path))
-    if (missing.length > 0) t.fail(`src/${name} names ${missing.join(', ')}`)
+    if (missing.length > 0) t.fail(`src/${name} names missing paths: ${missing.join(', ')}`)
   }
 })

@@ -1,11 +1,13 @@
-/** The layout of src/: the linter refuses each import that goes against the order of dependence. */
+/** These tests check the layout of src/: the linter refuses each import against the order of dependence. */
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { run } from '../lab/command.js'
 
-/** Top to bottom, as CONTRIBUTING.md says it. Folders of one line do not import each other. */
+/**
+ * ORDER is the order of CONTRIBUTING.md, from top to bottom. Folders of one line do not import each other.
+ */
 const ORDER = [
   ['main'],
   ['commands'],
@@ -26,7 +28,7 @@ const rankOf = (part: string) => ORDER.findIndex((line) => (line as readonly str
 
 const isFile = (part: string) => part === 'main' || part === 'daemon'
 
-/** Where a part's probe stands, and how another part imports from it. */
+/** Returns the path of a part's probe; importOf returns the path by which another part imports it. */
 const pathOf = (part: string) => (isFile(part) ? `src/${part}.ts` : `src/${part}/probe.ts`)
 const importOf = (part: string, up: string) => (isFile(part) ? `${up}/${part}.js` : `${up}/${part}/probe.js`)
 
@@ -35,7 +37,7 @@ interface Diagnostic {
   readonly location: { readonly path: string; readonly start: { readonly line: number } }
 }
 
-/** Lints files in a folder of their own, by the rules of this repository. @returns `path:line` by rule */
+/** Lints files in a temporary folder, by the rules of this repository. @returns `path:line` by rule */
 async function lint(t: Test, files: Readonly<Record<string, string>>): Promise<Map<string, string[]>> {
   const folder = mkdtempSync(join(tmpdir(), 'checkvalve-layout-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
@@ -56,7 +58,7 @@ async function lint(t: Test, files: Readonly<Record<string, string>>): Promise<M
   return found
 }
 
-/** A line for each import. */
+/** Makes one line for each import. */
 const importing = (targets: readonly string[]) =>
   targets.map((target, i) => `import { value as value${i} } from '${target}'\n`).join('')
 
@@ -77,28 +79,31 @@ t.test('a part imports from the parts below it, and from no others', async (t) =
   t.same((await lint(t, files)).get('noRestrictedImports')?.sort(), refused.sort())
 })
 
-t.test('the core imports nothing from outside, no package either, and stands one folder deep', async (t) => {
-  const files = {
-    'src/core/packet/probe.ts': importing([
-      './other.js',
-      '../session/other.js',
-      'node:fs',
-      'pino',
-      '../../text/a.js',
-    ]),
-    'src/core/loose.ts': importing(['./packet/probe.js']),
-    'src/core/packet/deep/probe.ts': importing(['../probe.js']),
-  }
-  t.same((await lint(t, files)).get('noRestrictedImports')?.sort(), [
-    'src/core/loose.ts:1',
-    'src/core/packet/deep/probe.ts:1',
-    'src/core/packet/probe.ts:3',
-    'src/core/packet/probe.ts:4',
-    'src/core/packet/probe.ts:5',
-  ])
-})
+t.test(
+  'the core imports neither packages nor files from outside, and its files are one folder deep',
+  async (t) => {
+    const files = {
+      'src/core/packet/probe.ts': importing([
+        './other.js',
+        '../session/other.js',
+        'node:fs',
+        'pino',
+        '../../text/a.js',
+      ]),
+      'src/core/loose.ts': importing(['./packet/probe.js']),
+      'src/core/packet/deep/probe.ts': importing(['../probe.js']),
+    }
+    t.same((await lint(t, files)).get('noRestrictedImports')?.sort(), [
+      'src/core/loose.ts:1',
+      'src/core/packet/deep/probe.ts:1',
+      'src/core/packet/probe.ts:3',
+      'src/core/packet/probe.ts:4',
+      'src/core/packet/probe.ts:5',
+    ])
+  },
+)
 
-t.test('a command imports no other command, but texts and what commands share', async (t) => {
+t.test('a command imports no other command, only texts and shared modules', async (t) => {
   const targets = [
     './tail.js',
     './command.js',
@@ -114,7 +119,7 @@ t.test('a command imports no other command, but texts and what commands share', 
   t.same(found.get('noRestrictedImports')?.sort(), ['src/commands/probe.ts:1', 'src/commands/probe.ts:6'])
 })
 
-t.test('a circle of imports is refused, of types too', async (t) => {
+t.test('a circle of imports is refused, also a circle of types', async (t) => {
   const files = {
     'src/kernel/one.ts': "import { two } from './two.js'\nexport const one = () => two\n",
     'src/kernel/two.ts': "import { one } from './one.js'\nexport const two = () => one\n",

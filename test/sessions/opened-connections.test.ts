@@ -18,7 +18,7 @@ function connection(
   return { family, local: WEB[family], localPort, remote: PEER[family], remotePort, device: 0, initiator }
 }
 
-/** Whether the packet path takes a connection for one that this host opened. */
+/** Returns whether the packet path takes a connection for one that this host opened. */
 function has(
   { table }: OpenedConnections,
   { family, local, localPort, remote, remotePort }: SocketConnection,
@@ -38,11 +38,11 @@ t.test('a connection with this host as initiator is opened, even on a listening 
   opened.find(own, LISTENING)
   t.strictSame(opened.connections, own)
   for (const each of own) t.ok(has(opened, each))
-  t.notOk(has(opened, connection('this-host', 40_001)), 'and nothing else')
+  t.notOk(has(opened, connection('this-host', 40_001)), 'the table has no other connection')
 })
 
 t.test(
-  'a connection with the other end as initiator is a client’s, even when the port no longer listens',
+  'a connection that the other end opened is a client’s, even when the port no longer listens',
   async (t) => {
     const opened = new OpenedConnections(SEED)
     opened.find([connection('other-end', 443), connection('other-end', 40_000)], LISTENING)
@@ -51,13 +51,13 @@ t.test(
   },
 )
 
-t.test('with an unknown initiator, connections on listening ports are clients’, and no others', async (t) => {
+t.test('with an unknown initiator, only connections on listening ports are clients’', async (t) => {
   const opened = new OpenedConnections(SEED)
   opened.find([connection('unknown', 443), connection('unknown', 40_000)], LISTENING)
   t.strictSame(opened.connections, [connection('unknown', 40_000)])
 })
 
-t.test('a connection whose SYN was seen is opened, whatever the socket shows later', async (t) => {
+t.test('a connection whose SYN was seen is opened, whatever state its socket has later', async (t) => {
   const opened = new OpenedConnections(SEED)
   const own = connection('other-end', 443)
   opened.table.seen(4, 6, own.local, own.localPort, own.remote, own.remotePort, 0)
@@ -65,7 +65,7 @@ t.test('a connection whose SYN was seen is opened, whatever the socket shows lat
   t.strictSame(opened.connections, [own])
   opened.find([], LISTENING)
   opened.find([own], LISTENING)
-  t.strictSame(opened.connections, [], 'as long as its socket is there')
+  t.strictSame(opened.connections, [], 'the connection counts only while its socket exists')
 })
 
 t.test('a connection without a socket is removed', async (t) => {
@@ -85,7 +85,7 @@ t.test('connections beyond the capacity are ignored', async (t) => {
   t.equal(opened.table.size, 65_536)
 })
 
-t.test('connections that stay open are not evicted by the connections of a day', async (t) => {
+t.test('connections that stay open are not evicted by the connections of a whole day', async (t) => {
   const opened = new OpenedConnections(SEED)
   const lasting = connection('other-end', 443)
   const call = ({ family, local, localPort, remote, remotePort }: SocketConnection) =>
@@ -99,9 +99,6 @@ t.test('connections that stay open are not evicted by the connections of a day',
     opened.keepOpen([lasting, connection('this-host', 9)])
   }
   t.ok(has(opened, lasting))
-  t.notOk(
-    has(opened, connection('this-host', 9)),
-    'a connection whose SYN was not seen is not taken for an opened one',
-  )
-  t.ok(lists > 0 && lists < 30, `${lists} lists`)
+  t.notOk(has(opened, connection('this-host', 9)), 'a connection whose SYN was not seen is not in the table')
+  t.ok(lists > 0 && lists < 30, `${lists} lists were read`)
 })

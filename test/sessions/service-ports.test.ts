@@ -11,7 +11,7 @@ const ports = (flags: Uint8Array) =>
   [...flags.entries()].flatMap(([port, flag]) => (flag === 1 ? [port] : []))
 
 t.test(
-  'with auto, services are all listening TCP ports, and the UDP ports that need privilege',
+  'with auto, all listening TCP ports are services, and the UDP ports that need privilege',
   async (t) => {
     const services = noServices()
     setServices(services, 'auto', OPEN, 1024)
@@ -28,7 +28,7 @@ t.test('when any user may bind any port, no UDP port is a service', async (t) =>
   t.same(ports(services.udp), [443, 5353])
 })
 
-t.test('declared services are exactly these ports, open or not', async (t) => {
+t.test('with declared services, exactly these ports are services, open or not', async (t) => {
   const services = noServices()
   const declared = [
     { protocol: 'tcp', port: 443 },
@@ -49,18 +49,18 @@ t.test('a closed port is no longer a service', async (t) => {
   t.same(ports(services.udp), [])
 })
 
-t.test('every port has a flag, the last one too', async (t) => {
+t.test('every port has a flag, also the last one', async (t) => {
   const services = noServices()
   setServices(services, 'auto', { tcp: new Set([0, 65535]), udp: new Set() }, 1024)
   t.same(ports(services.tcp), [0, 65535])
 })
 
-t.test('the first unprivileged port of this host is a port', async (t) => {
+t.test('the first unprivileged port of this host is a valid port', async (t) => {
   const first = unprivilegedPortStart()
-  t.ok(Number.isInteger(first) && first >= 0 && first <= 65536, `${first}`)
+  t.ok(Number.isInteger(first) && first >= 0 && first <= 65536, `the port is ${first}`)
 })
 
-t.test('the ephemeral ports are those of this host', async (t) => {
+t.test('the ephemeral ports are read from this host', async (t) => {
   const { first, last } = readEphemeralPorts()
   t.equal(
     `${first} ${last}`,
@@ -72,31 +72,27 @@ t.test('the port of a DHCP client is no service, unless it is declared', async (
   const services = noServices()
   setServices(services, 'auto', { tcp: new Set([68, 546]), udp: new Set([67, 68, 546, 547]) }, 1024)
   t.same(ports(services.udp), [67, 547])
-  t.same(ports(services.tcp), [68, 546], 'which is of UDP')
+  t.same(ports(services.tcp), [68, 546], 'only its UDP port is excluded')
   setServices(services, [{ protocol: 'udp', port: 68 }], OPEN, 1024)
   t.same(ports(services.udp), [68])
 })
 
-/** Returns the ports for the kernel of services that were found or declared. */
+/** Returns the found or declared service ports that are sent to the kernel. */
 function known(declared: Parameters<typeof setServices>[1], firstEphemeral: number, open = OPEN) {
   const services = noServices()
   setServices(services, declared, open, 65536)
   return new KernelPorts(firstEphemeral).of(services, declared)
 }
 
-t.test('the kernel gets the services below the ephemeral ports, in order', async (t) => {
+t.test('the kernel receives the services below the ephemeral ports, in order', async (t) => {
   t.same(known('auto', 32768), { tcp: [22, 443, 8080], udp: [443, 5353] })
   t.same(known('auto', 8081), { tcp: [22, 443, 8080], udp: [443, 5353] })
-  t.same(
-    known('auto', 8080),
-    { tcp: [22, 443], udp: [443, 5353] },
-    'the first one that is handed out is none',
-  )
+  t.same(known('auto', 8080), { tcp: [22, 443], udp: [443, 5353] }, 'the first ephemeral port is no service')
   t.same(known('auto', 65536), { tcp: [22, 443, 8080], udp: [443, 5353, 40000] })
   t.same(known('auto', 0), { tcp: [], udp: [] })
 })
 
-t.test('the kernel gets every declared service, also on an ephemeral port', async (t) => {
+t.test('the kernel receives every declared service, also on an ephemeral port', async (t) => {
   const declared = [
     { protocol: 'tcp', port: 65535 },
     { protocol: 'tcp', port: 443 },
@@ -120,5 +116,5 @@ t.test('a user who listens on thousands of ports removes no known port', async (
   const crowded = of([...many, 30_500])
   t.equal(crowded.length, 2048)
   t.ok(crowded.includes(8080) && crowded.includes(30_500))
-  t.same(of([443]), [443], 'and those that are gone make room')
+  t.same(of([443]), [443], 'closed ports free their places')
 })

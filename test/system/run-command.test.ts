@@ -2,24 +2,24 @@ import { chmodSync, existsSync } from 'node:fs'
 import t from 'tap'
 import { CommandError, command } from '../../src/system/run-command.js'
 
-t.test('a program gets its input and gives its output', async (t) => {
+t.test('a program receives its input, and its output is returned', async (t) => {
   t.equal(await command(['cat'], 'two\nlines\n'), 'two\nlines\n')
   t.equal(await command(['cat']), '')
 })
 
-t.test('more output than a pipe holds is returned whole', async (t) => {
+t.test('output that is larger than a pipe is returned whole', async (t) => {
   const much = 'checkvalve\n'.repeat(100_000)
   t.equal((await command(['cat'], much)).length, much.length)
 })
 
-t.test('no shell reads the arguments', async (t) => {
+t.test('no shell interprets the arguments', async (t) => {
   const file = `${t.testdir()}/made-by-a-shell`
   const words = ['$HOME', '`id`', `; touch ${file}`, '*', '"', 'a  b']
   t.equal(await command(['printf', '%s\\n', ...words]), `${words.join('\n')}\n`)
   t.notOk(existsSync(file))
 })
 
-t.test('a missing program is named, with the package to install where it is known', async (t) => {
+t.test('a missing program is named, with the package to install when that is known', async (t) => {
   await t.rejects(command(['checkvalve-no-such-program']), {
     name: 'CommandError',
     message: 'checkvalve-no-such-program is not installed',
@@ -47,14 +47,14 @@ t.test('a program that fails without a message is still reported', async (t) => 
 })
 
 t.test(
-  'a program that ends without reading its input fails by its status, not by the broken pipe',
+  'a program that ends without reading its input fails with its status, not with the broken pipe',
   async (t) => {
     t.equal(await command(['true'], 'x'.repeat(1_000_000)), '')
     await t.rejects(command(['false'], 'x'.repeat(1_000_000)), { name: 'CommandError', missing: false })
   },
 )
 
-t.test('a program runs in the language C and with no other variables of this process', async (t) => {
+t.test('a program runs with the language C and without other variables of this process', async (t) => {
   process.env.CHECKVALVE_TEST_SECRET = 'secret'
   t.teardown(() => delete process.env.CHECKVALVE_TEST_SECRET)
   const lines = (await command(['env'])).trim().split('\n')

@@ -26,7 +26,7 @@ function say(level: string, stderr: 'pipe' | number = 'pipe') {
   return { status: result.status, stdout: result.stdout, stderr: result.stderr ?? '' }
 }
 
-t.test('each line is JSON with time, level and message, on standard error alone', async (t) => {
+t.test('each line is JSON with time, level and message, on standard error only', async (t) => {
   const { stdout, stderr } = say('info')
   t.equal(stdout, 'still alive\n')
   const lines = stderr
@@ -46,13 +46,13 @@ t.test('messages below the level are left out', async (t) => {
   t.equal(say('warn').stderr.trim().split('\n').length, 3)
 })
 
-t.test('a full disk behind standard error neither ends the service nor keeps it from ending', async (t) => {
+t.test('a full disk behind standard error neither ends the service nor prevents its end', async (t) => {
   const { status, stdout } = say('info', openSync('/dev/full', 'w'))
   t.equal(stdout, 'still alive\n')
   t.equal(status, 0)
 })
 
-t.test('the service does not end when the reader of standard error is gone', async (t) => {
+t.test('the service continues when the reader of standard error has gone', async (t) => {
   const script = 'exec "$0" "$@" 2> >(exec 0<&-; sleep 0.2)'
   const result = spawnSync('bash', ['-c', script, process.execPath, ...ARGUMENTS, 'info'], {
     env: environment,
@@ -63,7 +63,7 @@ t.test('the service does not end when the reader of standard error is gone', asy
   t.equal(result.status, 0)
 })
 
-t.test('on a terminal, lines are text, and warnings and errors are named', async (t) => {
+t.test('on a terminal, lines are text, and warnings and errors are marked', async (t) => {
   const words = [process.execPath, ...ARGUMENTS, 'info'].map((word) => `'${word.replaceAll("'", "'\\''")}'`)
   let shown: string
   try {

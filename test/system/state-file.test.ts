@@ -17,7 +17,7 @@ import { StateFile } from '../../src/system/state-file.js'
 
 const LOSS = 'a restart loses it'
 
-/** A state file whose text a test sets, and what was logged. */
+/** Makes a state file whose text a test sets, and collects its log. */
 function keeping(t: Test, directory = t.testdir(), intervalMs?: number) {
   const path = join(directory, 'state')
   const its = { path, directory, text: '', made: 0, errors: [] as string[], warnings: [] as string[] }
@@ -37,7 +37,7 @@ function keeping(t: Test, directory = t.testdir(), intervalMs?: number) {
   return Object.assign(its, { file, set, read: () => readFileSync(path, 'utf8') })
 }
 
-/** Makes the disk full, or refuse to be written, until `mend`. */
+/** Makes the disk full, or the folder unwritable, until `mend`. */
 interface Fault {
   readonly directory: string
   readonly mend: () => void
@@ -55,7 +55,7 @@ function fullDisk(t: Test): Fault {
   return { directory, mend: () => rmSync(filler) }
 }
 
-/** Permissions would not stop root, a folder in the way of the temporary file does. */
+/** Makes a folder at the path of the temporary file: permissions would not stop root. */
 function blockedFolder(t: Test): Fault {
   const directory = t.testdir({ 'state.new': {} })
   return { directory, mend: () => rmdirSync(join(directory, 'state.new')) }
@@ -78,7 +78,7 @@ async function recordCalls(t: Test, directory: string) {
   return its
 }
 
-t.test('a changed text replaces the whole file, in a folder that is made when it is missing', async (t) => {
+t.test('a changed text replaces the whole file, and a missing folder is created', async (t) => {
   const its = keeping(t, join(t.testdir(), 'var', 'state'))
   its.set('a longer first text')
   t.equal(await its.file.write(), undefined)
@@ -90,7 +90,7 @@ t.test('a changed text replaces the whole file, in a folder that is made when it
   t.same([its.errors, its.warnings], [[], []])
 })
 
-t.test('file and folder are synced, the file before it has its name and the folder after', async (t) => {
+t.test('the file is synced before the rename, and its folder after it', async (t) => {
   const its = keeping(t)
   const { calls } = await recordCalls(t, its.directory)
   its.set('text')
@@ -102,7 +102,7 @@ t.test('a text that has not changed is not written again', async (t) => {
   const its = keeping(t)
   await its.file.write()
   await its.file.tick(0)
-  t.equal(its.made, 0, 'nor made before the first change')
+  t.equal(its.made, 0, 'the text is not made before the first change')
   its.set('text')
   await its.file.write()
   writeFileSync(its.path, 'untouched')
@@ -126,7 +126,7 @@ t.test('a text that was read from the file is not written again', async (t) => {
   t.equal(its.read(), 'new')
 })
 
-t.test('writes follow each other, and the last text stays', async (t) => {
+t.test('writes run in turn, and the last text stays', async (t) => {
   const its = keeping(t)
   const writes = Array.from({ length: 20 }, (_, i) => {
     its.set(`text ${i}`)
@@ -137,7 +137,7 @@ t.test('writes follow each other, and the last text stays', async (t) => {
   t.same(readdirSync(its.directory), ['state'])
 })
 
-t.test('a change while a write is under way is written by the next one', async (t) => {
+t.test('a change during a write is written by the next one', async (t) => {
   const its = keeping(t)
   its.set('first')
   const first = its.file.write()
@@ -153,13 +153,13 @@ for (const [name, fault, code] of [
   ['a full disk', fullDisk, 'ENOSPC'],
   ['a folder that cannot be written', blockedFolder, 'EISDIR'],
 ] as const)
-  t.test(`${name} is logged once, tried again by ticks, and logged as mended`, async (t) => {
+  t.test(`${name} is logged once, is tried again by ticks, and is logged when it has ended`, async (t) => {
     const { directory, mend } = fault(t)
     const its = keeping(t, directory)
     its.set('x'.repeat(10_000))
     t.match(await its.file.write(), new RegExp(code))
     for (let now = 0; now < 60_000; now += 1000) await its.file.tick(now)
-    t.equal(its.made, 7, 'one try in 10 seconds')
+    t.equal(its.made, 7, 'one try is made in 10 seconds')
     t.equal(its.errors.length, 1)
     t.match(
       its.errors[0],
@@ -167,7 +167,7 @@ for (const [name, fault, code] of [
     )
     mend()
     await its.file.tick(59_999)
-    t.same(its.warnings, [], 'not before its time')
+    t.same(its.warnings, [], 'nothing is logged before the next try')
     await its.file.tick(60_000)
     t.equal(its.read(), its.text)
     t.same(its.warnings, [`${its.path} is written again`])
@@ -198,7 +198,7 @@ t.test('a fault that comes back, and a fault that changes, are logged', async (t
   t.equal(its.read(), 'other')
 })
 
-t.test('what was kept stays whole when the new text cannot be written', async (t) => {
+t.test('when the new text cannot be written, the saved text stays whole', async (t) => {
   const { directory, mend } = fullDisk(t)
   mend()
   const its = keeping(t, directory)
@@ -210,7 +210,7 @@ t.test('what was kept stays whole when the new text cannot be written', async (t
   t.equal(its.read(), 'kept')
 })
 
-t.test('after a write that failed late, the file is not taken for the one before', async (t) => {
+t.test('after a write that failed at its last step, a return to the previous text is written', async (t) => {
   const its = keeping(t)
   const disk = await recordCalls(t, its.directory)
   its.set('old')
@@ -220,14 +220,14 @@ t.test('after a write that failed late, the file is not taken for the one before
   }
   its.set('new')
   t.match(await its.file.write(), /EIO/)
-  t.equal(its.read(), 'new', 'it has its name, and may lose it')
+  t.equal(its.read(), 'new', 'the file has its new name, and may lose it')
   disk.before = async () => {}
   its.set('old')
   t.equal(await its.file.write(), undefined)
   t.equal(its.read(), 'old')
 })
 
-t.test('a text that cannot be made is a fault like others', async (t) => {
+t.test('an error while the text is made is treated like a write error', async (t) => {
   const its = keeping(t)
   const log = { error: (line: string) => its.errors.push(line), warn: () => {} }
   const text = () => {
@@ -239,7 +239,7 @@ t.test('a text that cannot be made is a fault like others', async (t) => {
   t.equal(its.errors.length, 1)
 })
 
-t.test('the rest of a write that was cut off is no obstacle, nor is its mode taken over', async (t) => {
+t.test('an incomplete temporary file does not block the next write, and its mode is not used', async (t) => {
   const its = keeping(t, t.testdir({ 'state.new': 'half a te' }))
   t.equal(statSync(join(its.directory, 'state.new')).mode & 0o004, 0o004)
   its.set('text')
@@ -250,7 +250,7 @@ t.test('the rest of a write that was cut off is no obstacle, nor is its mode tak
 })
 
 t.test(
-  'a process that is killed between write and rename leaves the file before, and the next one goes on',
+  'when a process is killed between write and rename, the next one continues from the previous file',
   async (t) => {
     const its = keeping(t, t.testdir({ state: 'before' }))
     const program = `
@@ -275,7 +275,7 @@ t.test(
   },
 )
 
-t.test('ticks keep the interval, a write of its own does not wait for it', async (t) => {
+t.test('ticks keep the interval; an explicit write does not wait for it', async (t) => {
   const its = keeping(t, t.testdir(), 60_000)
   its.set('a')
   await its.file.tick(5)
@@ -289,7 +289,7 @@ t.test('ticks keep the interval, a write of its own does not wait for it', async
   t.equal(its.read(), 'c')
 })
 
-t.test('a text that costs time is made by ticks for no more than one part in 100 of the time', async (t) => {
+t.test('a text that is slow to make is made by ticks for at most a hundredth of the time', async (t) => {
   const its = keeping(t)
   const { now } = performance
   let clock = 0
@@ -305,10 +305,10 @@ t.test('a text that costs time is made by ticks for no more than one part in 100
     file.change()
     await file.tick(now)
   }
-  t.equal(its.read(), '150', 'at 0, 5000 and 10 000 milliseconds')
+  t.equal(its.read(), '150', 'the text was made at 0, 5000 and 10 000 milliseconds')
 })
 
-t.test('ticks while a write hangs return at once', async (t) => {
+t.test('ticks during a write that hangs return at once', async (t) => {
   const its = keeping(t)
   const disk = await recordCalls(t, its.directory)
   let release = () => {}

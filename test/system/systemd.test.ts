@@ -10,7 +10,7 @@ import { Systemd } from '../../src/system/systemd.js'
 const SOURCE = fileURLToPath(new URL('../../../test/system/programs/notify-receiver.c', import.meta.url))
 
 /**
- * Plays systemd's end of the socket in C, because Node has no AF_UNIX datagram sockets.
+ * Simulates systemd's end of the socket in C, because Node has no AF_UNIX datagram sockets.
  * @returns the address of the socket, and a function for the lines of the next datagrams
  */
 async function receiver(t: Test) {
@@ -49,7 +49,7 @@ t.test('systemd is notified when the service is ready, changes its mode, and sto
   t.same(await next(4), ['[READY=1', 'STATUS=mode enforce]', '[STATUS=mode observe]', '[STOPPING=1]'])
 })
 
-t.test('the watchdog is fed twice in each of its intervals', async (t) => {
+t.test('the watchdog is notified twice in each of its intervals', async (t) => {
   const { socket, next } = await receiver(t)
   const timers = periodic()
   new Systemd({ NOTIFY_SOCKET: socket, WATCHDOG_USEC: '10000000' }, silent(t)).feedWatchdog(timers)
@@ -69,7 +69,7 @@ t.test('without a watchdog, or without systemd, nothing is sent', async (t) => {
   new Systemd({}, silent(t)).ready('enforce')
 })
 
-t.test('the service goes on where systemd cannot be reached, and logs that', async (t) => {
+t.test('when systemd cannot be reached, the service logs that and continues', async (t) => {
   const warnings: string[] = []
   const environment = { NOTIFY_SOCKET: `@checkvalve-${randomUUID()}` }
   new Systemd(environment, { warn: (line: string) => void warnings.push(line) }).ready('enforce')

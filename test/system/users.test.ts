@@ -22,11 +22,11 @@ function passwd(t: Test): string {
 }
 
 t.test('users of the passwd file are found without getent', async (t) => {
-  const getent = () => t.fail('getent was run') as never
+  const getent = () => t.fail('getent must not run') as never
   const { idOf, nameOf } = createUsers({ passwd: passwd(t), getent })
   t.equal(idOf('www-data'), 33)
   t.equal(idOf('toor'), 0)
-  t.equal(nameOf(0), 'root', 'the first name of an id')
+  t.equal(nameOf(0), 'root', 'the first name of an id counts')
   t.equal(nameOf(33), 'www-data')
 })
 
@@ -54,14 +54,14 @@ t.test('a user of a directory service is looked up once', async (t) => {
   t.same(asked, ['EXAMPLE\\ann', 'bob'])
 })
 
-t.test('a name cannot be an option of getent, nor add a line', async (t) => {
-  const getent = () => t.fail('getent was run') as never
+t.test('a name can neither act as an option of getent nor add a line', async (t) => {
+  const getent = () => t.fail('getent must not run') as never
   const { idOf } = createUsers({ passwd: passwd(t), getent })
   for (const name of ['', '-h', '--help', 'a:b', 'a\nb', 'a b', 'x'.repeat(300)])
     t.equal(idOf(name), undefined, name)
 })
 
-t.test('the host knows root, and no user by an unknown name', async (t) => {
+t.test('the host has root, and no user with an unknown name', async (t) => {
   const { idOf, nameOf } = createUsers()
   t.equal(idOf('root'), 0)
   t.equal(nameOf(0), 'root')

@@ -4,7 +4,7 @@ import { ActivityTracker } from '../../src/telemetry/activity.js'
 const MINUTE = 60_000
 
 t.test(
-  'what comes again within a quarter of an hour is one and the same, and a longer break ends it',
+  'events less than a quarter of an hour apart are one run of activity, and a longer break ends it',
   async (t) => {
     const bouts = new ActivityTracker<string>()
     bouts.note([], 0)
@@ -18,7 +18,7 @@ t.test(
   },
 )
 
-t.test('what has come since the last look counts', async (t) => {
+t.test('events since the last reading count', async (t) => {
   const bouts = new ActivityTracker<string>()
   t.match(bouts.of('a', 1, 500), { since: 500, last: 500 })
   bouts.note([['a', 1]], 1000)

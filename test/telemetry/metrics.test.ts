@@ -47,7 +47,7 @@ function sources(given: Partial<MetricSources> = {}): MetricSources {
   }
 }
 
-/** Parses a scrape: name with labels -> value. */
+/** Parses a scrape into a map from name and labels to value. */
 async function scrape(given: Partial<MetricSources> = {}): Promise<Map<string, string>> {
   const text = await createMetrics(sources(given)).registry.metrics()
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
@@ -56,7 +56,7 @@ async function scrape(given: Partial<MetricSources> = {}): Promise<Map<string, s
   )
 }
 
-t.test('every metric that is documented is there', async (t) => {
+t.test('every documented metric exists', async (t) => {
   const text = await createMetrics(sources()).registry.metrics()
   const names = [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name)
   for (const name of [
@@ -92,10 +92,10 @@ t.test('every metric that is documented is there', async (t) => {
     'build_info',
   ])
     t.ok(names.includes(`checkvalve_${name}`), name)
-  t.ok(names.includes('process_resident_memory_bytes'), "and the process's own")
+  t.ok(names.includes('process_resident_memory_bytes'), 'the metrics of the process exist as well')
 })
 
-t.test('the figures are those of their sources', async (t) => {
+t.test('each metric has the value of its source', async (t) => {
   const found = await scrape()
   const expected: Record<string, string> = {
     'packets_total{verdict="block",reason="not-allowlisted",protocol="tcp",family="ipv4"}': '2',
@@ -132,7 +132,7 @@ t.test('the figures are those of their sources', async (t) => {
   for (const [name, value] of Object.entries(expected)) t.equal(found.get(`checkvalve_${name}`), value, name)
 })
 
-t.test('users are named where they have a name, and told apart from those who are not known', async (t) => {
+t.test('users have their name as label when they have one, and differ from unknown users', async (t) => {
   const found = await scrape()
   t.equal(found.get('checkvalve_blocked_users_total{user="www-data"}'), '1')
   t.equal(found.get('checkvalve_blocked_users_total{user="1000"}'), '1')
@@ -162,19 +162,19 @@ t.test('no address, port or host name is in any label', async (t) => {
     'outcome',
   ]
   for (const [, label, value] of labels) {
-    t.ok(allowed.includes(label!), `${label}`)
+    t.ok(allowed.includes(label!), `the label is ${label}`)
     t.notMatch(value, /198\.51|2001:db8|4444|example/)
   }
 })
 
-t.test('a second scrape tells the same figures again, not their sum', async (t) => {
+t.test('a second scrape has the same values, not their sum', async (t) => {
   const { registry } = createMetrics(sources())
   const own = async () =>
     (await registry.metrics()).split('\n').filter((line) => line.startsWith('checkvalve_'))
   t.same(await own(), await own())
 })
 
-t.test('what is not known now is left out, and does not stand as 0', async (t) => {
+t.test('a value that is not known now is left out, and is not 0', async (t) => {
   const found = await scrape({
     queue: () => undefined,
     proven: () => undefined,
@@ -184,26 +184,26 @@ t.test('what is not known now is left out, and does not stand as 0', async (t) =
   t.notOk([...found.keys()].some((name) => name.startsWith('checkvalve_kernel_packets_total{')))
 })
 
-t.test('blocking that is off or disproved is 0', async (t) => {
+t.test('the metric of blocking is 0 when blocking is off or disproved', async (t) => {
   const found = await scrape({ enforcing: () => false, proven: () => false })
   t.equal(found.get('checkvalve_enforcing'), '0')
   t.equal(found.get('checkvalve_enforcement_proven'), '0')
 })
 
-t.test('names and types agree: what only goes up ends in _total, and nothing else does', async (t) => {
+t.test('names and types agree: a counter ends in _total, and no other metric does', async (t) => {
   const text = await createMetrics(sources()).registry.metrics()
   for (const [, name, type] of text.matchAll(/^# TYPE (\S+) (\S+)/gm))
     if (!name!.startsWith('process_'))
-      t.equal(name!.endsWith('_total'), type === 'counter', `${name} ${type}`)
+      t.equal(name!.endsWith('_total'), type === 'counter', `${name} has the type ${type}`)
 })
 
-t.test('every metric says what it is', async (t) => {
+t.test('every metric has a help text', async (t) => {
   const text = await createMetrics(sources()).registry.metrics()
   for (const [, name, help] of text.matchAll(/^# HELP (checkvalve_\S+) ?(.*)$/gm))
-    t.ok(help!.length > 10, `${name}`)
+    t.ok(help!.length > 10, `the metric is ${name}`)
 })
 
-t.test('two sets of metrics do not know of each other', async (t) => {
+t.test('two sets of metrics are independent', async (t) => {
   const first = createMetrics(sources())
   const second = createMetrics(sources())
   first.resolveFailures.inc(3)

@@ -14,7 +14,7 @@ const named = (name: string): ConfiguredDestination => ({ kind: 'name', name, or
 const below = (domain: string): ConfiguredDestination => ({ kind: 'wildcard', domain, origin })
 const host = (number: number): Address => ({ family: 4, words: Uint32Array.of(0xc6336400 + number, 0, 0, 0) })
 
-/** Makes names with a number of addresses each. */
+/** Makes a knowledge of names with a number of addresses each. */
 function knowing(names: Readonly<Record<string, number>>): Knowledge {
   return {
     targets: (service) =>
@@ -29,7 +29,7 @@ const list = (hosts: ConfiguredDestination[], knowledge: Knowledge, found: reado
   listMirrors({ mirrors: { discover: true, root: '/', users: [], hosts, ports: PORTS } }, found, knowledge)
 
 t.test(
-  'a mirror has its place, its ports and its addresses; a wildcard those of the names below it',
+  'a mirror has its origin, its ports and its addresses; a wildcard has those of the names below it',
   async (t) => {
     const knowledge = knowing({
       'a.example.org': 1,
@@ -59,7 +59,7 @@ t.test(
   },
 )
 
-t.test('where a service was found to be stands behind the name of the service', async (t) => {
+t.test('the targets of a service follow the name of the service', async (t) => {
   const service = '_http._tcp.example.org'
   const found = [
     {
@@ -77,17 +77,20 @@ t.test('where a service was found to be stands behind the name of the service', 
   ])
 })
 
-t.test('an answer is bounded, says how much is left out, and names an address of each mirror', async (t) => {
-  const hosts = Array.from({ length: 1500 }, (_, index) => named(`host${index}.example.org`))
-  const names = Object.fromEntries(hosts.map((each) => [(each as { name: string }).name, 10]))
-  const { mirrors, moreMirrors } = await list(hosts, knowing(names))
-  t.same([mirrors.length, moreMirrors], [1000, 500])
-  const counts = mirrors.map(({ addresses, more = 0 }) => [addresses.length, addresses.length + more])
-  t.ok(counts.every(([listed, all]) => listed! >= 1 && all === 10))
-  t.ok(counts.reduce((sum, [listed]) => sum + listed!, 0) <= 3000)
-})
+t.test(
+  'an answer is bounded, has the number of omitted addresses, and has an address of each mirror',
+  async (t) => {
+    const hosts = Array.from({ length: 1500 }, (_, index) => named(`host${index}.example.org`))
+    const names = Object.fromEntries(hosts.map((each) => [(each as { name: string }).name, 10]))
+    const { mirrors, moreMirrors } = await list(hosts, knowing(names))
+    t.same([mirrors.length, moreMirrors], [1000, 500])
+    const counts = mirrors.map(({ addresses, more = 0 }) => [addresses.length, addresses.length + more])
+    t.ok(counts.every(([listed, all]) => listed! >= 1 && all === 10))
+    t.ok(counts.reduce((sum, [listed]) => sum + listed!, 0) <= 3000)
+  },
+)
 
-t.test('however many names are known, packets have their turn in between', async (t) => {
+t.test('for any number of names, packets are judged in between', async (t) => {
   const names = Object.fromEntries(
     Array.from({ length: 100_000 }, (_, index) => [`host${index}.example.org`, 1]),
   )
@@ -100,6 +103,6 @@ t.test('however many names are known, packets have their turn in between', async
   setImmediate(others)
   const { mirrors } = await list([below('example.org'), below('org')], knowing(names))
   isDone = true
-  t.ok(turns >= 1000, `${turns} turns`)
+  t.ok(turns >= 1000, `${turns} turns of the loop passed`)
   t.equal(mirrors[0]!.addresses.length + mirrors[0]!.more!, 100_000)
 })

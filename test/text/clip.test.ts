@@ -15,18 +15,15 @@ t.test('text within the limit is unchanged', async (t) => {
     t.equal(clip(text, 20), text)
 })
 
-t.test(
-  'longer text is cut, and never takes more than the limit in JSON, whatever its characters',
-  async (t) => {
-    for (const letter of ['a', 'é', '"', '\\', '\u0001', '🧀', '\ud800', '\n'])
-      for (const length of [21, 50, 5000]) {
-        const cut = clip(letter.repeat(length), 20)
-        t.ok(cut.endsWith('…'))
-        t.ok(
-          bytesOf(cut) <= 20 && bytesOf(cut) > 20 - bytesOf(letter),
-          `${JSON.stringify(cut)}: ${bytesOf(cut)}`,
-        )
-        t.equal(cut.slice(0, -1), letter.repeat(length).slice(0, cut.length - 1))
-      }
-  },
-)
+t.test('longer text is cut to the limit in JSON, for any characters', async (t) => {
+  for (const letter of ['a', 'é', '"', '\\', '\u0001', '🧀', '\ud800', '\n'])
+    for (const length of [21, 50, 5000]) {
+      const cut = clip(letter.repeat(length), 20)
+      t.ok(cut.endsWith('…'))
+      t.ok(
+        bytesOf(cut) <= 20 && bytesOf(cut) > 20 - bytesOf(letter),
+        `${JSON.stringify(cut)} has ${bytesOf(cut)} bytes`,
+      )
+      t.equal(cut.slice(0, -1), letter.repeat(length).slice(0, cut.length - 1))
+    }
+})

@@ -16,7 +16,7 @@ function parsedOf<T>(parsed: Parsed<T>): T {
 
 const reasonOf = (parsed: Parsed<unknown>): string | undefined => (parsed.ok ? undefined : parsed.reason)
 
-t.test('addresses become words in host order, and their shortest text again', async (t) => {
+t.test('addresses become words in host order, and these become the shortest text', async (t) => {
   const cases: [string, number[], string?][] = [
     ['192.0.2.1', [0xc0000201, 0, 0, 0]],
     ['255.255.255.255', [0xffffffff, 0, 0, 0]],
@@ -32,7 +32,7 @@ t.test('addresses become words in host order, and their shortest text again', as
   }
 })
 
-t.test('an address with two meanings is refused', async (t) => {
+t.test('an ambiguous address is refused', async (t) => {
   for (const text of [
     '010.0.0.1',
     '0x0a.0.0.1',
@@ -53,7 +53,7 @@ t.test('an address with two meanings is refused', async (t) => {
   t.equal(reasonOf(parseAddress('::ffff:c000:201')), 'is an IPv4 address in IPv6 form: write 192.0.2.1')
 })
 
-t.test('prefixes keep their length, and an address alone is a prefix of its whole length', async (t) => {
+t.test('prefixes keep their length, and a single address is a prefix of full length', async (t) => {
   for (const text of [
     '203.0.113.0/24',
     '0.0.0.0/0',
@@ -68,7 +68,7 @@ t.test('prefixes keep their length, and an address alone is a prefix of its whol
   t.equal(formatPrefix(parsedOf(parsePrefix('2001:db8::1/128'))), '2001:db8::1')
 })
 
-t.test('an impossible prefix is refused, with the prefix that was meant', async (t) => {
+t.test('an impossible prefix is refused, with the prefix that may be meant', async (t) => {
   for (const text of [
     '10.0.0.0/33',
     '2001:db8::/129',
@@ -87,7 +87,7 @@ t.test('an impossible prefix is refused, with the prefix that was meant', async 
   t.match(reasonOf(parsePrefix('2001:db8::1/64')), 'write 2001:db8::/64 for')
 })
 
-t.test('host names are those of RFC 1123, in one spelling', async (t) => {
+t.test('host names follow RFC 1123, and are converted to one spelling', async (t) => {
   t.equal(parsedOf(parseHostName('Mirror.Example.ORG.')), 'mirror.example.org')
   t.equal(parsedOf(parseHostName('apt-cache')), 'apt-cache')
   t.equal(parsedOf(parseHostName('4you.example')), '4you.example')
@@ -108,7 +108,7 @@ t.test('host names are those of RFC 1123, in one spelling', async (t) => {
   t.match(reasonOf(parseHostName(`${'a.'.repeat(127)}example`)), /too long/)
 })
 
-t.test('common mistakes are named: URLs, ports, spaces, letters outside ASCII', async (t) => {
+t.test('common mistakes have their own messages: URLs, ports, spaces, letters outside ASCII', async (t) => {
   t.equal(
     reasonOf(parseHostName('https://mirror.example.org/debian')),
     'is a URL: write only the host, mirror.example.org',
@@ -121,27 +121,30 @@ t.test('common mistakes are named: URLs, ports, spaces, letters outside ASCII', 
   )
 })
 
-t.test('a destination is a prefix, a name or a wildcard, and its text is parsed to the same', async (t) => {
-  const cases: [string, string][] = [
-    ['192.0.2.1', 'prefix'],
-    ['2001:db8::/32', 'prefix'],
-    ['api.example.org', 'name'],
-    ['*.example.org', 'wildcard'],
-    ['cafe', 'name'],
-  ]
-  for (const [text, kind] of cases) {
-    const destination = parsedOf(parseDestination(text))
-    t.equal(destination.kind, kind)
-    t.equal(formatDestination(destination), text)
-  }
-})
+t.test(
+  'a destination is a prefix, a name or a wildcard, and its text is parsed to the same destination',
+  async (t) => {
+    const cases: [string, string][] = [
+      ['192.0.2.1', 'prefix'],
+      ['2001:db8::/32', 'prefix'],
+      ['api.example.org', 'name'],
+      ['*.example.org', 'wildcard'],
+      ['cafe', 'name'],
+    ]
+    for (const [text, kind] of cases) {
+      const destination = parsedOf(parseDestination(text))
+      t.equal(destination.kind, kind)
+      t.equal(formatDestination(destination), text)
+    }
+  },
+)
 
 t.test('a mistyped address is not taken for a name', async (t) => {
   for (const text of ['10.0.0', '10.0.0.256', '1.2.3.4.5', '2001:db8:::1', '10.0.0.0/33'])
     t.ok(reasonOf(parseDestination(text)), text)
 })
 
-t.test('a wildcard is a whole first label, and never a whole top-level domain', async (t) => {
+t.test('a wildcard replaces the whole first label, and never a whole top-level domain', async (t) => {
   t.match(reasonOf(parseDestination('*')), /would allow everything/)
   t.match(reasonOf(parseDestination('*.org')), /top-level domain/)
   for (const text of ['a*.example.org', 'a.*.org', '*.*.example.org', '**.example.org', '*example.org']) {

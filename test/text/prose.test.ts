@@ -4,7 +4,7 @@ import { parseSince } from '../../src/text/time-argument.js'
 
 const TIME = Date.UTC(2026, 10, 26, 18, 4, 5)
 
-t.test('a time is written in the zone of this host, and --since parses it to the same time', async (t) => {
+t.test('a time is printed in the zone of this host, and --since parses it to the same time', async (t) => {
   const { TZ } = process.env
   t.teardown(() => {
     if (TZ === undefined) delete process.env.TZ
@@ -25,7 +25,7 @@ t.test('a time is written in the zone of this host, and --since parses it to the
   t.equal(spanText({ first: TIME, last: TIME + 1000 }), '2026-11-26T18:04:05Z to 2026-11-26T18:04:06Z')
 })
 
-t.test('large numbers are written in groups', async (t) => {
+t.test('large numbers are printed in groups of digits', async (t) => {
   t.same([0, 999, 1000, 1_234_567].map(grouped), ['0', '999', '1,000', '1,234,567'])
 })
 

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { jsonText, terminalSafe, terminalSafeJson, terminalSafeWord } from '../../src/text/terminal-safe.js'
 
-/** Characters that a terminal would obey, or that would change how their neighbours look. */
+/** HOSTILE has characters that control a terminal, or that change how their neighbours look. */
 const HOSTILE = [
   '\x1b[2J',
   '\x1b]0;title\x07',
@@ -30,7 +30,7 @@ const nameOf = (text: string) => [...text].map((each) => each.codePointAt(0)!.to
 
 const SAFE = /^[\x20-\x7e]*$/
 
-t.test('characters that a terminal would obey are escaped', async (t) => {
+t.test('characters that control a terminal are escaped', async (t) => {
   for (const text of HOSTILE) {
     t.match(terminalSafe(`a${text}b`), SAFE, nameOf(text))
     t.match(terminalSafe(`a${text}b`), /^a.+b$/)
@@ -53,7 +53,7 @@ t.test('ordinary text is unchanged', async (t) => {
     t.equal(terminalSafe(text), text)
 })
 
-t.test('spaces of a word are escaped: it could be taken for several fields', async (t) => {
+t.test('spaces in a single field are escaped: they would make it look like several fields', async (t) => {
   t.equal(terminalSafeWord('x 203.0.113.9:443/tcp ok'), 'x\\x20203.0.113.9:443/tcp\\x20ok')
   t.equal(terminalSafeWord('a\u00a0b\u2003c'), 'a\\xa0b\\u{2003}c')
 })
@@ -63,7 +63,7 @@ t.test('long text is cut', async (t) => {
   t.equal(terminalSafe('abcdef', 3), 'abc...')
 })
 
-t.test('a line of JSON stays the same JSON, and is safe on a terminal', async (t) => {
+t.test('a line of JSON stays the same JSON, and does not control a terminal', async (t) => {
   for (const text of HOSTILE) {
     const fields = { [`key${text}`]: `a${text}b`, list: [text] }
     const line = `{"raw":\t${JSON.stringify(fields)}}`
@@ -72,7 +72,7 @@ t.test('a line of JSON stays the same JSON, and is safe on a terminal', async (t
   }
 })
 
-t.test('JSON for programs is safe, too, in one line or several', async (t) => {
+t.test('JSON for programs does not control a terminal either, in one line or several', async (t) => {
   for (const text of HOSTILE)
     for (const indent of [undefined, 2]) {
       const written = jsonText({ programs: [`a${text}b`] }, indent)

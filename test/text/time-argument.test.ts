@@ -4,7 +4,7 @@ import { parseSince } from '../../src/text/time-argument.js'
 const NOW = Date.parse('2026-11-26T18:30:00Z')
 const MINUTE = 60_000
 
-t.test('a time is a time ago, a day, or a date and time', async (t) => {
+t.test('a time argument is a duration ago, a day, or a date and time', async (t) => {
   for (const [text, expected] of [
     ['30s', NOW - 30_000],
     ['10m', NOW - 10 * MINUTE],
@@ -19,7 +19,7 @@ t.test('a time is a time ago, a day, or a date and time', async (t) => {
     t.equal(parseSince(text, NOW), expected, text)
 })
 
-t.test("times without a zone, dates and today are in this host's time zone", async (t) => {
+t.test('times without a zone, dates and "today" are in this host\'s time zone', async (t) => {
   t.equal(parseSince('2026-11-26T18:00', NOW), new Date(2026, 10, 26, 18, 0).getTime())
   t.equal(parseSince('2026-11-26', NOW), new Date(2026, 10, 26).getTime())
   const now = new Date(2026, 2, 1, 12).getTime()
@@ -27,7 +27,7 @@ t.test("times without a zone, dates and today are in this host's time zone", asy
   t.equal(parseSince('yesterday', now), new Date(2026, 1, 28).getTime())
 })
 
-t.test('text that is no time is refused', async (t) => {
+t.test('text that is not a time is refused', async (t) => {
   for (const text of [
     '',
     '10',

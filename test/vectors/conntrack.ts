@@ -1,14 +1,14 @@
 /**
- * Messages of ctnetlink as a kernel 6.18 (x86_64) sent them. Captured in an empty network namespace whose loopback
- * device had all the addresses, with an nftables rule on `ct state` to switch tracking on: one NetlinkSocket printed
- * the events, one the answer to dumpRequest() of either family; `conntrack -F` made the DESTROY events. Sequence
- * numbers and port ids are set to 0. Little-endian: netlink's own fields are in the order of the host.
- *
+ * These vectors are messages of ctnetlink as a kernel 6.18 (x86_64) sent them. They were captured in an empty
+ * network namespace whose loopback device had all the addresses, with an nftables rule on `ct state` to
+ * switch tracking on: one NetlinkSocket printed the events, one the answer to dumpRequest() of either family;
+ * `conntrack -F` made the DESTROY events. Sequence numbers and port ids are set to 0. They are little-endian:
+ * netlink's own fields are in the byte order of the host.
  * The caller is 198.51.100.7 or 2001:db8:7::7, the called host 192.0.2.1 or 2001:db8::1.
  */
 const bytes = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex.replace(/\s+/g, ''), 'hex'))
 
-/** NEW: port 51000 to 443, SYN_SENT, not yet answered. */
+/** NEW reports port 51000 to 443: SYN_SENT, not yet answered. */
 export const tcp4New = bytes(`
   c4000000000100060000000000000000 02000000
   34000180 1400018008000100c633640708000200c0000201 1c000280050001000600000006000200c73800000600030001bb0000
@@ -16,7 +16,7 @@ export const tcp4New = bytes(`
   08000c003d5c0df2 0800030000000188 0800070000000078
   30000480 2c000180 0500010001000000 050002000a000000 0500030000000000 0600040003000000 0600050000000000`)
 
-/** The same connection in a dump: ESTABLISHED, assured; with the attributes that events lack. */
+/** A dump has the same connection: ESTABLISHED, assured; with the attributes that events lack. */
 export const tcp4Dumped = bytes(`
   d4000000000122000000000000000000 02000000
   34000180 1400018008000100c633640708000200c0000201 1c000280050001000600000006000200c73800000600030001bb0000
@@ -24,7 +24,7 @@ export const tcp4Dumped = bytes(`
   080003000000018e 0800080000000000 08000c003d5c0df2 08000b0000000001 080007000006977f
   30000480 2c000180 0500010003000000 050002000a000000 050003000a000000 0600040023000000 0600050023000000`)
 
-/** UPDATE of the same connection: LAST_ACK, when both ends had closed it. */
+/** UPDATE reports the same connection: LAST_ACK, when both ends had closed it. */
 export const tcp4Closing = bytes(`
   c4000000000100000000000000000000 02000000
   34000180 1400018008000100c633640708000200c0000201 1c000280050001000600000006000200c73800000600030001bb0000
@@ -32,14 +32,14 @@ export const tcp4Closing = bytes(`
   08000c003d5c0df2 080003000000018e 080007000000001e
   30000480 2c000180 0500010006000000 050002000a000000 050003000a000000 0600040027000000 0600050033000000`)
 
-/** DESTROY of the same connection: in TIME_WAIT. */
+/** DESTROY reports the same connection: in TIME_WAIT. */
 export const tcp4Destroyed = bytes(`
   a4000000020100000000000000000000 02000000
   34000180 1400018008000100c633640708000200c0000201 1c000280050001000600000006000200c73800000600030001bb0000
   34000280 1400018008000100c000020108000200c6336407 1c00028005000100060000000600020001bb000006000300c7380000
   08000c003d5c0df2 080003000000038e 0800070000000077 10000480 0c000180 0500010007000000`)
 
-/** UPDATE: port 51002 to 203.0.113.9 port 8443, which `dnat to 192.0.2.1:443` translated; ESTABLISHED. */
+/** UPDATE reports port 51002 to 203.0.113.9 port 8443, translated by `dnat to 192.0.2.1:443`; ESTABLISHED. */
 export const tcp4Translated = bytes(`
   c4000000000100000000000000000000 02000000
   34000180 1400018008000100c633640708000200cb007109 1c000280050001000600000006000200c73a00000600030020fb0000
@@ -47,7 +47,7 @@ export const tcp4Translated = bytes(`
   08000c00076f7440 08000300000001ae 0800070000069780
   30000480 2c000180 0500010003000000 050002000a000000 050003000a000000 0600040023000000 0600050023000000`)
 
-/** UPDATE over IPv6: port 51000 to 443, ESTABLISHED. */
+/** UPDATE over IPv6 reports port 51000 to 443: ESTABLISHED. */
 export const tcp6 = bytes(`
   f4000000000100000000000000000000 0a000000
   4c000180 2c0001801400030020010db80007000000000000000000071400040020010db8000000000000000000000001
@@ -57,14 +57,14 @@ export const tcp6 = bytes(`
   08000c00ddf70972 080003000000000e 0800070000069780
   30000480 2c000180 0500010003000000 050002000a000000 050003000a000000 0600040023000000 0600050023000000`)
 
-/** NEW: a datagram from port 51001 to 53, not yet answered. */
+/** NEW reports a datagram from port 51001 to 53, not yet answered. */
 export const udp4 = bytes(`
   94000000000100060000000000000000 02000000
   34000180 1400018008000100c633640708000200c0000201 1c000280050001001100000006000200c73900000600030000350000
   34000280 1400018008000100c000020108000200c6336407 1c0002800500010011000000060002000035000006000300c7390000
   08000c009f37ff4f 0800030000000188 080007000000001e`)
 
-/** DESTROY over IPv6: a datagram from port 51001 to 53. */
+/** DESTROY over IPv6 reports a datagram from port 51001 to 53. */
 export const udp6Destroyed = bytes(`
   c4000000020100000000000000000000 0a000000
   4c000180 2c0001801400030020010db80007000000000000000000071400040020010db8000000000000000000000001

@@ -29,11 +29,11 @@ async function ask(
   return answer.value
 }
 
-/** Asks one query in a context of its own. */
+/** Answers one query in a new context. */
 const about = (t: Test, yaml: string, given: Given, ...question: [string, string, Fields?]) =>
   ask(world(t, yaml, given), ...question)
 
-t.test('a name is judged by each address that it has now, with the line of the rule', async (t) => {
+t.test('a name is judged by each of its addresses; the answer has the line of the rule', async (t) => {
   const made = world(t, PAYMENTS, { known: API })
   const answer = await ask(made, 'tcp', 'api.example.org:443', { uid: '0' })
   const rule = { name: 'payments', reason: 'rule', found: `${made.directory}/main.yaml:3` }
@@ -43,10 +43,16 @@ t.test('a name is judged by each address that it has now, with the line of the r
     { address: '198.51.100.7', ...same },
     { address: '2001:db8::7', ...same },
   ])
-  t.match(answer, { verdict: 'accept', near: [], entry: undefined, user: 'root', to: 'api.example.org:443' })
+  t.match(answer, {
+    verdict: 'accept',
+    near: [],
+    entry: undefined,
+    user: 'root',
+    to: 'api.example.org:443',
+  })
 })
 
-t.test('a rule with one word in the way is near, and the smallest entry is shown', async (t) => {
+t.test('a rule that misses one condition is near; the answer has the smallest fitting entry', async (t) => {
   const answer = await about(t, PAYMENTS, { known: API }, 'tcp', '203.0.113.5:443', { uid: '33' })
   t.match(answer, {
     verdict: 'block',
@@ -58,7 +64,7 @@ t.test('a rule with one word in the way is near, and the smallest entry is shown
   t.same(answer.entry, { name: '203.0.113.5', to: ['203.0.113.5'], ports: [443], users: ['www-data'] })
 })
 
-t.test('each way to miss a rule is told in words', async (t) => {
+t.test('each condition that a rule misses is explained in words', async (t) => {
   const yaml = `mode: enforce
 allow:
   - { name: port, to: [203.0.113.1], ports: [443, "8000-8080"], protocol: any }
@@ -87,7 +93,7 @@ allow:
   ])
 })
 
-t.test('a unit fits by its own name, and by the slice that it is in', async (t) => {
+t.test('a rule fits a unit by its name, and by a slice that the unit is in', async (t) => {
   const rule = (units: string) =>
     `mode: enforce\nallow: [{ name: u, to: [203.0.113.3], units: [${units}] }]\n`
   const verdict = async (units: string, more: Fields) =>
@@ -98,7 +104,7 @@ t.test('a unit fits by its own name, and by the slice that it is in', async (t) 
   t.equal(await verdict('cron.service', {}), 'block')
 })
 
-t.test('who is not named is somebody whom no rule names, and that is said', async (t) => {
+t.test('a sender without user or unit fits no rule for them; a note names the option to set', async (t) => {
   const made = world(t, PAYMENTS, { known: API })
   const answer = await ask(made, 'tcp', 'api.example.org:443')
   t.equal(answer.verdict, 'block')
@@ -108,7 +114,7 @@ t.test('who is not named is somebody whom no rule names, and that is said', asyn
   t.ok((await ask(unit, 'tcp', '203.0.113.3:1')).notes.some((note) => note.includes('--unit')))
 })
 
-t.test('a name that no rule has: it says so, and what to write', async (t) => {
+t.test('a name that no rule has is blocked; the answer notes that and has an entry to write', async (t) => {
   const answer = await about(t, PAYMENTS, { known: API }, 'tcp', 'other.example.org:443', { uid: '33' })
   t.same(answer.judged, [{ verdict: 'block', reason: 'not-allowlisted', whileSilent: 'block' }])
   t.ok(answer.notes.includes('no rule has the name other.example.org'))
@@ -120,7 +126,7 @@ t.test('a name that no rule has: it says so, and what to write', async (t) => {
   })
 })
 
-t.test('a name that no rule has passes all the same where a rule has every address', async (t) => {
+t.test('a name that no rule has is accepted when a rule allows every address', async (t) => {
   const everywhere = (prefixes: string) => `mode: enforce\nallow: [{ name: all, to: [${prefixes}] }]\n`
   const both = await about(t, everywhere('0.0.0.0/0, "::/0"'), {}, 'tcp', 'other.example.org:443')
   t.match(both, { verdict: 'accept', judged: [{ reason: 'rule' }] })
@@ -128,32 +134,29 @@ t.test('a name that no rule has passes all the same where a rule has every addre
   t.match(one, { verdict: 'block', judged: [{ verdict: 'accept' }, { verdict: 'block' }] })
 })
 
-t.test(
-  'a name of a rule that has no address yet passes where its answer will be heard, and only there',
-  async (t) => {
-    const yaml = (dns: string, to = 'api.example.org') =>
-      `mode: enforce\ndns: { ${dns} }\nallow: [{ name: api, to: ["${to}"], ports: [443] }]\n`
-    const verdict = async (dns: string, to?: string) =>
-      (await about(t, yaml(dns, to), {}, 'tcp', 'api.example.org:443')).verdict
-    const answer = await about(t, yaml('holdAnswers: true'), {}, 'tcp', 'api.example.org:443')
-    t.match(answer, {
-      verdict: 'accept',
-      judged: [{ address: undefined, reason: 'rule', whileSilent: 'block' }],
-    })
-    t.ok(answer.notes.some((note) => note.startsWith('no address of api.example.org is known now')))
-    t.equal(await verdict('holdAnswers: false'), 'accept', 'the service looks it up')
-    t.equal(await verdict('holdAnswers: false, resolve: false'), 'block')
-    t.equal(
-      await verdict('holdAnswers: false', '*.example.org'),
-      'block',
-      'nobody looks up what is below a wildcard',
-    )
-    t.equal(await verdict('holdAnswers: false, enforceNames: true', '*.example.org'), 'accept')
-    t.equal((await about(t, yaml('holdAnswers: true'), {}, 'tcp', 'api.example.org:80')).verdict, 'block')
-  },
-)
+t.test("a rule's name without an address is accepted only where the service will learn it", async (t) => {
+  const yaml = (dns: string, to = 'api.example.org') =>
+    `mode: enforce\ndns: { ${dns} }\nallow: [{ name: api, to: ["${to}"], ports: [443] }]\n`
+  const verdict = async (dns: string, to?: string) =>
+    (await about(t, yaml(dns, to), {}, 'tcp', 'api.example.org:443')).verdict
+  const answer = await about(t, yaml('holdAnswers: true'), {}, 'tcp', 'api.example.org:443')
+  t.match(answer, {
+    verdict: 'accept',
+    judged: [{ address: undefined, reason: 'rule', whileSilent: 'block' }],
+  })
+  t.ok(answer.notes.some((note) => note.startsWith('no address of api.example.org is known now')))
+  t.equal(await verdict('holdAnswers: false'), 'accept', 'the service looks the name up')
+  t.equal(await verdict('holdAnswers: false, resolve: false'), 'block')
+  t.equal(
+    await verdict('holdAnswers: false', '*.example.org'),
+    'block',
+    'the service does not look up names below a wildcard',
+  )
+  t.equal(await verdict('holdAnswers: false, enforceNames: true', '*.example.org'), 'accept')
+  t.equal((await about(t, yaml('holdAnswers: true'), {}, 'tcp', 'api.example.org:80')).verdict, 'block')
+})
 
-t.test('rules of the system come from the line that names the place', async (t) => {
+t.test("a rule of the system has the line of the host's file that names its destination", async (t) => {
   const mirrors = [
     { host: 'deb.example.org', port: 80, manager: 'apt', origin: { file: '/etc/apt/sources.list', line: 2 } },
     { host: '198.51.100.30', port: 80, manager: 'apt', origin: { file: '/etc/apt/sources.list', line: 3 } },
@@ -197,7 +200,7 @@ t.test('rules of the system come from the line that names the place', async (t) 
   t.equal(await found('udp', 'time.example.org:123'), 'time time /root/etc/systemd/timesyncd.conf:3')
 })
 
-t.test('what the configuration names instead is said to come from that setting', async (t) => {
+t.test('a destination that a setting names has that setting as its origin', async (t) => {
   const yaml = 'mode: enforce\ninfrastructure: { dns: [198.51.100.53], ntp: [198.51.100.123] }\n'
   const made = world(t, yaml)
   const found = async (...question: [string, string, Fields?]) =>
@@ -206,7 +209,7 @@ t.test('what the configuration names instead is said to come from that setting',
   t.equal(await found('udp', '198.51.100.123:123'), 'infrastructure.ntp')
 })
 
-t.test('where names are enforced a question is judged by its name', async (t) => {
+t.test('where names are enforced, a DNS query is judged by the name that it asks for', async (t) => {
   const yaml = `${PAYMENTS}dns: { enforceNames: true }\ninfrastructure: { dns: [198.51.100.53] }\n`
   const made = world(t, yaml, { known: API })
   for (const protocol of ['udp', 'tcp']) {
@@ -217,14 +220,14 @@ t.test('where names are enforced a question is judged by its name', async (t) =>
     t.same(refused.entry, { name: 'evil.example.net', to: ['evil.example.net'], ports: [443] })
   }
   const services = await ask(made, 'udp', '198.51.100.53:53', { question: '_http._tcp.example.net' })
-  t.match(services, { verdict: 'block', entry: undefined }, 'no rule can name a service')
+  t.match(services, { verdict: 'block', entry: undefined }, 'no rule can allow a service name')
   await t.rejects(ask(made, 'udp', '198.51.100.53:53'), /--question NAME/)
   t.ok((await ask(made, 'tcp', '198.51.100.53:53')).notes.some((note) => note.includes('--question NAME')))
   const other = await ask(made, 'tcp', 'other.example.org:443')
   t.ok(other.notes.some((note) => note.includes('a DNS query for it is blocked already')))
 })
 
-t.test('a question that nobody reads is said to be one like any other', async (t) => {
+t.test('a DNS query that the service does not read is explained as an ordinary packet', async (t) => {
   const made = world(t, 'mode: enforce\ninfrastructure: { dns: [198.51.100.53] }\n')
   const free = await ask(made, 'udp', '198.51.100.53:53', { question: 'evil.example.net' })
   t.equal(free.verdict, 'accept')
@@ -234,14 +237,14 @@ t.test('a question that nobody reads is said to be one like any other', async (t
   t.ok(elsewhere.notes.some((note) => note.startsWith('this is no resolver of this host (198.51.100.53)')))
 })
 
-t.test('the canary is blocked whatever rules say, and no entry would help', async (t) => {
+t.test('the canary is blocked whatever the rules allow, and no entry is suggested', async (t) => {
   const yaml = 'mode: enforce\ncanary: { target: "192.0.2.9:9" }\nallow: [{ name: a, to: [192.0.2.9] }]\n'
   const answer = await about(t, yaml, {}, 'tcp', '192.0.2.9:9')
   t.match(answer, { verdict: 'block', judged: [{ reason: 'canary' }], entry: undefined, near: [] })
   t.match(answer.notes, [/canary\.target/])
 })
 
-t.test('this host itself is never judged', async (t) => {
+t.test('a packet to this host itself is never judged', async (t) => {
   const answer = await about(t, 'mode: enforce\n', {}, 'tcp', '127.0.0.1:80')
   t.match(answer, {
     verdict: 'accept',
@@ -250,7 +253,7 @@ t.test('this host itself is never judged', async (t) => {
   })
 })
 
-t.test('from a port of a service: what is known of the client, and that a call is no answer', async (t) => {
+t.test("a packet from a service port is judged by the client's session; a SYN is no reply", async (t) => {
   const from = { 'from-port': '443' }
   const notes = async (
     protocol: string,
@@ -283,7 +286,7 @@ t.test('from a port of a service: what is known of the client, and that a call i
   t.match(await notes('udp', host), /^session: udp\/443 .*answers pass$/)
 })
 
-t.test('a service that has begun to listen a moment ago is one', async (t) => {
+t.test('a port counts as a service port as soon as a program listens on it', async (t) => {
   const inbound = clients()
   inbound.listening = true
   const made = world(t, 'mode: enforce\n', { more: { inbound } })
@@ -291,24 +294,21 @@ t.test('a service that has begun to listen a moment ago is one', async (t) => {
   t.match(notes, [/^tcp\/8080 is a service/])
 })
 
-t.test('where no route leads it is said, and it is judged all the same', async (t) => {
+t.test('a destination without a route is judged all the same, and a note reports it', async (t) => {
   const more = { sourceFor: async () => new Error('ENETUNREACH') }
   const answer = await about(t, PAYMENTS, { more }, 'tcp', '203.0.113.5:443', { uid: '0' })
   t.equal(answer.verdict, 'accept')
   t.match(answer.notes, [/^no route leads to 203\.0\.113\.5 \(ENETUNREACH\)/])
 })
 
-t.test(
-  'the name by which an address was found lately is a hint, and nothing that is written for the operator',
-  async (t) => {
-    const more = { seenName: () => 'cdn.example.net' }
-    const answer = await about(t, 'mode: enforce\n', { more }, 'tcp', '203.0.113.5:443')
-    t.match(answer.notes, [/in an answer for cdn\.example\.net/])
-    t.same(answer.entry?.to, ['203.0.113.5'])
-  },
-)
+t.test('the last known name of an address is in a note, never in the suggested entry', async (t) => {
+  const more = { seenName: () => 'cdn.example.net' }
+  const answer = await about(t, 'mode: enforce\n', { more }, 'tcp', '203.0.113.5:443')
+  t.match(answer.notes, [/in an answer for cdn\.example\.net/])
+  t.same(answer.entry?.to, ['203.0.113.5'])
+})
 
-t.test('an entry has a name that no rule has, and that a rule may have', async (t) => {
+t.test('a suggested entry has a valid name that no rule has', async (t) => {
   const yaml = 'mode: enforce\nallow:\n  - { name: 203.0.113.5, to: [203.0.113.5], ports: [80] }\n'
   const made = world(t, yaml)
   t.equal((await ask(made, 'tcp', '203.0.113.5:443')).entry?.name, '203.0.113.5-2')
@@ -317,7 +317,7 @@ t.test('an entry has a name that no rule has, and that a rule may have', async (
   t.equal((await ask(made, 'icmp', '203.0.113.9')).entry?.protocol, 'icmp')
 })
 
-t.test('of many near rules three are told', async (t) => {
+t.test('of many near rules the answer contains three', async (t) => {
   const rules = Array.from(
     { length: 9 },
     (_, i) => `  - { name: r${i}, to: [203.0.113.5], ports: [${i + 1}] }`,

@@ -14,11 +14,11 @@ process.env.TZ = 'UTC'
 export const NOW = Date.UTC(2027, 0, 1)
 
 export interface Given {
-  /** What names lead to, and to what they did. */
+  /** The addresses of names, and the aliases that led to them. */
   readonly known?: Readonly<Record<string, readonly string[]>>
   readonly former?: Readonly<Record<string, readonly string[]>>
   readonly mirrors?: readonly Mirror[]
-  /** Where services were found to be. */
+  /** The host and port that SRV look-ups returned. */
   readonly targets?: Readonly<Record<string, { name: string; port: number }>>
   /** Files below /etc of the host. */
   readonly etc?: Readonly<Record<string, string>>

@@ -8,7 +8,7 @@ const reason = (...given: Parameters<typeof read>) => {
   return parsed.ok ? 'understood' : parsed.reason
 }
 
-t.test('hosts are understood as they are written elsewhere: names, IPv4, IPv6 in brackets', async (t) => {
+t.test('hosts are read in their usual forms: names, IPv4, IPv6 in brackets', async (t) => {
   t.match(read('tcp', 'API.example.org.:443'), { value: { host: 'api.example.org', port: 443 } })
   t.match(read('udp', '192.0.2.7:53'), { value: { host: host('192.0.2.7'), port: 53 } })
   t.match(read('tcp', '[2001:db8::7]:443'), { value: { host: host('2001:db8::7'), port: 443 } })
@@ -16,7 +16,7 @@ t.test('hosts are understood as they are written elsewhere: names, IPv4, IPv6 in
     t.match(read('icmp', text), { value: { host: host('2001:db8::7'), port: undefined } }, text)
 })
 
-t.test('all that may be said besides is taken over, and nothing else is assumed', async (t) => {
+t.test('every option of a query is taken over, and nothing else is assumed', async (t) => {
   const all = { uid: '33', unit: 'nginx.service', 'from-port': '20', question: 'API.example.org.' }
   t.match(read('udp', '192.0.2.53:53', all), {
     value: { uid: 33, unit: 'nginx.service', fromPort: 20, name: 'api.example.org' },
@@ -25,7 +25,7 @@ t.test('all that may be said besides is taken over, and nothing else is assumed'
   t.match(read('udp', '192.0.2.53:53'), { value: nothing })
 })
 
-t.test('what cannot be understood is told with what to write instead', async (t) => {
+t.test('a query that cannot be read is refused, and the error shows what to write instead', async (t) => {
   const table: [Parameters<typeof read>, RegExp][] = [
     [['sctp', '192.0.2.7:1'], /^the protocol is tcp, udp or icmp, not "sctp"/],
     [['tcp', '192.0.2.7'], /port is missing.* like 192\.0\.2\.7:443$/],

@@ -22,7 +22,7 @@ function replayed(t: Test, yaml: string, lines: readonly string[], passed?: unkn
 }
 
 /** Returns verdict and reason of a single event, with the rule that it matches. */
-function fate(t: Test, yaml: string, event: Event, learned: readonly Event[] = []): string {
+function verdictOf(t: Test, yaml: string, event: Event, learned: readonly Event[] = []): string {
   const { blocked } = replayed(t, yaml, [...learned, event].map(lineOf))
   const own = [...blocked.accept.kinds, ...blocked.block.kinds].at(-1)
   const judged =
@@ -37,7 +37,7 @@ const once = (event: Event): Event => ({ repeat: 77, ...event })
 
 t.test('each condition of a rule counts: destination, port, protocol, user, unit, expiry', async (t) => {
   const yaml = `allow: [{ name: api, to: [203.0.113.0/24], ports: [443], users: [www-data], units: [php8.2-fpm.service], expires: 2024-11-27 }]`
-  t.equal(fate(t, yaml, once(PHP)), 'rule api')
+  t.equal(verdictOf(t, yaml, once(PHP)), 'rule api')
   for (const other of [
     { to: '198.51.100.1' },
     { port: 80 },
@@ -47,23 +47,27 @@ t.test('each condition of a rule counts: destination, port, protocol, user, unit
     { unit: undefined },
     { uid: undefined, user: undefined },
   ])
-    t.equal(fate(t, yaml, once({ ...PHP, ...other })), 'not-allowlisted', JSON.stringify(other))
-  t.equal(fate(t, yaml.replace('2024-11-27', '2024-11-26'), once(PHP)), 'not-allowlisted', 'it has expired')
+    t.equal(verdictOf(t, yaml, once({ ...PHP, ...other })), 'not-allowlisted', JSON.stringify(other))
+  t.equal(
+    verdictOf(t, yaml.replace('2024-11-27', '2024-11-26'), once(PHP)),
+    'not-allowlisted',
+    'the rule has expired',
+  )
 })
 
-t.test('a name has the addresses that the log tells of it, before and after', async (t) => {
+t.test('a name has all addresses that the log contains for it, earlier or later', async (t) => {
   const yaml = 'allow: [{ name: api, to: [api.example.org, "*.cdn.example.org"] }]'
-  t.equal(fate(t, yaml, once({ domain: 'api.example.org' })), 'rule api')
-  t.equal(fate(t, yaml, once({ domain: 'a.cdn.example.org' })), 'rule api')
-  t.equal(fate(t, yaml, once({ domain: 'other.example.org' })), 'not-allowlisted')
-  t.equal(fate(t, yaml, once({})), 'not-allowlisted')
+  t.equal(verdictOf(t, yaml, once({ domain: 'api.example.org' })), 'rule api')
+  t.equal(verdictOf(t, yaml, once({ domain: 'a.cdn.example.org' })), 'rule api')
+  t.equal(verdictOf(t, yaml, once({ domain: 'other.example.org' })), 'not-allowlisted')
+  t.equal(verdictOf(t, yaml, once({})), 'not-allowlisted')
   t.equal(
-    fate(t, yaml, once({}), [{ at: 9, domain: 'api.example.org', uid: 1000, user: 'deploy' }]),
+    verdictOf(t, yaml, once({}), [{ at: 9, domain: 'api.example.org', uid: 1000, user: 'deploy' }]),
     'rule api',
   )
 })
 
-t.test('a question is judged by the name that was asked for', async (t) => {
+t.test('a DNS query is judged by the name that it asked for', async (t) => {
   const question = {
     to: RESOLVER,
     port: 53,
@@ -73,49 +77,52 @@ t.test('a question is judged by the name that was asked for', async (t) => {
   }
   const enforced = 'dns: { enforceNames: true }\n'
   const allow = 'allow: [{ name: api, to: [api.example.org] }]'
-  t.equal(fate(t, enforced, once(question)), 'name-not-allowed')
-  t.equal(fate(t, `${enforced}${allow}`, once(question)), 'resolver resolver')
-  t.equal(fate(t, `${enforced}${allow}`, once({ ...question, transport: 'tcp' })), 'resolver resolver')
+  t.equal(verdictOf(t, enforced, once(question)), 'name-not-allowed')
+  t.equal(verdictOf(t, `${enforced}${allow}`, once(question)), 'resolver resolver')
+  t.equal(verdictOf(t, `${enforced}${allow}`, once({ ...question, transport: 'tcp' })), 'resolver resolver')
   t.equal(
-    fate(t, `${enforced}${allow}`, once({ ...question, question: 'evil.example.net' })),
+    verdictOf(t, `${enforced}${allow}`, once({ ...question, question: 'evil.example.net' })),
     'name-not-allowed',
   )
   t.equal(
-    fate(t, allow, once({ ...question, question: 'evil.example.net' })),
+    verdictOf(t, allow, once({ ...question, question: 'evil.example.net' })),
     'resolver resolver',
     'names are not enforced',
   )
   for (const odd of ['..', 'x'.repeat(64), `${'a.'.repeat(200)}b`])
-    t.equal(fate(t, `${enforced}${allow}`, once({ ...question, question: odd })), 'name-not-allowed')
+    t.equal(verdictOf(t, `${enforced}${allow}`, once({ ...question, question: odd })), 'name-not-allowed')
 })
 
-t.test("root's own port fits no rule with users, as in the service", async (t) => {
+t.test('a port that root chose itself fits no rule with users, as in the service', async (t) => {
   const ntp = { ...ROOT, port: 123, transport: 'udp' }
   const yaml = 'allow: [{ name: ntp, to: [203.0.113.7], protocol: udp, users: [root] }]'
-  t.equal(fate(t, yaml, once({ ...ntp, fromPort: 40000 })), 'rule ntp')
-  t.equal(fate(t, yaml, once({ ...ntp, fromPort: 123 })), 'not-allowlisted')
+  t.equal(verdictOf(t, yaml, once({ ...ntp, fromPort: 40000 })), 'rule ntp')
+  t.equal(verdictOf(t, yaml, once({ ...ntp, fromPort: 123 })), 'not-allowlisted')
 })
 
-t.test('what no policy changes stays: malformed packets; and what cannot be judged is said', async (t) => {
-  const all = 'allow: [{ name: all, to: [0.0.0.0/0, "::/0"], protocol: any }]'
-  const { blocked, evidence } = replayed(t, all, [
-    lineOf({ reason: 'malformed', repeat: 3 }),
-    lineOf({ repeat: 5 }),
-    lineOf({ transport: '132', repeat: 7 }),
-    lineOf({ repeat: 11, more: { 'destination.ip': 'nowhere' } }),
-    lineOf({ repeat: 13, more: { 'network.transport': 'quic' } }),
-    lineOf({ repeat: 17, more: { 'destination.port': undefined } }),
-    suppressed(100),
-  ])
-  t.same([blocked.accept.count, blocked.block.count], [12, 3])
-  t.same([...blocked.unjudged].sort(), [
-    ['no-destination', 41],
-    ['suppressed', 100],
-  ])
-  t.equal(evidence.blocks, 156)
-})
+t.test(
+  'a malformed packet stays blocked; an event that cannot be judged is reported with the reason',
+  async (t) => {
+    const all = 'allow: [{ name: all, to: [0.0.0.0/0, "::/0"], protocol: any }]'
+    const { blocked, evidence } = replayed(t, all, [
+      lineOf({ reason: 'malformed', repeat: 3 }),
+      lineOf({ repeat: 5 }),
+      lineOf({ transport: '132', repeat: 7 }),
+      lineOf({ repeat: 11, more: { 'destination.ip': 'nowhere' } }),
+      lineOf({ repeat: 13, more: { 'network.transport': 'quic' } }),
+      lineOf({ repeat: 17, more: { 'destination.port': undefined } }),
+      suppressed(100),
+    ])
+    t.same([blocked.accept.count, blocked.block.count], [12, 3])
+    t.same([...blocked.unjudged].sort(), [
+      ['no-destination', 41],
+      ['suppressed', 100],
+    ])
+    t.equal(evidence.blocks, 156)
+  },
+)
 
-t.test('the sum is exact also where there are more kinds than are kept', async (t) => {
+t.test('the sum stays exact when the log has more kinds of events than are kept', async (t) => {
   const flood = Array.from({ length: 5000 }, (_, i) =>
     lineOf({ to: `203.0.${i >> 8}.${i & 255}`, repeat: 2 }),
   )
@@ -123,7 +130,7 @@ t.test('the sum is exact also where there are more kinds than are kept', async (
   t.equal(evidence.blocks, 10_000)
   t.equal(blocked.accept.count, 2 * 2048)
   t.equal(blocked.block.count, 2 * (5000 - 2048))
-  t.equal(blocked.accept.more, 2 * 2048, 'those are of kinds that are not listed')
+  t.equal(blocked.accept.more, 2 * 2048, 'these blocks belong to kinds that are not listed')
 })
 
 const kind = (some: object = {}) => ({
@@ -141,7 +148,7 @@ const kind = (some: object = {}) => ({
   ...some,
 })
 
-t.test('what was accepted is judged the other way round', async (t) => {
+t.test('accepted flows are judged by the candidate policy as well', async (t) => {
   const yaml = 'allow: [{ name: api, to: [203.0.113.7, api.example.org], ports: [443] }]'
   const { passed } = replayed(
     t,
@@ -164,24 +171,33 @@ t.test('what was accepted is judged the other way round', async (t) => {
   )
 })
 
-t.test('where it depends on what is not remembered, nothing is claimed', async (t) => {
-  const units = 'allow: [{ name: api, to: [203.0.113.7], units: [php8.2-fpm.service] }]'
-  const of = (units?: string[]) => kind(units && { units })
-  const { passed } = replayed(
-    t,
-    units,
-    [],
-    [of(), of([]), of(['php8.2-fpm.service']), of(['php8.2-fpm.service', 'nginx.service'])],
-  )
-  t.same([passed!.accept.count, passed!.block.count, [...passed!.unjudged]], [7, 7, [['no-unit', 14]]])
+t.test(
+  'where a verdict depends on something that was not recorded, the flow counts as not judged',
+  async (t) => {
+    const units = 'allow: [{ name: api, to: [203.0.113.7], units: [php8.2-fpm.service] }]'
+    const of = (units?: string[]) => kind(units && { units })
+    const { passed } = replayed(
+      t,
+      units,
+      [],
+      [of(), of([]), of(['php8.2-fpm.service']), of(['php8.2-fpm.service', 'nginx.service'])],
+    )
+    t.same([passed!.accept.count, passed!.block.count, [...passed!.unjudged]], [7, 7, [['no-unit', 14]]])
 
-  const asked = kind({ transport: 'udp', address: RESOLVER, port: 53, reason: 'resolver', rule: 'resolver' })
-  const names = replayed(t, 'dns: { enforceNames: true }\n', [], [asked]).passed!
-  t.same([names.accept.count, names.block.count, [...names.unjudged]], [0, 0, [['no-name', 7]]])
-  t.equal(replayed(t, '', [], [asked]).passed!.accept.count, 7)
-})
+    const asked = kind({
+      transport: 'udp',
+      address: RESOLVER,
+      port: 53,
+      reason: 'resolver',
+      rule: 'resolver',
+    })
+    const names = replayed(t, 'dns: { enforceNames: true }\n', [], [asked]).passed!
+    t.same([names.accept.count, names.block.count, [...names.unjudged]], [0, 0, [['no-name', 7]]])
+    t.equal(replayed(t, '', [], [asked]).passed!.accept.count, 7)
+  },
+)
 
-t.test('what somebody has made of the kept file is read as far as it makes sense', async (t) => {
+t.test('a damaged file of accepted flows is read as far as it is valid', async (t) => {
   for (const odd of [
     undefined,
     null,
@@ -233,7 +249,7 @@ const PASSED = [
 /** Leaves out the path of the configuration, which differs at each run. */
 const stable = (text: string) => text.replaceAll(/[^\s("]*main\.yaml/g, '/tmp/new/checkvalve.yaml')
 
-t.test('as a text it fits a terminal, sums up kinds, and its totals add up', async (t) => {
+t.test('the text output fits a terminal, groups events by kind, and its totals add up', async (t) => {
   const text = stable(replayText(replayed(t, YAML, DAY, PASSED), TEXTS))
   sameAsGolden(t, 'replay.txt', text)
   for (const line of text.split('\n')) t.ok(line.length <= 80, line)
@@ -249,7 +265,7 @@ t.test('as a text it fits a terminal, sums up kinds, and its totals add up', asy
   )
 })
 
-t.test('no field of the log makes a terminal obey', async (t) => {
+t.test('no field of the log can control the terminal', async (t) => {
   const hostile = 'a\x1b[2J\n\u202e 5  root'
   const more = Object.fromEntries(
     ['user.name', 'process.executable', 'checkvalve.unit', 'destination.domain', 'event.reason'].map(
@@ -269,7 +285,7 @@ t.test('no field of the log makes a terminal obey', async (t) => {
   t.notMatch(text, / 5 {2}root/)
 })
 
-t.test('as JSON it has all kinds, and where the rule stands', async (t) => {
+t.test('the JSON output has all kinds, and the file and line of each rule', async (t) => {
   const written = JSON.parse(stable(replayJson(replayed(t, YAML, DAY, PASSED), TEXTS)))
   t.match(written, {
     policy: '/tmp/new/checkvalve.yaml',

@@ -17,7 +17,7 @@ const USERS = [
 const UNITS = ['a.service', 'b.service', undefined] as const
 const PORTS = [80, 443, 5432] as const
 const TRANSPORTS = ['tcp', 'udp', 'icmp'] as const
-/** Addresses; some have a name, one has two. */
+/** Some of these addresses have a name, one has two. */
 const HOSTS = ['203.0.113.1', '203.0.113.2', '203.0.113.3', '203.0.113.4', '2001:db8::5'] as const
 const NAMES: Readonly<Record<string, readonly string[]>> = {
   '203.0.113.1': ['a.example.org'],
@@ -27,7 +27,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
 
 type Chosen = Event & { readonly to: string; readonly uid: number; readonly transport: string }
 
-/** Makes events that are too slow to look like a worm. */
+/** Makes events that are too slow to count as a scan. */
 function log(random: (limit: number) => number, count: number): Chosen[] {
   return Array.from({ length: count }, (_, i) => {
     const to = HOSTS[random(HOSTS.length)]!
@@ -46,7 +46,7 @@ function log(random: (limit: number) => number, count: number): Chosen[] {
   })
 }
 
-/** Returns the destination that an entry has for an event, by the promise of `suggest`. */
+/** Returns the destination that `suggest` promises to use for an event. */
 function placeOf(event: Chosen, events: readonly Chosen[]): string {
   if (event.domain !== undefined) return event.domain
   const own = events.filter(
@@ -60,8 +60,8 @@ const protocolOf = ({ transport }: Chosen) => transport.replace('ipv6-', '')
 const portOf = (event: Chosen) => (protocolOf(event) === 'icmp' ? undefined : event.port)
 
 /**
- * Whether a log has such an event: this user, protocol and port, a destination with this address, and this
- * unit or an unknown one.
+ * Returns whether a log has a matching event: this user, protocol and port, a destination with this address,
+ * and this unit or an unknown one.
  */
 function wasSeen(events: readonly Chosen[], asked: Chosen): boolean {
   const names = new Set(events.filter(({ to }) => to === asked.to).map(({ domain }) => domain))
@@ -83,25 +83,28 @@ function candidate(t: Test, events: readonly Chosen[]) {
   return policyFor(configOf(loadText(t, `mode: enforce\n${yaml}\n`)))
 }
 
-t.test('by what was suggested of a log, nothing of that log is blocked, and its sum is exact', async (t) => {
-  const random = seededRandom(7)
-  for (let round = 0; round < 60; round++) {
-    const events = log(random, 1 + random(60))
-    const replay = new Replay(candidate(t, events), BEGIN)
-    for (const event of events) {
-      const line = readLine(lineOf(event))
-      if (line?.kind === 'block') replay.note(line)
+t.test(
+  'a policy with the suggestions for a log blocks nothing of that log, and the sum is exact',
+  async (t) => {
+    const random = seededRandom(7)
+    for (let round = 0; round < 60; round++) {
+      const events = log(random, 1 + random(60))
+      const replay = new Replay(candidate(t, events), BEGIN)
+      for (const event of events) {
+        const line = readLine(lineOf(event))
+        if (line?.kind === 'block') replay.note(line)
+      }
+      const { blocked, evidence } = replay.result(undefined)
+      const sum = events.reduce((blocks, { repeat }) => blocks + repeat!, 0)
+      t.same(
+        [evidence.blocks, blocked.accept.count, blocked.block.count, [...blocked.unjudged]],
+        [sum, sum, 0, []],
+      )
     }
-    const { blocked, evidence } = replay.result(undefined)
-    const sum = events.reduce((blocks, { repeat }) => blocks + repeat!, 0)
-    t.same(
-      [evidence.blocks, blocked.accept.count, blocked.block.count, [...blocked.unjudged]],
-      [sum, sum, 0, []],
-    )
-  }
-})
+  },
+)
 
-t.test('by what was suggested of a log, nothing passes that was not seen', async (t) => {
+t.test('a policy with the suggestions for a log allows nothing that the log does not have', async (t) => {
   const random = seededRandom(8)
   let passing = 0
   let asked = 0
@@ -126,12 +129,12 @@ t.test('by what was suggested of a log, nothing passes that was not seen', async
       asked++
     }
   }
-  t.ok(passing > asked / 50 && passing < asked / 2, `${passing} of ${asked} pass`)
+  t.ok(passing > asked / 50 && passing < asked / 2, `${passing} of ${asked} combinations are accepted`)
 })
 
 const hostOf = (to: string) => ({ family: to.includes(':') ? (6 as const) : (4 as const), words: words(to) })
 
-/** Yields every combination, and some beyond. */
+/** Yields every combination of the log, and some that it does not have. */
 function* everything(): Generator<Chosen> {
   for (const user of [...USERS, { uid: 1000, user: 'deploy' }])
     for (const unit of [...UNITS, 'c.service'])

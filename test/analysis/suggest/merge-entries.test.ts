@@ -4,7 +4,7 @@ import { seededRandom } from '../../core/random.js'
 
 type Point = readonly [place: string, port: number, user: number, unit: string | undefined]
 
-/** A part is an object: a list would be taken for a list of boxes. */
+/** A part of a box is an object: a list would be read as a list of boxes. */
 interface Part {
   readonly point: Point
 }
@@ -29,7 +29,7 @@ function pointsOf({ place, port, user, unit }: Box<Part>): string[] {
 const joined = (points: readonly Point[]) => join(points.map(boxOf))
 const texts = (points: readonly Point[]) => points.map((point) => point.join()).sort()
 
-t.test('what makes a whole is one entry', async (t) => {
+t.test('points that form a complete box become one entry', async (t) => {
   const whole = ['a', 'b'].flatMap((place) =>
     [80, 443].flatMap((port) => [0, 33].map((user): Point => [place, port, user, 'x.service'])),
   )
@@ -37,7 +37,7 @@ t.test('what makes a whole is one entry', async (t) => {
   t.equal(joined(whole.slice(1)).length, 3, 'one corner is missing')
 })
 
-t.test('the side that leads to the fewest entries comes first', async (t) => {
+t.test('points are joined first along the dimension that leads to the fewest entries', async (t) => {
   const byPort: Point[] = [
     ['a', 80, 0, undefined],
     ['b', 80, 0, undefined],
@@ -51,7 +51,7 @@ t.test('the side that leads to the fewest entries comes first', async (t) => {
   t.equal(joined(byPlace).length, 2)
 })
 
-t.test('an unknown unit is joined with none that is known', async (t) => {
+t.test('a point with an unknown unit is never joined with one whose unit is known', async (t) => {
   t.equal(
     joined([
       ['a', 80, 0, undefined],
@@ -61,7 +61,7 @@ t.test('an unknown unit is joined with none that is known', async (t) => {
   )
 })
 
-t.test('whatever is joined, all of it is there once, and nothing else', async (t) => {
+t.test('after joining, every point is covered exactly once, and nothing else is covered', async (t) => {
   const random = seededRandom(5)
   for (let round = 0; round < 300; round++) {
     const points = new Map<string, Point>()
@@ -75,4 +75,4 @@ t.test('whatever is joined, all of it is there once, and nothing else', async (t
   }
 })
 
-t.test('nothing is joined to nothing', async (t) => t.same(joined([]), []))
+t.test('an empty list of points gives no entry', async (t) => t.same(joined([]), []))

@@ -15,13 +15,13 @@ const unwrapped = (text: string) => text.replaceAll(/\n *#+ +(?=[a-z0-9])/g, ' '
 const textOf = (t: Test, lines: readonly string[], yaml?: string) =>
   yamlOf(suggested(t, lines, yaml), '/var/log/checkvalve/blocks.json')
 
-/** Loads a suggestion from conf.d and returns its entries. `check` must accept all of the text. */
+/** Loads a suggestion from conf.d and returns its entries. `check` must accept the whole text. */
 function allowed(t: Test, lines: readonly string[], yaml = 'mode: enforce\n'): Config['allow'] {
   const files = { 'main.yaml': yaml, 'conf.d/suggested.yaml': `${textOf(t, lines, yaml)}\n` }
   return configOf(loadFrom(directoryOf(t, files))).allow
 }
 
-t.test('a day of a web server, with all that there is', async (t) => {
+t.test("the blocks of a web server's day are suggested as the golden file has them", async (t) => {
   const scan = Array.from({ length: 253 }, (_, i) =>
     lineOf({
       at: 5000 + i / 100,
@@ -74,7 +74,7 @@ t.test('a day of a web server, with all that there is', async (t) => {
   )
 })
 
-t.test('names that were asked for, where names are enforced', async (t) => {
+t.test('where names are enforced, the names of blocked DNS queries are suggested', async (t) => {
   const lines = [
     asked('api.example.org', { repeat: 20, ...PHP }),
     asked('www.example.net', PHP),
@@ -86,13 +86,13 @@ t.test('names that were asked for, where names are enforced', async (t) => {
   sameAsGolden(t, 'suggest-names.txt', textOf(t, lines, ENFORCED))
 })
 
-t.test('a log that tells of nothing suggests nothing, in a file that can be used', async (t) => {
+t.test('a log without events gives no suggestions, in a file that can be used', async (t) => {
   sameAsGolden(t, 'suggest-nothing.txt', textOf(t, []))
   t.same(allowed(t, []), [])
   t.same(allowed(t, [lineOf({ reason: 'malformed' })]), [])
 })
 
-t.test('what the configuration allows by now is left out, and said', async (t) => {
+t.test('blocks that the configuration now allows are left out, and a comment reports that', async (t) => {
   const yaml = 'mode: enforce\nallow: [{ name: api, to: [api.example.org], users: [www-data] }]\n'
   const lines = [
     lineOf({ domain: 'api.example.org', repeat: 5 }),
@@ -106,21 +106,21 @@ t.test('what the configuration allows by now is left out, and said', async (t) =
   t.same(suggested(t, [lineOf({ domain: 'api.example.org' })], yaml).entries, [])
 })
 
-t.test('a unit stands in an entry only where all blocks of it tell one', async (t) => {
+t.test('an entry has a unit only when all of its blocks have that unit', async (t) => {
   const unitsOf = (...events: Event[]) => allowed(t, events.map(lineOf)).map(({ units }) => units)
   t.same(unitsOf(PHP, { ...PHP, at: 9 }), [['php8.2-fpm.service']])
-  t.same(unitsOf(PHP, { at: 9 }), [undefined], 'one of them does not')
+  t.same(unitsOf(PHP, { at: 9 }), [undefined], 'one of the blocks has no unit')
   t.same(unitsOf(PHP, { unit: 'nginx.service' }), [['nginx.service', 'php8.2-fpm.service']])
-  t.same(unitsOf(PHP, { port: 80 }), [['php8.2-fpm.service'], undefined], 'another port is another entry')
+  t.same(unitsOf(PHP, { port: 80 }), [['php8.2-fpm.service'], undefined], 'another port makes another entry')
   t.match(
     unwrapped(textOf(t, [PHP, { at: 9 }].map(lineOf))),
     'No units: some blocks came from php8.2-fpm.service; the units of the others are not known.',
   )
   t.notMatch(textOf(t, [{ at: 9 }].map(lineOf)), 'No units')
-  t.same(unitsOf({ unit: 'no unit' }), [undefined], 'what is no unit is none')
+  t.same(unitsOf({ unit: 'no unit' }), [undefined], 'an invalid unit name counts as no unit')
 })
 
-t.test('users stand by name where the name leads back to them', async (t) => {
+t.test("an entry has a user's name only when the name leads back to the uid", async (t) => {
   const users = (event: Event) => suggested(t, [lineOf(event)]).entries[0]!.users
   t.same(users({ user: 'www-data', uid: 33 }), ['www-data'])
   t.same(users({ user: 'gone', uid: 4711 }), [4711])
@@ -128,7 +128,7 @@ t.test('users stand by name where the name leads back to them', async (t) => {
 })
 
 t.test(
-  'an address without a name is the name that it has in other blocks of the user, if it is one',
+  "an address without a name gets the name that the user's other blocks have for it, when there is just one",
   async (t) => {
     const to = (...events: Event[]) =>
       suggested(t, events.map(lineOf)).entries.flatMap(({ to }) => to.map(({ place }) => place))
@@ -142,32 +142,35 @@ t.test(
     t.same(
       to({ ...named, user: 'deploy', uid: 1000 }, {}),
       ['api.example.org', '203.0.113.7'],
-      'others name nothing for it',
+      'the blocks of other users give it no name',
     )
     t.same(to({ domain: 'not a name' }), ['203.0.113.7'])
     t.same(to({ domain: 'API.Example.ORG.' }), ['api.example.org'])
   },
 )
 
-t.test('names stay names; many below one domain are said to be so, and no more', async (t) => {
-  const many = (count: number) =>
-    Array.from({ length: count }, (_, i) =>
-      lineOf({ at: i * 100, domain: `n${i}.cdn.example.org`, to: `203.0.113.${i + 1}` }),
+t.test(
+  'names are never merged into a wildcard; a comment reports when many are below one domain',
+  async (t) => {
+    const many = (count: number) =>
+      Array.from({ length: count }, (_, i) =>
+        lineOf({ at: i * 100, domain: `n${i}.cdn.example.org`, to: `203.0.113.${i + 1}` }),
+      )
+    t.notMatch(textOf(t, many(8)), 'would allow them')
+    const text = textOf(t, many(9))
+    t.match(
+      unwrapped(text),
+      '9 names below cdn.example.org: "*.cdn.example.org" would allow them, and all others',
     )
-  t.notMatch(textOf(t, many(8)), 'would allow them')
-  const text = textOf(t, many(9))
-  t.match(
-    unwrapped(text),
-    '9 names below cdn.example.org: "*.cdn.example.org" would allow them, and all others',
-  )
-  t.same(
-    allowed(t, many(9))[0]!.to.map(({ kind }) => kind),
-    Array(9).fill('name'),
-  )
-})
+    t.same(
+      allowed(t, many(9))[0]!.to.map(({ kind }) => kind),
+      Array(9).fill('name'),
+    )
+  },
+)
 
 t.test(
-  'names of entries are unique, also beside those of the configuration, and such as it takes',
+  'names of entries are unique, also beside those of the configuration, and the configuration accepts them',
   async (t) => {
     const yaml = 'mode: enforce\nallow: [{ name: www-data-203.0.113.7, to: [192.0.2.9] }]\n'
     const lines = [
@@ -188,7 +191,7 @@ t.test(
   },
 )
 
-t.test('entries that look as if they could be one say why they are not', async (t) => {
+t.test('entries that look mergeable have a comment that explains why they are not merged', async (t) => {
   const lines = [
     lineOf({ to: '203.0.113.1', port: 80, repeat: 9 }),
     lineOf({ to: '203.0.113.1', port: 443, repeat: 9 }),
@@ -205,7 +208,7 @@ t.test('entries that look as if they could be one say why they are not', async (
   t.match(unwrapped(textOf(t, crossed)), 'Apart from a-203.0.113.7: not every user was seen in every unit.')
 })
 
-t.test('who updates is pointed to mirrors.hosts, at the ports of mirrors only', async (t) => {
+t.test('an entry for an updating user points to mirrors.hosts, only at the ports of mirrors', async (t) => {
   const hint = 'If updates come from there, add it to mirrors.hosts instead.'
   for (const user of [ROOT, { user: '_apt', uid: 42 }])
     for (const port of [80, 443]) t.match(textOf(t, [lineOf({ ...user, port })]), hint)
@@ -214,38 +217,35 @@ t.test('who updates is pointed to mirrors.hosts, at the ports of mirrors only', 
   t.notMatch(textOf(t, [lineOf({})]), hint)
 })
 
-t.test(
-  'whatever a field holds, the text stays one that check accepts, with comments that stay comments',
-  async (t) => {
-    const hostile = 'x\n  - name: evil\n    to: [0.0.0.0/0]\n\r\u2028\u0085\x1b[2J'
-    const fields = [
-      'process.executable',
-      'user.name',
-      'checkvalve.unit',
-      'container.id',
-      'destination.domain',
-      'network.transport',
-    ]
-    for (const field of fields) {
-      const lines = [lineOf({ more: { [field]: hostile } }), lineOf({ port: 80, more: { [field]: hostile } })]
-      t.notOk(names(allowed(t, lines)).includes('evil'), field)
-      t.match(textOf(t, lines), /^[\x20-\x7e\n]*$/, field)
-    }
-    const worm = Array.from({ length: 20 }, (_, i) =>
-      lineOf({ at: i / 9, port: i + 1, more: { 'process.executable': hostile, 'checkvalve.unit': hostile } }),
-    )
-    t.same(allowed(t, worm), [])
-  },
-)
+t.test('for any contents of a field, `check` accepts the text, and its comments stay comments', async (t) => {
+  const hostile = 'x\n  - name: evil\n    to: [0.0.0.0/0]\n\r\u2028\u0085\x1b[2J'
+  const fields = [
+    'process.executable',
+    'user.name',
+    'checkvalve.unit',
+    'container.id',
+    'destination.domain',
+    'network.transport',
+  ]
+  for (const field of fields) {
+    const lines = [lineOf({ more: { [field]: hostile } }), lineOf({ port: 80, more: { [field]: hostile } })]
+    t.notOk(names(allowed(t, lines)).includes('evil'), field)
+    t.match(textOf(t, lines), /^[\x20-\x7e\n]*$/, field)
+  }
+  const worm = Array.from({ length: 20 }, (_, i) =>
+    lineOf({ at: i / 9, port: i + 1, more: { 'process.executable': hostile, 'checkvalve.unit': hostile } }),
+  )
+  t.same(allowed(t, worm), [])
+})
 
-t.test('words that YAML takes for something else are quoted', async (t) => {
+t.test('words that YAML reads as another type are quoted', async (t) => {
   const destinationOf = (event: Event) => formatDestination(allowed(t, [lineOf(event)])[0]!.to[0]!)
   for (const domain of ['true.service', 'null', 'on', '12.5e3', '1e3'])
     t.equal(destinationOf({ domain }), domain)
   for (const to of ['2001:db8::', '203.0.113.7']) t.equal(destinationOf({ to }), to)
 })
 
-t.test('JSON says the same to programs', async (t) => {
+t.test('the JSON output has the same suggestions for programs', async (t) => {
   const written = JSON.parse(jsonOf(suggested(t, [lineOf({ repeat: 3, ...PHP }), suppressed(7)])))
   t.match(written, {
     blocks: 10,

@@ -19,7 +19,7 @@ export const RESOLVER_UID = 101
 
 export const ROOT = { user: 'root', uid: 0 }
 export const ENFORCED = `mode: enforce\ndns: { enforceNames: true }\n`
-/** A line about a DNS query for a name that is not allowed. */
+/** Returns a line of the log about a DNS query for a name that is not allowed. */
 export const asked = (question: string, event: Event = {}) =>
   lineOf({ to: RESOLVER, port: 53, transport: 'udp', reason: 'name-not-allowed', question, ...event })
 export const names = (entries: readonly { name: string }[]) => entries.map(({ name }) => name)
@@ -56,7 +56,7 @@ export function suggested(t: Test, lines: readonly string[], yaml = 'mode: enfor
   return suggester.suggest()
 }
 
-/** Compares with a file of test/golden; UPDATE_GOLDEN=1 writes it. */
+/** Compares a text with a file of test/golden; UPDATE_GOLDEN=1 writes it. */
 export function sameAsGolden(t: Test, name: string, text: string): void {
   const path = new URL(`../../../../test/golden/${name}`, import.meta.url)
   if (process.env.UPDATE_GOLDEN) writeFileSync(path, `${text}\n`)

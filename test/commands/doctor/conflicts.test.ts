@@ -32,7 +32,7 @@ const set = (key: unknown, value: unknown) => ({ mangle: { key, value } })
 const or = (key: unknown, value: number) => set(key, { '|': [key, value] })
 const and = (key: unknown, value: number) => set(key, { '&': [key, value] })
 
-t.test('marks that share no bit with ours are in nobody’s way', async (t) => {
+t.test('packet marks that share no bit with ours cause no finding', async (t) => {
   for (const prio of [-150, 0, 100]) {
     t.equal(grade('output', prio, or(META, 0x10)), 'none')
     t.equal(grade('postrouting', prio, and(CT, 0xffffff00)), 'none')
@@ -40,20 +40,17 @@ t.test('marks that share no bit with ours are in nobody’s way', async (t) => {
   }
 })
 
-t.test(
-  'between our chains any change of our bits is a hole, before them only bits that are set',
-  async (t) => {
-    t.equal(grade('output', -1, set(META, 1)), 'fail', 'it clears ours')
-    t.equal(grade('output', 0, set(META, 1)), 'fail')
-    t.equal(grade('output', 10, set(META, CT)), 'fail')
-    t.equal(grade('output', -150, set(META, 1)), 'none', 'ours are written later')
-    t.equal(grade('output', -150, set(META, 0x01000000)), 'fail')
-    t.equal(grade('output', 11, set(META, 0x01000000)), 'none', 'ours are gone by then')
-    t.equal(grade('postrouting', 0, set(META, 0x01000000)), 'none')
-  },
-)
+t.test('between our chains a rule must not change our bits; before them it must not set them', async (t) => {
+  t.equal(grade('output', -1, set(META, 1)), 'fail', 'the rule clears our bits')
+  t.equal(grade('output', 0, set(META, 1)), 'fail')
+  t.equal(grade('output', 10, set(META, CT)), 'fail')
+  t.equal(grade('output', -150, set(META, 1)), 'none', 'our marks are set later')
+  t.equal(grade('output', -150, set(META, 0x01000000)), 'fail')
+  t.equal(grade('output', 11, set(META, 0x01000000)), 'none', 'our marks have been removed by then')
+  t.equal(grade('postrouting', 0, set(META, 0x01000000)), 'none')
+})
 
-t.test('connection marks are ours wherever they are set', async (t) => {
+t.test('a rule that sets our bits of the connection mark is reported in every chain', async (t) => {
   for (const hook of ['prerouting', 'input', 'output', 'postrouting']) {
     t.equal(grade(hook, -150, or(CT, 0x01000000)), 'fail', hook)
     t.equal(grade(hook, -150, set(CT, META)), 'fail', hook)
@@ -61,21 +58,27 @@ t.test('connection marks are ours wherever they are set', async (t) => {
   }
 })
 
-t.test('answers of resolvers have our bits on their way in', async (t) => {
-  t.equal(grade('prerouting', -150, set(META, 1)), 'look')
-  t.equal(grade('prerouting', -300, set(META, 1)), 'none')
-  t.equal(grade('prerouting', -100, set(META, 1)), 'none')
-})
+t.test(
+  'a rule on input that changes our bits is reported: the answers of resolvers carry them',
+  async (t) => {
+    t.equal(grade('prerouting', -150, set(META, 1)), 'look')
+    t.equal(grade('prerouting', -300, set(META, 1)), 'none')
+    t.equal(grade('prerouting', -100, set(META, 1)), 'none')
+  },
+)
 
-t.test('queues of others are told, and one of our numbers is a failure', async (t) => {
-  t.equal(grade('output', 0, { queue: { num: 5 } }), 'look')
-  t.equal(grade('postrouting', 0, { queue: { num: 5 } }), 'look')
-  t.equal(grade('input', 0, { queue: { num: 5 } }), 'none')
-  t.equal(grade('input', 0, { queue: { num: 101 } }), 'fail')
-  t.equal(grade('output', 0, { queue: { num: { jhash: {} } } }), 'look')
-})
+t.test(
+  'queues of other programs are reported, and a queue with one of our numbers is a failure',
+  async (t) => {
+    t.equal(grade('output', 0, { queue: { num: 5 } }), 'look')
+    t.equal(grade('postrouting', 0, { queue: { num: 5 } }), 'look')
+    t.equal(grade('input', 0, { queue: { num: 5 } }), 'none')
+    t.equal(grade('input', 0, { queue: { num: 101 } }), 'fail')
+    t.equal(grade('output', 0, { queue: { num: { jhash: {} } } }), 'look')
+  },
+)
 
-t.test('untracked traffic and chains that drop are worth knowing', async (t) => {
+t.test('untracked traffic and chains that drop packets are reported as notes', async (t) => {
   t.equal(grade('output', -300, { notrack: null }), 'note')
   t.equal(grade('prerouting', -300, { notrack: null }), 'note')
   const chain = { family: 'inet', table: 'filter', name: 'output', hook: 'output', prio: 0, policy: 'drop' }
@@ -84,7 +87,7 @@ t.test('untracked traffic and chains that drop are worth knowing', async (t) => 
   ])
 })
 
-t.test('a finding says where the rule stands, and how packets get there', async (t) => {
+t.test('a finding names the place of the rule and the chains that lead to it', async (t) => {
   const saved = parseSave(
     `*mangle
 :OUTPUT ACCEPT [0:0]
@@ -96,9 +99,9 @@ COMMIT
 `,
     'ip',
   )
-  const told = found(saved)
-  t.equal(told.length, 1, 'once')
-  t.match(told, [
+  const findings = found(saved)
+  t.equal(findings.length, 1, 'the rule is reported once')
+  t.match(findings, [
     {
       grade: 'fail',
       what: /^ip mangle mine \(from OUTPUT: output, priority -150\) sets our bits of packet marks$/,
@@ -106,7 +109,7 @@ COMMIT
   ])
 })
 
-t.test('rules of routing clash that compare our bits; the advice keeps the others', async (t) => {
+t.test('a routing rule that compares our bits is reported; the advice keeps its other bits', async (t) => {
   const advice = (mark: string, mask: number) => {
     const findings = new Findings('routing')
     clashes(findings, [{ priority: 9, mark, mask }], MASK)

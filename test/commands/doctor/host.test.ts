@@ -38,7 +38,7 @@ type Fixture = NonNullable<Parameters<Test['testdir']>[0]>
 const lines = (findings: readonly Finding[]) => findings.map(({ grade, what }) => `${grade} ${what}`)
 
 t.test(
-  'nftables.service is told of where it is enabled and its file flushes all rules, and only there',
+  'nftables.service is reported when it is enabled and its file flushes the ruleset, and only then',
   async (t) => {
     const host = (conf: string, wants: Fixture) =>
       flush(t.testdir({ etc: { 'nftables.conf': conf, systemd: { system: wants } } })).length
@@ -50,7 +50,7 @@ t.test(
   },
 )
 
-t.test('who keeps the clock is found, and nobody is not well', async (t) => {
+t.test('the program that keeps the clock is found, and a host without one is reported', async (t) => {
   const keeps = async (run: Fixture) =>
     lines(await clock(subject(t, 'mode: enforce\n'), t.testdir({ run }))).join()
   t.equal(
@@ -62,7 +62,7 @@ t.test('who keeps the clock is found, and nobody is not well', async (t) => {
   t.match(await keeps({}), /^look no known time service runs/)
 })
 
-t.test('a clock that went back is seen by what was written since, and by nothing else', async (t) => {
+t.test('a clock that was set back is detected by files with a later time, and by nothing else', async (t) => {
   const run = { systemd: { timesync: { synchronized: '' } } }
   const one = subject(t, 'mode: enforce\n')
   const written = (ms: number) => {
@@ -78,36 +78,39 @@ t.test('a clock that went back is seen by what was written since, and by nothing
   })
 })
 
-t.test('rules that have expired are told with their line', async (t) => {
+t.test('expired rules are reported with their line', async (t) => {
   const one = subject(t, 'mode: enforce\nallow:\n  - { name: old, to: [192.0.2.1], expires: 2026-01-01 }\n')
   const [, note] = await clock(one, t.testdir({ run: { systemd: { timesync: { synchronized: '' } } } }))
   t.match(note, { grade: 'note', what: /^rule "old" expired/, advice: /main\.yaml:3$/ })
 })
 
-t.test('without a resolver outside this host it says why, by what resolv.conf says', async (t) => {
-  const why = async (etc: Record<string, string>) => {
-    const [finding] = await resolvers(subject(t, 'mode: enforce\n', { etc }), t.testdir({ etc }))
-    return `${finding!.grade} ${finding!.advice}`
-  }
-  t.match(await why({}), /^look there is no \/etc\/resolv\.conf/)
-  t.match(await why({ 'resolv.conf': 'search example.org\n' }), /^look \/etc\/resolv\.conf names none/)
-  t.match(
-    await why({ 'resolv.conf': 'nameserver 127.0.0.1\n' }),
-    /^look \/etc\/resolv\.conf leads to this host itself/,
-  )
-})
+t.test(
+  'a host without an outside resolver is reported, with the reason that resolv.conf gives',
+  async (t) => {
+    const why = async (etc: Record<string, string>) => {
+      const [finding] = await resolvers(subject(t, 'mode: enforce\n', { etc }), t.testdir({ etc }))
+      return `${finding!.grade} ${finding!.advice}`
+    }
+    t.match(await why({}), /^look there is no \/etc\/resolv\.conf/)
+    t.match(await why({ 'resolv.conf': 'search example.org\n' }), /^look \/etc\/resolv\.conf names none/)
+    t.match(
+      await why({ 'resolv.conf': 'nameserver 127.0.0.1\n' }),
+      /^look \/etc\/resolv\.conf leads to this host itself/,
+    )
+  },
+)
 
-t.test('a resolver that resolv.conf names and the configuration does not is told', async (t) => {
+t.test('a resolver that resolv.conf names and the configuration does not is reported', async (t) => {
   const etc = { 'resolv.conf': 'nameserver 192.0.2.1\nnameserver 192.0.2.2\n' }
   const yaml = 'mode: enforce\ndns: { enforceNames: true }\ninfrastructure: { dns: [192.0.2.1] }\n'
-  const told = lines(await resolvers(subject(t, yaml, { etc }), t.testdir({ etc })))
-  t.same(told, [
+  const reported = lines(await resolvers(subject(t, yaml, { etc }), t.testdir({ etc })))
+  t.same(reported, [
     'look /etc/resolv.conf names 192.0.2.2, and infrastructure.dns does not',
     'note not asked: 192.0.2.1',
   ])
 })
 
-t.test('a log is rotated where logrotate names it, by its path or by a pattern', async (t) => {
+t.test('a log counts as rotated when logrotate names it, by its path or by a pattern', async (t) => {
   const log = '/var/log/checkvalve/blocks.json'
   const yes = [
     `${log} {\n  weekly\n}\n`,
@@ -128,7 +131,7 @@ t.test('a log is rotated where logrotate names it, by its path or by a pattern',
   for (const text of no) t.notOk(isRotated(log, [text]), text)
 })
 
-t.test('whether another user may write is known by owner, group and mode', async (t) => {
+t.test('owner, group and mode decide whether another user may write to a folder', async (t) => {
   const passwd = 'root:x:0:0::/:/bin/sh\ncheckvalve:x:994:993::/:/bin/sh\n'
   const group = 'root:x:0:\nadm:x:4:syslog,checkvalve\n'
   const who = whoIs('checkvalve', passwd, group)!
@@ -140,36 +143,39 @@ t.test('whether another user may write is known by owner, group and mode', async
   t.ok(folder(0, 4, 0o770))
   t.ok(folder(0, 0, 0o777))
   t.notOk(folder(0, 0, 0o755))
-  t.notOk(folder(994, 0, 0o077), 'the owner has what the owner has')
-  t.notOk(folder(994, 0, 0o600), 'a folder must be searched as well')
+  t.notOk(folder(994, 0, 0o077), "the owner has only the owner's permissions")
+  t.notOk(folder(994, 0, 0o600), 'a folder needs the search permission as well')
   t.ok(mayWriteFile({ uid: 994, gid: 0, mode: 0o600 }, who))
   t.notOk(mayWriteFile({ uid: 0, gid: 0, mode: 0o640 }, who))
-  t.ok(mayWrite({ uid: 994, gid: 994, mode: 0 }, { uid: 0, gids: [] }), 'root may')
+  t.ok(mayWrite({ uid: 994, gid: 994, mode: 0 }, { uid: 0, gids: [] }), 'root may always write')
 })
 
-t.test('folders are looked at for whoever writes to them', async (t) => {
-  const etc = { 'logrotate.d': { checkvalve: `${'/'}** {\n}\n` } }
-  const one = subject(t, 'mode: enforce\n')
-  const root = t.testdir({ etc: { 'logrotate.conf': `${one.directory}/blocks.json {\n}\n`, ...etc } })
-  t.same(folders(one, root).filter(isAmiss), [])
-  t.match(lines(folders(one, t.testdir({}))), [/^look nothing rotates .*blocks\.json/])
-  const unit = new Map([['User', '1']])
-  chmodSync(one.directory, 0o700)
-  t.match(
-    lines(folders({ ...one, unit }, root)).filter((line) => line.startsWith('fail')),
-    [/^fail \S+ may not write to /, /^fail \S+ may not write to /],
-  )
-  writeFileSync(`${one.directory}/addresses.json`, '{ "names":')
-  t.ok(lines(folders(one, root)).some((line) => line.endsWith('addresses.json cannot be read')))
-  const nowhere = { ...one, config: { ...one.config, state: { directory: '/nonexistent/state' } } }
-  t.ok(lines(folders(nowhere, root)).includes('look /nonexistent/state does not exist'))
-  const file = { ...one, config: { ...one.config, state: { directory: `${one.directory}/main.yaml` } } }
-  t.ok(lines(folders(file, root)).some((line) => line.startsWith('fail') && line.endsWith('is no folder')))
-  const stdout = { ...one, config: { ...one.config, log: { ...one.config.log, destination: 'stdout' } } }
-  t.match(lines(folders(stdout, root))[0], /^ok it goes to standard output/)
-})
+t.test(
+  'the state and log folders are checked for rotation and for users who may write to them',
+  async (t) => {
+    const etc = { 'logrotate.d': { checkvalve: `${'/'}** {\n}\n` } }
+    const one = subject(t, 'mode: enforce\n')
+    const root = t.testdir({ etc: { 'logrotate.conf': `${one.directory}/blocks.json {\n}\n`, ...etc } })
+    t.same(folders(one, root).filter(isAmiss), [])
+    t.match(lines(folders(one, t.testdir({}))), [/^look nothing rotates .*blocks\.json/])
+    const unit = new Map([['User', '1']])
+    chmodSync(one.directory, 0o700)
+    t.match(
+      lines(folders({ ...one, unit }, root)).filter((line) => line.startsWith('fail')),
+      [/^fail \S+ may not write to /, /^fail \S+ may not write to /],
+    )
+    writeFileSync(`${one.directory}/addresses.json`, '{ "names":')
+    t.ok(lines(folders(one, root)).some((line) => line.endsWith('addresses.json cannot be read')))
+    const nowhere = { ...one, config: { ...one.config, state: { directory: '/nonexistent/state' } } }
+    t.ok(lines(folders(nowhere, root)).includes('look /nonexistent/state does not exist'))
+    const file = { ...one, config: { ...one.config, state: { directory: `${one.directory}/main.yaml` } } }
+    t.ok(lines(folders(file, root)).some((line) => line.startsWith('fail') && line.endsWith('is no folder')))
+    const stdout = { ...one, config: { ...one.config, log: { ...one.config.log, destination: 'stdout' } } }
+    t.match(lines(folders(stdout, root))[0], /^ok it goes to standard output/)
+  },
+)
 
-t.test('units that rules name are looked for as systemd would, templates too', async (t) => {
+t.test('units that rules name are searched as systemd searches them, templates too', async (t) => {
   const yaml = (unit: string) => `mode: enforce\nallow: [{ name: u, to: [192.0.2.1], units: ["${unit}"] }]\n`
   const root = t.testdir({
     etc: { systemd: { system: { 'nginx.service': '' } } },
@@ -182,16 +188,19 @@ t.test('units that rules name are looked for as systemd would, templates too', a
   t.same(units(subject(t, 'mode: enforce\n'), root), [])
 })
 
-t.test('users that are gone are told, and that nobody may update', async (t) => {
-  const gone = 'mode: enforce\nallow: [{ name: u, to: [192.0.2.1], users: [2999999999] }]\n'
-  t.match(lines(await users(subject(t, gone))), ['look there is no user 2999999999 on this host'])
-  const nobody = subject(t, 'mode: enforce\n')
-  const config = { ...nobody.config, mirrors: { ...nobody.config.mirrors, users: [] } }
-  t.match(lines(await users({ ...nobody, config })), ['fail nobody may update'])
-  t.match(lines(await users(nobody)), [/^ok /])
-})
+t.test(
+  'users of rules that no longer exist are reported, and so is a list without a trusted user',
+  async (t) => {
+    const gone = 'mode: enforce\nallow: [{ name: u, to: [192.0.2.1], users: [2999999999] }]\n'
+    t.match(lines(await users(subject(t, gone))), ['look there is no user 2999999999 on this host'])
+    const nobody = subject(t, 'mode: enforce\n')
+    const config = { ...nobody.config, mirrors: { ...nobody.config.mirrors, users: [] } }
+    t.match(lines(await users({ ...nobody, config })), ['fail nobody may update'])
+    t.match(lines(await users(nobody)), [/^ok /])
+  },
+)
 
-t.test('mirrors without an address are counted; addresses and wildcards have none to look up', async (t) => {
+t.test('mirrors without an address are counted; addresses and wildcards need no look-up', async (t) => {
   const mirror = (host: string, ...addresses: string[]) => ({
     host,
     ports: ['80'],
@@ -199,39 +208,39 @@ t.test('mirrors without an address are counted; addresses and wildcards have non
     addresses: addresses.map((address) => ({ address, until: '' })),
   })
   const one = subject(t, 'mode: enforce\n')
-  const told = (...all: ReturnType<typeof mirror>[]) => lines(mirrors(one, all))
-  t.same(told(), ['look none is known'])
-  t.match(told(mirror('a.example.org', '192.0.2.1'), mirror('192.0.2.0/24'), mirror('*.example.org')), [
+  const reported = (...all: ReturnType<typeof mirror>[]) => lines(mirrors(one, all))
+  t.same(reported(), ['look none is known'])
+  t.match(reported(mirror('a.example.org', '192.0.2.1'), mirror('192.0.2.0/24'), mirror('*.example.org')), [
     /^ok 3/,
   ])
-  t.same(told(mirror('a.example.org'), mirror('192.0.2.1')), ['look no address is known for 1 of 2'])
+  t.same(reported(mirror('a.example.org'), mirror('192.0.2.1')), ['look no address is known for 1 of 2'])
 })
 
-t.test('a proxy that nothing allows is told, without its password', async (t) => {
+t.test('a proxy that no rule allows is reported, without its password', async (t) => {
   const yaml = `mode: enforce
 mirrors: { hosts: [proxy.example.org, 192.0.2.0/24], ports: [3128] }
 allow: [{ name: other, to: [other.example.org], ports: [3128], users: [www-data] }]
 `
-  const told = (variables: Record<string, string>, file = '') => {
+  const reported = (variables: Record<string, string>, file = '') => {
     const root = t.testdir({ etc: { environment: file } })
     return environment(subject(t, yaml), variables, root)
       .filter(isAmiss)
       .map(({ what }) => what)
   }
-  t.same(told({ http_proxy: 'http://proxy.example.org:3128' }), [])
-  t.same(told({ http_proxy: 'http://192.0.2.9:3128' }), [])
-  t.same(told({ http_proxy: '', no_proxy: 'evil.example.org', https_proxy: 'http://127.0.0.1:1' }), [])
-  t.same(told({ https_proxy: 'http://u:secret@evil.example.org:3128' }), [
+  t.same(reported({ http_proxy: 'http://proxy.example.org:3128' }), [])
+  t.same(reported({ http_proxy: 'http://192.0.2.9:3128' }), [])
+  t.same(reported({ http_proxy: '', no_proxy: 'evil.example.org', https_proxy: 'http://127.0.0.1:1' }), [])
+  t.same(reported({ https_proxy: 'http://u:secret@evil.example.org:3128' }), [
     'https_proxy of this shell names the proxy evil.example.org:3128',
   ])
-  t.same(told({ http_proxy: 'http://proxy.example.org:8080' }).length, 1, 'another port')
-  t.same(told({ http_proxy: 'other.example.org:3128' }).length, 1, 'for other users')
-  t.same(told({}, 'PATH="/bin"\nALL_PROXY="socks5://evil.example.org"\n'), [
+  t.same(reported({ http_proxy: 'http://proxy.example.org:8080' }).length, 1, 'the proxy has another port')
+  t.same(reported({ http_proxy: 'other.example.org:3128' }).length, 1, 'the proxy is for other users')
+  t.same(reported({}, 'PATH="/bin"\nALL_PROXY="socks5://evil.example.org"\n'), [
     'ALL_PROXY of /etc/environment names the proxy evil.example.org:1080',
   ])
 })
 
-t.test('connection tracking is told with how full it is', async (t) => {
+t.test('the fill level of connection tracking is reported', async (t) => {
   const grade = (entries: number, limit: number) => {
     const found = new Findings('kernel')
     conntrack(found, { entries, limit })

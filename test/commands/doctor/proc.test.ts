@@ -11,7 +11,7 @@ import {
   statusField,
 } from '../../../src/commands/doctor/proc.js'
 
-t.test('queues are read with the netlink port of whoever serves them', async (t) => {
+t.test('each queue is read with the netlink port of the program that serves it', async (t) => {
   const text =
     '  100   4242     0 2   512     0     0        7  1\n  101 -4099     3 2   512     0     0        9  1\n'
   t.same(parseQueues(text), [
@@ -27,11 +27,14 @@ const NETLINK = `sk               Eth Pid        Groups   Rmem     Wmem     Dump
 00000000cf2c6ebb 12  4294963197 00000000 0        0        0     2        0        333
 `
 
-t.test('a netlink port leads to the inode of its netfilter socket, and of no other protocol', async (t) => {
-  t.equal(inodeOfPort(NETLINK, 4242), 222)
-  t.equal(inodeOfPort(NETLINK, 1), undefined)
-  t.equal(inodeOfPort('', 4242), undefined)
-})
+t.test(
+  'a netlink port leads to the inode of its netfilter socket, and of no other netlink socket',
+  async (t) => {
+    t.equal(inodeOfPort(NETLINK, 4242), 222)
+    t.equal(inodeOfPort(NETLINK, 1), undefined)
+    t.equal(inodeOfPort('', 4242), undefined)
+  },
+)
 
 const UNIX = `Num       RefCount Protocol Flags    Type St Inode Path
 00000000b6b24b13: 00000003 00000000 00000000 0001 03 11111 /run/a/control.sock
@@ -55,7 +58,7 @@ t.test('the effective capabilities of a process are named', async (t) => {
   t.equal(statusField(status, 'Gid'), undefined)
 })
 
-t.test('a unit has what is ambient, or as root what is in its bounds', async (t) => {
+t.test('a unit has its ambient capabilities, or as root those of its bounding set', async (t) => {
   const unit = (text: string) => [...capabilitiesOfUnit(parseProperties(text))]
   const bounds = 'CapabilityBoundingSet=cap_net_admin cap_net_raw cap_sys_ptrace\n'
   t.same(unit(`User=checkvalve\n${bounds}AmbientCapabilities=cap_net_admin cap_chown\n`), ['CAP_NET_ADMIN'])
@@ -69,7 +72,7 @@ t.test('a unit has what is ambient, or as root what is in its bounds', async (t)
   t.same([...parseProperties('Id=a=b\n\nnonsense\n')], [['Id', 'a=b']])
 })
 
-t.test('rules of routing are read with the bits that they compare', async (t) => {
+t.test('routing rules are read with the bits that they compare', async (t) => {
   const text = JSON.stringify([
     { priority: 0, src: 'all', table: 'local' },
     { priority: 32764, src: 'all', fwmark: '0x5', table: '100' },
@@ -82,12 +85,15 @@ t.test('rules of routing are read with the bits that they compare', async (t) =>
   t.same(parseIpRules(''), [])
 })
 
-t.test('what chrony says of the clock is understood, and what it does not say is not guessed', async (t) => {
-  const line = (leap: string) =>
-    `C6336401,198.51.100.1,3,1764130000.1,0.000001,-0.000002,0.00003,-1.2,0.003,0.04,0.01,0.001,64.2,${leap}\n`
-  t.equal(isChronySynchronised(line('Normal')), true)
-  t.equal(isChronySynchronised(line('Insert second')), true)
-  t.equal(isChronySynchronised(line('Not synchronised')), false)
-  t.equal(isChronySynchronised('506 Cannot talk to daemon\n'), undefined)
-  t.equal(isChronySynchronised(''), undefined)
-})
+t.test(
+  "the state of the clock is read from chrony's output, and a missing field is not guessed",
+  async (t) => {
+    const line = (leap: string) =>
+      `C6336401,198.51.100.1,3,1764130000.1,0.000001,-0.000002,0.00003,-1.2,0.003,0.04,0.01,0.001,64.2,${leap}\n`
+    t.equal(isChronySynchronised(line('Normal')), true)
+    t.equal(isChronySynchronised(line('Insert second')), true)
+    t.equal(isChronySynchronised(line('Not synchronised')), false)
+    t.equal(isChronySynchronised('506 Cannot talk to daemon\n'), undefined)
+    t.equal(isChronySynchronised(''), undefined)
+  },
+)

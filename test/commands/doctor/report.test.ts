@@ -13,7 +13,7 @@ found.look(
 found.fail('it is gone', 'bring it back')
 found.unknown('who serves it', 'run this as root')
 
-t.test('each finding has its grade, its area and what to do, in 80 columns', async (t) => {
+t.test('each finding is printed with its grade, its area and its advice, in 80 columns', async (t) => {
   const text = findingsText(found.all, plain)
   t.equal(
     text,
@@ -36,7 +36,7 @@ t.test('grades have colours on a terminal', async (t) => {
   )
 })
 
-t.test('the last line counts what is to be done, and what was not seen', async (t) => {
+t.test('the last line counts the findings to act on, and the checks that could not be done', async (t) => {
   const only = (...grades: Finding['grade'][]) =>
     summary(found.all.filter(({ grade }) => grades.includes(grade)))
   t.equal(summary(found.all), '2 to look at; 1 could not be checked')

@@ -9,7 +9,7 @@ const CT = { ct: { key: 'mark' } }
 const ALL = 0xffffffff
 const set = (key: unknown, value: unknown) => changeOfStatement({ mangle: { key, value } })
 
-t.test('bits that a rule leaves alone are told from those that it changes, and how', async (t) => {
+t.test('the bits that a rule keeps are distinguished from the bits that it changes', async (t) => {
   const table: [unknown, number, number][] = [
     [1, 1, 0xfffffffe],
     [META, 0, 0],
@@ -30,16 +30,19 @@ t.test('bits that a rule leaves alone are told from those that it changes, and h
     t.same(set(META, value), { kind: 'packet', ones, zeros }, JSON.stringify(value))
 })
 
-t.test('a connection mark is told from a packet mark, and other keys and statements are none', async (t) => {
-  t.same(set(CT, { '|': [CT, 0x80] }), { kind: 'connection', ones: 0x80, zeros: 0 })
-  t.same(set(CT, META), { kind: 'connection', ones: ALL, zeros: ALL })
-  t.equal(set({ meta: { key: 'priority' } }, 1), undefined)
-  t.equal(set({ payload: { protocol: 'ip', field: 'dscp' } }, 1), undefined)
-  for (const other of [{ accept: null }, null, 'accept', { mangle: null }, { mangle: { key: 7 } }])
-    t.equal(changeOfStatement(other), undefined, JSON.stringify(other))
-})
+t.test(
+  'a connection mark is distinguished from a packet mark; other keys and statements are ignored',
+  async (t) => {
+    t.same(set(CT, { '|': [CT, 0x80] }), { kind: 'connection', ones: 0x80, zeros: 0 })
+    t.same(set(CT, META), { kind: 'connection', ones: ALL, zeros: ALL })
+    t.equal(set({ meta: { key: 'priority' } }, 1), undefined)
+    t.equal(set({ payload: { protocol: 'ip', field: 'dscp' } }, 1), undefined)
+    for (const other of [{ accept: null }, null, 'accept', { mangle: null }, { mangle: { key: 7 } }])
+      t.equal(changeOfStatement(other), undefined, JSON.stringify(other))
+  },
+)
 
-t.test('what iptables sets is read as it defines it', async (t) => {
+t.test('a mark that iptables sets is read as iptables defines it', async (t) => {
   const table: [string, ReturnType<typeof changeOfRule>][] = [
     ['-A OUTPUT -j MARK --set-xmark 0x10/0xff', { kind: 'packet', ones: 0x10, zeros: 0xef }],
     ['-A OUTPUT -j MARK --set-xmark 0x1/0xffffffff', { kind: 'packet', ones: 1, zeros: 0xfffffffe }],
@@ -133,7 +136,7 @@ const LISTED = JSON.stringify({
   ],
 })
 
-t.test('the listing of nft is read: tables, base chains, what rules do and where they lead', async (t) => {
+t.test('tables, base chains, rules and their jumps are read from the listing of nft', async (t) => {
   const { tables, chains, rules } = parseNft(LISTED)
   t.same(tables, ['inet other'])
   t.match(chains, [
@@ -149,13 +152,13 @@ t.test('the listing of nft is read: tables, base chains, what rules do and where
   t.same(rules.map(({ leadsTo }) => leadsTo.join()).filter(Boolean), ['sub', 'lost'])
 })
 
-t.test('an empty or unknown listing has nothing in it; what is no JSON is refused', async (t) => {
+t.test('an empty or unknown listing contains no rules; a listing that is not JSON is refused', async (t) => {
   for (const text of ['{"nftables": []}', '{}', '{"nftables": 7}', '{"nftables": [null, 7, {"rule": null}]}'])
     t.same(parseNft(text), { tables: [], chains: [], rules: [] }, text)
   t.throws(() => parseNft('table inet'), SyntaxError)
 })
 
-t.test('a rule counts where packets get to it, through whatever chains', async (t) => {
+t.test('a rule counts when packets reach it, through any number of chains', async (t) => {
   const rules = reached(parseNft(LISTED))
   t.equal(rules.length, 8)
   t.ok(rules.every(({ from }) => from.name === 'out' && from.hook === 'output'))
@@ -163,11 +166,11 @@ t.test('a rule counts where packets get to it, through whatever chains', async (
   t.same(
     reached({ ...alone, chains: alone.chains.filter(({ hook }) => hook === undefined) }),
     [],
-    'nothing leads there',
+    'no base chain leads to the rule',
   )
 })
 
-t.test('chains that lead to each other come to an end', async (t) => {
+t.test('chains that jump to each other are followed only once', async (t) => {
   const rule = (chain: string, target: string) => ({
     table: 'ip x',
     chain,
@@ -199,7 +202,7 @@ COMMIT
 COMMIT
 `
 
-t.test('what iptables-save prints is read in the same way', async (t) => {
+t.test('the output of iptables-save is read in the same way', async (t) => {
   const saved = parseSave(SAVED, 'ip')
   t.match(
     saved.chains.find(({ table }) => table === 'ip filter'),

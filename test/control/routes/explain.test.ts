@@ -11,12 +11,12 @@ allow: [{ name: api, to: [203.0.113.0/24], ports: [443] }]
 const get = (t: Test, url: string) =>
   answer([explainRoute(() => world(t, YAML))], { method: 'GET', url, type: undefined, text: '' })
 
-t.test('a question in a request gets its answer', async (t) => {
+t.test('a request with a query is answered', async (t) => {
   const url = explainPath({ protocol: 'tcp', to: '203.0.113.7:443', uid: '33' })
   t.match(await get(t, url), { verdict: 'accept', user: 'www-data', judged: [{ rule: { name: 'api' } }] })
 })
 
-t.test('what is no question is refused with what is wrong with it', async (t) => {
+t.test('a request without a valid query is refused with the reason', async (t) => {
   const wrong: [string, RegExp][] = [
     ['/v1/explain', /^the protocol is tcp, udp or icmp/],
     ['/v1/explain?protocol=tcp&to=203.0.113.7', /^the port is missing/],

@@ -41,32 +41,35 @@ function routes(t: Parameters<typeof loadText>[0], yaml = 'mode: enforce\n') {
   return { state, ask }
 }
 
-t.test('an entry that is added is answered as it could stand in a file, and listed so', async (t) => {
-  const { state, ask } = routes(t)
-  const before = Date.now()
-  const body = { name: 'a', to: ['192.0.2.1'], ports: ['443', '8000-8080'], users: ['root'], ttl: '2h' }
-  const { entry, notes } = (await ask('POST', '/v1/allow', body)) as {
-    entry: { expires: string }
-    notes: string[]
-  }
-  t.match(entry, {
-    name: 'a',
-    to: ['192.0.2.1'],
-    ports: [443, '8000-8080'],
-    protocol: 'tcp',
-    users: ['root'],
-  })
-  const left = Date.parse(entry.expires) - before
-  t.ok(left >= 7_200_000 && left < 7_230_000, `${left}`)
-  t.same(notes, [])
-  t.same(await ask('GET', '/v1/allow'), { entries: [entry] })
-  t.equal(state.overlay.entries[0]!.origin.file, 'runtime entry in allow.json')
-  t.match(state.said, [/runtime entry a is in force/])
-  await ask('DELETE', '/v1/allow?name=a')
-  t.same(await ask('GET', '/v1/allow'), { entries: [] })
-})
+t.test(
+  'an added entry is returned in the form of a configuration file, and is listed in the same form',
+  async (t) => {
+    const { state, ask } = routes(t)
+    const before = Date.now()
+    const body = { name: 'a', to: ['192.0.2.1'], ports: ['443', '8000-8080'], users: ['root'], ttl: '2h' }
+    const { entry, notes } = (await ask('POST', '/v1/allow', body)) as {
+      entry: { expires: string }
+      notes: string[]
+    }
+    t.match(entry, {
+      name: 'a',
+      to: ['192.0.2.1'],
+      ports: [443, '8000-8080'],
+      protocol: 'tcp',
+      users: ['root'],
+    })
+    const left = Date.parse(entry.expires) - before
+    t.ok(left >= 7_200_000 && left < 7_230_000, `${left}`)
+    t.same(notes, [])
+    t.same(await ask('GET', '/v1/allow'), { entries: [entry] })
+    t.equal(state.overlay.entries[0]!.origin.file, 'runtime entry in allow.json')
+    t.match(state.said, [/runtime entry a is in force/])
+    await ask('DELETE', '/v1/allow?name=a')
+    t.same(await ask('GET', '/v1/allow'), { entries: [] })
+  },
+)
 
-t.test('a time that cannot be is refused, and so is what is no entry', async (t) => {
+t.test('an impossible time is refused, and so is an invalid entry', async (t) => {
   const { state, ask } = routes(t)
   const entry = { name: 'a', to: ['192.0.2.1'] }
   const cases: [body: unknown, key: string, reason: RegExp][] = [
@@ -87,7 +90,7 @@ t.test('a time that cannot be is refused, and so is what is no entry', async (t)
 })
 
 t.test(
-  'what would be lost with a restart, what is not known yet, and what is not blocked anyway is said',
+  'an entry gets a note when it is not saved, when a name has no address, and in mode observe',
   async (t) => {
     const { state, ask } = routes(t, 'mode: observe\n')
     state.trouble = 'ENOSPC'
@@ -103,7 +106,7 @@ t.test(
   },
 )
 
-t.test('a mode that is the one of the configuration is no change', async (t) => {
+t.test('setting the mode of the configuration is no change', async (t) => {
   const { state, ask } = routes(t)
   t.match(await ask('PUT', '/v1/mode', { mode: 'observe' }), { mode: 'observe', configured: 'enforce' })
   t.equal(state.overlay.mode, 'observe')
@@ -115,7 +118,7 @@ t.test('a mode that is the one of the configuration is no change', async (t) => 
   })
 })
 
-t.test('what the policy refuses has a code, and the status of HTTP that fits', async (t) => {
+t.test('a refusal of the policy has a stable code and a matching HTTP status', async (t) => {
   const { ask } = routes(t)
   const entry = { name: 'a', to: ['192.0.2.1'] }
   await ask('POST', '/v1/allow', entry)

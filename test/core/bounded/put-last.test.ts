@@ -1,7 +1,7 @@
 import t from 'tap'
 import { putLast } from '../../../src/core/bounded/put-last.js'
 
-t.test('a full map forgets what was put longest ago', async (t) => {
+t.test('a full map removes the key that was put longest ago', async (t) => {
   const map = new Map<string, number>()
   for (const [key, value] of [
     ['a', 1],

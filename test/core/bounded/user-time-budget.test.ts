@@ -1,13 +1,13 @@
 import t from 'tap'
 import { UserTimeBudget } from '../../../src/core/bounded/user-time-budget.js'
 
-t.test('a user who has used up his part leaves time to other users', async (t) => {
+t.test('a user who has spent the quota leaves time to other users', async (t) => {
   const shares = new UserTimeBudget(100, 0)
   t.ok(shares.has(33, 0))
   shares.spend(33, 50, 0)
   t.notOk(shares.has(33, 0))
   t.ok(shares.has(0, 0))
-  t.ok(shares.has(33, 10), 'and has its own again in time')
+  t.ok(shares.has(33, 10), 'the user has a quota again in time')
 })
 
 t.test('all users together have no more than the whole budget', async (t) => {
@@ -17,11 +17,11 @@ t.test('all users together have no more than the whole budget', async (t) => {
   t.ok(shares.has(3, 10))
 })
 
-t.test('thousands of users take no more memory, and no more than the whole budget', async (t) => {
+t.test('thousands of users need no more memory, and have no more than the whole budget', async (t) => {
   const shares = new UserTimeBudget(100, 0)
   shares.spend(33, 50, 0)
   for (let user = 1000; user < 3000; user++) shares.has(user, 0)
-  t.ok(shares.has(33, 0), 'the user was forgotten')
+  t.ok(shares.has(33, 0), 'the table no longer has the user')
   shares.spend(33, 50, 0)
   t.notOk(shares.has(34, 0))
 })

@@ -12,37 +12,40 @@ const option = (code: number, length: number, value = 0) => [
   ...Array(length).fill(value),
 ]
 
-/** Whether a record with these options, somewhere in a message, may be sent. */
-function may(...options: number[][]): boolean {
+/** Returns whether a record with these options, somewhere in a message, may be sent. */
+function maySend(...options: number[][]): boolean {
   const record = opt(options.flat())
   const bytes = join(Uint8Array.of(7, 7), record, Uint8Array.of(9))
   return isOpt(bytes, 2, 2 + record.length)
 }
 
-t.test('the options that programs use may be sent, each as long as it is meant to be', async (t) => {
+t.test('each option that programs use may be sent in the lengths of its RFC, and in no other', async (t) => {
   const lengths = (code: number, value = 0) =>
-    Array.from({ length: 512 }, (_, length) => length).filter((length) => may(option(code, length, value)))
+    Array.from({ length: 512 }, (_, length) => length).filter((length) =>
+      maySend(option(code, length, value)),
+    )
   const from = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i)
-  t.same(lengths(3, 1), [0], 'NSID')
-  t.same(lengths(8, 1), from(4, 20), 'client subnet')
-  t.same(lengths(10, 1), [8, ...from(16, 40)], 'cookie')
-  t.same(lengths(11, 1), [0], 'keepalive')
-  t.same(lengths(12), from(0, 128), 'padding')
-  t.same(lengths(12, 1), [0], 'which is of zeros')
+  t.same(lengths(3, 1), [0], 'NSID is empty')
+  t.same(lengths(8, 1), from(4, 20), 'a client subnet has 4 to 20 bytes')
+  t.same(lengths(10, 1), [8, ...from(16, 40)], 'a cookie has 8 or 16 to 40 bytes')
+  t.same(lengths(11, 1), [0], 'keepalive is empty')
+  t.same(lengths(12), from(0, 128), 'padding has up to 128 bytes')
+  t.same(lengths(12, 1), [0], 'padding has only zero bytes')
 })
 
-t.test('no other option is allowed, and none twice', async (t) => {
-  const known = Array.from({ length: 65536 }, (_, code) => code).filter((code) => may(option(code, 0)))
+t.test('no other option is allowed, and no option twice', async (t) => {
+  const known = Array.from({ length: 65536 }, (_, code) => code).filter((code) => maySend(option(code, 0)))
   t.same(known, [3, 11, 12])
-  t.ok(may(option(3, 0), option(10, 8, 1), option(12, 20)))
-  t.notOk(may(option(10, 8, 1), option(10, 8, 1)))
-  t.notOk(may(option(3, 0), option(65001, 4)))
+  t.ok(maySend(option(3, 0), option(10, 8, 1), option(12, 20)))
+  t.notOk(maySend(option(10, 8, 1), option(10, 8, 1)))
+  t.notOk(maySend(option(3, 0), option(65001, 4)))
 })
 
-t.test('options fit into the record', async (t) => {
-  for (const cut of [1, 2, 3, 5, 11]) t.notOk(may(option(10, 8).slice(0, -cut)), `${cut} bytes are missing`)
-  t.notOk(may(option(3, 0), [0]))
-  t.notOk(may([0, 12, 255, 255]))
+t.test('options that do not fit into the record are refused', async (t) => {
+  for (const cut of [1, 2, 3, 5, 11])
+    t.notOk(maySend(option(10, 8).slice(0, -cut)), `${cut} bytes are missing`)
+  t.notOk(maySend(option(3, 0), [0]))
+  t.notOk(maySend([0, 12, 255, 255]))
 })
 
 t.test('only the flag DO may be set, and the version is 0', async (t) => {
@@ -58,10 +61,11 @@ t.test('only the flag DO may be set, and the version is 0', async (t) => {
 
 t.test('a record must be complete and of type OPT', async (t) => {
   const record = opt(option(10, 8))
-  for (let end = 0; end < record.length; end++) t.notOk(isOpt(record, 0, end), `${end}`)
+  for (let end = 0; end < record.length; end++)
+    t.notOk(isOpt(record, 0, end), `the record is cut at byte ${end}`)
   for (const at of [0, 1, 2, 9, 10]) {
     const other = opt(option(10, 8))
     other[at]! ^= 1
-    t.notOk(isOpt(other, 0, other.length), `byte ${at}`)
+    t.notOk(isOpt(other, 0, other.length), `byte ${at} is wrong`)
   }
 })

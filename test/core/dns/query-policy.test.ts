@@ -22,11 +22,11 @@ const asking = (given: Partial<QueryPolicy> = {}): QueryPolicy => ({
   ...given,
 })
 
-/** Returns the names of these that may be asked for. */
+/** Returns those names that may be asked for. */
 const allowed = (given: Partial<QueryPolicy>, ...names: string[]) =>
   names.filter((name) => mayAsk(datagram(query(name)), asking(given)))
 
-t.test('the questions of a packet are read, by UDP and TCP', async (t) => {
+t.test('the query names of a packet are read, by UDP and TCP', async (t) => {
   const names = (packet: Packet) => questionsOf(packet)?.map(({ name }) => name)
   t.same(names(datagram(query('a.example.org'))), ['a.example.org'])
   t.same(names(segment(framed(query('a.example.org')))), ['a.example.org'])
@@ -37,19 +37,19 @@ t.test('the questions of a packet are read, by UDP and TCP', async (t) => {
   t.same(names(segment(new Uint8Array())), [])
   t.equal(names(datagram(framed(query('a.example.org')))), undefined)
   t.equal(names(segment(query('a.example.org'))), undefined)
-  t.equal(names(datagram(new Uint8Array())), undefined, 'a datagram without data is no question')
+  t.equal(names(datagram(new Uint8Array())), undefined, 'a datagram without data has no query')
 })
 
-t.test('bytes after the UDP length are not read as a query, and hide none', async (t) => {
+t.test('bytes after the UDP length are not read as a query, and hide no query', async (t) => {
   const whole = udp({ payload: query('b.example') })
   const longer = ipv4({ protocol: IPPROTO_UDP }, join(whole, Uint8Array.of(1, 2, 3)))
   t.match(questionsOf(read(longer)), [{ name: 'b.example' }])
 })
 
-t.test('allowed names may be asked for, by any type of record, and no other names', async (t) => {
+t.test('allowed names may be asked for, with any type of record, and no other names', async (t) => {
   const names = ['a.example.org', '_http._tcp.a.example.org', 'c.example.org', 'x.a.example.org', 'org', '']
   t.same(allowed({}, ...names), ['a.example.org', '_http._tcp.a.example.org'])
-  t.same(allowed({}, 'A.EXAMPLE.org'), ['A.EXAMPLE.org'], 'in any case')
+  t.same(allowed({}, 'A.EXAMPLE.org'), ['A.EXAMPLE.org'], 'upper and lower case are equal')
   for (const type of [1, 16, 28, 65, 255])
     t.equal(mayAsk(datagram(query('a.example.org', { type })), asking()), true, `type ${type}`)
   t.equal(mayAsk(datagram(query('a.example.org', { counts: [1, 0, 0, 1], rest: opt() })), asking()), true)
@@ -91,7 +91,7 @@ t.test('names of addresses may be asked for when the operator allows them', asyn
   t.same(allowed({ reverse: true }, ...others), [])
 })
 
-t.test('allowed names may be asked for with a search domain appended', async (t) => {
+t.test('an allowed name may be asked for with a search domain appended', async (t) => {
   const search = ['corp.example', 'example']
   const names = ['a.example.org.corp.example', 'a.example.org.example', 'b.example.org.corp.example']
   t.same(allowed({ search }, ...names), names)
@@ -104,7 +104,7 @@ t.test('allowed names may be asked for with a search domain appended', async (t)
   t.same(allowed({ search }, ...others), [])
 })
 
-t.test('a search domain allows neither names of addresses nor all names below it', async (t) => {
+t.test('a search domain allows neither names of addresses nor every name below it', async (t) => {
   const search = ['corp.example']
   t.same(allowed({ search, reverse: true }, '2.0.192.in-addr.arpa.corp.example', 'x.corp.example'), [])
 })
@@ -125,14 +125,17 @@ t.test('a segment with urgent bytes is not allowed: the resolver would read othe
   t.equal(judged(TCPHDR_ACK | TCPHDR_URG, new Uint8Array()), false)
 })
 
-t.test('over TCP, packets without data are allowed, and each of several queries must be', async (t) => {
-  t.equal(mayAsk(segment(new Uint8Array()), asking()), true)
-  const [a, b, secret] = ['a.example.org', 'b.example.org', 'secret.example'].map((name) =>
-    framed(query(name)),
-  )
-  t.equal(mayAsk(segment(a!), asking()), true)
-  t.equal(mayAsk(segment(join(a!, b!)), asking()), true)
-  t.equal(mayAsk(segment(join(a!, secret!)), asking()), false)
-  t.equal(mayAsk(segment(join(secret!, a!)), asking()), false)
-  t.equal(mayAsk(segment(a!.subarray(0, 9)), asking()), false, 'a part of a question')
-})
+t.test(
+  'over TCP, a packet without data is allowed, and several queries are allowed when each of them is',
+  async (t) => {
+    t.equal(mayAsk(segment(new Uint8Array()), asking()), true)
+    const [a, b, secret] = ['a.example.org', 'b.example.org', 'secret.example'].map((name) =>
+      framed(query(name)),
+    )
+    t.equal(mayAsk(segment(a!), asking()), true)
+    t.equal(mayAsk(segment(join(a!, b!)), asking()), true)
+    t.equal(mayAsk(segment(join(a!, secret!)), asking()), false)
+    t.equal(mayAsk(segment(join(secret!, a!)), asking()), false)
+    t.equal(mayAsk(segment(a!.subarray(0, 9)), asking()), false, 'the segment has only a part of a query')
+  },
+)

@@ -6,14 +6,14 @@ import { framed, opt, type QueryOptions, query, rawQuery, wireName } from '../qu
 import { seededRandom } from '../random.js'
 
 const LABEL = 'a'.repeat(63)
-/** The longest name: 255 bytes on the wire, with all lengths and the root. */
+/** LONGEST is the longest name: 255 bytes on the wire, with all lengths and the root. */
 const LONGEST = [LABEL, LABEL, LABEL, 'a'.repeat(61)].join('.')
 const NSID = [0, 3, 0, 0]
 const WITH_OPT: QueryOptions = { counts: [1, 0, 0, 1], rest: opt() }
 
 /**
- * What a reader says of the first `length` bytes of a message, whatever lies around them: also where it is
- * the rest.
+ * Reads the first `length` bytes of a message between zeros, between ones, and before its rest. The result
+ * must be the same.
  */
 function between<T>(
   reader: (bytes: Uint8Array, start: number, end: number) => T,
@@ -45,7 +45,7 @@ const OPT = {
   options: [{ code: 'PADDING', length: 9 }],
 } as const
 
-/** Valid queries, and the question of each. */
+/** VECTORS has valid queries, and the question of each. */
 const VECTORS: readonly [message: Uint8Array, name: string, type?: number][] = [
   [query('mirror.example.org'), 'mirror.example.org'],
   [query('mirror.example.org', { type: 28 }), 'mirror.example.org', 28],
@@ -99,13 +99,25 @@ t.test('bits of the header other than response and opcode do not matter', async 
   }
 })
 
-t.test('a message with another number of questions or records is not read', async (t) => {
+t.test('a message with any other number of questions or records is not read', async (t) => {
   const two = join(wireName('b.example'), Uint8Array.of(0, 1, 0, 1))
-  t.equal(read(query('a.example', { counts: [2, 0, 0, 0], rest: two })), undefined, 'two questions')
-  t.equal(read(query('a.example', { rest: two })), undefined, 'a second one that nobody counts')
+  t.equal(
+    read(query('a.example', { counts: [2, 0, 0, 0], rest: two })),
+    undefined,
+    'the query has two questions',
+  )
+  t.equal(
+    read(query('a.example', { rest: two })),
+    undefined,
+    'a second question follows that is not in the counts',
+  )
   t.equal(read(query('a.example', { counts: [0, 0, 0, 0] })), undefined)
   t.equal(read(query('a.example', { counts: [257, 0, 0, 0] })), undefined)
-  t.equal(read(Uint8Array.from([0x12, 0x34, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0])), undefined, 'a header alone')
+  t.equal(
+    read(Uint8Array.from([0x12, 0x34, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
+    undefined,
+    'the header has nothing behind it',
+  )
   for (const counts of [
     [1, 1, 0, 0],
     [1, 0, 1, 0],
@@ -113,35 +125,51 @@ t.test('a message with another number of questions or records is not read', asyn
     [1, 256, 0, 0],
     [1, 0, 256, 0],
   ] as const)
-    t.equal(read(query('a.example', { counts })), undefined, `${counts}, and nothing there`)
+    t.equal(
+      read(query('a.example', { counts })),
+      undefined,
+      `the counts are ${counts}, and no record follows`,
+    )
   const record = opt()
-  t.equal(read(query('a.example', { counts: [1, 1, 0, 0], rest: record })), undefined, 'as an answer')
-  t.equal(read(query('a.example', { counts: [1, 0, 1, 0], rest: record })), undefined, 'as an authority')
+  t.equal(
+    read(query('a.example', { counts: [1, 1, 0, 0], rest: record })),
+    undefined,
+    'the record is an answer',
+  )
+  t.equal(
+    read(query('a.example', { counts: [1, 0, 1, 0], rest: record })),
+    undefined,
+    'the record is an authority record',
+  )
   const both = join(record, record)
-  t.equal(read(query('a.example', { counts: [1, 0, 0, 2], rest: both })), undefined, 'two OPT records')
+  t.equal(
+    read(query('a.example', { counts: [1, 0, 0, 2], rest: both })),
+    undefined,
+    'the query has two OPT records',
+  )
 })
 
 t.test('the question is followed by at most one OPT record, which ends with the message', async (t) => {
   const withRest = (rest: Uint8Array, additional = 1) =>
     read(query('a.example', { counts: [1, 0, 0, additional], rest }))
   t.not(withRest(opt(NSID)), undefined)
-  t.equal(withRest(opt(), 0), undefined, 'one that nobody counts')
-  t.equal(withRest(Uint8Array.of(0), 0), undefined, 'a byte more')
-  t.equal(withRest(join(opt(), Uint8Array.of(0))), undefined, 'a byte behind it')
-  t.equal(withRest(opt(NSID, 3)), undefined, 'it is shorter than its data')
-  t.equal(withRest(opt(NSID, 5)), undefined, 'it is longer')
+  t.equal(withRest(opt(), 0), undefined, 'an OPT record follows that is not in the counts')
+  t.equal(withRest(Uint8Array.of(0), 0), undefined, 'one byte follows')
+  t.equal(withRest(join(opt(), Uint8Array.of(0))), undefined, 'one byte follows the OPT record')
+  t.equal(withRest(opt(NSID, 3)), undefined, 'the length field is below the length of the data')
+  t.equal(withRest(opt(NSID, 5)), undefined, 'the length field is above the length of the data')
   t.equal(withRest(opt([], 0xffff)), undefined)
-  t.equal(withRest(opt([...query('b.example')])), undefined, 'another message in it')
+  t.equal(withRest(opt([...query('b.example')])), undefined, 'the OPT record contains another message')
   const named = opt()
   named[0] = 1
-  t.equal(withRest(named), undefined, 'its name is the root')
+  t.equal(withRest(named), undefined, 'an OPT record has the root as its name')
   for (const [at, value] of [
     [1, 1],
     [2, 1],
   ] as const) {
     const other = opt()
     other[at] = value
-    t.equal(withRest(other), undefined, 'another type of record')
+    t.equal(withRest(other), undefined, 'the record has another type')
   }
 })
 
@@ -156,7 +184,7 @@ t.test('a name has letters, digits, hyphens and underscores only', async (t) => 
   t.same(accepted, expected)
 })
 
-t.test('no byte makes two labels look like others: no dot, no end of text', async (t) => {
+t.test('no byte makes two names look alike: a dot and a zero byte are refused', async (t) => {
   for (const bytes of [
     [3, 0x61, 0x2e, 0x62, 0],
     [3, 0x61, 0x00, 0x62, 0],
@@ -173,8 +201,12 @@ t.test('a label has at most 63 bytes; pointers and other kinds of labels are not
     const name = Uint8Array.from([kind, ...Array(kind).fill(0x61), 0])
     t.equal(read(rawQuery(name)), undefined, `a label that begins with ${kind}`)
   }
-  t.equal(read(rawQuery(Uint8Array.of(0xc0, 12))), undefined, 'a pointer to itself')
-  t.equal(read(rawQuery(Uint8Array.of(1, 0x61, 0xc0, 12))), undefined, 'a pointer behind a label')
+  t.equal(read(rawQuery(Uint8Array.of(0xc0, 12))), undefined, 'the name is a pointer to itself')
+  t.equal(
+    read(rawQuery(Uint8Array.of(1, 0x61, 0xc0, 12))),
+    undefined,
+    'the name has a pointer behind a label',
+  )
   t.equal(read(rawQuery(Uint8Array.of(1, 0x61, 0xc0, 12, 0))), undefined)
 })
 
@@ -185,7 +217,7 @@ t.test('a name has at most 255 bytes, with all lengths and the root', async (t) 
   t.equal(wireName(longer).length, 256)
   t.equal(read(query(longer)), undefined)
   t.equal(read(query(`${LONGEST}.a`)), undefined)
-  t.match(read(query(Array(127).fill('a').join('.'))), { type: 1 }, 'many short labels')
+  t.match(read(query(Array(127).fill('a').join('.'))), { type: 1 }, 'the name has 127 labels')
   t.equal(read(query(Array(128).fill('a').join('.'))), undefined)
   t.equal(read(query(Array(1000).fill(LABEL).join('.'))), undefined)
 })
@@ -195,7 +227,7 @@ t.test('only class IN is read', async (t) => {
     t.equal(read(query('a.example', { class: other })), undefined, `class ${other}`)
 })
 
-t.test('for any bytes, an accepted query is all that the message asks', async (t) => {
+t.test('for any bytes, an accepted query is the only question in the message', async (t) => {
   const random = seededRandom(20261018)
   const wrong: string[] = []
   let accepted = 0
@@ -209,7 +241,7 @@ t.test('for any bytes, an accepted query is all that the message asks', async (t
     accepted++
   }
   t.same(wrong.slice(0, 5), [])
-  t.ok(accepted > 10_000, `good ones were among them (${accepted})`)
+  t.ok(accepted > 10_000, `the fuzz reaches valid queries too (${accepted})`)
 })
 
 function mutated(bytes: Uint8Array, random: (limit: number) => number): Uint8Array {
@@ -224,7 +256,9 @@ function mutated(bytes: Uint8Array, random: (limit: number) => number): Uint8Arr
 
 const lower = (bytes: Uint8Array) => Buffer.from(bytes).toString('latin1').toLowerCase()
 
-/** Whether a message is exactly this question, perhaps with an OPT record, and a library reads the same. */
+/**
+ * Returns whether a message is exactly this query, perhaps with an OPT record, and a library reads the same.
+ */
 function asksJust(
   message: Uint8Array,
   { id, name, type }: { id: number; name: string; type: number },
@@ -239,7 +273,7 @@ function asksJust(
   return isSame && questions.length === 1 && questions[0]!.name.toLowerCase() === (name || '.')
 }
 
-t.test('the question is read from an answer, and not from a query', async (t) => {
+t.test('the question is read from an answer; a query is refused there', async (t) => {
   const answer = written({
     type: 'response',
     id: 0xabcd,
@@ -251,36 +285,40 @@ t.test('the question is read from an answer, and not from a query', async (t) =>
   for (const [message] of VECTORS) t.equal(between(readAnswered, message), undefined)
 })
 
-t.test('from an answer without a complete question nothing is read', async (t) => {
+t.test('nothing is read from an answer without a complete question', async (t) => {
   const answered = (options: QueryOptions) =>
     between(readAnswered, query('a.example', { flags: 0x8180, ...options }))
   t.match(answered({}), { name: 'a.example' })
-  t.match(answered({ counts: [1, 2, 3, 4] }), { name: 'a.example' }, 'whatever follows')
+  t.match(
+    answered({ counts: [1, 2, 3, 4] }),
+    { name: 'a.example' },
+    'the records of the answer do not matter',
+  )
   t.equal(answered({ counts: [0, 1, 0, 0] }), undefined)
   t.equal(answered({ counts: [2, 1, 0, 0] }), undefined)
   t.equal(answered({ class: 3 }), undefined)
-  t.equal(answered({ flags: 0x8180 | 0x2800 }), undefined, 'of an update')
+  t.equal(answered({ flags: 0x8180 | 0x2800 }), undefined, 'the answer is one to an update')
   const whole = query('a.example', { flags: 0x8180 })
   const cut = Array.from(whole, (_, length) => between(readAnswered, whole, length))
   t.same(cut, Array(whole.length).fill(undefined))
 })
 
-t.test('over TCP, each query follows its length; one segment may have several', async (t) => {
+t.test('over TCP, each query has its length before it; one segment may have several', async (t) => {
   const [one, other] = [query('a.example'), query('b.example', WITH_OPT)]
   t.same(readFramed(framed(one)), [read(one)])
   t.same(readFramed(join(framed(one), framed(other), framed(one))), [read(one), read(other), read(one)])
-  t.same(readFramed(new Uint8Array()), [], 'a segment without data asks nothing')
+  t.same(readFramed(new Uint8Array()), [], 'a segment without data has no query')
 })
 
-t.test('a segment with anything but complete queries is not read', async (t) => {
+t.test('a segment with anything else than complete queries is not read', async (t) => {
   const one = query('a.example')
   const two = join(framed(one), framed(one))
   const whole = Array.from(two, (_, length) => between(readQueries, two, length)).flatMap((found, length) =>
     found === undefined ? [] : [length],
   )
-  t.same(whole, [0, framed(one).length], 'it is cut')
-  t.equal(readFramed(join(framed(one), Uint8Array.of(0))), undefined, 'a byte behind it')
-  t.equal(readFramed(join(framed(one), Uint8Array.of(0, 0))), undefined, 'a message of no bytes')
+  t.same(whole, [0, framed(one).length], 'a segment that is cut inside a query is not read')
+  t.equal(readFramed(join(framed(one), Uint8Array.of(0))), undefined, 'one byte follows')
+  t.equal(readFramed(join(framed(one), Uint8Array.of(0, 0))), undefined, 'the message has no bytes')
   t.equal(readFramed(Uint8Array.of(0, 0)), undefined)
   t.equal(readFramed(framed(one, one.length + 1)), undefined)
   t.equal(readFramed(framed(one, one.length - 1)), undefined)
@@ -288,7 +326,7 @@ t.test('a segment with anything but complete queries is not read', async (t) => 
   t.equal(
     readFramed(join(framed(one), framed(query('a.example', { class: 3 })))),
     undefined,
-    'a bad one among them',
+    'one of the queries is bad',
   )
-  t.equal(readFramed(one), undefined, 'a query without its length')
+  t.equal(readFramed(one), undefined, 'the query has no length before it')
 })

@@ -13,7 +13,7 @@ function nameOf(seen: ResolvedNames, address: string, askers: readonly number[] 
   return seen.nameOf(family, words, askers, now)
 }
 
-t.test('for an hour, an address has the name by which its user last found it', async (t) => {
+t.test('for an hour, an address has the name for which its user last received it', async (t) => {
   const seen = new ResolvedNames(10, 10)
   seen.note([host('192.0.2.1'), host('2001:db8::1')], 'a.example.org', ROOT, NOW)
   seen.note([host('192.0.2.1')], 'b.example.org', ROOT, NOW)
@@ -33,14 +33,17 @@ t.test('a name that a user gives to an address does not count for other users', 
   t.equal(nameOf(seen, '203.0.113.5', [1000]), undefined)
 })
 
-t.test('a user who asked no resolver has the name that a resolver on this host got', async (t) => {
-  const seen = new ResolvedNames(10, 10)
-  seen.note([host('203.0.113.5'), host('203.0.113.6')], 'for-others.example.org', RESOLVER, NOW)
-  seen.note([host('203.0.113.5')], 'own.example.org', WWW, NOW)
-  t.equal(nameOf(seen, '203.0.113.5', [WWW, RESOLVER]), 'own.example.org')
-  t.equal(nameOf(seen, '203.0.113.6', [WWW, RESOLVER]), 'for-others.example.org')
-  t.equal(nameOf(seen, '203.0.113.5', [WWW, RESOLVER], NOW + HOUR), undefined)
-})
+t.test(
+  'an address of a user who asked no resolver has the name that a resolver on this host received',
+  async (t) => {
+    const seen = new ResolvedNames(10, 10)
+    seen.note([host('203.0.113.5'), host('203.0.113.6')], 'for-others.example.org', RESOLVER, NOW)
+    seen.note([host('203.0.113.5')], 'own.example.org', WWW, NOW)
+    t.equal(nameOf(seen, '203.0.113.5', [WWW, RESOLVER]), 'own.example.org')
+    t.equal(nameOf(seen, '203.0.113.6', [WWW, RESOLVER]), 'for-others.example.org')
+    t.equal(nameOf(seen, '203.0.113.5', [WWW, RESOLVER], NOW + HOUR), undefined)
+  },
+)
 
 t.test('an IPv4 address and the IPv6 address with the same first word are different', async (t) => {
   const seen = new ResolvedNames(10, 10)
@@ -48,7 +51,7 @@ t.test('an IPv4 address and the IPv6 address with the same first word are differ
   t.equal(nameOf(seen, '2001:db8::'), undefined)
 })
 
-t.test('of any number of addresses and users, the last ones are kept, and no more', async (t) => {
+t.test('for any number of addresses and users, a bounded number of the newest is kept', async (t) => {
   const seen = new ResolvedNames(3, 3)
   for (let i = 1; i <= 4; i++) seen.note([host(`192.0.2.${i}`)], `${i}.example.org`, ROOT, NOW)
   seen.note([host('192.0.2.2')], 'again.example.org', ROOT, NOW)

@@ -15,23 +15,23 @@ function address(family: Family, number: number): Address {
   return { family, words: Uint32Array.from(words) }
 }
 
-t.test('an address is in the set from its first reason to its last', async (t) => {
+t.test('an address stays in the set until each of its reasons is removed', async (t) => {
   const set = new AddressSet(KEY)
   for (const host of [v4(198, 51, 100, 2), v6(0, 2)]) {
     const isIn = () => set.has(host.family, host.words)
     t.equal(isIn(), false)
     t.equal(set.add(host), true)
-    t.equal(set.add(host), false, 'a second reason')
-    t.equal(set.remove(host), false, 'one is left')
+    t.equal(set.add(host), false, 'the address has a second reason')
+    t.equal(set.remove(host), false, 'one reason is left')
     t.equal(isIn(), true)
     t.equal(set.remove(host), true)
     t.equal(isIn(), false)
-    t.equal(set.remove(host), false, 'no reason is left to take away')
+    t.equal(set.remove(host), false, 'no reason is left to remove')
     t.equal(set.add(host), true)
   }
 })
 
-t.test('addresses that differ in one word are different, and 0 is one like any other', async (t) => {
+t.test('addresses that differ in one word are different, and 0 is an ordinary address', async (t) => {
   const set = new AddressSet(KEY)
   const zero = { family: 6, words: new Uint32Array(4) } as const
   const near = [0, 1, 2, 3].map((i) => ({ family: 6 as const, words: new Uint32Array(4).fill(1, i, i + 1) }))
@@ -54,7 +54,7 @@ t.test('the two families are separate', async (t) => {
   t.same(sorted(set), sorted([4, 6].map((family) => ({ family, words }) as Address)))
 })
 
-t.test('what is in a set does not depend on its key', async (t) => {
+t.test('a set has the same contents for every hash key', async (t) => {
   for (const word of [0, 1, 0x7fffffff, 0x80000000, 0xffffffff]) {
     const set = new AddressSet(Uint32Array.of(word, ~word))
     const hosts = FAMILIES.flatMap((family) => Array.from({ length: 100 }, (_, i) => address(family, i)))
@@ -68,9 +68,9 @@ t.test('what is in a set does not depend on its key', async (t) => {
 })
 
 /**
- * 128 addresses with one hash for every seed of a mixer that only multiplies and shifts (multiply by an odd
- * number, then hash ^= hash >>> 15): the highest bits do not reach the slot, and what a bit does in one word
- * the next word takes back.
+ * Returns 128 addresses that share one hash for every seed of a mixer that only multiplies and shifts
+ * (multiply by an odd number, then hash ^= hash >>> 15): the highest bits do not reach the slot, and a bit in
+ * one word cancels the same bit in the next.
  */
 function colliding(family: Family): Address[] {
   return Array.from({ length: 128 }, (_, i) => {
@@ -85,8 +85,8 @@ function colliding(family: Family): Address[] {
 }
 
 /**
- * How often a look-up reads the first word of its address: once to hash it, and once for each slot it
- * compares.
+ * Returns how often a look-up reads the first word of its address: once to hash it, and once for each slot
+ * that it compares.
  */
 function readsOf(set: AddressSet, { family, words }: Address): number {
   let reads = 0
@@ -123,7 +123,7 @@ t.test('changing an added address, or one that the set returned, does not change
   t.same(sorted(set), sorted([v6(0, 2)]))
 })
 
-t.test('a growing set keeps every address and all its reasons', async (t) => {
+t.test('a growing set keeps every address with all its reasons', async (t) => {
   const set = new AddressSet(KEY)
   const hosts = FAMILIES.flatMap((family) => Array.from({ length: 5000 }, (_, i) => address(family, i)))
   const reasons = (i: number) => 1 + (i % 3)
@@ -179,11 +179,11 @@ function compare(t: Test, family: Family, seed: number, operations: number, amon
   t.same(sorted(set), [...model.counts.keys()].sort())
 }
 
-t.test('after any operations the set equals a plain map: in its smallest table, nearly full', async (t) => {
+t.test('after any operations the smallest set, nearly full, equals a plain map', async (t) => {
   for (const family of FAMILIES) for (let seed = 1; seed <= 40; seed++) compare(t, family, seed, 500, 12, 8)
 })
 
-t.test('after any operations the set equals a plain map: while it grows', async (t) => {
+t.test('after any operations a growing set equals a plain map', async (t) => {
   for (const family of FAMILIES)
     for (let seed = 1; seed <= 4; seed++) compare(t, family, seed, 2000, 150, 100)
 })

@@ -6,21 +6,21 @@ import { originText } from '../../../src/core/policy/origin.js'
 import { words } from '../packets.js'
 import { seededRandom } from '../random.js'
 
-t.test('an IPv4 address is written in decimal parts, the first bit set or not', async (t) => {
+t.test('an IPv4 address is written in decimal parts, also when the first bit is set', async (t) => {
   for (const text of ['192.0.2.1', '0.0.0.0', '255.255.255.255', '198.51.100.20'])
     t.equal(formatAddress(4, words(text)), text)
 })
 
-t.test('an IPv6 address is written as RFC 5952 says', async (t) => {
+t.test('an IPv6 address is written in the form of RFC 5952', async (t) => {
   const written: Record<string, string> = {
     '2001:0db8:0000:0000:0000:0000:0000:0001': '2001:db8::1',
     '::': '::',
     '::1': '::1',
     '2001:db8::': '2001:db8::',
     '2001:DB8::ABCD': '2001:db8::abcd',
-    // 4.2.2: a single zero group is not shortened.
+    // RFC 5952, 4.2.2: a single zero group is not shortened.
     '2001:db8:0:1:1:1:1:1': '2001:db8:0:1:1:1:1:1',
-    // 4.2.3: the longest run of zeros; of two equal ones, the first.
+    // RFC 5952, 4.2.3: the longest run of zeros is shortened, on a tie the first.
     '2001:0:0:1:0:0:0:1': '2001:0:0:1::1',
     '2001:db8:0:0:1:0:0:1': '2001:db8::1:0:0:1',
     '2001:db8:1:2:3:4:5:6': '2001:db8:1:2:3:4:5:6',
@@ -30,11 +30,11 @@ t.test('an IPv6 address is written as RFC 5952 says', async (t) => {
   for (const [long, short] of Object.entries(written)) t.equal(formatAddress(6, words(long)), short)
 })
 
-t.test('the text of any address reads back as the same address', async (t) => {
+t.test('the text of any address is read as the same address', async (t) => {
   const random = seededRandom(5952)
   const wrong: string[] = []
   for (let i = 0; i < 500; i++) {
-    // Zeros are what makes the text of an IPv6 address hard.
+    // Random addresses have many zeros: these make the text of an IPv6 address hard.
     const bits = Uint32Array.from({ length: 4 }, () => (random(3) === 0 ? random(2 ** 32) : random(3) << 16))
     const six = formatAddress(6, bits)
     const others = ipaddr.fromByteArray([...bytesOf(bits)]).toString()

@@ -4,7 +4,7 @@ import { isIn, isUnitName, ownerOf } from '../../../src/core/packet/cgroup-path.
 const ID = '0123456789abcdef'.repeat(4)
 
 t.test(
-  'the unit is the first part of the path that is no slice; parts below it change nothing',
+  'the unit is the first part of the path that is not a slice; the parts below it do not matter',
   async (t) => {
     const units: [string, string | undefined][] = [
       ['/system.slice/nginx.service', 'nginx.service'],
@@ -24,15 +24,18 @@ t.test(
   },
 )
 
-t.test('slices are those around the unit, not those that a user made below it', async (t) => {
-  t.same(ownerOf('/user.slice/user-7.slice/user@7.service/app.slice/a.service').slices, [
-    'user.slice',
-    'user-7.slice',
-  ])
-  t.same(ownerOf('/system.slice').slices, ['system.slice'])
-})
+t.test(
+  'the slices of a process are those around its unit, not those that a user made below it',
+  async (t) => {
+    t.same(ownerOf('/user.slice/user-7.slice/user@7.service/app.slice/a.service').slices, [
+      'user.slice',
+      'user-7.slice',
+    ])
+    t.same(ownerOf('/system.slice').slices, ['system.slice'])
+  },
+)
 
-t.test('the id of a container is read from the name that each runtime gives its cgroup', async (t) => {
+t.test('the container id is read from the cgroup name, in the form of each runtime', async (t) => {
   const paths: [string, string | undefined][] = [
     [`/system.slice/docker-${ID}.scope`, ID],
     [`/docker/${ID}`, ID],
@@ -47,7 +50,7 @@ t.test('the id of a container is read from the name that each runtime gives its 
   for (const [path, container] of paths) t.equal(ownerOf(path).container, container, path)
 })
 
-t.test('an owner is in its unit and in the slices around it, and in no other', async (t) => {
+t.test('a process is in its unit and in the slices around it, and in no other unit', async (t) => {
   const place = ownerOf('/system.slice/web.slice/nginx.service/other.service')
   for (const unit of ['nginx.service', 'web.slice', 'system.slice'])
     t.ok(isIn(place, ['none.service', unit]), unit)

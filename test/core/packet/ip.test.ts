@@ -4,7 +4,7 @@ import { words } from '../packets.js'
 
 const address = (text: string) => ({ family: text.includes(':') ? 6 : 4, words: words(text) }) as const
 
-t.test('loopback is 127.0.0.0/8 and ::1, and nothing beside them', async (t) => {
+t.test('loopback is 127.0.0.0/8 and ::1, and no address beside them', async (t) => {
   for (const text of ['127.0.0.0', '127.0.0.1', '127.255.255.255', '::1'])
     t.ok(isLoopback(address(text)), text)
   for (const text of [
@@ -22,7 +22,7 @@ t.test('loopback is 127.0.0.0/8 and ::1, and nothing beside them', async (t) => 
     t.notOk(isLoopback(address(text)), text)
 })
 
-t.test('IPv4 in IPv6 form is ::ffff:0:0/96', async (t) => {
+t.test('an IPv4 address in IPv6 form is in ::ffff:0:0/96', async (t) => {
   for (const text of ['::ffff:0:0', '::ffff:192.0.2.1', '::ffff:ffff:ffff']) t.ok(isMapped(words(text)), text)
   for (const text of ['::', '::c000:201', '::fffe:0:0', '::1:ffff:0:0', '1::ffff:0:0', '0:0:1::ffff:0:0'])
     t.notOk(isMapped(words(text)), text)

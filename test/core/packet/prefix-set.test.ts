@@ -17,14 +17,14 @@ function has(set: PrefixSet, address: string): boolean {
   return set.has(address.includes(':') ? 6 : 4, words(address))
 }
 
-t.test('nothing is in the empty set', async (t) => {
+t.test('the empty set contains no address', async (t) => {
   for (const address of ['0.0.0.0', '255.255.255.255', '::', '2001:db8::1']) {
     t.notOk(has(PrefixSet.empty, address))
   }
   t.match(PrefixSet.empty, { size: 0, intervals: 0 })
 })
 
-t.test('a prefix has its first and last address and neither neighbour', async (t) => {
+t.test('a prefix contains its first and last address and neither neighbour', async (t) => {
   const cases = [
     ['192.0.2.0/24', '192.0.2.0', '192.0.2.255', '192.0.1.255', '192.0.3.0'],
     ['198.51.100.7/32', '198.51.100.7', '198.51.100.7', '198.51.100.6', '198.51.100.8'],
@@ -58,7 +58,7 @@ t.test('a prefix has its first and last address and neither neighbour', async (t
   }
 })
 
-t.test('0.0.0.0/0 is all of IPv4 and nothing of IPv6, ::/0 the other way round', async (t) => {
+t.test('0.0.0.0/0 contains all of IPv4 and nothing of IPv6, ::/0 the reverse', async (t) => {
   const all4 = setOf('0.0.0.0/0')
   const all6 = setOf('::/0')
   for (const address of ['0.0.0.0', '192.0.2.1', '255.255.255.255']) {
@@ -76,7 +76,7 @@ t.test('an IPv6 address whose first word looks like an allowed IPv4 address is n
   t.notOk(setOf('c000:201::/128').has(4, words('c000:201::')))
 })
 
-t.test('the last address of each family can be in a set, as its end', async (t) => {
+t.test('the last address of each family can be in a set, as the end of an interval', async (t) => {
   const set = setOf('255.255.255.255/32', 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128')
   t.ok(has(set, '255.255.255.255'))
   t.notOk(has(set, '255.255.255.254'))
@@ -87,7 +87,7 @@ t.test('the last address of each family can be in a set, as its end', async (t) 
 })
 
 t.test(
-  'overlapping and adjoining prefixes become one interval, a gap of one address keeps two',
+  'overlapping and adjoining prefixes become one interval; prefixes with a gap of one address stay two',
   async (t) => {
     const intervals = (...texts: string[]) => setOf(...texts).intervals
     t.equal(intervals('192.0.2.0/25', '192.0.2.128/25'), 1)
@@ -120,7 +120,7 @@ t.test('the size counts every prefix once, even when it is given several times',
   t.equal(setOf('2001:db8::/32', '2001:db8::/33', '2001:db8::/34').size, 3)
 })
 
-t.test('a set does not change when a prefix that it was made of changes', async (t) => {
+t.test('a set stays the same when a prefix that it was built from changes', async (t) => {
   const changing = [prefix('192.0.2.0/24'), prefix('2001:db8::/32')]
   const set = PrefixSet.of(changing)
   for (const { words } of changing) words.fill(0)
@@ -154,7 +154,7 @@ function masked(address: Words, length: number): Words {
   })
 }
 
-/** Decides in the slow and obvious way: masks the address and compares. */
+/** Decides in the slow way: masks the address and compares. */
 function naive(prefixes: readonly Prefix[], family: Family, address: Words): boolean {
   return prefixes.some(
     (p) => p.family === family && masked(address, p.length).every((w, i) => w === p.words[i]),

@@ -17,7 +17,7 @@ t.test('prefixes and learned addresses are counted by the reason of their rules'
   )
 })
 
-t.test('the names of a policy are those of all its rules, each once, without domains', async (t) => {
+t.test('the names of a policy are those of all its rules, each listed once, without domains', async (t) => {
   const rules = [
     rule({ names: ['a.example.org', 'b.example.org'], domains: ['example.net'] }),
     rule({ names: ['b.example.org'] }),

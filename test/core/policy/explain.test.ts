@@ -6,157 +6,19 @@ import {
   IPPROTO_UDP,
   type Prefix,
 } from '../../../src/core/packet/ip.js'
-import { decode, Packet } from '../../../src/core/packet/packet.js'
+import type { Packet } from '../../../src/core/packet/packet.js'
 import type { Sender } from '../../../src/core/packet/sender.js'
-import { explain, missesOf, nearest } from '../../../src/core/policy/explain.js'
-import {
-  assemble,
-  compile,
-  decide,
-  fits,
-  type Policy,
-  type Protocol,
-  type Rule,
-  type RuleSpec,
-} from '../../../src/core/policy/policy.js'
-import { verdictOfKernel } from '../../../src/core/ruleset/fallback.js'
+import { explain } from '../../../src/core/policy/explain.js'
+import { decide, fits, type Policy, type Protocol, type Rule } from '../../../src/core/policy/policy.js'
 import { readOnly } from '../../../src/core/session/client-replies.js'
-import { type Clients, clients, EPHEMERAL_PORTS } from '../clients.js'
+import { type Clients, clients } from '../clients.js'
 import { icmp, ipv4, ipv6, tcp, udp, words } from '../packets.js'
 import { v4, v6 } from '../policies.js'
 import { query } from '../queries.js'
 import { seededRandom } from '../random.js'
+import { call, NOW, policy, port, read, rule, WWW } from './explaining.js'
 
-const NOW = 1_800_000_000_000
-const WWW: Sender = {
-  uid: 33,
-  known: false,
-  isReply: false,
-  device: 0,
-  isOf: (units) => units.includes('web.service'),
-}
-
-function read(bytes: Uint8Array): Packet {
-  const packet = new Packet()
-  packet.single = true
-  const malformed = decode(bytes, 0, bytes.length, bytes.length, packet)
-  if (malformed) throw new Error(malformed)
-  return packet
-}
-
-/** Returns a rule for TCP to one address, except what is given. */
-function rule(given: Partial<RuleSpec> = {}): Rule {
-  const base = { reason: 'rule', name: 'r', protocol: 'tcp', ports: [], names: [], domains: [] } as const
-  return compile({ ...base, prefixes: [v4(198, 51, 100, 2)], ...given })
-}
-
-function policy(rules: readonly Rule[], given: Partial<Policy> = {}): Policy {
-  const base = {
-    mode: 'enforce',
-    canary: undefined,
-    ephemeralPorts: EPHEMERAL_PORTS,
-    trustedUsers: [],
-  } as const
-  return assemble({ ...base, queryPolicy: undefined, rules, ...given })
-}
-
-const port = (first: number, last = first) => ({ first, last })
-const call = (options: Parameters<typeof tcp>[0] = {}) => read(ipv4({}, tcp(options)))
-const missesAt = (one: Rule, packet: Packet, sender = WWW) =>
-  missesOf(policy([one]), one, packet, sender, NOW)
-
-t.test('each condition that a packet misses is named, and no other', async (t) => {
-  const table: [Partial<RuleSpec>, string[]][] = [
-    [{}, []],
-    [{ protocol: 'udp' }, ['protocol']],
-    [{ protocol: 'icmp' }, ['protocol']],
-    [{ ports: [port(80), port(8000, 8080)] }, ['port']],
-    [{ ports: [port(400, 500)] }, []],
-    [{ sourcePort: 20 }, ['source-port']],
-    [{ users: [0, 42] }, ['user']],
-    [{ users: [] }, ['user']],
-    [{ users: [33] }, []],
-    [{ units: ['cron.service'] }, ['unit']],
-    [{ units: ['cron.service', 'web.service'] }, []],
-    [{ expires: NOW }, ['expired']],
-    [{ expires: NOW + 1 }, []],
-    [{ prefixes: [v4(203, 0, 113, 0, 24)] }, ['destination']],
-    [
-      { protocol: 'udp', ports: [port(53)], users: [0], expires: NOW, prefixes: [] },
-      ['protocol', 'port', 'user', 'expired', 'destination'],
-    ],
-  ]
-  for (const [given, misses] of table) t.same(missesAt(rule(given), call()), misses, JSON.stringify(given))
-})
-
-t.test(
-  'for root from a port that the kernel did not choose, the miss is the port and not the user',
-  async (t) => {
-    const ofRoot = rule({ users: [0] })
-    const root = { ...WWW, uid: 0 }
-    t.same(missesAt(ofRoot, call({ sourcePort: 40000 }), root), [])
-    t.same(missesAt(ofRoot, call({ sourcePort: 80 }), root), ['handed-on'])
-    t.same(missesAt(rule({ users: [0], sourcePort: 80 }), call({ sourcePort: 80 }), root), [])
-    t.same(missesAt(ofRoot, call({ sourcePort: 80 })), ['user'])
-  },
-)
-
-t.test('a former address of a name is another miss than a destination that the name never had', async (t) => {
-  const named = rule({ prefixes: [], names: ['api.example.org'] })
-  t.same(missesAt(named, call()), ['destination'])
-  named.formerAddresses.add(v4(198, 51, 100, 2))
-  t.same(missesAt(named, call()), ['former'])
-  t.same(missesAt(named, call(), { ...WWW, known: true }), [], 'connections from then go on')
-  named.addresses.add(v4(198, 51, 100, 2))
-  t.same(missesAt(named, call()), [])
-})
-
-t.test('near are the rules with the destination, those with the fewest misses first', async (t) => {
-  const both = rule({ name: 'both', users: [0], ports: [port(80)] })
-  const user = rule({ name: 'user', users: [0] })
-  const elsewhere = rule({ name: 'elsewhere', prefixes: [v4(203, 0, 113, 1)] })
-  const far = rule({ name: 'far', protocol: 'udp', users: [0], ports: [port(53)] })
-  const names = (...rules: Rule[]) =>
-    nearest(explain(policy(rules), call(), WWW, clients(), NOW).candidates).map(({ rule }) => rule.spec.name)
-  t.same(names(both, far, elsewhere, user), ['user', 'both'])
-  const resolver = rule({ name: 'resolver', reason: 'resolver', ports: [port(53)] })
-  t.same(names(resolver, user), ['user', 'resolver'], 'of two, that which can be changed')
-  const ping = rule({ name: 'ping', protocol: 'icmp' })
-  t.same(names(ping), [], 'what may be pinged is no word of anything else')
-  t.same(names(far, elsewhere), ['elsewhere'], 'and where none does, those that only lead elsewhere')
-  const mirror = rule({ name: 'mirrors', reason: 'mirror', prefixes: [v4(203, 0, 113, 1)] })
-  t.same(names(far, mirror), [], 'but a mirror is no place to put an address of one’s own')
-  t.same(names(rule({ name: 'fits' })), [], 'and what fits is in nobody’s way')
-})
-
-t.test(
-  "the verdict of the kernel's copy: rules without units, and trusted users only when names are enforced",
-  async (t) => {
-    const kernel = (
-      rules: Rule[],
-      given: Partial<Policy> = {},
-      fallback: 'static' | 'closed' | 'open' = 'static',
-    ) => {
-      const made = policy(rules, given)
-      const { candidates } = explain(made, call({ destinationPort: 53 }), WWW, clients(), NOW)
-      return verdictOfKernel(made, fallback, candidates, WWW)
-    }
-    const asking = { isAllowed: () => true, reverse: false, search: [] }
-    const resolver = rule({ reason: 'resolver' })
-    t.equal(kernel([rule()]), 'accept')
-    t.equal(kernel([]), 'block')
-    t.equal(kernel([rule({ users: [0] })]), 'block')
-    t.equal(kernel([rule({ units: ['web.service'] })]), 'block')
-    t.equal(kernel([rule()], {}, 'closed'), 'block')
-    t.equal(kernel([], {}, 'open'), 'accept')
-    t.equal(kernel([], { mode: 'observe' }, 'closed'), 'accept')
-    t.equal(kernel([resolver]), 'accept')
-    t.equal(kernel([resolver], { queryPolicy: asking }), 'block')
-    t.equal(kernel([resolver], { queryPolicy: asking, trustedUsers: [33] }), 'accept')
-  },
-)
-
-t.test('explaining a callback does not count it, and removes no closed session', async (t) => {
+t.test('explaining a callback does not count it, and does not remove a closed session', async (t) => {
   const callback = {
     service: { protocol: 'tcp', port: 21 },
     protocol: 'tcp',
@@ -172,10 +34,10 @@ t.test('explaining a callback does not count it, and removes no closed session',
   host.socket = 'established'
   for (let i = 0; i < 5; i++) t.equal(judged(), 'callback')
   t.equal(decide(policy([]), call(), WWW, host, NOW).reason, 'callback')
-  t.equal(judged(), 'not-allowlisted', 'a packet has used it up')
+  t.equal(judged(), 'not-allowlisted', 'a packet has used the callback up')
 })
 
-// The following tests hold for any policy, packet and host.
+// These tests hold for any policy, packet and host.
 
 const ROUNDS = 4000
 type Random = (limit: number) => number
@@ -255,7 +117,7 @@ const anySender = (random: Random): Sender => ({
   isOf: (units) => units.includes('web.service'),
 })
 
-/** Returns a host with random clients, the same host for the same numbers. */
+/** Returns a host with random clients; equal seeds give equal hosts. */
 function anyHost(seed: number): Clients {
   const random = seededRandom(seed)
   const callback = {
@@ -285,52 +147,55 @@ function anyHost(seed: number): Clients {
   return host
 }
 
-t.test('the explained decision is that of decide, and a rule without misses is one that fits', async (t) => {
-  const random = seededRandom(20_261_126)
-  const seen = new Set<string>()
-  for (let round = 0; round < ROUNDS; round++) {
-    const [made, packet, sender, seed] = [
-      anyPolicy(random),
-      anyPacket(random),
-      anySender(random),
-      random(2 ** 31),
+t.test(
+  'the explained decision equals that of decide, and a rule has no misses exactly when it fits',
+  async (t) => {
+    const random = seededRandom(20_261_126)
+    const seen = new Set<string>()
+    for (let round = 0; round < ROUNDS; round++) {
+      const [made, packet, sender, seed] = [
+        anyPolicy(random),
+        anyPacket(random),
+        anySender(random),
+        random(2 ** 31),
+      ]
+      const decided = decide(made, packet, sender, anyHost(seed), NOW)
+      const host = anyHost(seed)
+      const { decision, candidates } = explain(made, packet, sender, readOnly(host, host.callbacks), NOW)
+      if (decision !== decided)
+        throw new Error(`round ${round}: explained ${decision.reason}, decided ${decided.reason}`)
+      for (const { rule, misses } of candidates)
+        if ((misses.length === 0) !== fits(made, rule, packet, sender, NOW))
+          throw new Error(`round ${round}: ${misses.join() || 'no miss'} of ${JSON.stringify(rule.spec)}`)
+      seen.add(decision.reason)
+      for (const miss of candidates.flatMap(({ misses }) => misses)) seen.add(miss)
+    }
+    const expected = [
+      'canary',
+      'session',
+      'callback',
+      'resolver',
+      'name-not-allowed',
+      'mirror',
+      'rule',
+      'not-allowlisted',
     ]
-    const decided = decide(made, packet, sender, anyHost(seed), NOW)
-    const host = anyHost(seed)
-    const { decision, candidates } = explain(made, packet, sender, readOnly(host, host.callbacks), NOW)
-    if (decision !== decided)
-      throw new Error(`round ${round}: explained ${decision.reason}, decided ${decided.reason}`)
-    for (const { rule, misses } of candidates)
-      if ((misses.length === 0) !== fits(made, rule, packet, sender, NOW))
-        throw new Error(`round ${round}: ${misses.join() || 'no miss'} of ${JSON.stringify(rule.spec)}`)
-    seen.add(decision.reason)
-    for (const miss of candidates.flatMap(({ misses }) => misses)) seen.add(miss)
-  }
-  const expected = [
-    'canary',
-    'session',
-    'callback',
-    'resolver',
-    'name-not-allowed',
-    'mirror',
-    'rule',
-    'not-allowlisted',
-  ]
-  const misses = [
-    'protocol',
-    'port',
-    'source-port',
-    'user',
-    'handed-on',
-    'unit',
-    'expired',
-    'former',
-    'destination',
-  ]
-  t.same([...seen].sort(), [...expected, ...misses].sort(), 'and the rounds had all kinds of both')
-})
+    const misses = [
+      'protocol',
+      'port',
+      'source-port',
+      'user',
+      'handed-on',
+      'unit',
+      'expired',
+      'former',
+      'destination',
+    ]
+    t.same([...seen].sort(), [...expected, ...misses].sort(), 'the rounds had every reason and every miss')
+  },
+)
 
-t.test('explaining changes nothing: the next packet gets the same verdict as without it', async (t) => {
+t.test('explaining changes nothing: the next packet gets the verdict that it would have had', async (t) => {
   const random = seededRandom(7)
   for (let round = 0; round < ROUNDS; round++) {
     const [made, packet, sender, seed] = [

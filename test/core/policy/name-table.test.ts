@@ -7,7 +7,7 @@ function table(...entries: [names: string[], domains: string[], value: string][]
   return made
 }
 
-t.test('a name is found as it is written, and no other name is', async (t) => {
+t.test('a name is found exactly as it is written, and no other name is found', async (t) => {
   const names = table([['a.example.org', 'localhost'], [], 'one'])
   for (const name of ['a.example.org', 'localhost']) {
     t.same(names.find(name), ['one'], name)
@@ -26,7 +26,7 @@ t.test('a name is found as it is written, and no other name is', async (t) => {
   }
 })
 
-t.test('a domain matches all names below it, at any depth, and not itself', async (t) => {
+t.test('a domain matches all names below it, at any depth, but not itself', async (t) => {
   const names = table([[], ['example.org'], 'one'])
   for (const name of ['a.example.org', 'c.b.a.example.org']) {
     t.same(names.find(name), ['one'], name)
@@ -45,7 +45,7 @@ t.test('a domain of one label matches all names below it', async (t) => {
 })
 
 t.test(
-  'all values of a name are found: its own first, then those of its domains, the nearest first',
+  'all values of a name are found: its own value first, then those of its domains, the nearest first',
   async (t) => {
     const names = table(
       [[], ['org'], 'far'],
@@ -58,13 +58,13 @@ t.test(
   },
 )
 
-t.test('the same value is found once, also by several domains', async (t) => {
+t.test('a value is found once, also when several domains have it', async (t) => {
   const names = table([['a.example.org', 'a.example.org'], ['example.org', 'org', 'org'], 'one'])
   names.add(['a.example.org'], [], 'one')
   t.same(names.find('a.example.org'), ['one'])
 })
 
-t.test('names of JavaScript properties are names like any other', async (t) => {
+t.test('names of JavaScript properties are ordinary names', async (t) => {
   const names = table([['constructor'], ['__proto__'], 'one'])
   t.equal(names.has('toString'), false)
   t.equal(names.has('a.constructor'), false)

@@ -1,63 +1,42 @@
 import t from 'tap'
-import type { QueryPolicy } from '../../../src/core/dns/query-policy.js'
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
-import { decode, Packet, TCPHDR_ACK, TCPHDR_SYN } from '../../../src/core/packet/packet.js'
+import { type Packet, TCPHDR_ACK, TCPHDR_SYN } from '../../../src/core/packet/packet.js'
 import type { Sender } from '../../../src/core/packet/sender.js'
 import {
   CALLBACK,
   CANARY,
-  type Decision,
   decide,
   MALFORMED,
   NAME_NOT_ALLOWED,
   NOT_ALLOWLISTED,
   type Policy,
   REASONS,
-  REPLY,
   type RuleSpec,
   SESSION,
 } from '../../../src/core/policy/policy.js'
 import { clients } from '../clients.js'
 import { icmp, ipv4, ipv6, tcp, udp, words } from '../packets.js'
-import { framed, query } from '../queries.js'
 import { policy, prefix, rule } from '../rules.js'
+import { judge, NO_USER, NO_USER_APPROVED, NOW, read, tcp4, udp4, WWW_DATA } from './judging.js'
 
-/** Milliseconds since the epoch at which these tests are judged. */
-const NOW = 1_800_000_000_000
-const SOMEONE: Sender = { uid: 33, known: false, isReply: false, device: 0, isOf: () => false }
-const NOBODY_KNOWN: Sender = { uid: -1, known: false, isReply: false, device: 0, isOf: () => false }
-const NOBODY_APPROVED: Sender = { uid: -1, known: true, isReply: false, device: 0, isOf: () => false }
-
-function read(bytes: Uint8Array): Packet {
-  const packet = new Packet()
-  const malformed = decode(bytes, 0, bytes.length, bytes.length, packet)
-  if (malformed) throw new Error(malformed)
-  return packet
-}
-
-const tcp4 = (options: Parameters<typeof tcp>[0] = {}) => read(ipv4({}, tcp(options)))
-const udp4 = (options: Parameters<typeof udp>[0] = {}) => read(ipv4({ protocol: IPPROTO_UDP }, udp(options)))
-
-/** Judges a packet on a host without clients. */
-function judge(rules: Policy['rules'], packet: Packet, sender = SOMEONE, now = NOW): Decision {
-  return decide(policy(rules), packet, sender, clients(), now)
-}
-
-t.test('what no rule allows is blocked, and the decision counts under its own reason', async (t) => {
+t.test('a packet that no rule allows is blocked, and the decision has the index of its reason', async (t) => {
   t.equal(judge([], tcp4()), NOT_ALLOWLISTED)
   t.equal(judge([rule({ prefixes: [prefix('203.0.113.0/24')] })], tcp4()), NOT_ALLOWLISTED)
   for (const each of [MALFORMED, CANARY, SESSION, CALLBACK, NAME_NOT_ALLOWED, NOT_ALLOWLISTED])
     t.equal(REASONS[each.reasonIndex], each.reason)
 })
 
-t.test('every reason of a rule is accepted under that reason and names its rule', async (t) => {
-  for (const reason of ['resolver', 'time', 'dhcp', 'mirror', 'rule'] as const) {
-    const one = rule({ reason, name: `the ${reason} rule` })
-    const decision = judge([one], tcp4())
-    t.match(decision, { verdict: 'accept', reason, reasonIndex: REASONS.indexOf(reason) })
-    t.equal(decision.rule, one)
-  }
-})
+t.test(
+  'a packet that a rule allows is accepted with the reason of the rule, and the decision names the rule',
+  async (t) => {
+    for (const reason of ['resolver', 'time', 'dhcp', 'mirror', 'rule'] as const) {
+      const one = rule({ reason, name: `the ${reason} rule` })
+      const decision = judge([one], tcp4())
+      t.match(decision, { verdict: 'accept', reason, reasonIndex: REASONS.indexOf(reason) })
+      t.equal(decision.rule, one)
+    }
+  },
+)
 
 t.test('the first rule that fits decides', async (t) => {
   const elsewhere = rule({ name: 'elsewhere', prefixes: [prefix('203.0.113.0/24')] })
@@ -67,23 +46,23 @@ t.test('the first rule that fits decides', async (t) => {
   t.equal(judge([elsewhere, second, first], tcp4()).rule, second)
 })
 
-t.test('the order of reasons: canary before session before any rule', async (t) => {
+t.test('the canary is decided before a session, and a session before any rule', async (t) => {
   const host = clients()
   host.services.tcp[443] = 1
   host.sessions.seen(4, IPPROTO_TCP, words('192.0.2.1'), 443, words('198.51.100.2'), 9, host.now)
   const answer = tcp4({ sourcePort: 443, destinationPort: 9, flags: TCPHDR_ACK })
   const canary = { family: 4, words: words('198.51.100.2'), port: 9 } as const
-  t.equal(decide(policy([rule()], { canary }), answer, SOMEONE, host, NOW), CANARY)
-  t.equal(decide(policy([rule()]), answer, SOMEONE, host, NOW), SESSION)
-  t.equal(decide(policy([rule()]), answer, SOMEONE, clients(), NOW).reason, 'rule')
+  t.equal(decide(policy([rule()], { canary }), answer, WWW_DATA, host, NOW), CANARY)
+  t.equal(decide(policy([rule()]), answer, WWW_DATA, host, NOW), SESSION)
+  t.equal(decide(policy([rule()]), answer, WWW_DATA, clients(), NOW).reason, 'rule')
 })
 
 t.test(
-  'the canary is blocked by its address, port and protocol together; its neighbours are not',
+  'only a packet with the address, port and protocol of the canary is blocked as the canary',
   async (t) => {
     const everywhere = rule({ prefixes: [prefix('0.0.0.0/0'), prefix('::/0')] })
     const judged = (canary: Policy['canary'], packet: Packet) =>
-      decide(policy([everywhere], { canary }), packet, SOMEONE, clients(), NOW)
+      decide(policy([everywhere], { canary }), packet, WWW_DATA, clients(), NOW)
     const four = { family: 4, words: words('192.0.2.9'), port: 9 } as const
     const to4 = (destination: string, port: number) =>
       read(ipv4({ destination }, tcp({ destinationPort: port })))
@@ -99,57 +78,71 @@ t.test(
     for (const other of ['2001:db9:2::9', '2001:db8:3::9', '2001:db8:2:0:0:1::9', '2001:db8:2::8'])
       t.equal(judged(six, to6(other)).verdict, 'accept', other)
     const sameWords = { family: 6, words: words('192.0.2.9'), port: 9 } as const
-    t.equal(judged(sameWords, to4('192.0.2.9', 9)).verdict, 'accept', 'of the other family')
+    t.equal(
+      judged(sameWords, to4('192.0.2.9', 9)).verdict,
+      'accept',
+      'the address belongs to the other family',
+    )
   },
 )
 
-t.test('a rule with units lets just their processes pass, and is asked for the unit last', async (t) => {
-  const rules = [rule({ units: ['web.service', 'db.slice'] })]
-  const asked: (readonly string[])[] = []
-  const from = (yes: boolean): Sender => ({
-    ...SOMEONE,
-    isOf: (units) => {
-      asked.push(units)
-      return yes
-    },
-  })
-  t.equal(judge(rules, tcp4(), from(true)).reason, 'rule')
-  t.equal(judge(rules, tcp4(), from(false)), NOT_ALLOWLISTED)
-  t.same(asked, Array(2).fill(['web.service', 'db.slice']))
-  const elsewhere = read(ipv4({ destination: '203.0.113.1' }, tcp({})))
-  t.equal(judge(rules, elsewhere, from(true)), NOT_ALLOWLISTED)
-  t.equal(judge([rule({ units: ['web.service'], users: [7] })], tcp4(), from(true)), NOT_ALLOWLISTED)
-  t.equal(asked.length, 2, 'nobody asks the kernel for what does not matter')
-  t.equal(judge(rules, tcp4(), { ...from(true), uid: -1 }), NOT_ALLOWLISTED, 'no user, no socket')
-  t.equal(judge(rules, tcp4(), NOBODY_APPROVED).reason, 'rule', 'but an approved connection goes on')
-})
+t.test(
+  'a rule with units accepts only packets of their processes, and the unit is looked up last',
+  async (t) => {
+    const rules = [rule({ units: ['web.service', 'db.slice'] })]
+    const asked: (readonly string[])[] = []
+    const from = (yes: boolean): Sender => ({
+      ...WWW_DATA,
+      isOf: (units) => {
+        asked.push(units)
+        return yes
+      },
+    })
+    t.equal(judge(rules, tcp4(), from(true)).reason, 'rule')
+    t.equal(judge(rules, tcp4(), from(false)), NOT_ALLOWLISTED)
+    t.same(asked, Array(2).fill(['web.service', 'db.slice']))
+    const elsewhere = read(ipv4({ destination: '203.0.113.1' }, tcp({})))
+    t.equal(judge(rules, elsewhere, from(true)), NOT_ALLOWLISTED)
+    t.equal(judge([rule({ units: ['web.service'], users: [7] })], tcp4(), from(true)), NOT_ALLOWLISTED)
+    t.equal(asked.length, 2, 'the kernel is not asked when another condition fails')
+    t.equal(
+      judge(rules, tcp4(), { ...from(true), uid: -1 }),
+      NOT_ALLOWLISTED,
+      'a packet without a user has no socket',
+    )
+    t.equal(judge(rules, tcp4(), NO_USER_APPROVED).reason, 'rule', 'an approved connection continues')
+  },
+)
 
-t.test('the unit of UDP is looked up for each packet: its port may soon be another unit’s', async (t) => {
-  t.equal(rule({ units: ['web.service'] }).accept.remember, false)
-  t.equal(rule({ units: ['web.service'] }).acceptTcp.remember, true)
-})
+t.test(
+  'the unit of a UDP packet is looked up for each packet: its port may soon belong to another unit',
+  async (t) => {
+    t.equal(rule({ units: ['web.service'] }).accept.remember, false)
+    t.equal(rule({ units: ['web.service'] }).acceptTcp.remember, true)
+  },
+)
 
-t.test('a rule with users allows just these users', async (t) => {
+t.test('a rule with users allows only these users', async (t) => {
   const rules = [rule({ users: [0, 42] })]
-  t.equal(judge(rules, tcp4(), { ...SOMEONE, uid: 0 }).reason, 'rule')
-  t.equal(judge(rules, tcp4(), { ...SOMEONE, uid: 42 }).reason, 'rule')
-  t.equal(judge(rules, tcp4(), { ...SOMEONE, uid: 33 }), NOT_ALLOWLISTED)
+  t.equal(judge(rules, tcp4(), { ...WWW_DATA, uid: 0 }).reason, 'rule')
+  t.equal(judge(rules, tcp4(), { ...WWW_DATA, uid: 42 }).reason, 'rule')
+  t.equal(judge(rules, tcp4(), { ...WWW_DATA, uid: 33 }), NOT_ALLOWLISTED)
   t.equal(
-    judge(rules, tcp4(), { ...SOMEONE, uid: 33, known: true }),
+    judge(rules, tcp4(), { ...WWW_DATA, uid: 33, known: true }),
     NOT_ALLOWLISTED,
-    'a known connection changes no user',
+    'a known connection does not replace the user',
   )
-  t.equal(judge([rule({ users: [] })], tcp4()), NOT_ALLOWLISTED, 'an empty list is nobody')
+  t.equal(judge([rule({ users: [] })], tcp4()), NOT_ALLOWLISTED, 'an empty list of users allows no user')
 })
 
 t.test('a packet without a user fits a rule with users only on a connection approved before', async (t) => {
   const rules = [rule({ users: [0] })]
-  t.equal(judge(rules, tcp4(), NOBODY_KNOWN), NOT_ALLOWLISTED)
-  t.equal(judge(rules, tcp4(), NOBODY_APPROVED).reason, 'rule')
-  t.equal(judge([rule()], tcp4(), NOBODY_KNOWN).reason, 'rule', 'a rule for everybody needs no user')
+  t.equal(judge(rules, tcp4(), NO_USER), NOT_ALLOWLISTED)
+  t.equal(judge(rules, tcp4(), NO_USER_APPROVED).reason, 'rule')
+  t.equal(judge([rule()], tcp4(), NO_USER).reason, 'rule', 'a rule without users needs no user')
 })
 
-t.test('a rule with ports allows just these, both ends of a range included', async (t) => {
+t.test('a rule with ports allows only these ports, both ends of a range included', async (t) => {
   const rules = [
     rule({
       ports: [
@@ -159,9 +152,9 @@ t.test('a rule with ports allows just these, both ends of a range included', asy
     }),
   ]
   for (const port of [80, 8000, 8005, 8010])
-    t.equal(judge(rules, tcp4({ destinationPort: port })).reason, 'rule', `${port}`)
+    t.equal(judge(rules, tcp4({ destinationPort: port })).reason, 'rule', `port ${port} is allowed`)
   for (const port of [79, 81, 7999, 8011, 0, 65535])
-    t.equal(judge(rules, tcp4({ destinationPort: port })), NOT_ALLOWLISTED, `${port}`)
+    t.equal(judge(rules, tcp4({ destinationPort: port })), NOT_ALLOWLISTED, `port ${port} is blocked`)
   t.equal(judge(rules, udp4({ destinationPort: 8000 })).reason, 'rule')
 })
 
@@ -171,10 +164,10 @@ t.test('a rule with ports never fits a protocol that has none', async (t) => {
   const sctp = read(ipv4({ protocol: 132 }, tcp()))
   t.equal(judge(anyPort, ping), NOT_ALLOWLISTED)
   t.equal(judge(anyPort, sctp), NOT_ALLOWLISTED)
-  t.equal(judge([rule()], sctp).reason, 'rule', 'without ports, any protocol is any')
+  t.equal(judge([rule()], sctp).reason, 'rule', 'a rule without ports fits any protocol')
 })
 
-t.test('a rule allows just its protocol; icmp is the ICMP of the packet’s own family', async (t) => {
+t.test('a rule allows only its protocol; icmp means the ICMP of the packet’s own family', async (t) => {
   const packets = {
     tcp: tcp4(),
     udp: udp4(),
@@ -193,7 +186,7 @@ t.test('a rule allows just its protocol; icmp is the ICMP of the packet’s own 
   t.same(passing('any'), Object.keys(packets))
 })
 
-t.test('a rule with a source port allows just packets from it', async (t) => {
+t.test('a rule with a source port allows only packets from that port', async (t) => {
   const rules = [rule({ protocol: 'udp', sourcePort: 68 })]
   t.equal(judge(rules, udp4({ sourcePort: 68 })).reason, 'rule')
   t.equal(judge(rules, udp4({ sourcePort: 69 })), NOT_ALLOWLISTED)
@@ -201,55 +194,59 @@ t.test('a rule with a source port allows just packets from it', async (t) => {
 
 t.test('a rule matches nothing from the millisecond of its expiry on', async (t) => {
   const rules = [rule({ expires: NOW })]
-  t.equal(judge(rules, tcp4(), SOMEONE, NOW - 1).reason, 'rule')
-  t.equal(judge(rules, tcp4(), SOMEONE, NOW), NOT_ALLOWLISTED)
-  t.equal(judge(rules, tcp4(), SOMEONE, NOW + 1), NOT_ALLOWLISTED)
+  t.equal(judge(rules, tcp4(), WWW_DATA, NOW - 1).reason, 'rule')
+  t.equal(judge(rules, tcp4(), WWW_DATA, NOW), NOT_ALLOWLISTED)
+  t.equal(judge(rules, tcp4(), WWW_DATA, NOW + 1), NOT_ALLOWLISTED)
 })
 
-t.test('a rule with names allows nothing until their addresses are learned, then just these', async (t) => {
-  const named = rule({ prefixes: [], names: ['mirror.example.org'] })
-  t.equal(judge([named], tcp4()), NOT_ALLOWLISTED)
-  named.addresses.add(prefix('198.51.100.2'))
-  t.equal(judge([named], tcp4()), named.acceptTcp)
-  t.equal(judge([named], read(ipv4({ destination: '198.51.100.3' }, tcp()))), NOT_ALLOWLISTED)
-  named.addresses.remove(prefix('198.51.100.2'))
-  t.equal(judge([named], tcp4()), NOT_ALLOWLISTED, 'and no longer when they are forgotten')
-})
+t.test(
+  'a rule with names allows nothing until addresses are learned, then only these addresses',
+  async (t) => {
+    const named = rule({ prefixes: [], names: ['mirror.example.org'] })
+    t.equal(judge([named], tcp4()), NOT_ALLOWLISTED)
+    named.addresses.add(prefix('198.51.100.2'))
+    t.equal(judge([named], tcp4()), named.acceptTcp)
+    t.equal(judge([named], read(ipv4({ destination: '198.51.100.3' }, tcp()))), NOT_ALLOWLISTED)
+    named.addresses.remove(prefix('198.51.100.2'))
+    t.equal(judge([named], tcp4()), NOT_ALLOWLISTED, 'the address was removed')
+  },
+)
 
 t.test('a reply to a client is accepted with reason session, and needs no rule', async (t) => {
   const host = clients()
   host.services.tcp[443] = 1
   const answer = tcp4({ sourcePort: 443, destinationPort: 51000, flags: TCPHDR_ACK })
-  t.equal(decide(policy(), answer, SOMEONE, host, NOW), NOT_ALLOWLISTED)
+  t.equal(decide(policy(), answer, WWW_DATA, host, NOW), NOT_ALLOWLISTED)
   host.socket = 'established'
-  t.equal(decide(policy(), answer, SOMEONE, host, NOW), SESSION)
+  t.equal(decide(policy(), answer, WWW_DATA, host, NOW), SESSION)
 })
 
-t.test(
-  'the kernel’s own SYN-ACK is accepted and not remembered: its client has proved nothing yet',
-  async (t) => {
-    const host = clients()
-    host.services.tcp[443] = 1
-    const handshake = tcp4({ sourcePort: 443, destinationPort: 51000, flags: TCPHDR_SYN | TCPHDR_ACK })
-    const decision = decide(policy(), handshake, NOBODY_KNOWN, host, NOW)
-    t.match(decision, { verdict: 'accept', reason: 'session', remember: false })
-    t.equal(SESSION.remember, true)
-  },
-)
+t.test('the kernel’s own SYN-ACK is accepted and not remembered: the client may not exist', async (t) => {
+  const host = clients()
+  host.services.tcp[443] = 1
+  const handshake = tcp4({ sourcePort: 443, destinationPort: 51000, flags: TCPHDR_SYN | TCPHDR_ACK })
+  const decision = decide(policy(), handshake, NO_USER, host, NOW)
+  t.match(decision, { verdict: 'accept', reason: 'session', remember: false })
+  t.equal(SESSION.remember, true)
+})
 
-t.test('a callback comes after the sessions and before the rules', async (t) => {
+t.test('a callback is tried after the sessions and before the rules', async (t) => {
   const service = { protocol: 'tcp', port: 21 } as const
   const host = clients([{ service, protocol: 'tcp', ports: [{ first: 1024, last: 65535 }], perSession: 1 }])
   host.socket = 'established'
   host.callbacks.seen(4, IPPROTO_TCP, words('192.0.2.1'), 21, words('198.51.100.2'), 50000, host.now)
   const call = tcp4({ sourcePort: 20, destinationPort: 2000 })
-  t.equal(decide(policy([rule()]), call, SOMEONE, host, NOW), CALLBACK)
-  t.equal(decide(policy([rule()]), call, SOMEONE, host, NOW).reason, 'rule', 'one a session was allowed')
-  t.equal(decide(policy(), call, SOMEONE, host, NOW), NOT_ALLOWLISTED)
+  t.equal(decide(policy([rule()]), call, WWW_DATA, host, NOW), CALLBACK)
+  t.equal(
+    decide(policy([rule()]), call, WWW_DATA, host, NOW).reason,
+    'rule',
+    'the session allowed one callback',
+  )
+  t.equal(decide(policy(), call, WWW_DATA, host, NOW), NOT_ALLOWLISTED)
 })
 
 t.test(
-  'only what no other user can inherit is remembered: UDP of rules with users is approved once',
+  'an accepted UDP packet of a rule with users is not remembered: another user could inherit its socket',
   async (t) => {
     const remembered = (users?: number[]) => {
       const { accept, acceptTcp } = rule({ protocol: 'any', users })
@@ -257,9 +254,13 @@ t.test(
     }
     t.same(remembered(), [true, true])
     t.same(remembered([0]), [false, true])
-    for (const bound of [{ users: [SOMEONE.uid] }, { units: ['web.service'] }]) {
-      const decision = judge([rule({ protocol: 'any', ...bound })], tcp4(), { ...SOMEONE, isOf: () => true })
-      t.match(decision, { reason: 'rule', remember: true }, 'or TCP, whose closed sockets have no user')
+    for (const bound of [{ users: [WWW_DATA.uid] }, { units: ['web.service'] }]) {
+      const decision = judge([rule({ protocol: 'any', ...bound })], tcp4(), { ...WWW_DATA, isOf: () => true })
+      t.match(
+        decision,
+        { reason: 'rule', remember: true },
+        'TCP is remembered: a closed TCP socket has no user',
+      )
     }
     t.equal(SESSION.remember, true)
     t.equal(NOT_ALLOWLISTED.remember, false)
@@ -269,17 +270,21 @@ t.test(
 t.test('a former address of a name fits only a connection that was approved before', async (t) => {
   const named = rule({ prefixes: [], names: ['mirror.example.org'], users: [33] })
   named.formerAddresses.add(prefix('198.51.100.2'))
-  const known = { ...SOMEONE, known: true }
-  t.equal(judge([named], tcp4(), SOMEONE), NOT_ALLOWLISTED, 'no new connection begins')
+  const known = { ...WWW_DATA, known: true }
+  t.equal(judge([named], tcp4(), WWW_DATA), NOT_ALLOWLISTED, 'no new connection is allowed')
   t.equal(judge([named], tcp4(), known), named.acceptTcp)
-  t.equal(judge([named], tcp4(), NOBODY_APPROVED), named.acceptTcp)
-  t.equal(judge([named], tcp4(), { ...known, uid: 34 }), NOT_ALLOWLISTED, 'the rest must fit as ever')
+  t.equal(judge([named], tcp4(), NO_USER_APPROVED), named.acceptTcp)
+  t.equal(
+    judge([named], tcp4(), { ...known, uid: 34 }),
+    NOT_ALLOWLISTED,
+    'the other conditions must still fit',
+  )
   t.equal(judge([named], read(ipv4({ destination: '198.51.100.3' }, tcp())), known), NOT_ALLOWLISTED)
   named.addresses.add(prefix('198.51.100.2'))
-  t.equal(judge([named], tcp4(), SOMEONE), named.acceptTcp, 'until it is an address of the name again')
+  t.equal(judge([named], tcp4(), WWW_DATA), named.acceptTcp, 'the name has the address again')
 })
 
-t.test('each rule has addresses of its own', async (t) => {
+t.test('each rule has its own learned addresses', async (t) => {
   const one = rule({ prefixes: [], names: ['a.example.org'] })
   const other = rule({ prefixes: [], names: ['b.example.org'], name: 'other' })
   other.addresses.add(prefix('198.51.100.2'))
@@ -287,7 +292,7 @@ t.test('each rule has addresses of its own', async (t) => {
   t.equal(one.addresses.size + one.formerAddresses.size, 0)
 })
 
-t.test('a policy finds its rules by name, and by the domains above a name', async (t) => {
+t.test('a policy finds its rules by a name, and by the domains above the name', async (t) => {
   const exact = rule({ name: 'exact', names: ['a.example.org'] })
   const wild = rule({ name: 'wild', domains: ['example.org'] })
   const { names } = policy([exact, wild, rule({ name: 'addresses' })])
@@ -296,141 +301,26 @@ t.test('a policy finds its rules by name, and by the domains above a name', asyn
   t.same(names.find('example.org'), [])
 })
 
-/** Enforces names: those of the rules may be asked for, and one more. */
-const ASKING: QueryPolicy = { isAllowed: (name) => name === 'host.example', reverse: false, search: [] }
-const RESOLVER = { reason: 'resolver', name: 'resolver', ports: [{ first: 53, last: 53 }] } as const
-
-function ask(
-  name: string,
-  rules: Policy['rules'] = [],
-  given: Partial<Policy> = { queryPolicy: ASKING },
-): Decision {
-  const packet = udp4({ destinationPort: 53, payload: query(name) })
-  packet.single = true
-  return decide(policy([rule(RESOLVER), ...rules], given), packet, SOMEONE, clients(), NOW)
-}
-
-t.test('when names are enforced, only allowed names may be asked for', async (t) => {
-  const rules = [rule({ names: ['a.example.org'], domains: ['example.net'] })]
-  for (const name of ['a.example.org', 'x.y.example.net', 'host.example', 'A.Example.ORG'])
-    t.match(ask(name, rules), { verdict: 'accept', reason: 'resolver' }, name)
-  for (const name of ['example.org', 'b.example.org', 'x.a.example.org', 'example.net', ''])
-    t.equal(ask(name, rules), NAME_NOT_ALLOWED, name)
-  t.equal(ask('b.example.org', rules, {}).reason, 'resolver', 'not enforced')
-})
-
-t.test('a query that is not allowed is blocked, even when a later rule allows the address', async (t) => {
-  const everywhere = rule({ name: 'everywhere' })
-  t.equal(ask('b.example.org', [everywhere]), NAME_NOT_ALLOWED)
-  t.match(NAME_NOT_ALLOWED, { verdict: 'block', rule: undefined, remember: false })
-  t.equal(REASONS[NAME_NOT_ALLOWED.reasonIndex], 'name-not-allowed')
-})
-
-t.test(
-  'a resolver that seems to be a client is still sent only allowed queries: its address may be forged',
-  async (t) => {
-    const host = clients([
-      {
-        service: { protocol: 'tcp', port: 21 },
-        protocol: 'udp',
-        ports: [{ first: 53, last: 53 }],
-        perSession: 9,
-      },
-    ])
-    host.services.udp[53] = 1
-    const from = words('192.0.2.1')
-    const resolver = words('198.51.100.2')
-    host.sessions.seen(4, IPPROTO_UDP, from, 53, resolver, 53, host.now)
-    host.socket = 'established'
-    host.callbacks.seen(4, IPPROTO_TCP, from, 21, resolver, 50000, host.now)
-    for (const sourcePort of [53, 40000]) {
-      const packet = udp4({ sourcePort, destinationPort: 53, payload: query('b.example.org') })
-      packet.single = true
-      const judged = (given: Partial<Policy>) =>
-        decide(policy([rule(RESOLVER)], given), packet, SOMEONE, host, NOW)
-      t.equal(judged({}), sourcePort === 53 ? SESSION : CALLBACK, 'as long as names are not enforced')
-      t.equal(judged({ queryPolicy: ASKING }), NAME_NOT_ALLOWED)
-    }
-  },
-)
-
-t.test(
-  'when names are enforced, the canary comes first, and other packets are judged as always',
-  async (t) => {
-    const canary = { family: 4, words: words('198.51.100.2'), port: 53 } as const
-    const rules = [rule(RESOLVER), rule({ name: 'other', prefixes: [prefix('203.0.113.0/24')] })]
-    const made = policy(rules, { queryPolicy: ASKING, canary })
-    const judged = (packet: Packet) => decide(made, packet, SOMEONE, clients(), NOW)
-    t.equal(judged(tcp4({ destinationPort: 53 })), CANARY)
-    t.equal(judged(read(ipv4({ destination: '203.0.113.9' }, tcp()))), rules[1]!.accept)
-    t.equal(judged(read(ipv4({ destination: '192.0.2.9' }, tcp()))), NOT_ALLOWLISTED)
-  },
-)
-
-t.test('a packet that another rule allows is not read as a query', async (t) => {
-  for (const reason of ['time', 'dhcp', 'mirror', 'rule'] as const) {
-    const one = rule({ ...RESOLVER, reason })
-    const packet = udp4({ destinationPort: 53, payload: query('b.example.org') })
-    t.equal(
-      decide(policy([one], { queryPolicy: ASKING }), packet, SOMEONE, clients(), NOW),
-      one.accept,
-      reason,
-    )
-  }
-})
-
-t.test(
-  'packets to a resolver are allowed before and after the handshake, with nothing but queries',
-  async (t) => {
-    const judged = (payload?: Uint8Array) => {
-      const packet = tcp4({ destinationPort: 53, flags: TCPHDR_ACK, ...(payload && { payload }) })
-      packet.single = true
-      return decide(policy([rule(RESOLVER)], { queryPolicy: ASKING }), packet, SOMEONE, clients(), NOW).reason
-    }
-    t.equal(judged(), 'resolver')
-    t.equal(judged(framed(query('host.example'))), 'resolver')
-    t.equal(judged(framed(query('b.example.org'))), 'name-not-allowed')
-    t.equal(judged(Uint8Array.of(0)), 'name-not-allowed')
-  },
-)
-
-t.test(
-  'an answer to the resolver is no query; it is accepted when the resolver’s query was seen',
-  async (t) => {
-    const response = (given: Partial<Sender>, bytes = query('b.example.org', { flags: 0x8180 })) => {
-      const packet = udp4({ sourcePort: 53, destinationPort: 53, payload: bytes })
-      packet.single = true
-      const sender = { ...SOMEONE, ...given }
-      return decide(policy([rule(RESOLVER)], { queryPolicy: ASKING }), packet, sender, clients(), NOW)
-    }
-    t.equal(response({ isReply: true }), REPLY)
-    t.match(REPLY, { verdict: 'accept', reason: 'session', remember: false })
-    t.equal(response({}), NAME_NOT_ALLOWED)
-    t.equal(response({ isReply: true }, query('b.example.org')), NAME_NOT_ALLOWED, 'but a question is one')
-    t.equal(response({ isReply: true }, Uint8Array.of(0, 0, 0x80)), NAME_NOT_ALLOWED, 'a header is longer')
-  },
-)
-
-t.test('the name that the service itself asks for is blocked with reason canary', async (t) => {
-  t.equal(ask('canary.checkvalve.invalid'), CANARY)
-  t.equal(ask('a.canary.checkvalve.invalid'), NAME_NOT_ALLOWED)
-  t.equal(ask('canary.checkvalve.invalid', [], {}).reason, 'resolver', 'where any name may be asked for')
-})
-
-t.test('a packet counts as root’s only from a port that the kernel chooses', async (t) => {
-  const root = { ...SOMEONE, uid: 0 }
+t.test('a packet counts as root’s only when its source port is one that the kernel chooses', async (t) => {
+  const root = { ...WWW_DATA, uid: 0 }
   const from = (sourcePort: number, given: Partial<RuleSpec> = {}, sender: Sender = root) =>
     judge([rule({ users: [0, 33], ...given })], tcp4({ sourcePort }), sender).verdict
-  for (const port of [32768, 40000, 60999]) t.equal(from(port), 'accept', `${port}`)
-  for (const port of [1, 443, 32767, 61000]) t.equal(from(port), 'block', `${port}`)
-  t.equal(from(443, { sourcePort: 443 }), 'accept', 'or from one that the rule asks for')
-  t.equal(from(443, {}, SOMEONE), 'accept', 'and others from any: nobody gets a socket of theirs')
-  t.equal(from(443, { users: undefined }), 'accept', 'as where all users may')
-  t.equal(from(443, {}, { ...root, uid: -1, known: true }), 'accept', 'or the connection is known')
+  for (const port of [32768, 40000, 60999])
+    t.equal(from(port), 'accept', `port ${port} is one that the kernel chooses`)
+  for (const port of [1, 443, 32767, 61000])
+    t.equal(from(port), 'block', `port ${port} is not one that the kernel chooses`)
+  t.equal(from(443, { sourcePort: 443 }), 'accept', 'the rule names this source port')
+  t.equal(
+    from(443, {}, WWW_DATA),
+    'accept',
+    'another user may use any port: no other user inherits its sockets',
+  )
+  t.equal(from(443, { users: undefined }), 'accept', 'a rule without users allows any port')
+  t.equal(from(443, {}, { ...root, uid: -1, known: true }), 'accept', 'the connection is known')
   const datagram = udp4({ sourcePort: 443 })
-  t.equal(judge([rule({ users: [0] })], datagram, root).verdict, 'block', 'UDP, too')
+  t.equal(judge([rule({ users: [0] })], datagram, root).verdict, 'block', 'UDP is judged in the same way')
   const echo = read(ipv4({ destination: '198.51.100.2', protocol: IPPROTO_ICMP }, icmp(8)))
-  t.equal(judge([rule({ users: [0] })], echo, root).verdict, 'accept', 'what has no ports has none')
+  t.equal(judge([rule({ users: [0] })], echo, root).verdict, 'accept', 'an ICMP packet has no port')
 })
 
 t.test('IPv4 0.0.0.0/0 and IPv6 ::/0 are different rules', async (t) => {

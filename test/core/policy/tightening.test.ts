@@ -4,16 +4,20 @@ import { tightens } from '../../../src/core/policy/tightening.js'
 import { policy, prefix, rule } from '../rules.js'
 
 t.test(
-  'a policy tightens when a rule is gone or changed, or when blocking begins; not otherwise',
+  'a policy tightens when a rule is removed or changed, or when blocking begins; not otherwise',
   async (t) => {
     const origin = (line: number) => ({ origin: { file: 'main.yaml', line } })
     const a = () => rule({ name: 'a', users: [0], ...origin(1) })
     const b = () => rule({ name: 'b', names: ['example.org'] })
-    t.equal(tightens(policy([a(), b()]), policy([a(), b()])), false, 'the same')
-    t.equal(tightens(policy([a(), b()]), policy([b(), a()])), false, 'another order')
-    t.equal(tightens(policy([a()]), policy([a(), b()])), false, 'one more')
-    t.equal(tightens(policy([a(), b()]), policy([a()])), true, 'one less')
-    t.equal(tightens(policy([a()]), policy([rule({ name: 'a', users: [0], ...origin(9) })])), false, 'moved')
+    t.equal(tightens(policy([a(), b()]), policy([a(), b()])), false, 'the policies are equal')
+    t.equal(tightens(policy([a(), b()]), policy([b(), a()])), false, 'the rules have another order')
+    t.equal(tightens(policy([a()]), policy([a(), b()])), false, 'a rule is added')
+    t.equal(tightens(policy([a(), b()]), policy([a()])), true, 'a rule is removed')
+    t.equal(
+      tightens(policy([a()]), policy([rule({ name: 'a', users: [0], ...origin(9) })])),
+      false,
+      'a rule is on another line',
+    )
 
     const changes: Partial<RuleSpec>[] = [
       { users: [33] },
@@ -39,8 +43,12 @@ t.test(
     t.equal(tightens(policy([learned]), policy([b()])), false, 'learned addresses do not count')
 
     const observe = { mode: 'observe' } as const
-    t.equal(tightens(policy([a()], observe), policy([a()])), true, 'observe to enforce')
-    t.equal(tightens(policy([a()]), policy([a()], observe)), false, 'enforce to observe')
+    t.equal(tightens(policy([a()], observe), policy([a()])), true, 'the mode changes from observe to enforce')
+    t.equal(
+      tightens(policy([a()]), policy([a()], observe)),
+      false,
+      'the mode changes from enforce to observe',
+    )
     t.equal(tightens(policy([a()], observe), policy([a()], observe)), false)
   },
 )
@@ -74,7 +82,7 @@ t.test('more destinations of a rule do not tighten a policy; one destination few
 })
 
 t.test(
-  'a destination that is gone from one rule tightens, even when another rule still allows it',
+  'a destination that is removed from one rule tightens, even when another rule still allows it',
   async (t) => {
     const one = rule({ name: 'one', users: [0], names: ['a.example.org'] })
     const less = rule({ name: 'one', users: [0], names: [] })
@@ -84,11 +92,15 @@ t.test(
 )
 
 t.test('other names in a later SRV answer do not tighten a policy', async (t) => {
-  const told = (name: string) =>
+  const withSrvTarget = (name: string) =>
     policy([rule({ names: ['a.example.org'] }), rule({ name: 't', names: [name], isFromSrv: true })])
-  t.equal(tightens(told('one.example.net'), told('two.example.net')), false)
-  t.equal(tightens(told('one.example.net'), policy([rule({ names: ['a.example.org'] })])), false)
-  t.equal(tightens(told('one.example.net'), policy()), true, 'a name of the allowlist does')
+  t.equal(tightens(withSrvTarget('one.example.net'), withSrvTarget('two.example.net')), false)
+  t.equal(tightens(withSrvTarget('one.example.net'), policy([rule({ names: ['a.example.org'] })])), false)
+  t.equal(
+    tightens(withSrvTarget('one.example.net'), policy()),
+    true,
+    'a removed name of the allowlist tightens the policy',
+  )
 })
 
 t.test('IPv4 0.0.0.0/0 and IPv6 ::/0 are different destinations', async (t) => {

@@ -70,24 +70,27 @@ t.test(
   },
 )
 
-t.test('all units of a flow are found, also a rare one, and the name as soon as it is known', async (t) => {
-  const passed = new AcceptedFlows(10, SEED)
-  let asked = 0
-  const note = (unit: string | undefined, domain?: string) =>
-    passed.note(packet('192.0.2.1'), 0, MIRROR, NOW, () => {
-      asked++
-      return { unit, domain }
-    })
-  note(undefined)
-  note('app.service')
-  note('cron.service', 'mirror.example.org')
-  for (let i = 0; i < 10_000; i++) note(i % 7 === 0 ? 'rare.service' : 'app.service', 'other.example.org')
-  const [kind] = passed.flows
-  t.match(kind, { units: ['app.service', 'cron.service', 'rare.service'], domain: 'mirror.example.org' })
-  t.ok(asked < 200, `${asked} of ${kind!.count} were looked at`)
-  for (let i = 0; i < 64_000; i++) note(`u${i}.service`)
-  t.equal(passed.flows[0]!.units.length, 8)
-})
+t.test(
+  'all units of a flow are found, also a rare one, and its name is looked up until it is known',
+  async (t) => {
+    const passed = new AcceptedFlows(10, SEED)
+    let asked = 0
+    const note = (unit: string | undefined, domain?: string) =>
+      passed.note(packet('192.0.2.1'), 0, MIRROR, NOW, () => {
+        asked++
+        return { unit, domain }
+      })
+    note(undefined)
+    note('app.service')
+    note('cron.service', 'mirror.example.org')
+    for (let i = 0; i < 10_000; i++) note(i % 7 === 0 ? 'rare.service' : 'app.service', 'other.example.org')
+    const [kind] = passed.flows
+    t.match(kind, { units: ['app.service', 'cron.service', 'rare.service'], domain: 'mirror.example.org' })
+    t.ok(asked < 200, `${asked} of ${kind!.count} packets were looked up`)
+    for (let i = 0; i < 64_000; i++) note(`u${i}.service`)
+    t.equal(passed.flows[0]!.units.length, 8)
+  },
+)
 
 t.test('replies to clients are not counted: no rule changes their verdict', async (t) => {
   const passed = new AcceptedFlows(10, SEED)
@@ -95,7 +98,7 @@ t.test('replies to clients are not counted: no rule changes their verdict', asyn
   t.same([passed.packets, passed.flows], [0, []])
 })
 
-t.test('of any number of flows, the last ones are kept, and evictions are counted', async (t) => {
+t.test('for any number of flows, the newest are kept, and evictions are counted', async (t) => {
   const passed = new AcceptedFlows(16, SEED)
   for (let i = 0; i < 1000; i++) {
     passed.note(packet(`198.18.${i >> 8}.${i & 255}`), 0, MIRROR, NOW + i, nothing)
@@ -105,17 +108,17 @@ t.test('of any number of flows, the last ones are kept, and evictions are counte
   t.equal(passed.evicted + passed.flows.length, 1001)
   t.equal(passed.packets, 2000)
   const kept = passed.flows.find(({ destination }) => destination[0] === words('192.0.2.1')[0])
-  t.equal(kept?.count, 1000, 'what goes on and on stays')
+  t.equal(kept?.count, 1000, 'a flow that continues is kept')
 })
 
-t.test('a user with very many destinations does not evict the flows of other users', async (t) => {
+t.test('a user with very many destinations evicts no flow of other users', async (t) => {
   const passed = new AcceptedFlows(16, SEED)
   passed.note(packet('192.0.2.1'), 0, MIRROR, NOW, nothing)
   for (let i = 0; i < 1000; i++)
     passed.note(packet(`198.18.${i >> 8}.${i & 255}`), 33, MIRROR, NOW + 1 + i, nothing)
   t.equal(passed.flows[0]?.uid, 0)
   for (let i = 0; i < 1000; i++) passed.note(packet('192.0.2.1'), 1000 + i, MIRROR, NOW + 2000 + i, nothing)
-  t.ok(passed.flows.length > 16 - 2, 'several flows are evicted at once, whatever the number of users')
+  t.ok(passed.flows.length > 16 - 2, 'several flows are evicted at once, for any number of users')
   t.equal(passed.evicted + passed.flows.length, 2001)
 })
 
@@ -127,5 +130,5 @@ t.test('the flows of an earlier run are continued', async (t) => {
   t.equal(passed.flows.length, 2)
   passed.note(packet('192.0.2.1'), 0, MIRROR, NOW + 9, nothing)
   t.match(passed.flows.at(-1), { count: 2, first: NOW + 1, last: NOW + 9 })
-  t.equal(before.flows[0]?.count, 1, 'and is not changed by that')
+  t.equal(before.flows[0]?.count, 1, 'the earlier flows are not changed by that')
 })

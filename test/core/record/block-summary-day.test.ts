@@ -14,8 +14,8 @@ const DAY = 86_400
 const ANYWHERE = { place: 0, describe: () => ({ attribution: 'unknown' }) as const }
 
 /**
- * The lines per day that docs/log.md promises: one a second for first blocks and one for summaries, both
- * bursts, and one for each evicted group.
+ * LINES_A_DAY is the limit that docs/log.md promises: one line a second for first blocks and one for
+ * summaries, both bursts, and one line for each evicted group.
  */
 const LINES_A_DAY =
   2 * (BLOCK_LOG_LIMITS.lines + BLOCK_LOG_LIMITS.linesPerSecond * DAY) + BLOCK_LOG_LIMITS.lines
@@ -40,29 +40,38 @@ function flooded({ users, fresh, repeats, seconds }: Flood) {
   const packet = new Packet()
   const lines = { first: 0, summary: 0, suppressed: 0 }
   const suppressedUsers = new Set<number | undefined>()
-  /** The groups of the last events. */
+  /** Holds the groups of the last events. */
   const recent: BlockGroup[] = []
   let blocks = 0
-  let told = 0
+  let reportedBlocks = 0
   const note = (uid: number, destination: number) => {
     packet.destination[0] = destination
     aggregator.note(packet, uid, NOT_ALLOWLISTED, ANYWHERE)
     blocks++
   }
-  const hear = (telling: PendingEvent) => {
-    lines[telling.type]++
-    told += telling.blocks
-    if (telling.type === 'suppressed') suppressedUsers.add(telling.uid)
-    else if (recent.push(telling.group) > 2 * BLOCK_LOG_LIMITS.groups) recent.shift()
+  const count = (event: PendingEvent) => {
+    lines[event.type]++
+    reportedBlocks += event.blocks
+    if (event.type === 'suppressed') suppressedUsers.add(event.uid)
+    else if (recent.push(event.group) > 2 * BLOCK_LOG_LIMITS.groups) recent.shift()
   }
   for (let second = 1; second <= seconds; second++) {
     for (let i = 0; i < fresh; i++) note(1000 + random(users), random(2 ** 32))
     if (repeats && second % 29 === 0)
       for (const { uid, destination } of [...recent]) note(uid, destination[0]!)
     aggregator.tick(second * 1000)
-    for (const telling of aggregator.take()) hear(telling)
+    for (const event of aggregator.take()) count(event)
   }
-  return { aggregator, lines, suppressedUsers, recent, note, blocks: () => blocks, told: () => told, hear }
+  return {
+    aggregator,
+    lines,
+    suppressedUsers,
+    recent,
+    note,
+    blocks: () => blocks,
+    reportedBlocks: () => reportedBlocks,
+    count,
+  }
 }
 
 const sumOf = (lines: Record<string, number>) => Object.values(lines).reduce((sum, each) => sum + each, 0)
@@ -70,25 +79,28 @@ const sumOf = (lines: Record<string, number>) => Object.values(lines).reduce((su
 t.test(
   'a day of the worst flood makes no more lines than promised, and they add up to all blocks',
   async (t) => {
-    const { aggregator, lines, suppressedUsers, blocks, told, hear } = flooded({
+    const { aggregator, lines, suppressedUsers, blocks, reportedBlocks, count } = flooded({
       users: 100,
       fresh: 20,
       repeats: true,
       seconds: DAY,
     })
     t.ok(sumOf(lines) <= LINES_A_DAY, `${JSON.stringify(lines)}: ${sumOf(lines)} of ${LINES_A_DAY}`)
-    t.ok(lines.first > DAY && lines.summary > DAY / 3, 'and that is about as many as may be')
-    t.ok(suppressedUsers.size <= BLOCK_LOG_LIMITS.users + 1, `${suppressedUsers.size} users are told apart`)
+    t.ok(lines.first > DAY && lines.summary > DAY / 3, 'the flood comes near the limit')
+    t.ok(
+      suppressedUsers.size <= BLOCK_LOG_LIMITS.users + 1,
+      `${suppressedUsers.size} users have summaries of their own`,
+    )
     t.equal(aggregator.logged + aggregator.summarized + aggregator.suppressed, blocks())
     aggregator.end()
-    for (const telling of aggregator.take()) hear(telling)
-    t.equal(told(), blocks())
+    for (const event of aggregator.take()) count(event)
+    t.equal(reportedBlocks(), blocks())
   },
 )
 
 t.test('after hours of a flood no more groups are tracked than the limit', async (t) => {
   const { aggregator, recent, note } = flooded({ users: 8, fresh: 20, repeats: true, seconds: 7200 })
-  // No line is left for new groups, so that all summarized blocks are of tracked ones.
+  // No line is left for new groups, so all summarized blocks belong to tracked groups.
   for (let i = 0; i < 8 * BLOCK_LOG_LIMITS.lines; i++) note(1000 + (i % 8), 0xf0000000 + i)
   const before = { ...aggregator, summarized: aggregator.summarized, logged: aggregator.logged }
   const all = new Set(recent.map(({ uid, destination }) => `${uid} ${destination[0]}`))
@@ -96,11 +108,11 @@ t.test('after hours of a flood no more groups are tracked than the limit', async
     const [uid, destination] = each.split(' ').map(Number)
     note(uid!, destination!)
   }
-  t.equal(aggregator.logged, before.logged, 'none was new')
+  t.equal(aggregator.logged, before.logged, 'no group was new')
   const known = aggregator.summarized - before.summarized
   t.ok(
     known > BLOCK_LOG_LIMITS.groups / 2 && known <= BLOCK_LOG_LIMITS.groups,
-    `${known} of ${all.size} that were told`,
+    `${known} of the ${all.size} groups that had a line`,
   )
 })
 
@@ -108,6 +120,6 @@ t.test('one user alone makes at most a quarter of these lines in a day', async (
   for (const repeats of [false, true]) {
     const { lines } = flooded({ users: 1, fresh: 20, repeats, seconds: DAY })
     t.ok(sumOf(lines) <= LINES_A_DAY / 4, `${JSON.stringify(lines)}: ${sumOf(lines)} of ${LINES_A_DAY / 4}`)
-    t.ok(lines.first > DAY / 4, 'a new destination every four seconds, all day long')
+    t.ok(lines.first > DAY / 4, 'the user has a new destination every four seconds, all day long')
   }
 })

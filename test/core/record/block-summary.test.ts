@@ -1,74 +1,26 @@
 import t, { type Test } from 'tap'
-import { IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
-import { Packet } from '../../../src/core/packet/packet.js'
-import type { SenderDetails, SenderLookup } from '../../../src/core/packet/sender.js'
+import { IPPROTO_UDP } from '../../../src/core/packet/ip.js'
+import type { Packet } from '../../../src/core/packet/packet.js'
+import type { SenderLookup } from '../../../src/core/packet/sender.js'
 import { compile, type Decision, MALFORMED, NOT_ALLOWLISTED } from '../../../src/core/policy/policy.js'
-import { BlockAggregator, type PendingEvent } from '../../../src/core/record/block-summary.js'
-import type { RecordLimits } from '../../../src/core/record/user-shares.js'
+import { BlockAggregator } from '../../../src/core/record/block-summary.js'
 import { words } from '../packets.js'
 import { seededRandom } from '../random.js'
+import {
+  ANYWHERE,
+  at,
+  MINUTE,
+  NO_NAMES,
+  packet,
+  ROOMY,
+  SECOND,
+  SEED,
+  SMALL,
+  textOf,
+  watched,
+} from './watching.js'
 
-const SEED = Uint32Array.of(0x01234567, 0x89abcdef)
-/** Limits by which a user has two groups, two lines of each sort at once, and one in four seconds. */
-const SMALL: RecordLimits = { groups: 8, lines: 8, linesPerSecond: 1, users: 3 }
-const ROOMY: RecordLimits = { groups: 128, lines: 128, linesPerSecond: 1, users: 8 }
-const SECOND = 1000
-const MINUTE = 60 * SECOND
-const NO_NAMES = { question: undefined, domain: undefined }
-
-function packet(given: { to?: string; port?: number; from?: number; protocol?: number } = {}): Packet {
-  const made = new Packet()
-  const to = given.to ?? '198.51.100.2'
-  made.family = to.includes(':') ? 6 : 4
-  made.protocol = given.protocol ?? IPPROTO_TCP
-  made.source.set(words(made.family === 6 ? '2001:db8::1' : '192.0.2.1'))
-  made.sourcePort = given.from ?? 40000
-  made.destination.set(words(to))
-  made.destinationPort = given.port ?? 443
-  return made
-}
-
-const at = (place: number, who: SenderDetails = { attribution: 'found' }): SenderLookup => ({
-  place,
-  describe: () => who,
-})
-const ANYWHERE = at(2)
-
-/**
- * Makes an aggregator with a clock, and keeps its events as text: `uid:port first` or `uid:port*repeats
- * @seconds`.
- */
-function watched(limits = ROOMY) {
-  const aggregator = new BlockAggregator(limits, SEED, 0, () => NO_NAMES)
-  const texts: string[] = []
-  let now = 0
-  const listen = () => {
-    for (const event of aggregator.take()) texts.push(textOf(event, now))
-  }
-  /** Lets time pass, a second at a time. */
-  const pass = (ms: number) => {
-    for (const end = now + ms; now < end; ) {
-      now += SECOND
-      aggregator.tick(now)
-      listen()
-    }
-  }
-  const note = (port: number, uid = 33, times = 1) => {
-    for (let i = 0; i < times; i++) aggregator.note(packet({ port }), uid, NOT_ALLOWLISTED, ANYWHERE)
-    listen()
-  }
-  /** Returns the events since the last call. */
-  const news = () => texts.splice(0)
-  return { aggregator, note, pass, news, now: () => now }
-}
-
-function textOf(event: PendingEvent, now: number): string {
-  if (event.type === 'suppressed') return `${event.uid} suppressed*${event.blocks} @${now / SECOND}`
-  const { uid, destinationPort } = event.group
-  return `${uid}:${destinationPort} ${event.type === 'first' ? 'first' : `*${event.blocks} @${now / SECOND}`}`
-}
-
-t.test('the first block of a group is an event at once, the next ones are summarized', async (t) => {
+t.test('the first block of a group is an event at once, the next blocks are summarized', async (t) => {
   const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
   aggregator.note(packet(), 33, NOT_ALLOWLISTED, ANYWHERE)
   aggregator.note(packet({ from: 40001 }), 33, NOT_ALLOWLISTED, ANYWHERE)
@@ -92,36 +44,39 @@ t.test('the first block of a group is an event at once, the next ones are summar
   t.match(aggregator, { logged: 1, summarized: 1, suppressed: 0 })
 })
 
-t.test('user, unit, address, port, protocol, family and reason each make another group', async (t) => {
-  const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
-  const differing: [Packet, number, Decision, number][] = [
-    [packet(), 33, NOT_ALLOWLISTED, 2],
-    [packet(), 34, NOT_ALLOWLISTED, 2],
-    [packet(), -1, NOT_ALLOWLISTED, 2],
-    [packet(), 33, NOT_ALLOWLISTED, 0],
-    [packet(), 33, NOT_ALLOWLISTED, 70_000],
-    [packet(), 33, MALFORMED, 2],
-    [packet({ port: 444 }), 33, NOT_ALLOWLISTED, 2],
-    [packet({ protocol: IPPROTO_UDP }), 33, NOT_ALLOWLISTED, 2],
-    [packet({ to: '198.51.100.3' }), 33, NOT_ALLOWLISTED, 2],
-    [packet({ to: '2001:db8::2' }), 33, NOT_ALLOWLISTED, 2],
-    [packet({ to: '2001:db9::2' }), 33, NOT_ALLOWLISTED, 2],
-    [packet({ to: '2001:db8:1::2' }), 33, NOT_ALLOWLISTED, 2],
-    [packet({ to: '2001:db8::1:0:2' }), 33, NOT_ALLOWLISTED, 2],
-    [packet({ to: '2001:db8::3' }), 33, NOT_ALLOWLISTED, 2],
-    // The same first word as 198.51.100.2, in the other family.
-    [packet({ to: 'c633:6402::' }), 33, NOT_ALLOWLISTED, 2],
-  ]
-  const noteAll = () => {
-    for (const [each, uid, decision, place] of differing) aggregator.note(each, uid, decision, at(place))
-    return aggregator.take().length
-  }
-  t.equal(noteAll(), differing.length)
-  t.equal(noteAll(), 0)
-  t.match(aggregator, { logged: differing.length, summarized: differing.length, suppressed: 0 })
-})
+t.test(
+  'blocks that differ in user, unit, address, port, protocol, family or reason are in different groups',
+  async (t) => {
+    const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
+    const differing: [Packet, number, Decision, number][] = [
+      [packet(), 33, NOT_ALLOWLISTED, 2],
+      [packet(), 34, NOT_ALLOWLISTED, 2],
+      [packet(), -1, NOT_ALLOWLISTED, 2],
+      [packet(), 33, NOT_ALLOWLISTED, 0],
+      [packet(), 33, NOT_ALLOWLISTED, 70_000],
+      [packet(), 33, MALFORMED, 2],
+      [packet({ port: 444 }), 33, NOT_ALLOWLISTED, 2],
+      [packet({ protocol: IPPROTO_UDP }), 33, NOT_ALLOWLISTED, 2],
+      [packet({ to: '198.51.100.3' }), 33, NOT_ALLOWLISTED, 2],
+      [packet({ to: '2001:db8::2' }), 33, NOT_ALLOWLISTED, 2],
+      [packet({ to: '2001:db9::2' }), 33, NOT_ALLOWLISTED, 2],
+      [packet({ to: '2001:db8:1::2' }), 33, NOT_ALLOWLISTED, 2],
+      [packet({ to: '2001:db8::1:0:2' }), 33, NOT_ALLOWLISTED, 2],
+      [packet({ to: '2001:db8::3' }), 33, NOT_ALLOWLISTED, 2],
+      // The address has the same first word as 198.51.100.2, in the other family.
+      [packet({ to: 'c633:6402::' }), 33, NOT_ALLOWLISTED, 2],
+    ]
+    const noteAll = () => {
+      for (const [each, uid, decision, place] of differing) aggregator.note(each, uid, decision, at(place))
+      return aggregator.take().length
+    }
+    t.equal(noteAll(), differing.length)
+    t.equal(noteAll(), 0)
+    t.match(aggregator, { logged: differing.length, summarized: differing.length, suppressed: 0 })
+  },
+)
 
-t.test('a group keeps its own copy of the addresses: the packet is written over', async (t) => {
+t.test('a group keeps its own copy of the addresses: the packet object is reused', async (t) => {
   const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
   const reused = packet()
   aggregator.note(reused, 33, NOT_ALLOWLISTED, ANYWHERE)
@@ -133,7 +88,7 @@ t.test('a group keeps its own copy of the addresses: the packet is written over'
   })
 })
 
-t.test('sender and names are looked up for the first block of a group only', async (t) => {
+t.test('the sender and the names are looked up only for the first block of a group', async (t) => {
   const asked: string[] = []
   const aggregator = new BlockAggregator(ROOMY, SEED, 0, ({ sourcePort }, { reason }) => {
     asked.push(`names of ${sourcePort} ${reason}`)
@@ -183,173 +138,101 @@ t.test('when the look-up of the sender throws, nothing is counted', async (t) =>
   t.match(aggregator.take(), [{ type: 'first' }])
 })
 
-t.test('a group that goes on is summarized after 30 s, 1 min, 2, 4, 8, and then every 15 min', async (t) => {
-  const { note, pass, news } = watched()
-  note(1)
-  for (let second = 0; second < 60 * 60; second++) {
-    note(1)
-    pass(SECOND)
-  }
-  const ends = [30, 90, 210, 450, 930, 1830, 2730]
-  const lengths = [30, 60, 120, 240, 480, 900, 900]
-  t.same(news(), ['33:1 first', ...ends.map((end, i) => `33:1 *${lengths[i]} @${end}`)])
-})
-
 t.test(
-  'a group without a block in its window is forgotten without an event: its next block is a first one',
+  'a group that continues is summarized after 30 s, 1 min, 2, 4, 8, and then every 15 min',
   async (t) => {
-    const { note, pass, news } = watched()
+    const { note, pass, newEvents } = watched()
     note(1)
-    note(2, 33, 3)
-    pass(30 * SECOND)
-    t.same(news(), ['33:1 first', '33:2 first', '33:2 *2 @30'])
-    note(1)
-    note(2)
-    t.same(news(), ['33:1 first'], 'of the other one it is known that it goes on')
-    pass(MINUTE)
-    t.same(news(), ['33:2 *1 @90'])
-    pass(10 * MINUTE)
-    note(2)
-    t.same(news(), ['33:2 first'])
+    for (let second = 0; second < 60 * 60; second++) {
+      note(1)
+      pass(SECOND)
+    }
+    const ends = [30, 90, 210, 450, 930, 1830, 2730]
+    const lengths = [30, 60, 120, 240, 480, 900, 900]
+    t.same(newEvents(), ['33:1 first', ...ends.map((end, i) => `33:1 *${lengths[i]} @${end}`)])
   },
 )
 
 t.test(
-  'a flood of one user takes a quarter of each limit; first blocks of other users are events at once',
+  'a group without a block in its window is removed without an event: its next block is a first block',
   async (t) => {
-    const { aggregator, note, news } = watched({ ...SMALL, groups: 512, lines: 512 })
+    const { note, pass, newEvents } = watched()
+    note(1)
+    note(2, 33, 3)
+    pass(30 * SECOND)
+    t.same(newEvents(), ['33:1 first', '33:2 first', '33:2 *2 @30'])
+    note(1)
+    note(2)
+    t.same(newEvents(), ['33:1 first'], 'the other group is still tracked')
+    pass(MINUTE)
+    t.same(newEvents(), ['33:2 *1 @90'])
+    pass(10 * MINUTE)
+    note(2)
+    t.same(newEvents(), ['33:2 first'])
+  },
+)
+
+t.test(
+  'a flood of one user takes a quarter of each limit; first blocks of other users are still events at once',
+  async (t) => {
+    const { aggregator, note, newEvents } = watched({ ...SMALL, groups: 512, lines: 512 })
     for (let port = 1; port <= 1000; port++) note(port)
-    t.equal(news().length, 128)
+    t.equal(newEvents().length, 128)
     t.match(aggregator, { logged: 128, summarized: 0, suppressed: 872 })
     for (const uid of [34, -1, 0]) {
       note(1, uid)
-      t.same(news(), [`${uid}:1 first`])
+      t.same(newEvents(), [`${uid}:1 first`])
     }
   },
 )
 
-t.test('in a long flood, there is a new group every four seconds, and summaries of the rest', async (t) => {
-  const { note, pass, news } = watched(SMALL)
-  let port = 0
-  for (let second = 0; second < 90; second++) {
-    for (let i = 0; i < 100; i++) note(++port)
-    pass(SECOND)
-  }
-  const texts = news()
-  const firsts = texts.filter((each) => each.endsWith('first')).length
-  t.equal(firsts, 2 + 22)
-  t.same(
-    texts.filter((each) => each.includes('suppressed')).map((each) => each.replace(/\*\d+/, '')),
-    ['33 suppressed @30', '33 suppressed @90'],
-  )
-})
+t.test(
+  'during a long flood, one new group every four seconds has an event, and the rest is summarized',
+  async (t) => {
+    const { note, pass, newEvents } = watched(SMALL)
+    let port = 0
+    for (let second = 0; second < 90; second++) {
+      for (let i = 0; i < 100; i++) note(++port)
+      pass(SECOND)
+    }
+    const texts = newEvents()
+    const firsts = texts.filter((each) => each.endsWith('first')).length
+    t.equal(firsts, 2 + 22)
+    t.same(
+      texts.filter((each) => each.includes('suppressed')).map((each) => each.replace(/\*\d+/, '')),
+      ['33 suppressed @30', '33 suppressed @90'],
+    )
+  },
+)
 
-t.test('suppressed blocks are summarized by user, in windows that grow like those of groups', async (t) => {
-  const { note, pass, news } = watched(SMALL)
-  for (const uid of [33, 34]) for (let port = 1; port <= 12; port++) note(port, uid)
-  news()
-  pass(30 * SECOND)
-  t.same(news(), ['33 suppressed*10 @30', '34 suppressed*10 @30'])
-  for (let port = 20; port < 30; port++) note(port)
-  pass(59 * SECOND)
-  t.notOk(
-    news().some((each) => each.includes('suppressed')),
-    'not a second before the end of its window',
-  )
-  pass(SECOND)
-  t.same(
-    news(),
-    ['33 suppressed*8 @90'],
-    'two groups had lines again, and a user without blocks has no event',
-  )
-})
-
-t.test('users without a quota of their own share one', async (t) => {
-  const { aggregator, note, pass, news } = watched({ ...SMALL, groups: 64, lines: 64, users: 2 })
-  for (const uid of [1, 2, 3, 4, 5]) for (let port = 1; port <= 20; port++) note(port, uid)
-  t.match(aggregator, { logged: 16 * 3, suppressed: 4 + 4 + 44 })
-  news()
-  pass(30 * SECOND)
-  t.same(news(), ['1 suppressed*4 @30', '2 suppressed*4 @30', 'undefined suppressed*44 @30'])
-  pass(10 * MINUTE)
-  note(1, 5)
-  for (let port = 1; port <= 20; port++) note(port, 6)
-  pass(MINUTE)
-  t.ok(news().includes('6 suppressed*4 @660'), 'who is quiet gives the share to others')
-})
-
-t.test('of a user who has used up the quota, the group that repeats least is evicted', async (t) => {
-  const { note, pass, news } = watched(SMALL)
-  note(1, 33, 5)
-  note(2, 33, 3)
-  pass(4 * SECOND)
-  t.same(news(), ['33:1 first', '33:2 first'])
-  note(3)
-  t.same(news(), ['33:2 *2 @4', '33:3 first'], 'no repeat of it is lost')
-  note(1)
-  t.same(news(), [], 'the other one is still known')
-  pass(4 * SECOND)
-  note(4)
-  t.same(news(), ['33:4 first'], 'and one without repeats goes without a word')
-})
-
-t.test('after any number of evictions the remaining groups are still tracked', async (t) => {
-  const { aggregator, note } = watched({ ...SMALL, groups: 64, lines: 4096 })
-  for (let port = 1; port <= 15; port++) note(port, 33, 3)
-  for (let port = 1000; port < 2000; port++) note(port, 33, 2)
-  t.match(aggregator, { logged: 1015, summarized: 1030, suppressed: 0 }, 'each new group is tracked at once')
-  for (let port = 1; port <= 15; port++) note(port)
-  t.match(aggregator, { logged: 1015, summarized: 1045, suppressed: 0 })
-})
-
-t.test('when all groups are used up, one of the user with the most groups is evicted', async (t) => {
-  const { note, pass, news } = watched({ ...SMALL, lines: 64, users: 8 })
-  for (const uid of [1, 2, 3, 4]) for (const port of [1, 2]) note(port, uid)
-  news()
-  note(1, -1)
-  t.same(news(), ['-1:1 first'])
-  note(2, 1)
-  note(1, 1)
-  t.same(
-    news(),
-    ['1:1 first'],
-    'of the first of them the oldest had to go, and came back in place of another',
-  )
-  note(2, 2)
-  note(1, 2)
-  t.same(news(), ['2:1 first'])
-  pass(30 * SECOND)
-  t.same(news(), ['1:2 *1 @30', '2:2 *1 @30'])
-})
-
-t.test('a summary without a line left waits, and grows', async (t) => {
-  // Lines for summaries: two at once, one in four seconds.
-  const { aggregator, note, pass, news } = watched({ ...SMALL, groups: 64, lines: 8 })
+t.test('a summary that has no line left waits, and counts further blocks', async (t) => {
+  // The limits allow two lines for summaries at once, and one in four seconds.
+  const { aggregator, note, pass, newEvents } = watched({ ...SMALL, groups: 64, lines: 8 })
   for (const port of [1, 2]) note(port, 33, 2)
   pass(8 * SECOND)
   for (const port of [3, 4]) note(port, 33, 2)
   pass(8 * SECOND)
   for (const port of [5, 6]) note(port, 33, 2)
   t.match(aggregator, { logged: 6, summarized: 6, suppressed: 0 })
-  news()
+  newEvents()
   pass(13 * SECOND)
-  t.same(news(), [])
+  t.same(newEvents(), [])
   pass(SECOND)
-  t.same(news(), ['33:1 *1 @30', '33:2 *1 @30'])
+  t.same(newEvents(), ['33:1 *1 @30', '33:2 *1 @30'])
   pass(8 * SECOND)
   note(4)
-  t.same(news(), ['33:3 *1 @38', '33:4 *1 @38'], 'in between there were lines for two')
+  t.same(newEvents(), ['33:3 *1 @38', '33:4 *1 @38'], 'lines for two summaries had become available')
   pass(8 * SECOND)
-  t.same(news(), ['33:5 *1 @46', '33:6 *1 @46'])
+  t.same(newEvents(), ['33:5 *1 @46', '33:6 *1 @46'])
 })
 
-t.test('at the end everything is summarized, and all blocks are first ones afterwards', async (t) => {
-  const { aggregator, note, pass, news } = watched(SMALL)
+t.test('at the end all blocks are summarized, and every later block is a first block', async (t) => {
+  const { aggregator, note, pass, newEvents } = watched(SMALL)
   note(1, 33, 3)
   note(2)
   note(3, 33, 4)
   pass(5 * SECOND)
-  news()
+  newEvents()
   aggregator.end()
   pass(0)
   t.same(
@@ -357,12 +240,12 @@ t.test('at the end everything is summarized, and all blocks are first ones after
     ['33:1 *2 @0', '33 suppressed*4 @0'],
   )
   note(1)
-  t.same(news(), ['33:1 first'])
+  t.same(newEvents(), ['33:1 first'])
   aggregator.end()
   t.same(aggregator.take(), [])
 })
 
-/** Notes random blocks of random users, and lets random times pass. @returns the sum over all events */
+/** Notes random blocks of random users at random times. @returns the sum over all events */
 function random(t: Test, seed: number, blocks: number): number {
   const random = seededRandom(seed)
   const limits = { groups: 8 + random(24), lines: 8 + random(24), linesPerSecond: 1, users: 1 + random(4) }
@@ -388,13 +271,16 @@ function random(t: Test, seed: number, blocks: number): number {
     }
     if (random(1500) === 0) aggregator.end()
   }
-  t.ok(exact, 'at any moment')
-  t.ok(aggregator.logged > 0 && aggregator.summarized > 0 && aggregator.suppressed > 0, 'all three took part')
+  t.ok(exact, 'the counters add up after every block')
+  t.ok(
+    aggregator.logged > 0 && aggregator.summarized > 0 && aggregator.suppressed > 0,
+    'blocks were logged, summarized and suppressed',
+  )
   aggregator.end()
   listen()
   return sum
 }
 
-t.test('no block is lost from the sum: all events add up to the blocks that were noted', async (t) => {
-  for (let seed = 1; seed <= 20; seed++) t.equal(random(t, seed, 4000), 4000, `seed ${seed}`)
+t.test('no block is lost: all events together count the blocks that were noted', async (t) => {
+  for (let seed = 1; seed <= 20; seed++) t.equal(random(t, seed, 4000), 4000, `the seed is ${seed}`)
 })

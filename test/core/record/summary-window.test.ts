@@ -1,7 +1,7 @@
 import t from 'tap'
 import { SummaryWindow } from '../../../src/core/record/summary-window.js'
 
-t.test('windows double from half a minute to a quarter of an hour', async (t) => {
+t.test('the length of a window doubles from half a minute to a quarter of an hour', async (t) => {
   const sum = new SummaryWindow(1000)
   const lengths: number[] = []
   for (let now = 1000; lengths.length < 8; now = sum.end) {
@@ -12,7 +12,7 @@ t.test('windows double from half a minute to a quarter of an hour', async (t) =>
 })
 
 t.test(
-  'a window that ended late makes the next one begin late, and its age is the time that passed',
+  'after a window that ended late, the next window begins late, and the age is the time that has passed',
   async (t) => {
     const sum = new SummaryWindow(0)
     sum.blocks = 7

@@ -21,7 +21,7 @@ function packet(protocol: number = IPPROTO_TCP, family: 4 | 6 = 4): Packet {
 const accept = (reason: RuleSpec['reason']) =>
   compile({ reason, name: reason, protocol: 'any', ports: [], prefixes: [], names: [], domains: [] }).accept
 
-t.test('a verdict is counted under its own labels, and nothing else is', async (t) => {
+t.test('a verdict increments the counter with its labels, and no other', async (t) => {
   const counts = new VerdictCounts()
   counts.add(packet(), 33, NOT_ALLOWLISTED, false)
   counts.add(packet(), 34, NOT_ALLOWLISTED, false)
@@ -35,7 +35,7 @@ t.test('a verdict is counted under its own labels, and nothing else is', async (
   )
 })
 
-t.test('each verdict, reason, protocol and family has a counter of its own', async (t) => {
+t.test('each combination of verdict, reason, protocol and family has its own counter', async (t) => {
   const counts = new VerdictCounts()
   const infrastructure = (['resolver', 'time', 'dhcp'] as const).map(accept)
   const rules = (['mirror', 'rule'] as const).map(accept)
@@ -49,7 +49,7 @@ t.test('each verdict, reason, protocol and family has a counter of its own', asy
   t.same(
     decisions.map(({ reason }) => reason),
     REASONS,
-    'all reasons there are',
+    'the decisions have every reason',
   )
   const protocols = [IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, 132]
   for (const decision of decisions)
@@ -76,7 +76,7 @@ t.test('ICMP is one protocol in both families; protocols without a name are coun
   )
 })
 
-t.test('in mode observe, packets that would be blocked have a verdict of their own', async (t) => {
+t.test('in mode observe, packets that would be blocked have their own verdict', async (t) => {
   const counts = new VerdictCounts()
   counts.add(packet(), 33, NOT_ALLOWLISTED, true)
   counts.add(packet(), 33, accept('rule'), true)
@@ -87,7 +87,7 @@ t.test('in mode observe, packets that would be blocked have a verdict of their o
   t.same([...counts.blocksByUser()], [[33, 1]])
 })
 
-t.test('blocks are counted by user, but for those of the service’s own canary', async (t) => {
+t.test('blocks are counted by user, except those of the service’s own canary', async (t) => {
   const counts = new VerdictCounts()
   for (const uid of [33, 33, 1000, -1]) counts.add(packet(), uid, NOT_ALLOWLISTED, false)
   counts.add(packet(), 33, accept('rule'), false)
@@ -102,7 +102,7 @@ t.test('blocks are counted by user, but for those of the service’s own canary'
   )
 })
 
-t.test('at most 100 users have a counter; all further ones share one, and no block is lost', async (t) => {
+t.test('at most 100 users have a counter; all further users share one, and no block is lost', async (t) => {
   const counts = new VerdictCounts()
   for (let round = 0; round < 3; round++)
     for (let uid = 0; uid < 250; uid++) counts.add(packet(), uid, NOT_ALLOWLISTED, false)

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { GENERATIONS, marksOf, nextGeneration, ONCE } from '../../../src/core/ruleset/marks.js'
 
-/** All masks of six adjacent bits. */
+/** MASKS has all masks of six adjacent bits. */
 const MASKS = Array.from({ length: 27 }, (_, shift) => (0x3f * 2 ** shift) >>> 0)
 
 t.test('the default mask gives the marks that the documentation shows', async (t) => {
@@ -20,14 +20,14 @@ t.test('the default mask gives the marks that the documentation shows', async (t
   })
 })
 
-t.test('no mark has a bit outside the mask, for every mask, and none is negative', async (t) => {
+t.test('for every mask, no mark has a bit outside the mask, and no mark is negative', async (t) => {
   const outside = MASKS.flatMap((mask) =>
     Object.values(marksOf(mask, GENERATIONS)).filter((value) => value < 0 || (value & ~mask) !== 0),
   )
   t.same(outside, [])
 })
 
-t.test('the states differ under the state mask, for every mask and generation', async (t) => {
+t.test('for every mask and generation, the states differ under the state mask', async (t) => {
   const confused: string[] = []
   for (const mask of MASKS)
     for (let generation = 1; generation <= GENERATIONS; generation++) {
@@ -45,13 +45,16 @@ t.test('the states differ under the state mask, for every mask and generation', 
   t.same(confused, [])
 })
 
-t.test('an approval counts in its own generation only, and an approval once in none', async (t) => {
-  const approvals = Array.from({ length: GENERATIONS }, (_, i) => marksOf(0x3f000000, i + 1).approvedNow)
-  t.equal(new Set([...approvals, marksOf(0x3f000000, 1).approvedOnce]).size, GENERATIONS + 1)
-  t.equal(ONCE, 0)
-})
+t.test(
+  'an approval is valid only in its own generation, and an approval for one packet in none',
+  async (t) => {
+    const approvals = Array.from({ length: GENERATIONS }, (_, i) => marksOf(0x3f000000, i + 1).approvedNow)
+    t.equal(new Set([...approvals, marksOf(0x3f000000, 1).approvedOnce]).size, GENERATIONS + 1)
+    t.equal(ONCE, 0)
+  },
+)
 
-t.test('an approval of the generation before has its own mark', async (t) => {
+t.test('an approval of the previous generation has its own mark', async (t) => {
   for (let generation = 1; generation <= GENERATIONS; generation++) {
     const after = marksOf(0x3f000000, nextGeneration(generation))
     t.equal(after.approvedBefore, marksOf(0x3f000000, generation).approvedNow)
@@ -59,10 +62,13 @@ t.test('an approval of the generation before has its own mark', async (t) => {
   }
 })
 
-t.test('generations count from 1 to 15 and start over; 0 is only for an approval once', async (t) => {
-  const seen: number[] = []
-  for (let generation = 1, i = 0; i < 2 * GENERATIONS; i++, generation = nextGeneration(generation))
-    seen.push(generation)
-  const round = Array.from({ length: GENERATIONS }, (_, i) => i + 1)
-  t.same(seen, [...round, ...round])
-})
+t.test(
+  'generations count from 1 to 15 and start over; 0 is only for an approval for one packet',
+  async (t) => {
+    const seen: number[] = []
+    for (let generation = 1, i = 0; i < 2 * GENERATIONS; i++, generation = nextGeneration(generation))
+      seen.push(generation)
+    const round = Array.from({ length: GENERATIONS }, (_, i) => i + 1)
+    t.same(seen, [...round, ...round])
+  },
+)

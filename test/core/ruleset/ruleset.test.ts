@@ -15,13 +15,13 @@ import { CASES, HOSTS, mirrorsOf, NOW, textOf, v4, v6 } from '../policies.js'
 const golden = (name: string) => new URL(`../../../../test/golden/${name}.nft`, import.meta.url)
 
 for (const one of CASES)
-  t.test(`the ruleset of the policy "${one.name}" is the golden one, to the letter`, async (t) => {
+  t.test(`the ruleset of the policy "${one.name}" equals its golden file`, async (t) => {
     const text = textOf(one)
     if (process.env.UPDATE_GOLDEN) writeFileSync(golden(one.name), text)
     t.equal(text, readFileSync(golden(one.name), 'utf8'))
   })
 
-t.test('an update keeps the base chains: removing a hook would drop queued packets', async (t) => {
+t.test('an update keeps the base chains: the removal of a hook would drop queued packets', async (t) => {
   for (const form of ['native', 'xtables'] as const) {
     const update = renderUpdate('table inet checkvalve {\n}\n', form, ['old1', 'old2'])
     t.notMatch(update, /delete (table|chain)|flush table/)
@@ -31,13 +31,13 @@ t.test('an update keeps the base chains: removing a hook would drop queued packe
   }
 })
 
-t.test('an update keeps the clients that the kernel has seen: they are known nowhere else', async (t) => {
+t.test('an update keeps the clients that the kernel has seen: no other part knows them', async (t) => {
   const update = renderUpdate('', 'xtables', ['clients4', 'clients6', 'approved4'])
   t.notMatch(update, /clients/)
   t.match(update, /delete set inet checkvalve approved4/)
 })
 
-t.test('service ports and opened connections replace those from before', async (t) => {
+t.test('service ports and opened connections replace the previous ones', async (t) => {
   const opened = [v4(198, 51, 100, 2), v6(0, 2)].map(({ family, words: remote }) => {
     const local = family === 4 ? v4(192, 0, 2, 1).words : v6(0, 1).words
     return { family, local, localPort: 40000, remote, remotePort: 80 }
@@ -72,7 +72,7 @@ function changed(name: string, rule: string, changes: HostChanges, now = NOW): s
 }
 
 t.test(
-  'changed addresses are added, deleted and added: no state of the kernel makes that fail',
+  'changed addresses are added, deleted and added: the update succeeds in any state of the kernel',
   async (t) => {
     const four = 'element inet checkvalve rule1_hosts4'
     const six = 'element inet checkvalve rule1_hosts6'
@@ -96,8 +96,8 @@ t.test(
 
 t.test('a rule without sets in the kernel has no changes there', async (t) => {
   const changes = { added: HOSTS, removed: [v4(198, 51, 100, 3)] }
-  t.same(changed('enforce', 'resolver', changes), [], 'it has no names')
-  t.same(changed('names-enforced', 'wild', changes, NOW + 3_600_001), [], 'it has expired')
+  t.same(changed('enforce', 'resolver', changes), [], 'the rule has no names')
+  t.same(changed('names-enforced', 'wild', changes, NOW + 3_600_001), [], 'the rule has expired')
   t.equal(changed('names-enforced', 'wild', changes, NOW + 3_600_000).length, 8)
 })
 
@@ -105,11 +105,11 @@ t.test('an address does not outlive its rule in the kernel', async (t) => {
   const timeout = (now: number) =>
     /timeout (\d+)s/.exec(changed('names-enforced', 'wild', { added: HOSTS, removed: [] }, now).join())?.[1]
   t.equal(timeout(NOW), '3601')
-  t.equal(timeout(NOW + 3_600_000), '1', 'never 0, which is for ever')
+  t.equal(timeout(NOW + 3_600_000), '1', 'the timeout is never 0, which means no timeout')
   t.equal(timeout(NOW - 86_400_000), '86400')
 })
 
-t.test('many addresses are loaded in transactions that the kernel takes', async (t) => {
+t.test('many addresses are loaded in transactions that the kernel accepts', async (t) => {
   const added = Array.from({ length: 1001 }, (_, i) => v4(198, 18, i >> 8, i & 0xff))
   const lines = changed('enforce', 'mirrors', { added, removed: [] })
   const counts = lines.map((line) => `${line.split(' ')[0]} ${line.split(',').length}`)
@@ -125,16 +125,16 @@ t.test('all learned addresses are loaded with a policy, for the rules that have 
     ['rule1_hosts4', 'rule1_hosts6', 'rule2_hosts4', 'rule2_hosts6'],
   )
   t.equal(lines[3], 'add element inet checkvalve rule2_hosts6 { 2001:db8::2 timeout 3601s }')
-  t.same(renderHosts(policy, options, NOW + 3_600_001).length, 2, 'one has expired')
+  t.same(renderHosts(policy, options, NOW + 3_600_001).length, 2, 'one rule has expired')
   t.same(renderHosts(find('names-unknown').policy, options, NOW), [])
 })
 
-t.test('the queues for DNS follow the others', async (t) => {
+t.test('the queue numbers for DNS follow those of the other queues', async (t) => {
   t.same(namesQueues({ first: 100, count: 1 }), { questions: 101, answers: 102 })
   t.same(namesQueues({ first: 7, count: 4 }), { questions: 11, answers: 12 })
 })
 
-t.test('each address is in the kernel once, also when several names lead to it', async (t) => {
+t.test('each address is in the kernel once, also when several names have it', async (t) => {
   const { policy, options } = find('opened')
   const { addresses } = mirrorsOf(policy)
   addresses.add(HOSTS[0]!)
@@ -153,9 +153,9 @@ t.test('nft can read the timeout of a rule: whole milliseconds, with at most eig
   }
   t.equal(timeout(1), '1ms')
   t.equal(timeout(1499.7), '1500ms')
-  t.equal(timeout(0.2), '1ms', 'never 0, which is for ever')
+  t.equal(timeout(0.2), '1ms', 'the timeout is never 0, which means no timeout')
   t.equal(timeout(DAY - 1), '86399999ms')
   t.equal(timeout(DAY), '1d')
   t.equal(timeout(7 * DAY + 1), '7d1ms')
-  t.equal(timeout(9000 * 365 * DAY), '36500d', 'longer than any kernel runs')
+  t.equal(timeout(9000 * 365 * DAY), '36500d', 'the timeout is longer than any kernel runs')
 })

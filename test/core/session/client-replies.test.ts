@@ -16,7 +16,7 @@ import { icmp, ipv4, ipv6, tcp, udp, words } from '../packets.js'
 const WORKER: Sender = { uid: 33, known: false, isReply: false, device: 7, isOf: () => false }
 const KERNEL: Sender = { uid: -1, known: false, isReply: false, device: 7, isOf: () => false }
 
-/** Whether a packet is taken for a reply to a client. */
+/** Returns whether a packet counts as a reply to a client. */
 const isReply = (packet: Packet, sender: Sender, inbound: Inbound) =>
   replyKindOf(packet, sender, inbound) !== 'none'
 
@@ -30,7 +30,7 @@ function read(bytes: Uint8Array): Packet {
 const PORTS = { sourcePort: 443, destinationPort: 51000 }
 const ack = (flags = TCPHDR_ACK, ports = PORTS) => read(ipv4({}, tcp({ ...ports, flags })))
 const datagram = (ports = PORTS) => read(ipv4({ protocol: IPPROTO_UDP }, udp(ports)))
-/** The arguments of the tables for both ends of these packets. */
+/** Returns the arguments of the tables for both ends of these packets. */
 const ends = (protocol: typeof IPPROTO_TCP | typeof IPPROTO_UDP) =>
   [4 as Family, protocol, words('192.0.2.1'), 443, words('198.51.100.2'), 51000] as const
 
@@ -42,17 +42,18 @@ function server(): Clients {
   return made
 }
 
-t.test('a bare SYN is no reply, whatever client its port has', async (t) => {
+t.test('a bare SYN is never a reply, even when its ports are those of a client', async (t) => {
   const host = server()
   host.sessions.seen(...ends(IPPROTO_TCP), host.now)
   host.socket = 'established'
   for (const flags of [TCPHDR_SYN, TCPHDR_SYN | TCPHDR_FIN, TCPHDR_SYN | TCPHDR_RST, TCPHDR_SYN | 0xc0])
-    for (const sender of [WORKER, KERNEL]) t.notOk(isReply(ack(flags), sender, host), `flags ${flags}`)
+    for (const sender of [WORKER, KERNEL])
+      t.notOk(isReply(ack(flags), sender, host), `the flags are ${flags}`)
   for (const flags of [TCPHDR_SYN | TCPHDR_ACK, TCPHDR_ACK, TCPHDR_ACK | TCPHDR_FIN, TCPHDR_RST])
-    t.ok(isReply(ack(flags), WORKER, host), `flags ${flags}`)
+    t.ok(isReply(ack(flags), WORKER, host), `the flags are ${flags}`)
 })
 
-t.test('a client that was seen just now is believed without asking the kernel', async (t) => {
+t.test('a client that was seen within a minute is believed without asking the kernel', async (t) => {
   const host = server()
   host.sessions.seen(...ends(IPPROTO_TCP), host.now)
   t.ok(isReply(ack(), WORKER, host))
@@ -62,7 +63,7 @@ t.test('a client that was seen just now is believed without asking the kernel', 
 })
 
 t.test(
-  'a client that was not seen for a minute is looked up: the socket decides, and is remembered',
+  'a client that was not seen for a minute is looked up: the socket decides, and the answer is remembered',
   async (t) => {
     for (const state of ['established', 'transient'] as const) {
       const host = server()
@@ -70,15 +71,19 @@ t.test(
       host.now += 60
       host.socket = state
       t.ok(isReply(ack(), WORKER, host))
-      t.same(host.asked, [[443, 51000, 7]], 'by both ports, and the device that the packet leaves by')
+      t.same(
+        host.asked,
+        [[443, 51000, 7]],
+        'the look-up has both ports, and the device that the packet leaves by',
+      )
       t.ok(isReply(ack(), WORKER, host))
-      t.equal(host.asked.length, 1, 'once a minute is enough')
+      t.equal(host.asked.length, 1, 'one look-up a minute is enough')
       t.equal(host.sessions.sizeOf(IPPROTO_TCP, 'socket'), 1)
     }
   },
 )
 
-t.test('a client that has left is removed, and packets to it are no replies', async (t) => {
+t.test('a client whose socket is gone is removed, and packets to it are no replies', async (t) => {
   const host = server()
   host.sessions.seen(...ends(IPPROTO_TCP), host.now)
   host.now += 60
@@ -88,15 +93,15 @@ t.test('a client that has left is removed, and packets to it are no replies', as
 
 t.test('a client that is not in the table is found by its socket', async (t) => {
   const host = server()
-  t.notOk(isReply(ack(), WORKER, host), 'there is none')
+  t.notOk(isReply(ack(), WORKER, host), 'the kernel has no socket')
   host.socket = 'established'
   t.ok(isReply(ack(), WORKER, host))
 })
 
-t.test('when the kernel cannot be asked, the table is believed until its timeout', async (t) => {
+t.test("when the kernel cannot be asked, the table is believed until the session's timeout", async (t) => {
   const host = server()
   host.socket = 'unknown'
-  t.notOk(isReply(ack(), WORKER, host), 'nobody knows this client')
+  t.notOk(isReply(ack(), WORKER, host), 'the table does not have this client')
   host.sessions.seen(...ends(IPPROTO_TCP), host.now)
   host.now += TCP_TIMEOUT - 1
   t.ok(isReply(ack(), WORKER, host))
@@ -104,7 +109,7 @@ t.test('when the kernel cannot be asked, the table is believed until its timeout
   t.notOk(isReply(ack(), WORKER, host))
 })
 
-t.test('from a port without a listener there are no replies', async (t) => {
+t.test('packets from a port without a listener are no replies', async (t) => {
   const host = clients()
   host.services.udp[443] = 1
   host.socket = 'established'
@@ -116,43 +121,46 @@ t.test('from a port without a listener there are no replies', async (t) => {
     [443, 0, 7],
   ])
   host.listening = true
-  t.ok(isReply(ack(), WORKER, host), 'somebody has begun to')
+  t.ok(isReply(ack(), WORKER, host), 'a program listens on the port now')
   t.notOk(isReply(ack(TCPHDR_SYN), WORKER, host))
 })
 
-t.test('the kernel’s own SYN-ACK needs no socket: during a flood of SYNs there is none', async (t) => {
+t.test('the kernel’s own SYN-ACK needs no socket: during a flood of SYNs the kernel has none', async (t) => {
   const host = server()
   t.equal(replyKindOf(ack(TCPHDR_SYN | TCPHDR_ACK), KERNEL, host), 'handshake')
   t.notOk(isReply(ack(TCPHDR_SYN | TCPHDR_ACK), WORKER, host), 'a program has forged it')
-  t.notOk(isReply(ack(TCPHDR_ACK), KERNEL, host), 'nor does it cover what comes after')
+  t.notOk(isReply(ack(TCPHDR_ACK), KERNEL, host), 'a later packet needs a socket')
 })
 
-t.test('a connection that this host opened is no client, whatever its socket shows', async (t) => {
+t.test('a connection that this host opened is no client, whatever state its socket has', async (t) => {
   const host = server()
   host.socket = 'established'
   host.sessions.seen(...ends(IPPROTO_TCP), host.now)
   host.opened.seen(...ends(IPPROTO_TCP), 0)
   t.notOk(isReply(ack(), WORKER, host))
   t.notOk(isReply(ack(TCPHDR_SYN | TCPHDR_ACK), KERNEL, host))
-  t.ok(isReply(ack(TCPHDR_ACK, { ...PORTS, destinationPort: 51001 }), WORKER, host), 'others are')
+  t.ok(
+    isReply(ack(TCPHDR_ACK, { ...PORTS, destinationPort: 51001 }), WORKER, host),
+    'other connections are clients',
+  )
 })
 
 t.test('a UDP reply needs a service port and a client that was seen within the timeout', async (t) => {
   const host = clients()
   host.sessions.seen(...ends(IPPROTO_UDP), host.now)
   host.socket = 'established'
-  t.notOk(isReply(datagram(), WORKER, host), 'no service has the port')
+  t.notOk(isReply(datagram(), WORKER, host), 'no service uses the port')
   host.services.tcp[443] = 1
-  t.notOk(isReply(datagram(), WORKER, host), 'a TCP service is none of UDP')
+  t.notOk(isReply(datagram(), WORKER, host), 'a TCP service is no UDP service')
   host.services.udp[443] = 1
   t.ok(isReply(datagram(), WORKER, host))
-  t.notOk(isReply(datagram({ ...PORTS, destinationPort: 51001 }), WORKER, host), 'not a client')
+  t.notOk(isReply(datagram({ ...PORTS, destinationPort: 51001 }), WORKER, host), 'the other end is no client')
   host.now += UDP_TIMEOUT
-  t.notOk(isReply(datagram(), WORKER, host), 'the client is long gone')
-  t.same(host.asked, [], 'there is no socket to ask for')
+  t.notOk(isReply(datagram(), WORKER, host), 'the session has timed out')
+  t.same(host.asked, [], 'UDP has no socket to look up')
 })
 
-t.test('packets to IPv6 clients are replies, too', async (t) => {
+t.test('packets to IPv6 clients are replies as well', async (t) => {
   const host = server()
   host.socket = 'established'
   const six = (flags: number) => read(ipv6({}, tcp({ ...PORTS, flags })))
@@ -169,7 +177,7 @@ t.test('packets of protocols without ports are no replies', async (t) => {
   t.notOk(isReply(read(ipv4({ protocol: IPPROTO_ICMP }, icmp(8))), WORKER, host))
 })
 
-t.test('a client found by its socket counts for the callbacks of its service', async (t) => {
+t.test('a client that is found by its socket counts for the callbacks of its service', async (t) => {
   const host = clients([
     {
       service: { protocol: 'tcp', port: 443 },
@@ -187,7 +195,7 @@ t.test('a client found by its socket counts for the callbacks of its service', a
 })
 
 t.test(
-  'packets of an opened connection are no replies, whatever its socket shows and its port serves',
+  'packets of an opened connection are no replies, for any state of its socket and any service port',
   async (t) => {
     for (const isService of [1, 0]) {
       const host = server()
@@ -196,14 +204,14 @@ t.test(
       noteOpening(ack(TCPHDR_SYN), host)
       host.services.tcp[443] = 1
       host.sessions.seen(...ends(IPPROTO_TCP), host.now)
-      t.notOk(isReply(ack(), WORKER, host), 'nor what the table believes')
+      t.notOk(isReply(ack(), WORKER, host), 'the table does not make it a client')
       const other = ack(TCPHDR_ACK, { ...PORTS, destinationPort: 51001 })
-      t.ok(isReply(other, WORKER, host), 'others are clients')
+      t.ok(isReply(other, WORKER, host), 'other connections are clients')
     }
   },
 )
 
-t.test('only bare SYNs are noted', async (t) => {
+t.test('only bare SYNs are noted as opened connections', async (t) => {
   const host = server()
   for (const flags of [TCPHDR_SYN | TCPHDR_ACK, TCPHDR_ACK, TCPHDR_RST]) noteOpening(ack(flags), host)
   noteOpening(datagram(), host)

@@ -16,27 +16,30 @@ function read(bytes: Uint8Array): Packet {
   return packet
 }
 
-t.test('a host without clients gets none, whatever it sends and whoever is noted', async (t) => {
-  const host = noClients()
-  const syn = read(ipv4({}, tcp({ ...PORTS, flags: TCPHDR_SYN })))
-  const ack = read(ipv4({}, tcp({ ...PORTS, flags: TCPHDR_ACK })))
-  const datagram = read(ipv4({ protocol: IPPROTO_UDP }, udp(PORTS)))
-  for (const services of [0, 1]) {
-    host.services.tcp[443] = services
-    host.services.udp[443] = services
-    for (const packet of [ack, datagram]) t.equal(replyKindOf(packet, WORKER, host), 'none')
-    noteOpening(syn, host)
-    for (const protocol of [IPPROTO_TCP, IPPROTO_UDP] as const) {
-      host.sessions.seen(4, protocol, ...ENDS, host.now)
-      host.callbacks.seen(4, protocol, ...ENDS, host.now)
-      t.equal(host.callbacks.allow(datagram, WORKER, host.lookUp, host.now), false)
+t.test(
+  'a host without clients never gets one, whatever packets are judged and sessions are noted',
+  async (t) => {
+    const host = noClients()
+    const syn = read(ipv4({}, tcp({ ...PORTS, flags: TCPHDR_SYN })))
+    const ack = read(ipv4({}, tcp({ ...PORTS, flags: TCPHDR_ACK })))
+    const datagram = read(ipv4({ protocol: IPPROTO_UDP }, udp(PORTS)))
+    for (const services of [0, 1]) {
+      host.services.tcp[443] = services
+      host.services.udp[443] = services
+      for (const packet of [ack, datagram]) t.equal(replyKindOf(packet, WORKER, host), 'none')
+      noteOpening(syn, host)
+      for (const protocol of [IPPROTO_TCP, IPPROTO_UDP] as const) {
+        host.sessions.seen(4, protocol, ...ENDS, host.now)
+        host.callbacks.seen(4, protocol, ...ENDS, host.now)
+        t.equal(host.callbacks.allow(datagram, WORKER, host.lookUp, host.now), false)
+      }
     }
-  }
-  t.equal(host.opened.size, 0)
-  t.equal(host.opened.silence(4, IPPROTO_TCP, ...ENDS, host.now), Number.POSITIVE_INFINITY)
-})
+    t.equal(host.opened.size, 0)
+    t.equal(host.opened.silence(4, IPPROTO_TCP, ...ENDS, host.now), Number.POSITIVE_INFINITY)
+  },
+)
 
-t.test('no port of it is a service port, and two hosts share none', async (t) => {
+t.test('a host without clients has no service port, and two such hosts share no table', async (t) => {
   const [one, other] = [noClients(), noClients()]
   for (const { tcp, udp } of [one.services, other.services])
     t.notOk(tcp.includes(1) || udp.includes(1) || tcp.length !== 65536 || udp.length !== 65536)

@@ -1,43 +1,11 @@
 import t from 'tap'
 import { halfSipHash } from '../../../src/core/bounded/siphash.js'
-import { type Family, IPPROTO_TCP, IPPROTO_UDP, type Words } from '../../../src/core/packet/ip.js'
-import {
-  type SessionProtocol,
-  SessionTable,
-  SOURCES,
-  type Source,
-} from '../../../src/core/session/session-table.js'
+import { IPPROTO_TCP, IPPROTO_UDP, type Words } from '../../../src/core/packet/ip.js'
+import { SOURCES } from '../../../src/core/session/session-table.js'
 import { words } from '../packets.js'
-import { seededRandom } from '../random.js'
+import { client, has, type Key, LOCAL, SEED, sizeOf, table, tcpClient, udpClient } from './sessions.js'
 
-const SEED = Uint32Array.of(0x243f6a88, 0x85a308d3)
-const LOCAL = words('192.0.2.1')
-
-function table(capacity: number, tcpTimeout = 1000, udpTimeout = 100): SessionTable {
-  return new SessionTable({ capacity, tcpTimeout, udpTimeout, seed: SEED })
-}
-
-type Key = readonly [Family, SessionProtocol, Words, number, Words, number]
-
-/** Whether the table knows a session. */
-function has(sessions: SessionTable, ...session: readonly [...Key, now: number]): boolean {
-  return sessions.silence(...session) < Number.POSITIVE_INFINITY
-}
-
-/** Returns the number of sessions of a protocol. */
-function sizeOf(sessions: SessionTable, protocol: SessionProtocol): number {
-  return SOURCES.reduce((sum, source) => sum + sessions.sizeOf(protocol, source), 0)
-}
-
-/** Returns client number `n` of a service. */
-function client(n: number, protocol: SessionProtocol = IPPROTO_TCP): Key {
-  return [4, protocol, LOCAL, 443, words('203.0.113.7'), n]
-}
-
-const tcpClient = (n: number) => client(n, IPPROTO_TCP)
-const udpClient = (n: number) => client(n, IPPROTO_UDP)
-
-t.test('a session is known once it was seen, and no longer once it was removed', async (t) => {
+t.test('a session is known after it was seen, and unknown after it was removed', async (t) => {
   const sessions = table(10)
   t.notOk(has(sessions, ...tcpClient(1), 0))
   sessions.seen(...tcpClient(1), 0)
@@ -70,7 +38,7 @@ t.test('sessions that differ in any part of the key are different', async (t) =>
   t.ok(has(sessions, ...known, 0))
 })
 
-t.test('the addresses are copied: the caller may reuse the arrays it looked up with', async (t) => {
+t.test('a session keeps its own copy of the addresses: the caller may reuse the arrays', async (t) => {
   const sessions = table(10)
   const remote = words('203.0.113.9')
   sessions.seen(4, IPPROTO_TCP, LOCAL, 443, remote, 50000, 0)
@@ -78,7 +46,7 @@ t.test('the addresses are copied: the caller may reuse the arrays it looked up w
   t.ok(has(sessions, 4, IPPROTO_TCP, LOCAL, 443, words('203.0.113.9'), 50000, 0))
 })
 
-t.test('a session counts until its timeout, and a look-up does not prolong it', async (t) => {
+t.test('a session is known until its timeout, and a look-up does not prolong it', async (t) => {
   const sessions = table(10, 1000, 100)
   sessions.seen(...tcpClient(1), 50)
   sessions.seen(...udpClient(1), 50)
@@ -110,7 +78,7 @@ t.test('a session is counted under its last source', async (t) => {
   sessions.remove(...tcpClient(1))
   sessions.seen(...tcpClient(4), 2, 'socket')
   sessions.seen(...tcpClient(5), 2, 'conntrack')
-  t.same(counts(), [2, 1], 'that of client 3 had to go')
+  t.same(counts(), [2, 1], 'the session of client 3 was evicted')
   sessions.clear()
   t.same(counts(), [0, 0])
 })
@@ -123,7 +91,7 @@ t.test('a packet refreshes its session', async (t) => {
   t.equal(sessions.size, 1)
 })
 
-t.test('expiry removes what is past its timeout, never more than the limit at once', async (t) => {
+t.test('expiry removes the sessions past their timeout, never more than the limit at once', async (t) => {
   const sessions = table(20, 1000, 100)
   for (let n = 0; n < 5; n++) sessions.seen(...udpClient(n), n)
   for (let n = 0; n < 5; n++) sessions.seen(...tcpClient(n), n + 5)
@@ -137,7 +105,7 @@ t.test('expiry removes what is past its timeout, never more than the limit at on
   t.equal(sessions.evicted, 0)
 })
 
-t.test('a full table evicts the session longest without a packet, and counts it', async (t) => {
+t.test('a full table evicts the session with the longest silence, and counts it', async (t) => {
   const sessions = table(3, 1000, 1000)
   sessions.seen(...tcpClient(1), 1)
   sessions.seen(...udpClient(2), 2)
@@ -160,7 +128,7 @@ t.test('of a TCP and a UDP session of the same second, the UDP session is evicte
   t.notOk(has(sessions, ...udpClient(2), 1))
 })
 
-t.test('no live session is evicted while there is one past its timeout', async (t) => {
+t.test('no live session is evicted while another one is past its timeout', async (t) => {
   const sessions = table(2, 1000, 100)
   sessions.seen(...tcpClient(1), 1)
   sessions.seen(...udpClient(2), 2)
@@ -169,7 +137,7 @@ t.test('no live session is evicted while there is one past its timeout', async (
   t.same([sessions.size, sessions.evicted], [2, 0])
 })
 
-t.test('a table of one session holds the newest one', async (t) => {
+t.test('a table with capacity 1 holds the newest session', async (t) => {
   const sessions = table(1)
   for (let n = 1; n <= 100; n++) {
     sessions.seen(...client(n, n % 2 === 0 ? IPPROTO_TCP : IPPROTO_UDP), 1)
@@ -179,7 +147,7 @@ t.test('a table of one session holds the newest one', async (t) => {
   t.equal(sessions.evicted, 99)
 })
 
-t.test('a clock that steps back neither revives nor loses sessions', async (t) => {
+t.test('a clock that steps back neither revives a session nor loses one', async (t) => {
   const sessions = table(3, 1000, 100)
   sessions.seen(...udpClient(1), 500)
   sessions.seen(...udpClient(2), 3)
@@ -201,7 +169,7 @@ t.test('a cleared table is empty and can be used again', async (t) => {
   for (let n = 0; n < 4; n++) t.ok(has(sessions, ...udpClient(n), 0))
 })
 
-t.test('sessions that all fall on the last slot are found, also after some are removed', async (t) => {
+t.test('sessions that all hash to the last slot are found, also after some are removed', async (t) => {
   const capacity = 32
   const colliding: Key[] = []
   for (let port = 0; colliding.length < capacity; port++) {
@@ -219,7 +187,7 @@ t.test('sessions that all fall on the last slot are found, also after some are r
 /** Returns two values for one word of an IPv4 key (local, remote, ports) with the same hash in the table. */
 function collision(word: number): [Words, Words] {
   const found = new Map<number, Words>()
-  // The table keeps 30 bits of a hash: among some 40,000 keys, two are likely to share them.
+  // The table keeps 30 bits of a hash: among some 40,000 keys two are likely to share them.
   for (let n = 0; ; n++) {
     const key = Uint32Array.of(LOCAL[0]!, 0xcb007107, (443 << 16) | 50000)
     key[word] = n
@@ -248,138 +216,21 @@ t.test('two sessions with equal hashes are different', async (t) => {
 
 t.test('a session takes at most 64 bytes, at any capacity', async (t) => {
   for (const capacity of [1, 2, 3, 10, 1000, 65_537, 1_000_000]) {
-    t.ok(table(capacity).byteLength / capacity <= 64, `${table(capacity).byteLength / capacity} bytes`)
+    t.ok(
+      table(capacity).byteLength / capacity <= 64,
+      `a session takes ${table(capacity).byteLength / capacity} bytes`,
+    )
   }
 })
 
-t.test('a table for a million sessions takes next to no memory while it is empty', async (t) => {
+t.test('an empty table for a million sessions takes hardly any memory', async (t) => {
   const before = process.memoryUsage().rss
   const sessions = table(1_000_000)
   sessions.seen(...tcpClient(1), 0)
   const grown = process.memoryUsage().rss - before
-  t.ok(grown < sessions.byteLength / 3, `${grown} bytes`)
+  t.ok(grown < sessions.byteLength / 3, `the memory grew by ${grown} bytes`)
 })
 
 t.test('a capacity out of range is refused', async (t) => {
   for (const capacity of [0, -1, 1.5, Number.NaN, 100_000_001]) t.throws(() => table(capacity), RangeError)
-})
-
-/** Does the same as the table, with a Map in the order of the last packets. */
-class Model {
-  readonly sessions = new Map<string, { protocol: SessionProtocol; seen: number; source: Source }>()
-  clock = 0
-  evicted = 0
-
-  constructor(
-    readonly capacity: number,
-    readonly timeouts: Record<SessionProtocol, number>,
-  ) {}
-
-  seen(name: string, protocol: SessionProtocol, now: number, source: Source): void {
-    this.clock = Math.max(this.clock, now)
-    if (!this.sessions.delete(name) && this.sessions.size === this.capacity) this.makeRoom()
-    this.sessions.set(name, { protocol, seen: this.clock, source })
-  }
-
-  silence(name: string, now: number): number {
-    const session = this.sessions.get(name)
-    if (session === undefined) return Number.POSITIVE_INFINITY
-    const silence = Math.max(this.clock, now) - session.seen
-    return silence < this.timeouts[session.protocol] ? silence : Number.POSITIVE_INFINITY
-  }
-
-  expire(now: number, limit: number): number {
-    this.clock = Math.max(this.clock, now)
-    const names = [...this.sessions.keys()].filter(
-      (name) => this.silence(name, this.clock) === Number.POSITIVE_INFINITY,
-    )
-    const isUdp = (name: string) => this.sessions.get(name)!.protocol === IPPROTO_UDP
-    const ordered = [...names.filter(isUdp), ...names.filter((name) => !isUdp(name))].slice(0, limit)
-    for (const name of ordered) this.sessions.delete(name)
-    return ordered.length
-  }
-
-  makeRoom(): void {
-    if (this.expire(this.clock, 1) === 1) return
-    const age = ([, { protocol, seen }]: [string, { protocol: number; seen: number }]) =>
-      seen * 2 + (protocol === IPPROTO_UDP ? 0 : 1)
-    // The first of the smallest, since sort is stable and the Map is in order.
-    const oldest = [...this.sessions].sort((a, b) => age(a) - age(b))[0]!
-    this.sessions.delete(oldest[0])
-    this.evicted++
-  }
-
-  sizeOf(protocol: SessionProtocol, source: Source): number {
-    return [...this.sessions.values()].filter((one) => one.protocol === protocol && one.source === source)
-      .length
-  }
-}
-
-/** Returns one of a few keys of all four kinds, so that the same keys are used again and again. */
-function keysFor(count: number): Key[] {
-  const locals = { 4: words('192.0.2.1'), 6: words('2001:db8::1') }
-  const remotes = { 4: words('203.0.113.7'), 6: words('2001:db8:2::2') }
-  return Array.from({ length: count }, (_, i) => {
-    const family = i % 2 === 0 ? 4 : 6
-    const protocol = i % 3 === 0 ? IPPROTO_UDP : IPPROTO_TCP
-    const remote = remotes[family].slice()
-    remote[family === 4 ? 0 : 3]! ^= i % 5
-    return [family, protocol, locals[family], 443, remote, 50000 + i]
-  })
-}
-
-/** Runs the same random operations on table and model; returns the first few differences. */
-function differences(capacity: number, operations: number, seed: number): string[] {
-  const random = seededRandom(seed)
-  const keys = keysFor(Math.ceil(capacity * 2.5) + 1)
-  const sessions = table(capacity, 40, 15)
-  const model = new Model(capacity, { [IPPROTO_TCP]: 40, [IPPROTO_UDP]: 15 })
-  const wrong: string[] = []
-  let now = 100
-  for (let step = 0; step < operations && wrong.length < 5; step++) {
-    now = Math.max(0, now + (random(6) === 0 ? random(4) : 0) - (random(200) === 0 ? 5 : 0))
-    const i = random(keys.length)
-    const key = keys[i]!
-    const name = String(i)
-    const check = (what: string, got: unknown, wanted: unknown) => {
-      if (got !== wanted) wrong.push(`capacity ${capacity}, step ${step}, ${what}: ${got}, not ${wanted}`)
-    }
-    const action = random(20)
-    if (action < 9) {
-      const source = SOURCES[random(2)]!
-      sessions.seen(...key, now, source)
-      model.seen(name, key[1], now, source)
-    } else if (action < 16) {
-      check('silence', sessions.silence(...key, now), model.silence(name, now))
-    } else if (action < 18) {
-      check('remove', sessions.remove(...key), model.sessions.delete(name))
-    } else if (action < 19) {
-      const limit = random(4)
-      check('expire', sessions.expire(now, limit), model.expire(now, limit))
-    } else if (random(500) === 0) {
-      sessions.clear()
-      model.sessions.clear()
-    }
-    check('size', sessions.size, model.sessions.size)
-    check('evicted', sessions.evicted, model.evicted)
-    if (step % 16 !== 0) continue
-    for (const protocol of [IPPROTO_TCP, IPPROTO_UDP] as const)
-      for (const source of SOURCES)
-        check(source, sessions.sizeOf(protocol, source), model.sizeOf(protocol, source))
-    for (const [n, each] of keys.entries())
-      check('silence', sessions.silence(...each, now), model.silence(String(n), now))
-  }
-  return wrong
-}
-
-t.test('after any operations the table equals a plain Map in the order of the last packets', async (t) => {
-  for (const [capacity, operations] of [
-    [1, 20_000],
-    [2, 50_000],
-    [3, 50_000],
-    [8, 100_000],
-    [64, 100_000],
-  ] as const) {
-    t.same(differences(capacity, operations, 1000 + capacity), [])
-  }
 })

@@ -11,7 +11,7 @@ const settings = (text: string) => parseAptConf(text).map(({ name, text, line })
 const HTTP = 'deb http://mirror.example.org/debian bookworm main\n'
 const HTTPS = 'deb https://mirror.example.org/debian bookworm main\n'
 
-t.test('the URI of a line stands behind its options, however these are written', async (t) => {
+t.test('the URI of a line follows its options, in every form of the options', async (t) => {
   t.same(uris('deb [trusted=yes]http://a.example.org s main'), ['http://a.example.org'])
   t.same(uris('deb [ signed-by="/k ].gpg" ] http://a.example.org s main'), ['http://a.example.org'])
   t.same(uris('deb "http://a.example.org/x" s main\r\n\tdeb\thttp://b.example.org\ts'), [
@@ -22,12 +22,12 @@ t.test('the URI of a line stands behind its options, however these are written',
   t.same(uris('debx http://a.example.org s\ndeb\ndeb [a=b]\n# deb http://b.example.org s'), [])
 })
 
-t.test('of a field that a stanza has twice the last counts, as for apt itself', async (t) => {
+t.test('when a stanza has a field twice, the last one counts, as in apt', async (t) => {
   const text = 'URIs: http://a.example.org\nURIs: http://b.example.org\n \nEnabled: no\nEnabled: yes\n'
   t.same(parseSources(text), [{ text: 'http://b.example.org', line: 2 }])
 })
 
-t.test('settings are read in flat and in nested form, comments not at all', async (t) => {
+t.test('settings are read in flat and in nested form, and comments are skipped', async (t) => {
   t.same(
     settings(
       'A::B "1"; // x\n# A::C "2";\nA {\n B { c "3//#"; };\n /* d "4";\n*/ e plain; };\n#clear A::B;\nA::F "open',
@@ -36,7 +36,7 @@ t.test('settings are read in flat and in nested form, comments not at all', asyn
   )
 })
 
-t.test('a proxy takes the place of the mirrors behind it', async (t) => {
+t.test('a proxy replaces the mirrors behind it', async (t) => {
   const proxied = (conf: string, list = HTTP) => found(t, { [LIST]: list, [CONF]: conf })
   t.same(proxied('Acquire::http::Proxy "http://u:p@proxy.example.org:3128/";'), ['proxy.example.org:3128'])
   t.same(proxied('Acquire::http::Proxy "http://proxy.example.org";'), ['proxy.example.org:80'])
@@ -50,7 +50,7 @@ t.test('a proxy takes the place of the mirrors behind it', async (t) => {
 })
 
 t.test(
-  'https goes through the proxy of http unless it has one of its own, a host through its own first',
+  "https uses the proxy of http unless it has its own, and a host's own proxy comes first",
   async (t) => {
     const proxied = (conf: string) => found(t, { [LIST]: HTTPS, [CONF]: conf })
     const http = 'Acquire::http::Proxy "http://one.example.org:3128";'
@@ -65,16 +65,19 @@ t.test(
   },
 )
 
-t.test('apt.conf goes before the files of its folder, and those in the order of their names', async (t) => {
-  const conf = (host: string) => `Acquire::http::Proxy "http://${host}.example.org";`
-  const folder = '/etc/apt/apt.conf.d/'
-  const files = { [LIST]: HTTP, [`${folder}20b`]: conf('b'), [`${folder}10a.conf`]: conf('a') }
-  t.same(found(t, files), ['b.example.org:80'])
-  t.same(found(t, { ...files, [`${folder}30c.bak`]: conf('c') }), ['b.example.org:80'])
-  t.same(found(t, { ...files, [CONF]: conf('d') }), ['d.example.org:80'])
-})
+t.test(
+  'apt.conf is read before the files of its folder, and these in the order of their names',
+  async (t) => {
+    const conf = (host: string) => `Acquire::http::Proxy "http://${host}.example.org";`
+    const folder = '/etc/apt/apt.conf.d/'
+    const files = { [LIST]: HTTP, [`${folder}20b`]: conf('b'), [`${folder}10a.conf`]: conf('a') }
+    t.same(found(t, files), ['b.example.org:80'])
+    t.same(found(t, { ...files, [`${folder}30c.bak`]: conf('c') }), ['b.example.org:80'])
+    t.same(found(t, { ...files, [CONF]: conf('d') }), ['d.example.org:80'])
+  },
+)
 
-t.test('no mirror is found behind a proxy that cannot be found', async (t) => {
+t.test('no mirror is found when the proxy in front of it cannot be read', async (t) => {
   for (const proxy of [
     'proxy.example.org:3128',
     'gopher://proxy.example.org',
@@ -91,7 +94,7 @@ t.test('no mirror is found behind a proxy that cannot be found', async (t) => {
 })
 
 t.test(
-  'SRV records are asked for the host that is called, by the scheme of the mirror, unless switched off',
+  "the SRV name is made of the called host and the mirror's scheme, unless SRV is switched off",
   async (t) => {
     const services = (conf: string, list = HTTPS) =>
       discover(hostOf(t, { [LIST]: list, [CONF]: conf })).mirrors.map(({ service }) => service)
@@ -104,7 +107,7 @@ t.test(
   },
 )
 
-t.test('a list of mirrors that was fetched is found by the name that apt gives it', async (t) => {
+t.test('a fetched list of mirrors is found by the file name that apt gives it', async (t) => {
   const fetched = (uri: string, name: string) =>
     found(t, {
       [LIST]: `deb ${uri} s main`,
@@ -118,7 +121,7 @@ t.test('a list of mirrors that was fetched is found by the name that apt gives i
   ])
 })
 
-t.test('a list that cannot be read, or was not fetched yet, is a note', async (t) => {
+t.test('a list that cannot be read, or was not fetched yet, gives a note', async (t) => {
   const { notes } = shown(
     hostOf(t, {
       [LIST]:
@@ -128,7 +131,7 @@ t.test('a list that cannot be read, or was not fetched yet, is a note', async (t
   t.match(notes, [/:1: this list .* names none/, /:2: this list is compressed/, /:3: which mirrors/])
 })
 
-t.test('only files with a name that apt reads are read', async (t) => {
+t.test('only files with a name that apt accepts are read', async (t) => {
   const folder = '/etc/apt/sources.list.d/'
   const names = ['a.list', 'b c.list', 'd.list.save', 'e.list~', 'f.LIST', '.g.list']
   const files = Object.fromEntries(

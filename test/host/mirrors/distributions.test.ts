@@ -4,7 +4,7 @@ import { copyOf, DISTRIBUTIONS, shown } from './sample-hosts.js'
 
 const UNKNOWN = 'is not known before it was fetched once: name them in mirrors.hosts'
 
-t.test('Debian: both formats of sources, with the lines of their URIs', async (t) => {
+t.test('Debian has both formats of sources, and each mirror has the line of its URI', async (t) => {
   const { mirrors, notes } = shown(copyOf(t, 'debian'))
   t.same(mirrors, [
     '_http._tcp.mirror.example.org mirror.example.org:80 /etc/apt/sources.list:2',
@@ -25,28 +25,25 @@ t.test('Debian: both formats of sources, with the lines of their URIs', async (t
   ])
 })
 
-t.test(
-  'Ubuntu: lists of mirrors, proxies that stand before some of them, and a store for snaps',
-  async (t) => {
-    const { mirrors, notes } = shown(copyOf(t, 'ubuntu'))
-    t.same(mirrors, [
-      '_http._tcp.partial.example.org partial.example.org:80 /etc/apt/mirrors.txt:3',
-      '_https._tcp.full.example.org full.example.org:443 /etc/apt/mirrors.txt:4',
-      '_https._tcp.lists.example.org lists.example.org:443 /etc/apt/sources.list:2',
-      '_http._tcp.proxy.example.org proxy.example.org:3128 /etc/apt/apt.conf.d/95proxy:4',
-      '_https._tcp.proxy2.example.org proxy2.example.org:443 /etc/apt/apt.conf.d/95proxy:9',
-      '_https._tcp.direct.example.org direct.example.org:443 /etc/apt/sources.list:4',
-      'snapproxy.example.org:3128 /var/lib/snapd/state.json:4',
-    ])
-    t.same(notes, [
-      '/etc/apt/apt.conf.d/95proxy:11: a program says which proxy is called: name that proxy in mirrors.hosts',
-      `/etc/apt/sources.list:3: which mirrors this list names ${UNKNOWN}`,
-    ])
-  },
-)
+t.test('Ubuntu has lists of mirrors, proxies in front of some mirrors, and a store for snaps', async (t) => {
+  const { mirrors, notes } = shown(copyOf(t, 'ubuntu'))
+  t.same(mirrors, [
+    '_http._tcp.partial.example.org partial.example.org:80 /etc/apt/mirrors.txt:3',
+    '_https._tcp.full.example.org full.example.org:443 /etc/apt/mirrors.txt:4',
+    '_https._tcp.lists.example.org lists.example.org:443 /etc/apt/sources.list:2',
+    '_http._tcp.proxy.example.org proxy.example.org:3128 /etc/apt/apt.conf.d/95proxy:4',
+    '_https._tcp.proxy2.example.org proxy2.example.org:443 /etc/apt/apt.conf.d/95proxy:9',
+    '_https._tcp.direct.example.org direct.example.org:443 /etc/apt/sources.list:4',
+    'snapproxy.example.org:3128 /var/lib/snapd/state.json:4',
+  ])
+  t.same(notes, [
+    '/etc/apt/apt.conf.d/95proxy:11: a program says which proxy is called: name that proxy in mirrors.hosts',
+    `/etc/apt/sources.list:3: which mirrors this list names ${UNKNOWN}`,
+  ])
+})
 
 t.test(
-  'Fedora: the mirrors of a fetched metalink, a proxy, a switched off and an overridden repository',
+  'Fedora has the mirrors of a fetched metalink, a proxy, a disabled and an overridden repository',
   async (t) => {
     const { mirrors, notes } = shown(copyOf(t, 'fedora'))
     const metalink = '/var/cache/libdnf5/fedora-0123456789abcdef/metalink.xml'
@@ -65,7 +62,7 @@ t.test(
   },
 )
 
-t.test('CentOS: the proxy of yum.conf, and the repositories that take none', async (t) => {
+t.test('CentOS has the proxy of yum.conf, and repositories without a proxy', async (t) => {
   const { mirrors, notes } = shown(copyOf(t, 'centos'))
   t.same(mirrors, [
     'proxy.example.org:3128 /etc/yum.conf:3',
@@ -77,7 +74,7 @@ t.test('CentOS: the proxy of yum.conf, and the repositories that take none', asy
   t.same(notes, [])
 })
 
-t.test('openSUSE: repositories and services, the proxies of the host and of one URL', async (t) => {
+t.test('openSUSE has repositories and services, the proxies of the host and of one URL', async (t) => {
   const { mirrors, notes } = shown(copyOf(t, 'opensuse'))
   t.same(mirrors, [
     'download.example.org:443 /etc/zypp/repos.d/repo-oss.repo:5',
@@ -93,7 +90,7 @@ t.test('openSUSE: repositories and services, the proxies of the host and of one 
   ])
 })
 
-t.test('Alpine: tagged repositories, components and variables', async (t) => {
+t.test('Alpine has tagged repositories, components and variables', async (t) => {
   const { mirrors, notes } = shown(copyOf(t, 'alpine'))
   t.same(mirrors, [
     'mirror.example.org:443 /etc/apk/repositories:3',
@@ -106,7 +103,7 @@ t.test('Alpine: tagged repositories, components and variables', async (t) => {
   ])
 })
 
-t.test('Arch: servers of the included files, with the repository in the host', async (t) => {
+t.test('Arch has the servers of the included files, with the repository in the host name', async (t) => {
   const { mirrors, notes } = shown(copyOf(t, 'arch'))
   t.same(mirrors, [
     'vendor.example.com:443 /etc/pacman.d/vendor.conf:2',
@@ -118,7 +115,7 @@ t.test('Arch: servers of the included files, with the repository in the host', a
   t.same(notes, [])
 })
 
-t.test('each finding says whose it is, and the order is the same each time', async (t) => {
+t.test('each finding names its package manager, and the order is the same each time', async (t) => {
   const managers = {
     debian: 'apt',
     fedora: 'dnf',
@@ -135,7 +132,7 @@ t.test('each finding says whose it is, and the order is the same each time', asy
   t.ok(DISTRIBUTIONS.length >= 7)
 })
 
-t.test('a host without package managers has no mirrors, and nothing to say', async (t) => {
+t.test('a host without package managers has no mirrors and no notes', async (t) => {
   t.same(discover(t.testdir({})), { mirrors: [], notes: [] })
   t.same(discover('/nowhere/at/all'), { mirrors: [], notes: [] })
 })

@@ -4,14 +4,14 @@ import t from 'tap'
 import { discover, fingerprint } from '../../../src/host/mirrors/discover.js'
 import { copyOf, DISTRIBUTIONS, filesOf, write } from './sample-hosts.js'
 
-/** Files of the samples that no package manager reads. */
+/** UNREAD lists files of the samples that no package manager reads. */
 const UNREAD = [
   '/etc/apt/sources.list.d/old.list.save',
   '/etc/pacman.d/off',
   '/lib/apk/repositories.d/00-vars.list',
 ]
 
-t.test('the fingerprint stays as long as nothing changes', async (t) => {
+t.test('the fingerprint stays the same while no file changes', async (t) => {
   for (const distribution of DISTRIBUTIONS) {
     const root = copyOf(t, distribution)
     const before = fingerprint(root)
@@ -21,24 +21,27 @@ t.test('the fingerprint stays as long as nothing changes', async (t) => {
   }
 })
 
-t.test('each file that is read changes it: by its text, its absence, and its return', async (t) => {
-  for (const distribution of DISTRIBUTIONS) {
-    const root = copyOf(t, distribution)
-    for (const path of filesOf(root).filter((path) => !UNREAD.includes(path))) {
-      const text = readFileSync(join(root, path))
-      const prints = new Set([fingerprint(root)])
-      write(root, path, Buffer.concat([text, Buffer.from('\n')]))
-      prints.add(fingerprint(root))
-      rmSync(join(root, path))
-      prints.add(fingerprint(root))
-      write(root, path, text)
-      prints.add(fingerprint(root))
-      t.equal(prints.size, 4, `${distribution} ${path}`)
+t.test(
+  'each file that is read changes the fingerprint: by its text, its absence, and its return',
+  async (t) => {
+    for (const distribution of DISTRIBUTIONS) {
+      const root = copyOf(t, distribution)
+      for (const path of filesOf(root).filter((path) => !UNREAD.includes(path))) {
+        const text = readFileSync(join(root, path))
+        const prints = new Set([fingerprint(root)])
+        write(root, path, Buffer.concat([text, Buffer.from('\n')]))
+        prints.add(fingerprint(root))
+        rmSync(join(root, path))
+        prints.add(fingerprint(root))
+        write(root, path, text)
+        prints.add(fingerprint(root))
+        t.equal(prints.size, 4, `${distribution} ${path}`)
+      }
     }
-  }
-})
+  },
+)
 
-t.test('a text of the same size and time is another text', async (t) => {
+t.test('another text of the same size and time changes the fingerprint', async (t) => {
   const root = copyOf(t, 'debian')
   const file = join(root, 'etc/apt/sources.list')
   const { atime, mtime } = statSync(file)
@@ -48,7 +51,7 @@ t.test('a text of the same size and time is another text', async (t) => {
   t.not(fingerprint(root), before)
 })
 
-t.test('whatever changes a discovery changes the fingerprint, new folders, too', async (t) => {
+t.test('every change of a discovery changes the fingerprint, also a new folder', async (t) => {
   const additions = {
     '/etc/apt/sources.list.d/new.list': 'deb http://a.example.org/ ./',
     '/etc/yum.repos.d/new.repo': '[n]\nbaseurl=http://b.example.org/',

@@ -5,14 +5,14 @@ import t from 'tap'
 import { discover, fingerprint } from '../../../src/host/mirrors/discover.js'
 import { copyOf, DISTRIBUTIONS, filesOf, found, hostOf, write } from './sample-hosts.js'
 
-/** What must be true of every discovery, whatever the files hold. */
+/** Returns whether a discovery has the properties that hold for any contents of the files. */
 function isSound(root: string): boolean {
   const { mirrors, notes } = discover(root)
   const names = mirrors.every(({ host, port }) => /^[a-z0-9.:-]+$/.test(host) && port >= 1 && port <= 65535)
   return names && notes.every((note) => /^[\x20-\x7e]+$/.test(note) && !note.includes('s3cret'))
 }
 
-t.test('a file that ends anywhere does no harm', async (t) => {
+t.test('a file that ends at any byte does no harm', async (t) => {
   for (const distribution of DISTRIBUTIONS) {
     const root = copyOf(t, distribution)
     let sound = true
@@ -28,7 +28,7 @@ t.test('a file that ends anywhere does no harm', async (t) => {
   }
 })
 
-t.test('bytes that make no sense do no harm', async (t) => {
+t.test('random bytes in a file do no harm', async (t) => {
   const random = generator(20240229)
   for (const distribution of DISTRIBUTIONS) {
     const root = copyOf(t, distribution)
@@ -51,7 +51,7 @@ t.test('bytes that make no sense do no harm', async (t) => {
   }
 })
 
-t.test('huge lines of awkward characters are read in no great depth', async (t) => {
+t.test('huge lines of awkward characters are read without deep recursion', async (t) => {
   for (const distribution of DISTRIBUTIONS) {
     const root = copyOf(t, distribution)
     for (const character of [
@@ -79,14 +79,14 @@ t.test('huge lines of awkward characters are read in no great depth', async (t) 
   }
 })
 
-t.test('variables that hold each other do not fill the memory', async (t) => {
+t.test('variables that contain each other do not fill the memory', async (t) => {
   const text = `set a=${'x'.repeat(50_000)}\nset b=${'$a'.repeat(50_000)}\nhttp://$b.example.org/\n`
   t.same(found(t, { '/etc/apk/repositories': text }), [])
   const doubled = Array.from({ length: 40 }, (_, i) => `set a${i + 1}=$a${i}$a${i}`).join('\n')
   t.same(found(t, { '/etc/apk/repositories': `set a0=abcdefgh\n${doubled}\nhttp://$a40.example.org/` }), [])
 })
 
-t.test('CRLF and a byte order mark change nothing', async (t) => {
+t.test('CRLF and a byte order mark do not matter', async (t) => {
   for (const distribution of DISTRIBUTIONS) {
     const root = copyOf(t, distribution)
     const before = discover(root)
@@ -98,7 +98,7 @@ t.test('CRLF and a byte order mark change nothing', async (t) => {
   }
 })
 
-t.test('a large file is read up to its bound, and a note says so', async (t) => {
+t.test('a large file is read up to its limit, and a note reports that', async (t) => {
   const line = 'http://a.example.org/x\n'
   const root = hostOf(t, { '/etc/apk/repositories': `${line.repeat(60_000)}http://z.example.org/\n` })
   const { mirrors, notes } = discover(root)
@@ -109,7 +109,7 @@ t.test('a large file is read up to its bound, and a note says so', async (t) => 
   t.match(notes, [/repositories: this file is larger than 1 MiB/])
 })
 
-t.test('mirrors and notes are bounded, and it is said', async (t) => {
+t.test('the numbers of mirrors and notes are bounded, and a note reports that', async (t) => {
   const lines = (scheme: string) =>
     Array.from({ length: 5000 }, (_, i) => `${scheme}://h${i}.example.org/`).join('\n')
   const { mirrors, notes } = discover(
@@ -124,7 +124,7 @@ t.test('mirrors and notes are bounded, and it is said', async (t) => {
 })
 
 t.test(
-  'devices, FIFOs and folders in the place of files name nothing, and nobody waits on them',
+  'devices, FIFOs and folders in the place of files give no mirrors, and reading never blocks',
   async (t) => {
     const root = t.testdir({ etc: { apk: {}, apt: { 'sources.list': {} } } })
     execFileSync('mkfifo', [join(root, 'etc/apk/repositories')])
@@ -136,7 +136,7 @@ t.test(
   },
 )
 
-t.test('symbolic links are followed, includes that go in circles only so far', async (t) => {
+t.test('symbolic links are followed, and circular includes only up to a limit', async (t) => {
   const root = hostOf(t, {
     '/srv/list': 'deb http://a.example.org/ ./\n',
     '/etc/pacman.conf':
@@ -150,7 +150,7 @@ t.test('symbolic links are followed, includes that go in circles only so far', a
   )
 })
 
-t.test('passwords, other terminals and this host itself stay out', async (t) => {
+t.test('passwords, control characters and this host itself never appear in the findings', async (t) => {
   const list = [
     'deb http://user:s3cret@bad_host.example.org/ ./',
     'deb ftp://user:s3cret@ftp.example.org/ ./',
@@ -169,7 +169,7 @@ t.test('passwords, other terminals and this host itself stay out', async (t) => 
   rmSync(root, { recursive: true })
 })
 
-/** Numbers that are the same each time. */
+/** Makes numbers that are the same in each run. */
 function generator(seed: number): () => number {
   let state = seed
   return () => {

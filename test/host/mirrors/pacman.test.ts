@@ -11,10 +11,10 @@ t.test('an included file belongs to the section that includes it', async (t) => 
     ['core.x1.example.org:80', 'extra.x1.example.org:80'],
   )
   t.same(found(t, { ...files, [CONF]: `${arch}Include = /etc/list\n` }), [])
-  t.same(found(t, files), [], 'and to none where none includes it')
+  t.same(found(t, files), [], 'a file that no section includes is not read')
 })
 
-t.test('a pattern names the files of one folder', async (t) => {
+t.test('a pattern matches the files of one folder', async (t) => {
   const server = (name: string) => [
     `/etc/p/${name}`,
     `Server = http://${name.replace(/^\./, '')}.example.org/\n`,
@@ -29,7 +29,7 @@ t.test('a pattern names the files of one folder', async (t) => {
   t.same(fits('a[2'), [])
 })
 
-t.test('files include each other as deep as pacman goes', async (t) => {
+t.test('files may include each other as deep as pacman allows', async (t) => {
   const include = (i: number) => `Include = /etc/p/${i}\nServer = http://h${i}.example.org/\n`
   const files = Object.fromEntries(Array.from({ length: 14 }, (_, i) => [`/etc/p/${i}`, include(i + 1)]))
   t.equal(found(t, { ...files, [CONF]: `[core]\n${include(0)}` }).length, 11)

@@ -7,7 +7,7 @@ import { found, hostOf, shown } from './sample-hosts.js'
 const REPO = '/etc/yum.repos.d/a.repo'
 const MAIN = '/etc/dnf/dnf.conf'
 
-t.test('a value goes on over lines that are no entries of their own', async (t) => {
+t.test('a value continues over the lines that are no entries of their own', async (t) => {
   const [, section] = parseIni('[a]\r\nbaseurl = http://x\n  http://y/?a=b\nhttps://z\n; c\n#c\nenabled=1\n')
   t.same(section, {
     name: 'a',
@@ -26,9 +26,9 @@ t.test('a value goes on over lines that are no entries of their own', async (t) 
   })
 })
 
-t.test('variables are expanded with their defaults; unknown ones stay', async (t) => {
+t.test('variables are replaced by their values or defaults; unknown variables stay', async (t) => {
   const variables = (name: string) => ({ a: '1', empty: '' })[name]
-  // % for $: to Biome, $ and a brace look like a template that somebody forgot.
+  // The tests write % for $: Biome reports a $ before a brace as a forgotten template.
   const expanded = (text: string) => expand(text.replaceAll('%', '$'), variables).replaceAll('$', '%')
   t.equal(expanded('%a %{a} %b %{b} %a-%ab'), '1 1 %b %{b} 1-%ab')
   t.equal(expanded('%{a:-x}%{b:-y}%{empty:-z}%{a:+x}%{b:+y}'), '1yzx')
@@ -36,7 +36,7 @@ t.test('variables are expanded with their defaults; unknown ones stay', async (t
   t.ok(expand('$loop', () => '$loop$loop').length < 100_000)
 })
 
-t.test('a metalink and a mirrorlist name the URLs of their mirrors', async (t) => {
+t.test('the mirrors of a metalink and of a mirrorlist are read', async (t) => {
   const metalink =
     '<url type="http">\nhttp://no.example.org</url>\n<urls>x</urls><url>http://a/</url><url x="1">http://b/?c&amp;d</url>'
   t.same(parseMetalink(metalink), [
@@ -49,34 +49,40 @@ t.test('a metalink and a mirrorlist name the URLs of their mirrors', async (t) =
   ])
 })
 
-t.test('what dnf.conf says of folders and of the proxy counts, the repository goes before it', async (t) => {
-  const files = {
-    [MAIN]:
-      '[main]\nreposdir=/srv/repos, /srv/more\nvarsdir=/srv/vars\nproxy=proxy.example.org:8080\n[own]\nbaseurl=http://own.example.org/\nproxy=\n',
-    [REPO]: '[a]\nbaseurl=http://unread.example.org/\n',
-    '/srv/repos/b.repo':
-      '[b]\nbaseurl=http://$site.example.org/\nproxy=_none_\n[c]\nbaseurl=http://c.example.org/\n',
-    '/srv/vars/site': 'here\n',
-  }
-  t.same(found(t, files), ['own.example.org:80', 'here.example.org:80', 'proxy.example.org:8080'])
-})
+t.test(
+  'the folders and the proxy of dnf.conf count, and settings of the repository override them',
+  async (t) => {
+    const files = {
+      [MAIN]:
+        '[main]\nreposdir=/srv/repos, /srv/more\nvarsdir=/srv/vars\nproxy=proxy.example.org:8080\n[own]\nbaseurl=http://own.example.org/\nproxy=\n',
+      [REPO]: '[a]\nbaseurl=http://unread.example.org/\n',
+      '/srv/repos/b.repo':
+        '[b]\nbaseurl=http://$site.example.org/\nproxy=_none_\n[c]\nbaseurl=http://c.example.org/\n',
+      '/srv/vars/site': 'here\n',
+    }
+    t.same(found(t, files), ['own.example.org:80', 'here.example.org:80', 'proxy.example.org:8080'])
+  },
+)
 
-t.test('main files of /etc hide their namesakes of /usr, and the last name counts', async (t) => {
-  const proxy = (host: string) => `[main]\nproxy=http://${host}.example.org:1\n`
-  const files = {
-    [REPO]: '[a]\nbaseurl=http://a.example.org/\n',
-    '/usr/share/dnf5/libdnf.conf.d/20-x.conf': proxy('hidden'),
-    '/etc/dnf/libdnf5.conf.d/20-x.conf': proxy('etc'),
-  }
-  t.same(found(t, files), ['etc.example.org:1'])
-  t.same(found(t, { ...files, '/usr/share/dnf5/libdnf.conf.d/30-y.conf': proxy('later') }), [
-    'later.example.org:1',
-  ])
-  const earlier = { ...files, '/usr/share/dnf5/libdnf.conf.d/10-y.conf': proxy('earlier') }
-  t.same(found(t, earlier), ['etc.example.org:1'])
-})
+t.test(
+  'a main file in /etc replaces the file of that name in /usr, and the last name in order counts',
+  async (t) => {
+    const proxy = (host: string) => `[main]\nproxy=http://${host}.example.org:1\n`
+    const files = {
+      [REPO]: '[a]\nbaseurl=http://a.example.org/\n',
+      '/usr/share/dnf5/libdnf.conf.d/20-x.conf': proxy('hidden'),
+      '/etc/dnf/libdnf5.conf.d/20-x.conf': proxy('etc'),
+    }
+    t.same(found(t, files), ['etc.example.org:1'])
+    t.same(found(t, { ...files, '/usr/share/dnf5/libdnf.conf.d/30-y.conf': proxy('later') }), [
+      'later.example.org:1',
+    ])
+    const earlier = { ...files, '/usr/share/dnf5/libdnf.conf.d/10-y.conf': proxy('earlier') }
+    t.same(found(t, earlier), ['etc.example.org:1'])
+  },
+)
 
-t.test('overrides change repositories, and make none', async (t) => {
+t.test('an override changes a repository, and never creates one', async (t) => {
   const override = '/etc/dnf/repos.override.d/9.repo'
   const files = {
     [REPO]: '[a-1]\nbaseurl=http://a.example.org/\n[b]\nenabled=0\nbaseurl=http://b.example.org/\n',
@@ -89,7 +95,7 @@ t.test('overrides change repositories, and make none', async (t) => {
   t.same(found(t, { [MAIN]: '[main]\n', [override]: '[*]\nbaseurl=http://new.example.org/\n' }), [])
 })
 
-t.test('fetched lists count for the repository that asks for them, and no other', async (t) => {
+t.test('a fetched list counts only for the repository that refers to it', async (t) => {
   const list = (id: string) => `/var/cache/dnf/${id}-0123456789abcdef/mirrorlist`
   const files = { [REPO]: '[a]\nmirrorlist=http://l.example.org/\n', [list('b')]: 'http://b.example.org/\n' }
   t.same(found(t, files), ['l.example.org:80'])
@@ -106,20 +112,23 @@ t.test('fetched lists count for the repository that asks for them, and no other'
   t.equal(found(t, { ...elsewhere, [MAIN]: '[main]\ncachedir=/srv/$basearch\n' }).length, 2)
 })
 
-t.test('zypper takes each baseurl line, and no proxy of the host for what NO_PROXY names', async (t) => {
-  const repo = '[a]\nbaseurl=http://a.example.org/\nbaseurl=http://b.example.net/\n'
-  const files = {
-    '/etc/zypp/repos.d/a.repo': repo,
-    '/etc/sysconfig/proxy': 'PROXY_ENABLED=yes\nHTTP_PROXY=http://p.example.com\nNO_PROXY=".example.net"\n',
-  }
-  t.same(found(t, files), ['p.example.com:1080', 'b.example.net:80'])
-  t.same(
-    found(t, { ...files, '/etc/sysconfig/proxy': 'PROXY_ENABLED="no"\nHTTP_PROXY=http://p.example.com\n' }),
-    ['a.example.org:80', 'b.example.net:80'],
-  )
-})
+t.test(
+  'zypper reads each line of baseurl, and uses no proxy of the host for hosts in NO_PROXY',
+  async (t) => {
+    const repo = '[a]\nbaseurl=http://a.example.org/\nbaseurl=http://b.example.net/\n'
+    const files = {
+      '/etc/zypp/repos.d/a.repo': repo,
+      '/etc/sysconfig/proxy': 'PROXY_ENABLED=yes\nHTTP_PROXY=http://p.example.com\nNO_PROXY=".example.net"\n',
+    }
+    t.same(found(t, files), ['p.example.com:1080', 'b.example.net:80'])
+    t.same(
+      found(t, { ...files, '/etc/sysconfig/proxy': 'PROXY_ENABLED="no"\nHTTP_PROXY=http://p.example.com\n' }),
+      ['a.example.org:80', 'b.example.net:80'],
+    )
+  },
+)
 
-t.test('a repository of zypper may have a proxy of its own', async (t) => {
+t.test('a repository of zypper may have its own proxy', async (t) => {
   const { mirrors } = shown(
     hostOf(t, {
       '/etc/zypp/repos.d/a.repo': '[a]\nbaseurl=http://a.example.org/\nproxy=p.example.com:3128\n',
@@ -128,7 +137,7 @@ t.test('a repository of zypper may have a proxy of its own', async (t) => {
   t.same(mirrors, ['p.example.com:3128 /etc/zypp/repos.d/a.repo:3'])
 })
 
-t.test('zypper has its fetched lists by the name of the repository', async (t) => {
+t.test('zypper finds a fetched list by the name of the repository', async (t) => {
   const list = (id: string) => `/var/cache/zypp/raw/${id}/mirrorlist.xml`
   const files = {
     '/etc/zypp/repos.d/a.repo': '[a]\nmirrorlist=https://l.example.org/metalink\n',

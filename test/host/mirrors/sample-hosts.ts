@@ -7,14 +7,14 @@ import { discover } from '../../../src/host/mirrors/discover.js'
 const SAMPLES = fileURLToPath(new URL('../../../../test/host/mirrors/samples/', import.meta.url))
 export const DISTRIBUTIONS = readdirSync(SAMPLES).sort()
 
-/** A copy of the files of a distribution. */
+/** Copies the files of a distribution. */
 export function copyOf(t: Test, distribution: string): string {
   const root = t.testdir({})
   cpSync(join(SAMPLES, distribution), root, { recursive: true })
   return root
 }
 
-/** A host of just these files, by their paths. */
+/** Makes a host with only these files, by their paths. */
 export function hostOf(t: Test, files: Readonly<Record<string, string>>): string {
   const root = t.testdir({})
   for (const [path, text] of Object.entries(files)) write(root, path, text)
@@ -26,14 +26,14 @@ export function write(root: string, path: string, text: string | Buffer): void {
   writeFileSync(join(root, path), text)
 }
 
-/** All files below a root, without it. */
+/** Returns the paths of all files below a root, without the root. */
 export const filesOf = (root: string): string[] =>
   readdirSync(root, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(root.length))
     .sort()
 
-/** What was found, each as `host:port file:line`, with the SRV name before it, and the notes. */
+/** Returns each mirror as `host:port file:line`, with the SRV name before it, and the notes. */
 export function shown(root: string): { mirrors: string[]; notes: string[] } {
   const { mirrors, notes } = discover(root)
   return {
@@ -48,6 +48,6 @@ export function shown(root: string): { mirrors: string[]; notes: string[] } {
   }
 }
 
-/** Hosts and ports alone, of a host of just these files. */
+/** Returns only the hosts and ports, of a host with only these files. */
 export const found = (t: Test, files: Readonly<Record<string, string>>): string[] =>
   discover(hostOf(t, files)).mirrors.map(({ host, port }) => `${host}:${port}`)

@@ -6,7 +6,7 @@ const place = (text: string) => {
   return parsed.ok ? `${parsed.value.scheme} ${parsed.value.host} ${parsed.value.port ?? '-'}` : parsed.reason
 }
 
-t.test('host and port of a URL, in one form however they are written', async (t) => {
+t.test('scheme, host and port of a URL are read in one form, however they are written', async (t) => {
   t.equal(place('HTTP://Mirror.Example.ORG./a'), 'http mirror.example.org -')
   t.equal(place('https://user:p%40ss@mirror.example.org:8443?x#y'), 'https mirror.example.org 8443')
   t.equal(place('http://[2001:DB8:0::1]:8080/'), 'http 2001:db8::1 8080')
@@ -14,13 +14,13 @@ t.test('host and port of a URL, in one form however they are written', async (t)
   t.equal(place('mirror+https://192.0.2.1'), 'mirror+https 192.0.2.1 -')
 })
 
-t.test('a port that is written is not taken for the default of another scheme', async (t) => {
+t.test('an explicit port is kept, also when it is the default of another scheme', async (t) => {
   t.equal(place('https://a.example.org:80/'), 'https a.example.org 80')
   t.equal(place('socks5h://a.example.org:443'), 'socks5h a.example.org 443')
   t.equal(place('http://a.example.org:80'), 'http a.example.org 80')
 })
 
-t.test('what is no place says why, and never repeats a password', async (t) => {
+t.test('a URL that cannot be used gives the reason, which never contains a password', async (t) => {
   const bad = [
     '',
     'mirror.example.org',
@@ -50,7 +50,7 @@ t.test('what is no place says why, and never repeats a password', async (t) => {
   t.equal(place('http://mirror.example.org/$release'), 'http mirror.example.org -')
 })
 
-t.test('loopback is this host', async (t) => {
+t.test('a loopback address is this host', async (t) => {
   for (const host of ['localhost', 'a.localhost', '127.0.0.1', '127.9.9.9', '::1'])
     t.equal(isLoopbackHost(host), true, host)
   for (const host of ['127.example.org', 'notlocalhost', '192.0.2.1', '2001:db8::1'])

@@ -5,7 +5,10 @@ import { NODE } from '../../netns/service.js'
 
 const PROGRAM = fileURLToPath(new URL('../programs/conntrack.js', import.meta.url))
 
-/** The kernel follows connections; who calls port 448 hears no answer, and who is in `deaf` no word of its client. */
+/**
+ * Loads rules by which the kernel tracks connections. A client of port 448 gets no answer, and a server on a
+ * port in `deaf` gets no packet of its client.
+ */
 const RULES = `table inet own {
   set deaf { type inet_service; }
   chain in {
@@ -19,7 +22,7 @@ const RULES = `table inet own {
   }
 }`
 
-/** However slow the host is, no connection of a test is forgotten by itself. */
+/** No connection of a test times out by itself, however slow the host is. */
 const REMEMBER = 'for file in /proc/sys/net/netfilter/nf_conntrack_*_timeout*; do echo 600 > $file; done'
 
 // biome-ignore lint/suspicious/noExplicitAny: each scenario reports what it likes
@@ -31,44 +34,45 @@ async function report(scenario: string): Promise<any> {
   return JSON.parse((await place.run([...NODE, PROGRAM, scenario])).stdout)
 }
 
-/** Flows of both families: `family protocol port state`. */
+/** Returns flows of both families as `family protocol port state`. */
 const flows = (...ends: string[]) => [4, 6].flatMap((family) => ends.map((end) => `${family} ${end}`)).sort()
 
 const ESTABLISHED = '6 443 3'
 const UDP = '17 53 0'
-/** CLOSE_WAIT, LAST_ACK. */
+/** These states are CLOSE_WAIT and LAST_ACK. */
 const HALF_CLOSED = ['6 444 5', '6 445 6']
-/** SYN_RECV, TIME_WAIT, CLOSE. */
+/** These states are SYN_RECV, TIME_WAIT and CLOSE. */
 const NOT_OPEN = ['6 448 2', '6 446 7', '6 447 8']
 
 t.jobs = 4
 
-t.test('of what the kernel forgets, only connections that were open and UDP flows are told of', async (t) => {
-  const { before, filtered, all } = await report('forgotten')
-  const known = flows(ESTABLISHED, UDP, ...HALF_CLOSED, ...NOT_OPEN)
-  t.same(before, { filtered: 0, known }, 'as long as it knows them, nothing is told')
-  t.same(filtered, flows(ESTABLISHED, UDP, ...HALF_CLOSED))
-  t.same(all, known, 'though the kernel tells of each')
-})
-
 t.test(
-  'of connections that live, none is told of until its handshake is done, nor after its end',
+  'when the kernel forgets flows, only connections that were open and UDP flows are reported',
   async (t) => {
-    const { filtered, all } = await report('living')
-    t.same(
-      flows(ESTABLISHED, UDP).filter((flow) => !filtered.includes(flow)),
-      [],
-    )
-    const states = (told: string[]) => [...new Set(told.map((flow) => Number(flow.at(-1))))]
-    t.ok(
-      states(filtered).every((state) => state === 0 || (state >= 3 && state <= 6)),
-      `${filtered}`,
-    )
-    for (const state of [1, 2, 7]) t.ok(states(all).includes(state), `the kernel tells of state ${state}`)
+    const { before, filtered, all } = await report('forgotten')
+    const known = flows(ESTABLISHED, UDP, ...HALF_CLOSED, ...NOT_OPEN)
+    t.same(before, { filtered: 0, known }, 'no flow is reported while the kernel knows it')
+    t.same(filtered, flows(ESTABLISHED, UDP, ...HALF_CLOSED))
+    t.same(all, known, 'without the filter the kernel reports each of them')
   },
 )
 
-t.test('what is not wanted is not told, and what is wanted again is', async (t) => {
+t.test('a live connection is reported only between its handshake and its end', async (t) => {
+  const { filtered, all } = await report('living')
+  t.same(
+    flows(ESTABLISHED, UDP).filter((flow) => !filtered.includes(flow)),
+    [],
+  )
+  const states = (told: string[]) => [...new Set(told.map((flow) => Number(flow.at(-1))))]
+  t.ok(
+    states(filtered).every((state) => state === 0 || (state >= 3 && state <= 6)),
+    `the reported flows are ${filtered}`,
+  )
+  for (const state of [1, 2, 7])
+    t.ok(states(all).includes(state), `without the filter the kernel reports state ${state}`)
+})
+
+t.test('an event without a subscription is not reported, and after a new subscription it is', async (t) => {
   t.same(await report('wanted'), {
     changes: [false, true, false, true],
     nothing: 0,
@@ -76,7 +80,7 @@ t.test('what is not wanted is not told, and what is wanted again is', async (t) 
   })
 })
 
-t.test('a list of one protocol holds all of its flows, and no others', async (t) => {
+t.test('a list of one protocol has all flows of that protocol, and no others', async (t) => {
   t.same(await report('dumps'), {
     tcp: flows(ESTABLISHED),
     udp: flows(UDP),

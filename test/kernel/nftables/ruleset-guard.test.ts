@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import { RulesetGuard } from '../../../src/kernel/nftables/ruleset-guard.js'
 import { Clock, settled } from '../../names/clock.js'
 
-/** A guard of rules that the test plays, at a time that only passes when the test says so. */
+/** Makes a guard of rules whose checks the test answers, with a clock that the test moves. */
 function guarding(t: Test) {
   const clock = Clock.install(t)
   const state = {
@@ -30,10 +30,10 @@ function guarding(t: Test) {
   return Object.assign(state, { guard })
 }
 
-t.test('a burst of changes is one check, and a change after it another one', async (t) => {
+t.test('a burst of changes causes one check, and a later change causes another one', async (t) => {
   const its = guarding(t)
   for (let i = 0; i < 100; i++) its.guard.onChange()
-  t.equal(its.checks, 0, 'none before its end')
+  t.equal(its.checks, 0, 'no check runs before the end of the burst')
   await its.clock.pass(20)
   t.equal(its.checks, 1)
   its.guard.onChange()
@@ -41,7 +41,7 @@ t.test('a burst of changes is one check, and a change after it another one', asy
   t.equal(its.checks, 2)
 })
 
-t.test('a burst without an end does not put the check off', async (t) => {
+t.test('a burst without an end does not delay the check for ever', async (t) => {
   const its = guarding(t)
   for (let i = 0; i < 100; i++) {
     its.guard.onChange()
@@ -50,7 +50,7 @@ t.test('a burst without an end does not put the check off', async (t) => {
   t.ok(its.checks >= 4)
 })
 
-t.test('only rules that had to be put back are told of', async (t) => {
+t.test('only rules that had to be restored are reported', async (t) => {
   const its = guarding(t)
   await its.guard.verify()
   t.equal(its.restored, 0)
@@ -61,7 +61,7 @@ t.test('only rules that had to be put back are told of', async (t) => {
 })
 
 t.test(
-  'a check that fails is an error for who has asked, or for the log; the next change is checked again',
+  'a check that fails rejects for its caller, or is logged; the next change is checked again',
   async (t) => {
     const its = guarding(t)
     its.answer = async () => Promise.reject(new Error('no netlink'))
@@ -77,7 +77,7 @@ t.test(
   },
 )
 
-t.test('without rules of ours there is nothing to check', async (t) => {
+t.test('without rules of this service nothing is checked', async (t) => {
   const its = guarding(t)
   its.present = false
   its.guard.onChange()
@@ -85,12 +85,15 @@ t.test('without rules of ours there is nothing to check', async (t) => {
   t.equal(its.checks, 0)
 })
 
-t.test('after the stop nothing is checked: what was removed at the end is not put back', async (t) => {
-  const its = guarding(t)
-  its.guard.onChange()
-  its.guard.stop()
-  its.guard.onChange()
-  await its.guard.verify()
-  await its.clock.pass(20)
-  t.equal(its.checks, 0)
-})
+t.test(
+  'after the stop nothing is checked: rules that were removed at the end are not restored',
+  async (t) => {
+    const its = guarding(t)
+    its.guard.onChange()
+    its.guard.stop()
+    its.guard.onChange()
+    await its.guard.verify()
+    await its.clock.pass(20)
+    t.equal(its.checks, 0)
+  },
+)

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
 import { entriesOf, linesOf } from '../../../src/kernel/proc/bounded-reads.js'
 
-t.test('the lines of a file are read in whole, however long it is', async (t) => {
+t.test('all lines of a file are read complete, however long the file is', async (t) => {
   const path = `${t.testdir()}/long`
   const lines = Array.from({ length: 5000 }, (_, i) => `Zeile ${i} für alle`)
   writeFileSync(path, lines.join('\n'))
@@ -10,7 +10,7 @@ t.test('the lines of a file are read in whole, however long it is', async (t) =>
   t.same(linesOf('/proc/self/cgroup'), readFileSync('/proc/self/cgroup', 'utf8').trimEnd().split('\n'))
 })
 
-t.test('a reader who has no more time stops after the part that he has begun', async (t) => {
+t.test('a reader whose time is used up stops after the current part', async (t) => {
   const path = `${t.testdir()}/long`
   writeFileSync(path, 'line\n'.repeat(100_000))
   let asked = 0
@@ -21,9 +21,9 @@ t.test('a reader who has no more time stops after the part that he has begun', a
   t.equal(asked, 3)
 })
 
-t.test('what is not there has no lines and no entries', async (t) => {
+t.test('a missing file has no lines, and a missing folder has no entries', async (t) => {
   t.same(linesOf('/proc/self/nothing'), [])
-  t.same(linesOf('/proc/self'), [], 'a folder')
+  t.same(linesOf('/proc/self'), [], 'the path is a folder')
   t.same([...entriesOf('/proc/self/nothing')], [])
   t.ok([...entriesOf('/proc/self')].some(({ name }) => name === 'fd'))
 })

@@ -5,13 +5,13 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Cgroups } from '../../../src/kernel/proc/cgroups.js'
 
-/** More than a look has time for. */
+/** One walk through the tree has no time for this number of cgroups. */
 const MANY = 8000
 
-/** Directories in the place of cgroups: their numbers are inodes, too. */
+/** Makes directories in the place of cgroups: their numbers are inodes, too. */
 function tree(t: Test, ...paths: string[]) {
   const folder = mkdtempSync(join(tmpdir(), 'checkvalve-cgroups-'))
-  // Not rmSync, which knows no path that is too long.
+  // This does not use rmSync, which fails on a path that is too long.
   t.teardown(() => execFileSync('rm', ['-r', folder]))
   const add = (path: string) => {
     mkdirSync(join(folder, path), { recursive: true })
@@ -22,7 +22,7 @@ function tree(t: Test, ...paths: string[]) {
   return { folder, add, cgroups: new Cgroups(mounts) }
 }
 
-t.test('a cgroup is found by its number, with its unit', async (t) => {
+t.test('a cgroup is found by its inode number, with its unit', async (t) => {
   const { folder, add, cgroups } = tree(t, '/user.slice')
   const number = add('/system.slice/nginx.service')
   const found = cgroups.find(number, performance.now())
@@ -31,15 +31,18 @@ t.test('a cgroup is found by its number, with its unit', async (t) => {
   t.equal(cgroups.find(statSync(folder).ino, performance.now())?.path, '/')
 })
 
-t.test('one that was made later is found later; looks through the tree keep their distance', async (t) => {
-  const { add, cgroups } = tree(t, '/system.slice/nginx.service')
-  t.equal(cgroups.find(1, 0), undefined, 'there is none of that number')
-  const number = add('/system.slice/new.service')
-  t.equal(cgroups.find(number, 0), undefined, 'at once no other look is taken')
-  t.match(cgroups.find(number, 60_000), { place: { unit: 'new.service' } })
-})
+t.test(
+  'a cgroup that was made later is found by a later walk; walks through the tree keep a minimum interval',
+  async (t) => {
+    const { add, cgroups } = tree(t, '/system.slice/nginx.service')
+    t.equal(cgroups.find(1, 0), undefined, 'no cgroup has that number')
+    const number = add('/system.slice/new.service')
+    t.equal(cgroups.find(number, 0), undefined, 'no other walk starts at once')
+    t.match(cgroups.find(number, 60_000), { place: { unit: 'new.service' } })
+  },
+)
 
-t.test('what was found stays known when the cgroup is gone', async (t) => {
+t.test('a cgroup that was found stays known after its removal', async (t) => {
   const { folder, add, cgroups } = tree(t)
   const number = add('/system.slice/short.service')
   cgroups.find(number, 0)
@@ -47,7 +50,7 @@ t.test('what was found stays known when the cgroup is gone', async (t) => {
   t.match(cgroups.find(number, 60_000), { place: { unit: 'short.service' } })
 })
 
-t.test('however many cgroups one service makes, those of other units are found', async (t) => {
+t.test('cgroups of other units are found, however many cgroups one service makes', async (t) => {
   const { folder, add, cgroups } = tree(t, '/system.slice/many.service')
   const numbers = ['a.slice/a.slice/a@1.service', 'b.service', 'c.slice/c.service'].map((unit) =>
     add(`/system.slice/${unit}`),
@@ -55,13 +58,12 @@ t.test('however many cgroups one service makes, those of other units are found',
   const below = ['b.service', 'c.slice/c.service'].map((unit) => add(`/system.slice/${unit}/worker`))
   for (let i = 0; i < MANY; i++) mkdirSync(`${folder}/system.slice/many.service/${i}`)
   cgroups.find(-1, 0)
-  for (const number of numbers) t.ok(cgroups.find(number, 0), 'with the first look')
+  for (const number of numbers) t.ok(cgroups.find(number, 0), 'the first walk finds it')
   for (let walk = 1; walk < 10; walk++) cgroups.find(-1, walk * 60_000)
-  for (const number of below)
-    t.ok(cgroups.find(number, 0), 'below a unit: one after the other is looked through first')
+  for (const number of below) t.ok(cgroups.find(number, 0), 'later walks begin below the next unit each time')
 })
 
-t.test('a path that is longer than any may be ends no look through the tree', async (t) => {
+t.test('a path that is longer than PATH_MAX does not end a walk through the tree', async (t) => {
   const { folder, add, cgroups } = tree(t, '/user.slice/user@33.service')
   const deeper = 'for i in $(seq 30); do mkdir "$1" && cd -P "$1"; done'
   execFileSync('sh', ['-c', deeper, 'deeper', 'd'.repeat(200)], {
@@ -75,11 +77,11 @@ t.test('a path that is longer than any may be ends no look through the tree', as
   t.equal(
     cgroups.find(statSync(`${folder}/user.slice/new.service`).ino, 60_000),
     undefined,
-    'looks keep their distance',
+    'walks keep a minimum interval',
   )
 })
 
-t.test('a host without the unified hierarchy has no cgroups, and that is no error', async (t) => {
+t.test('a host without the unified hierarchy has no cgroups, which is no error', async (t) => {
   const cgroups = new Cgroups('24 23 0:22 / /sys rw - sysfs sysfs rw\n')
   t.equal(cgroups.mount, undefined)
   t.equal(cgroups.find(1, 0), undefined)

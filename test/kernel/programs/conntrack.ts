@@ -1,4 +1,6 @@
-/** conntrack SCENARIO: makes connections in this network namespace, and says which of them Conntrack tells of. */
+/**
+ * conntrack SCENARIO: makes connections in this network namespace, and prints those that Conntrack reports.
+ */
 import { execFileSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
@@ -22,17 +24,20 @@ import { PATIENCE_MS } from '../../lab/waiting.js'
 const FORGET = fileURLToPath(new URL('../../netns/programs/forget-connections.js', import.meta.url))
 const HOSTS = ['198.51.100.1', '2001:db8::1'] as const
 
-/** A port for each state that a connection is left in, with the state's number (enum tcp_conntrack). */
+/**
+ * PORTS has a port for each state that a connection is left in, STATES the number of the state (enum
+ * tcp_conntrack).
+ */
 const PORTS = { established: 443, closeWait: 444, lastAck: 445, timeWait: 446, closed: 447, synReceived: 448 }
 const STATES = { established: 3, closeWait: 5, lastAck: 6, timeWait: 7, closed: 8, synReceived: 2 }
 type State = keyof typeof PORTS
 const DNS = 53
 
-/** `family protocol port state`, of the end that was called. */
+/** Formats a flow as `family protocol port state`, of the end that was called. */
 const text = ({ family, protocol, sourcePort, tcpState }: Flow) =>
   `${family} ${protocol} ${sourcePort} ${tcpState}`
 
-/** What is told of by Conntrack, and what the kernel tells whoever has no filter. */
+/** Collects the flows that Conntrack reports, and those that a listener without a filter receives. */
 function listen(news: ConntrackEvents) {
   const [filtered, all]: [string[], string[]] = [[], []]
   const conntrack = new Conntrack((flow) => filtered.push(text(flow)))
@@ -55,8 +60,8 @@ async function dumped(conntrack: Conntrack, protocol?: number): Promise<string[]
   return flows.sort()
 }
 
-/** Waits until the kernel has so many connections in a state on its port. */
-async function have(conntrack: Conntrack, state: State, count: number): Promise<void> {
+/** Waits until the kernel has `count` connections in a state on its port. */
+async function waitForConnections(conntrack: Conntrack, state: State, count: number): Promise<void> {
   const end = ` ${PORTS[state]} ${STATES[state]}`
   for (let waited = 0; ; waited += 5) {
     const flows = await dumped(conntrack, IPPROTO_TCP)
@@ -71,16 +76,16 @@ async function open(host: string, port: number): Promise<[client: Socket, accept
   await once(server, 'listening')
   const client = connect({ host, port, allowHalfOpen: true })
   const [accepted] = (await once(server, 'connection')) as [Socket]
-  // Some are reset on purpose.
+  // Some connections are reset on purpose.
   for (const socket of [client, accepted]) socket.on('error', () => {})
   return [client, accepted]
 }
 
-/** Leaves a connection of each host in the state that its port stands for. */
+/** Leaves a connection of each host in the state of that port. */
 async function leave(conntrack: Conntrack, state: State, end: (pair: [Socket, Socket]) => void) {
   const pairs = await Promise.all(HOSTS.map((host) => open(host, PORTS[state])))
   for (const pair of pairs) end(pair)
-  await have(conntrack, state, HOSTS.length)
+  await waitForConnections(conntrack, state, HOSTS.length)
 }
 
 async function leaveInEachState(conntrack: Conntrack): Promise<void> {
@@ -92,7 +97,7 @@ async function leaveInEachState(conntrack: Conntrack): Promise<void> {
   await leave(conntrack, 'lastAck', ([client, accepted]) => {
     client.end()
     accepted.resume().once('end', () => {
-      // The words of all clients must have come before none is heard any more.
+      // All clients must have sent their data before the rule drops their packets.
       if (ended.push(accepted) < HOSTS.length) return
       execFileSync('nft', [`add element inet own deaf { ${PORTS.lastAck} }`])
       for (const socket of ended) socket.end()
@@ -102,7 +107,7 @@ async function leaveInEachState(conntrack: Conntrack): Promise<void> {
     await once(createServer().listen(PORTS.synReceived, host), 'listening')
     connect({ host, port: PORTS.synReceived })
   }
-  await have(conntrack, 'synReceived', HOSTS.length)
+  await waitForConnections(conntrack, 'synReceived', HOSTS.length)
 }
 
 async function sendDatagrams(): Promise<void> {
@@ -116,7 +121,7 @@ async function sendDatagrams(): Promise<void> {
   }
 }
 
-/** Lets the kernel forget, and waits until it has told of so many. */
+/** Makes the kernel forget all flows, and waits until it has reported `count` of them. */
 async function forget(all: readonly string[], count: number): Promise<void> {
   execFileSync(process.execPath, [FORGET])
   for (let waited = 0; all.length < count && waited < PATIENCE_MS; waited += 5) await sleep(5)

@@ -1,4 +1,6 @@
-/** sockets SCENARIO: makes connections in this network namespace, and says what Sockets knows of them. */
+/**
+ * sockets SCENARIO: makes connections in this network namespace, and prints what Sockets returns for them.
+ */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -14,10 +16,10 @@ import { say } from '../../lab/programs/say.js'
 import { PATIENCE_MS } from '../../lab/waiting.js'
 
 const [V4, V6] = ['198.51.100.1', '2001:db8::1'] as const
-/** Index of the device lo, in any namespace. */
+/** LO is the index of the device lo in any namespace. */
 const LO = 1
 
-/** Both ends of one connection, as programs hold them; a socket that has ended knows its ports no more. */
+/** Both ends of one connection in their programs. A socket that has ended no longer has its ports. */
 interface Pair {
   readonly host: string
   readonly serverPort: number
@@ -36,7 +38,7 @@ async function listen(host: string, port = 0): Promise<Server> {
   return server
 }
 
-/** A connection to `host`, by a server that listens at `at`. */
+/** Opens a connection to `host`; its server listens at `at`. */
 async function open(host: string, at = host): Promise<Pair> {
   const server = await listen(at)
   const client = connect({ host, port: portOf(server), localAddress: host, allowHalfOpen: true })
@@ -46,7 +48,7 @@ async function open(host: string, at = host): Promise<Pair> {
   return { host: host.split('%')[0]!, ...ports, client, accepted }
 }
 
-/** What the kernel says of a connection by these two ports. */
+/** Asks the kernel for the state of a connection by these two ports. */
 function ask(host: string, localPort: number, remotePort: number, device = 0): SocketState {
   const address = words(host)
   return sockets.lookUp(isIPv6(host) ? 6 : 4, address, localPort, address, remotePort, device)
@@ -59,7 +61,7 @@ const ofClient = ({ host, serverPort, clientPort }: Pair, device?: number) =>
 
 type Ports = Pick<Pair, 'serverPort' | 'clientPort'>
 
-/** Waits until /proc/net/tcp shows the server's socket of a connection in a state, as the kernel writes it there. */
+/** Waits until /proc/net/tcp has the server's socket of a connection in a state, in the kernel's form. */
 async function shows(state: string, { serverPort, clientPort }: Ports): Promise<void> {
   const hex = (port: number) => port.toString(16).toUpperCase().padStart(4, '0')
   const line = new RegExp(`:${hex(serverPort)} \\w+:${hex(clientPort)} ${state} `)
@@ -71,7 +73,7 @@ async function shows(state: string, { serverPort, clientPort }: Ports): Promise<
 }
 
 const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
-  /** IPv4, IPv4 on an IPv6 socket, IPv6, and IPv6 that listens on every address. */
+  /** Connects over IPv4, over IPv4 on an IPv6 socket, over IPv6, and to an IPv6 server on every address. */
   async connected() {
     const pairs = [await open(V4), await open(V4, '::'), await open(V6), await open(V6, '::')]
     return {
@@ -83,7 +85,7 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     }
   },
 
-  /** Ports that listen, and ports of nobody: whoever asks for one of their connections finds none. */
+  /** Looks up connections of ports that listen, and of ports without a socket: there are none. */
   async none() {
     const pairs = [await open(V4), await open(V4, '::'), await open(V6)]
     const asked = pairs.flatMap(({ host, serverPort, clientPort }) => [
@@ -99,7 +101,7 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     return { asked, reset: pairs.flatMap((pair) => [ofServer(pair), ofClient(pair)]) }
   },
 
-  /** Who called whom, after some words and with one half closed. */
+  /** Returns which end opened each connection, after some data and with one half closed. */
   async callers() {
     const pairs = [await open(V4), await open(V4, '::'), await open(V6)]
     const found = async () => {
@@ -128,7 +130,7 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     return { idle, busy, halfClosed: await found() }
   },
 
-  /** Who listens: by IPv4, on an IPv6 socket for both, by IPv6; and who does not. */
+  /** Lists listening sockets: of IPv4, of IPv6 for both families, of IPv6 only; other sockets are missing. */
   async listening() {
     const [four, both, six] = [await listen(V4), await listen('::'), await listen(V6)]
     const pair = await open(V4)
@@ -144,7 +146,7 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     }
   },
 
-  /** From the end of one side to the end of both. */
+  /** Reports the states from the close of one end to the close of both. */
   async closing() {
     const [left, leaving] = [await open(V4), await open(V4)]
     left.accepted.end()
@@ -158,7 +160,7 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     return { finWait2, timeWait, closeWait: [ofServer(leaving), ofClient(leaving)] }
   },
 
-  /** A handshake that ends with the second packet: the namespace drops that. */
+  /** Leaves a handshake incomplete: the namespace drops its third packet. */
   async handshake() {
     await listen(V4, 443)
     connect({ host: V4, port: 443, localAddress: V4, localPort: 40_000 })
@@ -167,7 +169,7 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     return { server: ask(V4, 443, 40_000), client: ask(V4, 40_000, 443) }
   },
 
-  /** Link-local addresses bind both sockets to their device. */
+  /** Connects link-local addresses, which bind both sockets to their device. */
   async bound() {
     const pair = await open('fe80::1%lo')
     return {
@@ -177,7 +179,7 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     }
   },
 
-  /** Both ends of a connection that is never at rest, each asked for again and again. */
+  /** Looks up both ends of a busy connection repeatedly. */
   async busy() {
     const worker = new Worker(new URL(import.meta.url), { argv: ['chatter'] })
     const [pair] = (await once(worker, 'message')) as [Pair]
@@ -191,7 +193,7 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     return { client: [...client], server: [...server], callers: [...callers] }
   },
 
-  /** The other thread of `busy`: one byte after the other, both ways. */
+  /** Runs the other thread of `busy`: it sends one byte after the other, both ways. */
   async chatter() {
     const { host, serverPort, clientPort, client, accepted } = await open(V4)
     for (const each of [client, accepted]) each.setNoDelay().resume()
@@ -206,7 +208,7 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     const pairs = [await open(V4), await open(V4, '::'), await open(V6)]
     const [unconnected, connected] = [createSocket('udp4').bind(53), createSocket('udp6').bind(54)]
     await Promise.all([once(unconnected, 'listening'), once(connected, 'listening')])
-    // Nobody else can reach these.
+    // No other host can reach these addresses.
     for (const host of ['127.0.0.1', '127.1.2.3', '::1', '::ffff:127.0.0.1']) await listen(host)
     await once(createSocket('udp4').bind(5353, '127.0.0.53'), 'listening')
     connected.connect(9, V6)
@@ -233,14 +235,14 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     }
   },
 
-  /** What is asked in the midst of a list, and after the end. */
+  /** Looks sockets up while a list is read, and after the close. */
   async between() {
     const pair = await open(V4)
     const lists = [sockets.listening(), sockets.connections()]
     const during = Array.from({ length: 1000 }, () => ofServer(pair))
     await Promise.all(lists)
     const under = [sockets.connections(), sockets.listening()]
-    // By then the first of the two is under way.
+    // The first of the two lists is running by then.
     await Promise.resolve()
     sockets.close()
     const settled = await Promise.allSettled(under)

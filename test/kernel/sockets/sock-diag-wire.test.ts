@@ -12,31 +12,36 @@ import {
 } from '../../../src/kernel/sockets/sock-diag-wire.js'
 import { words } from '../../core/packets.js'
 
-// include/linux/socket.h, include/net/tcp_states.h
+// The constants come from include/linux/socket.h and include/net/tcp_states.h.
 const AF_INET = 2
 const AF_INET6 = 10
 const TCP_CLOSE = 7
 const TCP_LISTEN = 10
-/** sizeof(struct inet_diag_msg). */
+/** DIAG_MESSAGE is sizeof(struct inet_diag_msg). */
 const DIAG_MESSAGE = 72
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
 
-t.test('a request names family, protocol and one state, and no socket', { skip: !HOST_LE }, async (t) => {
-  // struct nlmsghdr: length 72, type 20, flags REQUEST|DUMP; then struct inet_diag_req_v2 with an empty id.
-  const head = '48000000 1400 0103 00000000 00000000'
-  const empty = '00'.repeat(48)
-  t.equal(
-    hex(diagRequest(AF_INET, IPPROTO_TCP, [TCP_LISTEN])),
-    `${head}02060200 00040000${empty}`.replaceAll(' ', ''),
-  )
-  t.equal(
-    hex(diagRequest(AF_INET6, IPPROTO_UDP, [TCP_CLOSE])),
-    `${head}0a110000 80000000${empty}`.replaceAll(' ', ''),
-  )
-})
+t.test(
+  'a request for a list names family, protocol and one state, and no socket',
+  { skip: !HOST_LE },
+  async (t) => {
+    // `head` is struct nlmsghdr: length 72, type 20, flags REQUEST|DUMP; then struct inet_diag_req_v2 with an
+    // empty id.
+    const head = '48000000 1400 0103 00000000 00000000'
+    const empty = '00'.repeat(48)
+    t.equal(
+      hex(diagRequest(AF_INET, IPPROTO_TCP, [TCP_LISTEN])),
+      `${head}02060200 00040000${empty}`.replaceAll(' ', ''),
+    )
+    t.equal(
+      hex(diagRequest(AF_INET6, IPPROTO_UDP, [TCP_CLOSE])),
+      `${head}0a110000 80000000${empty}`.replaceAll(' ', ''),
+    )
+  },
+)
 
-t.test('the local port is read in network order, wherever the message lies', async (t) => {
+t.test('the local port is read in network order, at any offset of the message', async (t) => {
   const bytes = new Uint8Array(100 + DIAG_MESSAGE)
   bytes.set([AF_INET, TCP_LISTEN, 0, 0, 0x01, 0xbb, 0xff, 0xff], 100)
   t.equal(openPort(new DataView(bytes.buffer), 100, bytes.length), 443)
@@ -47,7 +52,7 @@ t.test('a message cut short has no port, and reading it does not throw', async (
     t.equal(openPort(new DataView(new ArrayBuffer(length)), 0, length), undefined)
 })
 
-/** struct inet_diag_msg with two ends; see sock-diag-wire.ts for its fields. */
+/** Builds a struct inet_diag_msg with two ends; sock-diag-wire.ts has its fields. */
 function diagMessage(family: number, source: readonly number[], destination: readonly number[]): DataView {
   const view = new DataView(new ArrayBuffer(72))
   view.setUint8(0, family)
@@ -59,7 +64,7 @@ function diagMessage(family: number, source: readonly number[], destination: rea
   return view
 }
 
-t.test('a socket bound to a loopback address has no port for others', async (t) => {
+t.test('a socket that is bound to a loopback address has no port for other hosts', async (t) => {
   const port = (family: number, ...words: number[]) =>
     openPort(diagMessage(family, words, [0]), 0, DIAG_MESSAGE)
   t.equal(port(AF_INET, 0x7f000001), undefined)
@@ -104,16 +109,16 @@ t.test('both ends of a connection are read, and IPv4 on an IPv6 socket is IPv4',
   for (let end = 0; end < 72; end++) t.equal(connectionOf(diagMessage(2, [here], [there]), 0, end), undefined)
 })
 
-/** A question by addresses as texts. */
+/** Encodes a look-up with addresses as texts. */
 function set(question: LookUp, family: Family, local: string, remote: string, device = 0): Uint8Array {
   question.set(family, words(local), 443, words(remote), 50_000, device)
   return question.message
 }
 
 t.test('a look-up asks for exactly the socket with these two ends', { skip: !HOST_LE }, async (t) => {
-  // struct nlmsghdr: length 72, type 20, flags REQUEST: no dump; seq and pid are set by others.
+  // `head` is struct nlmsghdr: length 72, type 20, flags REQUEST, no dump; the socket sets seq and pid.
   const head = '48000000 1400 0100 00000000 00000000'
-  // Ports 443 and 50,000 in network order; INET_DIAG_NOCOOKIE.
+  // The ports 443 and 50,000 are in network order; the cookie is INET_DIAG_NOCOOKIE.
   const [ports, cookie] = ['01bbc350', 'ffffffff ffffffff']
   const rest = '00'.repeat(12)
   const ipv4 = `${head} 02060200 00000000 ${ports} c6120001${rest} c6120002${rest} 00000000 ${cookie}`
@@ -126,7 +131,7 @@ t.test('a look-up asks for exactly the socket with these two ends', { skip: !HOS
   )
 })
 
-t.test('a look-up that is set anew holds nothing of the question before', async (t) => {
+t.test('a look-up that is set again has nothing of the previous one', async (t) => {
   const reused = new LookUp()
   const { message } = reused
   set(
@@ -143,17 +148,17 @@ t.test('a look-up that is set anew holds nothing of the question before', async 
   t.equal(reused.message, message, 'the message is the same memory')
 })
 
-/** An answer of the kernel: a socket in this state. */
+/** Builds an answer of the kernel: a socket in this state. */
 function socketIn(state: number): DataView {
   const view = new DataView(new ArrayBuffer(NLMSG_HDRLEN + DIAG_MESSAGE))
-  // SOCK_DIAG_BY_FAMILY
+  // Type 20 is SOCK_DIAG_BY_FAMILY.
   view.setUint16(4, 20, HOST_LE)
   view.setUint8(NLMSG_HDRLEN, AF_INET)
   view.setUint8(NLMSG_HDRLEN + 1, state)
   return view
 }
 
-interface Told {
+interface TcpInfo {
   readonly state: number
   readonly wqueue?: number
   readonly notsent?: number
@@ -162,12 +167,15 @@ interface Told {
   readonly retrans?: number
 }
 
-/** struct inet_diag_msg, an attribute of no interest, and INET_DIAG_INFO with `length` bytes of struct tcp_info. */
-function socketWith(told: Told, length = 240): DataView {
+/**
+ * Builds a struct inet_diag_msg, an unused attribute, and INET_DIAG_INFO with `length` bytes of struct
+ * tcp_info.
+ */
+function socketWith(info: TcpInfo, length = 240): DataView {
   const view = new DataView(new ArrayBuffer(DIAG_MESSAGE + 8 + 4 + length))
   view.setUint8(0, AF_INET)
-  view.setUint8(1, told.state)
-  view.setUint32(60, told.wqueue ?? 0, HOST_LE)
+  view.setUint8(1, info.state)
+  view.setUint32(60, info.wqueue ?? 0, HOST_LE)
   view.setUint16(72, 5, HOST_LE)
   view.setUint16(74, 8, HOST_LE)
   view.setUint16(80, 4 + length, HOST_LE)
@@ -175,99 +183,113 @@ function socketWith(told: Told, length = 240): DataView {
   const put = (at: number, value = 0) => {
     if (at + 8 <= length) view.setBigUint64(84 + at, BigInt(value), HOST_LE)
   }
-  view.setUint8(84, told.state)
-  view.setUint32(84 + 24, (told.wqueue ?? 0) > (told.notsent ?? 0) ? 1 : 0, HOST_LE)
-  put(120, told.acked)
-  put(200, told.sent)
-  put(208, told.retrans)
-  if (length >= 148) view.setUint32(84 + 144, told.notsent ?? 0, HOST_LE)
+  view.setUint8(84, info.state)
+  view.setUint32(84 + 24, (info.wqueue ?? 0) > (info.notsent ?? 0) ? 1 : 0, HOST_LE)
+  put(120, info.acked)
+  put(200, info.sent)
+  put(208, info.retrans)
+  if (length >= 148) view.setUint32(84 + 144, info.notsent ?? 0, HOST_LE)
   return view
 }
 
-/** Who has called, if these are the figures of one instant; undefined where there are none. */
+/**
+ * Returns which end opened the connection, if the figures belong to one instant; undefined without figures.
+ */
 function initiatorIn(view: DataView, end = view.byteLength): string | undefined {
   const figures = new Figures()
   return figures.read(view, 0, end) ? figures.initiator : undefined
 }
 
-t.test('the end that called has one byte more acknowledged than it has sent: its SYN', async (t) => {
-  const GB = 5_000_000_000
-  // ESTABLISHED and CLOSE_WAIT: idle, in the midst of sending, after losses, after more than 32 bits tell.
-  for (const state of [1, 8]) {
-    for (const told of [
-      { acked: 0, sent: 0 },
-      { acked: 100, sent: 400, wqueue: 700, notsent: 400 },
-      { acked: 100, sent: 150, retrans: 50 },
-      { acked: GB, sent: GB + 1448, wqueue: 1448 },
-    ]) {
-      t.equal(initiatorIn(socketWith({ state, ...told })), 'other-end', JSON.stringify(told))
-      t.equal(initiatorIn(socketWith({ state, ...told, acked: told.acked + 1 })), 'this-host')
-      for (const off of [2, 1448])
-        t.equal(initiatorIn(socketWith({ state, ...told, acked: told.acked + off })), 'unknown', `${off}`)
-      for (const dropped of [1, 1448])
-        t.equal(
-          initiatorIn(socketWith({ state, ...told, sent: told.sent + dropped })),
-          'other-end',
-          `${dropped}`,
-        )
+t.test(
+  'the end that opened the connection has one byte more acknowledged than it has sent: its SYN',
+  async (t) => {
+    const GB = 5_000_000_000
+    // ESTABLISHED and CLOSE_WAIT are tried: idle, while sending, after losses, after more than 32 bits of
+    // bytes.
+    for (const state of [1, 8]) {
+      for (const info of [
+        { acked: 0, sent: 0 },
+        { acked: 100, sent: 400, wqueue: 700, notsent: 400 },
+        { acked: 100, sent: 150, retrans: 50 },
+        { acked: GB, sent: GB + 1448, wqueue: 1448 },
+      ]) {
+        t.equal(initiatorIn(socketWith({ state, ...info })), 'other-end', JSON.stringify(info))
+        t.equal(initiatorIn(socketWith({ state, ...info, acked: info.acked + 1 })), 'this-host')
+        for (const off of [2, 1448])
+          t.equal(
+            initiatorIn(socketWith({ state, ...info, acked: info.acked + off })),
+            'unknown',
+            `the figure is off by ${off}`,
+          )
+        for (const dropped of [1, 1448])
+          t.equal(
+            initiatorIn(socketWith({ state, ...info, sent: info.sent + dropped })),
+            'other-end',
+            `${dropped} bytes were dropped`,
+          )
+      }
     }
-  }
-})
+  },
+)
 
-t.test('a FIN counts like a SYN, from when it has been sent', async (t) => {
-  // FIN_WAIT1, FIN_WAIT2, LAST_ACK, CLOSING: all was sent.
+t.test('a FIN counts like a SYN, as soon as it has been sent', async (t) => {
+  // In FIN_WAIT1, FIN_WAIT2, LAST_ACK and CLOSING all data was sent.
   for (const state of [4, 5, 9, 11]) {
     t.equal(initiatorIn(socketWith({ state, acked: 101, sent: 100 })), 'other-end')
     t.equal(initiatorIn(socketWith({ state, acked: 102, sent: 100 })), 'this-host')
     t.equal(initiatorIn(socketWith({ state, acked: 103, sent: 100 })), 'unknown')
   }
-  // It is the last of what is not sent.
+  // The FIN is the last byte that is not sent.
   for (const state of [4, 9, 11]) {
-    const told = { state, sent: 100, wqueue: 50, notsent: 50 }
-    t.equal(initiatorIn(socketWith({ ...told, acked: 100 })), 'other-end')
-    t.equal(initiatorIn(socketWith({ ...told, acked: 101 })), 'this-host')
+    const info = { state, sent: 100, wqueue: 50, notsent: 50 }
+    t.equal(initiatorIn(socketWith({ ...info, acked: 100 })), 'other-end')
+    t.equal(initiatorIn(socketWith({ ...info, acked: 101 })), 'this-host')
   }
 })
 
-t.test('without all of the figures nothing is known', async (t) => {
+t.test('when figures are missing, the result is undefined', async (t) => {
   // Before Linux 4.19 the structure ends behind tcpi_delivered_ce.
   t.equal(initiatorIn(socketWith({ state: 1, acked: 1 }, 200)), undefined)
   const whole = socketWith({ state: 1, acked: 1 })
   for (let end = DIAG_MESSAGE; end < whole.byteLength; end++)
-    t.equal(initiatorIn(whole, end), undefined, `${end}`)
+    t.equal(initiatorIn(whole, end), undefined, `the message ends at byte ${end}`)
 })
 
-t.test('one look tells who has called unless something is on its way', async (t) => {
-  const told = (view: DataView) => connectionOf(view, 0, view.byteLength)?.initiator
-  t.equal(told(socketWith({ state: 1, acked: 1 })), 'this-host')
-  t.equal(told(socketWith({ state: 1, acked: 0 })), 'other-end')
+t.test('one reading decides which end opened the connection, unless bytes are on their way', async (t) => {
+  const initiatorAt = (view: DataView) => connectionOf(view, 0, view.byteLength)?.initiator
+  t.equal(initiatorAt(socketWith({ state: 1, acked: 1 })), 'this-host')
+  t.equal(initiatorAt(socketWith({ state: 1, acked: 0 })), 'other-end')
   t.equal(
-    told(socketWith({ state: 1, acked: 1, sent: 10, wqueue: 10 })),
+    initiatorAt(socketWith({ state: 1, acked: 1, sent: 10, wqueue: 10 })),
     'unknown',
-    'a look at a later instant',
+    'the figures come from two instants',
   )
-  t.equal(told(socketIn(1)), 'unknown', 'no figures')
-  t.equal(told(socketWith({ state: 2 })), 'this-host', 'who still calls has called')
+  t.equal(initiatorAt(socketIn(1)), 'unknown', 'the answer has no figures')
+  t.equal(
+    initiatorAt(socketWith({ state: 2 })),
+    'this-host',
+    'an end that is still connecting has opened the connection',
+  )
 })
 
-t.test('figures of two looks are the same in all, or not', async (t) => {
-  const told = { state: 1, acked: 10, sent: 30, retrans: 5, wqueue: 20, notsent: 4 }
-  const read = (of: Told) => {
+t.test('two readings are equal only when all figures are equal', async (t) => {
+  const info = { state: 1, acked: 10, sent: 30, retrans: 5, wqueue: 20, notsent: 4 }
+  const read = (of: TcpInfo) => {
     const figures = new Figures()
     figures.read(socketWith(of), 0, socketWith(of).byteLength)
     return figures
   }
   const copied = new Figures()
-  copied.copy(read(told))
-  t.ok(copied.equals(read(told)))
-  t.equal(copied.initiator, read(told).initiator)
+  copied.copy(read(info))
+  t.ok(copied.equals(read(info)))
+  t.equal(copied.initiator, read(info).initiator)
   t.ok(copied.isMoving)
-  for (const key of Object.keys(told) as (keyof Told)[])
-    t.notOk(copied.equals(read({ ...told, [key]: told[key] + 1 })), key)
-  t.notOk(copied.equals(read({ ...told, wqueue: 4 })), 'what is on its way')
+  for (const key of Object.keys(info) as (keyof TcpInfo)[])
+    t.notOk(copied.equals(read({ ...info, [key]: info[key] + 1 })), key)
+  t.notOk(copied.equals(read({ ...info, wqueue: 4 })), 'bytes on their way count as a figure')
 })
 
-/** An answer of the kernel: NLMSG_ERROR, with the request behind it. */
+/** Builds an answer of the kernel: NLMSG_ERROR, with the request behind it. */
 function refusal(errno: number): DataView {
   const view = new DataView(new ArrayBuffer(NLMSG_HDRLEN + 4 + 72))
   view.setUint16(4, NLMSG_ERROR, HOST_LE)
@@ -277,8 +299,8 @@ function refusal(errno: number): DataView {
 
 const whole = (view: DataView) => socketState(view, view.byteLength)
 
-t.test('only a connected client is established; who listens or calls has none', async (t) => {
-  // include/net/tcp_states.h, from TCP_ESTABLISHED = 1
+t.test('only a connected client is established; a listening or connecting socket is no client', async (t) => {
+  // The states are defined in include/net/tcp_states.h, from TCP_ESTABLISHED = 1.
   const states = {
     ESTABLISHED: 'established',
     SYN_SENT: 'none',
@@ -297,24 +319,28 @@ t.test('only a connected client is established; who listens or calls has none', 
     t.equal(whole(socketIn(index + 1)), expected, name)
 })
 
-t.test('no such socket is an answer, any other refusal is none', async (t) => {
+t.test('"no such socket" is an answer; any other error leaves the state unknown', async (t) => {
   const { ENOENT, EPERM, EINVAL, EBUSY, EOPNOTSUPP, ENOMEM } = constants.errno
   t.equal(whole(refusal(ENOENT)), 'none')
-  t.equal(whole(refusal(-ENOENT)), 'unknown', 'errno stands there as a negative number')
+  t.equal(whole(refusal(-ENOENT)), 'unknown', 'a valid error is a negative number')
   for (const errno of [0, EPERM, EINVAL, EBUSY, EOPNOTSUPP, ENOMEM])
-    t.equal(whole(refusal(errno)), 'unknown', `${errno}`)
+    t.equal(whole(refusal(errno)), 'unknown', `the error is ${errno}`)
 })
 
-t.test('an answer cut short tells nothing, and reading it does not throw', async (t) => {
+t.test('an answer that is cut short leaves the state unknown, and reading it does not throw', async (t) => {
   const answers: [DataView, needed: number][] = [
     [socketIn(1), NLMSG_HDRLEN + DIAG_MESSAGE],
     [refusal(constants.errno.ENOENT), NLMSG_HDRLEN + 4],
   ]
   for (const [answer, needed] of answers)
     for (let length = 0; length <= answer.byteLength; length++) {
-      // A copy: reading behind the cut would throw. And the rest of the buffer, as it is used, must not count.
+      // The buffer is a copy: reading behind the cut would throw. The rest of a larger buffer must not count.
       const cut = new DataView(answer.buffer.slice(0, length))
-      t.equal(socketState(cut, length) === 'unknown', length < needed, `${length}`)
-      t.equal(socketState(answer, length) === 'unknown', length < needed, `${length} of a longer buffer`)
+      t.equal(socketState(cut, length) === 'unknown', length < needed, `the answer has ${length} bytes`)
+      t.equal(
+        socketState(answer, length) === 'unknown',
+        length < needed,
+        `the answer has ${length} bytes of a longer buffer`,
+      )
     }
 })

@@ -1,4 +1,4 @@
-/** How many sockets there are, on a real kernel. */
+/** These tests count the sockets of a real kernel. */
 import { createSocket, type SocketType } from 'node:dgram'
 import { once } from 'node:events'
 import t from 'tap'
@@ -19,8 +19,8 @@ t.test('UDP sockets of both families are counted', async (t) => {
     const before = count.udp
     const sockets = await Promise.all(Array.from({ length: MANY }, () => open(type)))
     const more = count.udp - before
-    // Others may open and close some meanwhile.
-    t.ok(Math.abs(more - MANY) < MANY / 2, `${more} more`)
+    // Other programs may open and close some meanwhile.
+    t.ok(Math.abs(more - MANY) < MANY / 2, `the count grew by ${more}`)
     for (const socket of sockets) socket.close()
   }
 })

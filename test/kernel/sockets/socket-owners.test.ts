@@ -1,4 +1,4 @@
-/** Whose sockets are, on a real kernel: those of this process, over loopback. */
+/** These tests look up the owners of this process's sockets on a real kernel, over loopback. */
 
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -21,7 +21,9 @@ function ownersOf(t: Test): SocketOwners {
   return owners
 }
 
-/** UDP sockets that share a port, of which some are sending. @param more `6`: of IPv6 @returns the port */
+/**
+ * Opens UDP sockets that share a port; some of them are sending. @param more `6`: over IPv6 @returns the port
+ */
 async function corked(
   t: Test,
   program: string,
@@ -37,7 +39,7 @@ async function corked(
   return Number(line.toString())
 }
 
-t.test('a connection leads to its user, its cgroup and its process', async (t) => {
+t.test('a connection is attributed to its user, its cgroup and its process', async (t) => {
   const { port, localPort } = await connection(t)
   const owner = ownersOf(t).tcp(4, LOOPBACK, localPort, LOOPBACK, port, 0)
   t.equal(owner?.uid, UID)
@@ -54,31 +56,42 @@ t.test('a connection leads to its user, its cgroup and its process', async (t) =
     t.equal(
       holderOf(inodes, [process.pid], () => true),
       undefined,
-      'nothing is found when time is over',
+      'no process is found when the time is over',
     )
   }
-  t.equal(ownersOf(t).tcp(4, LOOPBACK, localPort, LOOPBACK, 1, 0), undefined, 'there is no such connection')
-  t.equal(ownersOf(t).tcp(4, LOOPBACK, port, LOOPBACK, 1, 0), undefined, 'and who listens has called nobody')
-})
-
-t.test('a port of UDP leads to those who send from there; where too many have it, to none', async (t) => {
-  const owners = ownersOf(t)
-  const program = compile('corked')
-  const few = await corked(t, program, 5, 3)
-  t.same(
-    owners.udp(4, few)?.map(({ uid }) => uid),
-    [UID, UID, UID],
+  t.equal(ownersOf(t).tcp(4, LOOPBACK, localPort, LOOPBACK, 1, 0), undefined, 'no socket has this connection')
+  t.equal(
+    ownersOf(t).tcp(4, LOOPBACK, port, LOOPBACK, 1, 0),
+    undefined,
+    'a listening socket has no connection',
   )
-  t.same(owners.udp(6, few), [], 'a socket of IPv4 sends nothing over IPv6')
-  t.equal(owners.udp(4, await corked(t, program, 1100, 0)), undefined)
-  t.equal(owners.udp(4, few)?.length, 3, 'and the next question has its own answer')
-  const receiver = (port: number) => owners.udpReceiver(4, LOOPBACK, port, LOOPBACK, 9, 0)?.uid
-  t.equal(receiver(await corked(t, program, 1, 1)), UID, 'who would get the answer has sent it')
-  t.equal(receiver(await corked(t, program, 1, 0)), undefined, 'but not if it sends nothing')
-  t.equal(receiver(1), undefined)
 })
 
-t.test('the same of IPv6, whose sockets may send over IPv4, too', async (t) => {
+t.test(
+  'a UDP port is attributed to the sockets that send from it, and to none when too many sockets share it',
+  async (t) => {
+    const owners = ownersOf(t)
+    const program = compile('corked')
+    const few = await corked(t, program, 5, 3)
+    t.same(
+      owners.udp(4, few)?.map(({ uid }) => uid),
+      [UID, UID, UID],
+    )
+    t.same(owners.udp(6, few), [], 'an IPv4 socket sends nothing over IPv6')
+    t.equal(owners.udp(4, await corked(t, program, 1100, 0)), undefined)
+    t.equal(owners.udp(4, few)?.length, 3, 'the next query has its own answer')
+    const receiver = (port: number) => owners.udpReceiver(4, LOOPBACK, port, LOOPBACK, 9, 0)?.uid
+    t.equal(
+      receiver(await corked(t, program, 1, 1)),
+      UID,
+      'the socket that would receive the answer has sent the packet',
+    )
+    t.equal(receiver(await corked(t, program, 1, 0)), undefined, 'the socket sends nothing')
+    t.equal(receiver(1), undefined)
+  },
+)
+
+t.test('IPv6 ports are attributed in the same way; an IPv6 socket may also send over IPv4', async (t) => {
   const owners = ownersOf(t)
   const program = compile('corked')
   const few = await corked(t, program, 5, 3, '6')
@@ -92,21 +105,25 @@ t.test('the same of IPv6, whose sockets may send over IPv4, too', async (t) => {
   t.equal(receiver(await corked(t, program, 1, 0, '6')), undefined)
 })
 
-t.test(
-  'where there are so many UDP sockets that a search would keep packets waiting, none is begun',
-  async (t) => {
-    const port = await corked(t, compile('corked'), 1, 1)
-    const count = { udp: 100_000, close: () => {} }
-    const owners = new SocketOwners(count)
-    t.teardown(() => owners.close())
-    t.equal(owners.udp(4, port)?.length, 1)
-    count.udp++
-    t.equal(owners.udp(4, port), undefined)
-    t.equal(owners.udpReceiver(4, LOOPBACK, port, LOOPBACK, 9, 0)?.uid, UID, 'a single look-up goes on')
-  },
-)
+t.test('with too many UDP sockets a search would delay packets, and none is started', async (t) => {
+  const port = await corked(t, compile('corked'), 1, 1)
+  const count = { udp: 100_000, close: () => {} }
+  const owners = new SocketOwners(count)
+  t.teardown(() => owners.close())
+  t.equal(owners.udp(4, port)?.length, 1)
+  count.udp++
+  t.equal(owners.udp(4, port), undefined)
+  t.equal(
+    owners.udpReceiver(4, LOOPBACK, port, LOOPBACK, 9, 0)?.uid,
+    UID,
+    'the look-up of a single socket still works',
+  )
+})
 
-/** Runs `test` while no further file can be opened. @param test is given what takes up one that has become free */
+/**
+ * Runs `test` while no further file can be opened. @param test receives a function that uses up a descriptor
+ * that has become free
+ */
 function withoutDescriptors(test: (take: () => void) => void): void {
   const limit = (soft: string) => execFileSync('prlimit', ['--pid', `${process.pid}`, `--nofile=${soft}:`])
   const before = readFileSync('/proc/self/limits', 'utf8').match(/^Max open files +(\d+)/m)![1]!
@@ -123,7 +140,7 @@ function withoutDescriptors(test: (take: () => void) => void): void {
   }
 }
 
-t.test('where no descriptor is left for a new socket nothing is told, until there is one', async (t) => {
+t.test('without a descriptor for a new socket no owner is reported; a later query works again', async (t) => {
   const owners = ownersOf(t)
   const program = compile('corked')
   const [many, few] = [await corked(t, program, 1100, 0), await corked(t, program, 5, 3)]

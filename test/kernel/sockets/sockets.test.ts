@@ -6,7 +6,7 @@ import { NODE } from '../../netns/service.js'
 const PROGRAM = fileURLToPath(new URL('../programs/sockets.js', import.meta.url))
 const ADDRESSES = ['198.51.100.1/32', '2001:db8::1/128', 'fe80::1/64']
 
-/** The kernel's answer to the first SYN is lost: the handshake goes no further. */
+/** The rules drop the kernel's answer to the first SYN: the handshake stays incomplete. */
 const LOSE_SYN_ACK =
   'table inet own { chain in { type filter hook input priority filter; tcp flags & (syn | ack) == syn | ack drop; }; }'
 
@@ -21,7 +21,7 @@ async function report(scenario: string, rules?: string): Promise<any> {
 t.jobs = 4
 
 t.test(
-  'a client is connected for the end it came to, by IPv4, IPv6 and IPv4 on an IPv6 socket; not for its own',
+  'a client is connected when the called end is looked up, by IPv4, IPv6 and IPv4 on an IPv6 socket',
   async (t) => {
     const all = Array(4).fill('established')
     t.same(await report('connected'), {
@@ -35,14 +35,14 @@ t.test(
 )
 
 t.test(
-  'where no socket has these two ends there is no connection, whoever listens at one of them',
+  'without a socket of these two ends there is no connection, even when a socket listens at one of them',
   async (t) => {
     t.same(await report('none'), { asked: Array(18).fill('none'), reset: Array(6).fill('none') })
   },
 )
 
 t.test(
-  'a connection that is being closed is transient; one that just the client has ended goes on',
+  'a connection that is being closed is transient; it is established when only the client has closed',
   async (t) => {
     t.same(await report('closing'), {
       finWait2: ['transient', 'none'],
@@ -53,22 +53,22 @@ t.test(
 )
 
 t.test(
-  'until the handshake is done, the called end is transient, and the calling one is no client',
+  'until the handshake is complete, the called end is transient, and the calling end is no client',
   async (t) => {
     t.same(await report('handshake', LOSE_SYN_ACK), { server: 'transient', client: 'none' })
   },
 )
 
-t.test('both sockets of a connection show who has called', async (t) => {
+t.test('both sockets of a connection show which end opened it', async (t) => {
   const right = Array(3).fill(['other-end', 'this-host'])
   t.same(await report('callers'), { idle: right, busy: right, halfClosed: right })
 })
 
-t.test('whoever listens on a port of an address is told from who does not', async (t) => {
+t.test('an address and port with a listening socket are distinguished from one without', async (t) => {
   t.same(await report('listening'), { yes: Array(4).fill(true), no: Array(4).fill(false) })
 })
 
-t.test('a socket that is bound to a device is found by that device, and by no other', async (t) => {
+t.test('a socket that is bound to a device is found for that device only', async (t) => {
   t.same(await report('bound'), {
     onDevice: ['established', 'none'],
     onOtherDevice: ['none', 'none'],
@@ -76,16 +76,16 @@ t.test('a socket that is bound to a device is found by that device, and by no ot
   })
 })
 
-t.test('lists asked for at the same time are all given, whole and alike', async (t) => {
+t.test('lists that are requested at the same time are all complete and equal', async (t) => {
   const { listening, servers, udp, connections, ends, different } = await report('lists')
-  t.same(listening, servers, 'without those at loopback addresses')
-  t.same(udp, [53], 'a connected UDP socket serves one other end only')
+  t.same(listening, servers, 'sockets at loopback addresses are left out')
+  t.same(udp, [53], 'a connected UDP socket is no service')
   t.same(connections, ends)
-  t.equal(different, 2, 'one answer to each of the two questions')
+  t.equal(different, 2, 'there is one answer for each of the two lists')
 })
 
 t.test(
-  'single questions are answered while lists are under way; after close() nothing is known',
+  'single look-ups are answered while a list is read; after close() the result is unknown',
   async (t) => {
     t.same(await report('between'), {
       during: ['established'],
@@ -95,9 +95,15 @@ t.test(
   },
 )
 
-t.test('a connection that is never at rest is never taken for one of the other kind', async (t) => {
+t.test('a busy connection is never taken for one of the other direction', async (t) => {
   const { client, server, callers } = await report('busy')
-  t.ok(client.includes('none') && !client.includes('established'), `the end that called: ${client}`)
-  t.ok(server.includes('established') && !server.includes('none'), `the end that was called: ${server}`)
-  t.ok(callers.includes('this-host') && !callers.includes('other-end'), `in a list: ${callers}`)
+  t.ok(
+    client.includes('none') && !client.includes('established'),
+    `the end that called was seen as: ${client}`,
+  )
+  t.ok(
+    server.includes('established') && !server.includes('none'),
+    `the end that was called was seen as: ${server}`,
+  )
+  t.ok(callers.includes('this-host') && !callers.includes('other-end'), `the list had: ${callers}`)
 })

@@ -3,7 +3,7 @@ import { AddressBook } from '../../../src/names/address-book.js'
 import { hosts, many, textOf } from '../addresses.js'
 import { book, DAY, GRACE, HOUR, NAME, OTHER } from './book.js'
 
-t.test('what an answer names is current, and told once', async (t) => {
+t.test('the addresses of an answer are current, and each is reported once', async (t) => {
   const its = book()
   its.learn(['198.51.100.1', '2001:db8::1'])
   its.learn(['2001:db8::1', '198.51.100.1', '198.51.100.1'])
@@ -16,42 +16,42 @@ t.test('what an answer names is current, and told once', async (t) => {
 })
 
 t.test(
-  'an address that is answered no more stays through its TTL and the grace; then it is a former one',
+  'an address missing in later answers is current through its TTL and the grace, then a former address',
   async (t) => {
     const its = book()
     its.learn(['198.51.100.1'])
     its.pass(59_000)
     its.learn(['198.51.100.2'])
     its.pass(GRACE * 1000)
-    t.same(its.current(), ['198.51.100.1', '198.51.100.2'], 'programs keep answers, too')
+    t.same(its.current(), ['198.51.100.1', '198.51.100.2'], 'programs keep answers as well')
     its.pass(1000)
     t.same([its.current(), its.former()], [['198.51.100.2'], ['198.51.100.1']])
     t.same(its.changes.at(-1), `${NAME} 198.51.100.1: current -> former`)
   },
 )
 
-t.test('a shorter time in a later answer does not take back what was promised', async (t) => {
+t.test('a later answer with a shorter TTL does not shorten the time of an earlier one', async (t) => {
   const its = book({ isWatched: () => false })
   its.learn(['198.51.100.1'], { ttl: 3600 })
   its.learn(['198.51.100.1'], { ttl: 5 })
   its.pass(HOUR)
-  t.same(its.current(), ['198.51.100.1'], 'a program may have the first answer')
+  t.same(its.current(), ['198.51.100.1'], 'a program may still use the first answer')
   its.pass(GRACE * 1000)
   t.same(its.current(), [])
 })
 
-t.test('no time is too short to be used', async (t) => {
+t.test('an address counts for at least a second, however short its TTL is', async (t) => {
   for (const ttl of [0, 1]) {
     const its = book({ isWatched: () => false, grace: () => 0 })
     its.learn(['198.51.100.1'], { ttl })
     its.pass(999)
-    t.same(its.current(), ['198.51.100.1'], `TTL ${ttl}`)
+    t.same(its.current(), ['198.51.100.1'], `the TTL is ${ttl}`)
     its.pass(1)
-    t.same(its.current(), [], `TTL ${ttl}`)
+    t.same(its.current(), [], `the TTL is ${ttl}`)
   }
 })
 
-t.test('ten minutes without a resolver take nothing away from a name that is watched', async (t) => {
+t.test('after ten minutes without a resolver, a watched name still has its addresses', async (t) => {
   const its = book()
   its.learn(['198.51.100.1', '2001:db8::1'], { ttl: 5 })
   for (let second = 0; second < 600; second++) its.pass(1000)
@@ -59,7 +59,7 @@ t.test('ten minutes without a resolver take nothing away from a name that is wat
   t.equal(its.changes.length, 2)
 })
 
-t.test('the last good answer stays for seven days, but only the last one', async (t) => {
+t.test('the last good answer is kept for seven days, and only the last one', async (t) => {
   const its = book()
   its.learn(['198.51.100.1'])
   its.pass(10_000)
@@ -69,10 +69,10 @@ t.test('the last good answer stays for seven days, but only the last one', async
   its.pass((60 + GRACE) * 1000)
   t.same([its.current(), its.former()], [[], ['198.51.100.2']])
   its.pass(DAY)
-  t.same([its.names(), its.book.entries(NAME)], [[], []], 'nothing is kept for ever')
+  t.same([its.names(), its.book.entries(NAME)], [[], []], 'no address is kept for ever')
 })
 
-t.test('an answer without an address says nothing', async (t) => {
+t.test('an answer without an address changes nothing', async (t) => {
   const its = book()
   its.learn([])
   t.same([its.names(), its.changes], [[], []])
@@ -83,7 +83,7 @@ t.test('an answer without an address says nothing', async (t) => {
   t.same(its.current(), ['198.51.100.1'])
 })
 
-t.test('one family that is answered does not age the other out', async (t) => {
+t.test('answers of one family do not age the addresses of the other', async (t) => {
   const its = book()
   its.learn(['198.51.100.1', '2001:db8::1'])
   for (let minute = 0; minute < 24 * 60; minute++) {
@@ -93,10 +93,10 @@ t.test('one family that is answered does not age the other out', async (t) => {
   t.same(its.current(), ['2001:db8::1', '198.51.100.1'])
   its.learn(['2001:db8::2'])
   its.pass(1000)
-  t.same(its.current(), ['198.51.100.1', '2001:db8::2'], 'but a new answer does')
+  t.same(its.current(), ['198.51.100.1', '2001:db8::2'], 'a new answer of that family does')
 })
 
-t.test('a name that nobody asks for by itself goes when its time is over', async (t) => {
+t.test('a name that is not watched is removed when its time is over', async (t) => {
   const its = book()
   its.learn(['198.51.100.1'], { name: OTHER })
   its.pass((60 + GRACE) * 1000)
@@ -106,7 +106,7 @@ t.test('a name that nobody asks for by itself goes when its time is over', async
   t.equal(its.changes.at(-1), `${OTHER} 198.51.100.1: former -> undefined`)
 })
 
-t.test('a name that is no longer watched goes as well', async (t) => {
+t.test('a name that is no longer watched is removed in time as well', async (t) => {
   let watched = true
   const its = book({ isWatched: () => watched })
   its.learn(['198.51.100.1'])
@@ -118,7 +118,7 @@ t.test('a name that is no longer watched goes as well', async (t) => {
   t.same(its.current(), ['198.51.100.2'])
 })
 
-t.test('a former address that is answered again is current again', async (t) => {
+t.test('a former address that appears in an answer is current again', async (t) => {
   const its = book()
   its.learn(['198.51.100.1'])
   its.pass(60_000)
@@ -128,14 +128,18 @@ t.test('a former address that is answered again is current again', async (t) => 
   its.learn(['198.51.100.1'])
   t.same([its.current(), its.former()], [['198.51.100.2', '198.51.100.1'], []])
   its.pass((60 + GRACE) * 1000 - 1)
-  t.same(its.current(), ['198.51.100.2', '198.51.100.1'], 'for the time of the new answer')
+  t.same(
+    its.current(),
+    ['198.51.100.2', '198.51.100.1'],
+    'the address is current for the time of the new answer',
+  )
 })
 
-t.test('what was told adds up to what is known', async (t) => {
+t.test('the reported changes add up to the known addresses', async (t) => {
   const its = book()
-  // An address that is known twice is told twice.
+  // An address that is known twice is reported twice.
   const known: string[] = []
-  const told = new AddressBook({
+  const reporting = new AddressBook({
     onChange: (name, host, was, is) => {
       const key = `${name} ${textOf(host)}`
       const before = known.indexOf(`${key} ${was}`)
@@ -150,25 +154,25 @@ t.test('what was told adds up to what is known', async (t) => {
   for (let turn = 0; turn < 300; turn++) {
     its.now += 97_000
     const name = turn % 3 === 0 ? OTHER : NAME
-    told.learn(
+    reporting.learn(
       name,
       { hosts: hosts(...many(1 + (turn % 30), (turn * 7) % 500)), ttl: (turn * 31) % 900 },
       its.now,
       turn % 4 > 0,
     )
-    if (turn % 5 === 0) told.expire(its.now)
-    if (turn % 100 === 99) told.keep((each) => each !== OTHER)
+    if (turn % 5 === 0) reporting.expire(its.now)
+    if (turn % 100 === 99) reporting.keep((each) => each !== OTHER)
   }
-  const entries = [...told.names].flatMap((name) =>
-    told.entries(name).map(({ host, state }) => `${name} ${textOf(host)} ${state}`),
+  const entries = [...reporting.names].flatMap((name) =>
+    reporting.entries(name).map(({ host, state }) => `${name} ${textOf(host)} ${state}`),
   )
   t.same(entries.toSorted(), known.toSorted())
-  t.ok(new Set(entries).size < entries.length, 'some are known twice')
-  told.keep(() => false)
+  t.ok(new Set(entries).size < entries.length, 'some addresses are known twice')
+  reporting.keep(() => false)
   t.same(known, [])
 })
 
-t.test('an address of two names is two entries: it goes with each of them', async (t) => {
+t.test('an address of two names is two entries: each is removed with its name', async (t) => {
   const its = book()
   its.learn(['198.51.100.1'])
   its.learn(['198.51.100.1'], { name: OTHER })
@@ -181,13 +185,13 @@ t.test('an address of two names is two entries: it goes with each of them', asyn
   ])
 })
 
-t.test('an IPv4 address is not the IPv6 address of the same words', async (t) => {
+t.test('an IPv4 address and the IPv6 address of the same words are different', async (t) => {
   const its = book()
   its.learn(['198.51.100.1', 'c633:6401::'])
   t.equal(its.current().length, 2)
 })
 
-t.test('an answer that says nothing new is known, one that names something else is not', async (t) => {
+t.test('an answer with nothing new is known, an answer with another address is not', async (t) => {
   const its = book()
   const knows = (texts: readonly string[], { ttl = 60, name = NAME } = {}) =>
     its.book.knows(name, { hosts: hosts(...texts), ttl }, its.now)
@@ -196,12 +200,12 @@ t.test('an answer that says nothing new is known, one that names something else 
   t.equal(knows(['198.51.100.1', '198.51.100.3']), false)
   t.equal(knows(['198.51.100.1'], { name: OTHER }), false)
   t.equal(knows(['198.51.100.1'], { ttl: 60 + GRACE }), true)
-  t.equal(knows(['198.51.100.1'], { ttl: 61 + GRACE }), false, 'nor one that may be kept for longer')
+  t.equal(knows(['198.51.100.1'], { ttl: 61 + GRACE }), false, 'an answer that lasts longer is not known')
   its.pass(8 * DAY)
-  t.equal(knows(['198.51.100.1'], { ttl: 0 }), false, 'a former address is not known')
+  t.equal(knows(['198.51.100.1'], { ttl: 0 }), false, 'an answer with a former address is not known')
 })
 
-t.test('the grace is what it is when an answer comes: a reload may change it', async (t) => {
+t.test('the grace is read at each answer: a reload may change it', async (t) => {
   let grace = 0
   const its = book({ grace: () => grace, isWatched: () => false })
   its.learn(['198.51.100.1'])
@@ -211,7 +215,7 @@ t.test('the grace is what it is when an answer comes: a reload may change it', a
   t.same(its.current(), ['198.51.100.2'])
 })
 
-t.test('a clock that is set back throws nothing away, and nothing is kept for ever', async (t) => {
+t.test('a clock that is set back removes no address, and no address is kept for ever', async (t) => {
   const its = book()
   its.learn(['198.51.100.1'])
   its.now -= HOUR

@@ -1,4 +1,4 @@
-/** An address book, what it reported, and short forms of what goes in and out. */
+/** Makes an address book that records its changes, with short forms of its calls. */
 import { AddressBook, type AddressBookOptions } from '../../../src/names/address-book.js'
 import { host, hosts, textOf } from '../addresses.js'
 
@@ -9,7 +9,7 @@ export const NOW = 1_800_000_000_000
 export const HOUR = 3600 * 1000
 export const DAY = 24 * HOUR
 
-/** A book that watches `NAME`, and the changes that it reported. */
+/** Makes a book that watches `NAME`, and records its changes. */
 export function book(options: Partial<AddressBookOptions> = {}) {
   const state = { now: NOW, changes: [] as string[], book: undefined as unknown as AddressBook }
   state.book = new AddressBook({
@@ -33,7 +33,7 @@ export function book(options: Partial<AddressBookOptions> = {}) {
         texts.map((text) => ({ host: host(text), expires })),
         state.now,
       ),
-    /** Lets time pass; the book looks at it each minute, and at the end. */
+    /** Lets time pass; the book expires addresses each minute, and at the end. */
     pass: (ms: number) => {
       for (let at = 0; at < ms; at += 60_000) state.book.expire(state.now + at)
       state.now += ms
@@ -44,10 +44,10 @@ export function book(options: Partial<AddressBookOptions> = {}) {
     names: () => [...state.book.names],
   })
 }
-/** One more name below a wildcard. */
+/** Returns one of many names below a wildcard. */
 export const nth = (i: number) => `n${i}.example.org`
 
-/** What is known of names that are not watched. */
+/** Counts the names and addresses that are not watched. */
 export const sum = (its: ReturnType<typeof book>) => {
   const names = its.names().filter((name) => name !== NAME)
   return { names: names.length, addresses: names.flatMap((name) => its.book.entries(name)).length }

@@ -2,7 +2,7 @@ import t from 'tap'
 import { many } from '../addresses.js'
 import { book, DAY, NAME, OTHER } from './book.js'
 
-t.test('rotating answers are bounded: the newest 64 addresses stay, and 256 that were', async (t) => {
+t.test('rotating answers are bounded: the newest 64 addresses are current, and 256 are former', async (t) => {
   const its = book()
   for (let turn = 0; turn < 200; turn++) its.learn(many(16, turn * 16), { ttl: 86_400 })
   t.same(its.current(), many(64, 3200 - 64))
@@ -10,13 +10,13 @@ t.test('rotating answers are bounded: the newest 64 addresses stay, and 256 that
   t.equal(its.book.entries(NAME).length, 64 + 256)
 })
 
-t.test('an answer that counts twice the bound leaves its last 64', async (t) => {
+t.test('of an answer with twice the bound, the last 64 addresses are kept', async (t) => {
   const its = book()
   its.learn(many(128))
   t.same(its.current(), many(64, 64))
 })
 
-t.test('an address that is answered again and again outlives a flood of others', async (t) => {
+t.test('an address that appears in every answer outlives a flood of others', async (t) => {
   const its = book()
   for (let turn = 0; turn < 500; turn++) {
     its.learn(many(4, turn * 4))
@@ -26,7 +26,7 @@ t.test('an address that is answered again and again outlives a flood of others',
   t.equal(its.changes.filter((text) => text.includes('203.0.113.1')).length, 1)
 })
 
-t.test('former addresses are forgotten after a day, those of a flood too', async (t) => {
+t.test('former addresses are removed after a day, also those of a flood', async (t) => {
   const its = book()
   for (let turn = 0; turn < 50; turn++) its.learn(many(16, turn * 16), { ttl: 3600 })
   its.pass(DAY - 1)
@@ -37,7 +37,7 @@ t.test('former addresses are forgotten after a day, those of a flood too', async
 })
 
 t.test(
-  'names are bounded: the one that was spoken of longest ago goes, unless it stands in the allowlist',
+  'names are bounded: the name with the oldest answer is removed, unless it is in the allowlist',
   async (t) => {
     const its = book()
     its.learn(['203.0.113.1'])
@@ -46,13 +46,13 @@ t.test(
     t.same(its.current(), ['203.0.113.1'])
     t.same(its.current('n19999.example.org'), ['203.0.113.2'])
     t.same(its.current('n0.example.org'), [])
-    const told = its.changes.length
-    t.equal(told, 1 + 20_000 + (20_000 - 16_384), 'and each that goes is told')
+    const reported = its.changes.length
+    t.equal(reported, 1 + 20_000 + (20_000 - 16_384), 'each removal is reported')
   },
 )
 
 t.test(
-  'where all names stand in the allowlist, one more leaves nothing behind that nobody knows of',
+  'when the allowlist fills all places, one more name leaves no address without a reported removal',
   async (t) => {
     const its = book({ isListed: (name) => name !== OTHER })
     for (let i = 0; i < 16_384; i++) its.learn(['203.0.113.2'], { name: `n${i}.example.org` })

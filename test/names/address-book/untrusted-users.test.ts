@@ -5,7 +5,7 @@ import { book, GRACE, NAME, NOW, nth, OTHER, sum } from './book.js'
 const others = { trusted: false }
 
 t.test(
-  'those who are not trusted push out only what they have learned: 16 addresses, and 64 that were',
+  'answers to untrusted users evict only their own addresses: 16 current and 64 former ones',
   async (t) => {
     const its = book()
     for (const name of [NAME, OTHER]) {
@@ -18,24 +18,31 @@ t.test(
   },
 )
 
-t.test('what a trusted answer has named stays so, whoever names it before or after', async (t) => {
-  const its = book({ isWatched: () => false })
-  const flood = () => {
-    for (let turn = 0; turn < 100; turn++) its.learn(many(4, turn * 4), others)
-  }
-  its.learn(['203.0.113.1'], others)
-  its.learn(['203.0.113.1', '203.0.113.2'])
-  its.learn(['203.0.113.2'], others)
-  flood()
-  t.same(its.current().slice(-2), ['203.0.113.1', '203.0.113.2'])
-  its.pass((60 + GRACE) * 1000)
-  its.learn(['203.0.113.1'], others)
-  t.same(its.current(), ['203.0.113.1'], 'a former one is current again')
-  flood()
-  t.same(its.former().slice(-2), ['203.0.113.1', '203.0.113.2'], 'and one that was it as well')
-})
+t.test(
+  'an address of a trusted answer stays trusted, also when an untrusted answer has it before or after',
+  async (t) => {
+    const its = book({ isWatched: () => false })
+    const flood = () => {
+      for (let turn = 0; turn < 100; turn++) its.learn(many(4, turn * 4), others)
+    }
+    its.learn(['203.0.113.1'], others)
+    its.learn(['203.0.113.1', '203.0.113.2'])
+    its.learn(['203.0.113.2'], others)
+    flood()
+    t.same(its.current().slice(-2), ['203.0.113.1', '203.0.113.2'])
+    its.pass((60 + GRACE) * 1000)
+    its.learn(['203.0.113.1'], others)
+    t.same(its.current(), ['203.0.113.1'], 'a former address is current again')
+    flood()
+    t.same(
+      its.former().slice(-2),
+      ['203.0.113.1', '203.0.113.2'],
+      'the trusted addresses stay among the former ones',
+    )
+  },
+)
 
-t.test('an address that is known twice is told of once, for as long as it counts', async (t) => {
+t.test('an address that is known twice is listed once, with the longer of its times', async (t) => {
   const its = book()
   its.learn(['203.0.113.1'], { ttl: 60 })
   its.learn(['203.0.113.1'], { ...others, ttl: 600 })
@@ -47,7 +54,7 @@ t.test('an address that is known twice is told of once, for as long as it counts
 })
 
 t.test(
-  'what others have asked for is known while somebody could use it, and is no last good answer',
+  "an untrusted user's address is known for its time, and never kept as a last good answer",
   async (t) => {
     const its = book()
     its.learn(['198.51.100.1'], others)
@@ -57,7 +64,7 @@ t.test(
   },
 )
 
-t.test('names of those who are not trusted have 4,096 addresses, and push out nobody else’s', async (t) => {
+t.test('names of untrusted users have 4,096 addresses, and evict no address of others', async (t) => {
   const its = book()
   its.learn(many(64))
   its.learn(many(64), { name: OTHER })
@@ -65,12 +72,12 @@ t.test('names of those who are not trusted have 4,096 addresses, and push out no
   for (let i = 0; i < 2000; i++) its.learn(many(16, i * 16), { ...others, name: nth(i) })
   t.same(sum(its), { names: 1 + 256, addresses: 64 + 4096 })
   t.same([its.current().length, its.current(OTHER)], [80, many(64)])
-  t.same(its.current(nth(2000 - 256)).length, 16, 'the newest stay')
+  t.same(its.current(nth(2000 - 256)).length, 16, 'the newest names are kept')
   its.book.keep((name) => !name.startsWith('n'))
   t.same(sum(its), { names: 1, addresses: 64 })
 })
 
-t.test('what others have learned of one name is not the affair of those who are trusted', async (t) => {
+t.test('addresses of untrusted users for one name do not count for trusted users', async (t) => {
   const its = book()
   for (let i = 0; i < 1000; i++) its.learn(many(16, i * 16), { name: nth(i) })
   for (let i = 0; i < 1000; i++)
@@ -78,7 +85,7 @@ t.test('what others have learned of one name is not the affair of those who are 
   t.same(sum(its), { names: 1000, addresses: 16_000 + 4080 })
 })
 
-t.test('they are 1,024 names, the last that were spoken of', async (t) => {
+t.test('untrusted users have 1,024 names, those with the newest answers', async (t) => {
   const its = book()
   for (let i = 0; i < 2000; i++) {
     its.learn(['203.0.113.2'], { ...others, name: nth(i) })
@@ -88,26 +95,29 @@ t.test('they are 1,024 names, the last that were spoken of', async (t) => {
   t.same([its.current(nth(2000 - 1023)).length, its.current(nth(2000 - 1024)).length], [1, 0])
 })
 
-t.test('a name for which one who is trusted has asked stays, whoever asks for others', async (t) => {
-  const its = book()
-  its.learn(['198.51.100.1'], { ...others, name: OTHER })
-  its.learn(['198.51.100.1'], { name: OTHER })
-  for (let i = 0; i < 2000; i++) its.learn(['203.0.113.2'], { ...others, name: nth(i) })
-  t.same(its.current(OTHER), ['198.51.100.1'])
-})
+t.test(
+  'a name that a trusted user asked for stays, even when untrusted users flood other names',
+  async (t) => {
+    const its = book()
+    its.learn(['198.51.100.1'], { ...others, name: OTHER })
+    its.learn(['198.51.100.1'], { name: OTHER })
+    for (let i = 0; i < 2000; i++) its.learn(['203.0.113.2'], { ...others, name: nth(i) })
+    t.same(its.current(OTHER), ['198.51.100.1'])
+  },
+)
 
-t.test('names of those who are trusted have 16,384 addresses, what they were included', async (t) => {
+t.test('names of trusted users have 16,384 addresses, also names that were untrusted before', async (t) => {
   const its = book()
   its.learn(['198.51.100.1'], { ...others, name: OTHER })
   for (let i = 0; i < 300; i++)
     for (const first of [0, 64]) its.learn(many(64, i * 200 + first), { name: nth(i) })
   t.same(sum(its), { names: 1 + 128, addresses: 1 + 16_384 })
   t.same(its.current(OTHER), ['198.51.100.1'])
-  const told = its.changes.filter((text) => text.endsWith('-> undefined')).length
-  t.equal(told, 300 * 128 - 16_384, 'each that goes is told')
+  const removed = its.changes.filter((text) => text.endsWith('-> undefined')).length
+  t.equal(removed, 300 * 128 - 16_384, 'each removal is reported')
 })
 
-t.test('names of the allowlist need no room, and have it in time', async (t) => {
+t.test('names of the allowlist do not count for the bounds; names that leave the allowlist do', async (t) => {
   const listed = new Set(Array.from({ length: 500 }, (_, i) => nth(i)))
   const its = book({ isListed: (name) => listed.has(name) })
   for (const trusted of [true, false]) for (const name of listed) its.learn(many(64), { name, trusted })
@@ -116,11 +126,15 @@ t.test('names of the allowlist need no room, and have it in time', async (t) => 
   t.same(sum(its), { names: 500, addresses: 500 * 80 })
   listed.clear()
   its.book.keep(() => true)
-  t.same(sum(its), { names: 256, addresses: 16_384 + 4096 }, 'no longer')
-  t.same([its.current(nth(243)), its.current(nth(244)).length], [[], 80], 'of each shelf the last stay')
+  t.same(sum(its), { names: 256, addresses: 16_384 + 4096 }, 'the names have left the allowlist')
+  t.same(
+    [its.current(nth(243)), its.current(nth(244)).length],
+    [[], 80],
+    'for trusted and untrusted users the newest names are kept',
+  )
 })
 
-t.test('a name that has come into the allowlist since it was learned is not forgotten', async (t) => {
+t.test('a name that joins the allowlist after it was learned is not removed', async (t) => {
   const listed = new Set<string>()
   const its = book({ isListed: (name) => listed.has(name) })
   for (const trusted of [true, false]) {

@@ -1,4 +1,4 @@
-/** Questions and answers of resolvers, for tests: right ones, which a test then breaks. */
+/** Makes valid queries and answers of resolvers, which tests then break. */
 import { type Answer, AUTHORITATIVE_ANSWER, encode, RECURSION_AVAILABLE, RECURSION_DESIRED } from 'dns-packet'
 import type { Question } from '../../../src/core/dns/question.js'
 
@@ -14,7 +14,7 @@ export interface Asked {
 }
 
 export const asked = (name: string, type: Asked['type'] = A, id = 0x1234): Asked => ({ name, type, id })
-/** As the service has read it. */
+/** Returns the question as the service reads it. */
 export const questionOf = ({ name, type, id }: Asked): Question => ({ name, type, id })
 
 const section = ({ name, type }: Asked) => [{ type: TYPES[type], name }]
@@ -22,7 +22,7 @@ const section = ({ name, type }: Asked) => [{ type: TYPES[type], name }]
 export const query = (of: Asked): Buffer =>
   encode({ type: 'query', id: of.id, flags: RECURSION_DESIRED, questions: section(of) })
 
-/** @param flags more of the header, e.g. a failure (RFC 1035, section 4.1.1) */
+/** Builds an answer. @param flags more bits of the header, e.g. a failure code (RFC 1035, section 4.1.1) */
 export const response = (of: Asked, answers: readonly Answer[], flags = 0): Buffer =>
   encode({
     type: 'response',
@@ -45,7 +45,7 @@ export const srv = (name: string, target: string, port = 80, ttl = 60): Answer =
   data: { target, port, priority: 0, weight: 0 },
 })
 
-/** A message as it goes over TCP: behind its length. */
+/** Builds a message as TCP carries it: with its length before it. */
 export function framed(message: Uint8Array): Buffer {
   const length = Buffer.alloc(2)
   length.writeUInt16BE(message.length)

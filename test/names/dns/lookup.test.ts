@@ -17,17 +17,20 @@ mirror.example.org
 
 const addresses = (name: string, text = FILE) => parseHostsFile(text, name).map(textOf)
 
-t.test('all addresses of a name are found, of either family, whatever its place in the line', async (t) => {
-  t.same(addresses('mirror.example.org'), ['198.51.100.1', '2001:db8::1'])
-  t.same(addresses('mirror'), ['198.51.100.1'])
-  t.same(addresses('localhost'), ['127.0.0.1'])
-})
+t.test(
+  'all addresses of a name are read from /etc/hosts, in both families, at any place of the line',
+  async (t) => {
+    t.same(addresses('mirror.example.org'), ['198.51.100.1', '2001:db8::1'])
+    t.same(addresses('mirror'), ['198.51.100.1'])
+    t.same(addresses('localhost'), ['127.0.0.1'])
+  },
+)
 
-t.test('names are the same in capitals', async (t) => {
+t.test('names are equal in upper and lower case', async (t) => {
   t.same(addresses('other.example.org'), ['198.51.100.2'])
 })
 
-t.test('comments, lines without a name and addresses that cannot be used are nothing', async (t) => {
+t.test('comments, lines without a name and unusable addresses are skipped', async (t) => {
   t.same(addresses('198.51.100.4'), [])
   t.same(addresses('near'), [], 'a word of a comment is no name')
   t.same(addresses('example.org'), [], 'a part of a name is no name')
@@ -35,7 +38,7 @@ t.test('comments, lines without a name and addresses that cannot be used are not
   t.same(addresses('mirror', ''), [])
 })
 
-t.test('a file with the line ends of another system is read', async (t) => {
+t.test('a file with Windows line endings is read', async (t) => {
   t.same(addresses('mirror', '198.51.100.1 mirror\r\n198.51.100.2 mirror\r\n'), [
     '198.51.100.1',
     '198.51.100.2',
@@ -46,7 +49,7 @@ const NAME = 'mirror.example.org'
 const SERVICE = '_http._tcp.mirror.example.org'
 const texts = async (name = NAME) => (await lookup(name)).hosts.map(textOf)
 
-/** Over TCP, and over UDP where the resolver does not take that. */
+/** Look-ups use TCP, and UDP when the resolver accepts no TCP. */
 const WAYS = ['TCP', 'UDP'] as const
 function zoneBy(t: Test, way: (typeof WAYS)[number]): Zone {
   const zone = Zone.install(t)
@@ -63,7 +66,7 @@ for (const way of WAYS) {
     t.same(zone.askedByUdp, way === 'UDP' ? zone.asked : [])
   })
 
-  t.test(`one family that fails, or has none, leaves the other, over ${way}`, async (t) => {
+  t.test(`when one family fails or has no address, the other one is used, over ${way}`, async (t) => {
     const zone = zoneBy(t, way)
     for (const none of [undefined, dnsError('ETIMEOUT'), dnsError('ESERVFAIL')]) {
       zone.set(NAME, ['198.51.100.1'], none)
@@ -73,7 +76,7 @@ for (const way of WAYS) {
     }
   })
 
-  t.test(`addresses of this host, its link and of nobody are no mirror, over ${way}`, async (t) => {
+  t.test(`addresses of this host, of its link and of no host are left out, over ${way}`, async (t) => {
     const zone = zoneBy(t, way)
     zone.set(NAME, ['169.254.169.254', '198.51.100.1', '127.0.0.1'], ['::1', 'fe80::1', '::ffff:192.0.2.1'])
     t.same(await texts(), ['198.51.100.1'])
@@ -81,7 +84,7 @@ for (const way of WAYS) {
     await t.rejects(lookup(NAME), { message: 'it has no address of another host, or too many' })
   })
 
-  t.test(`no answer over ${way} may be kept for longer than a day`, async (t) => {
+  t.test(`an answer over ${way} is kept for a day at most`, async (t) => {
     const zone = zoneBy(t, way)
     zone.set(NAME, ['198.51.100.1'], ['2001:db8::1'])
     zone.ttl = 0x7fffffff
@@ -90,7 +93,7 @@ for (const way of WAYS) {
     t.equal((await lookup(NAME)).ttl, 7)
   })
 
-  t.test(`an absurd number of addresses is none, over ${way}`, async (t) => {
+  t.test(`an answer with too many addresses is refused, over ${way}`, async (t) => {
     const zone = zoneBy(t, way)
     zone.set(NAME, many(64))
     t.equal((await lookup(NAME)).hosts.length, 64)
@@ -100,7 +103,7 @@ for (const way of WAYS) {
     await t.rejects(lookup(NAME), /too (many|long)/)
   })
 
-  t.test(`where a service is, over ${way}`, async (t) => {
+  t.test(`a service look-up returns hosts and ports, over ${way}`, async (t) => {
     const zone = zoneBy(t, way)
     zone.setService(SERVICE, [
       ['A.example.org', 80],
@@ -113,7 +116,7 @@ for (const way of WAYS) {
     t.same(zone.askedByUdp, way === 'UDP' ? zone.asked : [])
   })
 
-  t.test(`a target that is no host name opens nothing, over ${way}`, async (t) => {
+  t.test(`a target that is no host name allows nothing, over ${way}`, async (t) => {
     const zone = zoneBy(t, way)
     const places = ['0.0.0.0/0', '10.0.0.0/8', '198.51.100.66', '2001:db8::66', '*.example.org', '*', '', '.']
     zone.setService(SERVICE, [
@@ -126,7 +129,7 @@ for (const way of WAYS) {
     t.same((await lookupService(SERVICE)).targets, [])
   })
 
-  t.test(`an absurd number of targets is none, over ${way}`, async (t) => {
+  t.test(`an answer with too many targets is refused, over ${way}`, async (t) => {
     const zone = zoneBy(t, way)
     const targets = (count: number) =>
       Array.from({ length: count }, (_, i) => [`t${i}.example.org`, 80] as const)
@@ -137,7 +140,7 @@ for (const way of WAYS) {
   })
 }
 
-t.test('without any address it fails, and says why', async (t) => {
+t.test('a look-up without any address fails with the reason', async (t) => {
   const zone = Zone.install(t)
   await t.rejects(lookup(NAME), { message: 'it has no address' })
   zone.set(NAME, [], [])
@@ -153,7 +156,7 @@ t.test('without any address it fails, and says why', async (t) => {
   await t.rejects(lookup(NAME), { message: 'it has no address' })
 })
 
-t.test('where a resolver takes TCP, nothing is ever asked over UDP, whatever becomes of it', async (t) => {
+t.test('when the resolver accepts TCP, no query is sent over UDP, even when the look-up fails', async (t) => {
   const zone = Zone.install(t)
   for (const trouble of ['ENOTFOUND', 'ENODATA', 'ESERVFAIL', 'ETIMEOUT']) {
     zone.set(NAME, dnsError(trouble), dnsError(trouble))
@@ -165,7 +168,7 @@ t.test('where a resolver takes TCP, nothing is ever asked over UDP, whatever bec
   t.same(zone.askedByUdp, [])
 })
 
-t.test('a confirmation is one over TCP, or none', async (t) => {
+t.test('a confirmation uses TCP only', async (t) => {
   const zone = Zone.install(t)
   zone.set(NAME, ['198.51.100.1'], ['2001:db8::1'])
   t.same((await confirm(NAME)).hosts.map(textOf), ['198.51.100.1', '2001:db8::1'])
@@ -174,13 +177,13 @@ t.test('a confirmation is one over TCP, or none', async (t) => {
   t.same(zone.askedByUdp, [])
 })
 
-t.test('names of /etc/hosts are asked of nobody', async (t) => {
+t.test('no resolver is asked for names of /etc/hosts', async (t) => {
   const zone = Zone.install(t)
   for (const way of [lookup, confirm]) t.ok((await way('localhost')).hosts.map(textOf).includes('127.0.0.1'))
   t.same(zone.asked, [])
 })
 
-t.test('that there is no such service is no failure; that nobody answers is one', async (t) => {
+t.test('a missing service is no failure; a resolver that does not answer is one', async (t) => {
   const zone = Zone.install(t)
   t.same(await lookupService(SERVICE), { targets: [], ttl: 300 })
   zone.setService(SERVICE, dnsError('ENODATA'))
@@ -196,7 +199,7 @@ t.test('that there is no such service is no failure; that nobody answers is one'
   }
 })
 
-t.test('a service may be kept for as long as its answer says, and a day at most', async (t) => {
+t.test('a service is kept for the TTL of its answer, and a day at most', async (t) => {
   const zone = Zone.install(t)
   zone.setService(SERVICE, [['a.example.org', 80]])
   for (const [ttl, kept] of [

@@ -8,7 +8,7 @@ const NOW = 1_800_000_000_000
 const QUESTION = questionOf(asked('mirror.example.org'))
 const NOTHING = new Uint8Array()
 
-/** The questions of one who has asked `QUESTION`. */
+/** Makes a table in which a user waits for the answer to `QUESTION`. */
 function waiting(way: Way = {}, uid = 42) {
   const questions = new PendingQueries()
   questions.note(packetOf(toResolver(NOTHING, way)), QUESTION, uid, NOW)
@@ -17,14 +17,14 @@ function waiting(way: Way = {}, uid = 42) {
 const take = (questions: PendingQueries, way: Way = {}, question: Question = QUESTION, now = NOW) =>
   questions.take(packetOf(fromResolver(NOTHING, way)), question, now)
 
-t.test('an answer finds its question, and who has asked it, once', async (t) => {
+t.test('an answer is matched to its query and the user who sent it, once', async (t) => {
   const questions = waiting()
   t.same(take(questions), { question: QUESTION, uid: 42, isTrusted: false })
-  t.equal(take(questions), undefined, 'whoever sends a second answer is not believed')
+  t.equal(take(questions), undefined, 'a second answer is not believed')
   t.equal(questions.size, 0)
 })
 
-t.test('of IPv6 and by TCP as well', async (t) => {
+t.test('this also holds for IPv6 and TCP', async (t) => {
   for (const way of [
     { resolver: RESOLVER6 },
     { protocol: 'tcp' },
@@ -33,7 +33,7 @@ t.test('of IPv6 and by TCP as well', async (t) => {
     t.same(take(waiting(way), way)?.uid, 42)
 })
 
-t.test('only an answer that fits in everything is one', async (t) => {
+t.test('an answer is accepted only when every part fits the query', async (t) => {
   const questions = waiting()
   for (const [what, way] of Object.entries<Way>({
     'another resolver': { resolver: '198.51.100.54' },
@@ -50,10 +50,10 @@ t.test('only an answer that fits in everything is one', async (t) => {
     'another type': { type: AAAA },
   }))
     t.equal(take(questions, {}, { ...QUESTION, ...other }), undefined, what)
-  t.ok(take(questions), 'and none of those has used it up')
+  t.ok(take(questions), 'none of these answers has used up the query')
 })
 
-t.test('keys of different questions are never the same text', async (t) => {
+t.test('the keys of different queries are never equal', async (t) => {
   const questions = new PendingQueries()
   const note = (port: number, question: Question) =>
     questions.note(packetOf(toResolver(NOTHING, { port })), question, 0, NOW)
@@ -64,7 +64,7 @@ t.test('keys of different questions are never the same text', async (t) => {
   t.equal(questions.size, 4)
 })
 
-t.test('an answer that comes after 30 seconds is not believed', async (t) => {
+t.test('an answer later than 30 seconds is not believed', async (t) => {
   t.ok(take(waiting(), {}, QUESTION, NOW + 29_999))
   t.equal(take(waiting(), {}, QUESTION, NOW + 30_000), undefined)
   const questions = waiting()
@@ -72,7 +72,7 @@ t.test('an answer that comes after 30 seconds is not believed', async (t) => {
   t.equal(questions.size, 0)
 })
 
-t.test('a question that is sent again waits anew, and for one answer', async (t) => {
+t.test('a repeated query starts its time again, and has one answer', async (t) => {
   const questions = waiting()
   questions.note(packetOf(toResolver(NOTHING)), QUESTION, 42, NOW + 20_000)
   t.equal(questions.size, 1)
@@ -80,12 +80,16 @@ t.test('a question that is sent again waits anew, and for one answer', async (t)
   t.equal(take(questions, {}, QUESTION, NOW + 40_000), undefined)
 })
 
-t.test('whoever asks without end forgets only questions of its own', async (t) => {
+t.test('a user with endless queries evicts only own queries', async (t) => {
   const questions = waiting()
   for (let id = 0; id < 5000; id++)
     questions.note(packetOf(toResolver(NOTHING, { port: 50_000 })), { ...QUESTION, id }, 33, NOW)
   t.equal(questions.size, 513)
   t.equal(take(questions)?.uid, 42)
-  t.equal(take(questions, { port: 50_000 }, { ...QUESTION, id: 4999 })?.uid, 33, 'the newest are kept')
+  t.equal(
+    take(questions, { port: 50_000 }, { ...QUESTION, id: 4999 })?.uid,
+    33,
+    'the newest queries are kept',
+  )
   t.equal(take(questions, { port: 50_000 }, { ...QUESTION, id: 0 }), undefined)
 })

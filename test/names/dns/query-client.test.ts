@@ -13,7 +13,7 @@ import { type Manner, TcpServer, until } from './tcp-server.js'
 const NAME = 'mirror.example.org'
 const SERVICE = '_http._tcp.mirror.example.org'
 
-/** Puts servers in the place of those of resolv.conf, until the end of the test. UDP has answers of an attacker. */
+/** Replaces the servers of resolv.conf until the end of the test. UDP returns the answers of an attacker. */
 function resolversAre(t: Test, ...servers: readonly (TcpServer | string)[]): void {
   const { getServers, resolve4, resolve6, resolveSrv } = Resolver.prototype
   Object.assign(Resolver.prototype, {
@@ -25,7 +25,7 @@ function resolversAre(t: Test, ...servers: readonly (TcpServer | string)[]): voi
   t.teardown(() => Object.assign(Resolver.prototype, { getServers, resolve4, resolve6, resolveSrv }))
 }
 
-/** Answers each question with these records, or with nothing; or with a failure. */
+/** Answers each query with these records, with none, or with a failure. */
 const answering =
   (answers: Partial<Record<number, readonly Answer[]>>, flags = 0): Manner =>
   (socket, questions) => {
@@ -33,7 +33,7 @@ const answering =
       socket.write(framed(response(question as Asked, answers[question.type] ?? [], flags)))
   }
 
-/** Nobody listens on port 1. */
+/** No program listens on port 1. */
 const DEAD = '127.0.0.1:1'
 const DEAD6 = '[::1]:1'
 
@@ -41,7 +41,7 @@ const GOOD = answering({ [A]: [a(NAME, '198.51.100.1', 30)], [AAAA]: [aaaa(NAME,
 const texts = async () => (await lookup(NAME)).hosts.map(textOf)
 const ofName = (server: TcpServer) => server.segments.map((questions) => questions.map(({ type }) => type))
 
-t.test('both families come by one connection, with the shorter time', async (t) => {
+t.test('both families are read over one connection, and the shorter TTL counts', async (t) => {
   const server = await TcpServer.start(t, GOOD)
   resolversAre(t, server)
   const { hosts, aliases, ttl } = await lookup(NAME)
@@ -51,14 +51,14 @@ t.test('both families come by one connection, with the shorter time', async (t) 
   t.not(four.id, six.id)
 })
 
-t.test('numbers of questions are not foreseen', async (t) => {
+t.test('query ids cannot be predicted', async (t) => {
   const server = await TcpServer.start(t, GOOD)
   resolversAre(t, server)
   for (let times = 0; times < 10; times++) await lookup(NAME)
   t.ok(new Set(server.segments.map(([first]) => first!.id)).size > 5)
 })
 
-t.test('aliases are followed, told, and count for the time', async (t) => {
+t.test('aliases are followed and returned, and their TTL counts', async (t) => {
   const way = [cname(NAME, 'cdn.example.net', 5), cname('cdn.example.net', 'edge.example.net', 300)]
   const server = await TcpServer.start(
     t,
@@ -72,7 +72,7 @@ t.test('aliases are followed, told, and count for the time', async (t) => {
   t.same([hosts.map(textOf), aliases, ttl], [['198.51.100.1'], ['cdn.example.net', 'edge.example.net'], 5])
 })
 
-t.test('that a name does not exist, or has no address, is final: no other resolver is asked', async (t) => {
+t.test('when a name does not exist or has no address, no other resolver is asked', async (t) => {
   const other = await TcpServer.start(t, GOOD)
   for (const manner of [answering({}, NXDOMAIN), answering({})]) {
     resolversAre(t, await TcpServer.start(t, manner), other)
@@ -82,7 +82,7 @@ t.test('that a name does not exist, or has no address, is final: no other resolv
   t.same(other.segments, [])
 })
 
-t.test('a resolver that fails leaves it to the next', async (t) => {
+t.test('when a resolver answers with a failure, the next one is asked', async (t) => {
   const TC = 0x200
   const failing: Record<string, Manner> = {
     SERVFAIL: answering({}, SERVFAIL),
@@ -100,7 +100,7 @@ t.test('a resolver that fails leaves it to the next', async (t) => {
   }
 })
 
-t.test('a resolver that is dead, or silent, leaves it to the next', async (t) => {
+t.test('when a resolver is unreachable or silent, the next one is asked', async (t) => {
   const good = await TcpServer.start(t, GOOD)
   resolversAre(t, DEAD, good)
   t.same(await texts(), ['198.51.100.1', '2001:db8::1'])
@@ -109,12 +109,12 @@ t.test('a resolver that is dead, or silent, leaves it to the next', async (t) =>
   const silent = await TcpServer.start(t, () => {})
   resolversAre(t, silent, good)
   const found = texts()
-  await until('the first is asked', () => silent.segments.length === 1)
+  await until('the first resolver is asked', () => silent.segments.length === 1)
   await clock.pass(2000)
   t.same(await found, ['198.51.100.1', '2001:db8::1'])
 })
 
-t.test('not more than three are asked, as by the C library', async (t) => {
+t.test('at most three resolvers are asked, as in the C library', async (t) => {
   const good = await TcpServer.start(t, GOOD)
   const failing = await TcpServer.start(t, answering({}, SERVFAIL))
   resolversAre(t, failing, failing, failing, good)
@@ -122,7 +122,7 @@ t.test('not more than three are asked, as by the C library', async (t) => {
   t.same([failing.segments.length, good.segments.length], [3, 0])
 })
 
-t.test('the operator is told what each resolver did', async (t) => {
+t.test('the error has the failure of each resolver', async (t) => {
   const failing = await TcpServer.start(t, answering({}, SERVFAIL))
   const closing = await TcpServer.start(t, (socket) => socket.end())
   resolversAre(t, failing, closing, DEAD)
@@ -135,10 +135,10 @@ t.test('the operator is told what each resolver did', async (t) => {
   })
 })
 
-t.test('UDP is for where no resolver takes TCP, and never for confirmations', async (t) => {
+t.test('UDP is used only when no resolver accepts TCP, and never for confirmations', async (t) => {
   const failing = await TcpServer.start(t, answering({}, SERVFAIL))
   resolversAre(t, DEAD, failing)
-  await t.rejects(lookup(NAME), /SERVFAIL/, 'one of them does')
+  await t.rejects(lookup(NAME), /SERVFAIL/, 'one resolver accepts TCP')
   await t.rejects(lookupService(SERVICE), /SERVFAIL/)
 
   resolversAre(t, DEAD, DEAD6)
@@ -149,7 +149,7 @@ t.test('UDP is for where no resolver takes TCP, and never for confirmations', as
   await t.rejects(ask(NAME, ['A']), { message: 'there is no resolver' })
 })
 
-t.test('one family that fails leaves the other', async (t) => {
+t.test('when one family fails, the other one is used', async (t) => {
   const server = await TcpServer.start(t, (socket, questions) => {
     for (const question of questions)
       socket.write(
@@ -164,7 +164,7 @@ t.test('one family that fails leaves the other', async (t) => {
   t.same(await texts(), ['198.51.100.1'])
 })
 
-t.test('a service is kept for as long as its answer says', async (t) => {
+t.test('a service is kept for the TTL of its answer', async (t) => {
   const server = await TcpServer.start(t, answering({ 33: [srv(SERVICE, NAME, 8080, 17)] }))
   resolversAre(t, server)
   t.same(await lookupService(SERVICE), { targets: [{ name: NAME, port: 8080 }], ttl: 17 })

@@ -40,7 +40,7 @@ const answersTo = (questions: readonly Question[]) =>
   Buffer.concat(questions.map((question) => framed(answerTo(question))))
 
 const honest: Manner = (socket, questions) => socket.write(answersTo(questions))
-/** Sends bytes, and waits. */
+/** Sends bytes, and leaves the connection open. */
 const sending =
   (bytes: Buffer): Manner =>
   (socket) =>
@@ -51,7 +51,7 @@ const ask = (server: TcpServer, questions: readonly Question[] = BOTH) =>
 const isAnswered = (t: Test, answers: Answers, questions: readonly Question[] = BOTH) =>
   t.same(new Map(answers), new Map(questions.map((question) => [question, answerTo(question)])))
 
-t.test('all questions go out in one segment, and their answers come in any order', async (t) => {
+t.test('all queries are sent in one segment, and their answers arrive in any order', async (t) => {
   const server = await TcpServer.start(t, (socket, questions) => {
     socket.write(answersTo([...questions].reverse()))
   })
@@ -59,13 +59,13 @@ t.test('all questions go out in one segment, and their answers come in any order
   t.same(server.segments, [BOTH])
 })
 
-t.test('a service is asked for, and a resolver is reached by IPv6', async (t) => {
+t.test('a service is looked up, and a resolver is reached over IPv6', async (t) => {
   const server = await TcpServer.start(t, honest, '::1')
   const question = questionOf(asked(SERVICE, SRV, 0xffff))
   isAnswered(t, await ask(server, [question]), [question])
 })
 
-t.test('an answer that comes byte by byte is put together', async (t) => {
+t.test('an answer that arrives byte by byte is assembled', async (t) => {
   const server = await TcpServer.start(t, async (socket, questions) => {
     for (const byte of answersTo(questions)) {
       socket.write(Buffer.from([byte]))
@@ -75,23 +75,26 @@ t.test('an answer that comes byte by byte is put together', async (t) => {
   isAnswered(t, await ask(server))
 })
 
-t.test('one that answers one question a connection is asked for the rest on another', async (t) => {
-  const server = await TcpServer.start(t, (socket, [first]) => socket.end(answersTo([first!])))
-  isAnswered(t, await ask(server))
-  t.same(server.segments, [BOTH, [SIX]])
-})
+t.test(
+  'when a resolver answers one query per connection, the rest is sent on another connection',
+  async (t) => {
+    const server = await TcpServer.start(t, (socket, [first]) => socket.end(answersTo([first!])))
+    isAnswered(t, await ask(server))
+    t.same(server.segments, [BOTH, [SIX]])
+  },
+)
 
-t.test('what has come counts, whatever comes of the rest', async (t) => {
+t.test('answers that have arrived count, even when the rest fails', async (t) => {
   for (const rest of [Buffer.alloc(0), framed(Buffer.from('garbage'))]) {
     const server = await TcpServer.start(t, (socket, questions) => {
       socket.end(Buffer.concat([answersTo(questions.filter(({ type }) => type === A)), rest]))
     })
     isAnswered(t, await ask(server), [FOUR])
-    t.equal(server.segments.length, 2, 'asked twice, and no more')
+    t.equal(server.segments.length, 2, 'the resolver is asked twice, not more often')
   }
 })
 
-t.test('anything else than the answer is none, and it is said what it was', async (t) => {
+t.test('an answer to another query is refused, and the error describes it', async (t) => {
   const wrong = (change: Partial<Question>) => framed(answerTo({ ...FOUR, ...change }))
   const no = 'what it sent is no answer to the question'
   const cases: Record<string, readonly [bytes: Buffer, message: string]> = {
@@ -110,7 +113,7 @@ t.test('anything else than the answer is none, and it is said what it was', asyn
   }
 })
 
-t.test('a question is answered once: what comes later replaces nothing', async (t) => {
+t.test('a query is answered once: a later answer replaces nothing', async (t) => {
   const other = framed(response(FOUR as Asked, [a(NAME, '198.51.100.66')]))
   const server = await TcpServer.start(t, (socket, [first]) =>
     socket.write(Buffer.concat([answersTo([first!]), other])),
@@ -119,13 +122,13 @@ t.test('a question is answered once: what comes later replaces nothing', async (
   t.same(server.segments, [BOTH, [SIX]])
 })
 
-t.test('an answer leaves no timer', async (t) => {
+t.test('a complete answer leaves no timer running', async (t) => {
   const clock = Clock.install(t)
   await ask(await TcpServer.start(t, honest))
   t.equal(clock.timers, 0)
 })
 
-t.test('one that closes early is told from one that cuts its answer short', async (t) => {
+t.test('an early close and an answer that is cut short are distinguished', async (t) => {
   const closing = await TcpServer.start(t, (socket) => socket.end())
   await t.rejects(ask(closing), { message: 'it closed the connection without an answer' })
   const resetting = await TcpServer.start(t, (socket) => socket.resetAndDestroy())
@@ -133,11 +136,11 @@ t.test('one that closes early is told from one that cuts its answer short', asyn
   const whole = framed(answerTo(FOUR))
   for (const end of [1, 2, 3, whole.length - 1]) {
     const cutting = await TcpServer.start(t, (socket) => socket.end(whole.subarray(0, end)))
-    await t.rejects(ask(cutting), { message: 'its answer is cut short' }, `${end} bytes`)
+    await t.rejects(ask(cutting), { message: 'its answer is cut short' }, `the answer is cut at ${end} bytes`)
   }
 })
 
-t.test('one that is silent is given up after two seconds, also in the midst of a message', async (t) => {
+t.test('a silent resolver is given up after two seconds, also in the middle of a message', async (t) => {
   const clock = Clock.install(t)
   for (const bytes of [
     Buffer.alloc(0),
@@ -150,18 +153,18 @@ t.test('one that is silent is given up after two seconds, also in the midst of a
       () => 'answers',
       (error: Error) => error,
     )
-    await until('it is asked', () => server.segments.length === 1)
+    await until('the resolver is asked', () => server.segments.length === 1)
     await clock.pass(1999)
     t.equal(clock.timers, 1)
     await clock.pass(1)
     t.match(await outcome, { message: 'no answer within 2 seconds' })
     t.notOk((await outcome) instanceof NoConnection)
-    await until('the connection is over', () => server.ends.length === 1)
+    await until('the connection is closed', () => server.ends.length === 1)
   }
-  t.same([clock.timers, clock.kept], [0, 0], 'no timer is left, and none kept the process alive')
+  t.same([clock.timers, clock.kept], [0, 0], 'no timer is left, and none has kept the process alive')
 })
 
-t.test('that no connection comes about is told from all else', async (t) => {
+t.test('a failed connection is distinguished from all other failures', async (t) => {
   const server = await TcpServer.start(t, honest)
   server.stop()
   const refused = await ask(server).catch((error) => error)
@@ -176,12 +179,12 @@ t.test('that no connection comes about is told from all else', async (t) => {
   t.equal((await outcome).message, 'it takes no TCP connection (no answer within 2 seconds)')
 })
 
-/** A server whose backlog is full: Linux lets what comes wait. */
+/** Starts a server with a full backlog: Linux leaves new connections waiting. */
 async function fullServer(t: Test): Promise<string> {
   const server = createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 })
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
-  // Node takes connections by itself: it must not look.
+  // Node accepts connections by itself: this prevents it.
   const { _handle: handle } = server as unknown as { _handle: { onconnection: unknown; close(): void } }
   handle.onconnection = () => {}
   const sockets = Array.from({ length: 4 }, () => connect({ port, host: '127.0.0.1' }).on('error', () => {}))
@@ -192,12 +195,12 @@ async function fullServer(t: Test): Promise<string> {
   return `127.0.0.1:${port}`
 }
 
-t.test('a hundred look-ups leave nothing behind, neither here nor in the kernel', async (t) => {
+t.test('a hundred look-ups leave nothing behind, neither in this process nor in the kernel', async (t) => {
   const server = await TcpServer.start(t, honest)
   for (let times = 0; times < 100; times++) await ask(server)
-  await until('all connections are over', () => server.ends.length === 100)
+  await until('all connections are closed', () => server.ends.length === 100)
   t.same(new Set(server.ends), new Set(['reset']))
-  // proc_pid_net(5): sl, local_address, rem_address, st ...; TCP_LISTEN = 10
+  // The columns are those of proc_pid_net(5): sl, local_address, rem_address, st ...; TCP_LISTEN = 10
   const port = server.port.toString(16).toUpperCase().padStart(4, '0')
   const lines = readFileSync('/proc/net/tcp', 'utf8')
     .split('\n')
@@ -206,22 +209,22 @@ t.test('a hundred look-ups leave nothing behind, neither here nor in the kernel'
   t.same(
     lines.map(([, , , state]) => state),
     ['0A'],
-    'no TIME_WAIT',
+    'no socket is in TIME_WAIT',
   )
 })
 
-/** ASK MODULE SERVER: asks, and has nothing else to do once it is connected. */
+/** ASK MODULE SERVER: sends a query, and has no other work once it is connected. */
 const ASK = `const { TcpResolver } = await import(process.argv[1])
 const asked = new TcpResolver(process.argv[2]).ask([{ id: 1, name: 'mirror.example.org', type: 1 }])
 asked.finally(() => console.log('it has waited'))
 setTimeout(() => {}, 300)`
 
-t.test('a question that is under way does not keep the process alive', async (t) => {
+t.test('a pending query does not keep the process alive', async (t) => {
   const server = await TcpServer.start(t, () => {})
   const module = new URL('../../../src/names/dns/tcp-resolver.js', import.meta.url).href
   const { NODE_OPTIONS: _, ...env } = process.env
   const argv = ['--input-type=module', '-e', ASK, module, server.name]
   const { stdout } = await promisify(execFile)(process.execPath, argv, { env })
   t.equal(stdout, '')
-  t.equal(server.segments.length, 1, 'it was under way')
+  t.equal(server.segments.length, 1, 'the query was pending')
 })

@@ -1,20 +1,20 @@
-/** Resolvers that take TCP connections on this host's loopback, for tests; they do what the test says, good or bad. */
+/** Starts TCP resolvers on the loopback device, for tests. They answer as the test says, right or wrong. */
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import type { Test } from 'tap'
 import { type Question, readQueries } from '../../../src/core/dns/question.js'
 import { PATIENCE_MS } from '../../lab/waiting.js'
 
-/** What it does with the whole questions that a segment brings. */
+/** What the server does with the complete queries of a segment. */
 export type Manner = (socket: Socket, questions: readonly Question[]) => void
 
 export class TcpServer {
-  /** The questions of each segment; none where one did not hold whole questions. */
+  /** The queries of each segment; none when a segment had an incomplete query. */
   readonly segments: (readonly Question[])[] = []
-  /** How each connection that is over has ended: `reset`, or `end`. */
+  /** How each closed connection has ended: `reset`, or `end`. */
   readonly ends: string[] = []
   readonly port: number
-  /** As node:dns writes it. */
+  /** The name in the form of node:dns. */
   readonly name: string
   readonly #server: Server
   readonly #open = new Set<Socket>()
@@ -60,7 +60,10 @@ export class TcpServer {
 
 const sleep = setTimeout
 
-/** Waits until it holds, whatever a test does to the clock. @throws Error when that takes too long */
+/**
+ * Waits until the condition holds, in real time when a test has replaced the clock. @throws Error when that
+ * takes too long
+ */
 export async function until(what: string, holds: () => boolean): Promise<void> {
   for (let times = 0; !holds(); times++) {
     if (times === PATIENCE_MS / 10) throw new Error(`never: ${what}`)

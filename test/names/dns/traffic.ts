@@ -1,4 +1,4 @@
-/** Packets between this host and a resolver, for tests. */
+/** Makes packets between this host and a resolver, for tests. */
 
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
 import { decode, Packet, TCPHDR_ACK } from '../../../src/core/packet/packet.js'
@@ -12,29 +12,29 @@ const HOST6 = '2001:db8::1'
 export interface Way {
   readonly protocol?: 'udp' | 'tcp'
   readonly resolver?: string
-  /** This host's own address, of which it may have several. */
+  /** This host's own address; a host may have several. */
   readonly host?: string
-  /** This host's own. */
+  /** This host's own port. */
   readonly port?: number
-  /** Of TCP: sequence numbers of this and of the other end. */
+  /** The TCP sequence numbers of this end and of the other end. */
   readonly sequence?: number
   readonly acknowledged?: number
   readonly flags?: number
 }
 
-/** The packet that carries something to a resolver. */
+/** Builds a packet to a resolver. */
 export function toResolver(payload: Uint8Array, way: Way = {}): Uint8Array {
   const { resolver = RESOLVER, host = hostOf(resolver), port = 40_000 } = way
   return around(payload, way, { source: host, destination: resolver }, [port, 53])
 }
 
-/** The packet that brings something from a resolver. */
+/** Builds a packet from a resolver. */
 export function fromResolver(payload: Uint8Array, way: Way = {}): Uint8Array {
   const { resolver = RESOLVER, host = hostOf(resolver), port = 40_000 } = way
   return around(payload, way, { source: resolver, destination: host }, [53, port])
 }
 
-/** Its headers read. @throws Error where they are malformed: the test is wrong then */
+/** Decodes a packet. @throws Error when it is malformed: the test is wrong then */
 export function packetOf(bytes: Uint8Array): Packet {
   const packet = new Packet()
   const problem = decode(bytes, 0, bytes.length, bytes.length, packet)

@@ -1,4 +1,4 @@
-/** The resolvers of this host, for tests: they say what the test puts into a zone. */
+/** Replaces the resolvers of this host for tests: they answer from a zone that the test fills. */
 
 import type { SrvRecord } from 'node:dns'
 import { Resolver } from 'node:dns/promises'
@@ -10,26 +10,26 @@ import { A, AAAA, type Asked, a, aaaa, NXDOMAIN, response, SERVFAIL, srv } from 
 
 type Part = string[] | Error | undefined
 
-/** As node:dns tells it. */
+/** Makes an error in the form of node:dns. */
 export const dnsError = (code: string): Error => Object.assign(new Error(`query ${code}`), { code })
 
 export class Zone {
-  /** Seconds. */
+  /** The TTL of all answers, in seconds. */
   ttl = 60
   /** Whether the resolver takes TCP connections. */
   takesTcp = true
-  /** What all questions come to while there is no resolver. */
+  /** The error that all queries fail with while there is no resolver. */
   down: Error | undefined
-  /** Every question that was asked, as `A mirror.example.org`. */
+  /** Every query so far, as `A mirror.example.org`. */
   readonly asked: string[] = []
-  /** Those of them that were asked over UDP. */
+  /** The queries that were sent over UDP. */
   readonly askedByUdp: string[] = []
   readonly #names = new Map<string, { readonly four: Part; readonly six: Part }>()
   readonly #services = new Map<string, readonly SrvRecord[] | Error>()
-  /** Answers come when this settles. */
+  /** Answers arrive when this promise settles. */
   delay: (name: string) => Promise<void> = async () => {}
 
-  /** Puts the zone in the place of the resolvers of this process until the end of the test. */
+  /** Replaces the resolvers of this process with the zone until the end of the test. */
   static install(t: Test): Zone {
     const zone = new Zone()
     const { getServers, resolve4, resolve6, resolveSrv } = Resolver.prototype
@@ -48,7 +48,7 @@ export class Zone {
     return zone
   }
 
-  /** Both families of a name; a family that is not given has no address, and may be an Error as well. */
+  /** Sets both families of a name. A family that is not given has no address; it may also be an Error. */
   set(name: string, four: Part, six?: Part): void {
     this.#names.set(name, { four, six })
   }
@@ -121,7 +121,7 @@ export class Zone {
   }
 }
 
-/** What a resolver answers, by what node:dns makes of it. */
+/** RCODES has the response code for each error code of node:dns. */
 const RCODES = new Map([
   ['ENODATA', 0],
   ['ESERVFAIL', SERVFAIL],

@@ -3,7 +3,7 @@ import { textOf } from '../addresses.js'
 import { asked, questionOf } from '../dns/answers.js'
 import { hear, hostsOf, learning, NAME, policyOf, reading, SETTINGS } from './learning.js'
 
-t.test('aliases: an answer for a part of the way is one for the name', async (t) => {
+t.test('an answer for an alias counts for the name that leads to it', async (t) => {
   const its = learning(t)
   const policy = policyOf(['*.example.org'])
   await its.learned.start(policy, [], SETTINGS)
@@ -17,7 +17,7 @@ t.test('aliases: an answer for a part of the way is one for the name', async (t)
   t.same(its.learned.known, [NAME])
 })
 
-t.test('an alias is one for as long as its answer, and for a day at most', async (t) => {
+t.test('an alias lasts as long as its answer, and a day at most', async (t) => {
   const its = learning(t)
   await its.learned.start(policyOf(['*.example.org']), [], SETTINGS)
   hear(its, NAME, reading(['198.51.100.1'], { aliases: ['cdn.example.net'] }))
@@ -29,7 +29,7 @@ t.test('an alias is one for as long as its answer, and for a day at most', async
   t.notOk(its.learned.entries(NAME).some(({ host }) => textOf(host) === '198.51.100.66'))
 })
 
-t.test('an alias of a name that a reload takes away is none any more', async (t) => {
+t.test('an alias of a name that a reload removes is removed as well', async (t) => {
   const its = learning(t)
   await its.learned.start(policyOf(['*.example.org']), [], SETTINGS)
   hear(its, NAME, reading(['198.51.100.1'], { aliases: ['cdn.example.net'] }))
@@ -39,7 +39,7 @@ t.test('an alias of a name that a reload takes away is none any more', async (t)
   t.equal(its.learned.isWayTo('cdn.example.net'), false)
 })
 
-t.test('aliases are bounded, the oldest out first', async (t) => {
+t.test('aliases are bounded, and the oldest are evicted', async (t) => {
   const its = learning(t)
   await its.learned.start(policyOf(['*.example.org']), [], SETTINGS)
   for (let i = 0; i < 5000; i++)
@@ -49,17 +49,27 @@ t.test('aliases are bounded, the oldest out first', async (t) => {
   t.same([known[0], known[4999]], [false, true])
 })
 
-t.test('an alias that is an allowed name itself is learned for both, whoever has asked', async (t) => {
-  for (const trusted of [true, false]) {
-    const its = learning(t)
-    const policy = policyOf([NAME], ['*.example.net'])
-    its.zone.set(NAME, ['198.51.100.1'])
-    await its.learned.start(policy, [], SETTINGS)
-    hear(its, NAME, reading(['198.51.100.1'], { aliases: ['cdn.example.net'] }))
-    its.zone.set(NAME, ['198.51.100.2'])
-    its.zone.set('cdn.example.net', ['198.51.100.2'])
-    await hear(its, 'cdn.example.net', reading(['198.51.100.2']), trusted)
-    t.ok(hostsOf(policy, 0).includes('198.51.100.2'), 'for the name that leads to it')
-    t.same(hostsOf(policy, 1), ['198.51.100.2'], `for itself, ${trusted ? '' : 'not '}trusted`)
-  }
-})
+t.test(
+  'an alias that is an allowed name itself is learned for both names, for trusted and untrusted users',
+  async (t) => {
+    for (const trusted of [true, false]) {
+      const its = learning(t)
+      const policy = policyOf([NAME], ['*.example.net'])
+      its.zone.set(NAME, ['198.51.100.1'])
+      await its.learned.start(policy, [], SETTINGS)
+      hear(its, NAME, reading(['198.51.100.1'], { aliases: ['cdn.example.net'] }))
+      its.zone.set(NAME, ['198.51.100.2'])
+      its.zone.set('cdn.example.net', ['198.51.100.2'])
+      await hear(its, 'cdn.example.net', reading(['198.51.100.2']), trusted)
+      t.ok(
+        hostsOf(policy, 0).includes('198.51.100.2'),
+        'the address counts for the name that leads to the alias',
+      )
+      t.same(
+        hostsOf(policy, 1),
+        ['198.51.100.2'],
+        `the address counts for the alias, ${trusted ? '' : 'not '}trusted`,
+      )
+    }
+  },
+)

@@ -16,32 +16,39 @@ import {
   WWW_DATA,
 } from './learning.js'
 
-t.test('a forged answer to an accomplice teaches nothing: the service asks for itself', async (t) => {
-  const its = learning(t)
-  const policy = policyOf(['*.example.org'])
-  await its.learned.start(policy, [], SETTINGS)
-  its.zone.set(NAME, ['198.51.100.1'])
-  await hear(its, NAME, reading(['198.51.100.66'], { aliases: ['evil.example.net'] }), false)
-  t.same([hostsOf(policy), its.learned.isWayTo('evil.example.net')], [['198.51.100.1'], false])
-  t.same(its.zone.asked, [`A ${NAME}`, `AAAA ${NAME}`])
-  t.same(its.zone.askedByUdp, [], 'where nobody can forge an answer to it')
-})
+t.test(
+  'a forged answer to an untrusted user teaches nothing: the service asks for the name itself',
+  async (t) => {
+    const its = learning(t)
+    const policy = policyOf(['*.example.org'])
+    await its.learned.start(policy, [], SETTINGS)
+    its.zone.set(NAME, ['198.51.100.1'])
+    await hear(its, NAME, reading(['198.51.100.66'], { aliases: ['evil.example.net'] }), false)
+    t.same([hostsOf(policy), its.learned.isWayTo('evil.example.net')], [['198.51.100.1'], false])
+    t.same(its.zone.asked, [`A ${NAME}`, `AAAA ${NAME}`])
+    t.same(its.zone.askedByUdp, [], 'the service asks over TCP, where its answer cannot be forged')
+  },
+)
 
-t.test('where no resolver takes TCP, answers to those who are not trusted teach nothing', async (t) => {
+t.test('when no resolver accepts TCP, answers to untrusted users teach nothing', async (t) => {
   const its = learning(t)
   const policy = policyOf([NAME, OTHER], ['*.example.net'])
   its.zone.takesTcp = false
   its.zone.set(NAME, ['198.51.100.1'])
   its.zone.set(OTHER, ['198.51.100.2'])
   await its.learned.start(policy, [], SETTINGS)
-  t.same(hostsOf(policy), ['198.51.100.1', '198.51.100.2'], 'names of the list are looked up all the same')
+  t.same(
+    hostsOf(policy),
+    ['198.51.100.1', '198.51.100.2'],
+    'names of the allowlist are looked up all the same',
+  )
   const before = its.zone.asked.length
   its.zone.set(NAME, ['198.51.100.66'])
   its.zone.set('n.example.net', ['198.51.100.66'])
   await hear(its, NAME, reading(['198.51.100.66']), false)
   await hear(its, 'n.example.net', reading(['198.51.100.66']), false)
   t.same([hostsOf(policy), hostsOf(policy, 1)], [['198.51.100.1', '198.51.100.2'], []])
-  t.same(its.zone.asked.slice(before), [], 'not asked for over UDP')
+  t.same(its.zone.asked.slice(before), [], 'the name is not asked for over UDP')
 })
 
 t.test('a forged answer for a name that does not exist teaches nothing', async (t) => {
@@ -54,7 +61,7 @@ t.test('a forged answer for a name that does not exist teaches nothing', async (
   t.same([hostsOf(policy), its.learned.known], [[], []])
 })
 
-t.test('a right answer to anybody is known, and nothing is asked for', async (t) => {
+t.test('when an answer to an untrusted user is known already, the service does not ask', async (t) => {
   const its = learning(t)
   its.zone.set(NAME, ['198.51.100.1'])
   await its.learned.start(policyOf([NAME]), [], SETTINGS)
@@ -64,7 +71,7 @@ t.test('a right answer to anybody is known, and nothing is asked for', async (t)
 })
 
 t.test(
-  'many answers for one name are one question of the service; too many at once wait for nothing',
+  'many answers for one name cause one query of the service; beyond the limit of queries no answer waits',
   async (t) => {
     const its = learning(t)
     await its.learned.start(policyOf(['*.example.org']), [], SETTINGS)
@@ -93,68 +100,74 @@ t.test(
     await settled()
     its.zone.set(NAME, ['198.51.100.1'])
     await hear(its, NAME, reading(['198.51.100.1']), false)
-    t.same(its.learned.known, [NAME], 'and then there is room again')
+    t.same(its.learned.known, [NAME], 'a new query is possible afterwards')
   },
 )
 
-t.test('one user has eight such questions at a time, and leaves the others to others', async (t) => {
-  const its = learning(t)
-  await its.learned.start(policyOf(['*.example.org']), [], SETTINGS)
-  its.zone.delay = () => new Promise(() => {})
-  for (const [uid, expected] of [
-    [33, 8],
-    [34, 16],
-    [-1, 24],
-  ] as const) {
-    for (let i = 0; i < 100; i++)
-      hearAs(
-        its,
-        { uid, trusted: false, isForgeable: true },
-        `n${uid}-${i}.example.org`,
-        reading(['198.51.100.66']),
-      )
-    t.equal(its.zone.asked.length / 2, expected)
-  }
-})
+t.test(
+  'one user causes at most eight such queries at a time, and leaves the others to other users',
+  async (t) => {
+    const its = learning(t)
+    await its.learned.start(policyOf(['*.example.org']), [], SETTINGS)
+    its.zone.delay = () => new Promise(() => {})
+    for (const [uid, expected] of [
+      [33, 8],
+      [34, 16],
+      [-1, 24],
+    ] as const) {
+      for (let i = 0; i < 100; i++)
+        hearAs(
+          its,
+          { uid, trusted: false, isForgeable: true },
+          `n${uid}-${i}.example.org`,
+          reading(['198.51.100.66']),
+        )
+      t.equal(its.zone.asked.length / 2, expected)
+    }
+  },
+)
 
-t.test('what no rule allows to a user he neither teaches nor has looked up: mirrors, for one', async (t) => {
-  const its = learning(t)
-  const policy = policyFor(
-    { list: [NAME], users: [0] },
-    { list: ['*.example.com'], users: [0, 1001] },
-    { list: ['www.example.com'], users: [33] },
-  )
-  its.zone.set(NAME, ['198.51.100.1'])
-  await its.learned.start(policy, [], SETTINGS)
-  hear(its, NAME, reading(['198.51.100.1'], { aliases: ['cdn.example.net'] }))
-  const before = its.zone.asked.length
-  const everything = [NAME, 'cdn.example.net', 'a.example.com']
-  for (const name of everything) {
-    t.equal(hear(its, name, reading(['198.51.100.2']), false), undefined, name)
-    t.equal(
-      hearAs(its, { uid: -1, trusted: false, isForgeable: true }, name, reading(['198.51.100.2'])),
-      undefined,
-      name,
+t.test(
+  'a user can neither teach a name that no rule allows to that user, nor cause a look-up of it',
+  async (t) => {
+    const its = learning(t)
+    const policy = policyFor(
+      { list: [NAME], users: [0] },
+      { list: ['*.example.com'], users: [0, 1001] },
+      { list: ['www.example.com'], users: [33] },
     )
-  }
-  t.equal(its.zone.asked.length, before)
-  its.zone.set('www.example.com', ['198.51.100.3'])
-  its.zone.set('a.example.com', ['198.51.100.4'])
-  await hear(its, 'www.example.com', reading(['198.51.100.3']), false)
-  await hearAs(
-    its,
-    { uid: 1001, trusted: false, isForgeable: true },
-    'a.example.com',
-    reading(['198.51.100.4']),
-  )
-  t.same(
-    [0, 1, 2].map((rule) => hostsOf(policy, rule)),
-    [['198.51.100.1'], ['198.51.100.3', '198.51.100.4'], ['198.51.100.3']],
-    'what some rule allows, he does',
-  )
-})
+    its.zone.set(NAME, ['198.51.100.1'])
+    await its.learned.start(policy, [], SETTINGS)
+    hear(its, NAME, reading(['198.51.100.1'], { aliases: ['cdn.example.net'] }))
+    const before = its.zone.asked.length
+    const everything = [NAME, 'cdn.example.net', 'a.example.com']
+    for (const name of everything) {
+      t.equal(hear(its, name, reading(['198.51.100.2']), false), undefined, name)
+      t.equal(
+        hearAs(its, { uid: -1, trusted: false, isForgeable: true }, name, reading(['198.51.100.2'])),
+        undefined,
+        name,
+      )
+    }
+    t.equal(its.zone.asked.length, before)
+    its.zone.set('www.example.com', ['198.51.100.3'])
+    its.zone.set('a.example.com', ['198.51.100.4'])
+    await hear(its, 'www.example.com', reading(['198.51.100.3']), false)
+    await hearAs(
+      its,
+      { uid: 1001, trusted: false, isForgeable: true },
+      'a.example.com',
+      reading(['198.51.100.4']),
+    )
+    t.same(
+      [0, 1, 2].map((rule) => hostsOf(policy, rule)),
+      [['198.51.100.1'], ['198.51.100.3', '198.51.100.4'], ['198.51.100.3']],
+      'the user can for a name that a rule allows',
+    )
+  },
+)
 
-t.test('an alias that leads from his name is asked for, and teaches that name alone', async (t) => {
+t.test('an alias of an allowed name is asked for, and teaches that name only', async (t) => {
   const its = learning(t)
   const policy = policyFor({ list: [NAME], users: [0] }, { list: [OTHER], users: [33] })
   await its.learned.start(policy, [], SETTINGS)
@@ -165,7 +178,7 @@ t.test('an alias that leads from his name is asked for, and teaches that name al
   t.same([hostsOf(policy, 0), hostsOf(policy, 1)], [[], ['198.51.100.1']])
 })
 
-t.test('a rule that goes while the service asks is none any more', async (t) => {
+t.test('a rule that is removed while the service asks learns nothing', async (t) => {
   const its = learning(t)
   await its.learned.start(policyOf(['*.example.org']), [], SETTINGS)
   its.zone.set(NAME, ['198.51.100.1'])
@@ -178,7 +191,7 @@ t.test('a rule that goes while the service asks is none any more', async (t) => 
 })
 
 t.test(
-  'where others than those who are trusted may go, what is believed cannot have been forged',
+  'an answer for a rule that untrusted users may use is confirmed unless it cannot have been forged',
   async (t) => {
     const forgeable = { ...ROOT, isForgeable: true }
     for (const users of [undefined, [0, 33]]) {
@@ -187,21 +200,21 @@ t.test(
       await its.learned.start(policy, [], { ...SETTINGS, resolve: false })
       its.zone.set(NAME, ['198.51.100.1'])
       const confirmed = hearAs(its, forgeable, NAME, reading(['198.51.100.66']))
-      t.same(hostsOf(policy), [], 'over UDP, the service asks as well')
+      t.same(hostsOf(policy), [], 'over UDP the service asks for the name itself')
       await confirmed
       t.same(hostsOf(policy), ['198.51.100.1'])
       await hearAs(its, ROOT, NAME, reading(['198.51.100.2']))
-      t.same(hostsOf(policy), ['198.51.100.1', '198.51.100.2'], 'over TCP it does not')
+      t.same(hostsOf(policy), ['198.51.100.1', '198.51.100.2'], 'over TCP it does not ask')
     }
     const its = learning(t)
     const policy = policyFor({ list: ['*.example.org'], users: [0, 990] })
     await its.learned.start(policy, [], { ...SETTINGS, resolve: false })
     t.equal(hearAs(its, forgeable, NAME, reading(['198.51.100.3'])), undefined)
-    t.same(hostsOf(policy), ['198.51.100.3'], 'a mirror opens nothing to those who are not')
+    t.same(hostsOf(policy), ['198.51.100.3'], 'a rule for trusted users only needs no confirmation')
   },
 )
 
-t.test('others keep those who are trusted from no confirmation', async (t) => {
+t.test('untrusted users cannot use up the confirmations of trusted users', async (t) => {
   const its = learning(t)
   await its.learned.start(policyFor({ list: ['*.example.org'] }), [], { ...SETTINGS, resolve: false })
   its.zone.delay = () => new Promise(() => {})

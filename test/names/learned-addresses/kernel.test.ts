@@ -13,7 +13,7 @@ import {
   told,
 } from './learning.js'
 
-t.test('a kernel that does not take addresses is told of, and told again', async (t) => {
+t.test('when the kernel refuses addresses, that is logged, and they are sent again', async (t) => {
   const its = learning(t)
   const policy = policyOf([NAME])
   its.zone.set(NAME, ['198.51.100.1'])
@@ -28,7 +28,7 @@ t.test('a kernel that does not take addresses is told of, and told again', async
   t.same(told(its, policy), ['+198.51.100.1', '+198.51.100.1'])
 })
 
-t.test('an address stays in the kernel for as long as it is current', async (t) => {
+t.test('an address stays in the kernel while it is current', async (t) => {
   const its = learning(t)
   const policy = policyOf([NAME])
   its.zone.set(NAME, ['198.51.100.1'])
@@ -42,17 +42,24 @@ t.test('an address stays in the kernel for as long as it is current', async (t) 
   }
   times.push(its.clock.now())
   const longest = Math.max(...times.slice(1).map((time, i) => time - times[i]!))
-  t.ok(longest <= (HOST_TIMEOUT * 1000) / 2, `told anew after ${longest / HOUR} hours at most`)
+  t.ok(
+    longest <= (HOST_TIMEOUT * 1000) / 2,
+    `the address is sent again after ${longest / HOUR} hours at most`,
+  )
 })
 
-t.test('a busy service lets an answer wait for the kernel', async (t) => {
+t.test('while the service is busy, an answer waits for the kernel', async (t) => {
   const its = learning(t)
   const policy = policyOf(['*.example.org'])
   await its.learned.start(policy, [], SETTINGS)
-  t.equal(hear(its, NAME, reading(['198.51.100.1'])), undefined, 'not where it keeps up')
+  t.equal(hear(its, NAME, reading(['198.51.100.1'])), undefined, 'a service that is not busy does not wait')
   await its.clock.pass(100)
   its.busy = true
-  t.equal(hear(its, NAME, reading(['198.51.100.1'])), undefined, 'nor where the kernel knows it')
+  t.equal(
+    hear(its, NAME, reading(['198.51.100.1'])),
+    undefined,
+    'an address that the kernel has does not wait',
+  )
   let end = () => {}
   its.kernel = () =>
     new Promise<void>((resolve) => {
@@ -60,7 +67,7 @@ t.test('a busy service lets an answer wait for the kernel', async (t) => {
     })
   const waits = [hear(its, OTHER, reading(['198.51.100.2']))]
   await settled()
-  // Another program hears the same while the kernel is still told.
+  // Another program receives the same answer while the kernel is being updated.
   waits.push(hear(its, OTHER, reading(['198.51.100.2'])))
   let over = 0
   for (const wait of waits) wait?.then(() => over++)
@@ -72,7 +79,7 @@ t.test('a busy service lets an answer wait for the kernel', async (t) => {
   t.equal(over, 2)
 })
 
-t.test('an answer to one who is not trusted waits for the kernel of a busy service as well', async (t) => {
+t.test('an answer to an untrusted user waits for the kernel of a busy service as well', async (t) => {
   const its = learning(t)
   await its.learned.start(policyOf(['*.example.org']), [], SETTINGS)
   its.zone.set(OTHER, ['198.51.100.2'])

@@ -1,4 +1,4 @@
-/** LearnedAddresses with a clock, a kernel and resolvers that a test plays, and short forms of what goes in and out. */
+/** Makes LearnedAddresses with a clock, a kernel and resolvers of the test, and short forms of its calls. */
 import type { Test } from 'tap'
 import { assemble, compile, type Policy, type Rule } from '../../../src/core/policy/policy.js'
 import type { HostChanges } from '../../../src/core/ruleset/ruleset.js'
@@ -19,11 +19,11 @@ export const DAY = 24 * HOUR
 export const SETTINGS = { resolve: true, grace: 300 }
 export const HOST_TIMEOUT = 86_400
 
-/** A policy of one rule for each list of names; `*.example.org` stands for all below. */
+/** Makes a policy with one rule for each list of names; `*.example.org` means all names below. */
 export const policyOf = (...lists: readonly (readonly string[])[]): Policy =>
   policyFor(...lists.map((list) => ({ list })))
 
-/** The same, each for its users. */
+/** Makes a policy with one rule for each list of names and its users. */
 export function policyFor(
   ...rulesFor: readonly { list: readonly string[]; users?: readonly number[] }[]
 ): Policy {
@@ -49,7 +49,7 @@ export function policyFor(
   })
 }
 
-/** The service's knowledge, with a kernel, a log and resolvers that are played by the test. */
+/** Makes LearnedAddresses with a kernel, a log and resolvers that the test controls. */
 export function learning(t: Test, { directory = t.testdir(), ...options }: Partial<LearnedOptions> = {}) {
   const clock = Clock.install(t)
   const zone = Zone.install(t)
@@ -65,7 +65,7 @@ export function learning(t: Test, { directory = t.testdir(), ...options }: Parti
     kernel: async (): Promise<void> => {},
     busy: false,
     learned: undefined as unknown as LearnedAddresses,
-    /** Lets time pass, with a tick each second at its end, and each minute before. */
+    /** Lets time pass, with a tick each second at the end, and each minute before. */
     pass: async (ms: number) => {
       for (let left = ms; left > 0; left -= 60_000) {
         await clock.pass(Math.min(left, 60_000))
@@ -108,7 +108,7 @@ export const reading = (texts: readonly string[], more: Partial<AnswerContent> =
 export const ROOT: Asker = { uid: 0, trusted: true, isForgeable: false }
 export const WWW_DATA: Asker = { uid: 33, trusted: false, isForgeable: true }
 
-/** An answer to one who updates, or to anybody else. */
+/** Passes an answer to a trusted or untrusted user. */
 export const hear = (its: Learning, name: string, what: AnswerContent, trusted = true) =>
   hearAs(its, trusted ? ROOT : WWW_DATA, name, what)
 export const hearAs = (its: Learning, asker: Asker, name: string, what: AnswerContent) =>
@@ -117,14 +117,14 @@ export const hearAs = (its: Learning, asker: Asker, name: string, what: AnswerCo
 export const hostsOf = ({ rules }: Policy, rule = 0) => [...rules[rule]!.addresses].map(textOf).toSorted()
 export const formerOf = ({ rules }: Policy, rule = 0) =>
   [...rules[rule]!.formerAddresses].map(textOf).toSorted()
-/** What the kernel was told of a rule, as `+198.51.100.1`. */
+/** Returns the changes of a rule that the kernel received, as `+198.51.100.1`. */
 export const told = (its: Learning, { rules }: Policy, rule = 0) =>
   its.sent.flatMap((changes) => {
     const { added = [], removed = [] } = changes.get(rules[rule]!) ?? {}
     return [...added.map((each) => `+${textOf(each)}`), ...removed.map((each) => `-${textOf(each)}`)]
   })
 
-/** The same service after it was stopped and started anew, some time later, on the same folder. */
+/** Stops the service, and starts it again some time later with the same folder. */
 export async function restarted(
   t: Test,
   its: Learning,

@@ -16,7 +16,7 @@ import {
   SETTINGS,
 } from './learning.js'
 
-t.test('what was known counts after a restart without resolvers, be it an hour or a day later', async (t) => {
+t.test('saved addresses count after a restart without resolvers, an hour or a day later', async (t) => {
   for (const later of [0, HOUR, DAY, 6 * DAY]) {
     const its = learning(t)
     its.zone.set(NAME, ['198.51.100.1'], ['2001:db8::1'])
@@ -25,7 +25,7 @@ t.test('what was known counts after a restart without resolvers, be it an hour o
     const policy = policyOf([NAME])
     const next = await restarted(t, its, policy, later)
     await next.pass(10 * 60_000)
-    t.same(hostsOf(policy), ['198.51.100.1', '2001:db8::1'], `${later / HOUR} hours later`)
+    t.same(hostsOf(policy), ['198.51.100.1', '2001:db8::1'], `${later / HOUR} hours have passed`)
   }
 })
 
@@ -40,7 +40,7 @@ t.test('an address that has been the same for a month counts after a restart as 
   t.same(hostsOf(policy), ['198.51.100.1'])
 })
 
-t.test('so it does where the host lost its power', async (t) => {
+t.test('saved addresses count after a power failure as well', async (t) => {
   const its = learning(t)
   its.zone.set(NAME, ['198.51.100.1'])
   its.zone.ttl = 3600
@@ -55,7 +55,7 @@ t.test('so it does where the host lost its power', async (t) => {
   t.same(hostsOf(policy), ['198.51.100.1'])
 })
 
-t.test('answers replace what was known before a restart', async (t) => {
+t.test('answers replace the addresses from before a restart', async (t) => {
   const its = learning(t)
   its.zone.set(NAME, ['198.51.100.1'])
   await its.learned.start(policyOf([NAME]), [], SETTINGS)
@@ -67,7 +67,7 @@ t.test('answers replace what was known before a restart', async (t) => {
   t.same(hostsOf(policy), ['198.51.100.2'])
 })
 
-t.test('of what is kept, only what is still allowed is taken', async (t) => {
+t.test('of the saved names, only those that are still allowed are loaded', async (t) => {
   const its = learning(t)
   its.zone.set(NAME, ['198.51.100.1'])
   await its.learned.start(policyOf([NAME]), [], SETTINGS)
@@ -76,7 +76,7 @@ t.test('of what is kept, only what is still allowed is taken', async (t) => {
   t.same([hostsOf(policy), next.learned.known], [[], []])
 })
 
-t.test('names under wildcards are kept for as long as their answers', async (t) => {
+t.test('addresses of names below wildcards are saved for as long as their answers last', async (t) => {
   const its = learning(t)
   await its.learned.start(policyOf(['*.example.org']), [], SETTINGS)
   hear(its, NAME, reading(['198.51.100.1'], { ttl: 3600 }))
@@ -91,7 +91,7 @@ t.test('names under wildcards are kept for as long as their answers', async (t) 
   }
 })
 
-t.test('a folder that cannot be written to is told, and is no end', async (t) => {
+t.test('a folder that cannot be written is logged, and the service continues', async (t) => {
   const directory = t.testdir()
   mkdirSync(join(directory, 'addresses.json.new'))
   const its = learning(t, { directory })
@@ -104,7 +104,7 @@ t.test('a folder that cannot be written to is told, and is no end', async (t) =>
   await its.learned.stop()
 })
 
-t.test('what was learned since the last look is kept at the end', async (t) => {
+t.test('addresses that were learned since the last write are saved at the end', async (t) => {
   const its = learning(t)
   await its.learned.start(policyOf(['*.example.org']), [], SETTINGS)
   hear(its, NAME, reading(['198.51.100.1']))

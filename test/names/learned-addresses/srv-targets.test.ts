@@ -33,12 +33,12 @@ t.test('services are looked up, and a new target makes a new policy', async (t) 
   await settled()
   t.same([its.learned.targets(SERVICE), its.targets], [[ONE], 1])
   await its.pass(HOUR)
-  t.equal(its.targets, 1, 'the same target is no news')
+  t.equal(its.targets, 1, 'the same target is reported only once')
   t.equal(its.learned.isWayTo(SERVICE), true)
   t.equal(its.learned.isOfInterest(questionOf(asked(SERVICE, SRV))), true)
 })
 
-t.test('a program that hears of a target waits until packets are judged by it', async (t) => {
+t.test('a program that receives a target waits until packets are judged by it', async (t) => {
   let end = () => {}
   const its = learning(t, {
     onTargets: () =>
@@ -56,10 +56,10 @@ t.test('a program that hears of a target waits until packets are judged by it', 
   end()
   await settled()
   t.equal(over, true)
-  t.equal(service(its, [ONE]), undefined, 'once it is known, nobody waits')
+  t.equal(service(its, [ONE]), undefined, 'for a known target no answer waits')
 })
 
-t.test('targets are learned neither from whom nobody trusts nor for what nobody wants', async (t) => {
+t.test('targets are learned neither from untrusted users nor for services that no rule needs', async (t) => {
   const its = learning(t)
   await its.learned.start(policyOf([NAME]), [SERVICE], SETTINGS)
   t.equal(service(its, [ONE], false), undefined)
@@ -71,7 +71,7 @@ t.test('targets are learned neither from whom nobody trusts nor for what nobody 
   t.same([its.learned.targets(SERVICE), its.learned.targets(`_ftp._tcp.${NAME}`), its.targets], [[], [], 0])
 })
 
-t.test('a target that is answered no more makes a new policy, too', async (t) => {
+t.test('a target that is missing in later answers makes a new policy as well', async (t) => {
   const its = learning(t)
   its.zone.setService(SERVICE, [['a.example.org', 80]])
   await its.learned.start(policyOf([NAME]), [SERVICE], SETTINGS)
@@ -90,7 +90,7 @@ t.test('targets are known after a restart, without resolvers', async (t) => {
   t.same(next.learned.targets(SERVICE), [ONE])
 })
 
-t.test('a host without such a service is nobody’s failure', async (t) => {
+t.test('a host without such a service causes no failure', async (t) => {
   const its = learning(t)
   its.zone.set(NAME, ['198.51.100.1'])
   await its.learned.start(policyOf([NAME]), [SERVICE], SETTINGS)

@@ -18,7 +18,7 @@ import {
   told,
 } from './learning.js'
 
-/** A user without trust asks for many names, each once, and the resolver has this to say of all of them. */
+/** Asks for many names as an untrusted user, once each; the resolver has the same kind of answer for all. */
 async function flood(its: Learning, names: readonly string[], texts: (i: number) => string[]) {
   for (const [i, name] of names.entries()) {
     its.zone.set(name, texts(i))
@@ -26,7 +26,7 @@ async function flood(its: Learning, names: readonly string[], texts: (i: number)
   }
 }
 
-t.test('whoever is not trusted pushes out nothing that those who are have learned', async (t) => {
+t.test('untrusted users evict no address that trusted users have learned', async (t) => {
   const its = learning(t)
   const policy = policyOf(['*.example.org'], [NAME])
   its.zone.set(NAME, many(64, 5000))
@@ -40,56 +40,65 @@ t.test('whoever is not trusted pushes out nothing that those who are have learne
   await flood(its, names, (i) => many(16, 1000 + i))
   const after = new Set(hostsOf(policy))
   t.ok(before.length === 128 && before.every((text) => after.has(text)))
-  t.ok(its.learned.known.length <= 2 + 256, `${its.learned.known.length} names`)
+  t.ok(its.learned.known.length <= 2 + 256, `${its.learned.known.length} names are known`)
 })
 
-t.test('nor by what the service hears when it asks for him', async (t) => {
-  const its = learning(t, { ownUid: 990 })
-  await its.learned.start(policyOf(['*.example.org'], [NAME]), [], SETTINGS)
-  const own: Asker = { uid: 990, trusted: true, isForgeable: false }
-  hear(its, OTHER, reading(['198.51.100.1']))
-  for (let i = 0; i < 17_000; i++) hearAs(its, own, `n${i}.example.org`, reading(many(1, i)))
-  t.ok(its.learned.known.length <= 1 + 1024, `${its.learned.known.length} names`)
-  t.equal(its.learned.current(OTHER).length, 1)
-  hearAs(its, own, OTHER, reading([], { aliases: ['cdn.example.net'] }))
-  t.equal(its.learned.isWayTo('cdn.example.net'), true, 'which tells the way')
-  for (let turn = 0; turn < 4; turn++) hearAs(its, own, NAME, reading(many(16, turn * 16)))
-  t.equal(its.learned.current(NAME).length, 64, 'and for names that are watched it asks for itself')
-})
+t.test(
+  "answers to the service's own look-ups evict no address that trusted users have learned",
+  async (t) => {
+    const its = learning(t, { ownUid: 990 })
+    await its.learned.start(policyOf(['*.example.org'], [NAME]), [], SETTINGS)
+    const own: Asker = { uid: 990, trusted: true, isForgeable: false }
+    hear(its, OTHER, reading(['198.51.100.1']))
+    for (let i = 0; i < 17_000; i++) hearAs(its, own, `n${i}.example.org`, reading(many(1, i)))
+    t.ok(its.learned.known.length <= 1 + 1024, `${its.learned.known.length} names are known`)
+    t.equal(its.learned.current(OTHER).length, 1)
+    hearAs(its, own, OTHER, reading([], { aliases: ['cdn.example.net'] }))
+    t.equal(its.learned.isWayTo('cdn.example.net'), true, 'the alias was learned')
+    for (let turn = 0; turn < 4; turn++) hearAs(its, own, NAME, reading(many(16, turn * 16)))
+    t.equal(its.learned.current(NAME).length, 64, 'a watched name is asked for by the service')
+  },
+)
 
-t.test('as root, too, while it asks', async (t) => {
-  const its = learning(t, { ownUid: 0 })
-  await its.learned.start(policyOf(['*.example.org']), [], SETTINGS)
-  its.zone.delay = () => new Promise(() => {})
-  hear(its, NAME, reading(['198.51.100.1']), false)
-  for (const name of [NAME, OTHER])
-    for (let turn = 0; turn < 4; turn++) hear(its, name, reading(many(16, turn * 16)))
-  t.same([its.learned.current(NAME).length, its.learned.current(OTHER).length], [16, 64])
-})
+t.test(
+  'when the service runs as root, answers for a name that it is looking up do not count as trusted',
+  async (t) => {
+    const its = learning(t, { ownUid: 0 })
+    await its.learned.start(policyOf(['*.example.org']), [], SETTINGS)
+    its.zone.delay = () => new Promise(() => {})
+    hear(its, NAME, reading(['198.51.100.1']), false)
+    for (const name of [NAME, OTHER])
+      for (let turn = 0; turn < 4; turn++) hear(its, name, reading(many(16, turn * 16)))
+    t.same([its.learned.current(NAME).length, its.learned.current(OTHER).length], [16, 64])
+  },
+)
 
-t.test('an address that both have learned goes with the last of them, after a reload as well', async (t) => {
-  const its = learning(t)
-  const [before, after] = [policyOf(['*.example.org']), policyOf(['*.example.org'])]
-  await its.learned.start(before, [], SETTINGS)
-  its.zone.set(NAME, ['198.51.100.1'])
-  its.zone.ttl = 3600
-  hear(its, NAME, reading(['198.51.100.1']))
-  await hear(its, NAME, reading(['198.51.100.1'], { ttl: 3600 }), false)
-  t.equal(its.learned.entries(NAME).length, 2)
-  t.equal(its.learned.current(NAME).length, 1, 'status shows it once')
-  await its.learned.follow(after, [], SETTINGS)
-  its.learned.settle(after)
-  await its.pass((60 + SETTINGS.grace) * 1000)
-  t.same([hostsOf(after), formerOf(after)], [['198.51.100.1'], ['198.51.100.1']])
-  t.notOk(told(its, after).includes('-198.51.100.1'))
-  await its.pass(HOUR)
-  t.same([hostsOf(after), formerOf(after)], [[], ['198.51.100.1']])
-  t.equal(told(its, after).filter((text) => text === '-198.51.100.1').length, 1)
-  await its.pass(2 * DAY)
-  t.same(formerOf(after), [])
-})
+t.test(
+  'an address that trusted and untrusted users have learned is removed with the last of them',
+  async (t) => {
+    const its = learning(t)
+    const [before, after] = [policyOf(['*.example.org']), policyOf(['*.example.org'])]
+    await its.learned.start(before, [], SETTINGS)
+    its.zone.set(NAME, ['198.51.100.1'])
+    its.zone.ttl = 3600
+    hear(its, NAME, reading(['198.51.100.1']))
+    await hear(its, NAME, reading(['198.51.100.1'], { ttl: 3600 }), false)
+    t.equal(its.learned.entries(NAME).length, 2)
+    t.equal(its.learned.current(NAME).length, 1, 'status has the address once')
+    await its.learned.follow(after, [], SETTINGS)
+    its.learned.settle(after)
+    await its.pass((60 + SETTINGS.grace) * 1000)
+    t.same([hostsOf(after), formerOf(after)], [['198.51.100.1'], ['198.51.100.1']])
+    t.notOk(told(its, after).includes('-198.51.100.1'))
+    await its.pass(HOUR)
+    t.same([hostsOf(after), formerOf(after)], [[], ['198.51.100.1']])
+    t.equal(told(its, after).filter((text) => text === '-198.51.100.1').length, 1)
+    await its.pass(2 * DAY)
+    t.same(formerOf(after), [])
+  },
+)
 
-t.test('whoever may use an answer for a long time can do so: an answer anew is a time anew', async (t) => {
+t.test('a repeated answer renews the time of its address', async (t) => {
   for (const trusted of [true, false]) {
     const its = learning(t)
     const policy = policyOf(['*.example.org'])
@@ -105,7 +114,7 @@ t.test('whoever may use an answer for a long time can do so: an answer anew is a
 })
 
 t.test(
-  'a flood of names under a wildcard is bounded, and takes nothing from the names of the list',
+  'a flood of names below a wildcard is bounded, and evicts no address of the names of the allowlist',
   async (t) => {
     const its = learning(t)
     const policy = policyOf([NAME], ['*.example.org'])
@@ -118,7 +127,7 @@ t.test(
   },
 )
 
-t.test('names of the allowlist have room, looked up by the service or not', async (t) => {
+t.test('names of the allowlist keep all addresses, whether the service looks them up or not', async (t) => {
   const its = learning(t)
   const names = Array.from({ length: 300 }, (_, i) => `n${i}.example.org`)
   const policy = policyOf(names)
@@ -129,5 +138,5 @@ t.test('names of the allowlist have room, looked up by the service or not', asyn
       name,
       reading(Array.from({ length: 64 }, (_, a) => `198.18.${i % 250}.${a + Math.floor(i / 250) * 64}`)),
     )
-  t.equal(its.learned.current(names[0]!).length, 64, 'of 19,200 addresses')
+  t.equal(its.learned.current(names[0]!).length, 64, 'there are 19,200 addresses')
 })

@@ -14,14 +14,14 @@ const LESSON: Lesson = {
   asker: { uid: ROOT, trusted: true, isForgeable: true },
 }
 
-t.test('the addresses of an answer are learned, and the answer goes on', async (t) => {
+t.test('the addresses of an answer are learned, and the answer is accepted', async (t) => {
   const its = watching(t)
   its.ask(QUESTION)
   t.match(its.answer(ANSWER), PASSED)
   t.same([its.lessons, its.stats], [[LESSON], { learned: 1, held: 0, missed: 0 }])
 })
 
-t.test('answers are learned in each family, by each protocol', async (t) => {
+t.test('answers are learned in both families, over UDP and TCP', async (t) => {
   for (const way of [
     { resolver: RESOLVER6 },
     { protocol: 'tcp' },
@@ -35,7 +35,7 @@ t.test('answers are learned in each family, by each protocol', async (t) => {
   }
 })
 
-t.test('a query in capitals may be answered in capitals or not', async (t) => {
+t.test('a query in capitals is matched by an answer in upper or lower case', async (t) => {
   const its = watching(t)
   for (const name of ['MIRROR.example.ORG', NAME, 'mIrRoR.eXaMpLe.OrG']) {
     its.ask(asked('Mirror.Example.Org'))
@@ -44,7 +44,7 @@ t.test('a query in capitals may be answered in capitals or not', async (t) => {
   t.same(its.lessons, [LESSON, LESSON, LESSON])
 })
 
-t.test('the name of an address is remembered, whether a rule has the name or not', async (t) => {
+t.test('the name of an address is remembered, with or without a rule for the name', async (t) => {
   const its = watching(t)
   const other = asked('elsewhere.example.net')
   its.ask(QUESTION)
@@ -55,25 +55,25 @@ t.test('the name of an address is remembered, whether a rule has the name or not
     its.seen.nameOf(4, words(address), askers, Date.now())
   t.equal(nameOf('198.51.100.1', ROOT), NAME)
   t.equal(nameOf('203.0.113.9', WWW_DATA), other.name)
-  t.equal(nameOf('203.0.113.9', ROOT), undefined, 'for others it is nothing')
-  t.same(its.lessons, [LESSON], 'and nothing is learned of the other')
+  t.equal(nameOf('203.0.113.9', ROOT), undefined, 'another user has no name for the address')
+  t.same(its.lessons, [LESSON], 'nothing is learned for a name without a rule')
   t.same(its.stats, { learned: 1, held: 0, missed: 0 })
 })
 
-t.test('an answer without a query gives an address no name', async (t) => {
+t.test('an answer without a query gives its address no name', async (t) => {
   const its = watching(t)
   its.answer(response(asked('elsewhere.example.net'), [a('elsewhere.example.net', '203.0.113.9')]))
   t.same(its.seen.askers, [])
 })
 
-t.test('nothing is learned from an answer without a query, and it goes on', async (t) => {
+t.test('an answer without a query is accepted, and nothing is learned from it', async (t) => {
   const its = watching(t)
   t.match(its.answer(ANSWER), PASSED)
   t.same([its.lessons, its.stats.learned], [[], 0])
 })
 
 t.test(
-  'an answer is learned only when all of it fits the query; the right one is learned even after wrong ones',
+  'an answer is learned only when every part fits the query; it is learned even after wrong answers',
   async (t) => {
     const its = watching(t)
     its.ask(QUESTION)
@@ -109,7 +109,7 @@ t.test('only the first answer to a query is believed', async (t) => {
   t.same(its.lessons, [LESSON])
 })
 
-t.test('an answer is believed within 30 seconds of its query', async (t) => {
+t.test('an answer is believed only within 30 seconds of its query', async (t) => {
   const its = watching(t)
   its.ask(QUESTION)
   await its.clock.pass(29_999)
@@ -122,7 +122,7 @@ t.test('an answer is believed within 30 seconds of its query', async (t) => {
   t.equal(its.lessons.length, 1)
 })
 
-t.test('answers to blocked queries and to names of no rule are not learned', async (t) => {
+t.test('answers to blocked queries and for names without a rule are not learned', async (t) => {
   const its = watching(t)
   its.valve.refuses = true
   its.ask(QUESTION)
@@ -151,7 +151,7 @@ t.test('nothing is learned from a failure, from aliases in a circle, or from too
   t.same([its.lessons, its.stats.learned], [[], 0])
 })
 
-t.test('an answer is learned with the user who asked, and with whether this user is trusted', async (t) => {
+t.test('an answer is learned with the user who asked, and whether the user is trusted', async (t) => {
   const its = watching(t)
   for (const uid of [WWW_DATA, -1, ROOT]) {
     its.ask(QUESTION, { uid })
@@ -167,7 +167,7 @@ t.test('an answer is learned with the user who asked, and with whether this user
   )
 })
 
-t.test('a user with endless queries does not keep the answers to other users from being read', async (t) => {
+t.test('a user with endless queries does not prevent answers to other users from being read', async (t) => {
   const its = watching(t)
   its.ask(QUESTION)
   for (let id = 0; id < 3000; id++)

@@ -25,7 +25,7 @@ function promised() {
   return { promise, ...settle }
 }
 
-t.test('an answer that has to wait is held, and released once after the wait', async (t) => {
+t.test('an answer that must wait is held, and released once after the wait', async (t) => {
   const its = watching(t)
   const wait = promised()
   its.wait = () => wait.promise
@@ -41,7 +41,7 @@ t.test('an answer that has to wait is held, and released once after the wait', a
   t.same([its.released.length, its.stats.missed, its.clock.timers], [1, 0, 0])
 })
 
-t.test('a wait that fails ends, too', async (t) => {
+t.test('a wait that fails releases the answer as well', async (t) => {
   const its = watching(t)
   const wait = promised()
   its.wait = () => wait.promise
@@ -52,7 +52,7 @@ t.test('a wait that fails ends, too', async (t) => {
   t.same([its.released.length, its.stats.missed], [1, 0])
 })
 
-t.test('when its time is over, a held answer goes on and is counted; it is not released twice', async (t) => {
+t.test('after the time limit a held answer is accepted and counted; it is not released twice', async (t) => {
   const its = watching(t)
   const wait = promised()
   its.wait = () => wait.promise
@@ -68,7 +68,7 @@ t.test('when its time is over, a held answer goes on and is counted; it is not r
   t.equal(its.released.length, 1)
 })
 
-t.test('all held answers can be released at once, as when the service stops', async (t) => {
+t.test('all held answers can be released at once, when the service stops', async (t) => {
   const its = watching(t)
   const wait = promised()
   its.wait = () => wait.promise
@@ -86,23 +86,26 @@ t.test('all held answers can be released at once, as when the service stops', as
   t.same([its.released.length, its.clock.timers], [3, 0])
 })
 
-t.test('at most 1024 answers are held; further ones go on at once, and are learned as well', async (t) => {
-  const its = watching(t)
-  its.wait = () => new Promise(() => {})
-  const verdicts = Array.from({ length: 1100 }, (_, id) => {
-    its.ask({ ...QUESTION, id })
-    return its.answer(response({ ...QUESTION, id }, [a(NAME, '198.51.100.1')])).verdict
-  })
-  t.equal(verdicts.filter((verdict) => verdict === HELD).length, 1024)
-  t.ok(verdicts.slice(1024).every((verdict) => verdict === NF_ACCEPT))
-  t.equal(its.lessons.length, 1100)
-  await its.clock.pass(BUDGET)
-  t.equal(new Set(its.released.map(({ id }) => id)).size, 1024)
-  its.ask(QUESTION)
-  t.equal(its.answer(ANSWER).verdict, HELD, 'and then there is room again')
-})
+t.test(
+  'at most 1024 answers are held; further answers are accepted at once, and are learned as well',
+  async (t) => {
+    const its = watching(t)
+    its.wait = () => new Promise(() => {})
+    const verdicts = Array.from({ length: 1100 }, (_, id) => {
+      its.ask({ ...QUESTION, id })
+      return its.answer(response({ ...QUESTION, id }, [a(NAME, '198.51.100.1')])).verdict
+    })
+    t.equal(verdicts.filter((verdict) => verdict === HELD).length, 1024)
+    t.ok(verdicts.slice(1024).every((verdict) => verdict === NF_ACCEPT))
+    t.equal(its.lessons.length, 1100)
+    await its.clock.pass(BUDGET)
+    t.equal(new Set(its.released.map(({ id }) => id)).size, 1024)
+    its.ask(QUESTION)
+    t.equal(its.answer(ANSWER).verdict, HELD, 'another answer can be held afterwards')
+  },
+)
 
-t.test('a wait that fails for an answer that is not held is no unhandled rejection', async (t) => {
+t.test('a failed wait of an answer that is not held causes no unhandled rejection', async (t) => {
   const its = watching(t)
   its.wait = () => new Promise(() => {})
   const put = (id: number) => {
@@ -129,7 +132,7 @@ t.test('with a budget of 0 nothing is held and nothing is learned', async (t) =>
   t.same(its.lessons, [])
 })
 
-t.test('a segment of several answers waits for all of them', async (t) => {
+t.test('a segment with several answers waits for all of them', async (t) => {
   const its = watching(t)
   const waits = [promised(), promised()]
   its.wait = ({ type }) => waits[type === A ? 0 : 1]!.promise
@@ -147,7 +150,7 @@ t.test('a segment of several answers waits for all of them', async (t) => {
   t.equal(its.lessons.length, 2)
 })
 
-t.test('of an answer in several TCP segments, the last segment is held', async (t) => {
+t.test('when an answer has several TCP segments, the last segment is held', async (t) => {
   const its = watching(t)
   its.wait = () => new Promise(() => {})
   const way = { protocol: 'tcp' } as const

@@ -6,7 +6,7 @@ import { framed } from '../../names/dns/answers.js'
 import { fromResolver, type Way } from '../../names/dns/traffic.js'
 import { ANSWER, ANSWERS, BUDGET, FOREIGN, OURS, PASSED, QUESTION, watching } from './watching.js'
 
-t.test('a query goes on with the verdict of the valve, which gets it as a single packet', async (t) => {
+t.test('a query gets the verdict of the valve, which receives it as a single packet', async (t) => {
   const its = watching(t)
   t.match(its.ask(QUESTION), { verdict: NF_ACCEPT })
   t.same(its.valve.judged, [{ single: true }])
@@ -14,7 +14,7 @@ t.test('a query goes on with the verdict of the valve, which gets it as a single
   t.match(its.ask(QUESTION), { verdict: NF_REPEAT })
 })
 
-t.test('an answer at the wrong place of a TCP stream goes on, and is not learned', async (t) => {
+t.test('an answer at the wrong position of a TCP stream is accepted, and is not learned', async (t) => {
   const its = watching(t)
   const way = { protocol: 'tcp' } as const
   its.ask(QUESTION, { ...way, acknowledged: 100 })
@@ -25,14 +25,18 @@ t.test('an answer at the wrong place of a TCP stream goes on, and is not learned
 })
 
 t.test(
-  'bits of the mark that other programs have set stay, in answers that go on and in held ones',
+  'bits of the mark that other programs have set are kept, in accepted answers and in held ones',
   async (t) => {
     const its = watching(t, { form: 'xtables' })
     const mark = (bytes: Uint8Array, written: number) => its.deliver(bytes, ANSWERS, -1, written)
     for (const foreign of [0, 1, 0x80000000, 0xc0ffffff, FOREIGN]) {
       const written = (foreign | OURS) >>> 0
       t.match(mark(fromResolver(ANSWER), written), { mark: foreign, verdict: NF_REPEAT })
-      t.match(mark(Uint8Array.of(1, 2, 3), written), { mark: foreign, verdict: NF_REPEAT }, 'malformed')
+      t.match(
+        mark(Uint8Array.of(1, 2, 3), written),
+        { mark: foreign, verdict: NF_REPEAT },
+        'the packet is malformed',
+      )
       its.wait = () => Promise.resolve()
       its.ask(QUESTION)
       mark(fromResolver(ANSWER), written)
@@ -47,7 +51,7 @@ t.test('a mark in the lowest bits is removed as well', async (t) => {
   t.equal(its.deliver(fromResolver(ANSWER), ANSWERS, -1, 0xffffffff).mark, 0xffffffc0)
 })
 
-t.test('after a fault of the program the answer goes on, and the fault is reported', async (t) => {
+t.test('after a fault of the program the answer is accepted, and the fault is reported', async (t) => {
   const its = watching(t)
   its.wait = () => {
     throw new Error('a fault')
@@ -57,19 +61,19 @@ t.test('after a fault of the program the answer goes on, and the fault is report
   t.match(its.faults, [{ message: 'a fault' }])
 })
 
-t.test('packets of other protocols, empty ones and truncated ones go on', async (t) => {
+t.test('packets of other protocols, empty packets and truncated packets are accepted', async (t) => {
   const its = watching(t)
   its.ask(QUESTION)
   const whole = fromResolver(ANSWER)
   for (let length = 0; length < whole.length; length++) {
     const { verdict, mark } = its.deliver(whole.subarray(0, length), ANSWERS, -1)
-    if (verdict !== NF_ACCEPT || mark !== FOREIGN) t.fail(`${length} bytes`)
+    if (verdict !== NF_ACCEPT || mark !== FOREIGN) t.fail(`the packet has ${length} bytes`)
   }
   t.match(its.answer(new Uint8Array()), PASSED)
   t.same(its.lessons, [])
 })
 
-t.test('every packet goes on once: none is dropped, and nothing is thrown', async (t) => {
+t.test('every packet is accepted once: none is dropped, and nothing is thrown', async (t) => {
   const its = watching(t)
   its.wait = () => Promise.resolve()
   const random = seededRandom(11)
@@ -81,7 +85,7 @@ t.test('every packet goes on once: none is dropped, and nothing is thrown', asyn
     for (let i = 0; i < round % 5; i++) bytes[random(bytes.length)] = random(256)
     const { id, verdict } = its.deliver(bytes, ANSWERS, -1)
     if (verdict === HELD) held.add(id)
-    else if (verdict !== NF_ACCEPT) t.fail(`round ${round}: ${verdict}`)
+    else if (verdict !== NF_ACCEPT) t.fail(`round ${round} returned ${verdict}`)
     if (round % 500 === 0) await settled()
   }
   await its.clock.pass(BUDGET)
@@ -89,5 +93,5 @@ t.test('every packet goes on once: none is dropped, and nothing is thrown', asyn
   t.equal(its.released.length, held.size)
   t.ok(its.released.every(({ verdict }) => verdict !== NF_DROP))
   t.same(its.faults, [])
-  t.ok(its.lessons.length > 100, `${its.lessons.length} lessons, ${held.size} held`)
+  t.ok(its.lessons.length > 100, `${its.lessons.length} answers were learned, ${held.size} were held`)
 })

@@ -1,4 +1,7 @@
-/** Makes a DnsWatch with a queue and a valve that a test plays, and the packets of a query and its answer. */
+/**
+ * Makes a DnsWatch with a queue and a valve that the test controls, and the packets of a query and its
+ * answer.
+ */
 import { type HELD, NF_ACCEPT, type Queue, QueuedPacket, type Verdict } from 'node-netfilter-queue'
 import type { Test } from 'tap'
 import type { Question } from '../../../src/core/dns/question.js'
@@ -13,12 +16,12 @@ import { Clock } from '../../names/clock.js'
 import { type Asked, a, asked, framed, query, response } from '../../names/dns/answers.js'
 import { fromResolver, toResolver, type Way } from '../../names/dns/traffic.js'
 
-/** Names of the two queues. */
+/** These are the names of the two queues. */
 export const QUESTIONS = 'questions'
 export const ANSWERS = 'answers'
 type QueueName = typeof QUESTIONS | typeof ANSWERS
 const MASK = 0x3f000000
-/** Bits of a mark that other programs have set, and those that the ruleset has set. */
+/** FOREIGN has bits of a mark that other programs have set; the other bits were set by the ruleset. */
 export const FOREIGN = 0xc0abcdef
 export const OURS = 0x22000000
 export const NAME = 'mirror.example.org'
@@ -32,7 +35,7 @@ export interface Lesson {
   readonly asker: Asker
 }
 
-/** Makes a DnsWatch with a queue and a valve that the test plays. */
+/** Makes a DnsWatch with a queue and a valve that the test controls. */
 export function watching(t: Test, options: Partial<DnsWatchOptions> = {}) {
   const clock = Clock.install(t)
   const valve = fakeValve()
@@ -42,7 +45,7 @@ export function watching(t: Test, options: Partial<DnsWatchOptions> = {}) {
     stats: { learned: 0, held: 0, missed: 0 },
     faults: [] as unknown[],
     lessons: [] as Lesson[],
-    /** What an answer has to wait for. */
+    /** The promise that an answer has to wait for. */
     wait: (_question: Question, _reading: AnswerContent): Promise<void> | undefined => undefined,
     seen: new ResolvedNames(10, 100),
     budget: BUDGET,
@@ -75,7 +78,7 @@ export function watching(t: Test, options: Partial<DnsWatchOptions> = {}) {
   return Object.assign(state, courier(state.watch))
 }
 
-/** Plays a valve that accepts everything but what the test blocks. */
+/** Simulates a valve that accepts everything except the names that the test blocks. */
 function fakeValve() {
   const packet = new Packet()
   const sender = { uid: -1, known: false, isReply: false, device: 0, isOf: () => false }
@@ -97,8 +100,8 @@ function fakeValve() {
 }
 
 /**
- * Delivers packets as the queue does: at some offset in a buffer that is used again, with the same handling
- * of exceptions.
+ * Delivers packets as the queue does: at an offset in a buffer that is reused, with the same handling of
+ * exceptions.
  */
 function courier(watch: DnsWatch) {
   let id = 0

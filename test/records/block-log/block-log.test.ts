@@ -14,18 +14,18 @@ import { type Blocked, packet } from './blocks.js'
 type Line = Record<string, unknown>
 const ANYWHERE: SenderLookup = { place: 0, describe: () => ({ attribution: 'unknown' }) }
 const SECOND = 1000
-/** The message in the service log about a full disk. */
+/** FULL matches the message in the service log about a full disk. */
 const FULL = /^the block log \/.* cannot be written: ENOSPC: /
 
 function opened(t: Test, destination = `${t.testdir()}/blocks.json`) {
-  const said: string[] = []
-  const say = (text: string) => void said.push(text)
+  const messages: string[] = []
+  const addMessage = (text: string) => void messages.push(text)
   const log = new BlockLog(
     {
       destination,
       userName: (uid) => (uid === 33 ? 'www-data' : undefined),
       domainOf: (family, words) => (words[0] === 0xc6336409 ? `ipv${family}.example.org` : undefined),
-      log: { warn: say, error: say } as Pick<ServiceLog, 'warn' | 'error'>,
+      log: { warn: addMessage, error: addMessage } as Pick<ServiceLog, 'warn' | 'error'>,
     },
     0,
   )
@@ -35,7 +35,7 @@ function opened(t: Test, destination = `${t.testdir()}/blocks.json`) {
     log.note(packet(given), uid, NOT_ALLOWLISTED, mode, ANYWHERE)
     noted++
   }
-  return { log, note, noted: () => noted, said, path: destination }
+  return { log, note, noted: () => noted, messages, path: destination }
 }
 
 const linesOf = (path: string): Line[] =>
@@ -45,7 +45,7 @@ const linesOf = (path: string): Line[] =>
     .map((line) => JSON.parse(line))
 
 /** Returns `destination port*repeats` of each line. */
-const told = (path: string) =>
+const countsOf = (path: string) =>
   linesOf(path).map(
     (line) => `${line['destination.port'] ?? line['event.reason']}*${line['checkvalve.repeat']}`,
   )
@@ -56,7 +56,7 @@ const blocksOf = ({ stats }: BlockLog) => stats.told + stats.summed + stats.supp
 const until = (so: () => boolean) => eventually(String(so), so)
 
 t.test(
-  'the last line about each user and unit is at hand, written or not, and a flood hides no other',
+  'the last line about each user and unit is available, and a flood of one user hides no other line',
   async (t) => {
     const { log, note, path } = opened(t)
     const last = () => log.last.map((line) => JSON.parse(line) as Line)
@@ -78,7 +78,7 @@ t.test(
   },
 )
 
-t.test('whoever has many units makes no last line of others go, but his own', async (t) => {
+t.test('a user with many units evicts only own last lines', async (t) => {
   const { log, note } = opened(t)
   const from = (unit: string): SenderLookup => ({
     place: Number(unit.at(-1)),
@@ -93,36 +93,39 @@ t.test('whoever has many units makes no last line of others go, but his own', as
     log.last.map((line) => (JSON.parse(line) as Line)['user.id']),
     ['33', '1000', '1000', '1000', '0'],
   )
-  t.match(log.last[1], /session-6/, 'of his own, the oldest')
+  t.match(log.last[1], /session-6/, 'the oldest line of that user is evicted')
   for (let port = 1; port <= 300; port++) note({ port }, 34)
   log.tick(60 * SECOND)
   t.match(
     log.last.at(-1),
     /"destination.port":128,/,
-    'a sum of a user says less than the last of what it stands for',
+    'a sum of suppressed blocks does not replace the last line of a block',
   )
 })
 
-t.test('the first block of a kind is told at once, its repeats as a sum when the window ends', async (t) => {
-  const { log, note, path } = opened(t)
-  note({ port: 1 })
-  note({ port: 1 })
-  note({ port: 2 })
-  log.flushFresh()
-  await until(() => told(path).length === 2)
-  t.same(told(path), ['1*1', '2*1'])
-  note({ port: 1 })
-  log.tick(29 * SECOND)
-  log.tick(30 * SECOND)
-  await until(() => told(path).length === 3)
-  t.same(told(path), ['1*1', '2*1', '1*2'])
-  t.match(linesOf(path)[2]!.message, /, 2 more times in 30 s$/)
-  log.tick(90 * SECOND)
-  await log.close()
-  t.equal(told(path).length, 3, 'a quiet window says nothing')
-})
+t.test(
+  'the first block of a group is logged at once, its repeats as a summary when the window ends',
+  async (t) => {
+    const { log, note, path } = opened(t)
+    note({ port: 1 })
+    note({ port: 1 })
+    note({ port: 2 })
+    log.flushFresh()
+    await until(() => countsOf(path).length === 2)
+    t.same(countsOf(path), ['1*1', '2*1'])
+    note({ port: 1 })
+    log.tick(29 * SECOND)
+    log.tick(30 * SECOND)
+    await until(() => countsOf(path).length === 3)
+    t.same(countsOf(path), ['1*1', '2*1', '1*2'])
+    t.match(linesOf(path)[2]!.message, /, 2 more times in 30 s$/)
+    log.tick(90 * SECOND)
+    await log.close()
+    t.equal(countsOf(path).length, 3, 'a window without blocks logs nothing')
+  },
+)
 
-t.test('each line says when it was made, by whom, and after which version of the schema', async (t) => {
+t.test('each line has its time, its program, and the version of the schema', async (t) => {
   const { log, note, path } = opened(t)
   note()
   await log.close()
@@ -138,32 +141,28 @@ t.test('each line says when it was made, by whom, and after which version of the
   })
 })
 
-t.test(
-  'the sender is described before the verdict, the destination by its name, and both once',
-  async (t) => {
-    const { log, path } = opened(t)
-    let described = 0
-    const sender: SenderLookup = {
-      place: 5,
-      describe: () => ({ attribution: 'found', unit: 'php.service', pid: ++described }),
-    }
-    for (let i = 0; i < 3; i++)
-      log.note(packet({ to: '198.51.100.9' }), 33, NOT_ALLOWLISTED, 'enforce', sender)
-    t.equal(described, 1, 'the socket is gone a moment later')
-    await log.close()
-    t.match(
-      linesOf(path),
-      [1, 2].map((repeat) => ({
-        'checkvalve.unit': 'php.service',
-        'process.pid': 1,
-        'destination.domain': 'ipv4.example.org',
-        'checkvalve.repeat': repeat,
-      })),
-    )
-  },
-)
+t.test('sender and destination name are looked up before the verdict, and once', async (t) => {
+  const { log, path } = opened(t)
+  let described = 0
+  const sender: SenderLookup = {
+    place: 5,
+    describe: () => ({ attribution: 'found', unit: 'php.service', pid: ++described }),
+  }
+  for (let i = 0; i < 3; i++) log.note(packet({ to: '198.51.100.9' }), 33, NOT_ALLOWLISTED, 'enforce', sender)
+  t.equal(described, 1, 'the socket may be closed a moment later')
+  await log.close()
+  t.match(
+    linesOf(path),
+    [1, 2].map((repeat) => ({
+      'checkvalve.unit': 'php.service',
+      'process.pid': 1,
+      'destination.domain': 'ipv4.example.org',
+      'checkvalve.repeat': repeat,
+    })),
+  )
+})
 
-t.test('a name that must not be asked for is told; what else goes to port 53 is not read', async (t) => {
+t.test('a DNS name that is not allowed is logged; other packets to port 53 are not read', async (t) => {
   const { log, path } = opened(t)
   const asking = packet({ port: 53, protocol: IPPROTO_UDP })
   const bytes = query('www.example.net')
@@ -182,7 +181,7 @@ t.test('a name that must not be asked for is told; what else goes to port 53 is 
 })
 
 t.test(
-  'a flood of one user becomes 128 lines and a sum; another user’s block is told among them',
+  'a flood of one user becomes 128 lines and a summary; the block of another user is logged among them',
   async (t) => {
     const { log, note, path } = opened(t)
     for (let port = 1; port <= 10_000; port++) note({ port })
@@ -196,27 +195,24 @@ t.test(
   },
 )
 
-t.test(
-  'the sum is exact: the repeats of all lines are the blocks that were noted, told + summed + suppressed',
-  async (t) => {
-    const { log, note, noted, path } = opened(t)
-    const random = seededRandom(9)
-    for (let i = 1; i <= 20_000; i++) {
-      note({ port: random(random(10) === 0 ? 3000 : 20), protocol: random(2) ? 6 : 17 }, random(3))
-      if (i % 50 === 0) log.flushFresh()
-      if (i % 200 === 0) log.tick((i / 200) * SECOND)
-      if (blocksOf(log) !== i) t.fail(`${blocksOf(log)} of ${i}`)
-    }
-    await log.close()
-    const lines = linesOf(path)
-    t.equal(sumOf(lines), noted())
-    t.equal(sumOf(lines.filter((line) => line['event.reason'] === 'suppressed')), log.stats.suppressed)
-    t.equal(lines.filter((line) => !/ more times? in /.test(line.message as string)).length, log.stats.told)
-    t.ok(log.stats.summed > 0 && log.stats.suppressed > 0)
-  },
-)
+t.test('the sum is exact: all lines together have the blocks that were noted', async (t) => {
+  const { log, note, noted, path } = opened(t)
+  const random = seededRandom(9)
+  for (let i = 1; i <= 20_000; i++) {
+    note({ port: random(random(10) === 0 ? 3000 : 20), protocol: random(2) ? 6 : 17 }, random(3))
+    if (i % 50 === 0) log.flushFresh()
+    if (i % 200 === 0) log.tick((i / 200) * SECOND)
+    if (blocksOf(log) !== i) t.fail(`the lines have ${blocksOf(log)} of ${i} blocks`)
+  }
+  await log.close()
+  const lines = linesOf(path)
+  t.equal(sumOf(lines), noted())
+  t.equal(sumOf(lines.filter((line) => line['event.reason'] === 'suppressed')), log.stats.suppressed)
+  t.equal(lines.filter((line) => !/ more times? in /.test(line.message as string)).length, log.stats.told)
+  t.ok(log.stats.summed > 0 && log.stats.suppressed > 0)
+})
 
-t.test('sums are of one mode: with the other one everything is told anew', async (t) => {
+t.test('a summary has one mode: after a change of the mode every group is logged again', async (t) => {
   const { log, note, path } = opened(t)
   for (let i = 0; i < 3; i++) note({}, 33, 'observe')
   for (let i = 0; i < 2; i++) note({}, 33, 'enforce')
@@ -227,7 +223,7 @@ t.test('sums are of one mode: with the other one everything is told anew', async
   )
 })
 
-t.test('moving the file away and opening it anew loses no line', async (t) => {
+t.test('when the file is moved and opened again, no line is lost', async (t) => {
   const { log, note, path } = opened(t)
   const isThere = () => {
     try {
@@ -240,7 +236,7 @@ t.test('moving the file away and opening it anew loses no line', async (t) => {
     note({ port }, port % 4)
     log.flushFresh()
     if (port % 100 !== 0) continue
-    await until(() => told(path).length > 0)
+    await until(() => countsOf(path).length > 0)
     renameSync(path, `${path}.${port}`)
     log.reopen()
     await until(isThere)
@@ -254,46 +250,50 @@ t.test('moving the file away and opening it anew loses no line', async (t) => {
 })
 
 t.test(
-  'a full disk never reaches whoever notes a block: it is told once, and what is lost at the end is counted',
+  'a full disk never disturbs the caller: it is logged once, and lines that are lost at the end are counted',
   async (t) => {
-    const { log, note, said } = opened(t, '/dev/full')
+    const { log, note, messages } = opened(t, '/dev/full')
     for (let i = 0; i < 2000; i++) note({ port: i })
     log.flushFresh()
-    await until(() => said.length > 0)
-    t.same(log.stats, { told: 128, summed: 0, suppressed: 1872, dropped: 0 }, 'what waits is not lost yet')
+    await until(() => messages.length > 0)
+    t.same(
+      log.stats,
+      { told: 128, summed: 0, suppressed: 1872, dropped: 0 },
+      'waiting lines are not lost yet',
+    )
     t.equal(await log.close(), 129)
     t.equal(log.stats.dropped, 129)
-    t.match(said[0], FULL)
-    t.same(said.slice(1), [lossText('/dev/full', 129)])
+    t.match(messages[0], FULL)
+    t.same(messages.slice(1), [lossText('/dev/full', 129)])
     t.match(log.trouble?.message, /^ENOSPC: /)
     t.match(log.trouble?.at, /^\d{4}-\d\d-\d\dT.*Z$/)
   },
 )
 
 t.test(
-  'after a disk that was full for days the sum is exact again: lost lines are summed in one',
+  'after a disk that was full for days, the sum is exact again: one line counts the lost lines',
   async (t) => {
     const path = `${t.testdir()}/blocks.json`
     symlinkSync('/dev/full', path)
-    const { log, note, noted, said } = opened(t, path)
+    const { log, note, noted, messages } = opened(t, path)
     let now = 0
     for (; log.stats.dropped < 100; now += 4 * SECOND) {
       for (let i = 0; i < 10; i++) note({ port: now % 65_536, to: `198.51.100.${i}` })
       log.tick(now)
       if (now % 100 === 0) await new Promise((resolve) => setImmediate(resolve))
     }
-    t.equal(said.length, 1)
-    t.match(said[0], FULL)
+    t.equal(messages.length, 1)
+    t.match(messages[0], FULL)
     const { dropped } = log.stats
     rmSync(path)
-    await until(() => said.length === 2)
-    t.match(said[0], FULL)
-    t.same(said.slice(1), [recoveryText(path, dropped)])
+    await until(() => messages.length === 2)
+    t.match(messages[0], FULL)
+    t.same(messages.slice(1), [recoveryText(path, dropped)])
     log.tick(now)
     await log.close()
     const lines = linesOf(path)
     t.equal(sumOf(lines), noted())
-    t.equal(log.stats.dropped, dropped, 'no more were lost')
+    t.equal(log.stats.dropped, dropped, 'no further line was lost')
     t.equal(
       lines.filter((line) => (line.message as string).includes(`lost ${dropped} lines of this log`)).length,
       1,
@@ -301,7 +301,7 @@ t.test(
   },
 )
 
-t.test('a log that cannot be written at start is an error with advice', async (t) => {
+t.test('a log that cannot be opened at start is an error with advice', async (t) => {
   const open = (destination: string) => opened(t, destination)
   t.throws(() => open(t.testdir()), {
     message:
@@ -310,7 +310,7 @@ t.test('a log that cannot be written at start is an error with advice', async (t
   t.throws(() => open('/proc/checkvalve/blocks.json'), { message: /ENOENT/ })
 })
 
-t.test('after close, a late block, window or signal does no harm, and is counted', async (t) => {
+t.test('after close, a late block, window or signal does no harm, and the block is counted', async (t) => {
   const { log, note, path } = opened(t)
   note({ port: 1 })
   t.equal(await log.close(), 0)
@@ -319,6 +319,6 @@ t.test('after close, a late block, window or signal does no harm, and is counted
   log.tick(40 * SECOND)
   log.reopen()
   await log.close()
-  t.same(told(path), ['1*1'])
+  t.same(countsOf(path), ['1*1'])
   t.equal(log.stats.dropped, 1)
 })

@@ -1,4 +1,4 @@
-/** Makes blocked packets, and block kinds, for tests of the block log. */
+/** Makes blocked packets, and groups of blocks, for tests of the block log. */
 
 import { IPPROTO_TCP } from '../../../src/core/packet/ip.js'
 import { Packet } from '../../../src/core/packet/packet.js'
@@ -28,8 +28,7 @@ export function packet(given: Blocked = {}): Packet {
 }
 
 /**
- * Makes a kind of block as the aggregator passes it to the writer: TCP over IPv4 by uid 33, nothing else
- * known.
+ * Makes a group as the aggregator passes it to the writer: TCP over IPv4 by uid 33, without other details.
  */
 export function kindOf(given: Partial<BlockGroup> = {}): BlockGroup {
   return {

@@ -10,7 +10,7 @@ const why = (text: string | undefined) => {
 
 const withFields = (fields: Fields) => JSON.stringify({ ...fieldsOf(), ...fields })
 
-t.test('a line of the service is read whole', async (t) => {
+t.test('all fields of a line of the service are read', async (t) => {
   const line = readLine(
     lineOf({
       at: 1.5,
@@ -43,7 +43,7 @@ t.test('a line of the service is read whole', async (t) => {
   })
 })
 
-t.test('a sum of what was suppressed has no destination, and counts', async (t) => {
+t.test('a sum of suppressed blocks has no destination, and counts', async (t) => {
   t.match(readLine(suppressed(9488)), {
     kind: 'block',
     reason: 'suppressed',
@@ -52,7 +52,7 @@ t.test('a sum of what was suppressed has no destination, and counts', async (t) 
   })
 })
 
-t.test('what is no event says why it is none', async (t) => {
+t.test('a line that is no event gives the reason', async (t) => {
   const whole = lineOf()
   for (const [text, expected] of [
     [undefined, 'too-long'],
@@ -82,15 +82,15 @@ t.test('what is no event says why it is none', async (t) => {
     t.equal(why(text), expected, String(text).slice(-60))
 })
 
-t.test('an empty line is nothing, and not broken', async (t) => {
+t.test('an empty line is skipped without an error', async (t) => {
   for (const text of ['', '\r', '   ', '\u0000\u0000\u0000']) t.equal(readLine(text), undefined)
 })
 
-t.test('zeros that a power cut has left before a line do not hide it', async (t) => {
+t.test('zero bytes that a power failure has left before a line do not hide it', async (t) => {
   t.equal(why(`\u0000\u0000\u0000${lineOf()}`), 'block')
 })
 
-t.test('a field that makes no sense is as good as absent, and the rest stands', async (t) => {
+t.test('an invalid field counts as missing, and the other fields are read', async (t) => {
   const wrong: Fields = {
     'source.port': '40000',
     'destination.ip': '203.0.113.700',
@@ -121,18 +121,22 @@ t.test('a field that makes no sense is as good as absent, and the rest stands', 
     t.equal((readLine(withFields({ 'user.id': id })) as Block).uid, undefined, String(id))
 })
 
-t.test('what the service says of itself is a remark: both logs are one in the journal', async (t) => {
-  const said = { '@timestamp': '2024-11-26T08:00:00.000Z', 'event.module': 'checkvalve', 'log.level': 'info' }
-  t.same(readLine(JSON.stringify({ ...said, message: 'stopped' })), {
+t.test("a line of the service's own log is a remark: both logs are one in the journal", async (t) => {
+  const remark = {
+    '@timestamp': '2024-11-26T08:00:00.000Z',
+    'event.module': 'checkvalve',
+    'log.level': 'info',
+  }
+  t.same(readLine(JSON.stringify({ ...remark, message: 'stopped' })), {
     kind: 'remark',
     time: BEGIN,
     level: 'info',
     message: 'stopped',
   })
-  t.equal(why(JSON.stringify({ ...said, 'event.module': 'sshd', message: 'x' })), 'no-action')
+  t.equal(why(JSON.stringify({ ...remark, 'event.module': 'sshd', message: 'x' })), 'no-action')
 })
 
-t.test('whatever is done to a line, reading it neither throws nor invents', async (t) => {
+t.test('for any change of a line, the reader neither throws nor invents fields', async (t) => {
   const random = seededRandom(4)
   const values = [undefined, null, true, -1, 0, 1e308, '', 'x', '\u0000', '\ud800', [], {}, [['a']], { a: 1 }]
   const names = Object.keys(fieldsOf())

@@ -8,7 +8,7 @@ import { kindOf } from './blocks.js'
 
 const ENFORCE = { mode: 'enforce', userName: (uid: number) => (uid === 33 ? 'www-data' : undefined) } as const
 const OBSERVE = { ...ENFORCE, mode: 'observe' } as const
-/** The longest line, as docs/log.md says. */
+/** LONGEST_LINE is the limit that docs/log.md promises, in bytes. */
 const LONGEST_LINE = 4096
 /** Fields that pino adds. */
 const ADDED = {
@@ -22,7 +22,7 @@ const ADDED = {
 const lineOf = (given: Partial<BlockGroup> = {}, around: typeof ENFORCE | typeof OBSERVE = ENFORCE) =>
   JSON.parse(JSON.stringify(blockEvent({ type: 'first', group: kindOf(given), blocks: 1 }, around)))
 
-t.test('a line has these fields, under these names, and a message for people', async (t) => {
+t.test('a line has the documented fields, and a message for people', async (t) => {
   t.same(lineOf(), {
     'event.kind': 'event',
     'event.category': ['network'],
@@ -44,7 +44,7 @@ t.test('a line has these fields, under these names, and a message for people', a
   })
 })
 
-t.test('all that is known of sender, destination and rule is in the line', async (t) => {
+t.test('all known fields of sender, destination and rule are in the line', async (t) => {
   const line = lineOf({
     who: { attribution: 'found', unit: 'nginx.service', pid: 812, executable: '/usr/bin/curl' },
     names: { question: undefined, domain: 'api.example.org' },
@@ -75,12 +75,12 @@ t.test('a unit that is no service has no service name; a container has its id', 
   })
 })
 
-t.test('where the sender was not found, the line says why', async (t) => {
+t.test('when the sender was not found, the line has the reason', async (t) => {
   for (const attribution of ['skipped', 'unknown'] as const)
     t.equal(lineOf({ who: { attribution } })['checkvalve.attribution'], attribution)
 })
 
-t.test('a name that was asked for is told, in the message too', async (t) => {
+t.test('the name in a DNS query is in the line, also in its message', async (t) => {
   const names = { question: 'www.example.net', domain: undefined }
   t.match(
     lineOf({ names, reasonIndex: NAME_NOT_ALLOWED.reasonIndex, protocol: IPPROTO_UDP, destinationPort: 53 }),
@@ -92,7 +92,7 @@ t.test('a name that was asked for is told, in the message too', async (t) => {
   )
 })
 
-t.test('what would have been blocked is told as such', async (t) => {
+t.test('a packet that would have been blocked is logged as such', async (t) => {
   t.match(lineOf({}, OBSERVE), {
     'event.action': 'would-block',
     'event.type': ['allowed'],
@@ -101,7 +101,7 @@ t.test('what would have been blocked is told as such', async (t) => {
   })
 })
 
-t.test('what a packet does not have is left out, not guessed', async (t) => {
+t.test('fields that a packet does not have are left out', async (t) => {
   const ping = lineOf({
     uid: -1,
     family: 6,
@@ -132,7 +132,7 @@ t.test('what a packet does not have is left out, not guessed', async (t) => {
 })
 
 t.test(
-  'protocols have the names that ECS gives them, or their number; reasons are those of the policy',
+  'protocols have the names of ECS, or their number; reasons have the words of the policy',
   async (t) => {
     t.same(
       [IPPROTO_UDP, IPPROTO_ICMP, 132].map((protocol) => lineOf({ protocol })['network.transport']),
@@ -142,7 +142,7 @@ t.test(
   },
 )
 
-t.test('a sum says how often, and in which time', async (t) => {
+t.test('a summary has the number of blocks and its period', async (t) => {
   for (const [blocks, ms, text] of [
     [1, 30_000, ', 1 more time in 30 s'],
     [12, 119_400, ', 12 more times in 119 s'],
@@ -154,10 +154,10 @@ t.test('a sum says how often, and in which time', async (t) => {
   }
 })
 
-t.test('what was suppressed names the user, and where to look', async (t) => {
-  const said = (uid: number | undefined) =>
+t.test('a line about suppressed blocks names the user, and refers to the metrics', async (t) => {
+  const suppressedLine = (uid: number | undefined) =>
     JSON.parse(JSON.stringify(blockEvent({ type: 'suppressed', uid, blocks: 9488, ms: 60_000 }, ENFORCE)))
-  t.match(said(33), {
+  t.match(suppressedLine(33), {
     'event.action': 'block',
     'event.reason': 'suppressed',
     'user.id': '33',
@@ -169,14 +169,15 @@ t.test('what was suppressed names the user, and where to look', async (t) => {
     [-1, 'packets without a user'],
     [undefined, 'further users'],
   ] as const) {
-    const line = said(uid)
+    const line = suppressedLine(uid)
     t.notOk('user.id' in line)
     t.ok(line.message.startsWith(`blocked ${who} `), line.message)
   }
-  for (const field of ['destination.ip', 'source.ip', 'network.transport']) t.notOk(field in said(33), field)
+  for (const field of ['destination.ip', 'source.ip', 'network.transport'])
+    t.notOk(field in suppressedLine(33), field)
 })
 
-t.test('lost lines are told with the blocks in them, and where to look', async (t) => {
+t.test('a line about lost lines has the number of their blocks, and refers to the metrics', async (t) => {
   t.match(lostEvent({ lines: 1, blocks: 70 }, OBSERVE), {
     'event.action': 'would-block',
     'event.reason': 'suppressed',
@@ -185,7 +186,7 @@ t.test('lost lines are told with the blocks in them, and where to look', async (
   })
 })
 
-t.test('no line is longer than promised, whatever strangers call their programs and units', async (t) => {
+t.test('no line is longer than promised, for any names of programs and units', async (t) => {
   for (const letter of ['a', '\u0001', '"', '🧀']) {
     const long = letter.repeat(5000)
     const kind = kindOf({
@@ -198,7 +199,7 @@ t.test('no line is longer than promised, whatever strangers call their programs 
       destinationPort: 65535,
       reasonIndex: NAME_NOT_ALLOWED.reasonIndex,
       rule: long,
-      // These have letters of host names only (core/question.ts).
+      // These names consist of letters of host names only (src/core/dns/question.ts).
       names: { question: 'q'.repeat(253), domain: 'd'.repeat(253) },
       who: {
         attribution: 'unknown',
@@ -208,14 +209,14 @@ t.test('no line is longer than promised, whatever strangers call their programs 
         executable: long,
       },
     })
-    const telling = { type: 'summary', group: kind, blocks: 2 ** 53, ms: 900_000 } as const
-    const line = `${JSON.stringify({ ...ADDED, ...blockEvent(telling, { ...OBSERVE, userName: () => long }) })}\n`
-    t.ok(Buffer.byteLength(line) <= LONGEST_LINE, `${Buffer.byteLength(line)} bytes`)
+    const summary = { type: 'summary', group: kind, blocks: 2 ** 53, ms: 900_000 } as const
+    const line = `${JSON.stringify({ ...ADDED, ...blockEvent(summary, { ...OBSERVE, userName: () => long }) })}\n`
+    t.ok(Buffer.byteLength(line) <= LONGEST_LINE, `the line has ${Buffer.byteLength(line)} bytes`)
     t.ok(Buffer.byteLength(line) > LONGEST_LINE / 2)
   }
 })
 
-t.test('a line break in a name does not make two lines', async (t) => {
+t.test('a line break in a name does not make a second line', async (t) => {
   const around = { ...ENFORCE, userName: () => 'a\n{"b":1}' }
   const line = JSON.stringify(blockEvent({ type: 'first', group: kindOf(), blocks: 1 }, around))
   t.notMatch(line, /\n/)

@@ -3,11 +3,11 @@ import { gzipSync } from 'node:zlib'
 
 export const BEGIN = Date.parse('2024-11-26T08:00:00.000Z')
 
-/** Fields of a line. Undefined fields are left out. */
+/** The fields of a line. Undefined fields are left out. */
 export type Fields = Readonly<Record<string, unknown>>
 
 export interface Event {
-  /** Seconds after BEGIN. */
+  /** The time of the event, in seconds after BEGIN. */
   readonly at?: number
   readonly to?: string
   readonly port?: number
@@ -22,7 +22,7 @@ export interface Event {
   readonly repeat?: number
   readonly fromPort?: number
   readonly isObserved?: boolean
-  /** Any others. */
+  /** Further fields. */
   readonly more?: Fields
 }
 

@@ -19,7 +19,7 @@ import { closeFiles, openFiles } from '../../../src/records/block-log/rotated-fi
 import { Unreadable } from '../../../src/records/block-log/unreadable.js'
 import { BEGIN, gzipped, lineOf } from './events.js'
 
-/** A log that is followed. The port of each event is its number. */
+/** Makes a log that is followed. The port of each event is its number. */
 class Log {
   readonly path: string
   readonly seen: number[] = []
@@ -34,12 +34,12 @@ class Log {
     this.path = `${t.testdir()}/blocks.json`
   }
 
-  /** The text of so many more events. */
+  /** Returns the text of `count` more events. */
   text(count = 1): string {
     return Array.from({ length: count }, () => this.#line()).join('')
   }
 
-  /** Made now, and later than the one before. */
+  /** Makes a line with the current time, later than the previous one. */
   #line(): string {
     this.#time = Math.max(Date.now(), this.#time + 1)
     return `${lineOf({ port: ++this.#number, at: (this.#time - BEGIN) / 1000 })}\n`
@@ -49,7 +49,7 @@ class Log {
     appendFileSync(path, this.text(count))
   }
 
-  /** Begins behind what there is. */
+  /** Starts to follow at the end of the existing lines. */
   async follow(): Promise<void> {
     const { files } = await openFiles(this.path)
     const growing = growingOf(files)
@@ -70,7 +70,7 @@ class Log {
       for (const line of lines) this.seen.push(JSON.parse(line!)['destination.port'])
   }
 
-  /** Lets the follower look once. */
+  /** Lets the follower read once. */
   async look(first = true): Promise<void> {
     const asleep = new Promise<void>((resolve) => {
       this.#asleep = resolve
@@ -87,7 +87,7 @@ class Log {
     await this.#done
   }
 
-  /** What should have been seen: from this number to the last. */
+  /** Returns the numbers that should have been read: from this one to the last. */
   from(first: number): number[] {
     return Array.from({ length: this.#number - first + 1 }, (_, i) => first + i)
   }
@@ -100,7 +100,7 @@ async function following(t: Test, before = 3): Promise<Log> {
   return log
 }
 
-t.test('lines are seen when they are whole, once', async (t) => {
+t.test('each line is read once, when it is complete', async (t) => {
   const log = await following(t)
   log.append(2)
   await log.look()
@@ -116,7 +116,7 @@ t.test('lines are seen when they are whole, once', async (t) => {
 })
 
 t.test(
-  'a file that is moved away is read to its end, though it is written to until it is opened anew',
+  'a moved file is read to its end, also lines that are written before the log is opened again',
   async (t) => {
     for (const create of [false, true]) {
       const log = await following(t)
@@ -132,12 +132,12 @@ t.test(
       await log.look()
       log.append()
       await log.end()
-      t.same(log.seen, log.from(4), create ? 'with an empty new one' : 'with none')
+      t.same(log.seen, log.from(4), create ? 'an empty new file exists' : 'no new file exists')
     }
   },
 )
 
-t.test('what was begun in the old file and written again in the new one is seen once', async (t) => {
+t.test('a line that was begun in the old file and written again in the new one is read once', async (t) => {
   const log = await following(t)
   const text = log.text()
   appendFileSync(log.path, text.slice(0, 100))
@@ -148,28 +148,31 @@ t.test('what was begun in the old file and written again in the new one is seen 
   t.same(log.seen, [4])
 })
 
-t.test('files that come and go between two looks are read: moved, compressed, by date', async (t) => {
-  const log = await following(t)
-  log.append(2)
-  renameSync(log.path, `${log.path}.1`)
-  log.append(2)
-  renameSync(`${log.path}.1`, `${log.path}.2`)
-  renameSync(log.path, `${log.path}.1`)
-  log.append(2)
-  await log.look()
-  t.same(log.seen, log.from(4), 'two rotations')
-
-  log.append(2)
-  for (const day of [27, 28, 29]) {
-    writeFileSync(`${log.path}-202611${day}.gz`, gzipped(readFileSync(log.path, 'utf8')))
-    rmSync(log.path)
+t.test(
+  'files that are created and removed between two reads are read: moved, compressed, with a date in the name',
+  async (t) => {
+    const log = await following(t)
     log.append(2)
-  }
-  await log.end()
-  t.same(log.seen, log.from(4), 'three, compressed at once')
-})
+    renameSync(log.path, `${log.path}.1`)
+    log.append(2)
+    renameSync(`${log.path}.1`, `${log.path}.2`)
+    renameSync(log.path, `${log.path}.1`)
+    log.append(2)
+    await log.look()
+    t.same(log.seen, log.from(4), 'two rotations have happened')
 
-t.test('a file that is copied and emptied loses nothing that was copied', async (t) => {
+    log.append(2)
+    for (const day of [27, 28, 29]) {
+      writeFileSync(`${log.path}-202611${day}.gz`, gzipped(readFileSync(log.path, 'utf8')))
+      rmSync(log.path)
+      log.append(2)
+    }
+    await log.end()
+    t.same(log.seen, log.from(4), 'three rotations have happened, with compression')
+  },
+)
+
+t.test('copytruncate loses no copied line: the copy is read to its end', async (t) => {
   const log = await following(t)
   log.append(2)
   await log.look()
@@ -187,10 +190,10 @@ t.test('a file that is copied and emptied loses nothing that was copied', async 
   truncateSync(log.path)
   log.append(50)
   await log.end()
-  t.same(log.seen, log.from(4), 'also when it has grown beyond where it was')
+  t.same(log.seen, log.from(4), 'the file has grown beyond its earlier length')
 })
 
-t.test('a file that is emptied without a copy goes on with what comes', async (t) => {
+t.test('after a file is emptied without a copy, the follower continues with new lines', async (t) => {
   const log = await following(t)
   truncateSync(log.path)
   log.append(2)
@@ -198,7 +201,7 @@ t.test('a file that is emptied without a copy goes on with what comes', async (t
   t.same(log.seen, [4, 5])
 })
 
-t.test('a file that is deleted is read to its end, and the next one from its beginning', async (t) => {
+t.test('a deleted file is read to its end, and the next file from its beginning', async (t) => {
   const log = await following(t)
   const fd = openSync(log.path, 'a')
   rmSync(log.path)
@@ -212,7 +215,7 @@ t.test('a file that is deleted is read to its end, and the next one from its beg
   t.same(log.seen, log.from(4))
 })
 
-t.test('files that come and go after the current one was deleted are read', async (t) => {
+t.test('files that are created and removed after the current one was deleted are read', async (t) => {
   const log = await following(t)
   rmSync(log.path)
   log.append(2)
@@ -222,22 +225,19 @@ t.test('files that come and go after the current one was deleted are read', asyn
   t.same(log.seen, log.from(4))
 })
 
-t.test(
-  'a file that begins with a line too long to be read is followed, also when it is emptied',
-  async (t) => {
-    const log = new Log(t)
-    writeFileSync(log.path, `${'x'.repeat(100_000)}\n`)
-    await log.follow()
-    log.append(1)
-    await log.look()
-    truncateSync(log.path)
-    log.append(1)
-    await log.end()
-    t.same(log.seen, [1, 2])
-  },
-)
+t.test('a file that begins with a line that is too long is followed, also after it is emptied', async (t) => {
+  const log = new Log(t)
+  writeFileSync(log.path, `${'x'.repeat(100_000)}\n`)
+  await log.follow()
+  log.append(1)
+  await log.look()
+  truncateSync(log.path)
+  log.append(1)
+  await log.end()
+  t.same(log.seen, [1, 2])
+})
 
-t.test('a log that is not there yet, nor its folder, is waited for', async (t) => {
+t.test('the follower waits for a log that does not exist yet, and for its folder', async (t) => {
   const log = await following(t, 0)
   await log.look()
   log.append(2)
@@ -251,7 +251,7 @@ t.test('a log that is not there yet, nor its folder, is waited for', async (t) =
   t.same(log.troubles, [])
 })
 
-t.test('who begins while the log is being rotated misses nothing', async (t) => {
+t.test('a follower that starts during a rotation misses no line', async (t) => {
   const log = new Log(t)
   log.append(3)
   renameSync(log.path, `${log.path}.1`)
@@ -264,7 +264,7 @@ t.test('who begins while the log is being rotated misses nothing', async (t) => 
   t.same(log.seen, [4, 5])
 })
 
-t.test('bytes that are no UTF-8 at the beginning do not make the file look like another one', async (t) => {
+t.test('bytes at the beginning that are not UTF-8 do not make the file look like another one', async (t) => {
   const log = new Log(t)
   writeFileSync(log.path, Buffer.concat([Buffer.from([0x22, 0xff, 0x22, 0x0a])]))
   await log.follow()
@@ -275,7 +275,7 @@ t.test('bytes that are no UTF-8 at the beginning do not make the file look like 
   t.same(log.seen, [1, 2])
 })
 
-t.test('what the service writes while it is rotated hundreds of times is seen once, in order', async (t) => {
+t.test('lines that the service writes during hundreds of rotations are read once, in order', async (t) => {
   const log = new Log(t)
   const fail = (error: Error) => t.fail(error)
   const file = new LineFile({ destination: log.path, onTrouble: fail, onRecovery: () => {} })

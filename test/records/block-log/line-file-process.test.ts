@@ -1,4 +1,4 @@
-/** Runs LineFile in a process of its own: standard output, pipes, full disks, and the end of the process. */
+/** Runs LineFile in its own process: standard output, pipes, full disks, and the end of the process. */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,14 +9,14 @@ import { PATIENCE_MS } from '../../lab/waiting.js'
 
 const linesOf = (path: string) => readFileSync(path, 'utf8').split('\n').slice(0, -1)
 
-/** Makes a program that uses a LineFile in a process of its own. */
+/** Makes a program that uses a LineFile in its own process. */
 function program(body: string, destination: string): string {
   const url = new URL('../../../src/records/block-log/line-file.js', import.meta.url)
   return `
     import { LineFile } from ${JSON.stringify(fileURLToPath(url))}
-    const told = []
+    const reports = []
     const file = new LineFile({ destination: ${JSON.stringify(destination)},
-      onTrouble: (error) => told.push(error.code), onRecovery: () => told.push('well') })
+      onTrouble: (error) => reports.push(error.code), onRecovery: () => reports.push('well') })
     const until = async (so) => { while (!so()) await new Promise((resolve) => setTimeout(resolve, 5)) }
     ${body}`
 }
@@ -41,7 +41,7 @@ function run(body: string, destination: string, shell = '$RUN') {
   }
 }
 
-t.test('stdout is a file of lines as well: it is neither opened anew nor closed', async (t) => {
+t.test('stdout is a file of lines as well: it is neither opened again nor closed', async (t) => {
   const body = `
     file.write('line 1\\n')
     file.reopen()
@@ -64,19 +64,19 @@ const SLOW = `
   await new Promise((resolve) => setTimeout(resolve, 300))
   const lost = await file.close()
   await until(() => !file.hangs)
-  console.error(JSON.stringify({ taken, lost, told, hangs: file.hangs }))`
+  console.error(JSON.stringify({ taken, lost, reports, hangs: file.hangs }))`
 
-t.test('a reader of stdout who takes nothing keeps neither the program nor its end waiting', async (t) => {
-  // Somebody has the pipe open for reading, and never reads.
+t.test('a reader of stdout that never reads delays neither the program nor its end', async (t) => {
+  // A process has opened the pipe for reading, and never reads.
   const pipe = `${t.testdir()}/pipe`
   const { status, stderr } = run(SLOW, 'stdout', `mkfifo ${pipe}; exec 3<>${pipe}; $RUN >${pipe}`)
   t.equal(status, 0)
-  const { taken, lost, told, hangs } = JSON.parse(stderr)
-  t.ok(lost > 0 && lost < taken, 'what the pipe takes is written, the rest is counted')
-  t.same({ told, hangs }, { told: [], hangs: false })
+  const { taken, lost, reports, hangs } = JSON.parse(stderr)
+  t.ok(lost > 0 && lost < taken, "the pipe's capacity is written, and the rest is counted")
+  t.same({ reports, hangs }, { reports: [], hangs: false })
 })
 
-t.test('a reader of stdout who is slow gets all lines whole', async (t) => {
+t.test('a slow reader of stdout receives all lines whole', async (t) => {
   const read = `$RUN | (sleep 0.2; cat) | awk 'length != 1023 { torn++ } END { print NR, torn + 0 }'`
   const { stdout, stderr } = run(SLOW, 'stdout', read)
   const { taken, lost } = JSON.parse(stderr)
@@ -84,43 +84,49 @@ t.test('a reader of stdout who is slow gets all lines whole', async (t) => {
   t.equal(stdout, `${taken} 0\n`)
 })
 
-t.test('a reader of stdout who takes a pipe full at a time gets all before the end', async (t) => {
-  // 64 times the pipe is full, and empty 2 ms later: who looks only after 50 ms each time does not end in
-  // time.
-  const take = `const { readSync } = require('fs'), bytes = Buffer.alloc(65_536)
+t.test(
+  'a reader of stdout that empties the pipe at intervals receives all lines before the end',
+  async (t) => {
+    // The pipe is filled 64 times, and emptied 2 ms later: a program that checks only every 50 ms does not
+    // end in time.
+    const take = `const { readSync } = require('fs'), bytes = Buffer.alloc(65_536)
     let n = 0
     while (readSync(0, bytes, 0, 1) > 0) {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2)
       n += 1 + readSync(0, bytes)
     }
     console.log(n)`
-  const { stdout, stderr } = run(SLOW, 'stdout', `$RUN | ${process.execPath} -e "${take}"`)
-  const { taken, lost } = JSON.parse(stderr)
-  t.equal(lost, 0)
-  t.equal(stdout, `${taken * 1024}\n`)
-})
+    const { stdout, stderr } = run(SLOW, 'stdout', `$RUN | ${process.execPath} -e "${take}"`)
+    const { taken, lost } = JSON.parse(stderr)
+    t.equal(lost, 0)
+    t.equal(stdout, `${taken * 1024}\n`)
+  },
+)
 
-t.test('a reader of stdout who is gone is trouble that is told of, and no end', async (t) => {
-  const body = `
+t.test(
+  'a reader of stdout that has gone is reported as an error, and does not end the program',
+  async (t) => {
+    const body = `
     const { isHungUp } = await import(${JSON.stringify(import.meta.resolve('node-netfilter-queue/system'))})
     await until(() => isHungUp(1))
     file.write('line 1\\n')
-    await until(() => told.length > 0)
-    console.error(JSON.stringify({ told, lost: await file.close() }))`
-  const { status, stderr } = run(body, 'stdout', 'set -o pipefail; $RUN | true')
-  t.equal(status, 0)
-  t.equal(stderr, '{"told":["EPIPE"],"lost":1}\n')
-})
+    await until(() => reports.length > 0)
+    console.error(JSON.stringify({ reports, lost: await file.close() }))`
+    const { status, stderr } = run(body, 'stdout', 'set -o pipefail; $RUN | true')
+    t.equal(status, 0)
+    t.equal(stderr, '{"told":["EPIPE"],"lost":1}\n')
+  },
+)
 
-t.test('a named pipe that nobody reads keeps the program from nothing', async (t) => {
+t.test('a named pipe without a reader does not block the program', async (t) => {
   const path = `${t.testdir()}/pipe`
   execFileSync('mkfifo', [path])
   const { status, stderr } = run(SLOW, path)
   t.equal(status, 0)
-  t.match(JSON.parse(stderr), { told: [], hangs: false })
+  t.match(JSON.parse(stderr), { reports: [], hangs: false })
 })
 
-t.test('a full disk never keeps the process from ending, closed or not', async (t) => {
+t.test('with a full disk the process still ends, with and without close', async (t) => {
   for (const end of ['await file.close()', '']) {
     const { status, signal, stderr } = run(`file.write('line 1\\n'); ${end}`, '/dev/full')
     t.same({ status, signal, stderr }, { status: 0, signal: null, stderr: '' })
@@ -133,21 +139,21 @@ function fillUp(path: string, then: string) {
     import { renameSync } from 'node:fs'
     process.on('SIGXFSZ', () => {})
     for (let i = 0; i < 30; i++) file.write('line ' + String(i).padEnd(44, '.') + '\\n')
-    await until(() => told.length > 0)
+    await until(() => reports.length > 0)
     ${then}
-    console.log(JSON.stringify({ told, lost: await file.close() }))`
+    console.log(JSON.stringify({ reports, lost: await file.close() }))`
   const { stdout, stderr } = run(body, path, 'ulimit -f 1; $RUN')
-  return { stderr, ...(JSON.parse(stdout) as { told: string[]; lost: number }) }
+  return { stderr, ...(JSON.parse(stdout) as { reports: string[]; lost: number }) }
 }
 const THIRTY = Array.from({ length: 30 }, (_, i) => `line ${String(i).padEnd(44, '.')}\n`).join('')
 
-t.test('a line is never torn in two by a disk that fills up', async (t) => {
+t.test('a disk that fills up never leaves half a line', async (t) => {
   const path = `${t.testdir()}/lines`
   const moved = fillUp(
     path,
     `renameSync(${JSON.stringify(path)}, ${JSON.stringify(`${path}.1`)}); file.reopen()`,
   )
-  t.same(moved, { stderr: '', told: ['EFBIG', 'well'], lost: 0 })
+  t.same(moved, { stderr: '', reports: ['EFBIG', 'well'], lost: 0 })
   const [old, fresh] = [readFileSync(`${path}.1`, 'utf8'), readFileSync(path, 'utf8')]
   t.equal(old.length, 1024)
   const whole = old.slice(0, old.lastIndexOf('\n') + 1)
@@ -155,11 +161,11 @@ t.test('a line is never torn in two by a disk that fills up', async (t) => {
 })
 
 t.test(
-  'lines that a full disk did not take at the end are counted, the one that was begun among them',
+  'lines that a full disk refused at the end are counted, including a line that was begun',
   async (t) => {
     const path = `${t.testdir()}/lines`
-    const { told, lost } = fillUp(path, '')
-    t.same(told, ['EFBIG'])
+    const { reports, lost } = fillUp(path, '')
+    t.same(reports, ['EFBIG'])
     t.equal(linesOf(path).length + lost, 30)
   },
 )

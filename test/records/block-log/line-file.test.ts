@@ -18,14 +18,14 @@ import { eventually } from '../../lab/waiting.js'
 
 /** Opens a file of lines, and collects its reports. */
 function opened(t: Test, destination = `${t.testdir()}/lines`) {
-  const told: string[] = []
+  const reports: string[] = []
   const file = new LineFile({
     destination,
-    onTrouble: (error) => told.push(error.code ?? error.message),
-    onRecovery: () => told.push('well'),
+    onTrouble: (error) => reports.push(error.code ?? error.message),
+    onRecovery: () => reports.push('well'),
   })
   t.teardown(() => file.close())
-  return { file, told, path: destination }
+  return { file, reports, path: destination }
 }
 
 const linesOf = (path: string) => readFileSync(path, 'utf8').split('\n').slice(0, -1)
@@ -34,15 +34,15 @@ const numbers = (first: number, last: number) =>
 
 const until = (so: () => boolean) => eventually(String(so), so)
 
-t.test('lines are added to what the file holds, in their order, and are all there after close', async (t) => {
-  const { file, told, path } = opened(t, `${t.testdir({ lines: 'line 0\n' })}/lines`)
+t.test('lines are appended to the file in their order, and all of them are in it after close', async (t) => {
+  const { file, reports, path } = opened(t, `${t.testdir({ lines: 'line 0\n' })}/lines`)
   for (let i = 1; i <= 5000; i++) file.write(`line ${i}\n`)
-  t.equal(await file.close(), 0, 'none was lost')
+  t.equal(await file.close(), 0, 'no line was lost')
   t.same(linesOf(path), numbers(0, 5000))
-  t.same(told, [])
+  t.same(reports, [])
 })
 
-t.test('a line goes to the file by itself, without a close or another line', async (t) => {
+t.test('a line is written without a close or another line', async (t) => {
   const { file, path } = opened(t)
   file.write('line 1\n')
   await until(() => linesOf(path).length === 1)
@@ -57,7 +57,7 @@ t.test('letters outside of ASCII are written whole', async (t) => {
   t.same([linesOf(path).length, ...new Set(linesOf(path))], [6000, 'Käse 🧀 チーズ'])
 })
 
-t.test('missing folders are made, and the file is nothing for everybody to read', async (t) => {
+t.test('missing folders are created, and other users may not read the file', async (t) => {
   const { path } = opened(t, `${t.testdir()}/log/checkvalve/lines`)
   t.equal(statSync(path).mode & 0o007, 0)
 })
@@ -71,9 +71,9 @@ t.test('a file that cannot be opened at start is an error at once', async (t) =>
 })
 
 t.test(
-  'reopening after the file was moved loses no line, and each line is in one of the files',
+  'when the file is moved and opened again, no line is lost, and each line is in one of the files',
   async (t) => {
-    const { file, told, path } = opened(t)
+    const { file, reports, path } = opened(t)
     let next = 1
     for (let round = 0; round < 20; round++) {
       for (let i = 0; i < 50; i++) file.write(`line ${next++}\n`)
@@ -88,11 +88,11 @@ t.test(
     t.equal(files.length, 21)
     const all = files.flatMap((name) => linesOf(`${t.testdirName}/${name}`))
     t.same(all.toSorted(), numbers(1, 1000).toSorted())
-    t.same(told, [])
+    t.same(reports, [])
   },
 )
 
-t.test('no descriptor is left open by reopening or by close', async (t) => {
+t.test('neither reopening nor close leaves a descriptor open', async (t) => {
   const { file, path } = opened(t)
   const open = () =>
     readdirSync('/proc/self/fd').filter((fd) => {
@@ -115,53 +115,53 @@ t.test('no descriptor is left open by reopening or by close', async (t) => {
 })
 
 t.test(
-  'a full disk throws nothing and is told of once; what no longer fits into memory is refused',
+  'a full disk throws nothing and is reported once; lines that exceed the memory limit are refused',
   async (t) => {
-    const { file, told } = opened(t, '/dev/full')
+    const { file, reports } = opened(t, '/dev/full')
     const line = `${'x'.repeat(1023)}\n`
     const taken = () => Array.from({ length: 5000 }, () => file.write(line)).filter(Boolean).length
     const first = taken()
-    await until(() => told.length > 0)
+    await until(() => reports.length > 0)
     t.notOk(file.isWell)
     const all = first + taken()
-    t.ok(all >= 4096 && all <= 4096 + 64, `${all} KiB wait`)
-    t.equal(await file.close(), all, 'none was written, so all were lost in the end')
-    t.same(told, ['ENOSPC'])
+    t.ok(all >= 4096 && all <= 4096 + 64, `${all} KiB are waiting`)
+    t.equal(await file.close(), all, 'no line was written, so all were lost in the end')
+    t.same(reports, ['ENOSPC'])
   },
 )
 
 t.test(
-  'lines that waited for a full disk are written once there is room, which is told; so is a new failure',
+  'lines that waited for a full disk are written later; recovery and new failures are reported',
   async (t) => {
-    // What the path leads to is a full disk first, then a good one.
+    // The path leads to a full disk first, then to a working file.
     const path = `${t.testdir()}/lines`
     symlinkSync('/dev/full', path)
-    const { file, told } = opened(t, path)
+    const { file, reports } = opened(t, path)
     const lead = (to: string) => {
       rmSync(path)
       symlinkSync(to, path)
     }
     for (const round of [0, 1]) {
       file.write(`line ${round * 2 + 1}\n`)
-      await until(() => told.length === round * 2 + 1)
+      await until(() => reports.length === round * 2 + 1)
       file.write(`line ${round * 2 + 2}\n`)
       lead(`${path}.good`)
-      await until(() => told.length === round * 2 + 2)
-      // It is well with the line that failed; what came in meanwhile is next.
+      await until(() => reports.length === round * 2 + 2)
+      // The line that failed is written; the lines that arrived meanwhile are next.
       await until(() => linesOf(`${path}.good`).length >= round * 2 + 2)
       t.same(linesOf(`${path}.good`), numbers(1, round * 2 + 2))
       t.ok(file.isWell)
       lead('/dev/full')
     }
     t.equal(await file.close(), 0)
-    t.same(told, ['ENOSPC', 'well', 'ENOSPC', 'well'])
+    t.same(reports, ['ENOSPC', 'well', 'ENOSPC', 'well'])
   },
 )
 
 t.test(
-  'a file that was moved away or deleted, with its folder or without, is noticed before the next line',
+  'a file that was moved or deleted, with or without its folder, is noticed before the next line',
   async (t) => {
-    const { file, told, path } = opened(t, `${t.testdir()}/log/lines`)
+    const { file, reports, path } = opened(t, `${t.testdir()}/log/lines`)
     const log = dirname(path)
     file.write('line 1\n')
     await until(() => linesOf(path).length === 1)
@@ -184,47 +184,44 @@ t.test(
     file.write('line 6\n')
     t.equal(await file.close(), 0)
     t.same(linesOf(path), ['line 6'])
-    t.same(told, [], 'none of that is trouble')
+    t.same(reports, [], 'none of these is an error')
   },
 )
 
-t.test(
-  'a file that was cut to nothing in its place (copytruncate) is written on from its start',
-  async (t) => {
-    const { file, path } = opened(t)
-    file.write('line 1\n')
-    await until(() => linesOf(path).length === 1)
-    copyFileSync(path, `${path}.1`)
-    truncateSync(path)
-    file.write('line 2\n')
-    await file.close()
-    t.same([...linesOf(`${path}.1`), ...linesOf(path)], numbers(1, 2))
-  },
-)
+t.test('after copytruncate has emptied the file, lines are written from its start', async (t) => {
+  const { file, path } = opened(t)
+  file.write('line 1\n')
+  await until(() => linesOf(path).length === 1)
+  copyFileSync(path, `${path}.1`)
+  truncateSync(path)
+  file.write('line 2\n')
+  await file.close()
+  t.same([...linesOf(`${path}.1`), ...linesOf(path)], numbers(1, 2))
+})
 
 t.test(
-  'where no new file can be made, that is told once, and lines go on to the old one, as long as it has a name',
+  'when no new file can be created, lines go to the old file while it has a name; one report follows',
   async (t) => {
-    const { file, told, path } = opened(t, `${t.testdir({ log: {} })}/log/lines`)
+    const { file, reports, path } = opened(t, `${t.testdir({ log: {} })}/log/lines`)
     const log = dirname(path)
     renameSync(log, `${log}.moved`)
     writeFileSync(log, 'in the way')
     file.reopen()
-    await until(() => told.length === 1)
+    await until(() => reports.length === 1)
     file.write('line 1\n')
     await until(() => linesOf(`${log}.moved/lines`).length === 1)
     rmSync(`${log}.moved`, { recursive: true })
     file.write('line 2\n')
     await new Promise((resolve) => setTimeout(resolve, 50))
     rmSync(log)
-    await until(() => told.length === 2)
+    await until(() => reports.length === 2)
     t.equal(await file.close(), 0)
-    t.same(linesOf(path), ['line 2'], 'what would have been written to a file without a name has waited')
-    t.same(told, ['ENOTDIR', 'well'])
+    t.same(linesOf(path), ['line 2'], 'lines for a file without a name have waited')
+    t.same(reports, ['ENOTDIR', 'well'])
   },
 )
 
-t.test('a signal makes the new file before there is a line for it', async (t) => {
+t.test('after a signal the new file is created before its first line', async (t) => {
   const { file, path } = opened(t)
   renameSync(path, `${path}.1`)
   file.reopen()
@@ -234,7 +231,7 @@ t.test('a signal makes the new file before there is a line for it', async (t) =>
   t.same(linesOf(path), [])
 })
 
-t.test('a file that breaks off within a line, as after a crash, gets a line feed first', async (t) => {
+t.test('a file that ends within a line, as after a crash, gets a line feed first', async (t) => {
   const { file, path } = opened(t, `${t.testdir({ lines: 'line 1\nli' })}/lines`)
   file.write('line 2\n')
   await until(() => linesOf(path).length === 3)
@@ -246,12 +243,12 @@ t.test('a file that breaks off within a line, as after a crash, gets a line feed
   t.same(linesOf(path), ['li', 'line 3', 'line 4'])
 })
 
-t.test('after close, lines are refused; closing or reopening again does nothing', async (t) => {
-  const { file, told, path } = opened(t)
+t.test('after close, lines are refused; a second close or reopening does nothing', async (t) => {
+  const { file, reports, path } = opened(t)
   t.equal(await file.close(), 0)
   t.notOk(file.write('line 1\n'))
   file.reopen()
   t.equal(await file.close(), 0)
   t.same(linesOf(path), [])
-  t.same(told, [])
+  t.same(reports, [])
 })

@@ -17,27 +17,30 @@ function split(text: string, lengthOf: () => number) {
   return { lines, end, rest: splitter.flush() }
 }
 
-t.test('lines are the same however the bytes come, also where a letter is cut in two', async (t) => {
-  const random = seededRandom(3)
-  const text = ['', 'a', 'bcd', 'größe', '日本', '{"x":1}', '', '𝒳', 'last'].join('\n')
-  for (let round = 0; round < 500; round++) {
-    const { lines, end, rest } = split(text, () => random(1 + random(8)))
-    t.same([...lines, ...rest], text.split('\n'))
-    t.equal(end, Buffer.byteLength(text) - 'last'.length)
-  }
-})
+t.test(
+  'lines are the same in whatever pieces the bytes arrive, also when a letter is cut in two',
+  async (t) => {
+    const random = seededRandom(3)
+    const text = ['', 'a', 'bcd', 'größe', '日本', '{"x":1}', '', '𝒳', 'last'].join('\n')
+    for (let round = 0; round < 500; round++) {
+      const { lines, end, rest } = split(text, () => random(1 + random(8)))
+      t.same([...lines, ...rest], text.split('\n'))
+      t.equal(end, Buffer.byteLength(text) - 'last'.length)
+    }
+  },
+)
 
-t.test('bytes that are no UTF-8 are visible as such, and harm no other line', async (t) => {
+t.test('bytes that are not UTF-8 become visible characters, and do not affect other lines', async (t) => {
   const splitter = new LineSplitter()
   t.same(splitter.push(Buffer.from([0x61, 0xff, 0x62, 0x0a, 0x63, 0x0a])), ['a\ufffdb', 'c'])
 })
 
-t.test('a line that is too long is told of once, is never kept, and ends where it ends', async (t) => {
+t.test('a line that is too long is reported once, is never kept, and ends at its line feed', async (t) => {
   for (const size of [LINE_AT_MOST + 1, 1024 * 1024, 3 * 1024 * 1024]) {
     const text = `first\n${'x'.repeat(size)}\nlast\n`
     for (const piece of [100, 4096, 256 * 1024, 10_000_000]) {
       const { lines, end, rest } = split(text, () => piece)
-      t.same(lines, ['first', undefined, 'last'], `${size} in pieces of ${piece}`)
+      t.same(lines, ['first', undefined, 'last'], `the line has ${size} bytes, in pieces of ${piece}`)
       t.same([end, rest], [text.length, []])
     }
   }
@@ -45,7 +48,7 @@ t.test('a line that is too long is told of once, is never kept, and ends where i
   t.same([lines, rest], [[], [undefined]])
 })
 
-t.test('the longest line that is kept is kept whole', async (t) => {
+t.test('the longest permitted line is kept whole', async (t) => {
   const line = 'x'.repeat(LINE_AT_MOST)
   t.same(split(`${line}\n`, () => 1000).lines, [line])
 })

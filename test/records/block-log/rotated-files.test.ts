@@ -25,7 +25,7 @@ const portsOf = (picked: readonly SelectedLine[]) =>
   picked.map(({ line }) => (line.kind === 'block' ? line.port : undefined))
 const range = (first: number, last: number) => events(first, last).map(({ port }) => port)
 
-/** Returns the events that are shown of a log: all, or the last ones. */
+/** Returns the events that are read from a log: all of them, or the last ones. */
 async function shown(
   t: Test,
   path: string,
@@ -51,7 +51,7 @@ async function shown(
   }
 }
 
-t.test('all files of a log are read, the newest last, by what logrotate calls them', async (t) => {
+t.test('all files of a log are read, by the names that logrotate gives them, the newest last', async (t) => {
   const path = folder(t, {
     'blocks.json': textOf(events(60, 69)),
     'blocks.json.1': textOf(events(50, 59)),
@@ -80,11 +80,11 @@ t.test('all files of a log are read, the newest last, by what logrotate calls th
   t.same(
     [notes, paths],
     [[], ['blocks.json.3.xz is not read: only .gz is']],
-    'what is compressed otherwise is named',
+    'files with another compression are named',
   )
 })
 
-t.test('an old one that cannot be read hinders nobody, and is named', async (t) => {
+t.test('an old file that cannot be read is named, and the others are read', async (t) => {
   const path = folder(t, { 'blocks.json': textOf(events(1, 3)) })
   mkdirSync(`${path}.1`)
   execFileSync('mkfifo', [`${path}.2`])
@@ -93,7 +93,7 @@ t.test('an old one that cannot be read hinders nobody, and is named', async (t) 
   t.match(paths.sort(), [/^blocks\.json\.1 cannot be read: EISDIR/, /^blocks\.json\.2 cannot be read: /])
 })
 
-t.test('a file that is just being compressed is read once, from the whole one', async (t) => {
+t.test('a file that is being compressed is read once, from the uncompressed file', async (t) => {
   const path = folder(t, {
     'blocks.json': textOf(events(20, 29)),
     'blocks.json.1': textOf(events(10, 19)),
@@ -102,7 +102,7 @@ t.test('a file that is just being compressed is read once, from the whole one', 
   t.same((await shown(t, path)).ports, range(10, 29))
 })
 
-t.test('a damaged compressed file gives what it has, and is named', async (t) => {
+t.test('a damaged compressed file is read as far as possible, and is named', async (t) => {
   const whole = gzipped(textOf(events(1, 2000)))
   const path = folder(t, {
     'blocks.json.1.gz': whole.subarray(0, whole.length / 2),
@@ -110,11 +110,11 @@ t.test('a damaged compressed file gives what it has, and is named', async (t) =>
   })
   const { ports, notes } = await shown(t, path)
   t.same(ports.slice(-2), [3000, 3001])
-  t.ok(ports.length > 100 && ports.length < 2000, `${ports.length}`)
+  t.ok(ports.length > 100 && ports.length < 2000, `${ports.length} events were read`)
   t.match(notes[0], /blocks\.json\.1\.gz cannot be read to its end: unexpected end of file/)
 })
 
-t.test('a compressed file is known by its bytes, whatever its name', async (t) => {
+t.test('a compressed file is recognized by its bytes, under any name', async (t) => {
   const path = folder(t, {
     'blocks.json.1': gzipped(textOf(events(1, 5))),
     'blocks.json': textOf(events(6, 7)),
@@ -122,7 +122,7 @@ t.test('a compressed file is known by its bytes, whatever its name', async (t) =
   t.same((await shown(t, path)).ports, range(1, 7))
 })
 
-t.test('the last ones are found from the end, in as many files as it takes', async (t) => {
+t.test('the last events are read from the end, from as many files as needed', async (t) => {
   const path = folder(t, {
     'blocks.json.2.gz': gzipped(textOf(events(1, 3000))),
     'blocks.json.1': textOf(events(3001, 6000)),
@@ -130,14 +130,14 @@ t.test('the last ones are found from the end, in as many files as it takes', asy
   })
   for (const count of [0, 1, 3, 4, 700, 2000, 3003, 3004, 5000, 6003, 9000]) {
     const { ports } = await shown(t, path, { count })
-    t.same(ports, range(1, 6003).slice(count === 0 ? 6003 : -count), `${count}`)
+    t.same(ports, range(1, 6003).slice(count === 0 ? 6003 : -count), `${count} events are wanted`)
   }
   const wanted = { since: BEGIN + 5990_000 }
   t.same((await shown(t, path, { count: 100, wanted })).ports, range(5990, 6003))
   t.same((await shown(t, path, { count: 5, wanted })).ports, range(5999, 6003))
 })
 
-t.test('the last ones of one user are found however far back they are', async (t) => {
+t.test('the last events of one user are found, however far back they are', async (t) => {
   const path = folder(t, {
     'blocks.json.1': textOf(events(1, 5).map((each) => ({ ...each, user: 'deploy', uid: 1000 }))),
     'blocks.json': textOf(events(6, 3000)),
@@ -146,26 +146,29 @@ t.test('the last ones of one user are found however far back they are', async (t
   t.same((await shown(t, path, { count: 3, wanted })).ports, range(3, 5))
 })
 
-t.test('who follows is told where whole lines end, and the rest is left to come', async (t) => {
-  const text = textOf(events(1, 3))
-  const path = folder(t, { 'blocks.json': `${text}${lineOf({ port: 4 }).slice(0, 50)}` })
-  for (const count of [undefined, 10, 0]) {
-    const { ports, end, notes } = await shown(t, path, {
-      ...(count !== undefined && { count }),
-      isGrowing: true,
-    })
-    t.same([ports, end, notes], [count === 0 ? [] : range(1, 3), text.length, []])
-  }
-  const { ports, notes } = await shown(t, path)
-  t.same([ports, notes], [range(1, 3), ['1 line is no event: 1 cut short']])
-})
+t.test(
+  'a follower receives the position after the last complete line, and reads the rest later',
+  async (t) => {
+    const text = textOf(events(1, 3))
+    const path = folder(t, { 'blocks.json': `${text}${lineOf({ port: 4 }).slice(0, 50)}` })
+    for (const count of [undefined, 10, 0]) {
+      const { ports, end, notes } = await shown(t, path, {
+        ...(count !== undefined && { count }),
+        isGrowing: true,
+      })
+      t.same([ports, end, notes], [count === 0 ? [] : range(1, 3), text.length, []])
+    }
+    const { ports, notes } = await shown(t, path)
+    t.same([ports, notes], [range(1, 3), ['1 line is no event: 1 cut short']])
+  },
+)
 
-t.test('the end of a file that lacks its line feed is an event all the same', async (t) => {
+t.test('a last line without a line feed is read as an event', async (t) => {
   const path = folder(t, { 'blocks.json': textOf(events(1, 3)).trimEnd() })
   t.same((await shown(t, path)).ports, range(1, 3))
 })
 
-t.test('the file that grows is the one that was just moved away, while the new one is empty', async (t) => {
+t.test('while the new file is empty, the file that was just moved is the one that grows', async (t) => {
   const moved = folder(t, {
     'blocks.json': '',
     'blocks.json.1': textOf(events(1, 3)),
@@ -178,7 +181,7 @@ t.test('the file that grows is the one that was just moved away, while the new o
   t.equal((await shown(t, compressed, { isGrowing: true })).growing, undefined)
 })
 
-t.test('files that end before the time that is wanted are passed over', async (t) => {
+t.test('files that end before the wanted time are skipped', async (t) => {
   const path = folder(t, {
     'blocks.json.2.gz': gzipped(textOf(events(1, 9))),
     'blocks.json.1': textOf(events(10, 19)),
@@ -194,10 +197,10 @@ t.test('files that end before the time that is wanted are passed over', async (t
     [25, 2],
     [1000, 2],
   ] as const)
-    t.equal(firstSince(found, BEGIN + at * 1000), first, `${at}`)
+    t.equal(firstSince(found, BEGIN + at * 1000), first, `the wanted time is ${at}`)
 })
 
-t.test('no line is missing and none twice while files are rotated under the reader', async (t) => {
+t.test('no line is missing or repeated while files are rotated during the read', async (t) => {
   const path = folder(t, { 'blocks.json': textOf(events(1, 1)) })
   let last = 1
   let isOver = false
@@ -208,12 +211,13 @@ t.test('no line is missing and none twice while files are rotated under the read
         try {
           renameSync(`${path}.${number}`, `${path}.${number + 1}`)
         } catch {
-          // Not so many yet.
+          // The file does not exist yet.
         }
       renameSync(path, `${path}.1`)
       writeFileSync(path, textOf(events(last + 1, ++last)))
       await pause(3)
-      // A reader gives up on a log that never stays still: now and then it does, however slow the reader is.
+      // A reader gives up on a log that is rotated without a pause: the test pauses now and then, however
+      // slow the reader is.
       if (round % 20 === 19) for (const before = rounds; rounds === before; ) await pause(3)
     }
     isOver = true
@@ -225,14 +229,14 @@ t.test('no line is missing and none twice while files are rotated under the read
       for await (const lines of readWhole(file, (text) => t.fail(text)))
         for (const line of lines) ports.push(JSON.parse(line!)['destination.port'])
     await closeFiles(files)
-    t.same(ports, range(Number(ports[0]), Number(ports.at(-1))), 'one after the other')
+    t.same(ports, range(Number(ports[0]), Number(ports.at(-1))), 'the events are consecutive')
     rounds++
   }
   await rotating
-  t.ok(rounds > 3, `${rounds}`)
+  t.ok(rounds > 3, `${rounds} rotations happened`)
 })
 
-t.test('a source that cannot be read is named, with what to do', async (t) => {
+t.test('a source that cannot be read is reported, with the remedy', async (t) => {
   const readAll = async (word: string | undefined, destination = '/nowhere/blocks.json') => {
     for await (const _ of linesFrom(
       sourceOf(word, () => destination, 'tail'),

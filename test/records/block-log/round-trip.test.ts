@@ -31,7 +31,7 @@ const HOSTILE: readonly string[] = [
   ' leading and trailing ',
 ]
 
-/** What the reader should find in a line. Fields that are absent from it are undefined in a Block. */
+/** The fields that the reader should find in a line. Absent fields are undefined in a Block. */
 type Expected = Partial<Omit<Block, 'kind' | 'time'>> & Pick<Block, 'isObserved' | 'reason' | 'repeat'>
 
 const ABSENT: Omit<Block, 'kind' | 'time' | 'isObserved' | 'reason' | 'repeat'> = {
@@ -49,7 +49,7 @@ const ABSENT: Omit<Block, 'kind' | 'time' | 'isObserved' | 'reason' | 'repeat'> 
   pid: undefined,
 }
 
-/** The line that the service writes for an event, without its line feed. */
+/** Returns the line that the service writes for an event, without its line feed. */
 function lineOf(event: Fields): string {
   let line = ''
   const write = (text: string) => {
@@ -59,26 +59,26 @@ function lineOf(event: Fields): string {
   return line.slice(0, -1)
 }
 
-/** Asserts that the reader finds in the line of an event what is expected, and nothing more. */
-function comesBack(t: Test, event: Fields, expected: Expected, name: string): void {
+/** Asserts that the reader finds exactly the expected fields in the line of an event. */
+function assertReadBack(t: Test, event: Fields, expected: Expected, name: string): void {
   const before = Date.now()
   const line = lineOf(event)
   const after = Date.now()
-  t.notMatch(line, /[\r\n]/, `${name}: one line`)
+  t.notMatch(line, /[\r\n]/, `${name}: the event is one line`)
   const block = readLine(line)
-  if (block?.kind !== 'block') return void t.fail(`${name}: read as ${JSON.stringify(block)}`)
+  if (block?.kind !== 'block') return void t.fail(`${name}: the line was read as ${JSON.stringify(block)}`)
   const { time, ...rest } = block
   t.strictSame(rest, { kind: 'block', ...ABSENT, ...expected }, name)
-  t.ok(time >= before && time <= after, `${name}: the time of the line`)
+  t.ok(time >= before && time <= after, `${name}: the time is that of the line`)
 }
 
 const around = (mode: Mode, user?: string) => ({ mode, userName: () => user })
 
-/** The event of the first block of a kind. */
+/** Makes the event of the first block of a group. */
 const firstOf = (given: Partial<BlockGroup>, mode: Mode = 'enforce', user?: string) =>
   blockEvent({ type: 'first', group: kindOf(given), blocks: 1 }, around(mode, user))
 
-/** What is read of the event of `firstOf({})`. */
+/** FIRST has the fields that are read from the event of `firstOf({})`. */
 const FIRST: Expected = {
   isObserved: false,
   reason: 'not-allowlisted',
@@ -90,10 +90,10 @@ const FIRST: Expected = {
   uid: 33,
 }
 
-t.test('every reason comes back, in both modes', async (t) => {
+t.test('every reason is read as it was written, in both modes', async (t) => {
   for (const [reasonIndex, reason] of REASONS.entries())
     for (const mode of MODES)
-      comesBack(
+      assertReadBack(
         t,
         firstOf({ reasonIndex }, mode),
         { ...FIRST, reason, isObserved: mode === 'observe' },
@@ -101,7 +101,7 @@ t.test('every reason comes back, in both modes', async (t) => {
       )
 })
 
-t.test('every protocol comes back, of both families', async (t) => {
+t.test('every protocol is read as it was written, in both families', async (t) => {
   for (const [family, source, address] of [
     [4, '192.0.2.1', '198.51.100.2'],
     [6, '2001:db8::1', '2001:db8::2'],
@@ -115,7 +115,7 @@ t.test('every protocol comes back, of both families', async (t) => {
       [0, '0'],
       [255, '255'],
     ] as const)
-      comesBack(
+      assertReadBack(
         t,
         firstOf({ family, protocol, source: words(source), destination: words(address) }),
         { ...FIRST, transport, address },
@@ -123,9 +123,9 @@ t.test('every protocol comes back, of both families', async (t) => {
       )
 })
 
-t.test('addresses come back as they are written by RFC 5952', async (t) => {
+t.test('addresses are read in the form of RFC 5952', async (t) => {
   for (const address of ['0.0.0.0', '255.255.255.255', '::', '::1', '2001:db8:0:1::', '::ffff:c633:6402'])
-    comesBack(
+    assertReadBack(
       t,
       firstOf({ family: address.includes(':') ? 6 : 4, destination: words(address) }),
       { ...FIRST, address },
@@ -133,13 +133,13 @@ t.test('addresses come back as they are written by RFC 5952', async (t) => {
     )
 })
 
-t.test('ports come back; a packet without ports has none', async (t) => {
+t.test('ports are read as they were written; a packet without ports has none', async (t) => {
   for (const [sourcePort, port] of [
     [1, 65535],
     [65535, 1],
     [0, 0],
   ] as const)
-    comesBack(
+    assertReadBack(
       t,
       firstOf({ sourcePort, destinationPort: port }),
       { ...FIRST, sourcePort: sourcePort || undefined, port: port || undefined },
@@ -147,14 +147,14 @@ t.test('ports come back; a packet without ports has none', async (t) => {
     )
 })
 
-t.test('users come back by id, and by name where they have one', async (t) => {
+t.test('users are read by id, and by name when they have one', async (t) => {
   for (const uid of [0, 1, 33, 65534, 0xfffffffe])
     for (const user of ['www-data', undefined])
-      comesBack(t, firstOf({ uid }, 'enforce', user), { ...FIRST, uid, user }, `uid ${uid}, ${user}`)
-  comesBack(t, firstOf({ uid: -1 }, 'enforce', 'nobody'), { ...FIRST, uid: undefined }, 'no user')
+      assertReadBack(t, firstOf({ uid }, 'enforce', user), { ...FIRST, uid, user }, `uid ${uid}, ${user}`)
+  assertReadBack(t, firstOf({ uid: -1 }, 'enforce', 'nobody'), { ...FIRST, uid: undefined }, 'no user')
 })
 
-t.test('what is known of sender and names comes back, each alone and all together', async (t) => {
+t.test('each known field of sender and names is read as it was written, alone and together', async (t) => {
   const sender = {
     unit: 'nginx.service',
     container: CONTAINER,
@@ -168,7 +168,7 @@ t.test('what is known of sender and names comes back, each alone and all togethe
     const expected = Object.fromEntries(shown.map((name) => [name, sender[name]]))
     const { unit, container, program, pid, domain, question }: Partial<typeof sender> = expected
     for (const attribution of ['found', 'skipped', 'unknown'] as const)
-      comesBack(
+      assertReadBack(
         t,
         firstOf({
           who: { attribution, unit, container, executable: program, pid },
@@ -181,10 +181,10 @@ t.test('what is known of sender and names comes back, each alone and all togethe
   }
 })
 
-t.test('a summary comes back with its number of blocks', async (t) => {
+t.test('a summary is read with its number of blocks', async (t) => {
   for (const blocks of [1, 2, 70_000, Number.MAX_SAFE_INTEGER])
     for (const mode of MODES)
-      comesBack(
+      assertReadBack(
         t,
         blockEvent({ type: 'summary', group: kindOf(), blocks, ms: 30_000 }, around(mode)),
         { ...FIRST, repeat: blocks, isObserved: mode === 'observe' },
@@ -192,7 +192,7 @@ t.test('a summary comes back with its number of blocks', async (t) => {
       )
 })
 
-t.test('suppressed blocks come back with their number, and their user where they have one', async (t) => {
+t.test('suppressed blocks are read with their number, and with their user when there is one', async (t) => {
   for (const [uid, user, expected] of [
     [33, 'www-data', { uid: 33, user: 'www-data' }],
     [33, undefined, { uid: 33 }],
@@ -200,28 +200,28 @@ t.test('suppressed blocks come back with their number, and their user where they
     [undefined, 'nobody', {}],
   ] as const)
     for (const mode of MODES) {
-      const telling: PendingEvent = { type: 'suppressed', uid, blocks: 9488, ms: 60_000 }
+      const pending: PendingEvent = { type: 'suppressed', uid, blocks: 9488, ms: 60_000 }
       const isObserved = mode === 'observe'
-      comesBack(
+      assertReadBack(
         t,
-        blockEvent(telling, around(mode, user)),
+        blockEvent(pending, around(mode, user)),
         { isObserved, reason: 'suppressed', repeat: 9488, ...expected },
         `uid ${uid}, ${user}, ${mode}`,
       )
     }
 })
 
-t.test('the blocks of lost lines come back', async (t) => {
+t.test('the blocks of lost lines are read with their number', async (t) => {
   for (const mode of MODES) {
     const isObserved = mode === 'observe'
     const event = lostEvent({ lines: 3, blocks: 70 }, around(mode))
-    comesBack(t, event, { isObserved, reason: 'suppressed', repeat: 70 }, mode)
+    assertReadBack(t, event, { isObserved, reason: 'suppressed', repeat: 70 }, mode)
   }
 })
 
-t.test('whatever a stranger calls a program, a unit or a user, it comes back letter by letter', async (t) => {
+t.test('any name of a program, a unit or a user is read letter by letter', async (t) => {
   for (const [index, text] of HOSTILE.entries())
-    comesBack(
+    assertReadBack(
       t,
       firstOf(
         { rule: text, who: { attribution: 'found', unit: text, container: text, executable: text, pid: 1 } },
@@ -233,7 +233,7 @@ t.test('whatever a stranger calls a program, a unit or a user, it comes back let
     )
 })
 
-t.test('what is too long comes back cut, and the fields beside it whole', async (t) => {
+t.test('fields that are too long are read shortened, and the other fields whole', async (t) => {
   const event = firstOf({
     who: { attribution: 'found', unit: `${'u'.repeat(5000)}.service`, executable: `/${'🧀'.repeat(5000)}` },
   })

@@ -2,10 +2,10 @@ import t from 'tap'
 import { lossText, recoveryText, troubleText } from '../../../src/records/block-log/trouble-text.js'
 
 const PATH = '/var/log/checkvalve/blocks.json'
-const said = (code: string, destination = PATH) =>
+const textFor = (code: string, destination = PATH) =>
   troubleText(destination, Object.assign(new Error(`${code}: so it is`), { code }))
 
-t.test('whatever keeps the log from being written, it is said what, and what to do', async (t) => {
+t.test('each error that stops the log is reported with its cause and the remedy', async (t) => {
   for (const [code, advice] of [
     ['ENOSPC', /make room there \(df -h \/var\/log\/checkvalve\)/],
     ['EDQUOT', /make room there/],
@@ -16,16 +16,19 @@ t.test('whatever keeps the log from being written, it is said what, and what to 
     ['ETIMEDOUT', /hangs.*dmesg/],
     ['ENOTDIR', /ls -ld \/var\/log\/checkvalve/],
   ] as const) {
-    t.match(said(code), advice)
+    t.match(textFor(code), advice)
     t.match(
-      said(code),
+      textFor(code),
       new RegExp(`^the block log ${PATH} cannot be written: ${code}: so it is; verdicts go on`),
     )
   }
-  t.match(said('EPIPE', 'stdout'), /^the block log on standard output .*the program that reads it still runs/)
+  t.match(
+    textFor('EPIPE', 'stdout'),
+    /^the block log on standard output .*the program that reads it still runs/,
+  )
 })
 
-t.test('when it is well again, it is said whether something is missing', async (t) => {
+t.test('when the log works again, the message reports whether lines are missing', async (t) => {
   t.match(recoveryText(PATH, 0), /is written again: no line is lost$/)
   t.match(recoveryText(PATH, 7), /is written again: 7 lines are lost, their blocks are counted in one line$/)
   t.match(lossText(PATH, 7), /could not be written to the end: 7 lines are lost$/)

@@ -8,7 +8,7 @@ import { VERSION } from '../../../src/system/version.js'
 import { HttpServer } from '../../../src/telemetry/http/server.js'
 import { eventually } from '../../lab/waiting.js'
 
-/** Starts a server on a port of its own on loopback. The test may change `unready`. */
+/** Starts a server on its own loopback port. The test may change `unready`. */
 async function serving(t: Test, registry = new Registry()) {
   const state = { unready: [] as string[], port: 0, hangs: 0, troubles: [] as string[] }
   new Gauge({ name: 'checkvalve_test', help: 'a metric', registers: [registry] }).set(7)
@@ -38,7 +38,7 @@ async function serving(t: Test, registry = new Registry()) {
       asked.on('error', reject)
       asked.end()
     })
-  /** Sends bytes as they are. @returns all that comes back until the server closes */
+  /** Sends raw bytes. @returns everything that arrives until the server closes */
   const raw = (bytes: string) => {
     const socket = connect(state.port, '127.0.0.1')
     socket.end(bytes)
@@ -47,22 +47,22 @@ async function serving(t: Test, registry = new Registry()) {
   return { state, ask, raw }
 }
 
-t.test('the metrics are served with the type that Prometheus expects', async (t) => {
+t.test('the metrics are served with the content type of Prometheus', async (t) => {
   const { ask } = await serving(t)
   const { status, headers, body } = await ask('/metrics')
   t.equal(status, 200)
   t.match(headers['content-type'], /^text\/plain; version=0\.0\.4/)
   t.match(body, /^checkvalve_test 7$/m)
-  t.equal((await ask('/metrics?name[]=checkvalve_test')).status, 200, 'with parameters')
+  t.equal((await ask('/metrics?name[]=checkvalve_test')).status, 200, 'parameters are ignored')
 })
 
-t.test('healthz says that the process is alive, ready or not', async (t) => {
+t.test('healthz reports that the process is alive, ready or not', async (t) => {
   const { ask, state } = await serving(t)
   state.unready = ['the queue is not bound']
   t.match(await ask('/healthz'), { status: 200, body: 'ok\n' })
 })
 
-t.test('readyz says whether packets are judged, and what is missing', async (t) => {
+t.test('readyz reports whether packets are judged, and which parts are missing', async (t) => {
   const { ask, state } = await serving(t)
   t.match(await ask('/readyz'), { status: 200, body: 'ready\n' })
   state.unready = ['the queue is not bound', 'the firewall rules are not loaded']
@@ -72,7 +72,7 @@ t.test('readyz says whether packets are judged, and what is missing', async (t) 
   })
 })
 
-t.test('the first page leads to the others and tells the state', async (t) => {
+t.test('the first page links to the others and shows the state', async (t) => {
   const { ask, state } = await serving(t)
   const page = await ask('/')
   t.equal(page.status, 200)
@@ -84,20 +84,24 @@ t.test('the first page leads to the others and tells the state', async (t) => {
   t.match((await ask('/')).body, '<p>not ready: the queue is not bound</p>')
 })
 
-t.test('another page is 404 and names those there are', async (t) => {
+t.test('an unknown page is 404 and names the known pages', async (t) => {
   const { ask } = await serving(t)
   for (const path of ['/metric', '/metrics/', '/healthz/x', '/..', '/%2e', '/METRICS'])
     t.match(await ask(path), { status: 404, body: /there are \/, \/healthz, \/readyz and \/metrics/ }, path)
 })
 
-t.test('only GET and HEAD are answered; other methods learn which ones are', async (t) => {
+t.test('only GET and HEAD are answered; for other methods the answer lists both', async (t) => {
   const { ask } = await serving(t)
   for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH'])
     for (const path of ['/metrics', '/', '/nothing'])
-      t.match(await ask(path, method), { status: 405, headers: { allow: 'GET, HEAD' } }, `${method} ${path}`)
+      t.match(
+        await ask(path, method),
+        { status: 405, headers: { allow: 'GET, HEAD' } },
+        `${method} ${path} is refused`,
+      )
 })
 
-t.test('HEAD has the status and the headers of GET, and no body', async (t) => {
+t.test('HEAD has the status and the headers of GET, without a body', async (t) => {
   const { ask, state } = await serving(t)
   t.match(await ask('/metrics', 'HEAD'), { status: 200, body: '' })
   t.match(await ask('/nothing', 'HEAD'), { status: 404, body: '' })
@@ -105,7 +109,7 @@ t.test('HEAD has the status and the headers of GET, and no body', async (t) => {
   t.match(await ask('/readyz', 'HEAD'), { status: 503, body: '' })
 })
 
-t.test('nothing is kept by caches, or taken for another type than it is', async (t) => {
+t.test('no answer is cached, or read as another type', async (t) => {
   const { ask } = await serving(t)
   for (const path of ['/', '/metrics', '/readyz', '/nothing'])
     t.match((await ask(path)).headers, { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
@@ -142,7 +146,7 @@ t.test('no request line can end the service', async (t) => {
   t.match(await ask('/healthz'), { status: 200 })
 })
 
-t.test('metrics that cannot be gathered are an error of that request alone', async (t) => {
+t.test('metrics that cannot be collected are an error of that request only', async (t) => {
   const registry = new Registry()
   new Gauge({
     name: 'checkvalve_broken',
@@ -157,7 +161,7 @@ t.test('metrics that cannot be gathered are an error of that request alone', asy
   t.match(await ask('/healthz'), { status: 200 })
 })
 
-t.test('a port that is taken is an error with advice', async (t) => {
+t.test('a port in use is an error with advice', async (t) => {
   const other = createServer()
   await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
   t.teardown(() => other.close())
@@ -173,7 +177,7 @@ t.test('a port that is taken is an error with advice', async (t) => {
   })
 })
 
-t.test('a thousand who ask cost the service a few answers', async (t) => {
+t.test('a thousand clients cause a few scrapes only', async (t) => {
   const registry = new Registry()
   let gathered = 0
   new Gauge({
@@ -188,18 +192,18 @@ t.test('a thousand who ask cost the service a few answers', async (t) => {
     const answers = await Promise.all(Array.from({ length: 50 }, () => ask('/metrics')))
     t.same(new Set(answers.map(({ status }) => status)), new Set([200]))
   }
-  const most = 2 + (performance.now() - before) / 200
-  t.ok(gathered <= most, `${gathered} times, at most ${most}`)
+  const limit = 2 + (performance.now() - before) / 200
+  t.ok(gathered <= limit, `the metrics were collected ${gathered} times, at most ${limit} are expected`)
 })
 
-t.test('on one connection one request is answered: others would wait in memory', async (t) => {
+t.test('one connection serves one request: further ones would wait in memory', async (t) => {
   const { raw } = await serving(t)
   const asked = 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'
-  const heard = await raw(asked.repeat(50))
-  t.ok(heard.split('checkvalve_test 7').length <= 2)
+  const response = await raw(asked.repeat(50))
+  t.ok(response.split('checkvalve_test 7').length <= 2)
 })
 
-t.test('a service that hangs is not said to be well', async (t) => {
+t.test('healthz reports a service that hangs', async (t) => {
   const { state, ask } = await serving(t)
   state.hangs = 2200
   t.match(await ask('/healthz'), { status: 503, body: 'the service does not answer\n' })
@@ -208,16 +212,16 @@ t.test('a service that hangs is not said to be well', async (t) => {
   t.same(state.troubles, [])
 })
 
-t.test('pages that end by a fault come back, and the service goes on', async (t) => {
+t.test('pages that end by a fault are served again, and the service continues', async (t) => {
   const registry = new Registry()
   const metrics = registry.metrics.bind(registry)
   const { state, ask } = await serving(t, registry)
-  // No text: what answers does not reckon with that.
+  // The value is no text, which the server does not expect.
   registry.metrics = async () => 7 as unknown as string
   await t.rejects(ask('/metrics'))
   registry.metrics = metrics
   let status: number | undefined
-  await eventually('they are there again', async () => {
+  await eventually('the pages are served again', async () => {
     status = (await ask('/metrics').catch(() => undefined))?.status
     return status === 200
   })

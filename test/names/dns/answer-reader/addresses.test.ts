@@ -6,15 +6,18 @@ import { host, many } from '../../addresses.js'
 import { a, aaaa, asked, cname, NXDOMAIN, response, SERVFAIL } from '../answers.js'
 import { hostsOf, NAME, nothing, read, texts } from './reading.js'
 
-t.test('the addresses of the name, of either family, and how long they may be kept', async (t) => {
-  t.same(read([a(NAME, '198.51.100.1'), a(NAME, '198.51.100.2'), aaaa(NAME, '2001:db8::1')]), {
-    ...nothing,
-    hosts: ['198.51.100.1', '198.51.100.2', '2001:db8::1'],
-    ttl: 60,
-  })
-})
+t.test(
+  'an answer gives the addresses of the name, in both families, and how long they may be kept',
+  async (t) => {
+    t.same(read([a(NAME, '198.51.100.1'), a(NAME, '198.51.100.2'), aaaa(NAME, '2001:db8::1')]), {
+      ...nothing,
+      hosts: ['198.51.100.1', '198.51.100.2', '2001:db8::1'],
+      ttl: 60,
+    })
+  },
+)
 
-t.test('aliases are followed in whatever order they stand, and are told', async (t) => {
+t.test('aliases are followed in any order of the records, and are returned', async (t) => {
   const answers = [
     a('c.example.net', '198.51.100.1'),
     cname('b.example.net', 'c.example.net'),
@@ -30,11 +33,11 @@ t.test('aliases are followed in whatever order they stand, and are told', async 
   t.same(read(answers.toReversed()), expected)
 })
 
-t.test('an alias without an address counts: some clients ask for the rest themselves', async (t) => {
+t.test('an alias without an address is returned: some clients ask for the rest themselves', async (t) => {
   t.same(read([cname(NAME, 'b.example.net', 30)]), { ...nothing, aliases: ['b.example.net'], ttl: 30 })
 })
 
-t.test('the shortest time on the way counts, and nothing beside the way', async (t) => {
+t.test('the shortest TTL of the records that lead to the address counts, and no other TTL', async (t) => {
   const way = (...ttls: readonly [number, number, number]) =>
     read([
       cname(NAME, 'b.example.net', ttls[0]),
@@ -48,7 +51,7 @@ t.test('the shortest time on the way counts, and nothing beside the way', async 
   t.equal(way(0, 20, 10), 0)
 })
 
-t.test('what the answer says of other names is not believed', async (t) => {
+t.test('records of other names are not believed', async (t) => {
   t.equal(read([a('evil.example.net', '198.51.100.66')]), undefined)
   t.same(hostsOf([a(NAME, '198.51.100.1'), a('evil.example.net', '198.51.100.66')]), ['198.51.100.1'])
   t.same(
@@ -58,7 +61,7 @@ t.test('what the answer says of other names is not believed', async (t) => {
       a('x.example.net', '198.51.100.66'),
     ]),
     { ...nothing, hosts: ['198.51.100.1'], ttl: 60 },
-    'nor where those lead',
+    'the aliases of other names are not believed either',
   )
   t.same(
     hostsOf([a(NAME, '198.51.100.1'), a(`x.${NAME}`, '198.51.100.66'), a('example.org', '198.51.100.67')]),
@@ -70,7 +73,7 @@ t.test('records of another class are not believed', async (t) => {
   t.equal(read([{ type: 'A', name: NAME, class: 'CH', data: '198.51.100.1', ttl: 60 }]), undefined)
 })
 
-t.test('names are the same in capitals, and with the dot at their end', async (t) => {
+t.test('names are equal in upper and lower case, and with a dot at the end', async (t) => {
   t.same(read([cname('MIRROR.Example.ORG', 'B.example.NET.'), a('b.EXAMPLE.net', '198.51.100.1')]), {
     ...nothing,
     hosts: ['198.51.100.1'],
@@ -79,23 +82,23 @@ t.test('names are the same in capitals, and with the dot at their end', async (t
   })
 })
 
-t.test('a failure says nothing, whatever it carries', async (t) => {
+t.test('an answer with a failure code gives nothing, whatever records it has', async (t) => {
   const answers = [cname(NAME, 'b.example.net'), a('b.example.net', '198.51.100.1')]
   for (const rcode of [SERVFAIL, NXDOMAIN, 1, 5, 15])
-    t.equal(read(answers, { flags: rcode }), undefined, `${rcode}`)
+    t.equal(read(answers, { flags: rcode }), undefined, `the failure code is ${rcode}`)
 })
 
-t.test('an answer that was cut off says nothing: the program asks again by TCP', async (t) => {
+t.test('a truncated answer gives nothing: the program asks again by TCP', async (t) => {
   t.equal(read([a(NAME, '198.51.100.1')], { flags: TRUNCATED_RESPONSE }), undefined)
 })
 
-t.test('no records, or only of other kinds, say nothing', async (t) => {
+t.test('an answer without records, or with other types only, gives nothing', async (t) => {
   t.equal(read([]), undefined)
   t.equal(read([{ type: 'TXT', name: NAME, data: '198.51.100.1' }]), undefined)
   t.equal(read([{ type: 'NS', name: NAME, data: 'ns.example.org' }]), undefined)
 })
 
-t.test('aliases that lead in a circle say nothing, and end', async (t) => {
+t.test('aliases that form a circle give nothing, and the reader ends', async (t) => {
   t.equal(read([cname(NAME, NAME), a(NAME, '198.51.100.1')]), undefined)
   t.equal(
     read([
@@ -109,23 +112,23 @@ t.test('aliases that lead in a circle say nothing, and end', async (t) => {
   t.equal(
     read([cname(NAME, 'B.example.net'), cname('b.example.net', 'B.EXAMPLE.NET')]),
     undefined,
-    'in capitals',
+    'the circle differs in upper and lower case',
   )
 })
 
-/** A way of so many aliases to an address. */
+/** Makes a chain of this number of aliases to an address. */
 const way = (length: number): Answer[] => [
   ...Array.from({ length }, (_, i) => cname(i === 0 ? NAME : `n${i}.example.net`, `n${i + 1}.example.net`)),
   a(length === 0 ? NAME : `n${length}.example.net`, '198.51.100.1'),
 ]
 
-t.test('no honest way is longer than 16 aliases', async (t) => {
+t.test('a chain of more than 16 aliases is refused', async (t) => {
   t.same(read(way(16))?.aliases.length, 16)
   t.equal(read(way(17)), undefined)
   t.equal(read(way(1000)), undefined)
 })
 
-t.test('64 addresses are an answer, 65 are none', async (t) => {
+t.test('an answer of 64 addresses is accepted, one of 65 is refused', async (t) => {
   const answers = (count: number) => many(count).map((text) => a(NAME, text))
   t.same(hostsOf(answers(64)), many(64))
   t.equal(read(answers(65)), undefined)
@@ -136,11 +139,11 @@ t.test('64 addresses are an answer, 65 are none', async (t) => {
       ...Array.from({ length: 25 }, (_, i) => aaaa(NAME, `2001:db8::${i + 1}`)),
     ]),
     undefined,
-    'of both families together',
+    'the limit counts both families together',
   )
 })
 
-t.test('addresses that nobody needs a network for are not learned, but the others are', async (t) => {
+t.test('addresses that reach no other host are not learned, but the others are', async (t) => {
   const here = [
     ...['0.0.0.0', '0.1.2.3', '127.0.0.1', '127.255.255.255', '169.254.169.254', '169.254.0.0'],
     ...['224.0.0.1', '239.255.255.255', '240.0.0.1', '255.255.255.255'],
@@ -160,11 +163,11 @@ t.test('addresses that nobody needs a network for are not learned, but the other
   for (const text of [...here, ...here6]) {
     const record = text.includes(':') ? aaaa(NAME, text) : a(NAME, text)
     t.same(hostsOf([record, a(NAME, '198.51.100.1')]), ['198.51.100.1'], text)
-    t.equal(read([record]), undefined, `${text} alone`)
+    t.equal(read([record]), undefined, `${text} is the only address`)
   }
 })
 
-t.test('the networks next to those are places like any other', async (t) => {
+t.test('addresses next to those networks are ordinary addresses', async (t) => {
   for (const text of [
     '1.0.0.0',
     '126.255.255.255',
@@ -186,22 +189,22 @@ t.test('the networks next to those are places like any other', async (t) => {
   ])
     t.ok(isElsewhere(host(text)), text)
   for (const text of ['10.0.0.1', '172.16.0.1', '192.168.0.1', '100.64.0.1', 'fd00::1'])
-    t.ok(isElsewhere(host(text)), `${text}: mirrors of one's own are there`)
+    t.ok(isElsewhere(host(text)), `${text} may be the address of an own mirror`)
 })
 
-t.test('no answer may be kept for longer than a day, whatever it says', async (t) => {
+t.test('every TTL is limited to a day', async (t) => {
   const ttl = (written: number) => read([a(NAME, '198.51.100.1', written)])?.ttl
   t.same([0, 1, 86_400, 86_401, 0x7fffffff, 0xffffffff].map(ttl), [0, 1, 86_400, 86_400, 86_400, 86_400])
 })
 
-t.test('the bytes of a message are left as they were', async (t) => {
+t.test('reading a message leaves its bytes unchanged', async (t) => {
   const bytes = response(asked(NAME), [a(NAME, '198.51.100.1')])
   const before = Buffer.from(bytes)
   texts(bytes)
   t.same(bytes, before)
 })
 
-t.test('nor is one of more bytes', async (t) => {
+t.test('an answer of more than 3,072 bytes is not read', async (t) => {
   const sized = (bytes: number) => {
     const rest = bytes - response(asked(NAME), [a(NAME, '198.51.100.1'), padding(0)]).length
     return response(asked(NAME), [a(NAME, '198.51.100.1'), padding(rest)])

@@ -6,7 +6,7 @@ import { asked, questionOf, response } from '../answers.js'
 
 export const NAME = 'mirror.example.org'
 
-/** What an answer of these records says of the name, with addresses as text; undefined where it says nothing. */
+/** Returns what these records give for the name, with addresses as text; undefined when they give nothing. */
 export function read(answers: readonly Answer[], { of = asked(NAME), flags = 0 } = {}) {
   return texts(response(of, answers, flags), of)
 }

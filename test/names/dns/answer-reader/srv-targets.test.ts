@@ -7,7 +7,7 @@ const SERVICE = '_http._tcp.mirror.example.org'
 
 const service = (...answers: Answer[]) => read(answers, { of: asked(SERVICE, SRV) })
 
-t.test('the targets of a service', async (t) => {
+t.test('an SRV answer gives the targets of its service', async (t) => {
   t.same(service(srv(SERVICE, 'A.example.org', 80), srv(SERVICE, 'b.example.org.', 8080, 30)), {
     ...nothing,
     targets: [
@@ -18,7 +18,7 @@ t.test('the targets of a service', async (t) => {
   })
 })
 
-t.test('a target that is no place says that there is no such service', async (t) => {
+t.test('a target of "." means that there is no such service', async (t) => {
   t.equal(service(srv(SERVICE, '.', 80)), undefined)
   t.equal(service(srv(SERVICE, 'a.example.org', 0)), undefined)
   t.same(service(srv(SERVICE, '.'), srv(SERVICE, 'a.example.org'))?.targets, [
@@ -27,7 +27,7 @@ t.test('a target that is no place says that there is no such service', async (t)
 })
 
 t.test(
-  'a target is a host name: an address, a network or a wildcard in its place opens nothing',
+  'a target is a host name: an address, a network or a wildcard in its place allows nothing',
   async (t) => {
     for (const text of [
       '0.0.0.0/0',
@@ -46,7 +46,7 @@ t.test(
   },
 )
 
-t.test('targets of another service are not believed, and too many are none', async (t) => {
+t.test('targets of another service are not believed, and too many targets are refused', async (t) => {
   t.equal(service(srv('_http._tcp.other.example.org', 'a.example.org')), undefined)
   const targets = (count: number) =>
     Array.from({ length: count }, (_, i) => srv(SERVICE, `t${i}.example.org`))
@@ -54,6 +54,6 @@ t.test('targets of another service are not believed, and too many are none', asy
   t.equal(service(...targets(17)), undefined)
 })
 
-t.test('the addresses of targets, sent along with them, are nothing of the service', async (t) => {
+t.test('addresses in the additional section are not targets of the service', async (t) => {
   t.same(service(srv(SERVICE, 'a.example.org'), a('a.example.org', '198.51.100.66'))?.hosts, [])
 })
