@@ -85,7 +85,7 @@ function sendBadRequests(socket: string): { count(): number; end(): Promise<numb
   const statuses: number[] = []
   let isOver = false
   const work = async (bytes: string) => {
-    for (; !isOver; await pause(50)) {
+    for (; !isOver; await pause(200)) {
       const connection = connectTo(socket).on('error', () => {})
       connection.end(bytes)
       statuses.push(Number(/^HTTP\/1\.1 (\d{3})/.exec(await text(connection).catch(() => ''))?.[1]))
@@ -135,12 +135,12 @@ t.test(
     const downloads = Array.from({ length: DOWNLOADS }, () =>
       lab.web.spawn([...NODE, '-e', DOWNLOAD, `http://${MIRROR.v4}/large`]),
     )
-    const open = await load(lab.web, { targets: OPEN, workers: 3, pause: 50 })
-    const shut = await load(lab.web, { targets: SHUT, workers: 2, pause: 50 })
+    const open = await load(lab.web, { targets: OPEN, workers: 3, pause: 100 })
+    const shut = await load(lab.web, { targets: SHUT, workers: 2, pause: 100 })
     const inbound = await load(lab.client, {
       targets: [tcp(WEB.client.v4, 80), tcp(WEB.client.v6, 80)],
       workers: 3,
-      pause: 50,
+      pause: 100,
     })
 
     const badRequests = sendBadRequests(socket)
@@ -156,7 +156,7 @@ t.test(
         ({ status }: { status: number }) => status,
       )
     const entry = (name: string, more = {}) => ({ name, to: [MIRROR.v4], ports: [ADDED], ...more })
-    for (let round = 0; round < ROUNDS || badRequests.count() <= 200; round++) {
+    for (let round = 0; round < ROUNDS || badRequests.count() <= 100; round++) {
       await reload(WIDER)
       await Promise.all([change('POST', '/v1/allow', entry('a')), reload(BAD)])
       t.ok(
@@ -180,7 +180,7 @@ t.test(
     }
     t.ok(reloads >= 4 * ROUNDS, `${reloads} reloads`)
     const refusals = await badRequests.end()
-    t.ok(refusals.length > 200, `${refusals.length} bad requests`)
+    t.ok(refusals.length > 100, `${refusals.length} bad requests`)
     t.same(
       [...new Set(refusals)].sort(),
       [400, 404, 405, 413, 415],
@@ -199,7 +199,7 @@ t.test(
     t.same(only(opened), ['ok'], `all ${sum(opened)} allowed connections succeed`)
     t.same(only(served), ['ok'], `all ${sum(served)} clients are served`)
     t.notOk(only(refused).includes('ok'), `none of ${sum(refused)} that are not allowed succeeds`)
-    for (const calls of [opened, served, refused]) t.ok(sum(calls) > 100, 'there was load')
+    for (const calls of [opened, served, refused]) t.ok(sum(calls) > 50, 'there was load')
     t.equal((await arrivals()).total, 0, 'no packet has arrived at the neighbours')
     for (const download of downloads) {
       await download.exited
