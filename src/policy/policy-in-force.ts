@@ -7,7 +7,6 @@ import type { Pressure } from '../core/ruleset/conntrack-pressure.js'
 import { marksOf, nextGeneration } from '../core/ruleset/marks.js'
 import { HostWatch } from '../host/host-watch.js'
 import type { Firewall } from '../kernel/nftables/firewall.js'
-import { presentUntracksLoopback } from '../kernel/nftables/nft.js'
 import { LearnedAddresses, type LearnedOptions } from '../names/learned-addresses.js'
 import type { InboundWatch } from '../sessions/inbound-watch.js'
 import { SerialQueue } from '../system/serial-queue.js'
@@ -111,7 +110,7 @@ export class PolicyInForce {
   /** Brings the policy into the kernel. @throws CommandError, NetlinkError (rejects) */
   async start(): Promise<void> {
     const { inbound, firewall, store } = this.#options
-    const loopbackWasUntracked = await presentUntracksLoopback()
+    const loopbackWasUntracked = await firewall.presentUntracksLoopback()
     this.#pressure = conntrackPressureChange('none')?.pressure ?? 'none'
     await inbound.expireGeneration(this.rules.marks)
     await this.#load(this.config, this.rules.policy, this.#generation.current)

@@ -19,6 +19,8 @@ function applying(config: Config, file: string) {
       onLoaded?.()
     },
     changeHosts: async () => {},
+    setFacts: async () => {},
+    presentUntracksLoopback: async () => false,
   }
   const inbound = { expireGeneration: async () => {}, findOpened: async () => {}, facts: () => ({}) }
   const inForce = new PolicyInForce(config, {

@@ -13,7 +13,7 @@ import {
   TABLE,
 } from '../../core/ruleset/ruleset.js'
 import { SerialQueue } from '../../system/serial-queue.js'
-import { accepts, listTable, load, presentSets, removeTable } from './nft.js'
+import { accepts, listTable, load, presentSets, presentUntracksLoopback, removeTable } from './nft.js'
 import { RulesetGeneration } from './ruleset-generation.js'
 import { addQueueRules, haveQueueRules, type QueueRule, queueRules, removeQueueRules } from './xtables.js'
 
@@ -141,6 +141,11 @@ export class Firewall {
       this.#verifiedGeneration = intact ? generation : -1
       return intact ? 'intact' : 'restored'
     })
+  }
+
+  /** Whether the loaded ruleset, of an earlier run perhaps, leaves loopback untracked. */
+  presentUntracksLoopback(): Promise<boolean> {
+    return presentUntracksLoopback()
   }
 
   /** Whether a ruleset is loaded, as far as is known. */

@@ -114,7 +114,7 @@ t.test(
     console.error(JSON.stringify({ reports, lost: await file.close() }))`
     const { status, stderr } = run(body, 'stdout', 'set -o pipefail; $RUN | true')
     t.equal(status, 0)
-    t.equal(stderr, '{"told":["EPIPE"],"lost":1}\n')
+    t.equal(stderr, '{"reports":["EPIPE"],"lost":1}\n')
   },
 )
 
