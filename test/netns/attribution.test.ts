@@ -48,7 +48,7 @@ async function guarded(settings: string, user?: string) {
     await service.remove()
     await lab.close()
   }
-  const blocks = () => service.metric('packets_total', 'verdict="block"')
+  const blocks = () => service.blocks()
   /** Runs `send`, and waits until at least `packets` packets were blocked. */
   const untilBlocked = async <T>(send: () => Promise<T>, packets = 1): Promise<T> => {
     const before = await blocks()

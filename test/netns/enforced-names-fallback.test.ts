@@ -39,7 +39,7 @@ t.test(
     const argv = [compile('call'), 'talk', WEB.mirror.v4, '8080', MIRROR.v4, '53', words]
     const talker = lab.web.spawn(argv, { user: 'www-data' })
     await talker.until(() => talker.stdout.includes('connected') || undefined)
-    const block = async () => (await service.metric('packets_total', 'verdict="block"')) > 0
+    const block = async () => (await service.blocks()) > 0
     await eventually('the query is blocked', block)
     await service.kill()
     await eventually(

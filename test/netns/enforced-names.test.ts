@@ -130,10 +130,7 @@ t.test('a reply to a client that uses the address of the resolver carries no que
       ...{ from: MIRROR.v4, port: 53, to: WEB.mirror.v4, toPort: 443, messages: ['00'], wait: 0 },
     }).exited
   await reply.until(() => reply.stdout.split('replied').length > 3 || undefined)
-  await eventually(
-    'all replies were judged',
-    async () => (await service.metric('packets_total', 'verdict="block"')) >= 3,
-  )
+  await eventually('all replies were judged', async () => (await service.blocks()) >= 3)
   t.same(
     dns.queries().filter((name) => name !== NAME),
     [],
@@ -251,8 +248,8 @@ t.test(
     await heard.result('sent')
     const response = query(`secret.${TUNNEL}`)
     response[2]! |= 0x80
-    const block = async () => (await service.metric('packets_total', 'verdict="block"')) > blocks
-    const blocks = await service.metric('packets_total', 'verdict="block"')
+    const block = async () => (await service.blocks()) > blocks
+    const blocks = await service.blocks()
     await lab.web.run([...NODE, '-e', ASK, MIRROR.v4, response.toString('hex')])
     await eventually('the response is blocked', block)
     await heard.stop()
@@ -266,7 +263,7 @@ t.test('where names are enforced, a host that sends from port 53 gets no answer'
   const reply = lab.web.spawn([...NODE, '-e', REPLY, '40000', query(`secret.${TUNNEL}`).toString('hex')])
   await reply.until(() => reply.stdout || undefined)
   await service.launch()
-  const blocks = () => service.metric('packets_total', 'verdict="block"')
+  const blocks = () => service.blocks()
   /** Counts the answers to a host that sends from port 53; 0 when they are blocked. */
   const heard = async () => {
     const before = await blocks()

@@ -97,9 +97,8 @@ t.test(
       await eventually('datagrams arrive', async () => (await arrivals()).udp > 3)
       await runCommand(service, 'allow', 'remove', 'say')
       const then = (await arrivals()).udp
-      const blocks = await service.metric('packets_total', 'verdict="block"', 'protocol="udp"')
-      const isBlocked = async () =>
-        (await service.metric('packets_total', 'verdict="block"', 'protocol="udp"')) > blocks + 5
+      const blocks = await service.blocks('protocol="udp"')
+      const isBlocked = async () => (await service.blocks('protocol="udp"')) > blocks + 5
       await eventually('its datagrams are blocked', isBlocked)
       t.equal((await arrivals()).udp, then, 'no more datagrams arrive')
       flow.kill('SIGKILL')

@@ -70,6 +70,16 @@ export async function giveOwnRules(place: Namespace): Promise<void> {
     }
 }
 
+/** Returns the sum of the samples on a page of metrics whose labels contain all of `labels`. */
+const sumOf = (page: string, name: string, labels: readonly string[]) =>
+  page
+    .split('\n')
+    .filter(
+      (line) =>
+        line.match(/^\w+/)?.[0] === `checkvalve_${name}` && labels.every((label) => line.includes(label)),
+    )
+    .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
+
 const overrides = (set: readonly string[]) => set.flatMap((each) => ['--set', each])
 
 /** A service in a namespace, with files in a temporary folder. */
@@ -166,13 +176,14 @@ control: { socket: ${this.folder}/control.sock }
 
   /** Returns the sum of the samples of a metric whose labels contain all of `labels`. */
   async metric(name: string, ...labels: string[]): Promise<number> {
-    return (await this.metrics())
-      .split('\n')
-      .filter(
-        (line) =>
-          line.match(/^\w+/)?.[0] === `checkvalve_${name}` && labels.every((label) => line.includes(label)),
-      )
-      .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
+    return sumOf(await this.metrics(), name, labels)
+  }
+
+  /** Returns the number of blocked packets, without those of the canary, which come at times of their own. */
+  async blocks(...labels: string[]): Promise<number> {
+    const page = await this.metrics()
+    const all = ['verdict="block"', ...labels]
+    return sumOf(page, 'packets_total', all) - sumOf(page, 'packets_total', [...all, 'reason="canary"'])
   }
 
   /** Returns the lines of the block log so far. */
