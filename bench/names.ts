@@ -43,7 +43,14 @@ const A = 1
 const TTL = 30
 const PORT = 80
 const ROOT: Asker = { uid: 0, trusted: true, isForgeable: true }
-const SENDER: Sender = { uid: 0, known: false, isReply: false, device: 0, isOf: () => false }
+const SENDER: Sender = {
+  uid: 0,
+  known: false,
+  isReply: false,
+  isForeign: false,
+  device: 0,
+  isOf: () => false,
+}
 const NOW = Date.now()
 const inbound = clients()
 const packet = Object.assign(new Packet(), {
@@ -130,6 +137,7 @@ function policyOf(names: readonly string[]): Policy {
     mode: 'enforce',
     canary: undefined,
     ephemeralPorts: { first: 32768, last: 60999 },
+    transparentUsers: [],
     trustedUsers: [0],
     rules,
     queryPolicy: undefined,

@@ -45,6 +45,7 @@ export const FORMATS = {
   mirrors: () => listOrNone(network.configuredDestination, '[mirror.example.org]'),
   ports: () => network.ports,
   users: (_: unknown, lookup: UserLookup) => network.usersOrDefault(lookup),
+  'user-list': (_: unknown, lookup: UserLookup) => listOrNone(network.user(lookup), '[haproxy]'),
   rules: (_: unknown, lookup: UserLookup) => rules(lookup),
 }
 

@@ -39,6 +39,12 @@ export const schema = {
     default: 'remove',
     env: 'CHECKVALVE_ON_STOP',
   },
+  transparentUsers: {
+    doc: "Users of transparent proxies, which send from addresses that are not this host's",
+    format: 'user-list',
+    default: [],
+    env: 'CHECKVALVE_TRANSPARENT_USERS',
+  },
   firewall: {
     queue: {
       doc: "Form of the queue rule: nftables' own statement, xtables, or auto for what the kernel supports",

@@ -2,7 +2,7 @@ import { NF_ACCEPT, NF_REPEAT, type QueuedPacket, type Verdict } from 'node-netf
 import { type Family, IPPROTO_TCP, type Words } from '../core/packet/ip.js'
 import { decode, Packet } from '../core/packet/packet.js'
 import type { Sender, SenderLookup } from '../core/packet/sender.js'
-import { type Decision, decide, MALFORMED } from '../core/policy/policy.js'
+import { type Decision, decide, FOREIGN_SOURCE, MALFORMED } from '../core/policy/policy.js'
 import type { AcceptedFlows, FlowDetails } from '../core/record/accepted-flows.js'
 import type { VerdictCounts } from '../core/record/verdict-counts.js'
 import type { QueueForm } from '../core/ruleset/ruleset.js'
@@ -51,6 +51,7 @@ export class Valve {
     uid: -1,
     known: false,
     isReply: false,
+    isForeign: false,
     device: 0,
     isOf: (units) => this.attribution.isOf(units),
   }
@@ -87,6 +88,7 @@ export class Valve {
     sender.uid = this.#options.users.inside(queued.uid)
     sender.known = (queued.mark & marks.known) !== 0
     sender.isReply = (queued.mark & marks.reply) !== 0
+    sender.isForeign = (queued.mark & marks.foreign) !== 0
     sender.device = queued.outDevice
     this.attribution.begin()
     const now = Date.now()
@@ -120,7 +122,7 @@ export class Valve {
     const { policy, marks } = this.#inForce.rules
     let state: number
     if (decision.verdict === 'accept') state = decision.remember ? marks.approvedNow : marks.approvedOnce
-    else if (policy.mode === 'enforce') state = marks.blocked
+    else if (policy.mode === 'enforce') state = decision === FOREIGN_SOURCE ? marks.dropped : marks.blocked
     // A TCP connection that would have been blocked is recorded once; datagrams are recorded one by one.
     else state = packet.protocol === IPPROTO_TCP ? marks.approvedNow : marks.approvedOnce
     queued.mark = ((queued.mark & ~marks.mask) | state) >>> 0

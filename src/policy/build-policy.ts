@@ -39,6 +39,7 @@ export function buildPolicy(config: Config, host: HostFacts, knowledge: NameKnow
     mode: config.mode,
     canary: config.canary.target,
     ephemeralPorts: host.ephemeralPorts,
+    transparentUsers: config.transparentUsers,
     trustedUsers: [...new Set([OWN_UID, ...config.mirrors.users, ...host.resolverUsers])],
     rules: [
       ...infrastructureRules(config, host),

@@ -24,6 +24,7 @@ import {
 import { localAddresses, setOfAddresses } from '../kernel/proc/local-addresses.js'
 import { readEphemeralPorts, unprivilegedPortStart } from '../kernel/proc/port-ranges.js'
 import { Sockets } from '../kernel/sockets/sockets.js'
+import { FormerAddresses } from './former-addresses.js'
 import { OpenedConnections } from './opened-connections.js'
 import { KernelPorts, setServices } from './service-ports.js'
 
@@ -71,6 +72,7 @@ export class InboundWatch {
   #listening: ReadonlySet<number> = new Set()
   #local = PrefixSet.empty
   #localText = ''
+  readonly #former = new FormerAddresses()
   #nextUdpRead = 0
 
   /** @throws NetlinkError when the kernel has no connection tracking events */
@@ -169,6 +171,7 @@ export class InboundWatch {
     return {
       services: this.#kernelPorts.of(services, this.#config.services),
       opened: this.#opened.connections,
+      former: this.#former.list(this.inbound.now),
     }
   }
 
@@ -235,6 +238,7 @@ export class InboundWatch {
     const text = addresses.join()
     if (text === this.#localText) return false
     this.#localText = text
+    this.#former.update(addresses, monotonicSeconds())
     this.#local = setOfAddresses(addresses)
     return true
   }

@@ -80,11 +80,17 @@ const RULES = [
   spec({ name: 'unit', units: ['web.service'], prefixes: [v4(192, 0, 2, 12)], names: ['unit.example.org'] }),
 ]
 
+interface PolicyOptions extends Partial<Pick<Policy, 'transparentUsers'>> {
+  readonly hosts?: readonly Address[]
+  /** Trusted users; with them names are enforced. */
+  readonly users?: readonly number[]
+}
+
 /** Makes a policy. @param hosts the addresses of the names of each rule that has names */
 function policy(
   mode: Policy['mode'],
   specs: readonly RuleSpec[],
-  { hosts = HOSTS, users }: { hosts?: readonly Address[]; users?: readonly number[] } = {},
+  { hosts = HOSTS, users, ...given }: PolicyOptions = {},
 ): Policy {
   const rules = specs.map(compile)
   for (const rule of rules)
@@ -95,9 +101,11 @@ function policy(
     mode,
     canary: undefined,
     ephemeralPorts: EPHEMERAL_PORTS,
+    transparentUsers: [],
     trustedUsers: users ?? [0, 101],
     rules,
     queryPolicy: asking,
+    ...given,
   })
 }
 
@@ -155,6 +163,7 @@ export const CASES: readonly Case[] = [
   one('names-enforced', { watchNames: true }, enforced([0, 42, 101])),
   one('of-root', {}, policy('enforce', OF_ROOT)),
   one('names-enforced-for-all', { watchNames: true }, enforced([])),
+  one('transparent', {}, policy('enforce', [MIRRORS], { transparentUsers: [13, 1001] })),
 ]
 
 /** Returns everything that the service loads for a policy. */

@@ -22,6 +22,7 @@ export function policy(rules: Policy['rules'] = [], given: Partial<Policy> = {})
     mode: 'enforce',
     canary: undefined,
     ephemeralPorts: EPHEMERAL_PORTS,
+    transparentUsers: [],
     trustedUsers: [],
     rules,
     queryPolicy: undefined,

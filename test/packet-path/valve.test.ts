@@ -23,6 +23,7 @@ const policy = (mode: Policy['mode']): Policy =>
     mode,
     canary: undefined,
     ephemeralPorts: EPHEMERAL_PORTS,
+    transparentUsers: [],
     trustedUsers: [],
     rules: [],
     queryPolicy: undefined,

@@ -78,7 +78,7 @@ function judge(
   })
   packet.destination.set(address.value.words)
   const isOf = (units: readonly string[]) => units.includes(given.unit ?? '')
-  const sender = { uid: given.uid ?? 0, known: false, isReply: false, device: 0, isOf }
+  const sender = { uid: given.uid ?? 0, known: false, isReply: false, isForeign: false, device: 0, isOf }
   return decide(policy, packet, sender, clients(), Date.now()).reason
 }
 

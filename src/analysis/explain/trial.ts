@@ -85,7 +85,7 @@ const NOT_JUDGED = {
 function senderOf({ uid = ANYBODY, unit }: Query, { slicesOf }: ExplainContext): Sender {
   const places = unit === undefined ? [] : [unit, ...slicesOf(unit)]
   const isOf = (units: readonly string[]) => units.some((each) => places.includes(each))
-  return { uid, known: false, isReply: false, device: 0, isOf }
+  return { uid, known: false, isReply: false, isForeign: false, device: 0, isOf }
 }
 
 function isClient(

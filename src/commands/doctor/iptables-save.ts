@@ -40,6 +40,11 @@ const chainOf = (table: string, name: string, policy: string, priority: number |
   ...(policy !== '-' && { hook: HOOKS[name], priority, policy: policy.toLowerCase() }),
 })
 
+function redirectionOf(target: string | undefined): ForeignRule['redirects'] {
+  if (target === 'TPROXY') return 'tproxy'
+  return target === 'DNAT' || target === 'REDIRECT' || target === 'NETMAP' ? 'dnat' : undefined
+}
+
 function ruleOf(table: string, chain: string, text: string): ForeignRule {
   const queue = /-j NFQUEUE(?:.*--queue-(?:num|balance) (\d+))?/.exec(text)
   const target = /(?:^|\s)-[jg] (\S+)/.exec(text)?.[1]
@@ -49,6 +54,7 @@ function ruleOf(table: string, chain: string, text: string): ForeignRule {
     change: changeOfRule(text),
     queue: queue ? Number(queue[1] ?? 0) : undefined,
     isNotrack: /-j (?:NOTRACK|CT\b.*--notrack)/.test(text),
+    redirects: redirectionOf(target),
     leadsTo: target === undefined ? [] : [target],
     text,
   }

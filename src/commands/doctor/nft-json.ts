@@ -38,8 +38,14 @@ function ruleOf({ family, table, chain, expr }: Json): ForeignRule {
     change: statements.map(changeOfStatement).find((change) => change !== undefined),
     queue: statements.flatMap(queueOf)[0],
     isNotrack: statements.some((statement) => 'notrack' in statement),
+    redirects: redirectionOf(statements),
     leadsTo: targetsIn(statements),
   }
+}
+
+function redirectionOf(statements: readonly Json[]): ForeignRule['redirects'] {
+  if (statements.some((statement) => 'tproxy' in statement)) return 'tproxy'
+  return statements.some((statement) => 'dnat' in statement || 'redirect' in statement) ? 'dnat' : undefined
 }
 
 /**

@@ -21,6 +21,8 @@ export interface ForeignRule {
   /** The (first) number of the queue that the rule sends packets to; -1 when the number is not known. */
   readonly queue?: number | undefined
   readonly isNotrack: boolean
+  /** Whether the rule changes the destination (DNAT, REDIRECT), or hands packets to a transparent proxy (TPROXY). */
+  readonly redirects?: 'dnat' | 'tproxy' | undefined
   /** Chains that the rule jumps to. */
   readonly leadsTo: readonly string[]
   /** The rule in the syntax of iptables-save. */

@@ -113,6 +113,7 @@ export function conflicts(
     }
     marks(each, mask, report)
     queueing(each, queues, report)
+    redirecting(each, report)
     if (each.rule.isNotrack && ['output', 'prerouting'].includes(each.from.hook!))
       report(
         'note',
@@ -180,6 +181,17 @@ function queueing(
       'look',
       `sends outgoing packets to ${queue < 0 ? 'a queue' : `queue ${queue}`}`,
       'another program judges as well: when it does not run, packets are lost there',
+    )
+}
+
+function redirecting({ rule: { redirects }, from: { hook } }: Reached, report: Report): void {
+  if (redirects === 'dnat' && hook === 'output')
+    report('note', 'changes where packets of this host go (DNAT)', 'their new destination is judged')
+  if (redirects === 'tproxy')
+    report(
+      'note',
+      'hands connections to a transparent proxy (TPROXY)',
+      'if it sends from addresses of its clients, name its user in transparentUsers',
     )
 }
 

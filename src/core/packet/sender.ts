@@ -47,6 +47,8 @@ export interface Sender {
   known: boolean
   /** Whether connection tracking takes the packet for a reply. Set for packets to resolvers only. */
   isReply: boolean
+  /** Whether the source of the packet is not an address of this host. */
+  isForeign: boolean
   /** Index of the device that the packet leaves by. */
   device: number
   /**

@@ -22,6 +22,7 @@ import type { Origin } from './origin.js'
 /**
  * The reasons of verdicts, the same words in log, metrics, status and tests:
  * - `malformed`: the headers cannot be read
+ * - `foreign-source`: the source is no address of this host
  * - `canary`: the service's own proof that blocking works, by a connection and, when names are enforced, by a
  *   query
  * - `session`: a reply in a client's session that conntrack does not know
@@ -34,6 +35,7 @@ import type { Origin } from './origin.js'
  */
 export const REASONS = [
   'malformed',
+  'foreign-source',
   'canary',
   'session',
   'callback',
@@ -119,6 +121,8 @@ export interface Policy {
   readonly ephemeralPorts: PortRange
   /** Ids of the users who update and of the host's own resolvers. */
   readonly trustedUsers: readonly number[]
+  /** Ids of the users of transparent proxies, who send from addresses of others. */
+  readonly transparentUsers: readonly number[]
   readonly rules: readonly Rule[]
   /** The rules by their names and domains. */
   readonly names: NameTable<Rule>
@@ -141,6 +145,8 @@ const decision = (
 ): Decision => ({ verdict, reason, rule, remember, reasonIndex: REASONS.indexOf(reason) })
 
 export const MALFORMED = decision('block', 'malformed')
+/** Dropped, never refused: a refusal would answer the foreign source. */
+export const FOREIGN_SOURCE = decision('block', 'foreign-source')
 export const CANARY = decision('block', 'canary')
 export const SESSION = decision('accept', 'session')
 /** Not remembered: an attacker who forges SYNs must not fill the connection table. */
@@ -202,6 +208,7 @@ export function decide(
   inbound: Inbound,
   now: number,
 ): Decision {
+  if (sender.isForeign) return FOREIGN_SOURCE
   if (policy.canary !== undefined && isFor(packet, policy.canary)) return CANARY
   if (policy.queryPolicy !== undefined) {
     const decision = judgeToResolver(policy, policy.queryPolicy, packet, sender, inbound, now)

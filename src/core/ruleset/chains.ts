@@ -14,15 +14,29 @@ const setMark = (what: 'meta' | 'ct', mask: number, value: number) =>
   `${what} mark set ${what} mark & ${hex(~mask >>> 0)} | ${hex(value)}`
 
 /**
+ * Drops packets with a source route (RFC 791, RFC 8754): their destination is not where they go. Only IPv4 packets
+ * with options are looked at more closely.
+ */
+const SOURCE_ROUTED = [
+  'meta nfproto ipv6 exthdr rt exists',
+  'ip hdrlength > 5 ip option lsrr exists',
+  'ip hdrlength > 5 ip option ssrr exists',
+].map((match) => `${match} counter name "source_routed" drop`)
+
+/** Matches a packet that goes to this host, as it is now: another program may have changed its destination. */
+const TO_THIS_HOST = 'fib daddr type local'
+
+/**
  * Writes the chain `judge`. Nearly all packets of a web server are replies, so their rule comes as early as
- * possible.
- * @param isEnforced whether names are enforced: then a query that looks like a reply is judged
+ * possible. The device `lo` is that of the route before destination NAT: the destination decides.
  */
 export function judge(
   marks: Marks,
   { hasOpened, watchNames }: RulesetOptions,
-  isEnforced: boolean,
+  { mode, queryPolicy }: Policy,
 ): string[] {
+  // When names are enforced, a query that looks like a reply is judged.
+  const isEnforced = queryPolicy !== undefined
   const reply = 'ct state established,related ct direction reply counter name "reply" accept'
   const approved = `ct mark & ${hex(marks.mask)} == ${hex(marks.approvedNow)} counter name "approved" accept`
   // When connection tracking first saw a packet of the other end, it calls the packets of this host replies.
@@ -31,9 +45,13 @@ export function judge(
     : []
   const question = toQuestion(watchNames)
   return [
-    'oif "lo" goto loopback',
+    ...(mode === 'observe' ? [] : SOURCE_ROUTED),
+    'oif "lo" fib daddr type != unicast goto loopback',
+    `${FORGED} jump foreign`,
     `${A_CALL} goto call`,
     ...(hasOpened || isEnforced ? [...question, approved, ...opened, reply] : [reply, ...question, approved]),
+    'meta nfproto ipv4 fib saddr type != local jump foreign',
+    `${TO_THIS_HOST} goto loopback`,
     'ct state untracked jump untracked',
     'ct state related icmp type { destination-unreachable, time-exceeded, parameter-problem } accept',
     'ct state related icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept',
@@ -53,6 +71,8 @@ const toQuestion = (watchNames: boolean) => (watchNames ? [`${TO_PORT_53} jump q
  * approved connection is not approved.
  */
 export const call = (marks: Marks, { watchNames }: RulesetOptions): string[] => [
+  'meta nfproto ipv4 fib saddr type != local jump foreign',
+  `${TO_THIS_HOST} goto loopback`,
   ...toQuestion(watchNames),
   setMark('meta', marks.mask, marks.judge),
 ]
@@ -67,6 +87,33 @@ export const loopback = ({ mode }: Policy): string[] => [
   `${FORGED} counter name "forged" ${mode === 'observe' ? 'accept' : 'drop'}`,
   'accept',
 ]
+
+/**
+ * Writes the chain `foreign` for packets whose source is not an address of this host: they go to the service, which
+ * logs them, and are dropped. A refusal would be sent to that source, with bytes of the packet in it.
+ * It returns what the kernel and a DHCP client send before there is an address (RFC 2131, RFC 4862, RFC 9777),
+ * packets of connections to an address that this host had until lately, and those of a transparent proxy.
+ */
+export const foreign = (marks: Marks, { transparentUsers }: Policy): string[] => [
+  'ip saddr 0.0.0.0 udp sport 68 udp dport 67 return',
+  'ip saddr 0.0.0.0 ip protocol igmp return',
+  'ip6 saddr :: icmpv6 type { nd-neighbor-solicit, nd-router-solicit, mld-listener-report, mld2-listener-report } return',
+  ...FAMILIES.map((family) => `ct state established ${IP[family]} saddr @former${family} return`),
+  ...(transparentUsers.length > 0
+    ? [
+        `meta skuid { ${transparentUsers.join(', ')} } return`,
+        // The kernel's own packets for a proxy's clients have no user.
+        'ct state established,related ct direction reply return',
+      ]
+    : []),
+  setMark('meta', marks.mask, (marks.judge | marks.foreign) >>> 0),
+  'accept',
+]
+
+/** The addresses that this host had until lately: the service adds them with a timeout. */
+export const FORMER_SETS = FAMILIES.map(
+  (family) => `set former${family} { type ipv${family}_addr; flags timeout; timeout 5m; size 4096; }`,
+)
 
 /** Writes the chain `to_be_judged`, which marks a packet for the queue. */
 export function toBeJudged(marks: Marks): string[] {
@@ -198,9 +245,14 @@ export const JUDGING = 'set judging { type inet_service; size 16; flags dynamic,
 
 /**
  * Writes the chain `verdict`, which carries out the verdict in a packet's mark.
- * @param isEnforced whether names are enforced
  */
-export function verdict(marks: Marks, block: RulesetOptions['block'], isEnforced: boolean): string[] {
+export function verdict(
+  marks: Marks,
+  block: RulesetOptions['block'],
+  { mode, queryPolicy }: Policy,
+): string[] {
+  const isEnforced = queryPolicy !== undefined
+  const unjudged = (marks.judge | marks.foreign) >>> 0
   const clear = `meta mark set meta mark & ${hex(~marks.mask >>> 0)}`
   const is = (value: number) => `meta mark & ${hex(marks.mask)} == ${hex(value)}`
   const judged = FAMILIES.map(
@@ -219,6 +271,8 @@ export function verdict(marks: Marks, block: RulesetOptions['block'], isEnforced
     ...FAMILIES.map((family) => `${is(marks.approvedNow)} ct state untracked ${rememberApproved(family)}`),
     `meta mark & ${hex(marks.mask)} { ${pass.map(hex).join(', ')} } ${clear} accept`,
     `${is(marks.blocked)} ${clear} counter name "blocked" ${refuse}`,
+    `${is(marks.dropped)} ${clear} counter name "blocked" drop`,
+    ...(mode === 'observe' ? [] : [`${is(unjudged)} ${clear} counter name "forged" drop`]),
     // The packet was not judged.
     `${clear} jump undecided`,
   ]

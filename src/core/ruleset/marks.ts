@@ -15,6 +15,10 @@ const KNOWN = 1
 const NAMES = 2
 /** In the same bits, beside NAMES: connection tracking takes the packet for a reply. */
 const REPLY = 4
+/** In the same bits: the packet has a source address that is not this host's. */
+const FOREIGN = 8
+/** In the generation bits of a packet in state BLOCKED: it is dropped, since a refusal would answer its source. */
+const SILENTLY = 1
 
 /** Generations count from 1 to 15 and start over; 0 is the one of an approval that is not remembered. */
 export const GENERATIONS = 15
@@ -32,7 +36,11 @@ export interface Marks {
   readonly names: number
   /** Set beside `names` on a packet that connection tracking takes for a reply. */
   readonly reply: number
+  /** Set beside `judge` on a packet whose source address is not this host's. */
+  readonly foreign: number
   readonly blocked: number
+  /** Blocked, and not answered by a refusal. */
+  readonly dropped: number
   /** Approved in any generation: compare under `stateMask`. */
   readonly approved: number
   /** Approved for this packet only: the connection is judged again. */
@@ -54,7 +62,9 @@ export function marksOf(mask: number, generation: number): Marks {
     known: at(0, KNOWN),
     names: at(0, NAMES),
     reply: at(0, REPLY),
+    foreign: at(0, FOREIGN),
     blocked: at(BLOCKED, 0),
+    dropped: at(BLOCKED, SILENTLY),
     approved: at(APPROVED, 0),
     approvedOnce: at(APPROVED, ONCE),
     approvedNow: at(APPROVED, generation),

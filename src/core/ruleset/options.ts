@@ -1,6 +1,6 @@
 /** Defines the inputs of the ruleset besides the policy. */
 
-import type { Connection } from '../packet/ip.js'
+import type { Address, Connection } from '../packet/ip.js'
 import type { Pressure } from './conntrack-pressure.js'
 
 /** How packets get from the kernel to the service: by a `queue` rule of nftables, or by a rule of xtables. */
@@ -42,4 +42,6 @@ export interface SocketFacts {
    * clients.
    */
   readonly opened: readonly Connection[]
+  /** Addresses that this host had until lately. */
+  readonly former: readonly Address[]
 }

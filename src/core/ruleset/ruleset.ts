@@ -16,6 +16,8 @@ import {
   askForUpdate,
   call,
   enqueue,
+  FORMER_SETS,
+  foreign,
   JUDGING,
   judge,
   loopback,
@@ -41,6 +43,7 @@ export const COUNTERS = [
   'approved',
   'blocked',
   'forged',
+  'source_routed',
   'flooded',
   'fallback_accept',
   'fallback_drop',
@@ -57,11 +60,11 @@ export function render(policy: Policy, options: RulesetOptions, now: number): st
   const parts = [
     COUNTERS.map((name) => `counter ${name} { }`),
     SOCKET_SETS,
-    [...resolverSets(policy), ...ASKING, ASKERS, JUDGING],
+    [...FORMER_SETS, ...resolverSets(policy), ...ASKING, ASKERS, JUDGING],
     ...sets.map((set) => [set]),
     chain('arrive', arrive(options, policy)),
     chain('leave', leave(options.pressure, policy)),
-    chain('judge', judge(marks, options, policy.queryPolicy !== undefined)),
+    chain('judge', judge(marks, options, policy)),
     plainChain('call', call(marks, options)),
     plainChain('question', question(policy.queryPolicy !== undefined)),
     plainChain('to_resolver', toResolver(policy)),
@@ -69,11 +72,12 @@ export function render(policy: Policy, options: RulesetOptions, now: number): st
     plainChain('ask', ask(marks)),
     plainChain('answer', answer(marks, options)),
     plainChain('loopback', loopback(policy)),
+    plainChain('foreign', foreign(marks, policy)),
     plainChain('note_client', noteClient(options.udpTimeout)),
     plainChain('untracked', UNTRACKED),
     plainChain('to_be_judged', toBeJudged(marks)),
     ...(options.form === 'native' ? [chain('enqueue', enqueue(marks, options))] : []),
-    chain('verdict', verdict(marks, options.block, policy.queryPolicy !== undefined)),
+    chain('verdict', verdict(marks, options.block, policy)),
     plainChain('undecided', fallback),
   ]
   return `table ${TABLE} {\n${parts.map((lines) => lines.map(indent).join('\n')).join('\n\n')}\n}\n`
@@ -98,7 +102,7 @@ export function renderUpdate(text: string, form: QueueForm, present: readonly st
 }
 
 /** Whether a set survives an update: the kernel filled it from packets. */
-const isKept = (set: string) => set === 'clients4' || set === 'clients6' || set === 'judging'
+const isKept = (set: string) => ['clients4', 'clients6', 'judging'].includes(set)
 
 /** Writes the commands that replace the elements of a set. */
 const refill = (set: string, elements: readonly (string | number)[]) => [
@@ -106,13 +110,16 @@ const refill = (set: string, elements: readonly (string | number)[]) => [
   ...(elements.length > 0 ? [`add element ${TABLE} ${set} { ${elements.join(', ')} }`] : []),
 ]
 
-/** Writes the commands that replace service ports and opened connections by the current ones. */
-export function renderSocketFacts({ services, opened }: SocketFacts): string {
+/** Writes the commands that replace service ports, opened connections and former addresses by the current ones. */
+export function renderSocketFacts({ services, opened, former }: SocketFacts): string {
   const ends = (family: Family) => opened.filter((connection) => connection.family === family).map(endsText)
   return [
     ...refill('tcp_services', services.tcp),
     ...refill('udp_services', services.udp),
     ...FAMILIES.flatMap((family) => refill(`opened${family}`, ends(family))),
+    ...FAMILIES.flatMap((family) =>
+      refill(`former${family}`, hostsText(former.filter((each) => each.family === family))),
+    ),
   ].join('\n')
 }
 
@@ -229,6 +236,7 @@ const PLAIN_CHAINS = [
   'ask',
   'answer',
   'loopback',
+  'foreign',
   'untracked',
   'to_be_judged',
   'undecided',

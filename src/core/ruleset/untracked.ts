@@ -65,7 +65,7 @@ const update = (family: Family, seconds: number) =>
 const FROM_PORT_53 = '@th,0,16 53'
 export const TO_PORT_53 = '@th,16,16 53'
 
-/** Matches an IPv6 packet from an address that is not this host's; for packets over loopback. */
+/** Matches an IPv6 packet from an address that is not this host's: any user may send one (IPV6_FREEBIND). */
 export const FORGED = 'meta nfproto ipv6 fib saddr type != local'
 
 /** Writes the chain `arrive` for incoming packets. */

@@ -50,6 +50,31 @@ t.test('between our chains a rule must not change our bits; before them it must 
   t.equal(grade('postrouting', 0, set(META, 0x01000000)), 'none')
 })
 
+t.test(
+  'rules that redirect packets of this host, or hand packets to a transparent proxy, are reported',
+  async (t) => {
+    t.equal(grade('output', -100, { dnat: { family: 'ip', addr: '203.0.113.1' } }), 'note')
+    t.equal(grade('output', -100, { redirect: { port: 3128 } }), 'note')
+    t.equal(
+      grade('prerouting', -100, { dnat: { family: 'ip', addr: '203.0.113.1' } }),
+      'none',
+      'forwarded packets',
+    )
+    t.equal(grade('prerouting', -150, { tproxy: { port: 3129 } }), 'note')
+    const saved = (rule: string) =>
+      found(parseSave(`*nat\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n${rule}\nCOMMIT\n`, 'ip'))
+    t.match(
+      saved('-A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DNAT --to-destination 172.17.0.2:80'),
+      [{ grade: 'note', what: /DNAT/ }],
+    )
+    t.match(saved('-A OUTPUT -p tcp --dport 80 -j REDIRECT --to-ports 3128'), [{ grade: 'note' }])
+    t.same(saved('-A PREROUTING -p tcp --dport 80 -j REDIRECT --to-ports 3128'), [])
+    t.match(saved('-A PREROUTING -p tcp --dport 80 -j TPROXY --on-port 3129'), [
+      { grade: 'note', advice: /transparentUsers/ },
+    ])
+  },
+)
+
 t.test('a rule that sets our bits of the connection mark is reported in every chain', async (t) => {
   for (const hook of ['prerouting', 'input', 'output', 'postrouting']) {
     t.equal(grade(hook, -150, or(CT, 0x01000000)), 'fail', hook)

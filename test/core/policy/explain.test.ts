@@ -113,6 +113,7 @@ const anySender = (random: Random): Sender => ({
   uid: pick(random, [...USERS, -1]),
   known: random(2) === 0,
   isReply: random(2) === 0,
+  isForeign: random(8) === 0,
   device: 0,
   isOf: (units) => units.includes('web.service'),
 })
@@ -171,6 +172,7 @@ t.test(
       for (const miss of candidates.flatMap(({ misses }) => misses)) seen.add(miss)
     }
     const expected = [
+      'foreign-source',
       'canary',
       'session',
       'callback',

@@ -12,6 +12,7 @@ export const WWW: Sender = {
   uid: 33,
   known: false,
   isReply: false,
+  isForeign: false,
   device: 0,
   isOf: (units) => units.includes('web.service'),
 }
@@ -35,6 +36,7 @@ export function policy(rules: readonly Rule[], given: Partial<Policy> = {}): Pol
     mode: 'enforce',
     canary: undefined,
     ephemeralPorts: EPHEMERAL_PORTS,
+    transparentUsers: [],
     trustedUsers: [],
   } as const
   return assemble({ ...base, queryPolicy: undefined, rules, ...given })

@@ -10,9 +10,30 @@ import { policy } from '../rules.js'
 
 /** The time at which these tests judge, in milliseconds since the epoch. */
 export const NOW = 1_800_000_000_000
-export const WWW_DATA: Sender = { uid: 33, known: false, isReply: false, device: 0, isOf: () => false }
-export const NO_USER: Sender = { uid: -1, known: false, isReply: false, device: 0, isOf: () => false }
-export const NO_USER_APPROVED: Sender = { uid: -1, known: true, isReply: false, device: 0, isOf: () => false }
+export const WWW_DATA: Sender = {
+  uid: 33,
+  known: false,
+  isReply: false,
+  isForeign: false,
+  device: 0,
+  isOf: () => false,
+}
+export const NO_USER: Sender = {
+  uid: -1,
+  known: false,
+  isReply: false,
+  isForeign: false,
+  device: 0,
+  isOf: () => false,
+}
+export const NO_USER_APPROVED: Sender = {
+  uid: -1,
+  known: true,
+  isReply: false,
+  isForeign: false,
+  device: 0,
+  isOf: () => false,
+}
 
 export function read(bytes: Uint8Array): Packet {
   const packet = new Packet()

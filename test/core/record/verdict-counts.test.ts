@@ -5,6 +5,7 @@ import {
   CALLBACK,
   CANARY,
   compile,
+  FOREIGN_SOURCE,
   MALFORMED,
   NAME_NOT_ALLOWED,
   NOT_ALLOWLISTED,
@@ -40,7 +41,7 @@ t.test('each combination of verdict, reason, protocol and family has its own cou
   const infrastructure = (['resolver', 'time', 'dhcp'] as const).map(accept)
   const rules = (['mirror', 'rule'] as const).map(accept)
   const decisions = [
-    ...[MALFORMED, CANARY, SESSION, CALLBACK],
+    ...[MALFORMED, FOREIGN_SOURCE, CANARY, SESSION, CALLBACK],
     ...infrastructure,
     NAME_NOT_ALLOWED,
     ...rules,
@@ -58,10 +59,10 @@ t.test('each combination of verdict, reason, protocol and family has its own cou
         for (const observing of [true, false]) counts.add(packet(protocol, family), 33, decision, observing)
   const found = [...counts.counts()]
   // Accepted packets have one verdict in both modes; blocked ones have a verdict for each.
-  t.equal(found.length, (7 + 4 * 2) * 4 * 2)
+  t.equal(found.length, (7 + 5 * 2) * 4 * 2)
   t.equal(
     found.reduce((sum, { packets }) => sum + packets, 0),
-    11 * 4 * 2 * 2,
+    12 * 4 * 2 * 2,
   )
   for (const { verdict, packets } of found) t.equal(packets, verdict === 'accept' ? 2 : 1)
 })

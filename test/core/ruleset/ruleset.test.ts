@@ -37,13 +37,13 @@ t.test('an update keeps the clients that the kernel has seen: no other part know
   t.match(update, /delete set inet checkvalve approved4/)
 })
 
-t.test('service ports and opened connections replace the previous ones', async (t) => {
+t.test('service ports, opened connections and former addresses replace the previous ones', async (t) => {
   const opened = [v4(198, 51, 100, 2), v6(0, 2)].map(({ family, words: remote }) => {
     const local = family === 4 ? v4(192, 0, 2, 1).words : v6(0, 1).words
     return { family, local, localPort: 40000, remote, remotePort: 80 }
   })
   t.equal(
-    renderSocketFacts({ services: { tcp: [22, 443], udp: [443] }, opened }),
+    renderSocketFacts({ services: { tcp: [22, 443], udp: [443] }, opened, former: [v6(0, 3)] }),
     [
       'flush set inet checkvalve tcp_services',
       'add element inet checkvalve tcp_services { 22, 443 }',
@@ -53,11 +53,14 @@ t.test('service ports and opened connections replace the previous ones', async (
       'add element inet checkvalve opened4 { 192.0.2.1 . 40000 . 198.51.100.2 . 80 }',
       'flush set inet checkvalve opened6',
       'add element inet checkvalve opened6 { 2001:db8::1 . 40000 . 2001:db8::2 . 80 }',
+      'flush set inet checkvalve former4',
+      'flush set inet checkvalve former6',
+      'add element inet checkvalve former6 { 2001:db8::3 }',
     ].join('\n'),
   )
-  const sets = ['tcp_services', 'udp_services', 'opened4', 'opened6']
+  const sets = ['tcp_services', 'udp_services', 'opened4', 'opened6', 'former4', 'former6']
   t.equal(
-    renderSocketFacts({ services: { tcp: [], udp: [] }, opened: [] }),
+    renderSocketFacts({ services: { tcp: [], udp: [] }, opened: [], former: [] }),
     sets.map((set) => `flush set inet checkvalve ${set}`).join('\n'),
   )
 })

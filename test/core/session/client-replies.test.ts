@@ -13,8 +13,22 @@ import { type Inbound, noteOpening, replyKindOf } from '../../../src/core/sessio
 import { type Clients, clients, TCP_TIMEOUT, UDP_TIMEOUT } from '../clients.js'
 import { icmp, ipv4, ipv6, tcp, udp, words } from '../packets.js'
 
-const WORKER: Sender = { uid: 33, known: false, isReply: false, device: 7, isOf: () => false }
-const KERNEL: Sender = { uid: -1, known: false, isReply: false, device: 7, isOf: () => false }
+const WORKER: Sender = {
+  uid: 33,
+  known: false,
+  isReply: false,
+  isForeign: false,
+  device: 7,
+  isOf: () => false,
+}
+const KERNEL: Sender = {
+  uid: -1,
+  known: false,
+  isReply: false,
+  isForeign: false,
+  device: 7,
+  isOf: () => false,
+}
 
 /** Returns whether a packet counts as a reply to a client. */
 const isReply = (packet: Packet, sender: Sender, inbound: Inbound) =>

@@ -6,7 +6,14 @@ import { noteOpening, replyKindOf } from '../../../src/core/session/client-repli
 import { noClients } from '../../../src/core/session/no-clients.js'
 import { ipv4, tcp, udp, words } from '../packets.js'
 
-const WORKER: Sender = { uid: 33, known: false, isReply: false, device: 7, isOf: () => false }
+const WORKER: Sender = {
+  uid: 33,
+  known: false,
+  isReply: false,
+  isForeign: false,
+  device: 7,
+  isOf: () => false,
+}
 const PORTS = { sourcePort: 443, destinationPort: 51000 }
 const ENDS = [words('192.0.2.1'), 443, words('198.51.100.2'), 51000] as const
 

@@ -43,6 +43,7 @@ export function policyFor(
     mode: 'enforce',
     canary: undefined,
     ephemeralPorts: EPHEMERAL_PORTS,
+    transparentUsers: [],
     trustedUsers: [0, 990],
     rules,
     queryPolicy: undefined,
