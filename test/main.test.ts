@@ -156,6 +156,7 @@ t.test('environment and --set override settings, and --set comes last', async (t
 
 t.test('the output of show-config can be loaded again, and gives the same configuration', async (t) => {
   const yaml = `mode: enforce
+transparentUsers: [nobody]
 mirrors: { hosts: [mirror.example.org, 198.51.100.0/24, "*.example.org"], ports: [80, 8000-8010] }
 allow:
   - { name: payments, to: [api.example.org, "2001:db8::/32"], ports: [443], protocol: tcp, users: [root], expires: 2099-01-01 }
@@ -166,6 +167,7 @@ canary: { target: "[2001:db8::9]:9", interval: 1m }
   const second = runOn(t, first.stdout, 'show-config')
   t.equal(second.status, 0, second.stderr)
   t.equal(second.stdout, first.stdout)
+  t.match(first.stdout, /^transparentUsers: \[nobody\]$/m)
   t.equal(runOn(t, first.stdout, 'check').stdout, 'configuration OK\n')
 })
 

@@ -17,6 +17,7 @@ const WHY: Readonly<Record<Exclude<Judged['reason'], 'rule'>, string>> = {
   resolver: 'a resolver of this host',
   time: 'a time server of this host',
   dhcp: 'the renewal of a lease',
+  'not-ntp': 'a time server gets requests of NTP only',
   'name-not-allowed': 'names are enforced, and no rule has this name',
   mirror: 'an update mirror',
   'not-allowlisted': 'nothing allows it',

@@ -44,6 +44,7 @@ const WRITERS: { [Name in FormatName]?: (value: FormatValue<Name>, user: NameUse
   mirrors: (hosts) => hosts.map(formatDestination),
   ports: (ports) => ports.map(formatPorts),
   users: (users, user) => users.map(user),
+  'user-list': (users, user) => users.map(user),
   rules: (rules, user) => rules.map((rule) => formatRule(rule, user)),
 }
 

@@ -78,6 +78,20 @@ export function parseTimeServers(text: string): Destination[] {
  */
 const DHCP_USERS = ['root', 'systemd-network', 'dhcpcd', '_dhcp', 'dhcp']
 
+/** The users under which clients of time servers send; root is the user of some at their start. */
+const TIME_USERS = [
+  'root',
+  'systemd-timesync',
+  '_chrony',
+  'chrony',
+  'ntp',
+  'ntpsec',
+  'openntpd',
+  '_openntpd',
+  'ntpd',
+  '_ntp',
+]
+
 /** The users of resolvers that run on the host itself, and send queries for other programs. */
 const RESOLVER_USERS = ['systemd-resolve', 'unbound', 'dnsmasq', 'bind', 'named', 'pdns', 'knot-resolver']
 
@@ -89,6 +103,8 @@ export interface Infrastructure {
   /** Ids of the users under which this host's DHCP client may run. */
   readonly dhcpUsers: readonly number[]
   readonly timeServers: readonly Destination[]
+  /** Ids of the users under which this host's NTP client may run. */
+  readonly timeUsers: readonly number[]
 }
 
 /**
@@ -103,6 +119,7 @@ export function readInfrastructure(root = '/', idOf: UserLookup = knownUsers()):
     resolverUsers: RESOLVER_USERS.flatMap((name) => idOf(name) ?? []),
     dhcpUsers: DHCP_USERS.flatMap((name) => idOf(name) ?? []),
     timeServers: times.flatMap(({ text }) => parseTimeServers(text)),
+    timeUsers: TIME_USERS.flatMap((name) => idOf(name) ?? []),
   }
 }
 

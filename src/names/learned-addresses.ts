@@ -1,7 +1,7 @@
 import type { Question } from '../core/dns/question.js'
 import type { Address } from '../core/packet/ip.js'
+import { namesOf } from '../core/policy/allowlist.js'
 import type { Policy, Rule } from '../core/policy/policy.js'
-import { namesOf } from '../core/policy/policy.js'
 import type { Firewall } from '../kernel/nftables/firewall.js'
 import type { ServiceLog } from '../system/service-log.js'
 import { OWN_UID } from '../system/users.js'

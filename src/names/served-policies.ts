@@ -1,5 +1,5 @@
+import { namesOf } from '../core/policy/allowlist.js'
 import type { Policy, Rule } from '../core/policy/policy.js'
-import { namesOf } from '../core/policy/policy.js'
 import type { Asker } from './confirmations.js'
 
 /**

@@ -6,6 +6,7 @@
 import type { Config } from '../config/config.js'
 import type { QueryPolicy } from '../core/dns/query-policy.js'
 import type { Destination, PortRange, Prefix } from '../core/packet/ip.js'
+import { NTP_PORT } from '../core/packet/ntp.js'
 import type { BuiltInRule } from '../core/policy/built-in-rules.js'
 import { assemble, compile, type Policy, type RuleSpec } from '../core/policy/policy.js'
 import type { HostFacts } from '../host/host-facts.js'
@@ -71,8 +72,14 @@ function infrastructureRules({ infrastructure }: Config, host: Infrastructure): 
       names: [],
       domains: [],
     })
-  if (servers.length > 0)
-    rules.push({ reason: 'time', name: 'time', protocol: 'udp', ports: port(123), ...split(servers) })
+  if (servers.length > 0) {
+    const time = { reason: 'time', protocol: 'udp', ports: port(NTP_PORT), ...split(servers) } as const
+    rules.push(
+      { ...time, name: 'time', users: host.timeUsers },
+      // ntpd opens its port as root, and keeps it when it becomes another user.
+      { ...time, name: 'time:123', users: [OWN_UID], sourcePort: NTP_PORT },
+    )
+  }
   if (infrastructure.dhcp)
     rules.push(dhcp('dhcp4', 68, 67, 4, host.dhcpUsers), dhcp('dhcp6', 546, 547, 6, host.dhcpUsers))
   return rules

@@ -3,7 +3,8 @@
  * saved.
  */
 import type { Config } from '../config/config.js'
-import { namesOf, type Policy } from '../core/policy/policy.js'
+import { namesOf } from '../core/policy/allowlist.js'
+import type { Policy } from '../core/policy/policy.js'
 import { readHost } from '../host/host-facts.js'
 import { readSavedNames, type SavedNames } from '../names/addresses-file.js'
 import { createUsers } from '../system/users.js'

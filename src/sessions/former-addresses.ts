@@ -6,7 +6,7 @@ const KEPT_S = 300
 /** As many as the kernel's set takes; further ones are not remembered. */
 const MAX_FORMER = 4096
 
-/** Remembers the addresses that this host had until lately: a lease has changed, or keepalived has moved an address. */
+/** Remembers the addresses that this host had until recently: a lease has changed, or keepalived has moved an address. */
 export class FormerAddresses {
   /** The second at which each address is forgotten, by its text. */
   readonly #until = new Map<string, number>()

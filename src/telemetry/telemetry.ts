@@ -1,4 +1,4 @@
-import { entriesBySource } from '../core/policy/policy.js'
+import { entriesBySource } from '../core/policy/allowlist.js'
 import type { QueueForm } from '../core/ruleset/ruleset.js'
 import { readConntrackUsage } from '../kernel/conntrack/usage.js'
 import { counters } from '../kernel/nftables/nft.js'

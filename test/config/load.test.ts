@@ -273,3 +273,11 @@ t.test('a fragment with another file extension is not read, and a note reports i
   t.equal(config.mode, 'observe')
   t.match(config.notes, [/conf\.d\/10-x\.yml is not read/])
 })
+
+t.test(
+  'users of transparent proxies are found by name and by number, and by default there are none',
+  async (t) => {
+    t.same(configOf(loadText(t, 'mode: observe')).transparentUsers, [])
+    t.same(configOf(loadText(t, 'transparentUsers: [www-data, 990]')).transparentUsers, [33, 990])
+  },
+)

@@ -78,6 +78,11 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     ['main.yaml:2: mirrors.users[1]: there is no user "wwwdata" on this host'],
   ],
   [
+    'a user of a transparent proxy that does not exist',
+    'transparentUsers: [haproxy]',
+    ['main.yaml:1: transparentUsers[0]: there is no user "haproxy" on this host'],
+  ],
+  [
     'a user who is a mapping',
     'mirrors: { users: [{ a: 1 }] }',
     ['main.yaml:1: mirrors.users[0]: must be a user, not a mapping'],

@@ -163,6 +163,14 @@ t.test('DHCP is allowed for root and for those users of DHCP clients that exist 
   t.same(readInfrastructure(t.testdir({}), (name) => users[name]).dhcpUsers, [0, 998])
 })
 
+t.test(
+  'time servers are for root and for those users of time services that exist on this host',
+  async (t) => {
+    const users: Record<string, number> = { root: 0, _chrony: 997, 'systemd-timesync': 996, 'www-data': 33 }
+    t.same(readInfrastructure(t.testdir({}), (name) => users[name]).timeUsers, [0, 996, 997])
+  },
+)
+
 t.test('the users of local resolvers are those that exist on this host', async (t) => {
   const users: Record<string, number> = { unbound: 114, dnsmasq: 998, 'www-data': 33 }
   t.same(readInfrastructure(t.testdir({}), (name) => users[name]).resolverUsers, [114, 998])

@@ -59,6 +59,7 @@ t.test('on a clean host no file, user or environment variable of the real host i
     notes: [],
     resolverUsers: [],
     dhcpUsers: [0],
+    timeUsers: [0],
   })
   t.same(Object.keys(environment).sort(), ['HOME', 'PATH', 'TERM', 'TMPDIR', 'TZ'])
   t.match(environment, { HOME: '/nonexistent', TZ: 'UTC' })

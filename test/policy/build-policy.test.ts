@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
 import { formatPrefix } from '../../src/core/packet/address-text.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/packet/ip.js'
+import { NTP_PORT, ntpRequest } from '../../src/core/packet/ntp.js'
 import { Packet, TCPHDR_SYN } from '../../src/core/packet/packet.js'
 import { BUILT_IN_RULES } from '../../src/core/policy/built-in-rules.js'
 import { decide, type Policy, type Rule } from '../../src/core/policy/policy.js'
@@ -20,6 +21,7 @@ const NOTHING: HostFacts = {
   resolverUsers: [],
   timeServers: [],
   dhcpUsers: [],
+  timeUsers: [],
   mirrors: [],
 }
 
@@ -28,6 +30,7 @@ const HOST: HostFacts = {
   resolvers: parseResolvConf('nameserver 192.0.2.53\n'),
   timeServers: parseTimeServers('server time.example.org\nserver 192.0.2.123\n'),
   dhcpUsers: [0, 998],
+  timeUsers: [0, 997],
 }
 /** NO_WAYS means that nothing has been learned. */
 const NO_WAYS: NameKnowledge = { targets: () => [], isWayTo: () => false }
@@ -77,6 +80,8 @@ function judge(
     tcpFlags: given.udp ? 0 : TCPHDR_SYN,
   })
   packet.destination.set(address.value.words)
+  if (port === NTP_PORT) packet.bytes = ntpRequest()
+  packet.payloadEnd = packet.bytes.length
   const isOf = (units: readonly string[]) => units.includes(given.unit ?? '')
   const sender = { uid: given.uid ?? 0, known: false, isReply: false, isForeign: false, device: 0, isOf }
   return decide(policy, packet, sender, clients(), Date.now()).reason
@@ -93,7 +98,7 @@ allow:
   - { name: alpha, to: [203.0.113.2] }
 `,
     )
-    t.same(names(made), ['resolver', 'time', 'dhcp4', 'dhcp6', 'mirrors', 'zulu', 'alpha'])
+    t.same(names(made), ['resolver', 'time', 'time:123', 'dhcp4', 'dhcp6', 'mirrors', 'zulu', 'alpha'])
   },
 )
 
@@ -120,12 +125,23 @@ t.test('configured resolvers and time servers replace those of the host', async 
   t.match(find(made, 'time'), { names: ['ntp.example.org'], prefixes: [] })
 })
 
-t.test('time servers may be reached on UDP port 123, by name or address', async (t) => {
-  const made = policy(t, 'mode: enforce\n')
-  t.match(find(made, 'time'), { reason: 'time', protocol: 'udp', names: ['time.example.org'] })
-  t.equal(judge(made, '192.0.2.123', 123, { udp: true }), 'time')
-  t.equal(judge(made, '192.0.2.123', 123), 'not-allowlisted', 'TCP is blocked')
-})
+t.test(
+  'time servers may be reached on UDP port 123, by name or address, by the users of time services',
+  async (t) => {
+    const made = policy(t, 'mode: enforce\n')
+    t.match(find(made, 'time'), { reason: 'time', protocol: 'udp', names: ['time.example.org'] })
+    t.equal(judge(made, '192.0.2.123', 123, { udp: true }), 'time')
+    t.equal(judge(made, '192.0.2.123', 123, { udp: true, uid: 997 }), 'time')
+    t.equal(judge(made, '192.0.2.123', 123, { udp: true, from: 123 }), 'time', 'as ntpd does')
+    t.equal(
+      judge(made, '192.0.2.123', 123, { udp: true, from: 80 }),
+      'not-allowlisted',
+      'a port of a service',
+    )
+    t.equal(judge(made, '192.0.2.123', 123, { udp: true, uid: 33 }), 'not-allowlisted', 'another user')
+    t.equal(judge(made, '192.0.2.123', 123), 'not-allowlisted', 'TCP is blocked')
+  },
+)
 
 t.test(
   'DHCP is allowed from the client port to the server port of its family, only for DHCP clients',
@@ -140,7 +156,7 @@ t.test(
     t.equal(dhcp('198.51.100.67', 1068, 67), 'not-allowlisted', 'the source port is another one')
     t.equal(dhcp('198.51.100.67', 546, 547), 'not-allowlisted', 'the ports belong to the other family')
     t.equal(dhcp('2001:db8::547', 68, 67), 'not-allowlisted', 'the ports belong to the other family')
-    t.same(names(policy(t, 'infrastructure: { dhcp: false }\n')), ['resolver', 'time'])
+    t.same(names(policy(t, 'infrastructure: { dhcp: false }\n')), ['resolver', 'time', 'time:123'])
   },
 )
 
@@ -234,7 +250,7 @@ t.test(
   async (t) => {
     const mirrors = [found('a.example.org', 443), found('198.51.100.7', 80), found('2001:db8::7', 443)]
     const made = policy(t, 'mode: enforce\n', withMirrors(...mirrors, found('b.example.org', 80)))
-    t.same(names(made), ['resolver', 'time', 'dhcp4', 'dhcp6', 'mirrors:80', 'mirrors:443'])
+    t.same(names(made), ['resolver', 'time', 'time:123', 'dhcp4', 'dhcp6', 'mirrors:80', 'mirrors:443'])
     t.same(find(made, 'mirrors:80')!.names, ['b.example.org'])
     t.same(find(made, 'mirrors:443')!.names, ['a.example.org'])
     t.equal(judge(made, '198.51.100.7', 80), 'mirror')

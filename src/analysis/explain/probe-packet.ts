@@ -8,6 +8,7 @@ import {
   IPPROTO_UDP,
   type Words,
 } from '../../core/packet/ip.js'
+import { NTP_PORT, ntpRequest } from '../../core/packet/ntp.js'
 import { ECHO_REQUEST, Packet, TCPHDR_ACK, TCPHDR_SYN } from '../../core/packet/packet.js'
 import { encodePayload } from '../../names/dns/encode-query.js'
 import type { Query } from './query.js'
@@ -23,7 +24,7 @@ export interface From {
 
 /**
  * Makes the first packet of a connection: a SYN, a datagram, an echo request, or the message with a DNS
- * query.
+ * query. A datagram to port 123 is a request of NTP.
  */
 export function packetOf({ protocol, port, name }: Query, to: Address, from: From): Packet {
   const packet = new Packet()
@@ -40,7 +41,8 @@ export function packetOf({ protocol, port, name }: Query, to: Address, from: Fro
   packet.sourcePort = from.port
   packet.destinationPort = port!
   if (protocol === 'tcp') packet.tcpFlags = name === undefined ? TCPHDR_SYN : TCPHDR_ACK
-  if (name !== undefined) carry(packet, name)
+  if (name !== undefined) carry(packet, encodePayload({ name }, packet.protocol))
+  else if (protocol === 'udp' && port === NTP_PORT) carry(packet, ntpRequest())
   return packet
 }
 
@@ -51,7 +53,7 @@ export function answerOf(question: Query, to: Address, from: From): Packet {
   return packet
 }
 
-function carry(packet: Packet, name: string): void {
-  packet.bytes = encodePayload({ name }, packet.protocol)
+function carry(packet: Packet, payload: Uint8Array): void {
+  packet.bytes = payload
   packet.payloadEnd = packet.bytes.length
 }

@@ -1,10 +1,11 @@
 /** Judges recorded packets by a policy, with the code that the service itself uses. */
 
 import { type Address, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../../core/packet/ip.js'
+import { NTP_PORT, ntpRequest } from '../../core/packet/ntp.js'
 import { ECHO_REQUEST, Packet, TCPHDR_SYN } from '../../core/packet/packet.js'
 import { protocolOf } from '../../core/packet/protocol-names.js'
 import type { Sender } from '../../core/packet/sender.js'
-import { type Decision, decide, MALFORMED, type Policy } from '../../core/policy/policy.js'
+import { type Decision, decide, MALFORMED, NOT_NTP, type Policy } from '../../core/policy/policy.js'
 import { noClients } from '../../core/session/no-clients.js'
 import { encodePayload } from '../../names/dns/encode-query.js'
 
@@ -65,7 +66,7 @@ export class PolicyTrial {
  * Fills a packet from a record.
  * @returns false when the record does not have protocol, destination and port
  */
-function fill(packet: Packet, { transport, host, port, sourcePort, question }: Recorded): boolean {
+function fill(packet: Packet, { transport, host, port, sourcePort, question, reason }: Recorded): boolean {
   const protocol = transport === undefined ? undefined : protocolOf(transport)
   const hasPorts = protocol === IPPROTO_TCP || protocol === IPPROTO_UDP
   if (protocol === undefined || host === undefined || (hasPorts && port === undefined)) return false
@@ -77,7 +78,8 @@ function fill(packet: Packet, { transport, host, port, sourcePort, question }: R
   packet.tcpFlags = protocol === IPPROTO_TCP ? TCPHDR_SYN : 0
   packet.icmpType =
     protocol === IPPROTO_ICMP ? ECHO_REQUEST[4] : protocol === IPPROTO_ICMPV6 ? ECHO_REQUEST[6] : 0
-  packet.bytes = question === undefined ? NOTHING : messageOf(question, protocol)
+  const isNtp = protocol === IPPROTO_UDP && port === NTP_PORT && reason !== NOT_NTP.reason
+  packet.bytes = question !== undefined ? messageOf(question, protocol) : isNtp ? ntpRequest() : NOTHING
   packet.payloadEnd = packet.bytes.length
   return true
 }

@@ -11,6 +11,7 @@ import {
   type Prefix,
   type Words,
 } from '../packet/ip.js'
+import { isNtpRequest } from '../packet/ntp.js'
 import type { Packet } from '../packet/packet.js'
 import { PrefixSet } from '../packet/prefix-set.js'
 import type { Sender } from '../packet/sender.js'
@@ -28,6 +29,7 @@ import type { Origin } from './origin.js'
  * - `session`: a reply in a client's session that conntrack does not know
  * - `callback`: a connection back to the client of a service that has callbacks
  * - `resolver`, `time`, `dhcp`: the host's own infrastructure
+ * - `not-ntp`: a datagram to a time server that is no request of NTP
  * - `name-not-allowed`: a query for a name outside the allowlist, when names are enforced
  * - `mirror`: an update mirror, its port, and a user who updates
  * - `rule`: an `allow` entry of the operator
@@ -42,6 +44,7 @@ export const REASONS = [
   'resolver',
   'time',
   'dhcp',
+  'not-ntp',
   'name-not-allowed',
   'mirror',
   'rule',
@@ -154,6 +157,7 @@ export const HANDSHAKE = decision('accept', 'session', undefined, false)
 /** Not remembered: the next packet may be a query. */
 export const REPLY = decision('accept', 'session', undefined, false)
 export const CALLBACK = decision('accept', 'callback')
+export const NOT_NTP = decision('block', 'not-ntp')
 export const NAME_NOT_ALLOWED = decision('block', 'name-not-allowed')
 export const NOT_ALLOWLISTED = decision('block', 'not-allowlisted')
 
@@ -218,12 +222,15 @@ export function decide(
   if (reply !== 'none') return reply === 'reply' ? SESSION : HANDSHAKE
   if (inbound.callbacks.allow(packet, sender, inbound.lookUp, inbound.now)) return CALLBACK
   const { rules } = policy
+  let otherwise = NOT_ALLOWLISTED
   for (let i = 0; i < rules.length; i++) {
     const rule = rules[i]!
-    if (fits(policy, rule, packet, sender, now))
-      return packet.protocol === IPPROTO_TCP ? rule.acceptTcp : rule.accept
+    if (!fits(policy, rule, packet, sender, now)) continue
+    // An entry of the operator may allow it all the same.
+    if (rule.spec.reason === 'time' && !isNtpRequest(packet)) otherwise = NOT_NTP
+    else return packet.protocol === IPPROTO_TCP ? rule.acceptTcp : rule.accept
   }
-  return NOT_ALLOWLISTED
+  return otherwise
 }
 
 /**
@@ -327,15 +334,3 @@ export function fitsUser(
   if (uid === -1) return known
   return users.includes(uid) && (sourcePort !== undefined || !mayBeInherited(packet, uid, ephemeralPorts))
 }
-
-/** Returns the number of addresses and prefixes by the reason of their rules: for the metrics. */
-export function entriesBySource(policy: Policy): Map<string, number> {
-  const entries = new Map<string, number>()
-  for (const { spec, fixed, addresses } of policy.rules)
-    entries.set(spec.reason, (entries.get(spec.reason) ?? 0) + fixed.size + addresses.size)
-  return entries
-}
-
-/** Returns the names of all rules, without domains. */
-export const namesOf = (policy: Policy): Set<string> =>
-  new Set(policy.rules.flatMap(({ spec }) => spec.names))

@@ -92,7 +92,7 @@ export const loopback = ({ mode }: Policy): string[] => [
  * Writes the chain `foreign` for packets whose source is not an address of this host: they go to the service, which
  * logs them, and are dropped. A refusal would be sent to that source, with bytes of the packet in it.
  * It returns what the kernel and a DHCP client send before there is an address (RFC 2131, RFC 4862, RFC 9777),
- * packets of connections to an address that this host had until lately, and those of a transparent proxy.
+ * packets of connections to an address that this host had until recently, and those of a transparent proxy.
  */
 export const foreign = (marks: Marks, { transparentUsers }: Policy): string[] => [
   'ip saddr 0.0.0.0 udp sport 68 udp dport 67 return',
@@ -110,7 +110,7 @@ export const foreign = (marks: Marks, { transparentUsers }: Policy): string[] =>
   'accept',
 ]
 
-/** The addresses that this host had until lately: the service adds them with a timeout. */
+/** The addresses that this host had until recently: the service adds them with a timeout. */
 export const FORMER_SETS = FAMILIES.map(
   (family) => `set former${family} { type ipv${family}_addr; flags timeout; timeout 5m; size 4096; }`,
 )

@@ -42,6 +42,6 @@ export interface SocketFacts {
    * clients.
    */
   readonly opened: readonly Connection[]
-  /** Addresses that this host had until lately. */
+  /** Addresses that this host had until recently. */
   readonly former: readonly Address[]
 }

@@ -44,7 +44,7 @@ export function world(
   })
   const config = configOf(loadFrom(directory))
   const root = `${directory}/root`
-  const infrastructure = readInfrastructure(root, () => undefined)
+  const infrastructure = readInfrastructure(root, (name) => (name === 'root' ? 0 : undefined))
   const targetsOf = (service: string) => (targets[service] ? [targets[service]] : [])
   const policy = buildPolicy(
     config,

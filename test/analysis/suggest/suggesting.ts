@@ -32,6 +32,7 @@ export const HOST: HostFacts = {
   timeServers: [],
   searchDomains: [],
   dhcpUsers: [0],
+  timeUsers: [0],
   resolverUsers: [RESOLVER_UID],
 }
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { entriesBySource, namesOf } from '../../../src/core/policy/policy.js'
+import { entriesBySource, namesOf } from '../../../src/core/policy/allowlist.js'
 import { policy, prefix, rule } from '../rules.js'
 
 t.test('prefixes and learned addresses are counted by the reason of their rules', async (t) => {
@@ -15,6 +15,12 @@ t.test('prefixes and learned addresses are counted by the reason of their rules'
       ['rule', 3],
     ],
   )
+})
+
+t.test('two rules for the same destinations, as for time servers, count once', async (t) => {
+  const prefixes = [prefix('192.0.2.123')]
+  const time = (name: string) => rule({ reason: 'time', name, prefixes })
+  t.same([...entriesBySource(policy([time('time'), time('time:123')]))], [['time', 1]])
 })
 
 t.test('the names of a policy are those of all its rules, each listed once, without domains', async (t) => {

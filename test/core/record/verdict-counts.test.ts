@@ -9,6 +9,7 @@ import {
   MALFORMED,
   NAME_NOT_ALLOWED,
   NOT_ALLOWLISTED,
+  NOT_NTP,
   REASONS,
   type RuleSpec,
   SESSION,
@@ -43,6 +44,7 @@ t.test('each combination of verdict, reason, protocol and family has its own cou
   const decisions = [
     ...[MALFORMED, FOREIGN_SOURCE, CANARY, SESSION, CALLBACK],
     ...infrastructure,
+    NOT_NTP,
     NAME_NOT_ALLOWED,
     ...rules,
     NOT_ALLOWLISTED,
@@ -59,10 +61,10 @@ t.test('each combination of verdict, reason, protocol and family has its own cou
         for (const observing of [true, false]) counts.add(packet(protocol, family), 33, decision, observing)
   const found = [...counts.counts()]
   // Accepted packets have one verdict in both modes; blocked ones have a verdict for each.
-  t.equal(found.length, (7 + 5 * 2) * 4 * 2)
+  t.equal(found.length, (7 + 6 * 2) * 4 * 2)
   t.equal(
     found.reduce((sum, { packets }) => sum + packets, 0),
-    12 * 4 * 2 * 2,
+    13 * 4 * 2 * 2,
   )
   for (const { verdict, packets } of found) t.equal(packets, verdict === 'accept' ? 2 : 1)
 })
