@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap'
 import { countArrivals } from '../lab/arrivals.js'
 import { createTopology, MIRROR, type Topology, VICTIM, WEB } from '../lab/topology.js'
-import { connect, serveHttp } from '../lab/traffic.js'
+import { connect, httpGet, serveHttp } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
 import { eventually, Service } from './service.js'
 
@@ -75,12 +75,15 @@ t.test(
   async (t) => {
     const lab = await guarded(t, '', 'tcp dport 80 redirect to :3128')
     const arrivals = await countArrivals(lab.victims, 'to-web')
-    for (const host of [VICTIM.v4, VICTIM.v6])
-      t.equal((await connect(lab.web, host, 80, WORKER)).outcome, 'ok', `${host}: by the local proxy`)
+    const urls = [`http://${VICTIM.v4}/`, `http://[${VICTIM.v6}]/`]
+    const fetchAll = async (when: string) => {
+      for (const url of urls)
+        t.equal((await httpGet(lab.web, url, { ...WORKER, timeout: 20_000 })).status, 200, `${url} ${when}`)
+    }
+    await fetchAll('is answered by the local proxy')
     t.equal((await arrivals()).total, 0)
     await lab.service.kill()
-    for (const host of [VICTIM.v4, VICTIM.v6])
-      t.equal((await connect(lab.web, host, 80, WORKER)).outcome, 'ok', `dead: ${host}`)
+    await fetchAll('is answered while the service is dead')
     t.equal((await arrivals()).total, 0)
   },
 )
