@@ -115,7 +115,10 @@ t.test('when a runtime entry expires, new connections are blocked and live ones 
     t.equal(output, `short is in force for ${ms / 1000}s: tcp to 203.0.113.1\n`)
     const talk = Talk.to(lab.web, ONE, MIRROR.v4)
     const list = (await talk.waitForAnswer(ONE, end)) ? await runCommand(service, 'allow', 'list') : ''
-    if (Date.now() >= end) return undefined
+    if (Date.now() >= end) {
+      await eventually('the entry has gone', async () => (await namesOf(service)).length === 0)
+      return undefined
+    }
     t.match(list, /^short {7}tcp to 203\.0\.113\.1; \d+ s left\n$/)
     return talk
   })
