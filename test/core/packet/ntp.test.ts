@@ -1,14 +1,9 @@
 import t from 'tap'
 import { IPPROTO_UDP } from '../../../src/core/packet/ip.js'
 import { isNtpRequest, ntpRequest } from '../../../src/core/packet/ntp.js'
-import { decode, Packet } from '../../../src/core/packet/packet.js'
 import { ipv4, tcp, udp } from '../packets.js'
+import { read } from '../policy/judging.js'
 
-function read(bytes: Uint8Array): Packet {
-  const packet = new Packet()
-  decode(bytes, 0, bytes.length, bytes.length, packet)
-  return packet
-}
 const PORTS = { sourcePort: 40_000, destinationPort: 123 }
 const datagram = (payload: Uint8Array) => read(ipv4({ protocol: IPPROTO_UDP }, udp({ ...PORTS, payload })))
 /** Returns a request with another first byte, and bytes behind it. */

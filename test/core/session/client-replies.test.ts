@@ -1,8 +1,7 @@
 import t from 'tap'
 import { type Family, IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
 import {
-  decode,
-  Packet,
+  type Packet,
   TCPHDR_ACK,
   TCPHDR_FIN,
   TCPHDR_RST,
@@ -12,6 +11,7 @@ import type { Sender } from '../../../src/core/packet/sender.js'
 import { type Inbound, noteOpening, replyKindOf } from '../../../src/core/session/client-replies.js'
 import { type Clients, clients, TCP_TIMEOUT, UDP_TIMEOUT } from '../clients.js'
 import { icmp, ipv4, ipv6, tcp, udp, words } from '../packets.js'
+import { read } from '../policy/judging.js'
 
 const WORKER: Sender = {
   uid: 33,
@@ -33,13 +33,6 @@ const KERNEL: Sender = {
 /** Returns whether a packet counts as a reply to a client. */
 const isReply = (packet: Packet, sender: Sender, inbound: Inbound) =>
   replyKindOf(packet, sender, inbound) !== 'none'
-
-function read(bytes: Uint8Array): Packet {
-  const packet = new Packet()
-  const malformed = decode(bytes, 0, bytes.length, bytes.length, packet)
-  if (malformed) throw new Error(malformed)
-  return packet
-}
 
 const PORTS = { sourcePort: 443, destinationPort: 51000 }
 const ack = (flags = TCPHDR_ACK, ports = PORTS) => read(ipv4({}, tcp({ ...ports, flags })))

@@ -1,10 +1,11 @@
 import t from 'tap'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
-import { decode, Packet, TCPHDR_ACK, TCPHDR_SYN } from '../../../src/core/packet/packet.js'
+import { TCPHDR_ACK, TCPHDR_SYN } from '../../../src/core/packet/packet.js'
 import type { Sender } from '../../../src/core/packet/sender.js'
 import { noteOpening, replyKindOf } from '../../../src/core/session/client-replies.js'
 import { noClients } from '../../../src/core/session/no-clients.js'
 import { ipv4, tcp, udp, words } from '../packets.js'
+import { read } from '../policy/judging.js'
 
 const WORKER: Sender = {
   uid: 33,
@@ -16,12 +17,6 @@ const WORKER: Sender = {
 }
 const PORTS = { sourcePort: 443, destinationPort: 51000 }
 const ENDS = [words('192.0.2.1'), 443, words('198.51.100.2'), 51000] as const
-
-function read(bytes: Uint8Array): Packet {
-  const packet = new Packet()
-  decode(bytes, 0, bytes.length, bytes.length, packet)
-  return packet
-}
 
 t.test(
   'a host without clients never gets one, whatever packets are judged and sessions are noted',
