@@ -28,8 +28,12 @@ const NFQA_IFINDEX_INDEV = 5
 const NFQA_IFINDEX_OUTDEV = 6
 const NFQA_PAYLOAD = 10
 const NFQA_CAP_LEN = 13
+const NFQA_SKB_INFO = 14
 const NFQA_UID = 16
 const NFQA_GID = 17
+
+// #define NFQA_SKB_GSO (1 << 1): the kernel still cuts the packet into segments
+const NFQA_SKB_GSO = 1 << 1
 
 // enum nfqnl_attr_config
 const NFQA_CFG_CMD = 1
@@ -51,6 +55,9 @@ export const NF_DROP = 0
 export const NF_ACCEPT = 1
 /** #define NF_REPEAT 4. The packet goes through the hook again: change its mark, or it is queued for ever. */
 export const NF_REPEAT = 4
+
+/** The length of an attribute has 16 bits. */
+const MAX_ATTRIBUTE = 0xffff - NLA_HDRLEN
 
 export type Verdict = typeof NF_DROP | typeof NF_ACCEPT | typeof NF_REPEAT
 
@@ -84,6 +91,19 @@ export class QueuedPacket {
   end = 0
   /** Length of the packet in bytes before it was cut. */
   length = 0
+  /** Whether the kernel will still cut the packet into segments: only with the option `gso`. */
+  isLarge = false
+  /**
+   * Set it to make the kernel send the bytes that were seen, from `start` to `end`, as they are in `bytes` then. A
+   * program can change the pages of a packet while it waits (sendfile(2), MSG_ZEROCOPY). The kernel computes no
+   * checksum of them. Only where `canSendBytes` is true, and not with HELD.
+   */
+  sendsBytes = false
+
+  /** Whether all bytes of the packet were seen, and the kernel can take them back. */
+  get canSendBytes(): boolean {
+    return !this.isLarge && this.end - this.start >= this.length && this.length <= MAX_ATTRIBUTE
+  }
 }
 
 /**
@@ -128,6 +148,8 @@ function reset(packet: QueuedPacket, bytes: Uint8Array, family: number): void {
   packet.start = 0
   packet.end = 0
   packet.length = 0
+  packet.isLarge = false
+  packet.sendsBytes = false
 }
 
 /** One attribute that stands at `at`; false where it is shorter than its type. */
@@ -159,6 +181,9 @@ function readAttribute(view: DataView, at: number, length: number, packet: Queue
       break
     case NFQA_CAP_LEN:
       packet.length = view.getUint32(value)
+      break
+    case NFQA_SKB_INFO:
+      packet.isLarge = (view.getUint32(value) & NFQA_SKB_GSO) !== 0
       break
     case NFQA_UID:
       packet.uid = view.getUint32(value)
@@ -209,10 +234,11 @@ const VERDICT_WITH_MARK_LENGTH = VERDICT_LENGTH + NLA_HDRLEN + 4
  */
 export class VerdictWriter {
   /** What to send: the first `length` bytes. */
-  readonly bytes: Uint8Array
+  bytes: Uint8Array
   length = 0
-  readonly #view: DataView
+  #view: DataView
   readonly #number: number
+  readonly #capacity: number
   #lastStart = -1
   #lastVerdict = 0
   #lastMark = -1
@@ -221,6 +247,7 @@ export class VerdictWriter {
   /** @param number the queue's @param capacity verdicts in a batch at most */
   constructor(number: number, capacity: number) {
     this.#number = number
+    this.#capacity = capacity
     this.bytes = new Uint8Array(capacity * VERDICT_WITH_MARK_LENGTH)
     this.#view = new DataView(this.bytes.buffer)
   }
@@ -247,6 +274,34 @@ export class VerdictWriter {
     this.#lastVerdict = verdict
     this.#lastMark = mark
     this.length += this.#write(this.length, id, verdict, mark)
+  }
+
+  /**
+   * Adds a verdict with the bytes that the kernel must send (NFQA_PAYLOAD).
+   * @param id, mark as in `add` @param packet `bytes` from `start` to `end`, where `canSendBytes` is true
+   */
+  addWithBytes(id: number, verdict: Verdict, mark: number, { bytes, start, end }: QueuedPacket): void {
+    const at = this.length
+    const attribute = NLA_HDRLEN + end - start
+    this.#grow(at + VERDICT_WITH_MARK_LENGTH + align(attribute))
+    const payload = at + this.#write(at, id, verdict, mark)
+    this.#view.setUint16(payload, attribute, HOST_LE)
+    this.#view.setUint16(payload + 2, NFQA_PAYLOAD, HOST_LE)
+    this.bytes.set(bytes.subarray(start, end), payload + NLA_HDRLEN)
+    this.bytes.fill(0, payload + attribute, payload + align(attribute))
+    this.length = payload + align(attribute)
+    this.#view.setUint32(at, this.length - at, HOST_LE)
+    this.#lastStart = -1
+  }
+
+  #grow(length: number): void {
+    // The verdicts that may follow in this batch must fit too.
+    const needed = length + this.#capacity * VERDICT_WITH_MARK_LENGTH
+    if (needed <= this.bytes.length) return
+    const larger = new Uint8Array(Math.max(needed, 2 * this.bytes.length))
+    larger.set(this.bytes.subarray(0, this.length))
+    this.bytes = larger
+    this.#view = new DataView(larger.buffer)
   }
 
   #write(at: number, id: number, verdict: Verdict, mark: number): number {

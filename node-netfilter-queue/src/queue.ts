@@ -185,8 +185,10 @@ export class Queue {
     const { id, mark } = packet
     const verdict = this.#decide(packet, mark)
     this.#received++
+    const newMark = packet.mark === mark ? -1 : packet.mark >>> 0
     if (verdict === HELD) this.#hold(id)
-    else this.#verdicts.add(id, verdict, packet.mark === mark ? -1 : packet.mark >>> 0)
+    else if (packet.sendsBytes) this.#verdicts.addWithBytes(id, verdict, newMark, packet)
+    else this.#verdicts.add(id, verdict, newMark)
     return true
   }
 
@@ -203,18 +205,23 @@ export class Queue {
   #decide(packet: QueuedPacket, mark: number): Verdict | typeof HELD {
     try {
       const verdict = this.#options.onPacket(packet)
+      checkBytes(packet, verdict)
       return verdict === HELD ? HELD : checkVerdict(verdict, 'onPacket')
     } catch (error) {
       packet.mark = mark
+      packet.sendsBytes = false
       return this.#decideFailed(error, packet, mark)
     }
   }
 
   #decideFailed(error: unknown, packet: QueuedPacket, mark: number): Verdict {
     try {
-      return checkVerdict(this.#options.onError(error, packet), 'onError')
+      const verdict = this.#options.onError(error, packet)
+      checkBytes(packet, verdict)
+      return checkVerdict(verdict, 'onError')
     } catch (error) {
       packet.mark = mark
+      packet.sendsBytes = false
       this.#failure ??= { error }
       return NF_DROP
     }
@@ -246,6 +253,16 @@ export class Queue {
 function checkVerdict(value: Verdict, from: string): Verdict {
   if (value === NF_ACCEPT || value === NF_DROP || value === NF_REPEAT) return value
   throw new TypeError(`${from} returned no verdict but ${String(value)}`)
+}
+
+function checkBytes(packet: QueuedPacket, verdict: unknown): void {
+  if (!packet.sendsBytes) return
+  if (verdict === HELD) throw new TypeError('sendsBytes: not with HELD')
+  if (packet.canSendBytes) return
+  const { start, end, length } = packet
+  throw new RangeError(
+    `sendsBytes: ${end - start} of ${length} bytes were seen, or the kernel still cuts them`,
+  )
 }
 
 function checkRange(name: string, value: number, least: number, most: number): void {

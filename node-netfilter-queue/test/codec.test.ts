@@ -169,6 +169,55 @@ t.test('the verdict writer holds the number of verdicts that it was created for'
   t.equal(writer.length, 64 * 40)
 })
 
+t.test('a verdict with bytes carries them, padded, and the writer grows for them', async (t) => {
+  const writer = new VerdictWriter(7, 3)
+  const packet = Object.assign(new QueuedPacket(), {
+    bytes: Uint8Array.of(9, 1, 2, 3, 4, 5, 9),
+    start: 1,
+    end: 6,
+  })
+  writer.add(1, NF_ACCEPT, -1)
+  writer.addWithBytes(2, NF_ACCEPT, -1, packet)
+  writer.add(3, NF_ACCEPT, -1)
+  const [before, with5, after] = [...messages(viewOf(writer.bytes), 0, writer.length)]
+  t.equal(writer.length, after!.end, 'the messages fill what is sent')
+  const found: [number, number[]][] = []
+  eachAttribute(with5!.view, with5!.payload + 4, with5!.end, (type, from, to) => {
+    found.push([type, [...writer.bytes.subarray(from, to)]])
+  })
+  // The attributes are NFQA_VERDICT_HDR { verdict, id } and NFQA_PAYLOAD.
+  t.same(found, [
+    [2, [0, 0, 0, 1, 0, 0, 0, 2]],
+    [10, [1, 2, 3, 4, 5]],
+  ])
+  t.same(
+    [before!.end, with5!.end - before!.end, after!.end - with5!.end],
+    [32, 44, 32],
+    'no run goes over it',
+  )
+  writer.clear()
+  const large = Object.assign(new QueuedPacket(), {
+    bytes: new Uint8Array(60_000).fill(7),
+    start: 0,
+    end: 60_000,
+  })
+  for (const id of [4, 5, 6]) writer.addWithBytes(id, NF_ACCEPT, id, large)
+  const sizes = [...messages(viewOf(writer.bytes), 0, writer.length)].map(({ payload, end }) => end - payload)
+  t.same(sizes, [60_028, 60_028, 60_028])
+})
+
+t.test(
+  'bytes can be sent only of a packet that was seen whole, fits an attribute, and is not cut later',
+  async (t) => {
+    const packet = Object.assign(new QueuedPacket(), { start: 10, end: 50, length: 40 })
+    t.ok(packet.canSendBytes)
+    t.notOk(Object.assign(packet, { length: 41 }).canSendBytes, 'it was cut at the copy range')
+    t.notOk(Object.assign(packet, { length: 40, isLarge: true }).canSendBytes)
+    t.notOk(Object.assign(packet, { isLarge: false, end: 65_542, length: 65_532 }).canSendBytes)
+    t.ok(Object.assign(packet, { end: 65_541, length: 65_531 }).canSendBytes)
+  },
+)
+
 t.test('a message builder grows and keeps the attributes that it already has', async (t) => {
   const value = Uint8Array.from({ length: 301 }, (_, i) => i & 0xff)
   const message = new MessageBuilder(0x123, 1)

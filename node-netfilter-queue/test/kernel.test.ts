@@ -32,6 +32,20 @@ t.test(
 )
 
 t.test(
+  'a packet is sent with the bytes that its handler has left, or is a fault when it was not whole',
+  async (t) => {
+    const { arrived, errors, stats } = await report('sendBytes')
+    const expected = range(20).flatMap((n) => (n % 6 === 0 ? [] : [n % 3 === 0 ? 0x1000000 + n : n]))
+    t.same(
+      arrived.sort((a: number, b: number) => a - b),
+      expected.sort((a, b) => a - b),
+    )
+    t.same(errors, ['RangeError', 'RangeError', 'RangeError', 'RangeError'])
+    t.equal(stats.sendFailures, 0)
+  },
+)
+
+t.test(
   'a held packet gets its verdict later, once, and no verdict for another packet decides it',
   async (t) => {
     const { before, after, first, again, stats, closed } = await report('hold')

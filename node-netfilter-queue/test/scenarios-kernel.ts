@@ -104,6 +104,30 @@ export const kernelScenarios = {
     return judge(20, (packet) => (numberOf(packet) % 2 ? NF_ACCEPT : NF_DROP))
   },
 
+  /**
+   * The kernel sends what the handler has left in the bytes, for every third packet. One in six is sent with too few
+   * bytes, and goes to `onError`.
+   */
+  async sendBytes() {
+    setUp()
+    const errors: string[] = []
+    const change = (packet: QueuedPacket): Verdict => {
+      const number = numberOf(packet)
+      if (number % 3 !== 0) return NF_ACCEPT
+      // Without a checksum, since the bytes change.
+      packet.bytes.fill(0, packet.start + 26, packet.start + 28)
+      packet.bytes[packet.start + 28] = 1
+      packet.sendsBytes = true
+      if (number % 6 === 0) packet.length++
+      return NF_ACCEPT
+    }
+    const onError = (error: unknown): Verdict => {
+      errors.push((error as Error).name)
+      return NF_DROP
+    }
+    return { ...(await judge(20, change, { onError })), errors }
+  },
+
   /** An accepted packet skips the rules below; a repeated packet meets the rules above with its new mark. */
   async repeat() {
     setUp()

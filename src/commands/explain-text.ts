@@ -17,6 +17,7 @@ const WHY: Readonly<Record<Exclude<Judged['reason'], 'rule'>, string>> = {
   resolver: 'a resolver of this host',
   time: 'a time server of this host',
   dhcp: 'the renewal of a lease',
+  'unjudged-stream': 'a query must go on where the judged bytes of its TCP connection end',
   'not-ntp': 'a time server gets requests of NTP only',
   'name-not-allowed': 'names are enforced, and no rule has this name',
   mirror: 'an update mirror',

@@ -97,7 +97,7 @@ export class DnsWatch {
   /** Judges a packet to a resolver, and remembers its queries when it is accepted. */
   readonly onQuestion = (queued: QueuedPacket): Verdict => {
     const { valve } = this.#options
-    const decision = valve.judge(queued, true)
+    const decision = valve.judge(queued)
     if (decision.verdict === 'accept') this.#note(valve.packet, valve.sender.uid, Date.now())
     return valve.pass
   }

@@ -78,9 +78,11 @@ export class PacketPath {
     this.#heartbeat.beat(this.#options.inForce.rules.policy)
   }
 
-  /** Forgets queries without an answer. */
+  /** Forgets queries without an answer, and connections without queries. */
   expire(): void {
-    this.#dnsWatch.expire(Date.now())
+    const now = Date.now()
+    this.#dnsWatch.expire(now)
+    this.#valve.expire(now)
   }
 
   /** Releases all held answers. */

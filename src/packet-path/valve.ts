@@ -1,8 +1,18 @@
 import { NF_ACCEPT, NF_REPEAT, type QueuedPacket, type Verdict } from 'node-netfilter-queue'
+import { QueryStreams } from '../core/dns/query-streams.js'
+import { writeChecksum } from '../core/packet/checksum.js'
 import { type Family, IPPROTO_TCP, type Words } from '../core/packet/ip.js'
 import { decode, Packet } from '../core/packet/packet.js'
 import type { Sender, SenderLookup } from '../core/packet/sender.js'
-import { type Decision, decide, FOREIGN_SOURCE, MALFORMED } from '../core/policy/policy.js'
+import {
+  type Decision,
+  decide,
+  FOREIGN_SOURCE,
+  isByContent,
+  MALFORMED,
+  type Policy,
+  UNJUDGED_STREAM,
+} from '../core/policy/policy.js'
 import type { AcceptedFlows, FlowDetails } from '../core/record/accepted-flows.js'
 import type { VerdictCounts } from '../core/record/verdict-counts.js'
 import type { QueueForm } from '../core/ruleset/ruleset.js'
@@ -57,6 +67,7 @@ export class Valve {
   }
   /** Finds the sender of the packet that was judged last. */
   readonly attribution = new Attributor(this.packet, this.sender)
+  readonly #streams = new QueryStreams()
   #lookup: SenderLookup = UNKNOWN_SENDER
   #batchStart = 0
 
@@ -72,19 +83,16 @@ export class Valve {
    * accept or block it, so that the kernel refuses it with an ICMP error for the program.
    */
   readonly onPacket = (queued: QueuedPacket): Verdict => {
-    this.judge(queued, false)
+    this.judge(queued)
     return this.pass
   }
 
-  /**
-   * Judges one packet of any queue.
-   * @param single whether the packet leaves as it is: the kernel will not cut it any more
-   */
-  judge(queued: QueuedPacket, single: boolean): Decision {
+  /** Judges one packet of any queue. */
+  judge(queued: QueuedPacket): Decision {
     if (this.#batchStart === 0) this.#batchStart = performance.now()
     const { policy, marks } = this.#inForce.rules
     const { packet, sender } = this
-    packet.single = single
+    packet.isWhole = queued.canSendBytes
     sender.uid = this.#options.users.inside(queued.uid)
     sender.known = (queued.mark & marks.known) !== 0
     sender.isReply = (queued.mark & marks.reply) !== 0
@@ -93,11 +101,25 @@ export class Valve {
     this.attribution.begin()
     const now = Date.now()
     const malformed = decode(queued.bytes, queued.start, queued.end, queued.length, packet)
-    const decision = malformed ? MALFORMED : decide(policy, packet, sender, this.#options.inbound, now)
+    const decision = malformed ? MALFORMED : this.#decide(policy, now)
     this.#mark(queued, decision, packet)
     if (decision.verdict === 'accept' || policy.mode === 'observe') noteOpening(packet, this.#options.inbound)
     this.#recordSafely(decision, now)
     return decision
+  }
+
+  /** Decides on the packet. Queries over TCP must go on where the judged bytes of their connection end. */
+  #decide(policy: Policy, now: number): Decision {
+    const { packet, sender } = this
+    const decision = decide(policy, packet, sender, this.#options.inbound, now)
+    if (packet.protocol !== IPPROTO_TCP || !isByContent(policy, decision)) return decision
+    const isTrusted = policy.trustedUsers.includes(sender.uid)
+    return this.#streams.follow(packet, sender.uid, now, isTrusted) ? decision : UNJUDGED_STREAM
+  }
+
+  /** Forgets connections to resolvers that have no queries any more. */
+  expire(now: number): void {
+    this.#streams.expire(now)
   }
 
   /** Handles a fault: the packet is blocked, or accepted in mode observe. */
@@ -121,8 +143,10 @@ export class Valve {
   #mark(queued: QueuedPacket, decision: Decision, packet: Packet): void {
     const { policy, marks } = this.#inForce.rules
     let state: number
-    if (decision.verdict === 'accept') state = decision.remember ? marks.approvedNow : marks.approvedOnce
-    else if (policy.mode === 'enforce') state = decision === FOREIGN_SOURCE ? marks.dropped : marks.blocked
+    if (decision.verdict === 'accept') {
+      state = decision.remember ? marks.approvedNow : marks.approvedOnce
+      if (policy.mode === 'enforce' && isByContent(policy, decision)) sendJudged(queued, packet)
+    } else if (policy.mode === 'enforce') state = decision === FOREIGN_SOURCE ? marks.dropped : marks.blocked
     // A TCP connection that would have been blocked is recorded once; datagrams are recorded one by one.
     else state = packet.protocol === IPPROTO_TCP ? marks.approvedNow : marks.approvedOnce
     queued.mark = ((queued.mark & ~marks.mask) | state) >>> 0
@@ -158,4 +182,11 @@ export class Valve {
       domain: this.#options.domainOf(family, destination, this.sender.uid),
     }
   }
+}
+
+/** Makes the kernel send the bytes that were judged: the sender may change the pages of its packet meanwhile. */
+function sendJudged(queued: QueuedPacket, packet: Packet): void {
+  if (packet.payloadOffset === packet.payloadEnd || !packet.isWhole) return
+  writeChecksum(packet)
+  queued.sendsBytes = true
 }

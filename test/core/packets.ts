@@ -37,6 +37,7 @@ export interface TcpOptions {
   readonly sourcePort?: number
   readonly destinationPort?: number
   readonly flags?: number
+  readonly sequence?: number
   /** Padded to a multiple of four bytes. */
   readonly options?: readonly number[]
   readonly payload?: Uint8Array
@@ -111,7 +112,8 @@ export function tcp(options: TcpOptions = {}): Uint8Array {
   const header = Uint8Array.from([
     ...uint16(options.sourcePort ?? 40000),
     ...uint16(options.destinationPort ?? 443),
-    ...[0, 0, 0, 1, 0, 0, 0, 0],
+    ...[24, 16, 8, 0].map((shift) => ((options.sequence ?? 1) >>> shift) & 0xff),
+    ...[0, 0, 0, 0],
     (5 + list.length / 4) << 4,
     options.flags ?? 0x02,
     ...[0xff, 0xff, 0, 0, 0, 0],

@@ -31,7 +31,7 @@ export function packetOf({ protocol, port, name }: Query, to: Address, from: Fro
   packet.family = to.family
   packet.destination.set(to.words)
   if (from.address !== undefined) packet.source.set(from.address)
-  packet.single = true
+  packet.isWhole = true
   if (protocol === 'icmp') {
     packet.protocol = ICMP[to.family]
     packet.icmpType = ECHO_REQUEST[to.family]

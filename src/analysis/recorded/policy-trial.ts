@@ -28,7 +28,7 @@ export class PolicyTrial {
   /** Answers to clients pass by no rule, and are in no log: so no clients are needed. */
   readonly #inbound = noClients()
   readonly #names = new Set<string>()
-  readonly #packet = Object.assign(new Packet(), { single: true })
+  readonly #packet = Object.assign(new Packet(), { isWhole: true })
 
   /** @param now milliseconds since the epoch; rules that expired by then do not match */
   constructor(policy: Policy, now: number) {

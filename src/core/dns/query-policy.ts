@@ -3,6 +3,7 @@
  * connection can.
  */
 
+import { hasNoChecksum } from '../packet/checksum.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../packet/ip.js'
 import { type Packet, TCPHDR_URG } from '../packet/packet.js'
 import { isResponse, type Question, readQueries, readQuery } from './question.js'
@@ -35,8 +36,8 @@ export function questionsOf(packet: Packet): readonly Question[] | undefined {
  * Whether a packet to a resolver is an answer of a name server on this host: no resolver takes an answer for
  * a query.
  */
-export function answersResolver({ bytes, payloadOffset, payloadEnd, protocol, single }: Packet): boolean {
-  return single && protocol === IPPROTO_UDP && isResponse(bytes, payloadOffset, payloadEnd)
+export function answersResolver({ bytes, payloadOffset, payloadEnd, protocol, isWhole }: Packet): boolean {
+  return isWhole && protocol === IPPROTO_UDP && isResponse(bytes, payloadOffset, payloadEnd)
 }
 
 /**
@@ -51,9 +52,10 @@ export const isNamesCanary = (packet: Packet): boolean =>
 
 /** Whether a packet to a resolver holds only queries for names that may be asked for. */
 export function mayAsk(packet: Packet, queryPolicy: QueryPolicy): boolean {
-  // A packet that the kernel will still cut may become several messages. And a receiver does not read urgent
-  // bytes in their place (tcp(7)): without them the same bytes are other messages.
-  if (!packet.single || (packet.tcpFlags & TCPHDR_URG) !== 0) return false
+  // A packet that the kernel will still cut may become several messages. A receiver does not read urgent bytes in
+  // their place (tcp(7)): without them the same bytes are other messages. And no resolver library sends without a
+  // checksum, by which the receiver drops what was changed on the way.
+  if (!packet.isWhole || (packet.tcpFlags & TCPHDR_URG) !== 0 || hasNoChecksum(packet)) return false
   return questionsOf(packet)?.every(({ name }) => isNameAllowed(name, queryPolicy)) ?? false
 }
 

@@ -16,9 +16,15 @@ const VERSIONS = [1, 2, 3, 4]
  * Whether a datagram has the form of an NTP request: version, mode and length. The rest of it cannot be checked; it
  * carries 40 bytes at most that mean nothing to a server, and a digest.
  */
-export function isNtpRequest({ protocol, bytes, payloadOffset, payloadEnd }: Packet): boolean {
+export function isNtpRequest({ isWhole, protocol, bytes, payloadOffset, payloadEnd }: Packet): boolean {
   const length = payloadEnd - payloadOffset
-  if (protocol !== IPPROTO_UDP || length < HEADER || length > HEADER + MAX_BEHIND || length % 4 !== 0)
+  if (
+    !isWhole ||
+    protocol !== IPPROTO_UDP ||
+    length < HEADER ||
+    length > HEADER + MAX_BEHIND ||
+    length % 4 !== 0
+  )
     return false
   const first = bytes[payloadOffset]!
   const mode = first & 7

@@ -95,8 +95,8 @@ export class Packet {
   icmpCode = 0
   /** The bytes that were given to `decode`. */
   bytes: Uint8Array = new Uint8Array()
-  /** Whether the kernel will not cut the packet into several any more. The owner of the object sets it. */
-  single = false
+  /** Whether all its bytes are there, and the kernel will not cut it into several. The owner of the object sets it. */
+  isWhole = false
   /** Index, in `bytes`, of the transport header. */
   transportOffset = 0
   /** Index, in `bytes`, of the first byte after the transport header. */

@@ -31,6 +31,7 @@ import type { Origin } from './origin.js'
  * - `resolver`, `time`, `dhcp`: the host's own infrastructure
  * - `not-ntp`: a datagram to a time server that is no request of NTP
  * - `name-not-allowed`: a query for a name outside the allowlist, when names are enforced
+ * - `unjudged-stream`: a query on a TCP connection whose bytes before it were not judged, when names are enforced
  * - `mirror`: an update mirror, its port, and a user who updates
  * - `rule`: an `allow` entry of the operator
  * - `not-allowlisted`: no rule matches
@@ -46,6 +47,7 @@ export const REASONS = [
   'dhcp',
   'not-ntp',
   'name-not-allowed',
+  'unjudged-stream',
   'mirror',
   'rule',
   'not-allowlisted',
@@ -159,6 +161,7 @@ export const REPLY = decision('accept', 'session', undefined, false)
 export const CALLBACK = decision('accept', 'callback')
 export const NOT_NTP = decision('block', 'not-ntp')
 export const NAME_NOT_ALLOWED = decision('block', 'name-not-allowed')
+export const UNJUDGED_STREAM = decision('block', 'unjudged-stream')
 export const NOT_ALLOWLISTED = decision('block', 'not-allowlisted')
 
 /** Makes a policy of rules. @param queryPolicy what may be asked for besides the names of the rules */
@@ -232,6 +235,14 @@ export function decide(
   }
   return otherwise
 }
+
+/**
+ * Whether the content of an accepted packet was judged, not its headers alone. What is sent must be the same content.
+ */
+export const isByContent = ({ queryPolicy }: Pick<Policy, 'queryPolicy'>, decision: Decision): boolean =>
+  decision.reason === 'time' ||
+  decision === REPLY ||
+  (decision.reason === 'resolver' && queryPolicy !== undefined)
 
 /**
  * Judges a packet to a resolver as a query, even when the resolver seems to be a client of this host: an

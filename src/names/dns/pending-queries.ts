@@ -1,8 +1,8 @@
 /** Remembers the queries that wait for their answer: only an answer to one of them is believed. */
 
+import { PerUserTable } from '../../core/bounded/per-user-table.js'
 import type { Question } from '../../core/dns/question.js'
 import type { Packet } from '../../core/packet/packet.js'
-import { PerUserTable } from './per-user-table.js'
 
 /** A query, its sender (a user id, or -1 when the kernel names none), and whether that user is trusted. */
 export interface PendingQuery {

@@ -1,6 +1,7 @@
 /** Reassembles DNS answers over TCP from segments that come in order (RFC 1035, section 4.2.2). */
+
+import { PerUserTable } from '../../core/bounded/per-user-table.js'
 import { type Packet, TCPHDR_ACK, TCPHDR_FIN, TCPHDR_RST } from '../../core/packet/packet.js'
-import { PerUserTable } from './per-user-table.js'
 
 interface Stream {
   /** Sequence number of the next byte. */

@@ -9,7 +9,7 @@ function read(bytes: Uint8Array, single = true): Packet {
   const packet = new Packet()
   const malformed = decode(bytes, 0, bytes.length, bytes.length, packet)
   if (malformed) throw new Error(malformed)
-  return Object.assign(packet, { single })
+  return Object.assign(packet, { isWhole: single })
 }
 
 const datagram = (payload: Uint8Array) => read(ipv4({ protocol: IPPROTO_UDP }, udp({ payload })))

@@ -19,7 +19,7 @@ export const WWW: Sender = {
 
 export function read(bytes: Uint8Array): Packet {
   const packet = new Packet()
-  packet.single = true
+  packet.isWhole = true
   const malformed = decode(bytes, 0, bytes.length, bytes.length, packet)
   if (malformed) throw new Error(malformed)
   return packet

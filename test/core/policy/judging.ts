@@ -39,6 +39,7 @@ export function read(bytes: Uint8Array): Packet {
   const packet = new Packet()
   const malformed = decode(bytes, 0, bytes.length, bytes.length, packet)
   if (malformed) throw new Error(malformed)
+  packet.isWhole = true
   return packet
 }
 

@@ -8,6 +8,7 @@ import {
   CANARY,
   type Decision,
   decide,
+  isByContent,
   NAME_NOT_ALLOWED,
   NOT_ALLOWLISTED,
   type Policy,
@@ -31,7 +32,6 @@ function ask(
   given: Partial<Policy> = { queryPolicy: ASKING },
 ): Decision {
   const packet = udp4({ destinationPort: 53, payload: query(name) })
-  packet.single = true
   return decide(policy([rule(RESOLVER), ...rules], given), packet, WWW_DATA, clients(), NOW)
 }
 
@@ -52,6 +52,20 @@ t.test('a query that is not allowed is blocked, even when a later rule allows th
 })
 
 t.test(
+  'the content of queries that are judged by name must be sent as judged, like that of time requests',
+  async (t) => {
+    const enforced = policy([], { queryPolicy: ASKING })
+    t.equal(isByContent(enforced, ask('host.example')), true)
+    t.equal(isByContent(enforced, REPLY), true, 'an answer must stay an answer')
+    t.equal(isByContent(policy([]), ask('b.example.org', [], {})), false, 'any query may be sent')
+    const time = rule({ reason: 'time', name: 'time' })
+    t.equal(isByContent(policy([]), time.accept), true)
+    for (const decision of [NAME_NOT_ALLOWED, SESSION, rule({ name: 'any' }).accept])
+      t.equal(isByContent(enforced, decision), false)
+  },
+)
+
+t.test(
   'a resolver that looks like a client is still sent only allowed queries: its address may be forged',
   async (t) => {
     const host = clients([
@@ -70,7 +84,6 @@ t.test(
     host.callbacks.seen(4, IPPROTO_TCP, from, 21, resolver, 50000, host.now)
     for (const sourcePort of [53, 40000]) {
       const packet = udp4({ sourcePort, destinationPort: 53, payload: query('b.example.org') })
-      packet.single = true
       const judged = (given: Partial<Policy>) =>
         decide(policy([rule(RESOLVER)], given), packet, WWW_DATA, host, NOW)
       t.equal(judged({}), sourcePort === 53 ? SESSION : CALLBACK, 'names are not enforced')
@@ -109,7 +122,6 @@ t.test(
   async (t) => {
     const judged = (payload?: Uint8Array) => {
       const packet = tcp4({ destinationPort: 53, flags: TCPHDR_ACK, ...(payload && { payload }) })
-      packet.single = true
       return decide(policy([rule(RESOLVER)], { queryPolicy: ASKING }), packet, WWW_DATA, clients(), NOW)
         .reason
     }
@@ -123,7 +135,6 @@ t.test(
 t.test("an answer that this host's resolver sends is accepted when the query to it was seen", async (t) => {
   const response = (given: Partial<Sender>, bytes = query('b.example.org', { flags: 0x8180 })) => {
     const packet = udp4({ sourcePort: 53, destinationPort: 53, payload: bytes })
-    packet.single = true
     const sender = { ...WWW_DATA, ...given }
     return decide(policy([rule(RESOLVER)], { queryPolicy: ASKING }), packet, sender, clients(), NOW)
   }

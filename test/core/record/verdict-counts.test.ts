@@ -13,6 +13,7 @@ import {
   REASONS,
   type RuleSpec,
   SESSION,
+  UNJUDGED_STREAM,
 } from '../../../src/core/policy/policy.js'
 import { VerdictCounts } from '../../../src/core/record/verdict-counts.js'
 
@@ -46,6 +47,7 @@ t.test('each combination of verdict, reason, protocol and family has its own cou
     ...infrastructure,
     NOT_NTP,
     NAME_NOT_ALLOWED,
+    UNJUDGED_STREAM,
     ...rules,
     NOT_ALLOWLISTED,
   ]
@@ -61,10 +63,10 @@ t.test('each combination of verdict, reason, protocol and family has its own cou
         for (const observing of [true, false]) counts.add(packet(protocol, family), 33, decision, observing)
   const found = [...counts.counts()]
   // Accepted packets have one verdict in both modes; blocked ones have a verdict for each.
-  t.equal(found.length, (7 + 6 * 2) * 4 * 2)
+  t.equal(found.length, (7 + 7 * 2) * 4 * 2)
   t.equal(
     found.reduce((sum, { packets }) => sum + packets, 0),
-    13 * 4 * 2 * 2,
+    14 * 4 * 2 * 2,
   )
   for (const { verdict, packets } of found) t.equal(packets, verdict === 'accept' ? 2 : 1)
 })

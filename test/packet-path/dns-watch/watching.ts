@@ -86,10 +86,10 @@ function fakeValve() {
     pass: NF_ACCEPT as Verdict,
     packet,
     sender,
-    judged: [] as { single: boolean }[],
+    judged: 0,
     refuses: false,
-    judge: (queued: QueuedPacket, single: boolean): Decision => {
-      valve.judged.push({ single })
+    judge: (queued: QueuedPacket): Decision => {
+      valve.judged++
       sender.uid = queued.uid
       const problem = decode(queued.bytes, queued.start, queued.end, queued.length, packet)
       if (problem !== undefined) return MALFORMED

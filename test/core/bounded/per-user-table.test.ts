@@ -1,5 +1,5 @@
 import t from 'tap'
-import { PerUserTable } from '../../../src/names/dns/per-user-table.js'
+import { PerUserTable } from '../../../src/core/bounded/per-user-table.js'
 
 const NOW = 1_800_000_000_000
 const table = (room = 3, lifetime = 1000) => new PerUserTable<string>(room, lifetime)
