@@ -316,9 +316,15 @@ t.test('with the privileges of the shipped unit, the service knows the users and
         for (const protocol of ['tcp', 'udp', 'connected'] as const) {
           const before = (await its.arrivals()).total
           await send('web.service', protocol, VICTIM[family], '8000')
+          await eventually(
+            `${protocol} over IPv${family} of the unit arrives`,
+            async () => (await its.arrivals()).total > before,
+          )
+          await its.quiet()
           const after = (await its.arrivals()).total
-          t.ok(after > before, `${protocol} over IPv${family} of the unit`)
+          const blocks = await its.blocks()
           await send('other.service', protocol, VICTIM[family], '8000')
+          await eventually('that of another unit is blocked', async () => (await its.blocks()) > blocks)
           t.equal((await its.arrivals()).total, after, `${protocol} over IPv${family} of another unit`)
         }
       const { total } = await its.arrivals()
