@@ -9,6 +9,7 @@ import type { Destination, PortRange, Prefix } from '../core/packet/ip.js'
 import { NTP_PORT } from '../core/packet/ntp.js'
 import type { BuiltInRule } from '../core/policy/built-in-rules.js'
 import { assemble, compile, type Policy, type RuleSpec } from '../core/policy/policy.js'
+import { noServices } from '../core/session/services.js'
 import type { HostFacts } from '../host/host-facts.js'
 import type { Infrastructure } from '../host/infrastructure.js'
 import type { Mirror } from '../host/mirrors/mirror.js'
@@ -34,9 +35,19 @@ export interface NameKnowledge {
   readonly isWayTo: (name: string) => boolean
 }
 
-/** Builds a policy. @param host facts of the host's files, for settings that are `auto` */
-export function buildPolicy(config: Config, host: HostFacts, knowledge: NameKnowledge): Policy {
+/**
+ * Builds a policy.
+ * @param host facts of the host's files, for settings that are `auto` @param rootServices ports of root's services, kept
+ *   current by the owner; none when not given
+ */
+export function buildPolicy(
+  config: Config,
+  host: HostFacts,
+  knowledge: NameKnowledge,
+  rootServices = noServices(),
+): Policy {
   return assemble({
+    rootServices,
     mode: config.mode,
     canary: config.canary.target,
     ephemeralPorts: host.ephemeralPorts,

@@ -98,8 +98,8 @@ export class PolicyInForce {
    * another user.
    */
   isTrusted(uid: number, question: Packet): boolean {
-    const { trustedUsers, ephemeralPorts } = this.rules.policy
-    return trustedUsers.includes(uid) && !mayBeInherited(question, uid, ephemeralPorts)
+    const { policy } = this.rules
+    return policy.trustedUsers.includes(uid) && !mayBeInherited(question, uid, policy)
   }
 
   /** Looks names up, or takes the addresses that an earlier run has saved. */
@@ -231,10 +231,11 @@ export class PolicyInForce {
 
   /** Builds the policy of a configuration with what is known of this host now. */
   #policyOf(config: Config): Policy {
-    return buildPolicy(config, this.host.facts, {
-      targets: (service) => this.learned.targets(service),
-      isWayTo: (name) => this.learned.isWayTo(name),
-    })
+    const knowledge = {
+      targets: (service: string) => this.learned.targets(service),
+      isWayTo: (name: string) => this.learned.isWayTo(name),
+    }
+    return buildPolicy(config, this.host.facts, knowledge, this.#options.inbound.rootServices)
   }
 
   /** Returns the part of an overlay that stays valid beside this configuration. */

@@ -12,7 +12,7 @@ import type { Marks } from '../core/ruleset/marks.js'
 import type { SocketFacts } from '../core/ruleset/ruleset.js'
 import { Callbacks } from '../core/session/callbacks.js'
 import { type Inbound, readOnly } from '../core/session/client-replies.js'
-import { noServices } from '../core/session/services.js'
+import { noServices, type Services } from '../core/session/services.js'
 import { SessionTable } from '../core/session/session-table.js'
 import { Conntrack, type ConntrackEvents } from '../kernel/conntrack/conntrack.js'
 import {
@@ -26,6 +26,7 @@ import { readEphemeralPorts, unprivilegedPortStart } from '../kernel/proc/port-r
 import { Sockets } from '../kernel/sockets/sockets.js'
 import { FormerAddresses } from './former-addresses.js'
 import { OpenedConnections } from './opened-connections.js'
+import { RootServices } from './root-services.js'
 import { KernelPorts, setServices } from './service-ports.js'
 
 /** Sessions that expire in one tick, so that no tick is long; the others wait for the next one. */
@@ -73,6 +74,7 @@ export class InboundWatch {
   #local = PrefixSet.empty
   #localText = ''
   readonly #former = new FormerAddresses()
+  readonly #rootServices = new RootServices()
   #nextUdpRead = 0
 
   /** @throws NetlinkError when the kernel has no connection tracking events */
@@ -137,11 +139,17 @@ export class InboundWatch {
       callbacks.seen(family, IPPROTO_TCP, local, localPort, remote, remotePort, now)
   }
 
+  /** The ports of root's services: always the same object, which is kept current. */
+  get rootServices(): Services {
+    return this.#rootServices.flags
+  }
+
   /** Reads the service ports. @throws NetlinkError (rejects) */
   async refreshServices(): Promise<void> {
     const open = await this.#sockets.listening()
     this.#listening = open.tcp
     setServices(this.inbound.services, this.#config.services, open, this.#firstUnprivileged)
+    this.#rootServices.update(open.rootTcp, this.inbound.services)
   }
 
   /**
@@ -170,6 +178,7 @@ export class InboundWatch {
     const { services } = this.inbound
     return {
       services: this.#kernelPorts.of(services, this.#config.services),
+      rootServices: this.#rootServices.ports,
       opened: this.#opened.connections,
       former: this.#former.list(this.inbound.now),
     }

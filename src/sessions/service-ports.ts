@@ -58,7 +58,7 @@ export class KernelPorts {
 }
 
 /** Returns the ports whose flag is set, in order. */
-function portsOf(flags: Uint8Array): number[] {
+export function portsOf(flags: Uint8Array): number[] {
   const ports: number[] = []
   for (let port = flags.indexOf(1); port >= 0; port = flags.indexOf(1, port + 1)) ports.push(port)
   return ports

@@ -5,6 +5,7 @@ import { encode } from 'dns-packet'
 import t, { type Test } from 'tap'
 import { serveDnsmasq } from '../lab/dnsmasq.js'
 import type { Namespace } from '../lab/namespace.js'
+import type { Program } from '../lab/program.js'
 import { MIRROR, WEB } from '../lab/topology.js'
 import { connect, serveHttp } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
@@ -29,15 +30,34 @@ async function guarded(t: Test, settings: string) {
 
 t.jobs = 3
 
+/** A port that the kernel chooses from (ip_local_port_range). */
+const CHOSEN = 50_000
+
+/** Starts a worker that listens on that port until it gets a line. */
+async function listening(web: Namespace): Promise<Program> {
+  const argv = [compile('handed-on'), String(CHOSEN), MIRROR.v4, '80', WORKER]
+  const worker = web.spawn(argv, { stdin: true })
+  await worker.until(() => worker.stdout || undefined)
+  return worker
+}
+
 t.test('a worker that connects with the listening socket of root reaches no mirror', async (t) => {
   const { web, service } = await guarded(t, '')
   const program = compile('handed-on')
   const turnAround = async (port: number) =>
     (await web.run([program, String(port), MIRROR.v4, '80', WORKER], { allowFailure: true })).status
   t.equal(await turnAround(443), 1, 'the worker does not connect while the service judges')
+  const worker = await listening(web)
+  const known = () => web.run(['nft', 'list', 'set', 'inet', 'checkvalve', 'root_services'])
+  await eventually('the port is known', async () => (await known()).stdout.includes(`tcp . ${CHOSEN}`))
+  worker.write('')
+  t.equal(await worker.exited, 1, 'nor from a port that the kernel might have chosen')
   t.equal((await connect(web, MIRROR.v4, 80)).outcome, 'ok', 'root itself reaches the mirror')
   t.match(service.log()[0], { 'source.port': 443, 'destination.ip': MIRROR.v4, 'user.id': '0' })
+  const second = await listening(web)
   await service.kill()
+  second.write('')
+  t.equal(await second.exited, 1, 'the same while the kernel judges alone')
   t.equal(await turnAround(444), 1, 'the worker does not connect while the kernel judges alone')
   t.equal((await connect(web, MIRROR.v4, 80)).outcome, 'ok')
 })

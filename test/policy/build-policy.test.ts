@@ -73,6 +73,7 @@ function judge(
   const address = parseAddress(to)
   if (!address.ok) throw new Error(address.reason)
   const packet = Object.assign(new Packet(), {
+    isWhole: true,
     family: address.value.family,
     protocol: given.udp ? IPPROTO_UDP : IPPROTO_TCP,
     sourcePort: given.from ?? 40000,

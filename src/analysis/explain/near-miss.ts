@@ -25,7 +25,7 @@ export function phraseOf(miss: Miss, spec: RuleSpec, question: Query, world: Exp
     case 'handed-on':
       return (
         `the source port: another process may have inherited a service's socket from root, so it is for ` +
-        `ports that the kernel chooses (${formatPortRange(ephemeralPorts)})`
+        `ports that the kernel chooses (${formatPortRange(ephemeralPorts)}) and on which root has not listened`
       )
     case 'unit':
       return `the unit: it is for ${several(spec.units!)}${notFor(question.unit)}`

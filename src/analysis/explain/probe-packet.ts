@@ -1,5 +1,6 @@
 /** Makes the packet that a query is about, as it would reach the queue. */
 
+import { setPayload } from '../../core/packet/checksum.js'
 import {
   type Address,
   IPPROTO_ICMP,
@@ -41,8 +42,8 @@ export function packetOf({ protocol, port, name }: Query, to: Address, from: Fro
   packet.sourcePort = from.port
   packet.destinationPort = port!
   if (protocol === 'tcp') packet.tcpFlags = name === undefined ? TCPHDR_SYN : TCPHDR_ACK
-  if (name !== undefined) carry(packet, encodePayload({ name }, packet.protocol))
-  else if (protocol === 'udp' && port === NTP_PORT) carry(packet, ntpRequest())
+  if (name !== undefined) setPayload(packet, encodePayload({ name }, packet.protocol))
+  else if (protocol === 'udp' && port === NTP_PORT) setPayload(packet, ntpRequest())
   return packet
 }
 
@@ -51,9 +52,4 @@ export function answerOf(question: Query, to: Address, from: From): Packet {
   const packet = packetOf({ ...question, name: undefined }, to, from)
   if (question.protocol === 'tcp') packet.tcpFlags = TCPHDR_ACK
   return packet
-}
-
-function carry(packet: Packet, payload: Uint8Array): void {
-  packet.bytes = payload
-  packet.payloadEnd = packet.bytes.length
 }

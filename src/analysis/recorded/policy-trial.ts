@@ -1,5 +1,6 @@
 /** Judges recorded packets by a policy, with the code that the service itself uses. */
 
+import { setPayload } from '../../core/packet/checksum.js'
 import { type Address, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../../core/packet/ip.js'
 import { NTP_PORT, ntpRequest } from '../../core/packet/ntp.js'
 import { ECHO_REQUEST, Packet, TCPHDR_SYN } from '../../core/packet/packet.js'
@@ -79,8 +80,7 @@ function fill(packet: Packet, { transport, host, port, sourcePort, question, rea
   packet.icmpType =
     protocol === IPPROTO_ICMP ? ECHO_REQUEST[4] : protocol === IPPROTO_ICMPV6 ? ECHO_REQUEST[6] : 0
   const isNtp = protocol === IPPROTO_UDP && port === NTP_PORT && reason !== NOT_NTP.reason
-  packet.bytes = question !== undefined ? messageOf(question, protocol) : isNtp ? ntpRequest() : NOTHING
-  packet.payloadEnd = packet.bytes.length
+  setPayload(packet, question !== undefined ? messageOf(question, protocol) : isNtp ? ntpRequest() : NOTHING)
   return true
 }
 

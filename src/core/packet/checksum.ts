@@ -34,3 +34,14 @@ export const hasNoChecksum = ({ protocol, bytes, transportOffset }: Packet): boo
   protocol === IPPROTO_UDP &&
   bytes[transportOffset + UDP_CHECKSUM] === 0 &&
   bytes[transportOffset + UDP_CHECKSUM + 1] === 0
+
+/** A header of UDP of which only the checksum is read. */
+const UDP_HEADER = Uint8Array.of(0, 0, 0, 0, 0, 0, 0xff, 0xff)
+
+/** Gives a payload to a packet that only this program has made, with a checksum as all programs send it. */
+export function setPayload(packet: Packet, payload: Uint8Array): void {
+  const header = packet.protocol === IPPROTO_UDP ? UDP_HEADER : new Uint8Array()
+  packet.bytes = Uint8Array.of(...header, ...payload)
+  packet.payloadOffset = header.length
+  packet.payloadEnd = packet.bytes.length
+}

@@ -88,13 +88,13 @@ export function missesOf(policy: Policy, rule: Rule, packet: Packet, sender: Sen
 }
 
 function userMiss(
-  { ephemeralPorts }: Policy,
+  policy: Policy,
   { spec }: Rule,
   packet: Packet,
   sender: Sender,
 ): 'user' | 'handed-on' | undefined {
   const { users } = spec
-  if (users === undefined || fitsUser(spec, users, packet, sender, ephemeralPorts)) return undefined
+  if (users === undefined || fitsUser(spec, users, packet, sender, policy)) return undefined
   return users.includes(sender.uid) ? 'handed-on' : 'user'
 }
 

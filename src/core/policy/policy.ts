@@ -16,7 +16,8 @@ import type { Packet } from '../packet/packet.js'
 import { PrefixSet } from '../packet/prefix-set.js'
 import type { Sender } from '../packet/sender.js'
 import { type Inbound, replyKindOf } from '../session/client-replies.js'
-import { mayBeInherited } from './inherited-sockets.js'
+import { noServices } from '../session/services.js'
+import { mayBeInherited, type RootPorts } from './inherited-sockets.js'
 import { NameTable } from './name-table.js'
 import type { Origin } from './origin.js'
 
@@ -119,11 +120,9 @@ export interface Decision {
 }
 
 /** All rules, compiled, with the mode and the host's facts that verdicts depend on. */
-export interface Policy {
+export interface Policy extends RootPorts {
   readonly mode: 'observe' | 'enforce'
   readonly canary: Endpoint | undefined
-  /** The ports that the kernel chooses from for sockets without a given one. */
-  readonly ephemeralPorts: PortRange
   /** Ids of the users who update and of the host's own resolvers. */
   readonly trustedUsers: readonly number[]
   /** Ids of the users of transparent proxies, who send from addresses of others. */
@@ -164,15 +163,22 @@ export const NAME_NOT_ALLOWED = decision('block', 'name-not-allowed')
 export const UNJUDGED_STREAM = decision('block', 'unjudged-stream')
 export const NOT_ALLOWLISTED = decision('block', 'not-allowlisted')
 
-/** Makes a policy of rules. @param queryPolicy what may be asked for besides the names of the rules */
-export function assemble({ queryPolicy, ...rest }: Omit<Policy, 'names'>): Policy {
+/**
+ * Makes a policy of rules. @param queryPolicy what may be asked for besides the names of the rules @param rootServices
+ * none when not given
+ */
+export function assemble({
+  queryPolicy,
+  rootServices = noServices(),
+  ...rest
+}: Omit<Policy, 'names' | 'rootServices'> & Partial<Pick<Policy, 'rootServices'>>): Policy {
   const names = new NameTable<Rule>()
   for (const rule of rest.rules) names.add(rule.spec.names, rule.spec.domains, rule)
   const withRuleNames = queryPolicy && {
     ...queryPolicy,
     isAllowed: (name: string) => names.has(name) || queryPolicy.isAllowed(name),
   }
-  return { ...rest, names, queryPolicy: withRuleNames }
+  return { ...rest, names, rootServices, queryPolicy: withRuleNames }
 }
 
 /** Returns the resolvers of this host in a policy. */
@@ -294,8 +300,7 @@ export function fits(policy: Policy, rule: Rule, packet: Packet, sender: Sender,
   if (!fitsProtocol(spec.protocol, packet)) return false
   if (spec.ports.length > 0 && !fitsPort(spec.ports, packet)) return false
   if (spec.sourcePort !== undefined && spec.sourcePort !== packet.sourcePort) return false
-  if (spec.users !== undefined && !fitsUser(spec, spec.users, packet, sender, policy.ephemeralPorts))
-    return false
+  if (spec.users !== undefined && !fitsUser(spec, spec.users, packet, sender, policy)) return false
   if (isExpired(spec, now)) return false
   if (!fitsDestination(rule, packet) && !(sender.known && fitsFormerAddress(rule, packet))) return false
   // The last condition, since it asks the kernel.
@@ -334,14 +339,14 @@ export function fitsPort(ports: readonly PortRange[], { protocol, destinationPor
   return (protocol === IPPROTO_TCP || protocol === IPPROTO_UDP) && fitsPorts(ports, destinationPort)
 }
 
-/** Whether a packet's user is one of a rule's. @param ephemeralPorts ports that the kernel chooses from */
+/** Whether a packet's user is one of a rule's. @param ports a policy */
 export function fitsUser(
   { sourcePort }: RuleSpec,
   users: readonly number[],
   packet: Packet,
   { uid, known }: Sender,
-  ephemeralPorts: PortRange,
+  ports: RootPorts,
 ): boolean {
   if (uid === -1) return known
-  return users.includes(uid) && (sourcePort !== undefined || !mayBeInherited(packet, uid, ephemeralPorts))
+  return users.includes(uid) && (sourcePort !== undefined || !mayBeInherited(packet, uid, ports))
 }

@@ -37,6 +37,8 @@ export interface ServicePorts {
 /** What the kernel's rules need to know from the host's sockets. */
 export interface SocketFacts {
   readonly services: ServicePorts
+  /** Ports of services of root, now or since the start. */
+  readonly rootServices: ServicePorts
   /**
    * TCP connections that this host opened before the policy was in force: their packets are no replies to
    * clients.

@@ -111,11 +111,15 @@ const refill = (set: string, elements: readonly (string | number)[]) => [
 ]
 
 /** Writes the commands that replace service ports, opened connections and former addresses by the current ones. */
-export function renderSocketFacts({ services, opened, former }: SocketFacts): string {
+export function renderSocketFacts({ services, rootServices, opened, former }: SocketFacts): string {
   const ends = (family: Family) => opened.filter((connection) => connection.family === family).map(endsText)
   return [
     ...refill('tcp_services', services.tcp),
     ...refill('udp_services', services.udp),
+    ...refill('root_services', [
+      ...rootServices.tcp.map((port) => `tcp . ${port}`),
+      ...rootServices.udp.map((port) => `udp . ${port}`),
+    ]),
     ...FAMILIES.flatMap((family) => refill(`opened${family}`, ends(family))),
     ...FAMILIES.flatMap((family) =>
       refill(`former${family}`, hostsText(former.filter((each) => each.family === family))),

@@ -16,12 +16,16 @@ const MAX_UNTRACKED = 131_072
 /** Seconds without a packet after which an approved untracked connection is judged again. */
 const UNTRACKED_TIMEOUT = 300
 
+/** The set of the ports of root's services, now or since the start. */
+const ROOT_SERVICES = 'set root_services { type inet_proto . inet_service; }'
+
 /**
  * The sets of service ports, of connections that this host opened, and of untracked clients and connections.
  */
 export const SOCKET_SETS = [
   'set tcp_services { type inet_service; }',
   'set udp_services { type inet_service; }',
+  ROOT_SERVICES,
   ...(['4', '6'] as const).flatMap((v) => {
     const ends = `ipv${v}_addr . inet_service . ipv${v}_addr . inet_service`
     return [

@@ -80,6 +80,16 @@ export function openPort(view: DataView, payload: number, end: number): number |
   return view.getUint16(payload + 4)
 }
 
+/** Offset of idiag_uid in struct inet_diag_msg. */
+const IDIAG_UID = 64
+
+/** Reads the local port of a struct inet_diag_msg, if root made the socket. */
+export function portOfRoot(view: DataView, payload: number, end: number): number | undefined {
+  if (payload + DIAG_MESSAGE_LENGTH > end || view.getUint32(payload + IDIAG_UID, HOST_LE) !== 0)
+    return undefined
+  return view.getUint16(payload + 4)
+}
+
 function isBoundToLoopback(view: DataView, payload: number): boolean {
   const words = addressAt(view, payload + 8)
   if (view.getUint8(payload) !== AF_INET6) return isLoopback({ family: 4, words })

@@ -19,6 +19,7 @@ import {
   LookUp,
   OPEN_STATES,
   openPort,
+  portOfRoot,
   type SocketConnection,
   socketState,
   TCP_CLOSE,
@@ -31,6 +32,9 @@ const ANSWER_LENGTH = 1024
 /** After this many look-ups with changing counters, the caller stays unknown. */
 const LOOKUPS_AT_MOST = 16
 const NO_ADDRESS = new Uint32Array(4)
+
+/** Local ports of open sockets. */
+export type OpenPorts = Readonly<Record<'tcp' | 'udp' | 'rootTcp', Set<number>>>
 
 /** Asks the kernel for the sockets of this network namespace, by sock_diag(7). */
 export class Sockets {
@@ -47,14 +51,18 @@ export class Sockets {
   readonly #turns = new SerialQueue()
 
   /**
-   * Lists the ports of listening TCP sockets and of unconnected UDP sockets that other hosts can reach.
-   * @throws NetlinkError (rejects) when the kernel lacks inet_diag
+   * Lists the ports of listening TCP sockets and of unconnected UDP sockets that other hosts can reach; `rootTcp` are
+   * those of all listening TCP sockets that root made. @throws NetlinkError (rejects) when the kernel lacks inet_diag
    */
-  listening(): Promise<{ tcp: Set<number>; udp: Set<number> }> {
+  listening(): Promise<OpenPorts> {
     return this.#turns.run(async () => {
-      const tcp = await this.#ports(IPPROTO_TCP, TCP_LISTEN)
+      const rootTcp = new Set<number>()
+      const tcp = await this.#ports(IPPROTO_TCP, TCP_LISTEN, (view, payload, end) => {
+        const port = portOfRoot(view, payload, end)
+        if (port !== undefined) rootTcp.add(port)
+      })
       const udp = await this.#ports(IPPROTO_UDP, TCP_CLOSE)
-      return { tcp, udp }
+      return { tcp, udp, rootTcp }
     })
   }
 
@@ -147,13 +155,18 @@ export class Sockets {
     }
   }
 
-  async #ports(protocol: number, state: number): Promise<Set<number>> {
+  async #ports(
+    protocol: number,
+    state: number,
+    visit?: (view: DataView, payload: number, end: number) => void,
+  ): Promise<Set<number>> {
     const ports = new Set<number>()
     for (const family of FAMILIES) {
       const request = diagRequest(family, protocol, [state])
       await this.#dumps.request(request, 'listing sockets', ({ view, payload, end }) => {
         const port = openPort(view, payload, end)
         if (port !== undefined) ports.add(port)
+        visit?.(view, payload, end)
       })
     }
     return ports

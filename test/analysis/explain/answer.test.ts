@@ -85,7 +85,7 @@ allow:
   t.same(await but('203.0.113.4:80'), ['expired: its end: it expired at 2026-12-31T00:00:00Z'])
   t.same(await but('203.0.113.5:80', { uid: '33' }), ['root: the user: it is for root, not www-data'])
   t.match(await but('203.0.113.5:80', { uid: '0', 'from-port': '80' }), [
-    /^root: the source port: .*\(32768-60999\)$/,
+    /^root: the source port: .*\(32768-60999\) and on which root has not listened$/,
   ])
   t.match(await but('203.0.113.6:80'), [/^name: the address: no current DNS answer has it/])
   t.match(await but('203.0.113.9:80'), [

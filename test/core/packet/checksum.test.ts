@@ -1,6 +1,7 @@
 import t from 'tap'
-import { hasNoChecksum, writeChecksum } from '../../../src/core/packet/checksum.js'
-import { IPPROTO_UDP } from '../../../src/core/packet/ip.js'
+import { hasNoChecksum, setPayload, writeChecksum } from '../../../src/core/packet/checksum.js'
+import { IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
+import { Packet } from '../../../src/core/packet/packet.js'
 import { ipv4, ipv6, tcp, udp } from '../packets.js'
 import { read } from '../policy/judging.js'
 
@@ -37,4 +38,14 @@ t.test('a datagram whose checksum comes to 0 gets 0xffff, since 0 means that it 
   t.same([...bytes.subarray(26, 28)], [0xff, 0xff])
   t.equal(hasNoChecksum(packet), false)
   t.equal(hasNoChecksum(read(ipv4({}, tcp()))), false, 'a segment always has one')
+})
+
+t.test('a payload is given to a packet with a checksum, and replaces the one before', async (t) => {
+  const packet = new Packet()
+  for (const protocol of [IPPROTO_UDP, IPPROTO_TCP, IPPROTO_UDP]) {
+    packet.protocol = protocol
+    setPayload(packet, Uint8Array.of(1, 2))
+    t.same([...packet.bytes.subarray(packet.payloadOffset, packet.payloadEnd)], [1, 2])
+    t.equal(hasNoChecksum(packet), false)
+  }
 })

@@ -14,6 +14,7 @@ import {
   type RuleSpec,
   SESSION,
 } from '../../../src/core/policy/policy.js'
+import { noServices } from '../../../src/core/session/services.js'
 import { clients } from '../clients.js'
 import { icmp, ipv4, ipv6, tcp, udp, words } from '../packets.js'
 import { policy, prefix, rule } from '../rules.js'
@@ -300,6 +301,28 @@ t.test('a policy finds its rules by a name, and by the domains above the name', 
   t.same(names.find('b.example.org'), [wild])
   t.same(names.find('example.org'), [])
 })
+
+t.test(
+  'no packet from a port of a service of root counts as root’s, whatever the kernel may choose',
+  async (t) => {
+    const rootServices = noServices()
+    rootServices.tcp[40_000] = 1
+    rootServices.udp[40_001] = 1
+    const packets = { tcp: tcp4, udp: udp4 }
+    const from = (protocol: 'tcp' | 'udp', sourcePort: number, given: Partial<RuleSpec> = {}, uid = 0) =>
+      decide(
+        policy([rule({ users: [0, 33], ...given })], { rootServices }),
+        packets[protocol]({ sourcePort }),
+        { ...WWW_DATA, uid },
+        clients(),
+        NOW,
+      ).verdict
+    t.same([from('tcp', 40_000), from('tcp', 40_001)], ['block', 'accept'])
+    t.same([from('udp', 40_000), from('udp', 40_001)], ['accept', 'block'])
+    t.equal(from('tcp', 40_000, { sourcePort: 40_000 }), 'accept', 'the operator has named the port')
+    t.equal(from('tcp', 40_000, {}, 33), 'accept', 'another user makes its own sockets')
+  },
+)
 
 t.test('a packet counts as root’s only when its source port is one that the kernel chooses', async (t) => {
   const root = { ...WWW_DATA, uid: 0 }

@@ -43,12 +43,19 @@ t.test('service ports, opened connections and former addresses replace the previ
     return { family, local, localPort: 40000, remote, remotePort: 80 }
   })
   t.equal(
-    renderSocketFacts({ services: { tcp: [22, 443], udp: [443] }, opened, former: [v6(0, 3)] }),
+    renderSocketFacts({
+      services: { tcp: [22, 443], udp: [443] },
+      rootServices: { tcp: [443], udp: [50_000] },
+      opened,
+      former: [v6(0, 3)],
+    }),
     [
       'flush set inet checkvalve tcp_services',
       'add element inet checkvalve tcp_services { 22, 443 }',
       'flush set inet checkvalve udp_services',
       'add element inet checkvalve udp_services { 443 }',
+      'flush set inet checkvalve root_services',
+      'add element inet checkvalve root_services { tcp . 443, udp . 50000 }',
       'flush set inet checkvalve opened4',
       'add element inet checkvalve opened4 { 192.0.2.1 . 40000 . 198.51.100.2 . 80 }',
       'flush set inet checkvalve opened6',
@@ -58,9 +65,14 @@ t.test('service ports, opened connections and former addresses replace the previ
       'add element inet checkvalve former6 { 2001:db8::3 }',
     ].join('\n'),
   )
-  const sets = ['tcp_services', 'udp_services', 'opened4', 'opened6', 'former4', 'former6']
+  const sets = ['tcp_services', 'udp_services', 'root_services', 'opened4', 'opened6', 'former4', 'former6']
   t.equal(
-    renderSocketFacts({ services: { tcp: [], udp: [] }, opened: [], former: [] }),
+    renderSocketFacts({
+      services: { tcp: [], udp: [] },
+      rootServices: { tcp: [], udp: [] },
+      opened: [],
+      former: [],
+    }),
     sets.map((set) => `flush set inet checkvalve ${set}`).join('\n'),
   )
 })

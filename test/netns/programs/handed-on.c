@@ -1,7 +1,7 @@
 /*
  * handed-on LOCALPORT ADDRESS PORT UID: acts as a compromised worker of a web server. It listens on a socket
- * as root, becomes another user, stops listening, and connects with the same socket. Ends with 0 when
- * connected.
+ * as root, becomes another user, prints `listening`, and waits for a line. Then it stops listening, and connects with
+ * the same socket. Ends with 0 when connected.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -27,6 +27,9 @@ int main(int argc, char **argv)
 		return 2;
 	if (bind(fd, (struct sockaddr *)&own, sizeof(own)) < 0 || listen(fd, 8) < 0 || setuid(atoi(argv[4])) < 0)
 		return 2;
+	puts("listening");
+	fflush(stdout);
+	getchar();
 	if (shutdown(fd, SHUT_RD) < 0)
 		return 2;
 	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0) {
