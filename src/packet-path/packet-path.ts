@@ -93,7 +93,7 @@ export class PacketPath {
   close(): void {
     this.#heartbeat.close()
     this.queues.close()
-    this.attribution.close()
+    this.#valve.close()
   }
 
   #createValve(): Valve {

@@ -21,6 +21,7 @@ import type { UserNamespace } from '../kernel/proc/user-namespace.js'
 import type { ActivePolicy } from '../policy/active-policy.js'
 import type { BlockLog } from '../records/block-log/block-log.js'
 import { Attributor } from './attribution.js'
+import { CutConnections } from './cut-connections.js'
 
 export interface ValveOptions {
   readonly form: QueueForm
@@ -68,6 +69,7 @@ export class Valve {
   /** Finds the sender of the packet that was judged last. */
   readonly attribution = new Attributor(this.packet, this.sender)
   readonly #streams = new QueryStreams()
+  readonly #cut = new CutConnections()
   #lookup: SenderLookup = UNKNOWN_SENDER
   #batchStart = 0
 
@@ -117,6 +119,11 @@ export class Valve {
     return this.#streams.follow(packet, sender.uid, now, isTrusted) ? decision : UNJUDGED_STREAM
   }
 
+  close(): void {
+    this.attribution.close()
+    this.#cut.close()
+  }
+
   /** Forgets connections to resolvers that have no queries any more. */
   expire(now: number): void {
     this.#streams.expire(now)
@@ -136,6 +143,7 @@ export class Valve {
     const seconds = (performance.now() - this.#batchStart) / 1000
     this.#batchStart = 0
     this.#options.onBatch(seconds)
+    this.#cut.end()
     this.#options.log.flushFresh()
   }
 
@@ -146,10 +154,17 @@ export class Valve {
     if (decision.verdict === 'accept') {
       state = decision.remember ? marks.approvedNow : marks.approvedOnce
       if (policy.mode === 'enforce' && isByContent(policy, decision)) sendJudged(queued, packet)
-    } else if (policy.mode === 'enforce') state = decision === FOREIGN_SOURCE ? marks.dropped : marks.blocked
+    } else if (policy.mode === 'enforce')
+      state = this.#isDropped(decision, packet) ? marks.dropped : marks.blocked
     // A TCP connection that would have been blocked is recorded once; datagrams are recorded one by one.
     else state = packet.protocol === IPPROTO_TCP ? marks.approvedNow : marks.approvedOnce
     queued.mark = ((queued.mark & ~marks.mask) | state) >>> 0
+  }
+
+  /** Whether a blocked packet is dropped without a refusal. */
+  #isDropped(decision: Decision, packet: Packet): boolean {
+    if (decision === FOREIGN_SOURCE) return true
+    return decision !== MALFORMED && this.#cut.note(packet, this.sender.device, this.#options.inbound)
   }
 
   /** Records a verdict. A fault in attribution does not change it. */

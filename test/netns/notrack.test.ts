@@ -50,7 +50,7 @@ t.test('without tracking, clients are served over TCP on privileged and unprivil
 })
 
 t.test(
-  'without tracking, the kernel answers pings and refuses closed ports, and users cannot send such packets',
+  'without tracking, the kernel answers pings and refuses closed ports, and users cannot send such a ping',
   async (t) => {
     const [{ web, client, victims }, service] = await untracked(t)
     const call = compile('call')
@@ -77,9 +77,8 @@ t.test(
       [WEB.victims.v6, VICTIM.v6],
     ] as const) {
       await web.run([call, 'ping', local, '0', remote, '0'], { allowFailure: true })
-      await web.run([call, 'raw', local, '81', remote, '9999', '0x04'], { allowFailure: true })
     }
-    t.equal((await arrivals()).total, 0, 'a ping or a RST that a user sends does not arrive')
+    t.equal((await arrivals()).total, 0, 'a ping that a user sends does not arrive')
   },
 )
 

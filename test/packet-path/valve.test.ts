@@ -44,7 +44,7 @@ function failing(mode: Policy['mode']) {
   const valve = new Valve({ rules }, options)
   const queued = { mark: rules.marks.judge | HOSTS_OWN } as QueuedPacket
   const verdict = valve.onError(new Error('a fault'), queued)
-  valve.attribution.close()
+  valve.close()
   return { recorded, verdict, mark: queued.mark, marks: rules.marks }
 }
 
@@ -100,7 +100,7 @@ t.test('when attribution fails, the verdict does not change and is recorded once
     const bytes = ipv4({ destination: '203.0.113.7', protocol: IPPROTO_UDP }, udp({ destinationPort: 9 }))
     const queued = { ...CALL, bytes, end: bytes.length, length: bytes.length } as QueuedPacket
     valve.onPacket(queued)
-    valve.attribution.close()
+    valve.close()
     const isAllowed = rules.length > 0
     t.equal(queued.mark, isAllowed ? marks.approvedNow : marks.blocked)
     t.same(recorded, [

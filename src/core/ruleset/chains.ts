@@ -4,7 +4,7 @@ import { FAMILIES } from '../packet/ip.js'
 import type { Policy } from '../policy/policy.js'
 import type { Marks } from './marks.js'
 import type { RulesetOptions } from './options.js'
-import { A_CALL, ENDS, FORGED, IP, rememberApproved, TO_PORT_53 } from './untracked.js'
+import { A_CALL, ENDS, FORGED, IP, NOT_A_CALL, rememberApproved, TO_PORT_53 } from './untracked.js'
 import { userMatches } from './user-matches.js'
 
 const hex = (value: number) => `0x${value.toString(16).padStart(8, '0')}`
@@ -22,6 +22,11 @@ const SOURCE_ROUTED = [
   'ip hdrlength > 5 ip option lsrr exists',
   'ip hdrlength > 5 ip option ssrr exists',
 ].map((match) => `${match} counter name "source_routed" drop`)
+
+/** Matches a reset: the kernel sends it, without data. */
+const RESET = 'tcp flags & (syn | rst) == rst'
+/** Matches a packet that has a user. */
+const ANY_USER = 'meta skuid 0-4294967295'
 
 /** Matches a packet that goes to this host, as it is now: another program may have changed its destination. */
 const TO_THIS_HOST = 'fib daddr type local'
@@ -84,9 +89,17 @@ export const call = (marks: Marks, { watchNames }: RulesetOptions): string[] => 
  * changes.
  */
 export const loopback = ({ mode }: Policy): string[] => [
-  `${FORGED} counter name "forged" ${mode === 'observe' ? 'accept' : 'drop'}`,
+  ...(mode === 'observe'
+    ? [`${FORGED} counter name "forged" accept`]
+    : [`${FORGED} ${RESET} jump refused`, `${FORGED} counter name "forged" drop`]),
   'accept',
 ]
+
+/**
+ * The chain of a reset that comes from the address of another host: it accepts that of the chain `refuse`, which has no
+ * user.
+ */
+export const refused = [`${ANY_USER} return`, 'accept']
 
 /**
  * Writes the chain `foreign` for packets whose source is not an address of this host: they go to the service, which
@@ -115,9 +128,14 @@ export const FORMER_SETS = FAMILIES.map(
   (family) => `set former${family} { type ipv${family}_addr; flags timeout; timeout 5m; size 4096; }`,
 )
 
-/** Writes the chain `to_be_judged`, which marks a packet for the queue. */
+/**
+ * Writes the chain `to_be_judged`, which marks a packet for the queue. A reset needs no verdict (RFC 9293, 3.10.7.1): the
+ * kernel answers a segment of no connection by it, or ends a connection. No program can give it content, and it opens
+ * nothing.
+ */
 export function toBeJudged(marks: Marks): string[] {
   return [
+    `${RESET} fib saddr type local counter name "resets" accept`,
     setMark('meta', marks.mask, marks.judge),
     `ct mark & ${hex(marks.stateMask)} == ${hex(marks.approved)} meta mark set meta mark | ${hex(marks.known)}`,
   ]
@@ -138,14 +156,13 @@ export const namesQueues = ({ first, count }: RulesetOptions['queue']) => ({
  * answer.
  */
 export const question = (isEnforced: boolean): string[] => [
+  `${RESET} return`,
   ...FAMILIES.map((family) => `${IP[family]} daddr @resolvers${family} goto to_resolver`),
   ...(isEnforced ? ['udp sport != @udp_services goto to_be_judged'] : []),
 ]
 
 /** Matches the queries above the limit per user: a flood must not fill the queue. */
 const ABOVE_QUERY_LIMIT = 'limit rate over 500/second burst 100 packets'
-/** Matches a packet that has a user. */
-const ANY_USER = 'meta skuid 0-4294967295'
 
 /**
  * The maximum number of remembered queries of trusted users; answers to further ones are read as those of
@@ -244,13 +261,23 @@ export function enqueue(marks: Marks, { queue, watchNames }: RulesetOptions): st
 export const JUDGING = 'set judging { type inet_service; size 16; flags dynamic, timeout; timeout 5s; }'
 
 /**
- * Writes the chain `verdict`, which carries out the verdict in a packet's mark.
+ * Writes the chain `refuse`, for packets that do not leave. A refusal goes to addresses of this host only. The program
+ * sees `connection refused` at once: by a reset, since the kernel limits its ICMP errors and a lost one costs a second. A
+ * client's connection is no program's call, and outlives a packet that was judged wrongly.
  */
-export function verdict(
-  marks: Marks,
-  block: RulesetOptions['block'],
-  { mode, queryPolicy }: Policy,
-): string[] {
+export const refuse = (block: RulesetOptions['block']): string[] =>
+  block === 'drop'
+    ? ['drop']
+    : [
+        'fib saddr type != local drop',
+        `tcp sport @tcp_services ${NOT_A_CALL} drop`,
+        'meta l4proto tcp reject with tcp reset',
+        'meta l4proto udp reject with icmpx port-unreachable',
+        'reject with icmpx admin-prohibited',
+      ]
+
+/** Writes the chain `verdict`, which carries out the verdict in a packet's mark. */
+export function verdict(marks: Marks, { mode, queryPolicy }: Policy): string[] {
   const isEnforced = queryPolicy !== undefined
   const unjudged = (marks.judge | marks.foreign) >>> 0
   const clear = `meta mark set meta mark & ${hex(~marks.mask >>> 0)}`
@@ -262,7 +289,6 @@ export function verdict(
   // A packet that was judged while these rules were loaded has the mark of the generation before: it passes
   // once.
   const pass = [marks.approvedOnce, marks.approvedNow, marks.approvedBefore]
-  const refuse = block === 'reject' ? 'reject with icmpx admin-prohibited' : 'drop'
   return [
     `meta mark & ${hex(marks.mask)} == 0x00000000 accept`,
     ...(isEnforced ? judged : []),
@@ -270,7 +296,7 @@ export function verdict(
     `${is(marks.approvedNow)} ${setMark('ct', marks.mask, marks.approvedNow)}`,
     ...FAMILIES.map((family) => `${is(marks.approvedNow)} ct state untracked ${rememberApproved(family)}`),
     `meta mark & ${hex(marks.mask)} { ${pass.map(hex).join(', ')} } ${clear} accept`,
-    `${is(marks.blocked)} ${clear} counter name "blocked" ${refuse}`,
+    `${is(marks.blocked)} ${clear} counter name "blocked" goto refuse`,
     `${is(marks.dropped)} ${clear} counter name "blocked" drop`,
     ...(mode === 'observe' ? [] : [`${is(unjudged)} ${clear} counter name "forged" drop`]),
     // The packet was not judged.

@@ -23,8 +23,9 @@ interface FallbackText {
 export function fallbackOf(policy: Policy, options: RulesetOptions, now: number): FallbackText {
   const accept = 'counter name "fallback_accept" accept'
   const drop = 'counter name "fallback_drop" drop'
+  const refuse = 'counter name "fallback_drop" goto refuse'
   if (policy.mode === 'observe' || options.fallback === 'open') return { sets: [], fallback: [accept] }
-  if (options.fallback === 'closed') return { sets: [], fallback: [drop] }
+  if (options.fallback === 'closed') return { sets: [], fallback: [refuse] }
   const texts = policy.rules.map(({ spec }, index) => ruleText(asInKernel(spec, policy), policy, index, now))
   const acceptsOf = (isWanted: (rule: Rule) => boolean) =>
     texts
@@ -32,30 +33,34 @@ export function fallbackOf(policy: Policy, options: RulesetOptions, now: number)
       .flatMap(({ fallback }) => fallback.map((line) => `${line} ${accept}`))
   const isForQueries = ({ spec }: Rule) => policy.queryPolicy !== undefined && spec.reason === 'resolver'
   const replies = [
-    ...FAMILIES.map((family) => `${ENDS[family]} @opened${family} ${drop}`),
+    ...FAMILIES.map((family) => `${ENDS[family]} @opened${family} ${refuse}`),
     `tcp sport @tcp_services ${NOT_A_CALL} ${accept}`,
   ]
   return {
     sets: texts.flatMap(({ sets }) => sets),
     fallback: [
-      ...(policy.queryPolicy === undefined ? [] : queries(acceptsOf(isForQueries), drop)),
+      ...(policy.queryPolicy === undefined ? [] : queries(acceptsOf(isForQueries), drop, refuse)),
       ...replies,
       ...acceptsOf((rule) => !isForQueries(rule)),
-      drop,
+      refuse,
     ],
   }
 }
 
 /**
  * Writes the rules for queries when names are enforced. While the service judges queries (`judging`), an
- * unjudged one is part of a flood and is dropped. These rules come before those for replies: a program may
+ * unjudged one is part of a flood and is dropped, since its sender asks again. These rules come before those for replies: a program may
  * listen on the port that it asks from.
  */
-const queries = (rules: readonly string[], drop: string): string[] => {
+const queries = (rules: readonly string[], drop: string, refuse: string): string[] => {
   const toResolver = FAMILIES.map(
-    (family) => `meta l4proto { tcp, udp } th dport 53 ${IP[family]} daddr @resolvers${family} ${drop}`,
+    (family) => `meta l4proto { tcp, udp } th dport 53 ${IP[family]} daddr @resolvers${family}`,
   )
-  return [...toResolver.map((line) => `th dport @judging ${line}`), ...rules, ...toResolver]
+  return [
+    ...toResolver.map((line) => `th dport @judging ${line} ${drop}`),
+    ...rules,
+    ...toResolver.map((line) => `${line} ${refuse}`),
+  ]
 }
 
 /**

@@ -22,6 +22,8 @@ import {
   judge,
   loopback,
   question,
+  refuse,
+  refused,
   toBeJudged,
   toResolver,
   verdict,
@@ -44,11 +46,15 @@ export const COUNTERS = [
   'blocked',
   'forged',
   'source_routed',
+  'reset',
   'flooded',
   'fallback_accept',
   'fallback_drop',
 ] as const
 export type KernelCounter = (typeof COUNTERS)[number]
+
+/** Returns the name of a counter in the table: `reset` is a keyword of nft. */
+export const counterName = (counter: KernelCounter): string => (counter === 'reset' ? 'resets' : counter)
 
 /**
  * Writes the whole table, for `nft -f -` on a host that has none.
@@ -58,7 +64,7 @@ export function render(policy: Policy, options: RulesetOptions, now: number): st
   const marks = marksOf(options.mask, options.generation)
   const { sets, fallback } = fallbackOf(policy, options, now)
   const parts = [
-    COUNTERS.map((name) => `counter ${name} { }`),
+    COUNTERS.map((counter) => `counter ${counterName(counter)} { }`),
     SOCKET_SETS,
     [...FORMER_SETS, ...resolverSets(policy), ...ASKING, ASKERS, JUDGING],
     ...sets.map((set) => [set]),
@@ -72,12 +78,14 @@ export function render(policy: Policy, options: RulesetOptions, now: number): st
     plainChain('ask', ask(marks)),
     plainChain('answer', answer(marks, options)),
     plainChain('loopback', loopback(policy)),
+    plainChain('refused', refused),
     plainChain('foreign', foreign(marks, policy)),
     plainChain('note_client', noteClient(options.udpTimeout)),
     plainChain('untracked', UNTRACKED),
     plainChain('to_be_judged', toBeJudged(marks)),
     ...(options.form === 'native' ? [chain('enqueue', enqueue(marks, options))] : []),
-    chain('verdict', verdict(marks, options.block, policy)),
+    chain('verdict', verdict(marks, policy)),
+    plainChain('refuse', refuse(options.block)),
     plainChain('undecided', fallback),
   ]
   return `table ${TABLE} {\n${parts.map((lines) => lines.map(indent).join('\n')).join('\n\n')}\n}\n`
@@ -243,6 +251,8 @@ const PLAIN_CHAINS = [
   'foreign',
   'untracked',
   'to_be_judged',
+  'refuse',
+  'refused',
   'undecided',
 ]
 

@@ -124,15 +124,10 @@ export function leave(pressure: Pressure, { mode }: Policy): string[] {
 export const rememberApproved = (family: Family) =>
   `update @approved${family} { ${ENDS[family]} timeout ${UNTRACKED_TIMEOUT}s }`
 
-/**
- * Accepts the kernel's own replies: no unprivileged user can send such ICMP, and a RST of a user's socket is
- * judged.
- */
+/** Accepts the kernel's own replies: no unprivileged user can send such ICMP. */
 const KERNEL_REPLIES = [
   'icmp type { echo-reply, destination-unreachable, time-exceeded, parameter-problem, timestamp-reply } accept',
   'icmpv6 type { echo-reply, destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept',
-  'tcp flags & rst == rst meta skuid 0-4294967295 return',
-  'tcp flags & rst == rst counter name "reply" accept',
 ]
 
 /** The chain `untracked`: accepts what the sets know, since untracked connections have no mark. */

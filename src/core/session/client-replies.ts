@@ -119,6 +119,7 @@ export function noteOpening(packet: Packet, { opened }: Inbound): void {
   opened.seen(family, IPPROTO_TCP, source, sourcePort, destination, destinationPort, 0)
 }
 
-function isOpened(packet: Packet, { opened, now }: Inbound): boolean {
+/** Whether this host opened the connection of a TCP packet. */
+export function isOpened(packet: Packet, { opened, now }: Pick<Inbound, 'opened' | 'now'>): boolean {
   return opened.size > 0 && silenceOf(packet, IPPROTO_TCP, opened, now) < Number.POSITIVE_INFINITY
 }

@@ -1,5 +1,5 @@
 /** Runs the `nft` program: text in, text or JSON out. */
-import { type KernelCounter, TABLE } from '../../core/ruleset/ruleset.js'
+import { COUNTERS, counterName, type KernelCounter, TABLE } from '../../core/ruleset/ruleset.js'
 import { CommandError, command } from '../../system/run-command.js'
 
 /** Loads commands in one transaction: all or nothing. @throws CommandError (rejects) */
@@ -70,10 +70,14 @@ export async function presentUntracksLoopback(): Promise<boolean> {
 /** Reads the packets of each named counter; none when there is no table. @throws CommandError (rejects) */
 export async function counters(): Promise<Map<KernelCounter, number>> {
   const listed = await list('ruleset')
+  const found = new Map(
+    listed.flatMap(({ counter }) => (isOurs(counter) ? [[counter.name, Number(counter.packets)]] : [])),
+  )
   return new Map(
-    listed.flatMap(({ counter }) =>
-      isOurs(counter) ? [[counter.name as KernelCounter, Number(counter.packets)] as const] : [],
-    ),
+    COUNTERS.flatMap((counter) => {
+      const packets = found.get(counterName(counter))
+      return packets === undefined ? [] : [[counter, packets] as const]
+    }),
   )
 }
 

@@ -21,6 +21,8 @@ import {
 
 // include/uapi/linux/sock_diag.h: #define SOCK_DIAG_BY_FAMILY 20
 export const SOCK_DIAG_BY_FAMILY = 20
+// #define SOCK_DESTROY 21
+export const SOCK_DESTROY = 21
 // include/linux/socket.h
 export const AF_INET = 2
 export const AF_INET6 = 10
@@ -245,11 +247,12 @@ export class LookUp {
   readonly message: Uint8Array
   readonly #view: DataView
 
-  constructor(protocol = IPPROTO_TCP) {
+  /** @param type, flags of the message, beside NLM_F_REQUEST */
+  constructor(protocol = IPPROTO_TCP, type = SOCK_DIAG_BY_FAMILY, flags = 0) {
     const body = new Uint8Array(REQUEST_LENGTH)
     body[1] = protocol
     if (protocol === IPPROTO_TCP) body[2] = EXTENSION_INFO
-    this.message = new MessageBuilder(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST).raw(body).finish()
+    this.message = new MessageBuilder(type, NLM_F_REQUEST | flags).raw(body).finish()
     this.#view = new DataView(this.message.buffer, this.message.byteOffset + NLMSG_HDRLEN)
     this.#view.setUint32(48, INET_DIAG_NOCOOKIE, HOST_LE)
     this.#view.setUint32(52, INET_DIAG_NOCOOKIE, HOST_LE)
@@ -274,6 +277,29 @@ export class LookUp {
     }
     view.setUint32(44, device, HOST_LE)
   }
+
+  /** Asks for one socket only, by the number that `cookieOf` has read. */
+  setCookie([low, high]: Cookie): void {
+    this.#view.setUint32(48, low, HOST_LE)
+    this.#view.setUint32(52, high, HOST_LE)
+  }
+}
+
+/** The number of a socket, in two words. */
+export type Cookie = readonly [low: number, high: number]
+
+/**
+ * Reads the number of the socket from the answer to a LookUp (idiag_cookie). Returns undefined when it is no connection to
+ * this remote port: the kernel may have answered with a listening socket.
+ */
+export function cookieOf(view: DataView, length: number, remotePort: number): Cookie | undefined {
+  if (length < NLMSG_HDRLEN + DIAG_MESSAGE_LENGTH || view.getUint16(4, HOST_LE) === NLMSG_ERROR)
+    return undefined
+  const isConnection =
+    view.getUint8(NLMSG_HDRLEN + 1) !== TCP_LISTEN && view.getUint16(NLMSG_HDRLEN + 6) === remotePort
+  if (!isConnection) return undefined
+  const at = NLMSG_HDRLEN + 44
+  return [view.getUint32(at, HOST_LE), view.getUint32(at + 4, HOST_LE)]
 }
 
 const ENOENT = 2

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parentPort, Worker } from 'node:worker_threads'
 import { formatAddress } from '../../../src/core/packet/address-text.js'
 import type { Connection, SocketState } from '../../../src/core/packet/ip.js'
+import { ConnectionAborter } from '../../../src/kernel/sockets/connection-aborter.js'
 import type { SocketConnection } from '../../../src/kernel/sockets/sock-diag-wire.js'
 import { Sockets } from '../../../src/kernel/sockets/sockets.js'
 import { words } from '../../core/packets.js'
@@ -167,6 +168,51 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     await shows('02', { serverPort: 40_000, clientPort: 443 })
     await shows('03', { serverPort: 443, clientPort: 40_000 })
     return { server: ask(V4, 443, 40_000), client: ask(V4, 40_000, 443) }
+  },
+
+  /**
+   * Aborts connections over both families from one of their ends, an end that a program has closed, and one that only a
+   * listening socket has.
+   */
+  async aborted() {
+    const aborter = new ConnectionAborter()
+    const at = (host: string, localPort: number, remotePort: number) => ({
+      ...{
+        family: isIPv6(host) ? (6 as const) : (4 as const),
+        local: words(host),
+        remote: words(host),
+        device: 0,
+      },
+      ...{ localPort, remotePort },
+    })
+    const pairs = [await open(V4), await open(V4, '::'), await open(V6)]
+    const failures = pairs.flatMap(({ client, accepted }) =>
+      [client, accepted].map((end) => once(end, 'error')),
+    )
+    const aborted = pairs.map(({ host, clientPort, serverPort }) =>
+      aborter.abort(at(host, clientPort, serverPort)),
+    )
+    const errors = (await Promise.all(failures)).map(([error]) => error.code)
+    const leaving = await open(V4)
+    leaving.client.end()
+    await shows('08', leaving)
+    const failed = once(leaving.client, 'error')
+    const halfClosed = aborter.abort(at(V4, leaving.clientPort, leaving.serverPort))
+    const [error] = (await failed) as [NodeJS.ErrnoException]
+    const server = await listen(V4)
+    const listening = aborter.abort(at(V4, portOf(server), 9))
+    const after = await open(V4)
+    aborter.close()
+    const closed = aborter.abort(at(V4, after.clientPort, after.serverPort))
+    return {
+      aborted,
+      errors,
+      halfClosed,
+      error: error.code,
+      listening,
+      stillListens: server.listening,
+      closed,
+    }
   },
 
   /** Connects link-local addresses, which bind both sockets to their device. */

@@ -107,3 +107,15 @@ t.test('a busy connection is never taken for one of the other direction', async 
   )
   t.ok(callers.includes('this-host') && !callers.includes('other-end'), `the list had: ${callers}`)
 })
+
+t.test(
+  'a connection is ended at both ends; a socket that listens at its local end is left alone',
+  async (t) => {
+    t.same(await report('aborted'), {
+      aborted: [true, true, true],
+      errors: Array(3).fill(['ECONNABORTED', 'ECONNRESET']).flat(),
+      ...{ halfClosed: true, error: 'ECONNABORTED' },
+      ...{ listening: false, stillListens: true, closed: false },
+    })
+  },
+)
