@@ -8,7 +8,7 @@ _checkvalve_options() {
   case $1 in
     status) echo --watch --all --json ;;
     explain) echo --user --unit --from-port --question --offline --json ;;
-    allow) echo --to --ports --protocol --user --unit --ttl --replace --json --names ;;
+    allow) echo --to --ports --protocol --user --unit --when-silent --ttl --replace --json --names ;;
     tail) echo --lines --since --user --unit --json --follow --no-follow ;;
     suggest) echo --since --user --unit --json ;;
     replay) echo --policy --since --json ;;
@@ -59,6 +59,7 @@ _checkvalve_value() {
       )
       ;;
     --protocol) _checkvalve_words "$cur" tcp udp icmp any ;;
+    --when-silent) _checkvalve_words "$cur" users closed open ;;
     --ttl) _checkvalve_words "$cur" 30m 2h 1d 7d ;;
     --since) _checkvalve_words "$cur" 10m 2h 1d today ;;
     --to | --ports | --from-port | --question | --lines | -n) ;;

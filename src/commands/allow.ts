@@ -31,6 +31,7 @@ add NAME
   --protocol P       tcp (default), udp, icmp or any
   --user U           only for this user, by name or number; several: a,b
   --unit X           only for this systemd unit, e.g. nginx.service
+  --when-silent W    while the service is silent: users, closed or open
   --ttl TIME         expires after this time: 30m, 2h, 7d (default: never)
   --replace          replace the entry of that name
 list
@@ -47,6 +48,7 @@ list
     protocol: { type: 'string' },
     user: { type: 'string', multiple: true },
     unit: { type: 'string', multiple: true },
+    'when-silent': { type: 'string' },
     ttl: { type: 'string' },
     replace: { type: 'boolean' },
     json: { type: 'boolean' },
@@ -74,7 +76,11 @@ interface Verb {
 const VERBS: ReadonlyMap<string, Verb> = new Map([
   [
     'add',
-    { needsName: true, options: ['to', 'ports', 'protocol', 'user', 'unit', 'ttl', 'replace'], run: add },
+    {
+      needsName: true,
+      options: ['to', 'ports', 'protocol', 'user', 'unit', 'when-silent', 'ttl', 'replace'],
+      run: add,
+    },
   ],
   ['remove', { needsName: true, options: [], run: remove }],
   ['list', { needsName: false, options: ['json', 'names'], run: list }],
@@ -97,6 +103,7 @@ async function add(socket: string, given: Invocation, name: string): Promise<num
     protocol: optionOf(given, 'protocol'),
     users: listOf(given, 'user')?.map(numbered),
     units: listOf(given, 'unit'),
+    whenSilent: optionOf(given, 'when-silent'),
     ttl: optionOf(given, 'ttl'),
   }
   const method = has(given, 'replace') ? 'PUT' : 'POST'
@@ -141,6 +148,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   protocol: '--protocol',
   users: '--user',
   units: '--unit',
+  whenSilent: '--when-silent',
   ttl: '--ttl',
 }
 

@@ -2,7 +2,7 @@
 
 import type { Judged, Replayed, Side, Sides, Unjudgeable } from '../analysis/replay/replay.js'
 import { originText } from '../core/policy/origin.js'
-import type { Decision } from '../core/policy/policy.js'
+import type { Decision } from '../core/policy/rule.js'
 import { grouped, spanText } from '../text/prose.js'
 import { terminalSafe } from '../text/terminal-safe.js'
 import { type Paint, plain } from './colours.js'

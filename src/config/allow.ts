@@ -11,7 +11,7 @@ import { destination, ports, users } from './network.js'
 import { quote } from './problems.js'
 import type { AllowEntry } from './types.js'
 
-const KEYS = ['name', 'to', 'ports', 'protocol', 'users', 'units', 'expires'] as const
+const KEYS = ['name', 'to', 'ports', 'protocol', 'users', 'units', 'whenSilent', 'expires'] as const
 
 const ALL_PORTS: readonly PortRange[] = [{ first: 0, last: 65535 }]
 
@@ -54,8 +54,13 @@ export function rule(lookup: UserLookup): Format<AllowEntry> {
     const rest = {
       users: fields.optional('users', users(lookup)),
       units: fields.optional('units', listOf(unit, '[nginx.service]')),
+      whenSilent: fields.optional('whenSilent', choice('users', 'closed', 'open')),
       expires: fields.optional('expires', instant),
     }
+    if (rest.whenSilent === 'users' && rest.units !== undefined && rest.users === undefined)
+      location
+        .at('whenSilent')
+        .fail('falls back to the users of the rule: name them in `users`, or write `open`')
     if (name === undefined || to === undefined) return undefined
     return { name, to, ports: portList ?? ALL_PORTS, protocol, ...rest, origin: location.origin }
   }

@@ -8,6 +8,7 @@ import { createUsers, type UserLookup } from '../system/users.js'
 import { readFiles } from './config-files.js'
 import { COMMAND_LINE, ENVIRONMENT, type Problem } from './problems.js'
 import { type Config, schema, type Values } from './schema.js'
+import { silentNotes } from './silent-rules.js'
 import { fromCommandLine, fromEnvironment, fromFile, mergeFiles } from './sources.js'
 import { validate } from './validate.js'
 
@@ -93,8 +94,10 @@ function freeze<T>(value: T): T {
   return Object.freeze(value)
 }
 
-/** Returns notes on settings without effect in this version, so that nobody relies on them. */
-const notesOn = ({ containment }: Values): string[] =>
-  containment.action === 'quarantine'
+/** Returns notes on settings that do less than an operator may expect. */
+const notesOn = ({ containment, fallback, allow }: Values): string[] => [
+  ...(containment.action === 'quarantine'
     ? ['containment.action: this version only alerts, nobody is quarantined']
-    : []
+    : []),
+  ...(fallback === 'static' ? silentNotes(allow) : []),
+]

@@ -66,6 +66,7 @@ export function formatRule(entry: AllowEntry, user: NameUser): WrittenRule {
     protocol: entry.protocol,
     users: entry.users?.map(user),
     units: entry.units,
+    whenSilent: entry.whenSilent,
     expires:
       entry.expires === undefined ? undefined : new Date(entry.expires).toISOString().replace('.000Z', 'Z'),
   }
@@ -79,6 +80,7 @@ export interface WrittenRule {
   readonly protocol: AllowEntry['protocol']
   readonly users: readonly (number | string)[] | undefined
   readonly units: readonly string[] | undefined
+  readonly whenSilent?: AllowEntry['whenSilent']
   /** RFC 3339. */
   readonly expires: string | undefined
 }

@@ -34,6 +34,8 @@ export interface AllowEntry {
   readonly users: readonly number[] | undefined
   /** Names of systemd units; undefined for all units, and for processes without a unit. */
   readonly units: readonly string[] | undefined
+  /** Who the rule is for while the service is silent; undefined: nobody when it has units, else its users. */
+  readonly whenSilent?: 'users' | 'closed' | 'open' | undefined
   /** Milliseconds since 1970 when the rule expires; undefined for a rule that does not expire. */
   readonly expires: number | undefined
   readonly origin: Origin

@@ -1,7 +1,7 @@
 /** Collects changes of learned addresses and sends them to the kernel in batches. */
 
 import type { Address } from '../core/packet/ip.js'
-import type { Rule } from '../core/policy/policy.js'
+import type { Rule } from '../core/policy/rule.js'
 import type { HostChanges } from '../core/ruleset/ruleset.js'
 
 /** Sends changes to the kernel. Rejects when the kernel has not taken them. */

@@ -1,5 +1,6 @@
 import { namesOf } from '../core/policy/allowlist.js'
-import type { Policy, Rule } from '../core/policy/policy.js'
+import type { Policy } from '../core/policy/policy.js'
+import type { Rule } from '../core/policy/rule.js'
 import type { Asker } from './confirmations.js'
 
 /**

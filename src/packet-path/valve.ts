@@ -5,7 +5,6 @@ import { type Family, IPPROTO_TCP, type Words } from '../core/packet/ip.js'
 import { decode, Packet } from '../core/packet/packet.js'
 import type { Sender, SenderLookup } from '../core/packet/sender.js'
 import {
-  type Decision,
   decide,
   FOREIGN_SOURCE,
   isByContent,
@@ -13,6 +12,7 @@ import {
   type Policy,
   UNJUDGED_STREAM,
 } from '../core/policy/policy.js'
+import type { Decision } from '../core/policy/rule.js'
 import type { AcceptedFlows, FlowDetails } from '../core/record/accepted-flows.js'
 import type { VerdictCounts } from '../core/record/verdict-counts.js'
 import type { QueueForm } from '../core/ruleset/ruleset.js'

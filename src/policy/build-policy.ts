@@ -8,7 +8,8 @@ import type { QueryPolicy } from '../core/dns/query-policy.js'
 import type { Destination, PortRange, Prefix } from '../core/packet/ip.js'
 import { NTP_PORT } from '../core/packet/ntp.js'
 import type { BuiltInRule } from '../core/policy/built-in-rules.js'
-import { assemble, compile, type Policy, type RuleSpec } from '../core/policy/policy.js'
+import { assemble, compile, type Policy } from '../core/policy/policy.js'
+import type { RuleSpec } from '../core/policy/rule.js'
 import { noServices } from '../core/session/services.js'
 import type { HostFacts } from '../host/host-facts.js'
 import type { Infrastructure } from '../host/infrastructure.js'
@@ -165,13 +166,14 @@ function namePlace(text: string): Parsed<Destination> {
 }
 
 function allowRules({ allow }: Config): RuleSpec[] {
-  return allow.map(({ name, protocol, ports, users, units, expires, origin, to }) => ({
+  return allow.map(({ name, protocol, ports, users, units, whenSilent, expires, origin, to }) => ({
     reason: 'rule',
     name,
     protocol,
     ports: ports.filter(({ first, last }) => first > 0 || last < 65535),
     users,
     units,
+    whenSilent,
     expires,
     origin,
     ...split(to),

@@ -3,8 +3,8 @@
 import type { AllowEntry, Config } from '../config/config.js'
 import { quote } from '../config/problems.js'
 import { formatRule, type WrittenRule } from '../config/show.js'
+import { isExpired } from '../core/policy/conditions.js'
 import { originText } from '../core/policy/origin.js'
-import { isExpired } from '../core/policy/policy.js'
 import { PolicyRefusal } from './refusal.js'
 import { BYTES_AT_MOST, ENTRIES_AT_MOST, entriesText } from './runtime-entries-file.js'
 

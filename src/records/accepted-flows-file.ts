@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { formatAddress } from '../core/packet/address-text.js'
 import { protocolOf, transportOf } from '../core/packet/protocol-names.js'
-import { REASONS, type Reason } from '../core/policy/policy.js'
+import { REASONS, type Reason } from '../core/policy/rule.js'
 import { type AcceptedFlow, AcceptedFlows } from '../core/record/accepted-flows.js'
 import { StateFile, type StateFileOptions } from '../system/state-file.js'
 import {

@@ -1,5 +1,5 @@
 import type { WrittenRule } from '../config/show.js'
-import type { Reason } from '../core/policy/policy.js'
+import type { Reason } from '../core/policy/rule.js'
 import type { KernelCounter } from '../core/ruleset/ruleset.js'
 import type { LogTrouble } from '../records/block-log/block-log.js'
 import type { MirrorStatus } from './mirror-status.js'

@@ -249,8 +249,10 @@ sessions:
   ])
 })
 
-t.test('notes name exactly the settings that have no effect in this version', async (t) => {
-  const yaml = `
+t.test(
+  'notes name exactly the settings that have no effect, and rules that are closed while the service is silent',
+  async (t) => {
+    const yaml = `
 dns: { enforceNames: true, holdAnswers: true }
 containment: { action: quarantine }
 mirrors: { discover: true, hosts: ["*.mirror.example.org"] }
@@ -259,13 +261,26 @@ allow:
   - { name: a, to: [192.0.2.1, "*.api.example.org"], units: [nginx.service] }
   - { name: b, to: ["*.api.example.org"] }
 `
-  const { notes } = configOf(loadText(t, yaml))
-  t.same(
-    notes.map((note) => note.split(':')[0]),
-    ['containment.action'],
-  )
-  t.same(configOf(loadText(t, 'mode: enforce\nmirrors: { discover: false }')).notes, [])
-})
+    const { notes } = configOf(loadText(t, yaml))
+    t.same(
+      notes.map((note) => note.split(':')[0]),
+      ['containment.action', 'allow'],
+    )
+    t.match(
+      notes[1],
+      /1 rule with units allows nothing while the service is silent: a; write `whenSilent: users`/,
+    )
+    t.same(configOf(loadText(t, 'mode: enforce\nmirrors: { discover: false }')).notes, [])
+    const rule = 'name: a, to: [192.0.2.1], units: [a.service], users: [0]'
+    for (const more of ['whenSilent: users', 'whenSilent: closed', 'whenSilent: open'])
+      t.same(configOf(loadText(t, `allow: [{ ${rule}, ${more} }]`)).notes, [], 'the rule says so itself')
+    t.same(configOf(loadText(t, `fallback: closed\nallow: [{ ${rule} }]`)).notes, [], 'all is closed')
+    const many = Array.from({ length: 10 }, (_, i) => `{ name: r${i}, to: [192.0.2.1], units: [a.service] }`)
+    t.match(configOf(loadText(t, `allow: [${many}]`)).notes, [
+      /10 rules with units allow .*: r0, .*r7 and 2 more;/,
+    ])
+  },
+)
 
 t.test('a fragment with another file extension is not read, and a note reports it', async (t) => {
   const directory = directoryOf(t, { 'main.yaml': 'mode: observe', 'conf.d/10-x.yml': 'mode: enforce' })

@@ -111,8 +111,20 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     'a rule that is a word',
     'allow: [a]',
     [
-      'main.yaml:1: allow[0]: must be a mapping with name, to, ports, protocol, users, units or expires, not "a"',
+      'main.yaml:1: allow[0]: must be a mapping with name, to, ports, protocol, users, units, whenSilent or expires, not "a"',
     ],
+  ],
+  [
+    'a rule that falls back to users and has none',
+    'allow: [{ name: a, to: [192.0.2.1], units: [a.service], whenSilent: users }]',
+    [
+      'main.yaml:1: allow[0].whenSilent: falls back to the users of the rule: name them in `users`, or write `open`',
+    ],
+  ],
+  [
+    'a word that whenSilent does not have',
+    'allow: [{ name: a, to: [192.0.2.1], whenSilent: accept }]',
+    ['main.yaml:1: allow[0].whenSilent: must be users, closed or open, not "accept"'],
   ],
   [
     'rules that are no list',

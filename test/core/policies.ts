@@ -1,7 +1,8 @@
 /** Makes policies and options for tests of the ruleset: one for each case of the text. */
 
 import type { Address, Prefix } from '../../src/core/packet/ip.js'
-import { assemble, compile, type Policy, type Rule, type RuleSpec } from '../../src/core/policy/policy.js'
+import { assemble, compile, type Policy } from '../../src/core/policy/policy.js'
+import type { Rule, RuleSpec } from '../../src/core/policy/rule.js'
 import { type RulesetOptions, render, renderHosts } from '../../src/core/ruleset/ruleset.js'
 import { EPHEMERAL_PORTS } from './clients.js'
 
@@ -77,6 +78,18 @@ const RULES = [
   spec({ name: 'ping', protocol: 'icmp', prefixes: [v4(192, 0, 2, 9), v6(0, 9)] }),
   spec({ name: 'all', protocol: 'any', prefixes: [v4(192, 0, 2, 10)] }),
   spec({ name: 'nobody', users: [], prefixes: [v4(192, 0, 2, 11)] }),
+  spec({
+    name: 'unit-users',
+    units: ['web.service'],
+    users: [33],
+    whenSilent: 'users',
+    prefixes: [v4(192, 0, 2, 13)],
+  }),
+  spec({
+    ...{ name: 'unit-open', units: ['web.service'], users: [], whenSilent: 'open' },
+    ...{ prefixes: [v4(192, 0, 2, 14)], names: ['unit.example.org'] },
+  }),
+  spec({ name: 'closed', whenSilent: 'closed', prefixes: [v4(192, 0, 2, 15)] }),
   spec({ name: 'unit', units: ['web.service'], prefixes: [v4(192, 0, 2, 12)], names: ['unit.example.org'] }),
 ]
 

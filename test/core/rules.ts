@@ -1,7 +1,8 @@
 /** Makes rules and policies for tests, with only the conditions that the test gives. */
 
 import type { Prefix } from '../../src/core/packet/ip.js'
-import { assemble, compile, type Policy, type RuleSpec } from '../../src/core/policy/policy.js'
+import { assemble, compile, type Policy } from '../../src/core/policy/policy.js'
+import type { RuleSpec } from '../../src/core/policy/rule.js'
 import { parsePrefix } from '../../src/text/parse-address.js'
 import { EPHEMERAL_PORTS } from './clients.js'
 

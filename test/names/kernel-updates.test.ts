@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
-import { compile, type Rule } from '../../src/core/policy/policy.js'
+import { compile } from '../../src/core/policy/policy.js'
+import type { Rule } from '../../src/core/policy/rule.js'
 import type { HostChanges } from '../../src/core/ruleset/ruleset.js'
 import { HostChangeQueue } from '../../src/names/kernel-updates.js'
 import { host, many, textOf } from './addresses.js'

@@ -316,10 +316,7 @@ t.test('with the privileges of the shipped unit, the service knows the users and
         for (const protocol of ['tcp', 'udp', 'connected'] as const) {
           const before = (await its.arrivals()).total
           await send('web.service', protocol, VICTIM[family], '8000')
-          await eventually(
-            `${protocol} over IPv${family} of the unit arrives`,
-            async () => (await its.arrivals()).total > before,
-          )
+          await eventually('the packet arrives', async () => (await its.arrivals()).total > before)
           await its.quiet()
           const after = (await its.arrivals()).total
           const blocks = await its.blocks()

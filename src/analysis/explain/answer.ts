@@ -2,7 +2,7 @@
 
 import { formatAddress } from '../../core/packet/address-text.js'
 import { nearest } from '../../core/policy/explain.js'
-import type { Rule } from '../../core/policy/policy.js'
+import type { Rule } from '../../core/policy/rule.js'
 import type { Parsed } from '../../text/parsed.js'
 import type { ExplainContext } from './context.js'
 import type { Explained, Judged, Near, RuleFacts } from './explanation.js'

@@ -3,7 +3,7 @@
  * people.
  */
 import type { Miss } from '../../core/policy/explain.js'
-import type { Decision, Reason } from '../../core/policy/policy.js'
+import type { Decision, Reason } from '../../core/policy/rule.js'
 import type { Query } from './query.js'
 
 type Verdict = Decision['verdict']

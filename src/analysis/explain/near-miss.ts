@@ -2,7 +2,7 @@
 
 import { formatPortRange, formatPrefix } from '../../core/packet/address-text.js'
 import type { Miss } from '../../core/policy/explain.js'
-import type { RuleSpec } from '../../core/policy/policy.js'
+import type { RuleSpec } from '../../core/policy/rule.js'
 import { timeText } from '../../text/prose.js'
 import type { ExplainContext } from './context.js'
 import type { Query } from './query.js'

@@ -7,7 +7,7 @@ import type { Address, Destination } from '../../core/packet/ip.js'
 import { PrefixSet } from '../../core/packet/prefix-set.js'
 import type { Origin } from '../../core/policy/origin.js'
 import { originText } from '../../core/policy/origin.js'
-import type { Rule } from '../../core/policy/policy.js'
+import type { Rule } from '../../core/policy/rule.js'
 import { parseDestination } from '../../text/parse-address.js'
 import type { ExplainContext } from './context.js'
 

@@ -2,7 +2,7 @@
 
 import type { Config } from '../../config/config.js'
 import { formatAddress } from '../../core/packet/address-text.js'
-import type { Reason } from '../../core/policy/policy.js'
+import type { Reason } from '../../core/policy/rule.js'
 import { parseHostName } from '../../text/parse-address.js'
 import type { ExplainContext } from './context.js'
 import type { AllowSuggestion } from './explanation.js'

@@ -3,7 +3,7 @@
 import type { Address } from '../../core/packet/ip.js'
 import type { Sender } from '../../core/packet/sender.js'
 import { type Candidate, type Explanation, explain } from '../../core/policy/explain.js'
-import type { Decision, Rule } from '../../core/policy/policy.js'
+import type { Decision, Rule } from '../../core/policy/rule.js'
 import { verdictOfKernel } from '../../core/ruleset/fallback.js'
 import { replyKindOf } from '../../core/session/client-replies.js'
 import type { ExplainContext } from './context.js'

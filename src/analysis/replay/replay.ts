@@ -1,5 +1,6 @@
 /** Judges recorded packets by another policy, and finds what it would change. */
-import type { Decision, Policy } from '../../core/policy/policy.js'
+import type { Policy } from '../../core/policy/policy.js'
+import type { Decision } from '../../core/policy/rule.js'
 import type { AcceptedFlowRow } from '../../records/accepted-flows-format.js'
 import type { Block } from '../../records/block-log/event-reader.js'
 import { PolicyTrial } from '../recorded/policy-trial.js'

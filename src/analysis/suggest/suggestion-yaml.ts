@@ -27,10 +27,15 @@ const HOW =
   'Allow what you know, and nothing else. In conf.d beside the configuration, a file like this adds to ' +
   'its list; checkvalve replay --policy shows what that would change.'
 
+const SILENT =
+  'Entries with units allow nothing while the service is silent: with `whenSilent: users` they would fall back to their users.'
+
 function headOf({ evidence, entries }: Suggestion, source: string): string {
   if (evidence.blocks === 0) return comment('', `No blocks in ${source}.`)
   const found = comment('', `${blocksText(evidence.blocks)} in ${source}, ${spanText(evidence)}.`)
-  return entries.length === 0 ? found : `${found}\n${comment('', HOW)}`
+  if (entries.length === 0) return found
+  const notes = entries.some(({ units }) => units !== undefined) ? [HOW, SILENT] : [HOW]
+  return [found, ...notes.map((note) => comment('', note))].join('\n')
 }
 
 function entryText(entry: ProposedEntry & Partial<SuggestedEntry>): string {

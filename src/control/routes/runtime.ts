@@ -5,7 +5,8 @@ import type { AllowEntry, Config } from '../../config/config.js'
 import { choice, duration, fieldsOf, text } from '../../config/formats.js'
 import type { Format } from '../../config/location.js'
 import type { WrittenRule } from '../../config/show.js'
-import { isExpired } from '../../core/policy/policy.js'
+import { silentNotes } from '../../config/silent-rules.js'
+import { isExpired } from '../../core/policy/conditions.js'
 import { withEntry, withoutEntry, writtenEntries, writtenEntry } from '../../policy/overlay.js'
 import type { PolicyInForce } from '../../policy/policy-in-force.js'
 import type { RuntimeEntriesFile } from '../../policy/runtime-entries-file.js'
@@ -118,12 +119,13 @@ const onlyMode: Format<{ mode: Config['mode'] }> = (value, place) => {
   return mode && { mode }
 }
 
-function notesOn({ to }: AllowEntry, { config, learned }: RuntimeOptions['inForce']): string[] {
-  const names = to.flatMap((place) => (place.kind === 'name' ? [place.name] : []))
+function notesOn(entry: AllowEntry, { config, learned }: RuntimeOptions['inForce']): string[] {
+  const names = entry.to.flatMap((place) => (place.kind === 'name' ? [place.name] : []))
   const unknown = names.filter((name) => learned.current(name).length === 0)
   const waiting = `no address of ${unknown.join(', ')} is known yet: the entry takes effect when a resolver answers with one`
   return [
     ...(unknown.length > 0 ? [waiting] : []),
+    ...(config.fallback === 'static' ? silentNotes([entry]) : []),
     ...(config.mode === 'observe' ? ['mode is observe: nothing is blocked now'] : []),
   ]
 }

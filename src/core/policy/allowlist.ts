@@ -1,5 +1,6 @@
 /** Summarises the rules of a policy. */
-import type { Policy, RuleSpec } from './policy.js'
+import type { Policy } from './policy.js'
+import type { RuleSpec } from './rule.js'
 
 /**
  * Returns the number of addresses and prefixes by the reason of their rules: for the metrics. Rules that share their

@@ -6,8 +6,6 @@ import type { Packet } from '../packet/packet.js'
 import type { Sender } from '../packet/sender.js'
 import type { Inbound } from '../session/client-replies.js'
 import {
-  type Decision,
-  decide,
   fitsDestination,
   fitsFormerAddress,
   fitsPort,
@@ -15,9 +13,9 @@ import {
   fitsUnit,
   fitsUser,
   isExpired,
-  type Policy,
-  type Rule,
-} from './policy.js'
+} from './conditions.js'
+import { decide, type Policy } from './policy.js'
+import type { Decision, Rule } from './rule.js'
 
 /**
  * A condition of a rule that a packet misses:

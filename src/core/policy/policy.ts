@@ -1,123 +1,24 @@
 import { answersResolver, isNamesCanary, mayAsk, type QueryPolicy } from '../dns/query-policy.js'
 import { AddressSet } from '../packet/address-set.js'
-import {
-  type Family,
-  fitsPorts,
-  IPPROTO_ICMP,
-  IPPROTO_ICMPV6,
-  IPPROTO_TCP,
-  IPPROTO_UDP,
-  type PortRange,
-  type Prefix,
-  type Words,
-} from '../packet/ip.js'
+import { type Family, IPPROTO_TCP, type Prefix, type Words } from '../packet/ip.js'
 import { isNtpRequest } from '../packet/ntp.js'
 import type { Packet } from '../packet/packet.js'
 import { PrefixSet } from '../packet/prefix-set.js'
 import type { Sender } from '../packet/sender.js'
 import { type Inbound, replyKindOf } from '../session/client-replies.js'
 import { noServices } from '../session/services.js'
-import { mayBeInherited, type RootPorts } from './inherited-sockets.js'
+import {
+  fitsDestination,
+  fitsFormerAddress,
+  fitsPort,
+  fitsProtocol,
+  fitsUnit,
+  fitsUser,
+  isExpired,
+} from './conditions.js'
+import type { RootPorts } from './inherited-sockets.js'
 import { NameTable } from './name-table.js'
-import type { Origin } from './origin.js'
-
-/**
- * The reasons of verdicts, the same words in log, metrics, status and tests:
- * - `malformed`: the headers cannot be read
- * - `foreign-source`: the source is no address of this host
- * - `canary`: the service's own proof that blocking works, by a connection and, when names are enforced, by a
- *   query
- * - `session`: a reply in a client's session that conntrack does not know
- * - `callback`: a connection back to the client of a service that has callbacks
- * - `resolver`, `time`, `dhcp`: the host's own infrastructure
- * - `not-ntp`: a datagram to a time server that is no request of NTP
- * - `name-not-allowed`: a query for a name outside the allowlist, when names are enforced
- * - `unjudged-stream`: a query on a TCP connection whose bytes before it were not judged, when names are enforced
- * - `mirror`: an update mirror, its port, and a user who updates
- * - `rule`: an `allow` entry of the operator
- * - `not-allowlisted`: no rule matches
- */
-export const REASONS = [
-  'malformed',
-  'foreign-source',
-  'canary',
-  'session',
-  'callback',
-  'resolver',
-  'time',
-  'dhcp',
-  'not-ntp',
-  'name-not-allowed',
-  'unjudged-stream',
-  'mirror',
-  'rule',
-  'not-allowlisted',
-] as const
-export type Reason = (typeof REASONS)[number]
-
-/** The protocol of a rule; `icmp` is ICMP for IPv4 and ICMPv6 for IPv6. */
-export type Protocol = 'tcp' | 'udp' | 'icmp' | 'any'
-
-/**
- * The conditions of a rule. A packet must fit all of them; an empty or undefined condition fits every packet.
- */
-export interface RuleSpec {
-  readonly reason: 'resolver' | 'time' | 'dhcp' | 'mirror' | 'rule'
-  /** The unique name that the operator knows from the configuration. */
-  readonly name: string
-  readonly protocol: Protocol
-  /** Destination ports; only TCP and UDP have any. */
-  readonly ports: readonly PortRange[]
-  /** The source port that the packet must have. */
-  readonly sourcePort?: number | undefined
-  /**
-   * User ids. A packet without a user fits only when its connection was approved before; one of root's only
-   * from a port that the kernel chooses, or from `sourcePort`.
-   */
-  readonly users?: readonly number[] | undefined
-  /**
-   * Names of systemd units and slices, one of which the sender must be in. The kernel's copy has no such
-   * rule.
-   */
-  readonly units?: readonly string[] | undefined
-  readonly prefixes: readonly Prefix[]
-  /** Host names whose addresses are added as they are learned. */
-  readonly names: readonly string[]
-  /** Domains whose names do the same: `example.org` for `*.example.org`. */
-  readonly domains: readonly string[]
-  /** Whether the names come from an SRV answer, and may be others tomorrow. */
-  readonly isFromSrv?: boolean | undefined
-  /** When the rule expires: milliseconds since the epoch. */
-  readonly expires?: number | undefined
-  readonly origin?: Origin | undefined
-}
-
-/** A compiled rule of a policy. */
-export interface Rule {
-  readonly spec: RuleSpec
-  /** The fixed prefixes of the rule. */
-  readonly fixed: PrefixSet
-  /** The current addresses of its names. */
-  readonly addresses: AddressSet
-  /** The former addresses of its names: a connection from that time goes on, no new one begins. */
-  readonly formerAddresses: AddressSet
-  /** The decision for a packet that is not TCP, and the one for TCP. */
-  readonly accept: Decision
-  readonly acceptTcp: Decision
-}
-
-/** Verdict, reason and rule for one packet. */
-export interface Decision {
-  readonly verdict: 'accept' | 'block'
-  readonly reason: Reason
-  readonly rule: Rule | undefined
-  /**
-   * Whether the approval is remembered for the whole connection, so that its further packets are not judged.
-   */
-  readonly remember: boolean
-  /** Index of `reason` in REASONS: for counters in arrays. */
-  readonly reasonIndex: number
-}
+import { type Decision, REASONS, type Reason, type Rule, type RuleSpec } from './rule.js'
 
 /** All rules, compiled, with the mode and the host's facts that verdicts depend on. */
 export interface Policy extends RootPorts {
@@ -305,48 +206,4 @@ export function fits(policy: Policy, rule: Rule, packet: Packet, sender: Sender,
   if (!fitsDestination(rule, packet) && !(sender.known && fitsFormerAddress(rule, packet))) return false
   // The last condition, since it asks the kernel.
   return spec.units === undefined || fitsUnit(spec.units, sender)
-}
-
-/**
- * Whether the sender is in one of the units. A packet without a user has no socket that the kernel could be
- * asked for.
- */
-export const fitsUnit = (units: readonly string[], sender: Sender): boolean =>
-  sender.uid === -1 ? sender.known : sender.isOf(units)
-
-/** Whether a rule has expired. @param now milliseconds since the epoch */
-export const isExpired = ({ expires }: Pick<RuleSpec, 'expires'>, now: number): boolean =>
-  expires !== undefined && expires <= now
-
-/** Whether the destination is an address of the rule now. */
-export const fitsDestination = ({ fixed, addresses }: Rule, { family, destination }: Packet): boolean =>
-  fixed.has(family, destination) || addresses.has(family, destination)
-
-/** Whether the destination was an address of the rule's names. */
-export const fitsFormerAddress = ({ formerAddresses }: Rule, { family, destination }: Packet): boolean =>
-  formerAddresses.has(family, destination)
-
-/** Whether a packet has the protocol of a rule. */
-export function fitsProtocol(wanted: Protocol, { protocol, family }: Packet): boolean {
-  if (wanted === 'any') return true
-  if (wanted === 'tcp') return protocol === IPPROTO_TCP
-  if (wanted === 'udp') return protocol === IPPROTO_UDP
-  return protocol === (family === 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)
-}
-
-/** Whether a packet is TCP or UDP to one of the ports. */
-export function fitsPort(ports: readonly PortRange[], { protocol, destinationPort }: Packet): boolean {
-  return (protocol === IPPROTO_TCP || protocol === IPPROTO_UDP) && fitsPorts(ports, destinationPort)
-}
-
-/** Whether a packet's user is one of a rule's. @param ports a policy */
-export function fitsUser(
-  { sourcePort }: RuleSpec,
-  users: readonly number[],
-  packet: Packet,
-  { uid, known }: Sender,
-  ports: RootPorts,
-): boolean {
-  if (uid === -1) return known
-  return users.includes(uid) && (sourcePort !== undefined || !mayBeInherited(packet, uid, ports))
 }

@@ -1,6 +1,7 @@
 /** Compares two policies: a tighter one makes live connections be judged again. */
 
-import type { Policy, RuleSpec } from './policy.js'
+import type { Policy } from './policy.js'
+import type { RuleSpec } from './rule.js'
 
 /**
  * Whether `after` may block a connection that `before` allowed: then live connections must be judged again.

@@ -2,7 +2,7 @@ import { KeyTable } from '../bounded/key-table.js'
 import { mostFrequent } from '../bounded/most-frequent.js'
 import type { Family, Words } from '../packet/ip.js'
 import type { Packet } from '../packet/packet.js'
-import { type Decision, REASONS, type Reason } from '../policy/policy.js'
+import { type Decision, REASONS, type Reason } from '../policy/rule.js'
 
 /**
  * Packets of one user to one destination address, protocol and port that a rule accepted. Times: ms since the

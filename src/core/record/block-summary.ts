@@ -1,7 +1,7 @@
 import { KeyTable } from '../bounded/key-table.js'
 import type { Packet } from '../packet/packet.js'
 import type { SenderDetails, SenderLookup } from '../packet/sender.js'
-import type { Decision } from '../policy/policy.js'
+import type { Decision } from '../policy/rule.js'
 import { SummaryWindow } from './summary-window.js'
 import { LineBudget, PARTS, type RecordLimits, type UserQuota, UserQuotas } from './user-shares.js'
 

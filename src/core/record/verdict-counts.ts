@@ -1,6 +1,6 @@
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../packet/ip.js'
 import type { Packet } from '../packet/packet.js'
-import { type Decision, REASONS } from '../policy/policy.js'
+import { type Decision, REASONS } from '../policy/rule.js'
 
 const VERDICTS = ['accept', 'block', 'would-block'] as const
 const PROTOCOLS = ['tcp', 'udp', 'icmp', 'other'] as const

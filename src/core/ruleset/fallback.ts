@@ -6,8 +6,10 @@
 import { formatAddress, formatPortRange, formatPrefix } from '../packet/address-text.js'
 import { type Address, FAMILIES, type Family, type Prefix } from '../packet/ip.js'
 import type { Sender } from '../packet/sender.js'
-import type { Candidate } from '../policy/explain.js'
-import { type Decision, isExpired, type Policy, type Rule, type RuleSpec } from '../policy/policy.js'
+import { isExpired } from '../policy/conditions.js'
+import type { Candidate, Miss } from '../policy/explain.js'
+import type { Policy } from '../policy/policy.js'
+import type { Decision, Rule, RuleSpec } from '../policy/rule.js'
 import type { RulesetOptions } from './options.js'
 import { ENDS, IP, NOT_A_CALL } from './untracked.js'
 import { type Ported, userMatches } from './user-matches.js'
@@ -67,8 +69,14 @@ const queries = (rules: readonly string[], drop: string, refuse: string): string
  * Returns a rule as the kernel applies it. The kernel cannot read names: when they are enforced, only trusted
  * users may ask.
  */
-const asInKernel = (spec: RuleSpec, { queryPolicy, trustedUsers }: Policy): RuleSpec =>
-  spec.reason === 'resolver' && queryPolicy !== undefined ? { ...spec, users: trustedUsers } : spec
+function asInKernel(spec: RuleSpec, { queryPolicy, trustedUsers }: Policy): RuleSpec {
+  if (spec.whenSilent === 'open') return { ...spec, users: undefined }
+  return spec.reason === 'resolver' && queryPolicy !== undefined ? { ...spec, users: trustedUsers } : spec
+}
+
+/** Whether the kernel's copy has no such rule. A unit's cgroup is new at each start. */
+export const isClosedWhenSilent = ({ units, whenSilent }: Pick<RuleSpec, 'units' | 'whenSilent'>): boolean =>
+  (whenSilent ?? (units === undefined ? 'users' : 'closed')) === 'closed'
 
 /** Writes one rule of the policy: its address sets, and the matches for each set. */
 function ruleText(spec: RuleSpec, policy: Policy, index: number, now: number): FallbackText {
@@ -90,12 +98,9 @@ function ruleText(spec: RuleSpec, policy: Policy, index: number, now: number): F
   return text
 }
 
-/**
- * Whether the kernel's copy leaves a rule out: it matches no user, has expired, or has units. A unit's cgroup
- * is new at each start.
- */
+/** Whether the kernel's copy leaves a rule out: it matches no user, has expired, or is closed there. */
 const isVoid = (spec: RuleSpec, now: number) =>
-  spec.users?.length === 0 || spec.units !== undefined || isExpired(spec, now)
+  (spec.users?.length === 0 && spec.whenSilent !== 'open') || isClosedWhenSilent(spec) || isExpired(spec, now)
 
 /**
  * Whether the ruleset has sets for the addresses of a rule's names.
@@ -218,8 +223,8 @@ function covers(wide: Prefix, narrow: Prefix): boolean {
 }
 
 /**
- * Returns the verdict of the kernel's copy of the allowlist (`fallbackOf`). The copy has no sessions,
- * callbacks and units.
+ * Returns the verdict of the kernel's copy of the allowlist (`fallbackOf`). The copy has no sessions, callbacks and
+ * units, and no users of a rule that is open there.
  * @param candidates all rules with the conditions that the packet misses
  */
 export function verdictOfKernel(
@@ -230,9 +235,14 @@ export function verdictOfKernel(
 ): Decision['verdict'] {
   if (policy.mode === 'observe' || fallback === 'open') return 'accept'
   const isCopied = ({ rule: { spec }, misses }: Candidate) =>
-    misses.length === 0 &&
-    spec.units === undefined &&
+    misses.every((miss) => isIgnored(miss, spec)) &&
+    !isClosedWhenSilent(spec) &&
     (!isEnforced(spec) || policy.trustedUsers.includes(uid))
   const isEnforced = ({ reason }: RuleSpec) => reason === 'resolver' && policy.queryPolicy !== undefined
   return fallback === 'static' && candidates.some(isCopied) ? 'accept' : 'block'
 }
+
+/** Whether the kernel's copy of a rule does not have a condition that a packet misses. */
+const isIgnored = (miss: Miss, { whenSilent }: RuleSpec) =>
+  (miss === 'unit' && whenSilent !== undefined) ||
+  (whenSilent === 'open' && ['user', 'handed-on'].includes(miss))

@@ -1,4 +1,5 @@
-import type { Policy, Rule } from '../../core/policy/policy.js'
+import type { Policy } from '../../core/policy/policy.js'
+import type { Rule } from '../../core/policy/rule.js'
 import { marksOf } from '../../core/ruleset/marks.js'
 import {
   type HostChanges,

@@ -2,7 +2,7 @@
 
 import { formatAddress } from '../../core/packet/address-text.js'
 import { transportOf } from '../../core/packet/protocol-names.js'
-import { REASONS } from '../../core/policy/policy.js'
+import { REASONS } from '../../core/policy/rule.js'
 import type { BlockGroup, PendingEvent } from '../../core/record/block-summary.js'
 import { clip } from '../../text/clip.js'
 import type { BlockEvent } from './event.js'

@@ -1,4 +1,4 @@
-import type { Reason } from '../../core/policy/policy.js'
+import type { Reason } from '../../core/policy/rule.js'
 
 /**
  * A line of the block log: one JSON object with the names of the Elastic Common Schema (ECS 8.11). Unknown

@@ -1,7 +1,8 @@
 import t from 'tap'
 import type { Packet } from '../../../src/core/packet/packet.js'
 import { explain, missesOf, nearest } from '../../../src/core/policy/explain.js'
-import type { Policy, Rule, RuleSpec } from '../../../src/core/policy/policy.js'
+import type { Policy } from '../../../src/core/policy/policy.js'
+import type { Rule, RuleSpec } from '../../../src/core/policy/rule.js'
 import { verdictOfKernel } from '../../../src/core/ruleset/fallback.js'
 import { clients } from '../clients.js'
 import { v4 } from '../policies.js'
@@ -107,6 +108,11 @@ t.test(
     t.equal(kernel([]), 'block')
     t.equal(kernel([rule({ users: [0] })]), 'block')
     t.equal(kernel([rule({ units: ['web.service'] })]), 'block')
+    const ofUnit = { units: ['web.service'], users: [33] }
+    t.equal(kernel([rule({ ...ofUnit, whenSilent: 'users' })]), 'accept')
+    t.equal(kernel([rule({ ...ofUnit, users: [0], whenSilent: 'users' })]), 'block')
+    t.equal(kernel([rule({ ...ofUnit, users: [0], whenSilent: 'open' })]), 'accept')
+    t.equal(kernel([rule({ whenSilent: 'closed' })]), 'block')
     t.equal(kernel([rule()], {}, 'closed'), 'block')
     t.equal(kernel([], {}, 'open'), 'accept')
     t.equal(kernel([], { mode: 'observe' }, 'closed'), 'accept')

@@ -2,7 +2,8 @@
 
 import { decode, Packet } from '../../../src/core/packet/packet.js'
 import type { Sender } from '../../../src/core/packet/sender.js'
-import { assemble, compile, type Policy, type Rule, type RuleSpec } from '../../../src/core/policy/policy.js'
+import { assemble, compile, type Policy } from '../../../src/core/policy/policy.js'
+import type { Rule, RuleSpec } from '../../../src/core/policy/rule.js'
 import { EPHEMERAL_PORTS } from '../clients.js'
 import { ipv4, tcp } from '../packets.js'
 import { v4 } from '../policies.js'

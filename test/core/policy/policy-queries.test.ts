@@ -6,16 +6,15 @@ import type { Sender } from '../../../src/core/packet/sender.js'
 import {
   CALLBACK,
   CANARY,
-  type Decision,
   decide,
   isByContent,
   NAME_NOT_ALLOWED,
   NOT_ALLOWLISTED,
   type Policy,
-  REASONS,
   REPLY,
   SESSION,
 } from '../../../src/core/policy/policy.js'
+import { type Decision, REASONS } from '../../../src/core/policy/rule.js'
 import { clients } from '../clients.js'
 import { ipv4, tcp, words } from '../packets.js'
 import { framed, query } from '../queries.js'

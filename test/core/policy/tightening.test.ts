@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { RuleSpec } from '../../../src/core/policy/policy.js'
+import type { RuleSpec } from '../../../src/core/policy/rule.js'
 import { tightens } from '../../../src/core/policy/tightening.js'
 import { policy, prefix, rule } from '../rules.js'
 

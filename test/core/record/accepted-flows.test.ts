@@ -1,7 +1,8 @@
 import t from 'tap'
 import { IPPROTO_TCP } from '../../../src/core/packet/ip.js'
 import { Packet } from '../../../src/core/packet/packet.js'
-import { compile, type Decision, SESSION } from '../../../src/core/policy/policy.js'
+import { compile, SESSION } from '../../../src/core/policy/policy.js'
+import type { Decision } from '../../../src/core/policy/rule.js'
 import { AcceptedFlows } from '../../../src/core/record/accepted-flows.js'
 import { words } from '../packets.js'
 

@@ -10,11 +10,10 @@ import {
   NAME_NOT_ALLOWED,
   NOT_ALLOWLISTED,
   NOT_NTP,
-  REASONS,
-  type RuleSpec,
   SESSION,
   UNJUDGED_STREAM,
 } from '../../../src/core/policy/policy.js'
+import { REASONS, type RuleSpec } from '../../../src/core/policy/rule.js'
 import { VerdictCounts } from '../../../src/core/record/verdict-counts.js'
 
 function packet(protocol: number = IPPROTO_TCP, family: 4 | 6 = 4): Packet {

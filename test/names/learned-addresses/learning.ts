@@ -1,6 +1,7 @@
 /** Makes LearnedAddresses with a clock, a kernel and resolvers of the test, and short forms of its calls. */
 import type { Test } from 'tap'
-import { assemble, compile, type Policy, type Rule } from '../../../src/core/policy/policy.js'
+import { assemble, compile, type Policy } from '../../../src/core/policy/policy.js'
+import type { Rule } from '../../../src/core/policy/rule.js'
 import type { HostChanges } from '../../../src/core/ruleset/ruleset.js'
 import type { Asker } from '../../../src/names/confirmations.js'
 import type { AnswerContent } from '../../../src/names/dns/answer-reader.js'

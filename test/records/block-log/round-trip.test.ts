@@ -2,7 +2,7 @@
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
-import { REASONS } from '../../../src/core/policy/policy.js'
+import { REASONS } from '../../../src/core/policy/rule.js'
 import type { BlockGroup, PendingEvent } from '../../../src/core/record/block-summary.js'
 import { type Block, readLine } from '../../../src/records/block-log/event-reader.js'
 import { blockEvent, type Fields, lostEvent, type Mode } from '../../../src/records/block-log/event-writer.js'
