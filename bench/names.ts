@@ -4,6 +4,7 @@
  * rule has all names, as that of the mirrors does. Addresses come in random order, so that caches hold little
  * of a large table.
  */
+
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -12,6 +13,7 @@ import { Packet, TCPHDR_SYN } from '../src/core/packet/packet.js'
 import type { Sender } from '../src/core/packet/sender.js'
 import { assemble, compile, decide, type Policy } from '../src/core/policy/policy.js'
 import type { RuleSpec } from '../src/core/policy/rule.js'
+import { UsedAddresses } from '../src/core/policy/used-addresses.js'
 import type { Asker } from '../src/names/confirmations.js'
 import { LearnedAddresses, type LearnedOptions } from '../src/names/learned-addresses.js'
 import { clients } from '../test/core/clients.js'
@@ -149,6 +151,7 @@ const RESOLVER = prefix([0xc6336402, 0, 0, 0], 4, 32)
 
 /** Options with a kernel that accepts everything. Other options are not used here. */
 const OPTIONS = {
+  used: new UsedAddresses(0),
   directory: '',
   firewall: { changeHosts: async () => {} },
   isBusy: () => false,

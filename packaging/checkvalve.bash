@@ -19,7 +19,7 @@ _checkvalve_options() {
 # The settings that --set may override.
 _checkvalve_settings='mode block fallback onStop transparentUsers firewall.queue firewall.mark.mask queue.first queue.count queue.maxLength
   sessions.capacity sessions.tcpTimeout sessions.udpTimeout sessions.services sessions.callbacks infrastructure.dns
-  infrastructure.ntp infrastructure.dhcp dns.holdAnswers dns.holdTime dns.resolve dns.grace dns.enforceNames
+  infrastructure.ntp infrastructure.dhcp dns.holdAnswers dns.holdTime dns.resolve dns.grace dns.keepUsed dns.enforceNames
   dns.searchDomains dns.reverse mirrors.discover mirrors.root mirrors.hosts mirrors.ports mirrors.users allow
   containment.destinations containment.window containment.action containment.duration log.destination log.level
   metrics.listen metrics.path control.socket state.directory canary.target canary.interval'

@@ -21,6 +21,8 @@ const WHY: Readonly<Record<Exclude<Judged['reason'], 'rule'>, string>> = {
   'not-ntp': 'a time server gets requests of NTP only',
   'name-not-allowed': 'names are enforced, and no rule has this name',
   mirror: 'an update mirror',
+  'address-expired':
+    'an allowed name had this address; its time is over, and this user has not used it within dns.keepUsed',
   'not-allowlisted': 'nothing allows it',
   loopback: 'it goes to this host itself, and is never judged',
 }

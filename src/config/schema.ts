@@ -1,10 +1,8 @@
 /** The schema of the configuration: meaning, format, default and environment variable of each setting. */
 import type { Settings, ValuesOf } from './setting-table.js'
 
-/** include/uapi/linux/limits.h: the longest path in bytes, with the zero at its end. */
-const PATH_MAX = 4096
-/** include/uapi/linux/un.h: `char sun_path[UNIX_PATH_MAX]`, with the zero at its end. */
-const UNIX_PATH_MAX = 108
+/** Longest paths in bytes, with the zero at their end: include/uapi/linux/limits.h; `sun_path` of un.h. */
+const [PATH_MAX, UNIX_PATH_MAX] = [4096, 108] as const
 
 /**
  * The schema as convict takes it. A new setting needs nothing but its entry here: `format` names a format of
@@ -173,6 +171,14 @@ export const schema = {
       default: '5m',
       env: 'CHECKVALVE_DNS_GRACE',
     },
+    keepUsed: {
+      doc: 'How long an address that a name no longer has stays allowed to a user who used it, after the last use',
+      format: 'duration',
+      min: '0s',
+      max: '30d',
+      default: '1d',
+      env: 'CHECKVALVE_DNS_KEEP_USED',
+    },
     enforceNames: {
       doc: 'Whether DNS queries for names outside the allowlist are blocked',
       format: 'flag',
@@ -335,10 +341,7 @@ export const schema = {
 /** All of the configuration but its notes. */
 export type Values = ValuesOf<typeof schema>
 
-/**
- * A configuration, frozen all the way down but for the words of addresses. Durations are in seconds, users
- * are uids.
- */
+/** A configuration, frozen all the way down but for the words of addresses. Durations are in seconds, users are uids. */
 export interface Config extends Values {
   /** For the operator: settings without effect in this version, and files that were not read. */
   readonly notes: readonly string[]

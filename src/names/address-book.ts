@@ -15,6 +15,8 @@ export interface AddressBookOptions {
   readonly isListed: (name: string) => boolean
   /** Whether the service refreshes a name: then its newest answer stays until a newer one comes. */
   readonly isWatched: (name: string) => boolean
+  /** Whether somebody has used an address lately: then it is kept as a former one. */
+  readonly isUsed: (host: Address, now: number) => boolean
 }
 
 /** The part of an answer that the book keeps. */
@@ -74,6 +76,20 @@ export class AddressBook {
       if (entry.state === 'current' && entry.expires >= (found.get(key)?.expires ?? 0)) found.set(key, entry)
     }
     return [...found.values()]
+  }
+
+  /** The addresses of a name that a restart must not lose: the current ones, and the former ones in use. */
+  toKeep(name: string, now: number): CachedAddress[] {
+    const current = this.current(name)
+    const known = new Set(current.map(({ host }) => keyOf(host)))
+    const isKept = ({ host, state }: CachedAddress) =>
+      state === 'former' && !known.has(keyOf(host)) && this.#options.isUsed(host, now)
+    const former = new Map(
+      this.entries(name)
+        .filter(isKept)
+        .map((entry) => [keyOf(entry.host), entry]),
+    )
+    return [...current, ...former.values()]
   }
 
   /** Whether an answer brings nothing new: all its addresses are current for at least its TTL. */

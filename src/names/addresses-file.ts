@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { formatAddress } from '../core/packet/address-text.js'
 import type { Address } from '../core/packet/ip.js'
+import type { Use } from '../core/policy/used-addresses.js'
 import { StateFile, type StateFileOptions } from '../system/state-file.js'
 import { parseAddress } from '../text/parse-address.js'
 import { type Target, targetsOf } from './dns/answer-reader.js'
@@ -15,12 +16,16 @@ const LONGEST_INTERVAL_MS = 3600 * 1000
 export interface SavedAddress {
   readonly host: Address
   readonly expires: number
+  /** `current` when absent. */
+  readonly state?: 'current' | 'former'
 }
 
 export interface SavedNames {
   readonly names: ReadonlyMap<string, readonly SavedAddress[]>
   /** Targets of SRV names. */
   readonly services: ReadonlyMap<string, readonly Target[]>
+  /** Who used which addresses. */
+  readonly uses: readonly Use[]
 }
 
 /** Writes learned addresses when they have changed, and every hour. */
@@ -58,10 +63,11 @@ export class AddressesFile {
   }
 }
 
-function textOf({ names, services }: SavedNames): string {
+function textOf({ names, services, uses }: SavedNames): string {
   const written = {
     names: Object.fromEntries([...names].map(writtenName)),
     services: Object.fromEntries(services),
+    uses: uses.map(writtenUse),
   }
   return `${JSON.stringify(written, null, 1)}\n`
 }
@@ -69,11 +75,19 @@ function textOf({ names, services }: SavedNames): string {
 const writtenName = ([name, entries]: readonly [string, readonly SavedAddress[]]) =>
   [
     name,
-    entries.map(({ host, expires }) => ({
+    entries.map(({ host, expires, state }) => ({
       address: formatAddress(host.family, host.words),
       expires: new Date(expires).toISOString(),
+      ...(state === 'former' && { state }),
     })),
   ] as const
+
+const writtenUse = ({ rule, uid, host, time }: Use) => ({
+  rule,
+  uid,
+  address: formatAddress(host.family, host.words),
+  time: new Date(time).toISOString(),
+})
 
 /** Reads what an earlier run has kept. Leaves out what cannot be read or makes no sense. */
 export function readSavedNames(directory: string): SavedNames {
@@ -85,6 +99,7 @@ export function readSavedNames(directory: string): SavedNames {
     services: new Map(
       entriesOf(written.services).map(([name, targets]) => [name, listOf(targets).flatMap(targetOf)]),
     ),
+    uses: listOf(written.uses).flatMap(useOf),
   }
 }
 
@@ -99,10 +114,20 @@ function read(path: string): Fields {
 }
 
 function savedAddressOf(written: unknown): SavedAddress[] {
-  const { address, expires } = fieldsOf(written)
+  const { address, expires, state } = fieldsOf(written)
   const host = parseAddress(String(address))
   const until = Date.parse(String(expires))
-  return host.ok && !Number.isNaN(until) ? [{ host: host.value, expires: until }] : []
+  return host.ok && !Number.isNaN(until)
+    ? [{ host: host.value, expires: until, ...(state === 'former' && { state }) }]
+    : []
+}
+
+function useOf(written: unknown): Use[] {
+  const { rule, uid, address, time } = fieldsOf(written)
+  const host = parseAddress(String(address))
+  const at = Date.parse(String(time))
+  if (typeof rule !== 'string' || !Number.isInteger(uid) || !host.ok || Number.isNaN(at)) return []
+  return [{ rule, uid: uid as number, host: host.value, time: at }]
 }
 
 function targetOf(written: unknown): Target[] {

@@ -26,7 +26,15 @@ export type OnAddressChange = (
   is: AddressState | undefined,
 ) => void
 
+export interface CachedNameOptions {
+  readonly onChange: OnAddressChange
+  /** Whether somebody has used an address lately. */
+  readonly isUsed: (host: Address, now: number) => boolean
+}
+
 const FORMER_MS = 24 * 3600 * 1000
+/** With addresses in use, there may be so many times more former ones. */
+const USED_FACTOR = 4
 
 /** @returns the key of an address in a Map */
 export const keyOf = ({ family, words }: Address): string => `${family} ${words.join()}`
@@ -36,6 +44,7 @@ export class CachedName {
   due = Number.POSITIVE_INFINITY
   readonly #limits: Readonly<Record<AddressState, number>>
   readonly #onChange: OnAddressChange
+  readonly #isUsed: CachedNameOptions['isUsed']
   /** By key, in each state the oldest first. */
   readonly #entries = { current: new Map<string, CachedAddress>(), former: new Map<string, CachedAddress>() }
   /** When an answer last had addresses of each family: milliseconds since the epoch. */
@@ -45,9 +54,10 @@ export class CachedName {
    * @param limits number of addresses to keep in each state, the newest: rotating answers must not grow
    * without end
    */
-  constructor(limits: Readonly<Record<AddressState, number>>, onChange: OnAddressChange) {
+  constructor(limits: Readonly<Record<AddressState, number>>, { onChange, isUsed }: CachedNameOptions) {
     this.#limits = limits
     this.#onChange = onChange
+    this.#isUsed = isUsed
   }
 
   get size(): number {
@@ -73,19 +83,19 @@ export class CachedName {
       const before = this.#entries.current.get(key)?.expires ?? 0
       this.#put(key, { host, expires: Math.max(before, until), seen: now, state: 'current' })
     }
-    this.#bound()
+    this.#bound(now)
     // Older addresses were kept only until this answer.
     this.due = now
   }
 
   /** Takes over saved addresses that no answer has named yet. @param latest when all of them have expired */
-  restore(known: readonly SavedAddress[], latest: number): void {
-    for (const { host, expires } of known) {
+  restore(known: readonly SavedAddress[], latest: number, now: number): void {
+    for (const { host, expires, state = 'current' } of known) {
       const key = keyOf(host)
-      if (this.#stateOf(key) === undefined)
-        this.#put(key, { host, expires: Math.min(expires, latest), seen: 0, state: 'current' })
+      const until = state === 'current' ? Math.min(expires, latest) : now + FORMER_MS
+      if (this.#stateOf(key) === undefined) this.#put(key, { host, expires: until, seen: 0, state })
     }
-    this.#bound()
+    this.#bound(now)
   }
 
   /**
@@ -94,12 +104,16 @@ export class CachedName {
   expire(now: number, serveStale: number): void {
     this.due = Number.POSITIVE_INFINITY
     const { current, former } = this.#entries
-    for (const [key, entry] of former) if (!this.#isValid(entry.expires, now)) this.#drop(key, entry)
+    for (const [key, entry] of former) {
+      if (this.#isValid(entry.expires, now)) continue
+      if (this.#isUsed(entry.host, now)) this.#retire(key, entry, now)
+      else this.#drop(key, entry)
+    }
     for (const [key, entry] of current) {
       const isNewest = entry.seen >= this.#answered[entry.host.family]
       if (!this.#isValid(entry.expires + (isNewest ? serveStale : 0), now)) this.#retire(key, entry, now)
     }
-    this.#bound()
+    this.#bound(now)
   }
 
   clear(): void {
@@ -127,10 +141,13 @@ export class CachedName {
     if (was !== state) this.#onChange(host, was, state)
   }
 
-  #bound(): void {
+  #bound(now: number): void {
     const { current, former } = this.#entries
-    for (const [key, entry] of oldest(current, this.#limits.current)) this.#retire(key, entry, entry.seen)
-    for (const [key, entry] of oldest(former, this.#limits.former)) this.#drop(key, entry)
+    const { current: mostCurrent, former: mostFormer } = this.#limits
+    for (const [key, entry] of oldest(current, mostCurrent)) this.#retire(key, entry, entry.seen)
+    // Addresses in use are dropped last.
+    for (const [key, entry] of oldest(former, mostFormer))
+      if (former.size > USED_FACTOR * mostFormer || !this.#isUsed(entry.host, now)) this.#drop(key, entry)
   }
 
   #retire(key: string, entry: CachedAddress, now: number): void {

@@ -3,6 +3,7 @@ import type { Address } from '../core/packet/ip.js'
 import { namesOf } from '../core/policy/allowlist.js'
 import type { Policy } from '../core/policy/policy.js'
 import type { Rule } from '../core/policy/rule.js'
+import type { UsedAddresses } from '../core/policy/used-addresses.js'
 import type { Firewall } from '../kernel/nftables/firewall.js'
 import type { ServiceLog } from '../system/service-log.js'
 import { OWN_UID } from '../system/users.js'
@@ -33,6 +34,8 @@ export interface LearnedSettings {
 export interface LearnedOptions {
   readonly directory: string
   readonly firewall: Pick<Firewall, 'changeHosts'>
+  /** Who used which addresses. */
+  readonly used: UsedAddresses
   readonly log: Pick<ServiceLog, 'warn' | 'error'>
   /** Whether the service does not keep up, so that the kernel's fallback may soon judge packets. */
   readonly isBusy: () => boolean
@@ -78,6 +81,7 @@ export class LearnedAddresses {
       grace: () => this.#settings.grace,
       isListed: (name) => this.#policies.lists(name),
       isWatched: (name) => this.#names.has(name),
+      isUsed: (host, now) => options.used.isUsed(host, now),
     })
     this.#names = new NameRefresher({
       resolve: lookup,
@@ -103,7 +107,7 @@ export class LearnedAddresses {
     )
     this.#file = new AddressesFile(
       options.directory,
-      () => ({ names: this.#namesToKeep(), services: this.#services.all() }),
+      () => ({ names: this.#namesToKeep(), services: this.#services.all(), uses: [...options.used] }),
       log,
     )
   }
@@ -117,6 +121,8 @@ export class LearnedAddresses {
     // Refreshing starts before: it makes saved addresses count longer.
     const first = this.#watch(policy, services)
     const known = readSavedNames(this.#options.directory)
+    for (const { rule, uid, host, time } of known.uses)
+      this.#options.used.note(rule, uid, host.family, host.words, time)
     for (const [name, entries] of known.names)
       if (policy.names.has(name)) this.#book.restore(name, entries, now)
     for (const [service, targets] of known.services) this.#services.learn(service, { targets, ttl: 0 }, now)
@@ -207,6 +213,7 @@ export class LearnedAddresses {
     const now = Date.now()
     this.#book.expire(now)
     this.#aliases.expire(now)
+    this.#options.used.expire(now)
     if (now >= this.#nextRenewal) this.#renew(now)
     const trouble = this.#failures.line(now)
     if (trouble !== undefined) this.#options.log.warn(trouble)
@@ -298,11 +305,20 @@ export class LearnedAddresses {
   }
 
   #move(rule: Rule, host: Address, was: AddressState | undefined, is: AddressState | undefined): void {
-    const before = rule.addresses.has(host.family, host.words)
+    const before = this.#isInKernel(rule, host)
     if (is !== undefined) rule[setOf(is)].add(host)
     if (was !== undefined) rule[setOf(was)].remove(host)
-    const after = rule.addresses.has(host.family, host.words)
+    const after = this.#isInKernel(rule, host)
     if (before !== after) this.#kernel.note(rule, host, after)
+  }
+
+  /** Whether the kernel's copy of a rule has an address: a former one as long as somebody uses it. */
+  #isInKernel({ addresses, formerAddresses }: Rule, host: Address): boolean {
+    const { family, words } = host
+    return (
+      addresses.has(family, words) ||
+      (formerAddresses.has(family, words) && this.#options.used.isUsed(host, Date.now()))
+    )
   }
 
   /** Renews the timeout of all addresses in the kernel, four times in each timeout. */
@@ -310,12 +326,13 @@ export class LearnedAddresses {
     if (this.#nextRenewal > 0)
       for (const policy of this.#policies.all)
         for (const rule of policy.rules)
-          for (const host of rule.addresses) this.#kernel.note(rule, host, true)
+          for (const host of [...rule.addresses, ...rule.formerAddresses])
+            if (this.#isInKernel(rule, host)) this.#kernel.note(rule, host, true)
     this.#nextRenewal = now + (this.#options.hostTimeout * 1000) / 4
   }
 
   #namesToKeep(): Map<string, CachedAddress[]> {
-    return new Map(this.#book.names.map((name) => [name, this.#book.current(name)]))
+    return new Map(this.#book.names.map((name) => [name, this.#book.toKeep(name, Date.now())]))
   }
 
   #onFailure(name: string, error: Error): void {

@@ -31,6 +31,8 @@ export interface NameCacheOptions {
   /** Whether the allowlist has the name itself, not only a wildcard above it. */
   readonly isListed: (name: string) => boolean
   readonly isWatched: (name: string) => boolean
+  /** Whether somebody has used an address lately. */
+  readonly isUsed: (host: Address, now: number) => boolean
 }
 
 export class NameCache {
@@ -72,7 +74,7 @@ export class NameCache {
   /** Takes over saved addresses. @param latest when all of them have expired */
   restore(name: string, known: readonly SavedAddress[], latest: number, now: number): void {
     const cached = this.#touch(name)
-    cached.restore(known, latest)
+    cached.restore(known, latest, now)
     this.#expire(name, cached, now)
     this.#evict()
   }
@@ -108,7 +110,11 @@ export class NameCache {
   }
 
   #create(name: string): CachedName {
-    return new CachedName(this.#options.limits, (host, was, is) => this.#onChange(name, host, was, is))
+    const { limits, isUsed } = this.#options
+    return new CachedName(limits, {
+      isUsed,
+      onChange: (host, was, is) => this.#onChange(name, host, was, is),
+    })
   }
 
   #take(name: string): CachedName | undefined {

@@ -99,7 +99,7 @@ export class PacketPath {
   #createValve(): Valve {
     const { form, inForce, inbound, blockLog, passed, onBatch } = this.#options
     return new Valve(inForce, {
-      ...{ form, inbound, passed, onBatch },
+      ...{ form, inbound, passed, onBatch, used: inForce.used },
       users: UserNamespace.ofProcess(),
       counts: this.counts,
       log: blockLog,

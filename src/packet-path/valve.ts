@@ -12,7 +12,8 @@ import {
   type Policy,
   UNJUDGED_STREAM,
 } from '../core/policy/policy.js'
-import type { Decision } from '../core/policy/rule.js'
+import type { Decision, Rule } from '../core/policy/rule.js'
+import type { UsedAddresses } from '../core/policy/used-addresses.js'
 import type { AcceptedFlows, FlowDetails } from '../core/record/accepted-flows.js'
 import type { VerdictCounts } from '../core/record/verdict-counts.js'
 import type { QueueForm } from '../core/ruleset/ruleset.js'
@@ -30,6 +31,8 @@ export interface ValveOptions {
   readonly counts: VerdictCounts
   readonly log: BlockLog
   readonly passed: AcceptedFlows
+  /** Remembers who used which addresses of names. */
+  readonly used: Pick<UsedAddresses, 'note'>
   /** Returns the name by which a user last found an address; undefined when none is known. */
   readonly domainOf: (family: Family, words: Words, uid: number) => string | undefined
   /**
@@ -106,6 +109,7 @@ export class Valve {
     const decision = malformed ? MALFORMED : this.#decide(policy, now)
     this.#mark(queued, decision, packet)
     if (decision.verdict === 'accept' || policy.mode === 'observe') noteOpening(packet, this.#options.inbound)
+    if (decision.rule !== undefined && decision.verdict === 'accept') this.#noteUse(decision.rule, now)
     this.#recordSafely(decision, now)
     return decision
   }
@@ -127,6 +131,15 @@ export class Valve {
   /** Forgets connections to resolvers that have no queries any more. */
   expire(now: number): void {
     this.#streams.expire(now)
+  }
+
+  /** Notes that the sender uses an address that its rule has by a name. */
+  #noteUse({ spec, fixed }: Rule, now: number): void {
+    const { family, destination } = this.packet
+    const { uid } = this.sender
+    const hasNames = spec.names.length > 0 || spec.domains.length > 0
+    if (uid !== -1 && hasNames && !fixed.has(family, destination))
+      this.#options.used.note(spec.name, uid, family, destination, now)
   }
 
   /** Handles a fault: the packet is blocked, or accepted in mode observe. */

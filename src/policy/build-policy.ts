@@ -38,17 +38,18 @@ export interface NameKnowledge {
 
 /**
  * Builds a policy.
- * @param host facts of the host's files, for settings that are `auto` @param rootServices ports of root's services, kept
- *   current by the owner; none when not given
+ * @param host facts of the host's files, for settings that are `auto` @param live what the owner keeps
+ *   current: ports of root's services, and addresses in use; none when not given
  */
 export function buildPolicy(
   config: Config,
   host: HostFacts,
   knowledge: NameKnowledge,
-  rootServices = noServices(),
+  { rootServices, used }: Partial<Pick<Policy, 'rootServices' | 'used'>> = {},
 ): Policy {
   return assemble({
-    rootServices,
+    rootServices: rootServices ?? noServices(),
+    ...(used && { used }),
     mode: config.mode,
     canary: config.canary.target,
     ephemeralPorts: host.ephemeralPorts,

@@ -5,6 +5,7 @@ import { mayBeInherited } from '../core/policy/inherited-sockets.js'
 import type { Policy } from '../core/policy/policy.js'
 import type { Rule } from '../core/policy/rule.js'
 import { tightens } from '../core/policy/tightening.js'
+import { UsedAddresses } from '../core/policy/used-addresses.js'
 import type { Pressure } from '../core/ruleset/conntrack-pressure.js'
 import { marksOf, nextGeneration } from '../core/ruleset/marks.js'
 import { HostWatch } from '../host/host-watch.js'
@@ -51,6 +52,8 @@ export class PolicyInForce {
   /** The policy and marks that packets are judged by. */
   rules: ActivePolicy
   readonly learned: LearnedAddresses
+  /** Who used which addresses of names. */
+  readonly used = new UsedAddresses(0)
   readonly host: HostWatch
   readonly #options: PolicyInForceOptions
   readonly #generation: GenerationFile
@@ -66,6 +69,7 @@ export class PolicyInForce {
     this.#options = options
     const saved = { mode: undefined, entries: options.store.read(createUsers().idOf) }
     this.#settings = settingsOf(config, this.#kept(saved, config))
+    this.used.keep = config.dns.keepUsed * 1000
     this.host = new HostWatch(config, options.log)
     this.#generation = new GenerationFile(config.state.directory, Math.random, options.log)
     this.learned = new LearnedAddresses({
@@ -73,6 +77,7 @@ export class PolicyInForce {
       directory: config.state.directory,
       onTargets: () => this.#onTargets(),
       hostTimeout: HOST_TIMEOUT,
+      used: this.used,
     })
     this.rules = {
       policy: this.#policyOf(this.#settings.config),
@@ -233,11 +238,12 @@ export class PolicyInForce {
 
   /** Builds the policy of a configuration with what is known of this host now. */
   #policyOf(config: Config): Policy {
+    const { rootServices } = this.#options.inbound
     const knowledge = {
       targets: (service: string) => this.learned.targets(service),
       isWayTo: (name: string) => this.learned.isWayTo(name),
     }
-    return buildPolicy(config, this.host.facts, knowledge, this.#options.inbound.rootServices)
+    return buildPolicy(config, this.host.facts, knowledge, { rootServices, used: this.used })
   }
 
   /** Returns the part of an overlay that stays valid beside this configuration. */
@@ -293,6 +299,7 @@ export class PolicyInForce {
   #force(settings: Settings, rules: ActivePolicy): void {
     const { mode } = this.rules.policy
     this.#settings = settings
+    this.used.keep = settings.config.dns.keepUsed * 1000
     this.rules = rules
     if (rules.policy.mode !== mode) this.#options.onMode(rules.policy.mode)
   }

@@ -26,7 +26,7 @@ const FLAGS = [
 ]
 /** DURATIONS lists the settings that may be written in seconds. */
 const DURATIONS = [
-  ...['sessions.tcpTimeout', 'sessions.udpTimeout', 'dns.holdTime', 'dns.grace'],
+  ...['sessions.tcpTimeout', 'sessions.udpTimeout', 'dns.holdTime', 'dns.grace', 'dns.keepUsed'],
   ...['containment.window', 'containment.duration', 'canary.interval'],
 ]
 

@@ -21,6 +21,7 @@ const state = (
     ]),
   ),
   services: new Map(Object.entries(services)),
+  uses: [],
 })
 
 /** Writes a state. @returns why the write failed */
@@ -45,7 +46,11 @@ function keeping(t: Test, directory = t.testdir()) {
   const log = { error: (line: string) => its.errors.push(line), warn: () => {} }
   const saved = (): SavedNames => {
     const name = `n${++its.asked}.example.org`
-    return { names: new Map([[name, [{ host: host('198.51.100.1'), expires: UNTIL }]]]), services: new Map() }
+    return {
+      names: new Map([[name, [{ host: host('198.51.100.1'), expires: UNTIL }]]]),
+      services: new Map(),
+      uses: [],
+    }
   }
   const file = new AddressesFile(directory, saved, log as never)
   return Object.assign(its, { file, names: () => Object.keys(kept(directory)) })
@@ -73,6 +78,7 @@ t.test('an operator can read the file', async (t) => {
   t.same(JSON.parse(readFileSync(join(directory, FILE), 'utf8')), {
     names: { 'a.example.org': [{ address: '198.51.100.1', expires: '2027-01-01T00:00:00.000Z' }] },
     services,
+    uses: [],
   })
   t.match(
     readFileSync(join(directory, FILE), 'utf8'),
@@ -104,6 +110,32 @@ t.test('the expiry of an address and the targets of services are saved as well',
     ],
   )
 })
+
+t.test(
+  'who used which addresses is saved with the former addresses in use, and damaged uses are left out',
+  async (t) => {
+    const directory = t.testdir()
+    const former = { host: host('198.51.100.1'), expires: UNTIL, state: 'former' } as const
+    const use = { rule: 'api', uid: 33, host: host('198.51.100.1'), time: UNTIL }
+    await write(directory, { ...state({}), names: new Map([['a.example.org', [former]]]), uses: [use] })
+    const read = readSavedNames(directory)
+    t.same(read.names.get('a.example.org'), [former])
+    t.same(read.uses, [use])
+    const path = join(directory, FILE)
+    const written = JSON.parse(readFileSync(path, 'utf8'))
+    const good = written.uses[0]
+    const bad = [
+      7,
+      null,
+      { ...good, uid: 'x' },
+      { ...good, rule: 1 },
+      { ...good, address: 'x' },
+      { ...good, time: 'x' },
+    ]
+    writeFileSync(path, JSON.stringify({ ...written, uses: [...bad, good] }))
+    t.same(readSavedNames(directory).uses, [use])
+  },
+)
 
 t.test('names that have a meaning in JavaScript are ordinary names', async (t) => {
   const directory = t.testdir()

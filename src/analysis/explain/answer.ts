@@ -2,7 +2,7 @@
 
 import { formatAddress } from '../../core/packet/address-text.js'
 import { nearest } from '../../core/policy/explain.js'
-import type { Rule } from '../../core/policy/rule.js'
+import type { Decision, Rule } from '../../core/policy/rule.js'
 import type { Parsed } from '../../text/parsed.js'
 import type { ExplainContext } from './context.js'
 import type { Explained, Judged, Near, RuleFacts } from './explanation.js'
@@ -101,7 +101,7 @@ async function nearOf(
   world: ExplainContext,
 ): Promise<Near[]> {
   const found = new Map<Rule, Near>()
-  for (const place of places.filter(({ decision }) => decision?.reason === 'not-allowlisted'))
+  for (const place of places.filter(({ decision }) => isMissed(decision)))
     for (const { rule, misses } of nearest(place.candidates)) {
       if (found.has(rule) || found.size === NEAR_AT_MOST) continue
       const but = misses.map((miss) => phraseOf(miss, rule.spec, question, world))
@@ -109,3 +109,7 @@ async function nearOf(
     }
   return [...found.values()]
 }
+
+/** Whether no rule allows a packet, so that the nearest ones are of interest. */
+const isMissed = (decision: Decision | undefined) =>
+  decision?.reason === 'not-allowlisted' || decision?.reason === 'address-expired'

@@ -32,7 +32,7 @@ export function phraseOf(miss: Miss, spec: RuleSpec, question: Query, world: Exp
     case 'expired':
       return `its end: it expired at ${timeText(spec.expires!)}`
     case 'former':
-      return 'the address: no current DNS answer has it; connections from before go on'
+      return 'the address: no current DNS answer has it; connections from before go on, and a user who used it may for dns.keepUsed'
     case 'destination':
       return `the destination: it leads to ${several(placesOf(spec))}`
   }

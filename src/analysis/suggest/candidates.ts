@@ -31,6 +31,7 @@ export interface Atom {
 
 /** Why blocks are not suggested to be allowed. */
 export type Obstacle =
+  | 'address-expired'
   | 'allowed'
   | 'suppressed'
   | 'crowd'
@@ -139,7 +140,7 @@ export function leaveOut(to: Map<Obstacle, LeftOut>, why: Obstacle, blocks: numb
 function obstacleOf(kind: RecordedKind, { judge, resolverUsers }: FindOptions): Obstacle | undefined {
   const { reason, uid, host, port, transport, question, isOwnPort } = kind
   if (reason === MALFORMED.reason || reason === CANARY.reason) return reason as 'malformed' | 'canary'
-  if (judge.judge(kind)?.verdict === 'accept') return 'allowed'
+  if (judge.judge(kind)?.verdict === 'accept') return reason === 'address-expired' ? reason : 'allowed'
   if (uid === undefined) return 'no-user'
   if (question !== undefined) return questionObstacle(question, resolverUsers.includes(uid))
   if (transport === undefined || host === undefined) return 'no-destination'

@@ -132,6 +132,8 @@ const EXPLANATIONS: Readonly<Record<Obstacle, Explain>> = {
     `INCOMPLETE: ${blocksText(blocks)} were not listed one by one in the log (suppressed)${examples && `, by user: ${examples}`}: there may be more to allow than is seen here.`,
   crowd: ({ blocks }) =>
     `INCOMPLETE: ${blocksText(blocks)} of users with thousands of blocked destinations are left out.`,
+  'address-expired': ({ blocks }, examples) =>
+    `${blocksText(blocks)} went to addresses that an allowed name had, and that the user had not used within dns.keepUsed: a program keeps them for longer; raise dns.keepUsed, or make the program look the name up again: ${examples}`,
   allowed: ({ blocks }) =>
     `${blocksText(blocks)} would pass now: the configuration allows ${blocks === 1 ? 'it' : 'them'}.`,
   malformed: ({ blocks }) => `${blocksText(blocks)} of malformed packets: no rule can allow those.`,

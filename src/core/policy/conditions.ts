@@ -12,6 +12,7 @@ import type { Packet } from '../packet/packet.js'
 import type { Sender } from '../packet/sender.js'
 import { mayBeInherited, type RootPorts } from './inherited-sockets.js'
 import type { Protocol, Rule, RuleSpec } from './rule.js'
+import type { UsedAddresses } from './used-addresses.js'
 
 /**
  * Whether the sender is in one of the units. A packet without a user has no socket that the kernel could be
@@ -56,3 +57,15 @@ export function fitsUser(
   if (uid === -1) return known
   return users.includes(uid) && (sourcePort !== undefined || !mayBeInherited(packet, uid, ports))
 }
+
+/**
+ * Whether a packet may go to a former address of a rule: its connection was approved before, or its user has used the
+ * address lately. @param now milliseconds since the epoch
+ */
+export const mayUseFormer = (
+  { used }: { readonly used: Pick<UsedAddresses, 'has'> },
+  { spec }: Rule,
+  { family, destination }: Packet,
+  { uid, known }: Sender,
+  now: number,
+): boolean => known || used.has(spec.name, uid, family, destination, now)

@@ -13,6 +13,7 @@ import {
   fitsUnit,
   fitsUser,
   isExpired,
+  mayUseFormer,
 } from './conditions.js'
 import { decide, type Policy } from './policy.js'
 import type { Decision, Rule } from './rule.js'
@@ -80,7 +81,7 @@ export function missesOf(policy: Policy, rule: Rule, packet: Packet, sender: Sen
   if (user !== undefined) misses.push(user)
   if (units !== undefined && !fitsUnit(units, sender)) misses.push('unit')
   if (isExpired(spec, now)) misses.push('expired')
-  const destination = destinationMiss(rule, packet, sender)
+  const destination = destinationMiss(policy, rule, packet, sender, now)
   if (destination !== undefined) misses.push(destination)
   return misses
 }
@@ -97,13 +98,15 @@ function userMiss(
 }
 
 function destinationMiss(
+  policy: Policy,
   rule: Rule,
   packet: Packet,
-  { known }: Sender,
+  sender: Sender,
+  now: number,
 ): 'former' | 'destination' | undefined {
   if (fitsDestination(rule, packet)) return undefined
   if (!fitsFormerAddress(rule, packet)) return 'destination'
-  return known ? undefined : 'former'
+  return mayUseFormer(policy, rule, packet, sender, now) ? undefined : 'former'
 }
 
 /**

@@ -15,15 +15,19 @@ import {
   fitsUnit,
   fitsUser,
   isExpired,
+  mayUseFormer,
 } from './conditions.js'
 import type { RootPorts } from './inherited-sockets.js'
 import { NameTable } from './name-table.js'
 import { type Decision, REASONS, type Reason, type Rule, type RuleSpec } from './rule.js'
+import type { UsedAddresses } from './used-addresses.js'
 
 /** All rules, compiled, with the mode and the host's facts that verdicts depend on. */
 export interface Policy extends RootPorts {
   readonly mode: 'observe' | 'enforce'
   readonly canary: Endpoint | undefined
+  /** Who used which addresses of names. */
+  readonly used: Pick<UsedAddresses, 'has'>
   /** Ids of the users who update and of the host's own resolvers. */
   readonly trustedUsers: readonly number[]
   /** Ids of the users of transparent proxies, who send from addresses of others. */
@@ -64,6 +68,8 @@ export const NAME_NOT_ALLOWED = decision('block', 'name-not-allowed')
 export const UNJUDGED_STREAM = decision('block', 'unjudged-stream')
 export const NOT_ALLOWLISTED = decision('block', 'not-allowlisted')
 
+const NONE_USED: Policy['used'] = { has: () => false }
+
 /**
  * Makes a policy of rules. @param queryPolicy what may be asked for besides the names of the rules @param rootServices
  * none when not given
@@ -71,15 +77,16 @@ export const NOT_ALLOWLISTED = decision('block', 'not-allowlisted')
 export function assemble({
   queryPolicy,
   rootServices = noServices(),
+  used = NONE_USED,
   ...rest
-}: Omit<Policy, 'names' | 'rootServices'> & Partial<Pick<Policy, 'rootServices'>>): Policy {
+}: Omit<Policy, 'names' | 'rootServices' | 'used'> & Partial<Pick<Policy, 'rootServices' | 'used'>>): Policy {
   const names = new NameTable<Rule>()
   for (const rule of rest.rules) names.add(rule.spec.names, rule.spec.domains, rule)
   const withRuleNames = queryPolicy && {
     ...queryPolicy,
     isAllowed: (name: string) => names.has(name) || queryPolicy.isAllowed(name),
   }
-  return { ...rest, names, rootServices, queryPolicy: withRuleNames }
+  return { ...rest, names, rootServices, used, queryPolicy: withRuleNames }
 }
 
 /** Returns the resolvers of this host in a policy. */
@@ -97,7 +104,8 @@ export function compile(spec: RuleSpec): Rule {
   } as Rule
   const accept = decision('accept', spec.reason, rule, remembers(spec))
   const acceptTcp = accept.remember ? accept : decision('accept', spec.reason, rule)
-  return Object.assign(rule, { accept, acceptTcp })
+  const expired = decision('block', 'address-expired', rule)
+  return Object.assign(rule, { accept, acceptTcp, expired })
 }
 
 /**
@@ -135,7 +143,9 @@ export function decide(
   let otherwise = NOT_ALLOWLISTED
   for (let i = 0; i < rules.length; i++) {
     const rule = rules[i]!
-    if (!fits(policy, rule, packet, sender, now)) continue
+    const place = placeOf(policy, rule, packet, sender, now)
+    if (place === 'former' && otherwise === NOT_ALLOWLISTED) otherwise = rule.expired
+    if (place !== 'current') continue
     // An entry of the operator may allow it all the same.
     if (rule.spec.reason === 'time' && !isNtpRequest(packet)) otherwise = NOT_NTP
     else return packet.protocol === IPPROTO_TCP ? rule.acceptTcp : rule.accept
@@ -196,14 +206,26 @@ function isFor(packet: Packet, endpoint: Endpoint): boolean {
  * Whether a packet fits a rule. `missesOf` in explain.ts finds all conditions that it misses, by the same
  * functions.
  */
-export function fits(policy: Policy, rule: Rule, packet: Packet, sender: Sender, now: number): boolean {
+export const fits = (policy: Policy, rule: Rule, packet: Packet, sender: Sender, now: number): boolean =>
+  placeOf(policy, rule, packet, sender, now) === 'current'
+
+/** @returns `current` when a packet fits a rule; `former` when all but that it goes to a former address, which is over */
+function placeOf(
+  policy: Policy,
+  rule: Rule,
+  packet: Packet,
+  sender: Sender,
+  now: number,
+): 'current' | 'former' | undefined {
   const { spec } = rule
-  if (!fitsProtocol(spec.protocol, packet)) return false
-  if (spec.ports.length > 0 && !fitsPort(spec.ports, packet)) return false
-  if (spec.sourcePort !== undefined && spec.sourcePort !== packet.sourcePort) return false
-  if (spec.users !== undefined && !fitsUser(spec, spec.users, packet, sender, policy)) return false
-  if (isExpired(spec, now)) return false
-  if (!fitsDestination(rule, packet) && !(sender.known && fitsFormerAddress(rule, packet))) return false
+  if (!fitsProtocol(spec.protocol, packet)) return undefined
+  if (spec.ports.length > 0 && !fitsPort(spec.ports, packet)) return undefined
+  if (spec.sourcePort !== undefined && spec.sourcePort !== packet.sourcePort) return undefined
+  if (spec.users !== undefined && !fitsUser(spec, spec.users, packet, sender, policy)) return undefined
+  if (isExpired(spec, now)) return undefined
+  const isCurrent = fitsDestination(rule, packet)
+  if (!isCurrent && !fitsFormerAddress(rule, packet)) return undefined
   // The last condition, since it asks the kernel.
-  return spec.units === undefined || fitsUnit(spec.units, sender)
+  if (spec.units !== undefined && !fitsUnit(spec.units, sender)) return undefined
+  return isCurrent || mayUseFormer(policy, rule, packet, sender, now) ? 'current' : 'former'
 }

@@ -19,6 +19,7 @@ import type { Origin } from './origin.js'
  * - `unjudged-stream`: a query on a TCP connection whose bytes before it were not judged, when names are enforced
  * - `mirror`: an update mirror, its port, and a user who updates
  * - `rule`: an `allow` entry of the operator
+ * - `address-expired`: an address that an allowed name had; the user has not used it lately by the rule
  * - `not-allowlisted`: no rule matches
  */
 export const REASONS = [
@@ -35,6 +36,7 @@ export const REASONS = [
   'unjudged-stream',
   'mirror',
   'rule',
+  'address-expired',
   'not-allowlisted',
 ] as const
 export type Reason = (typeof REASONS)[number]
@@ -87,6 +89,8 @@ export interface Rule {
   /** The decision for a packet that is not TCP, and the one for TCP. */
   readonly accept: Decision
   readonly acceptTcp: Decision
+  /** The decision for a packet to a former address, which its user has not used lately. */
+  readonly expired: Decision
 }
 
 /** Verdict, reason and rule for one packet. */

@@ -244,5 +244,4 @@ export function verdictOfKernel(
 
 /** Whether the kernel's copy of a rule does not have a condition that a packet misses. */
 const isIgnored = (miss: Miss, { whenSilent }: RuleSpec) =>
-  (miss === 'unit' && whenSilent !== undefined) ||
-  (whenSilent === 'open' && ['user', 'handed-on'].includes(miss))
+  miss === 'unit' || (whenSilent === 'open' && ['user', 'handed-on'].includes(miss))

@@ -2,7 +2,7 @@
 
 import { formatAddress } from '../../core/packet/address-text.js'
 import { transportOf } from '../../core/packet/protocol-names.js'
-import { REASONS } from '../../core/policy/rule.js'
+import { REASONS, type Reason } from '../../core/policy/rule.js'
 import type { BlockGroup, PendingEvent } from '../../core/record/block-summary.js'
 import { clip } from '../../text/clip.js'
 import type { BlockEvent } from './event.js'
@@ -146,9 +146,13 @@ function destinationText({
   const address = formatAddress(family, destination)
   const name = names.domain === undefined ? '' : ` (${names.domain})`
   const port = destinationPort > 0 ? ` port ${destinationPort}` : ''
-  const why = names.question === undefined ? '' : `: ${names.question}`
-  return `${transportOf(protocol)} ${address}${name}${port} (${REASONS[reasonIndex]}${why})`
+  const reason = REASONS[reasonIndex]!
+  const why = names.question ?? SETTINGS[reason]
+  return `${transportOf(protocol)} ${address}${name}${port} (${reason}${why === undefined ? '' : `: ${why}`})`
 }
+
+/** The setting behind a reason, for a reader who wants another outcome. */
+const SETTINGS: Partial<Record<Reason, string>> = { 'address-expired': 'see dns.keepUsed' }
 
 const repeats = (telling: PendingEvent) =>
   telling.type === 'first' ? '' : `, ${counted(telling.blocks, 'more time')} in ${duration(telling.ms)}`

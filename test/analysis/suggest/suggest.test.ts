@@ -106,6 +106,19 @@ t.test('blocks that the configuration now allows are left out, and a comment rep
   t.same(suggested(t, [lineOf({ domain: 'api.example.org' })], yaml).entries, [])
 })
 
+t.test(
+  'blocks of addresses that a program keeps are left out, and a comment names the setting',
+  async (t) => {
+    const yaml = 'mode: enforce\nallow: [{ name: api, to: [api.example.org], users: [www-data] }]\n'
+    const lines = [lineOf({ domain: 'api.example.org', repeat: 5, reason: 'address-expired' })]
+    t.same(suggested(t, lines, yaml).entries, [])
+    t.match(
+      textOf(t, lines, yaml).replaceAll('\n# ', ' '),
+      /5 blocks went to addresses .* raise dns\.keepUsed/,
+    )
+  },
+)
+
 t.test('an entry has a unit only when all of its blocks have that unit', async (t) => {
   const unitsOf = (...events: Event[]) => allowed(t, events.map(lineOf)).map(({ units }) => units)
   t.same(unitsOf(PHP, { ...PHP, at: 9 }), [['php8.2-fpm.service']])

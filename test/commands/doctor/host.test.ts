@@ -16,7 +16,7 @@ import { type Given, NOW, world } from '../../analysis/explain/context.js'
 /** Makes the context of a host without a running service, with folders of the test. */
 function subject(t: Test, yaml: string, given: Given = {}): DoctorContext & { readonly directory: string } {
   const { config, policy, directory } = world(t, yaml, given)
-  const known = { names: new Map(), services: new Map() }
+  const known = { names: new Map(), services: new Map(), uses: [] }
   const host = { mirrors: given.mirrors ?? [], notes: [] } as unknown as DoctorContext['host']
   const status = new Error('the service does not run')
   const folder = { log: { ...config.log, destination: `${directory}/blocks.json` }, state: { directory } }

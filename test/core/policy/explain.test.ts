@@ -181,6 +181,7 @@ t.test(
       'name-not-allowed',
       'mirror',
       'rule',
+      'address-expired',
       'not-allowlisted',
     ]
     const misses = [

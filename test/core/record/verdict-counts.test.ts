@@ -20,8 +20,8 @@ function packet(protocol: number = IPPROTO_TCP, family: 4 | 6 = 4): Packet {
   return Object.assign(new Packet(), { protocol, family })
 }
 
-const accept = (reason: RuleSpec['reason']) =>
-  compile({ reason, name: reason, protocol: 'any', ports: [], prefixes: [], names: [], domains: [] }).accept
+const NAMED = { name: 'r', protocol: 'any', ports: [], prefixes: [], names: [], domains: [] } as const
+const accept = (reason: RuleSpec['reason']) => compile({ ...NAMED, reason }).accept
 
 t.test('a verdict increments the counter with its labels, and no other', async (t) => {
   const counts = new VerdictCounts()
@@ -48,6 +48,7 @@ t.test('each combination of verdict, reason, protocol and family has its own cou
     NAME_NOT_ALLOWED,
     UNJUDGED_STREAM,
     ...rules,
+    compile({ ...NAMED, reason: 'rule' }).expired,
     NOT_ALLOWLISTED,
   ]
   t.same(
@@ -62,10 +63,10 @@ t.test('each combination of verdict, reason, protocol and family has its own cou
         for (const observing of [true, false]) counts.add(packet(protocol, family), 33, decision, observing)
   const found = [...counts.counts()]
   // Accepted packets have one verdict in both modes; blocked ones have a verdict for each.
-  t.equal(found.length, (7 + 7 * 2) * 4 * 2)
+  t.equal(found.length, (7 + 8 * 2) * 4 * 2)
   t.equal(
     found.reduce((sum, { packets }) => sum + packets, 0),
-    14 * 4 * 2 * 2,
+    15 * 4 * 2 * 2,
   )
   for (const { verdict, packets } of found) t.equal(packets, verdict === 'accept' ? 2 : 1)
 })

@@ -148,6 +148,7 @@ t.test('the reported changes add up to the known addresses', async (t) => {
       if (is !== undefined) known.push(`${key} ${is}`)
     },
     grace: () => GRACE,
+    isUsed: () => false,
     isListed: (name) => name === NAME,
     isWatched: (name) => name === NAME,
   })

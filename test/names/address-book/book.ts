@@ -16,6 +16,7 @@ export function book(options: Partial<AddressBookOptions> = {}) {
     onChange: (name, host, was, is) => state.changes.push(`${name} ${textOf(host)}: ${was} -> ${is}`),
     grace: () => GRACE,
     isListed: (name) => name === NAME,
+    isUsed: () => false,
     isWatched: (name) => name === NAME,
     ...options,
   })

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { many } from '../addresses.js'
-import { book, DAY, NAME, OTHER } from './book.js'
+import { many, textOf } from '../addresses.js'
+import { book, DAY, HOUR, NAME, OTHER } from './book.js'
 
 t.test('rotating answers are bounded: the newest 64 addresses are current, and 256 are former', async (t) => {
   const its = book()
@@ -62,5 +62,29 @@ t.test(
     const balance = its.changes.filter((text) => text.startsWith(OTHER)).map((text) => text.split(': ')[1])
     t.same(balance.slice(0, 1), balance.length > 0 ? ['undefined -> current'] : [])
     t.equal(balance.at(-1) ?? 'former -> undefined', 'former -> undefined')
+  },
+)
+
+t.test(
+  'a former address in use is kept as long as it is used, and a flood of others does not evict it',
+  async (t) => {
+    let isUsed = true
+    const its = book({ isUsed: (used) => isUsed && textOf(used) === '198.51.100.1' })
+    its.learn(['198.51.100.1'])
+    for (let i = 0; i < 1000; i++) its.learn([`203.0.${i >> 8}.${i & 255}`])
+    its.pass(HOUR)
+    t.ok(its.former().includes('198.51.100.1'))
+    for (let day = 0; day < 5; day++) its.pass(DAY)
+    t.same(its.former(), ['198.51.100.1'], 'others are dropped after a day')
+    t.same(
+      its.book
+        .toKeep(NAME, its.now)
+        .map(({ host, state }) => `${textOf(host)} ${state}`)
+        .at(-1),
+      '198.51.100.1 former',
+    )
+    isUsed = false
+    its.pass(2 * DAY)
+    t.notOk(its.former().includes('198.51.100.1'))
   },
 )

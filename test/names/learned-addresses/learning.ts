@@ -1,7 +1,9 @@
 /** Makes LearnedAddresses with a clock, a kernel and resolvers of the test, and short forms of its calls. */
+
 import type { Test } from 'tap'
 import { assemble, compile, type Policy } from '../../../src/core/policy/policy.js'
 import type { Rule } from '../../../src/core/policy/rule.js'
+import { UsedAddresses } from '../../../src/core/policy/used-addresses.js'
 import type { HostChanges } from '../../../src/core/ruleset/ruleset.js'
 import type { Asker } from '../../../src/names/confirmations.js'
 import type { AnswerContent } from '../../../src/names/dns/answer-reader.js'
@@ -76,6 +78,7 @@ export function learning(t: Test, { directory = t.testdir(), ...options }: Parti
     },
   }
   state.learned = new LearnedAddresses({
+    used: new UsedAddresses(0),
     directory,
     firewall: {
       changeHosts: (changes) => {
@@ -133,9 +136,10 @@ export async function restarted(
   policy: Policy,
   later = 0,
   services: readonly string[] = [],
+  options: Partial<LearnedOptions> = {},
 ) {
   await its.learned.stop()
-  const next = learning(t, { directory: its.directory })
+  const next = learning(t, { directory: its.directory, ...options })
   await next.clock.pass(its.clock.now() - next.clock.now() + later)
   next.zone.down = dnsError('ETIMEOUT')
   await next.learned.start(policy, services, SETTINGS)

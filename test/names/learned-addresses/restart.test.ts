@@ -1,9 +1,11 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { UsedAddresses } from '../../../src/core/policy/used-addresses.js'
 import { host } from '../addresses.js'
 import {
   DAY,
+  formerOf,
   HOUR,
   hear,
   hostsOf,
@@ -14,6 +16,7 @@ import {
   reading,
   restarted,
   SETTINGS,
+  told,
 } from './learning.js'
 
 t.test('saved addresses count after a restart without resolvers, an hour or a day later', async (t) => {
@@ -112,4 +115,27 @@ t.test('addresses that were learned since the last write are saved at the end', 
   const { names } = JSON.parse(readFileSync(join(its.directory, 'addresses.json'), 'utf8'))
   t.match(names, { [NAME]: [{ address: '198.51.100.1' }] })
   t.equal(host(names[NAME][0].address).family, 4)
+})
+
+t.test('a former address in use stays in the kernel, and outlives a restart', async (t) => {
+  const used = new UsedAddresses(DAY)
+  const its = learning(t, { used })
+  const policy = policyOf([NAME])
+  its.zone.set(NAME, ['198.51.100.1', '198.51.100.2'])
+  await its.learned.start(policy, [], SETTINGS)
+  used.note('r', 33, 4, host('198.51.100.1').words, its.clock.now())
+  its.zone.set(NAME, ['198.51.100.3'])
+  await its.pass(HOUR)
+  t.same(formerOf(policy), ['198.51.100.1', '198.51.100.2'])
+  const sent = told(its, policy)
+  t.ok(sent.includes('-198.51.100.2'), 'an address that nobody uses is removed')
+  t.notOk(sent.includes('-198.51.100.1'))
+  await its.pass(12 * HOUR)
+  t.ok(told(its, policy).lastIndexOf('+198.51.100.1') > sent.length, 'the kernel’s timeout is renewed')
+
+  const again = policyOf([NAME])
+  const usedAgain = new UsedAddresses(DAY)
+  await restarted(t, its, again, HOUR, [], { used: usedAgain })
+  t.same(formerOf(again), ['198.51.100.1'])
+  t.equal(usedAgain.has('r', 33, 4, host('198.51.100.1').words, its.clock.now()), true)
 })
