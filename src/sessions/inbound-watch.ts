@@ -124,12 +124,15 @@ export class InboundWatch {
 
   /** Finds the open TCP connections that this host opened. @throws NetlinkError (rejects) */
   async findOpened(): Promise<void> {
-    const connections = (await this.#sockets.connections()).filter(
-      ({ family, remote }) => !this.#local.has(family, remote),
-    )
+    const connections = await this.#connections()
     this.#opened.find(connections, this.#listening)
     for (const connection of connections)
       if (connection.initiator !== 'this-host') this.#noteForCallbacks(connection)
+  }
+
+  /** Lists the TCP connections to other hosts. */
+  #connections(): ReturnType<Sockets['connections']> {
+    return this.#sockets.connections((family, words) => this.#local.has(family, words))
   }
 
   /** Notes a client for its callbacks: connection tracking may have forgotten the session. */
@@ -146,7 +149,9 @@ export class InboundWatch {
 
   /** Reads the service ports. @throws NetlinkError (rejects) */
   async refreshServices(): Promise<void> {
-    const open = await this.#sockets.listening()
+    // A declared service needs no socket to be found.
+    const lastUdp = this.#config.services === 'auto' ? this.#firstUnprivileged - 1 : -1
+    const open = await this.#sockets.listening(lastUdp)
     this.#listening = open.tcp
     setServices(this.inbound.services, this.#config.services, open, this.#firstUnprivileged)
     this.#rootServices.update(open.rootTcp, this.inbound.services)
@@ -214,7 +219,7 @@ export class InboundWatch {
     this.inbound.now = now
     this.inbound.sessions.expire(now, EXPIRED_AT_ONCE)
     await this.refreshServices()
-    if (this.#opened.isCrowded) this.#opened.keepOpen(await this.#sockets.connections())
+    if (this.#opened.isCrowded) this.#opened.keepOpen(await this.#connections())
     if (this.#readLocal()) await this.#conntrack.dump()
     const isNew = this.#conntrack.subscribe(this.#events())
     if (!isNew && now < this.#nextUdpRead) return

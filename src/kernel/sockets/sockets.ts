@@ -20,6 +20,7 @@ import {
   OPEN_STATES,
   openPort,
   portOfRoot,
+  portsUpTo,
   type SocketConnection,
   socketState,
   TCP_CLOSE,
@@ -31,6 +32,10 @@ const FAMILIES = [AF_INET, AF_INET6] as const
 const ANSWER_LENGTH = 1024
 /** After this many look-ups with changing counters, the caller stays unknown. */
 const LOOKUPS_AT_MOST = 16
+/** Milliseconds for a list of open ports, after the first one. */
+const LONGEST_LIST_MS = 200
+const TOO_LONG = new Error('the kernel takes too long to list sockets')
+const openDumps = () => new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG, slots: 4 })
 const NO_ADDRESS = new Uint32Array(4)
 
 /** Local ports of open sockets. */
@@ -40,7 +45,9 @@ export type OpenPorts = Readonly<Record<'tcp' | 'udp' | 'rootTcp', Set<number>>>
 export class Sockets {
   /** Counts look-ups of single connections by their result. */
   readonly lookups: Record<SocketState, number> = { established: 0, transient: 0, none: 0, unknown: 0 }
-  readonly #dumps = new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG, slots: 4 })
+  #dumps = openDumps()
+  /** What `listening` found last. */
+  #open: OpenPorts | undefined
   readonly #asked = new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG, slots: 1, slotSize: ANSWER_LENGTH })
   readonly #question = new LookUp()
   readonly #answer = new Uint8Array(ANSWER_LENGTH)
@@ -52,32 +59,49 @@ export class Sockets {
 
   /**
    * Lists the ports of listening TCP sockets and of unconnected UDP sockets that other hosts can reach; `rootTcp` are
-   * those of all listening TCP sockets that root made. @throws NetlinkError (rejects) when the kernel lacks inet_diag
+   * those of all listening TCP sockets that root made. A user can open sockets without end: when the kernel takes too
+   * long for them, the last list stays.
+   * @param lastUdp the highest UDP port of interest @throws NetlinkError (rejects) when the kernel lacks inet_diag
    */
-  listening(): Promise<OpenPorts> {
+  listening(lastUdp: number): Promise<OpenPorts> {
     return this.#turns.run(async () => {
-      const rootTcp = new Set<number>()
-      const tcp = await this.#ports(IPPROTO_TCP, TCP_LISTEN, (view, payload, end) => {
-        const port = portOfRoot(view, payload, end)
-        if (port !== undefined) rootTcp.add(port)
-      })
-      const udp = await this.#ports(IPPROTO_UDP, TCP_CLOSE)
-      return { tcp, udp, rootTcp }
+      const end = this.#open === undefined ? Number.POSITIVE_INFINITY : performance.now() + LONGEST_LIST_MS
+      try {
+        this.#open = await this.#list(lastUdp, end)
+      } catch (error) {
+        if (error !== TOO_LONG) throw error
+        // The kernel would not begin another list on the same socket.
+        this.#dumps.close()
+        this.#dumps = openDumps()
+      }
+      return this.#open!
     })
   }
 
+  async #list(lastUdp: number, end: number): Promise<OpenPorts> {
+    const rootTcp = new Set<number>()
+    const tcp = await this.#ports(IPPROTO_TCP, TCP_LISTEN, end, undefined, (view, payload, stop) => {
+      const port = portOfRoot(view, payload, stop)
+      if (port !== undefined) rootTcp.add(port)
+    })
+    const udp =
+      lastUdp < 0 ? new Set<number>() : await this.#ports(IPPROTO_UDP, TCP_CLOSE, end, portsUpTo(lastUdp))
+    return { tcp, udp, rootTcp }
+  }
+
   /**
-   * Lists all TCP connections that are not closed; those of clients only after their handshake. @throws
-   * NetlinkError (rejects)
+   * Lists all TCP connections that are not closed; those of clients only after their handshake.
+   * @param isLocal whether an address is this host's: connections to it are left out, and take no memory
+   * @throws NetlinkError (rejects)
    */
-  connections(): Promise<SocketConnection[]> {
+  connections(isLocal: (family: Family, words: Words) => boolean): Promise<SocketConnection[]> {
     return this.#turns.run(async () => {
       const found: SocketConnection[] = []
       for (const family of FAMILIES) {
         const request = diagRequest(family, IPPROTO_TCP, OPEN_STATES)
         await this.#dumps.request(request, 'listing connections', ({ view, payload, end }) => {
           const connection = connectionOf(view, payload, end)
-          if (connection)
+          if (connection && !isLocal(connection.family, connection.remote))
             found.push(connection.initiator === 'unknown' ? this.#lookAgain(connection) : connection)
         })
       }
@@ -155,18 +179,22 @@ export class Sockets {
     }
   }
 
+  /** @param end when it is enough, in milliseconds of the monotonic clock */
   async #ports(
     protocol: number,
     state: number,
+    end: number,
+    filter?: Uint8Array,
     visit?: (view: DataView, payload: number, end: number) => void,
   ): Promise<Set<number>> {
     const ports = new Set<number>()
     for (const family of FAMILIES) {
-      const request = diagRequest(family, protocol, [state])
-      await this.#dumps.request(request, 'listing sockets', ({ view, payload, end }) => {
-        const port = openPort(view, payload, end)
+      const request = diagRequest(family, protocol, [state], filter)
+      await this.#dumps.request(request, 'listing sockets', ({ view, payload, end: stop }) => {
+        if (performance.now() > end) throw TOO_LONG
+        const port = openPort(view, payload, stop)
         if (port !== undefined) ports.add(port)
-        visit?.(view, payload, end)
+        visit?.(view, payload, stop)
       })
     }
     return ports

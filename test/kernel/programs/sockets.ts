@@ -106,7 +106,7 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
   async callers() {
     const pairs = [await open(V4), await open(V4, '::'), await open(V6)]
     const found = async () => {
-      const connections = await sockets.connections()
+      const connections = await sockets.connections(() => false)
       const of = (local: number, remote: number) =>
         connections.find(({ localPort, remotePort }) => localPort === local && remotePort === remote)
           ?.initiator
@@ -233,7 +233,7 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     const [client, server] = [states(ofClient), states(ofServer)]
     const callers = new Set<string>()
     for (let times = 0; times < 200; times++)
-      for (const { localPort, initiator } of await sockets.connections())
+      for (const { localPort, initiator } of await sockets.connections(() => false))
         if (localPort === pair.clientPort) callers.add(initiator)
     await worker.terminate()
     return { client: [...client], server: [...server], callers: [...callers] }
@@ -259,7 +259,9 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     await once(createSocket('udp4').bind(5353, '127.0.0.53'), 'listening')
     connected.connect(9, V6)
     await once(connected, 'connect')
-    const asked = Array.from({ length: 50 }, (_, i) => (i % 2 ? sockets.listening() : sockets.connections()))
+    const asked = Array.from({ length: 50 }, (_, i) =>
+      i % 2 ? sockets.listening(1023) : sockets.connections(() => false),
+    )
     const answers = await Promise.all(asked)
     const [connections, listening] = answers as [SocketConnection[], { tcp: Set<number>; udp: Set<number> }]
     const end = ({ family, local, localPort, remotePort }: Connection) =>
@@ -281,13 +283,33 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     }
   },
 
+  /** Lists UDP ports up to different ones, and connections to other addresses than one. */
+  async wanted() {
+    const [privileged, high] = [createSocket('udp4').bind(53), createSocket('udp4').bind(5300)]
+    await Promise.all([once(privileged, 'listening'), once(high, 'listening')])
+    const server = await listen(V4, 443)
+    const pair = await open(V4)
+    const all = await sockets.listening(65_535)
+    const some = await sockets.listening(1023)
+    const none = await sockets.listening(-1)
+    const others = await sockets.connections((_, remote) => remote[0] === words(V4)[0])
+    server.close()
+    return {
+      udp: [all, some, none].map(({ udp }) => [...udp].sort()),
+      tcp: some.tcp.has(443),
+      root: some.rootTcp.has(443),
+      others,
+      pair: pair.client.connecting,
+    }
+  },
+
   /** Looks sockets up while a list is read, and after the close. */
   async between() {
     const pair = await open(V4)
-    const lists = [sockets.listening(), sockets.connections()]
+    const lists = [sockets.listening(1023), sockets.connections(() => false)]
     const during = Array.from({ length: 1000 }, () => ofServer(pair))
     await Promise.all(lists)
-    const under = [sockets.connections(), sockets.listening()]
+    const under = [sockets.connections(() => false), sockets.listening(1023)]
     // The first of the two lists is running by then.
     await Promise.resolve()
     sockets.close()

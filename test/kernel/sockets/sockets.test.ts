@@ -119,3 +119,10 @@ t.test(
     })
   },
 )
+
+t.test('only the wanted UDP ports are listed, and connections to other hosts', async (t) => {
+  t.same(await report('wanted'), {
+    udp: [[53, 5300], [53], []],
+    ...{ tcp: true, root: true, others: [], pair: false },
+  })
+})
