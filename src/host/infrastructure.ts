@@ -3,11 +3,13 @@
  * reads the files.
  */
 
-import { type Destination, familyBits, isLoopback, type Prefix } from '../core/packet/ip.js'
-import type { Origin } from '../core/policy/origin.js'
+import { familyBits, isLoopback, type Prefix } from '../core/packet/ip.js'
 import { createUsers, type UserLookup } from '../system/users.js'
-import { parseAddress, parseDestination, parseHostName } from '../text/parse-address.js'
+import { parseAddress, parseHostName } from '../text/parse-address.js'
 import { Files, type TextFile } from './mirrors/file-reader.js'
+import type { Placed } from './placed.js'
+import type { TimeServer, TimeService } from './time/time-server.js'
+import { readTimeServers } from './time/time-servers.js'
 
 /**
  * The addresses on which systemd-resolved answers; its own resolvers are in another file
@@ -16,21 +18,6 @@ import { Files, type TextFile } from './mirrors/file-reader.js'
 const STUBS = new Set(['127.0.0.53', '127.0.0.54'])
 const RESOLV_CONF = '/etc/resolv.conf'
 const RESOLVED_UPSTREAM = '/run/systemd/resolve/resolv.conf'
-
-/**
- * Files that name time servers, and the keywords before each (timesyncd.conf(5), chrony.conf(5),
- * ntp.conf(5)).
- */
-const TIME_FILES = [
-  '/etc/systemd/timesyncd.conf',
-  '/etc/systemd/timesyncd.conf.d/',
-  '/etc/chrony/chrony.conf',
-  '/etc/chrony/conf.d/',
-  '/etc/chrony/sources.d/',
-  '/etc/chrony.conf',
-  '/etc/ntpsec/ntp.conf',
-  '/etc/ntp.conf',
-]
 
 /**
  * Reads the addresses of `nameserver` lines (resolv.conf(5)), without their zones (`%eth0`); loopback is left
@@ -55,20 +42,6 @@ export function parseSearchDomains(text: string): string[] {
   return written.flatMap((domain) => {
     const name = parseHostName(domain.replace(/\.$/, ''))
     return name.ok ? [name.value] : []
-  })
-}
-
-/** Reads the time servers of `NTP=`, `FallbackNTP=`, `server`, `pool` and `peer` lines. */
-export function parseTimeServers(text: string): Destination[] {
-  const written = text.split('\n').flatMap((line) => {
-    const setting = /^\s*(?:Fallback)?NTP\s*=\s*(.*)$/.exec(line)
-    if (setting) return setting[1]!.trim().split(/\s+/)
-    const command = /^\s*(?:server|pool|peer)\s+(\S+)/.exec(line)
-    return command ? [command[1]!] : []
-  })
-  return written.flatMap((text) => {
-    const destination = parseDestination(text)
-    return destination.ok && destination.value.kind !== 'wildcard' ? [destination.value] : []
   })
 }
 
@@ -102,7 +75,9 @@ export interface Infrastructure {
   readonly resolverUsers: readonly number[]
   /** Ids of the users under which this host's DHCP client may run. */
   readonly dhcpUsers: readonly number[]
-  readonly timeServers: readonly Destination[]
+  /** Time servers, and servers over TLS that time services call beside them (NTS). */
+  readonly timeServers: readonly TimeServer[]
+  readonly timeTlsServers: readonly TimeServer[]
   /** Ids of the users under which this host's NTP client may run. */
   readonly timeUsers: readonly number[]
 }
@@ -118,20 +93,16 @@ export function readInfrastructure(root = '/', idOf: UserLookup = knownUsers()):
     searchDomains: [...new Set(resolving.flatMap(({ text }) => parseSearchDomains(text)))],
     resolverUsers: RESOLVER_USERS.flatMap((name) => idOf(name) ?? []),
     dhcpUsers: DHCP_USERS.flatMap((name) => idOf(name) ?? []),
-    timeServers: times.flatMap(({ text }) => parseTimeServers(text)),
+    timeServers: times.ntp.map(({ value }) => value),
+    timeTlsServers: times.tls.map(({ value }) => value),
     timeUsers: TIME_USERS.flatMap((name) => idOf(name) ?? []),
   }
 }
 
-/** A value, and the line that names it. */
-export interface Placed<T> {
-  readonly value: T
-  readonly origin: Origin
-}
-
 export interface PlacedInfrastructure {
   readonly resolvers: readonly Placed<Prefix>[]
-  readonly timeServers: readonly Placed<Destination>[]
+  readonly timeServers: readonly Placed<TimeServer>[]
+  readonly timeTlsServers: readonly Placed<TimeServer>[]
 }
 
 /** Reads the resolvers and time servers, each with the line that names it: for the operator. */
@@ -139,7 +110,8 @@ export function placedInfrastructure(root = '/'): PlacedInfrastructure {
   const { resolving, times } = readFiles(new Files(root))
   return {
     resolvers: resolving.flatMap((file) => eachLine(file, parseResolvConf)),
-    timeServers: times.flatMap((file) => eachLine(file, parseTimeServers)),
+    timeServers: times.ntp,
+    timeTlsServers: times.tls,
   }
 }
 
@@ -155,15 +127,11 @@ export function infrastructureFingerprint(root = '/'): string {
   return files.statuses().join()
 }
 
-/** Reads all files; of a folder, its .conf and .sources files. */
-function readFiles(files: Files): { resolving: TextFile[]; times: TextFile[] } {
+function readFiles(files: Files): { resolving: TextFile[]; times: TimeService } {
   const [resolvConf, upstream] = [files.leaf(RESOLV_CONF), files.leaf(RESOLVED_UPSTREAM)]
-  const times = TIME_FILES.flatMap((path) =>
-    path.endsWith('/') ? files.list(path, /\.(conf|sources)$/) : [path],
-  )
   return {
     resolving: usesStub(resolvConf.text) ? [resolvConf, upstream] : [resolvConf],
-    times: times.map((path) => files.leaf(path)),
+    times: readTimeServers(files),
   }
 }
 

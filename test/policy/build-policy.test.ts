@@ -1,13 +1,15 @@
 import t, { type Test } from 'tap'
 import { formatPrefix } from '../../src/core/packet/address-text.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/packet/ip.js'
-import { NTP_PORT, ntpRequest } from '../../src/core/packet/ntp.js'
+import { ntpRequest } from '../../src/core/packet/ntp.js'
 import { Packet, TCPHDR_SYN } from '../../src/core/packet/packet.js'
+import { isTimePort } from '../../src/core/policy/allowlist.js'
 import { BUILT_IN_RULES } from '../../src/core/policy/built-in-rules.js'
 import { decide, type Policy, type Rule } from '../../src/core/policy/policy.js'
 import type { HostFacts } from '../../src/host/host-facts.js'
-import { parseResolvConf, parseTimeServers } from '../../src/host/infrastructure.js'
+import { parseResolvConf } from '../../src/host/infrastructure.js'
 import type { Mirror } from '../../src/host/mirrors/mirror.js'
+import { otherServer } from '../../src/host/server-address.js'
 import { buildPolicy, type NameKnowledge } from '../../src/policy/build-policy.js'
 import { parseAddress } from '../../src/text/parse-address.js'
 import { configOf, loadText, problemsOf } from '../config/files.js'
@@ -20,6 +22,7 @@ const NOTHING: HostFacts = {
   searchDomains: [],
   resolverUsers: [],
   timeServers: [],
+  timeTlsServers: [],
   dhcpUsers: [],
   timeUsers: [],
   mirrors: [],
@@ -28,7 +31,7 @@ const NOTHING: HostFacts = {
 const HOST: HostFacts = {
   ...NOTHING,
   resolvers: parseResolvConf('nameserver 192.0.2.53\n'),
-  timeServers: parseTimeServers('server time.example.org\nserver 192.0.2.123\n'),
+  timeServers: ['time.example.org', '192.0.2.123'].flatMap((each) => otherServer(each) ?? []),
   dhcpUsers: [0, 998],
   timeUsers: [0, 997],
 }
@@ -80,7 +83,7 @@ function judge(
     tcpFlags: given.udp ? 0 : TCPHDR_SYN,
   })
   packet.destination.set(address.value.words)
-  if (port === NTP_PORT) packet.bytes = ntpRequest()
+  if (isTimePort(policy, port)) packet.bytes = ntpRequest()
   packet.payloadEnd = packet.bytes.length
   const isOf = (units: readonly string[]) => units.includes(given.unit ?? '')
   const sender = { uid: given.uid ?? 0, known: false, isReply: false, isForeign: false, device: 0, isOf }
@@ -142,6 +145,38 @@ t.test(
     t.equal(judge(made, '192.0.2.123', 123), 'not-allowlisted', 'TCP is blocked')
   },
 )
+
+t.test('time servers have the ports of their lines, and keys for NTS come over TCP', async (t) => {
+  const [name, address] = ['nts.example.org', '192.0.2.124'].flatMap((each) => otherServer(each) ?? [])
+  const timeServers = [...HOST.timeServers, { ...name!, port: 1123 }, { ...address!, port: 1123 }]
+  const host = {
+    ...HOST,
+    timeServers,
+    timeTlsServers: [
+      { ...address!, port: 4460 },
+      { ...name!, port: 4461 },
+    ],
+  }
+  const made = policy(t, 'mode: enforce\n', host)
+  t.same(
+    names(made).filter((each) => each.startsWith('time')),
+    ['time', 'time:123', 'time:1123', 'time-tls:4460', 'time-tls:4461'],
+  )
+  const ntp = { udp: true, uid: 997 }
+  t.equal(judge(made, '192.0.2.124', 1123, ntp), 'time')
+  t.equal(judge(made, '192.0.2.124', 123, ntp), 'not-allowlisted', 'its port is another one')
+  t.equal(judge(made, '192.0.2.124', 4460, { uid: 997 }), 'time')
+  t.equal(judge(made, '192.0.2.124', 4460, { uid: 33 }), 'not-allowlisted', 'another user')
+  t.equal(judge(made, '192.0.2.124', 4460, ntp), 'not-allowlisted', 'UDP is blocked')
+  t.equal(judge(made, '192.0.2.123', 4460, { uid: 997 }), 'not-allowlisted', 'a server without NTS')
+  t.match(find(made, 'time-tls:4461'), { reason: 'time', protocol: 'tcp', names: ['nts.example.org'] })
+  const own = policy(t, 'infrastructure: { ntp: [nts.example.org] }\n', host)
+  t.same(
+    names(own).filter((each) => each.startsWith('time')),
+    ['time', 'time:123', 'time-tls:4461'],
+    'a list of the operator chooses among them',
+  )
+})
 
 t.test(
   'DHCP is allowed from the client port to the server port of its family, only for DHCP clients',

@@ -50,8 +50,10 @@ function placesOf({ reason, name, isFromSrv }: Rule['spec'], goal: Goal, world: 
   const prefix = (value: Address & { length: number }): Destination => ({ kind: 'prefix', prefix: value })
   if (reason === 'resolver')
     return infrastructure().resolvers.map(({ value, origin }) => ({ place: prefix(value), origin }))
-  if (reason === 'time')
-    return infrastructure().timeServers.map(({ value, origin }) => ({ place: value, origin }))
+  if (reason === 'time') {
+    const { timeServers, timeTlsServers } = infrastructure()
+    return [...timeServers, ...timeTlsServers].map(({ value, origin }) => ({ place: value, origin }))
+  }
   if (name === 'mirrors') return config.mirrors.hosts.map((place) => ({ place, origin: place.origin }))
   return mirrors.flatMap(({ host, port, service, manager, origin }) => {
     const targets = isFromSrv && service !== undefined ? knowledge.targets(service) : []

@@ -1,5 +1,6 @@
 /** Summarises the rules of a policy. */
-import type { Policy, RuleSpec } from './policy.js'
+import { fitsPorts } from '../packet/ip.js'
+import { asksForTime, type Policy, type RuleSpec } from './policy.js'
 
 /**
  * Returns the number of addresses and prefixes by the reason of their rules: for the metrics. Rules that share their
@@ -19,3 +20,7 @@ export function entriesBySource(policy: Policy): Map<string, number> {
 /** Returns the names of all rules, without domains. */
 export const namesOf = (policy: Policy): Set<string> =>
   new Set(policy.rules.flatMap(({ spec }) => spec.names))
+
+/** Whether requests of NTP go to a port: one that a rule of time servers has. */
+export const isTimePort = ({ rules }: Pick<Policy, 'rules'>, port: number): boolean =>
+  rules.some(({ spec }) => asksForTime(spec) && fitsPorts(spec.ports, port))

@@ -176,6 +176,10 @@ export function assemble({ queryPolicy, ...rest }: Omit<Policy, 'names'>): Polic
 export const resolversOf = ({ rules }: Pick<Policy, 'rules'>): Prefix[] =>
   rules.flatMap(({ spec }) => (spec.reason === 'resolver' ? spec.prefixes : []))
 
+/** Whether a rule is for requests of NTP. Rules of time servers over TCP are for key establishment (NTS). */
+export const asksForTime = ({ reason, protocol }: Pick<RuleSpec, 'reason' | 'protocol'>): boolean =>
+  reason === 'time' && protocol === 'udp'
+
 /** Compiles a rule. It has no address of its names yet. */
 export function compile(spec: RuleSpec): Rule {
   const key = crypto.getRandomValues(new Uint32Array(2))
@@ -227,7 +231,7 @@ export function decide(
     const rule = rules[i]!
     if (!fits(policy, rule, packet, sender, now)) continue
     // An entry of the operator may allow it all the same.
-    if (rule.spec.reason === 'time' && !isNtpRequest(packet)) otherwise = NOT_NTP
+    if (asksForTime(rule.spec) && !isNtpRequest(packet)) otherwise = NOT_NTP
     else return packet.protocol === IPPROTO_TCP ? rule.acceptTcp : rule.accept
   }
   return otherwise

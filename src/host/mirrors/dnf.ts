@@ -4,6 +4,7 @@ import type { Files, TextFile } from './file-reader.js'
 import { lastValue, parseIni, type Section } from './ini.js'
 import type { MirrorCollector, Sourced } from './mirror-collector.js'
 import { parseMetalink, parseMirrorList } from './mirror-list.js'
+import { masked } from './paths.js'
 import { emptyRepo, type Repo, someProxy, takeRepo, unknownMirrors } from './rpm-repos.js'
 import { linesOf } from './source-lines.js'
 import { architecture, expand, type Variables } from './variables.js'
@@ -65,18 +66,6 @@ function readMain(files: Files): Main {
     return usable.length > 0 ? usable : defaults
   }
   return { sections, proxy: someProxy(all.proxy), folders }
-}
-
-/**
- * Lists the files of several folders in the order of their names; a file of an earlier folder hides those of
- * its name.
- */
-function masked(files: Files, folders: readonly string[], name: RegExp): string[] {
-  const paths = new Map<string, string>()
-  for (const folder of folders)
-    for (const path of files.list(folder, name))
-      if (!paths.has(basename(path))) paths.set(basename(path), path)
-  return [...paths].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, path]) => path)
 }
 
 function takeFile(repos: Map<string, Repo>, file: TextFile): void {

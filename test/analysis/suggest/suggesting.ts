@@ -30,6 +30,7 @@ export const HOST: HostFacts = {
   mirrors: [],
   resolvers: [{ family: 4, words: words(RESOLVER), length: 32 }],
   timeServers: [],
+  timeTlsServers: [],
   searchDomains: [],
   dhcpUsers: [0],
   timeUsers: [0],
