@@ -1,76 +1,24 @@
-/**
- * Finds the resolvers and time servers that the host's own files name. Pure parsers, and one function that
- * reads the files.
- */
+/** Finds the resolvers and time servers that the host's own files name, and the users that call them. */
 
-import { familyBits, isLoopback, type Prefix } from '../core/packet/ip.js'
-import { createUsers, type UserLookup } from '../system/users.js'
-import { parseAddress, parseHostName } from '../text/parse-address.js'
-import { Files, type TextFile } from './mirrors/file-reader.js'
+import type { Prefix } from '../core/packet/ip.js'
+import type { UserLookup } from '../system/users.js'
+import { Files } from './mirrors/file-reader.js'
 import type { Placed } from './placed.js'
+import type { Upstream } from './resolvers/local-resolver.js'
+import { type Resolving, readResolving } from './resolvers/resolvers.js'
+import { DHCP_USERS, DYNAMIC_USERS, RESOLVER_USERS, serviceUsers, TIME_USERS } from './service-users.js'
 import type { TimeServer, TimeService } from './time/time-server.js'
 import { readTimeServers } from './time/time-servers.js'
 
-/**
- * The addresses on which systemd-resolved answers; its own resolvers are in another file
- * (systemd-resolved(8)).
- */
-const STUBS = new Set(['127.0.0.53', '127.0.0.54'])
-const RESOLV_CONF = '/etc/resolv.conf'
-const RESOLVED_UPSTREAM = '/run/systemd/resolve/resolv.conf'
-
-/**
- * Reads the addresses of `nameserver` lines (resolv.conf(5)), without their zones (`%eth0`); loopback is left
- * out.
- */
-export function parseResolvConf(text: string): Prefix[] {
-  return [...text.matchAll(/^[ \t]*nameserver[ \t]+([^\s%#;]+)/gm)].flatMap(([, written]) => {
-    const address = parseAddress(written!)
-    if (!address.ok || isLoopback(address.value)) return []
-    return [{ ...address.value, length: familyBits(address.value.family) }]
-  })
-}
-
-/** Whether resolv.conf names systemd-resolved's own listener. */
-export const usesStub = (text: string): boolean =>
-  [...text.matchAll(/^[ \t]*nameserver[ \t]+(\S+)/gm)].some(([, address]) => STUBS.has(address!))
-
-/** Reads the domains that programs append to names: those of the last `search` or `domain` line. */
-export function parseSearchDomains(text: string): string[] {
-  const lines = [...text.matchAll(/^[ \t]*(?:search|domain)[ \t]+([^#;\n]*)/gm)]
-  const written = lines.at(-1)?.[1]?.trim().split(/\s+/) ?? []
-  return written.flatMap((domain) => {
-    const name = parseHostName(domain.replace(/\.$/, ''))
-    return name.ok ? [name.value] : []
-  })
-}
-
-/**
- * The users that may send DHCP: root, and the users that clients drop to. On some hosts any user may bind a
- * low port.
- */
-const DHCP_USERS = ['root', 'systemd-network', 'dhcpcd', '_dhcp', 'dhcp']
-
-/** The users under which clients of time servers send; root is the user of some at their start. */
-const TIME_USERS = [
-  'root',
-  'systemd-timesync',
-  '_chrony',
-  'chrony',
-  'ntp',
-  'ntpsec',
-  'openntpd',
-  '_openntpd',
-  'ntpd',
-  '_ntp',
-]
-
-/** The users of resolvers that run on the host itself, and send queries for other programs. */
-const RESOLVER_USERS = ['systemd-resolve', 'unbound', 'dnsmasq', 'bind', 'named', 'pdns', 'knot-resolver']
-
 export interface Infrastructure {
   readonly resolvers: readonly Prefix[]
+  /** Servers that a resolver on this host asks over TLS, or at another port than 53. */
+  readonly upstreams: readonly Upstream[]
   readonly searchDomains: readonly string[]
+  /** Programs append the search domains first to names with fewer dots. */
+  readonly ndots: number
+  /** What is not known of the resolvers on this host, for the operator. */
+  readonly resolverNotes: readonly string[]
   /** Ids of the users of the host's own resolvers. */
   readonly resolverUsers: readonly number[]
   /** Ids of the users under which this host's DHCP client may run. */
@@ -86,11 +34,14 @@ export interface Infrastructure {
  * Reads the host's files. A file that is missing or unreadable counts as empty.
  * @param root, idOf for tests
  */
-export function readInfrastructure(root = '/', idOf: UserLookup = knownUsers()): Infrastructure {
+export function readInfrastructure(root = '/', idOf: UserLookup = serviceUsers(root)): Infrastructure {
   const { resolving, times } = readFiles(new Files(root))
   return {
-    resolvers: resolving.flatMap(({ text }) => parseResolvConf(text)),
-    searchDomains: [...new Set(resolving.flatMap(({ text }) => parseSearchDomains(text)))],
+    resolvers: resolving.resolvers.map(({ value }) => value),
+    upstreams: resolving.upstreams.map(({ value }) => value),
+    searchDomains: resolving.searchDomains,
+    ndots: resolving.ndots,
+    resolverNotes: resolving.notes,
     resolverUsers: RESOLVER_USERS.flatMap((name) => idOf(name) ?? []),
     dhcpUsers: DHCP_USERS.flatMap((name) => idOf(name) ?? []),
     timeServers: times.ntp.map(({ value }) => value),
@@ -101,6 +52,7 @@ export function readInfrastructure(root = '/', idOf: UserLookup = knownUsers()):
 
 export interface PlacedInfrastructure {
   readonly resolvers: readonly Placed<Prefix>[]
+  readonly upstreams: readonly Placed<Upstream>[]
   readonly timeServers: readonly Placed<TimeServer>[]
   readonly timeTlsServers: readonly Placed<TimeServer>[]
 }
@@ -108,17 +60,9 @@ export interface PlacedInfrastructure {
 /** Reads the resolvers and time servers, each with the line that names it: for the operator. */
 export function placedInfrastructure(root = '/'): PlacedInfrastructure {
   const { resolving, times } = readFiles(new Files(root))
-  return {
-    resolvers: resolving.flatMap((file) => eachLine(file, parseResolvConf)),
-    timeServers: times.ntp,
-    timeTlsServers: times.tls,
-  }
+  const { resolvers, upstreams } = resolving
+  return { resolvers, upstreams, timeServers: times.ntp, timeTlsServers: times.tls }
 }
-
-const eachLine = <T>(file: TextFile, parse: (line: string) => T[]): Placed<T>[] =>
-  file.text
-    .split('\n')
-    .flatMap((line, index) => parse(line).map((value) => ({ value, origin: file.at(index + 1) })))
 
 /** Returns a text that changes when one of the files that `readInfrastructure` reads changes. */
 export function infrastructureFingerprint(root = '/'): string {
@@ -127,16 +71,7 @@ export function infrastructureFingerprint(root = '/'): string {
   return files.statuses().join()
 }
 
-function readFiles(files: Files): { resolving: TextFile[]; times: TimeService } {
-  const [resolvConf, upstream] = [files.leaf(RESOLV_CONF), files.leaf(RESOLVED_UPSTREAM)]
-  return {
-    resolving: usesStub(resolvConf.text) ? [resolvConf, upstream] : [resolvConf],
-    times: readTimeServers(files),
-  }
+function readFiles(files: Files): { resolving: Resolving; times: TimeService } {
+  files.exists(DYNAMIC_USERS)
+  return { resolving: readResolving(files), times: readTimeServers(files) }
 }
-
-/**
- * Looks users up in /etc/passwd only: most hosts lack most of them, and queries for them to a directory
- * service would take seconds.
- */
-const knownUsers = (): UserLookup => createUsers({ getent: () => undefined }).idOf

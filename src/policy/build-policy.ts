@@ -12,9 +12,10 @@ import { assemble, compile, type Policy, type RuleSpec } from '../core/policy/po
 import type { HostFacts } from '../host/host-facts.js'
 import type { Infrastructure } from '../host/infrastructure.js'
 import type { Mirror } from '../host/mirrors/mirror.js'
+import type { Upstream } from '../host/resolvers/local-resolver.js'
 import type { TimeServer } from '../host/time/time-server.js'
 import type { Target } from '../names/dns/answer-reader.js'
-import { OWN_UID } from '../system/users.js'
+import { OWN_UID, ROOT_UID } from '../system/users.js'
 import { formatDestination, parseDestination, parseHostName } from '../text/parse-address.js'
 import { type Parsed, parsed } from '../text/parsed.js'
 
@@ -78,10 +79,33 @@ function infrastructureRules({ infrastructure }: Config, host: Infrastructure): 
       names: [],
       domains: [],
     })
+  if (infrastructure.dns === 'auto') rules.push(...upstreamRules(host))
   rules.push(...timeRules(servers, tls, host.timeUsers))
   if (infrastructure.dhcp)
     rules.push(dhcp('dhcp4', 68, 67, 4, host.dhcpUsers), dhcp('dhcp6', 546, 547, 6, host.dhcpUsers))
   return rules
+}
+
+/** Makes the rules of servers that a resolver on this host asks over TLS, or at another port: for its user only. */
+function upstreamRules({ upstreams, resolverUsers }: Infrastructure): BuiltInSpec[] {
+  const users = [...new Set([ROOT_UID, ...resolverUsers])]
+  const rules = (all: readonly Upstream[], prefix: string, protocol: 'tcp' | 'any') =>
+    byPort(all.map(({ port: number, place }) => [number, place])).map(([number, own]): BuiltInSpec => {
+      const name = `${prefix}:${number}` as const
+      return { reason: 'resolver', name, protocol, ports: port(number), users, ...split(own) }
+    })
+  return [
+    ...rules(
+      upstreams.filter(({ isTls }) => !isTls),
+      'resolver',
+      'any',
+    ),
+    ...rules(
+      upstreams.filter(({ isTls }) => isTls),
+      'resolver-tls',
+      'tcp',
+    ),
+  ]
 }
 
 /**

@@ -3,13 +3,8 @@ import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { formatPrefix } from '../../src/core/packet/address-text.js'
 import type { Destination } from '../../src/core/packet/ip.js'
-import {
-  infrastructureFingerprint,
-  parseResolvConf,
-  parseSearchDomains,
-  readInfrastructure,
-  usesStub,
-} from '../../src/host/infrastructure.js'
+import { infrastructureFingerprint, readInfrastructure } from '../../src/host/infrastructure.js'
+import { parseResolvConf, parseSearchDomains, usesStub } from '../../src/host/resolvers/resolv-conf.js'
 
 const text = (destination: Destination) => {
   if (destination.kind === 'prefix') return formatPrefix(destination.prefix)

@@ -54,6 +54,9 @@ t.test('on a clean host no file, user or environment variable of the real host i
   t.same(facts, {
     timeServers: [],
     timeTlsServers: [],
+    upstreams: [],
+    ndots: 1,
+    resolverNotes: [],
     resolvers: [],
     searchDomains: [],
     mirrors: [],

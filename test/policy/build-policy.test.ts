@@ -7,8 +7,8 @@ import { isTimePort } from '../../src/core/policy/allowlist.js'
 import { BUILT_IN_RULES } from '../../src/core/policy/built-in-rules.js'
 import { decide, type Policy, type Rule } from '../../src/core/policy/policy.js'
 import type { HostFacts } from '../../src/host/host-facts.js'
-import { parseResolvConf } from '../../src/host/infrastructure.js'
 import type { Mirror } from '../../src/host/mirrors/mirror.js'
+import { parseResolvConf } from '../../src/host/resolvers/resolv-conf.js'
 import { otherServer } from '../../src/host/server-address.js'
 import { buildPolicy, type NameKnowledge } from '../../src/policy/build-policy.js'
 import { parseAddress } from '../../src/text/parse-address.js'
@@ -23,6 +23,9 @@ const NOTHING: HostFacts = {
   resolverUsers: [],
   timeServers: [],
   timeTlsServers: [],
+  upstreams: [],
+  ndots: 1,
+  resolverNotes: [],
   dhcpUsers: [],
   timeUsers: [],
   mirrors: [],

@@ -1,6 +1,7 @@
 /** Summarises the rules of a policy. */
 import { fitsPorts } from '../packet/ip.js'
-import { asksForTime, type Policy, type RuleSpec } from './policy.js'
+import { asksForTime } from './infrastructure-rules.js'
+import type { Policy, RuleSpec } from './policy.js'
 
 /**
  * Returns the number of addresses and prefixes by the reason of their rules: for the metrics. Rules that share their

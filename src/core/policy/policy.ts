@@ -16,6 +16,7 @@ import type { Packet } from '../packet/packet.js'
 import { PrefixSet } from '../packet/prefix-set.js'
 import type { Sender } from '../packet/sender.js'
 import { type Inbound, replyKindOf } from '../session/client-replies.js'
+import { asksForTime, DNS_PORT, isForQueries } from './infrastructure-rules.js'
 import { mayBeInherited } from './inherited-sockets.js'
 import { NameTable } from './name-table.js'
 import type { Origin } from './origin.js'
@@ -174,11 +175,7 @@ export function assemble({ queryPolicy, ...rest }: Omit<Policy, 'names'>): Polic
 
 /** Returns the resolvers of this host in a policy. */
 export const resolversOf = ({ rules }: Pick<Policy, 'rules'>): Prefix[] =>
-  rules.flatMap(({ spec }) => (spec.reason === 'resolver' ? spec.prefixes : []))
-
-/** Whether a rule is for requests of NTP. Rules of time servers over TCP are for key establishment (NTS). */
-export const asksForTime = ({ reason, protocol }: Pick<RuleSpec, 'reason' | 'protocol'>): boolean =>
-  reason === 'time' && protocol === 'udp'
+  rules.flatMap(({ spec }) => (isForQueries(spec) ? spec.prefixes : []))
 
 /** Compiles a rule. It has no address of its names yet. */
 export function compile(spec: RuleSpec): Rule {
@@ -252,7 +249,12 @@ function judgeToResolver(
   const { rules } = policy
   for (let i = 0; i < rules.length; i++) {
     const rule = rules[i]!
-    if (rule.spec.reason !== 'resolver' || !fits(policy, rule, packet, sender, now)) continue
+    if (
+      rule.spec.reason !== 'resolver' ||
+      packet.destinationPort !== DNS_PORT ||
+      !fits(policy, rule, packet, sender, now)
+    )
+      continue
     if (!answersResolver(packet)) return judgeQuestion(packet, queryPolicy, rule)
     const isReply = sender.isReply || replyKindOf(packet, sender, inbound) !== 'none'
     return isReply ? REPLY : NAME_NOT_ALLOWED

@@ -7,6 +7,7 @@ import { formatAddress, formatPortRange, formatPrefix } from '../packet/address-
 import { type Address, FAMILIES, type Family, type Prefix } from '../packet/ip.js'
 import type { Sender } from '../packet/sender.js'
 import type { Candidate } from '../policy/explain.js'
+import { isForQueries } from '../policy/infrastructure-rules.js'
 import { type Decision, isExpired, type Policy, type Rule, type RuleSpec } from '../policy/policy.js'
 import type { RulesetOptions } from './options.js'
 import { ENDS, IP, NOT_A_CALL } from './untracked.js'
@@ -30,7 +31,7 @@ export function fallbackOf(policy: Policy, options: RulesetOptions, now: number)
     texts
       .filter((_, index) => isWanted(policy.rules[index]!))
       .flatMap(({ fallback }) => fallback.map((line) => `${line} ${accept}`))
-  const isForQueries = ({ spec }: Rule) => policy.queryPolicy !== undefined && spec.reason === 'resolver'
+  const isEnforced = ({ spec }: Rule) => policy.queryPolicy !== undefined && isForQueries(spec)
   const replies = [
     ...FAMILIES.map((family) => `${ENDS[family]} @opened${family} ${drop}`),
     `tcp sport @tcp_services ${NOT_A_CALL} ${accept}`,
@@ -38,9 +39,9 @@ export function fallbackOf(policy: Policy, options: RulesetOptions, now: number)
   return {
     sets: texts.flatMap(({ sets }) => sets),
     fallback: [
-      ...(policy.queryPolicy === undefined ? [] : queries(acceptsOf(isForQueries), drop)),
+      ...(policy.queryPolicy === undefined ? [] : queries(acceptsOf(isEnforced), drop)),
       ...replies,
-      ...acceptsOf((rule) => !isForQueries(rule)),
+      ...acceptsOf((rule) => !isEnforced(rule)),
       drop,
     ],
   }
@@ -63,7 +64,7 @@ const queries = (rules: readonly string[], drop: string): string[] => {
  * users may ask.
  */
 const asInKernel = (spec: RuleSpec, { queryPolicy, trustedUsers }: Policy): RuleSpec =>
-  spec.reason === 'resolver' && queryPolicy !== undefined ? { ...spec, users: trustedUsers } : spec
+  queryPolicy !== undefined && isForQueries(spec) ? { ...spec, users: trustedUsers } : spec
 
 /** Writes one rule of the policy: its address sets, and the matches for each set. */
 function ruleText(spec: RuleSpec, policy: Policy, index: number, now: number): FallbackText {
@@ -228,6 +229,6 @@ export function verdictOfKernel(
     misses.length === 0 &&
     spec.units === undefined &&
     (!isEnforced(spec) || policy.trustedUsers.includes(uid))
-  const isEnforced = ({ reason }: RuleSpec) => reason === 'resolver' && policy.queryPolicy !== undefined
+  const isEnforced = (spec: RuleSpec) => policy.queryPolicy !== undefined && isForQueries(spec)
   return fallback === 'static' && candidates.some(isCopied) ? 'accept' : 'block'
 }
