@@ -43,11 +43,11 @@ export function buildPolicy(config: Config, host: HostFacts, knowledge: NameKnow
     canary: config.canary.target,
     ephemeralPorts: host.ephemeralPorts,
     transparentUsers: config.transparentUsers,
-    trustedUsers: [...new Set([OWN_UID, ...config.mirrors.users, ...host.resolverUsers])],
+    trustedUsers: [...new Set([OWN_UID, ...updatersOf(config, host), ...host.resolverUsers])],
     rules: [
       ...infrastructureRules(config, host),
       ...mirrorRules(config),
-      ...foundRules(config, host.mirrors, knowledge),
+      ...foundRules(updatersOf(config, host), host.mirrors, knowledge),
       ...allowRules(config),
     ].map(compile),
     queryPolicy: config.dns.enforceNames ? queryPolicyOf(config, host, knowledge) : undefined,
@@ -156,6 +156,14 @@ function dhcp(
   }
 }
 
+/**
+ * Returns the users who may reach mirrors: those of the configuration, and, where root is one, those that root's
+ * package manager becomes (`APT::Sandbox::User`).
+ */
+function updatersOf({ mirrors: { users } }: Config, { updateUsers }: HostFacts): number[] {
+  return [...new Set([...users, ...(users.includes(ROOT_UID) ? updateUsers : [])])]
+}
+
 function mirrorRules({ mirrors }: Config): BuiltInSpec[] {
   if (mirrors.hosts.length === 0) return []
   const { ports, users, hosts } = mirrors
@@ -166,7 +174,7 @@ function mirrorRules({ mirrors }: Config): BuiltInSpec[] {
  * Makes one rule for each port: a mirror is allowed only at the port that its file or its SRV record names.
  */
 function foundRules(
-  { mirrors: { users } }: Config,
+  users: readonly number[],
   found: readonly Mirror[],
   { targets }: NameKnowledge,
 ): BuiltInSpec[] {

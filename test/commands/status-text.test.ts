@@ -132,7 +132,7 @@ t.test('each problem is printed beside the part that has it', async (t) => {
   const found = text({ upstreams: ['192.0.2.53 port 853/tcp'], timeServers: many })
   t.match(found, /^resolvers {3}198\.51\.100\.53, 2001:db8::53, 192\.0\.2\.53 port 853\/tcp$/m)
   t.match(found, /^time {8}n0\.example\.org, [\s\S]*n7\.example\.org and 2\s+more$/m)
-  t.match(bad, /^no mirrors: .*Updates\nare blocked\.$/m)
+  t.match(bad, /^no mirrors: .*another host, and mirrors\.hosts is empty\.\s+Updates\s+are blocked\.$/m)
   t.match(text({ proven: false }), /^proven {6}NO: /m)
   t.match(text({ proven: undefined }), /^proven {6}not yet$/m)
 })

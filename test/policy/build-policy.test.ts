@@ -26,6 +26,7 @@ const NOTHING: HostFacts = {
   upstreams: [],
   ndots: 1,
   resolverNotes: [],
+  updateUsers: [],
   dhcpUsers: [],
   timeUsers: [],
   mirrors: [],
@@ -334,6 +335,13 @@ t.test('an SRV answer allows host names only, and nothing wider', async (t) => {
 /** Returns those names that may be asked for. */
 const mayBeAsked = ({ queryPolicy }: Policy, ...names: string[]) =>
   names.filter((name) => queryPolicy === undefined || queryPolicy.isAllowed(name))
+
+t.test('the user that a package manager becomes may reach found mirrors where root may', async (t) => {
+  const host = { ...withMirrors(found('a.example.org', 80)), updateUsers: [77] }
+  t.same(find(policy(t, 'mode: enforce\n', host), 'mirrors:80')?.users, [0, 42, 77])
+  t.ok(policy(t, 'mode: enforce\n', host).trustedUsers.includes(77))
+  t.same(find(policy(t, 'mirrors: { users: ["42"] }\n', host), 'mirrors:80')?.users, [42])
+})
 
 t.test('names are enforced only when that is configured', async (t) => {
   t.equal(policy(t, 'mode: enforce\n').queryPolicy, undefined)

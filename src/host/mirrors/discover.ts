@@ -6,12 +6,14 @@ import { Files } from './file-reader.js'
 import type { Discovery } from './mirror.js'
 import { MirrorCollector } from './mirror-collector.js'
 import { discoverPacman } from './pacman.js'
+import { discoverRhsm } from './rhsm.js'
 import { discoverSnap, noteLogins } from './snap.js'
 import { discoverZypper } from './zypper.js'
 
 const MANAGERS = [
   discoverApt,
   discoverDnf,
+  discoverRhsm,
   discoverZypper,
   discoverApk,
   discoverPacman,

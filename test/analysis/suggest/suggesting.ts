@@ -34,6 +34,7 @@ export const HOST: HostFacts = {
   upstreams: [],
   ndots: 1,
   resolverNotes: [],
+  updateUsers: [],
   searchDomains: [],
   dhcpUsers: [0],
   timeUsers: [0],
