@@ -12,6 +12,7 @@ import { Aliases } from './cname-aliases.js'
 import { type Asker, Confirmations } from './confirmations.js'
 import type { AnswerContent, Target } from './dns/answer-reader.js'
 import { type Addresses, lookup, lookupService, type ServiceTargets } from './dns/lookup.js'
+import { NO_SEARCH, type SearchList, shortened } from './dns/search-list.js'
 import { HostChangeQueue } from './kernel-updates.js'
 import { LookupFailures } from './lookup-failures.js'
 import { NameRefresher } from './name-refresher.js'
@@ -27,6 +28,8 @@ export interface LearnedSettings {
   readonly resolve: boolean
   /** Seconds that an address outlives its TTL. */
   readonly grace: number
+  /** How programs complete short names. Default: not at all. */
+  readonly search?: SearchList
 }
 
 export interface LearnedOptions {
@@ -64,7 +67,10 @@ export class LearnedAddresses {
   readonly #aliases = new Aliases()
   readonly #failures = new LookupFailures()
   readonly #file: AddressesFile
-  readonly #confirmations = new Confirmations((...confirmed) => this.#onConfirmed(...confirmed))
+  readonly #confirmations = new Confirmations(
+    (...confirmed) => this.#onConfirmed(...confirmed),
+    () => this.#search,
+  )
   readonly #policies = new ServedPolicies()
   #settings: LearnedSettings = { resolve: true, grace: 0 }
   #nextRenewal = 0
@@ -79,7 +85,7 @@ export class LearnedAddresses {
       isWatched: (name) => this.#names.has(name),
     })
     this.#names = new NameRefresher({
-      resolve: lookup,
+      resolve: (name) => lookup(name, this.#search),
       random: Math.random,
       ttlOf: ({ ttl }) => ttl,
       onAnswer: (name, answer) => {
@@ -171,7 +177,7 @@ export class LearnedAddresses {
 
   /** Whether the answer to this query could bring addresses or targets. */
   isOfInterest({ name }: Question): boolean {
-    return this.#policies.has(name) || this.isWayTo(name)
+    return this.#namesFor(name).length > 0 || this.isWayTo(name)
   }
 
   /**
@@ -231,6 +237,10 @@ export class LearnedAddresses {
           for (const { host, state } of this.#book.entries(name)) rule[setOf(state)].add(host)
   }
 
+  get #search(): SearchList {
+    return this.#settings.search ?? NO_SEARCH
+  }
+
   async #watch(policy: Policy, services: readonly string[]): Promise<void> {
     const { resolve } = this.#settings
     const names = resolve ? namesOf(policy) : []
@@ -238,11 +248,12 @@ export class LearnedAddresses {
   }
 
   /**
-   * The allowed names whose addresses an answer for this name has: the name itself, and those that it is an
-   * alias of.
+   * The allowed names whose addresses an answer for this name has: the name itself, those that it is an
+   * alias of, and short ones that it completes.
    */
   #namesFor(name: string): string[] {
-    const all = new Set([name, ...this.#aliases.originsOf(name)])
+    const short = shortened(name, this.#search)
+    const all = new Set([name, ...short].flatMap((each) => [each, ...this.#aliases.originsOf(each)]))
     return [...all].filter((each) => this.#policies.has(each))
   }
 
@@ -288,7 +299,9 @@ export class LearnedAddresses {
   #isConfirmation(name: string, uid: number): boolean {
     const { ownUid = OWN_UID } = this.#options
     if (uid !== ownUid) return false
-    return this.#confirmations.has(name) || (ownUid !== 0 && !this.#names.has(name))
+    const names = [name, ...shortened(name, this.#search)]
+    if (names.some((each) => this.#confirmations.has(each))) return true
+    return ownUid !== 0 && !names.some((each) => this.#names.has(each))
   }
 
   #onChange(name: string, host: Address, was: AddressState | undefined, is: AddressState | undefined): void {

@@ -7,7 +7,7 @@ import type { Pressure } from '../core/ruleset/conntrack-pressure.js'
 import { marksOf, nextGeneration } from '../core/ruleset/marks.js'
 import { HostWatch } from '../host/host-watch.js'
 import type { Firewall } from '../kernel/nftables/firewall.js'
-import { LearnedAddresses, type LearnedOptions } from '../names/learned-addresses.js'
+import { LearnedAddresses, type LearnedOptions, type LearnedSettings } from '../names/learned-addresses.js'
 import type { InboundWatch } from '../sessions/inbound-watch.js'
 import { SerialQueue } from '../system/serial-queue.js'
 import type { ServiceLog } from '../system/service-log.js'
@@ -104,7 +104,7 @@ export class PolicyInForce {
 
   /** Looks names up, or takes the addresses that an earlier run has saved. */
   prepare(): Promise<void> {
-    return this.learned.start(this.rules.policy, this.host.services, this.config.dns)
+    return this.learned.start(this.rules.policy, this.host.services, this.#learnedSettings(this.config))
   }
 
   /** Brings the policy into the kernel. @throws CommandError, NetlinkError (rejects) */
@@ -237,6 +237,13 @@ export class PolicyInForce {
     })
   }
 
+  /** Returns how names are learned. Where enforced names may have no search domain, short ones are not completed. */
+  #learnedSettings({ dns }: Config): LearnedSettings {
+    const { searchDomains, ndots } = this.host.facts
+    const isCompleted = dns.searchDomains || !dns.enforceNames
+    return { ...dns, search: { domains: isCompleted ? searchDomains : [], ndots } }
+  }
+
   /** Returns the part of an overlay that stays valid beside this configuration. */
   #kept(overlay: Overlay, config: Config): Overlay {
     const kept = withoutShadowed(overlay, config)
@@ -268,7 +275,7 @@ export class PolicyInForce {
       onForce?.()
     }
     try {
-      const known = this.learned.follow(policy, this.host.services, config.dns)
+      const known = this.learned.follow(policy, this.host.services, this.#learnedSettings(config))
       if (waitForLookups) await known
       if (less) {
         await this.#options.inbound.findOpened()
@@ -277,7 +284,7 @@ export class PolicyInForce {
       await this.#load(config, policy, generation, less ? force : undefined)
     } catch (error) {
       this.#force(settingsBefore, before)
-      this.learned.follow(before.policy, this.host.services, settingsBefore.config.dns)
+      this.learned.follow(before.policy, this.host.services, this.#learnedSettings(settingsBefore.config))
       this.learned.settle(before.policy)
       throw error
     }
