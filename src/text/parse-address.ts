@@ -107,7 +107,9 @@ function hostHint(text: string): string | undefined {
  */
 function parseWildcard(text: string): Parsed<string> {
   if (text === '*')
-    return unparsable('would allow everything: name the hosts, or a domain like *.example.org')
+    return unparsable(
+      'would allow everything: name the hosts, or a domain like *.example.org; for every address write 0.0.0.0/0 and "::/0"',
+    )
   if (!text.startsWith('*.') || text.includes('*', 1)) {
     return unparsable('has its star in the wrong place: only a whole first label, like *.example.org')
   }
