@@ -11,6 +11,9 @@ const HEADER = 48
 const MAX_BEHIND = 4 + 64
 /** Bytes of the longest request of NTS: a cookie and seven placeholders of its length. */
 const MAX_NTS = 1300
+/** Bytes of a UDP header, and from its length to its end (RFC 768). */
+const UDP_HEADER = 8
+const UDP_LENGTH = 4
 /** Modes of an association: symmetric active (`peer`), client. */
 const PEER = 1
 const CLIENT = 3
@@ -41,6 +44,8 @@ const MAX_AUTHENTICATOR = FIELD_HEADER + 4 + 64 + 64
 export function isNtpRequest({ protocol, bytes, payloadOffset, payloadEnd }: Packet): boolean {
   const length = payloadEnd - payloadOffset
   if (protocol !== IPPROTO_UDP || length < HEADER || length > MAX_NTS || length % 4 !== 0) return false
+  // Of a packet with many headers the kernel may have copied the beginning only. A packet of `explain` has none.
+  if (payloadOffset > 0 && read16(bytes, payloadOffset - UDP_LENGTH) !== UDP_HEADER + length) return false
   const first = bytes[payloadOffset]!
   const mode = first & 7
   if (!VERSIONS.includes((first >> 3) & 7) || (mode !== CLIENT && mode !== PEER)) return false

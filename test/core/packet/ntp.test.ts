@@ -110,3 +110,9 @@ t.test('a long datagram that is no request of NTS is refused', async (t) => {
   const long = [IDENTIFIER, field(0x0204, 260), ...Array<number[]>(4).fill(field(0x0304, 260)), AUTHENTICATOR]
   t.notOk(isRequest(withFields(...long)), 'more than 1,300 bytes')
 })
+
+t.test('a datagram of which the kernel has copied the beginning only is refused', async (t) => {
+  const whole = datagram(request(head(0, 4, 3), 20))
+  t.ok(isNtpRequest(whole))
+  t.notOk(isNtpRequest(Object.assign(whole, { payloadEnd: whole.payloadEnd - 20 })))
+})
