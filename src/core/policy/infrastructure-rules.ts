@@ -16,7 +16,7 @@ interface Spec {
  * resolver, which asks over TLS or at another port.
  */
 export const isForQueries = ({ reason, ports }: Pick<Spec, 'reason' | 'ports'>): boolean =>
-  reason === 'resolver' && fitsPorts(ports, DNS_PORT)
+  reason === 'resolver' && (ports.length === 0 || fitsPorts(ports, DNS_PORT))
 
 /** Whether a rule is for requests of NTP. Rules of time servers over TCP are for key establishment (NTS). */
 export const asksForTime = ({ reason, protocol }: Pick<Spec, 'reason' | 'protocol'>): boolean =>
