@@ -1,6 +1,7 @@
 /** Finds the resolvers and time servers that the host's own files name, and the users that call them. */
 
-import type { Prefix } from '../core/packet/ip.js'
+import type { Address, Prefix } from '../core/packet/ip.js'
+import { localAddresses, setOfAddresses } from '../kernel/proc/local-addresses.js'
 import type { UserLookup } from '../system/users.js'
 import { Files } from './mirrors/file-reader.js'
 import type { Placed } from './placed.js'
@@ -32,10 +33,14 @@ export interface Infrastructure {
 
 /**
  * Reads the host's files. A file that is missing or unreadable counts as empty.
- * @param root, idOf for tests
+ * @param root, idOf, isOwn for tests
  */
-export function readInfrastructure(root = '/', idOf: UserLookup = serviceUsers(root)): Infrastructure {
-  const { resolving, times } = readFiles(new Files(root))
+export function readInfrastructure(
+  root = '/',
+  idOf: UserLookup = serviceUsers(root),
+  isOwn = ownAddresses(),
+): Infrastructure {
+  const { resolving, times } = readFiles(new Files(root), isOwn)
   return {
     resolvers: resolving.resolvers.map(({ value }) => value),
     upstreams: resolving.upstreams.map(({ value }) => value),
@@ -71,7 +76,13 @@ export function infrastructureFingerprint(root = '/'): string {
   return files.statuses().join()
 }
 
-function readFiles(files: Files): { resolving: Resolving; times: TimeService } {
+function readFiles(files: Files, isOwn = ownAddresses()): { resolving: Resolving; times: TimeService } {
   files.exists(DYNAMIC_USERS)
-  return { resolving: readResolving(files), times: readTimeServers(files) }
+  return { resolving: readResolving(files, isOwn), times: readTimeServers(files) }
+}
+
+/** Returns whether an address is one of this host's devices. */
+function ownAddresses(): (address: Address) => boolean {
+  const own = setOfAddresses(localAddresses())
+  return ({ family, words }) => own.has(family, words)
 }

@@ -305,6 +305,21 @@ t.test('each upstream has the line that names it', async (t) => {
   )
 })
 
+t.test('a resolver that listens on an address of this host is asked for its upstreams, too', async (t) => {
+  const root = rootOf(t, {
+    '/etc/resolv.conf': 'nameserver 192.0.2.1\n',
+    '/etc/dnsmasq.conf': 'server=192.0.2.53\n',
+  })
+  const found = (own: boolean) =>
+    readInfrastructure(
+      root,
+      () => undefined,
+      () => own,
+    ).resolvers.map(formatPrefix)
+  t.same(found(true), ['192.0.2.1', '192.0.2.53'])
+  t.same(found(false), ['192.0.2.1'])
+})
+
 const MAINS = [
   '/etc/dnsmasq.conf',
   '/etc/unbound/unbound.conf',

@@ -6,17 +6,18 @@ import { connect, serveHttp } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
 import { eventually, NODE, Service } from './service.js'
 
+interface Host extends Topology {
+  readonly service: Service
+}
+
 /** Makes a host with these files, and starts the service on it. */
-async function host(t: Test, files: Readonly<Record<string, string>>, settings = ''): Promise<Topology> {
+async function host(t: Test, files: Readonly<Record<string, string>>): Promise<Host> {
   const lab = await createTopology()
   t.teardown(() => lab.close())
-  // From here on /etc is the namespace's own.
-  await lab.web.file('/etc/checkvalve/made', '')
-  for (const [path, input] of Object.entries(files))
-    await lab.web.run(['sh', '-c', 'mkdir -p "$(dirname "$1")" && cat > "$1"', 'put', path], { input })
-  const service = await Service.start(lab.web, `mode: enforce\nmirrors: { discover: false }\n${settings}`)
+  for (const [path, input] of Object.entries(files)) await lab.web.file(path, input)
+  const service = await Service.start(lab.web, `mode: enforce\nmirrors: { discover: false }\n`)
   t.teardown(() => service.remove())
-  return lab
+  return Object.assign(lab, { service })
 }
 
 const opens = async ({ web }: Topology, port: number, user?: string) =>
@@ -60,3 +61,27 @@ t.test('servers that a resolver on this host asks over TLS', async (t) => {
   t.not(await opens(lab, 443), 'ok', 'another port')
   if (canSwitchUsers()) t.not(await opens(lab, 853, 'www-data'), 'ok', 'another user')
 })
+
+t.test(
+  'what is not known of a host is said by the start and by each command that it matters for',
+  async (t) => {
+    const { service } = await host(t, {
+      '/etc/resolv.conf': 'nameserver 127.0.0.1\n',
+      '/etc/unbound/unbound.conf': 'server:\n verbosity: 1\n',
+    })
+    const saidBy = async (...args: string[]) => {
+      const { stdout, stderr } = await service.ask(...args)
+      return `${stdout}${stderr}`.replace(/\n#? */g, ' ')
+    }
+    const resolver = /unbound on this host asks the name servers of each zone itself/
+    const time = /no time server is known/
+    for (const said of [resolver, time])
+      await eventually(`the start says: ${said}`, async () => said.test(service.program.stderr))
+    for (const args of [['check'], ['status'], ['doctor'], ['mode', 'enforce']]) {
+      t.match(await saidBy(...args), resolver, args.join(' '))
+      t.match(await saidBy(...args), time, args.join(' '))
+    }
+    t.match(await saidBy('suggest'), resolver, 'suggest')
+    t.notMatch(await saidBy('mode', 'observe'), resolver, 'nothing is cut off in mode observe')
+  },
+)

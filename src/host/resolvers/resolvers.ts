@@ -1,5 +1,5 @@
 /** Finds the resolvers of this host: those of resolv.conf, and those that a resolver on this host asks. */
-import type { Prefix } from '../../core/packet/ip.js'
+import type { Address, Prefix } from '../../core/packet/ip.js'
 import { DNS_PORT } from '../../core/policy/infrastructure-rules.js'
 import { originText } from '../../core/policy/origin.js'
 import type { Files, TextFile } from '../mirrors/file-reader.js'
@@ -39,12 +39,15 @@ export interface Resolving {
   readonly notes: readonly string[]
 }
 
-export function readResolving(files: Files): Resolving {
+/** @param isOwn whether an address is one of this host: a resolver may listen there, too */
+export function readResolving(files: Files, isOwn: (address: Address) => boolean): Resolving {
   const resolvConf = files.read(RESOLV_CONF)
   const upstream = files.read(RESOLVED_UPSTREAM)
   const isStub = usesStub(resolvConf.text)
   const used = isStub ? [resolvConf, upstream] : [resolvConf]
-  const locals = used.some(({ text }) => leadsHere(text)) ? PROGRAMS.flatMap((read) => read(files) ?? []) : []
+  // An address may move to another host, so it stays a resolver all the same.
+  const isHere = used.some(({ text }) => leadsHere(text) || parseResolvConf(text).some(isOwn))
+  const locals = isHere ? PROGRAMS.flatMap((read) => read(files) ?? []) : []
   const direct = used.flatMap((file) => nameserversOf(file))
   const resolved = isStub || upstream.text !== '' ? readResolved(files) : undefined
   const others = [
@@ -53,14 +56,13 @@ export function readResolving(files: Files): Resolving {
     ...locals.flatMap(({ upstreams }) => upstreams),
   ]
   const resolvers = different([...direct, ...others.flatMap(asResolver)])
-  const isHere = used.some(({ text }) => leadsHere(text))
   const isUnknown = isStub && !isHere && resolvers.length === 0 && others.length === 0
   return {
     resolvers,
     upstreams: others.filter((each) => asResolver(each).length === 0),
     searchDomains: [...new Set(used.flatMap(({ text }) => parseSearchDomains(text)))],
     ndots: Math.max(...used.map(({ text }) => parseNdots(text))),
-    notes: isHere || isUnknown ? gapsOf(locals, resolvConf) : [],
+    notes: isHere || isUnknown ? gapsOf(locals, resolvConf, isOwn) : [],
   }
 }
 
@@ -94,12 +96,18 @@ const FORWARD = 'forward its queries to a resolver, or name the servers that it 
  * Says what is not known. One resolver whose servers are all known is enough: the files of others may be left from
  * programs that do not run.
  */
-function gapsOf(locals: readonly LocalResolver[], resolvConf: TextFile): string[] {
+function gapsOf(
+  locals: readonly LocalResolver[],
+  resolvConf: TextFile,
+  isOwn: (address: Address) => boolean,
+): string[] {
   if (locals.some(({ gap, upstreams }) => gap === undefined && upstreams.length > 0)) return []
   const gaps = locals.flatMap(({ program, gap, origin }) =>
     gap === undefined ? [] : [{ program, gap, origin }],
   )
-  const [leads] = linesOf(resolvConf.text).filter(({ text }) => leadsHere(text) || usesStub(text))
+  const [leads] = linesOf(resolvConf.text).filter(
+    ({ text }) => leadsHere(text) || usesStub(text) || parseResolvConf(text).some(isOwn),
+  )
   const place = originText(resolvConf.at(leads?.line))
   if (gaps.length === 0)
     return [`${place}: it leads to this host itself, and no file says whom that asks: ${NAME_THEM}`]
