@@ -69,11 +69,19 @@ export function placedInfrastructure(root = '/'): PlacedInfrastructure {
   return { resolvers, upstreams, timeServers: times.ntp, timeTlsServers: times.tls }
 }
 
-/** Returns a text that changes when one of the files that `readInfrastructure` reads changes. */
+/** The last fingerprint, with a check whether it still holds. */
+let last: { readonly root: string; readonly text: string; readonly holds: () => boolean } | undefined
+
+/**
+ * Returns a text that changes when one of the files that `readInfrastructure` reads changes. While none has, it
+ * calls stat(2) only: a list of blocked names in the files of a resolver takes long to parse.
+ */
 export function infrastructureFingerprint(root = '/'): string {
+  if (last?.root === root && last.holds()) return last.text
   const files = new Files(root, { statOnly: true })
   readFiles(files)
-  return files.statuses().join()
+  last = { root, text: files.statuses().join(), holds: files.unchanged() }
+  return last.text
 }
 
 function readFiles(files: Files, isOwn = ownAddresses()): { resolving: Resolving; times: TimeService } {

@@ -1,14 +1,16 @@
 /** Reads the servers that files of this host name, also in forms that a configuration may not have. */
+import { isIP } from 'node:net'
+import ipaddr from 'ipaddr.js'
 import { type Address, type Destination, familyBits, isLoopback, type Prefix } from '../core/packet/ip.js'
 import { parseAddress, parseHostName } from '../text/parse-address.js'
 
-/** IPv4 in IPv6 form, as some files have it: `::ffff:192.0.2.53`. The kernel sends such packets as IPv4. */
-const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
-
-/** Parses an address, without its zone (`%eth0`) and in the family that its packets have. */
+/**
+ * Parses an address, without its zone (`%eth0`) and in the family that its packets have: the kernel sends those for
+ * IPv4 in IPv6 form (`::ffff:192.0.2.53`) as IPv4.
+ */
 export function serverAddress(text: string): Address | undefined {
-  const plain = text.replace(/%.*$/s, '').replace(MAPPED, '$1')
-  const address = parseAddress(plain)
+  const plain = text.replace(/%.*$/s, '')
+  const address = parseAddress(isIP(plain) === 6 ? ipaddr.process(plain).toString() : plain)
   return address.ok ? address.value : undefined
 }
 

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, symlinkSync } from 'node:fs'
+import fs, { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { formatPrefix } from '../../src/core/packet/address-text.js'
@@ -34,7 +35,7 @@ const nothing = { resolvers: [], upstreams: [] }
 
 t.test('addresses of IPv4 in IPv6 form are resolvers, and 0.0.0.0 is this host', async (t) => {
   const text =
-    'nameserver ::ffff:192.0.2.53\nnameserver ::FFFF:192.0.2.54\nnameserver 0.0.0.0\nnameserver ::\n'
+    'nameserver ::ffff:192.0.2.53\nnameserver ::FFFF:c000:236\nnameserver ::ffff:127.0.0.53\nnameserver 0.0.0.0\nnameserver ::\n'
   t.same(resolving(t, { '/etc/resolv.conf': text }).resolvers, ['192.0.2.53', '192.0.2.54'])
 })
 
@@ -394,6 +395,28 @@ t.test('a file of a resolver that appears or changes is noticed', async (t) => {
     execFileSync('touch', [join(root, path)])
     t.not(infrastructureFingerprint(root), was, path)
   }
+})
+
+t.test('while no file changes, a fingerprint does not parse them again', async (t) => {
+  const list = `server=192.0.2.53\n${'address=/ads.example.org/0.0.0.0\n'.repeat(30_000)}`
+  const root = rootOf(t, { ...HERE, '/etc/dnsmasq.conf': list })
+  const first = infrastructureFingerprint(root)
+  const { readSync } = fs
+  let reads = 0
+  fs.readSync = ((...args: Parameters<typeof readSync>) => {
+    reads++
+    return readSync(...args)
+  }) as typeof readSync
+  syncBuiltinESMExports()
+  t.teardown(() => {
+    fs.readSync = readSync
+    syncBuiltinESMExports()
+  })
+  t.equal(infrastructureFingerprint(root), first)
+  t.equal(reads, 0)
+  writeFileSync(join(root, 'etc/dnsmasq.conf'), 'server=192.0.2.54\n')
+  t.not(infrastructureFingerprint(root), first)
+  t.ok(reads > 0)
 })
 
 t.test('users that systemd makes for a service while it runs are found', async (t) => {

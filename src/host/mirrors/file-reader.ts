@@ -79,6 +79,12 @@ export class Files {
     return [...this.#statuses].map(([path, status]) => `${path}\0${status}`)
   }
 
+  /** Returns a check whether all paths so far still have the status that they had. It keeps no texts. */
+  unchanged(): () => boolean {
+    const [root, statuses] = [this.#root, [...this.#statuses]]
+    return () => statuses.every(([path, status]) => statusText(join(root, path)) === status)
+  }
+
   #statusOf(path: string): string {
     const known = this.#statuses.get(path)
     if (known !== undefined) return known

@@ -1,5 +1,6 @@
 /** Reads resolv.conf(5). */
-import { isLoopback, type Prefix } from '../../core/packet/ip.js'
+import { formatAddress } from '../../core/packet/address-text.js'
+import type { Prefix } from '../../core/packet/ip.js'
 import { parseHostName } from '../../text/parse-address.js'
 import { isThisHost, serverAddress, wholePrefix } from '../server-address.js'
 
@@ -25,15 +26,18 @@ export const parseResolvConf = (text: string): Prefix[] =>
   })
 
 /** Whether resolv.conf names systemd-resolved's own listener. */
-export const usesStub = (text: string): boolean =>
-  nameservers(text).some((written) => STUBS.has(written.replace(/^::ffff:/i, '')))
+export const usesStub = (text: string): boolean => nameservers(text).some(isStub)
+
+function isStub(written: string): boolean {
+  const address = serverAddress(written)
+  return address !== undefined && STUBS.has(formatAddress(address.family, address.words))
+}
 
 /** Whether resolv.conf names this host, apart from systemd-resolved's own listener. */
 export const leadsHere = (text: string): boolean =>
   nameservers(text).some((written) => {
     const address = serverAddress(written)
-    const isStub = STUBS.has(written.replace(/^::ffff:/i, ''))
-    return address !== undefined && !isStub && (isLoopback(address) || isThisHost(address))
+    return address !== undefined && !isStub(written) && isThisHost(address)
   })
 
 /** Reads the domains that programs append to names: those of the last `search` or `domain` line. */
