@@ -58,8 +58,9 @@ them.
 }
 
 /**
- * Makes the suggester, and says what is not known of this host's resolvers: their queries look like any others.
- * Runtime entries without an end count as allowed. The operator decides whether to make the others permanent.
+ * Makes the suggester, and says what is not known of this host's resolvers: their queries look like any
+ * others. Runtime entries without an end count as allowed. The operator decides whether to make the others
+ * permanent.
  */
 function suggesterFor(config: Config): { suggester: Suggester; notes: readonly string[] } {
   const users = createUsers()

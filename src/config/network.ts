@@ -21,7 +21,9 @@ function parsed<T>(what: string, parse: (text: string) => Parsed<T>): Format<T> 
   })
 }
 
-/** Words that other firewalls have for every address. As host names they would allow nothing, without a word. */
+/**
+ * Words that other firewalls have for every address. As host names they would allow nothing, without a word.
+ */
 const EVERYTHING = /^(?:all|any|anywhere|everything|everywhere|world|internet)$/i
 
 /** The format of a host name, wildcard, address or prefix. */

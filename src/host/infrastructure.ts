@@ -73,8 +73,8 @@ export function placedInfrastructure(root = '/'): PlacedInfrastructure {
 let last: { readonly root: string; readonly text: string; readonly holds: () => boolean } | undefined
 
 /**
- * Returns a text that changes when one of the files that `readInfrastructure` reads changes. While none has, it
- * calls stat(2) only: a list of blocked names in the files of a resolver takes long to parse.
+ * Returns a text that changes when one of the files that `readInfrastructure` reads changes. While none has,
+ * it calls stat(2) only: a list of blocked names in the files of a resolver takes long to parse.
  */
 export function infrastructureFingerprint(root = '/'): string {
   if (last?.root === root && last.holds()) return last.text

@@ -5,8 +5,8 @@ import { type Address, type Destination, familyBits, isLoopback, type Prefix } f
 import { parseAddress, parseHostName } from '../text/parse-address.js'
 
 /**
- * Parses an address, without its zone (`%eth0`) and in the family that its packets have: the kernel sends those for
- * IPv4 in IPv6 form (`::ffff:192.0.2.53`) as IPv4.
+ * Parses an address, without its zone (`%eth0`) and in the family that its packets have: the kernel sends
+ * those for IPv4 in IPv6 form (`::ffff:192.0.2.53`) as IPv4.
  */
 export function serverAddress(text: string): Address | undefined {
   const plain = text.replace(/%.*$/s, '')
@@ -40,7 +40,9 @@ export interface WrittenServer {
   readonly port: number | undefined
 }
 
-/** Splits `host:port`, `[2001:db8::1]:port`, `[2001:db8::1]` or a host alone; an address of IPv6 has no port. */
+/**
+ * Splits `host:port`, `[2001:db8::1]:port`, `[2001:db8::1]` or a host alone; an address of IPv6 has no port.
+ */
 export function splitPort(text: string): WrittenServer {
   const [, bracketed, plain, port] = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d{1,5}))?$/.exec(text) ?? []
   return { host: bracketed ?? plain ?? text, port: portOf(port) }

@@ -42,8 +42,8 @@ export const RESOLVER_USERS = [
 export const DYNAMIC_USERS = '/run/systemd/dynamic-uid'
 
 /**
- * Looks users up in /etc/passwd and among those of systemd only: most hosts lack most of them, and queries for
- * them to a directory service would take seconds.
+ * Looks users up in /etc/passwd and among those of systemd only: most hosts lack most of them, and queries
+ * for them to a directory service would take seconds.
  */
 export function serviceUsers(root: string): UserLookup {
   const { idOf } = createUsers({ getent: () => undefined })

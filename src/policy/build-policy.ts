@@ -64,7 +64,8 @@ function infrastructureRules({ infrastructure }: Config, host: Infrastructure): 
   const resolvers = infrastructure.dns === 'auto' ? host.resolvers : infrastructure.dns
   const servers = infrastructure.ntp === 'auto' ? host.timeServers : infrastructure.ntp
   const named = new Set(servers.map(formatDestination))
-  // A list of the operator has no ports of TLS: they are those that the host's own files have for its servers.
+  // A list of the operator has no ports of TLS: they are those that the host's own files have for its
+  // servers.
   const tls = host.timeTlsServers.filter(
     (server) => infrastructure.ntp === 'auto' || named.has(formatDestination(server)),
   )
@@ -86,7 +87,10 @@ function infrastructureRules({ infrastructure }: Config, host: Infrastructure): 
   return rules
 }
 
-/** Makes the rules of servers that a resolver on this host asks over TLS, or at another port: for its user only. */
+/**
+ * Makes the rules of servers that a resolver on this host asks over TLS, or at another port: for its user
+ * only.
+ */
 function upstreamRules({ upstreams, resolverUsers }: Infrastructure): BuiltInSpec[] {
   const users = [...new Set([ROOT_UID, ...resolverUsers])]
   const rules = (all: readonly Upstream[], prefix: string, protocol: 'tcp' | 'any') =>
@@ -109,8 +113,8 @@ function upstreamRules({ upstreams, resolverUsers }: Infrastructure): BuiltInSpe
 }
 
 /**
- * Makes the rules of time servers, for each port. @param tls servers that are called over TLS (NTS), with their
- * ports
+ * Makes the rules of time servers, for each port. @param tls servers that are called over TLS (NTS), with
+ * their ports
  */
 function timeRules(
   servers: readonly TimeServer[],
@@ -157,8 +161,8 @@ function dhcp(
 }
 
 /**
- * Returns the users who may reach mirrors: those of the configuration, and, where root is one, those that root's
- * package manager becomes (`APT::Sandbox::User`).
+ * Returns the users who may reach mirrors: those of the configuration, and, where root is one, those that
+ * root's package manager becomes (`APT::Sandbox::User`).
  */
 function updatersOf({ mirrors: { users } }: Config, { updateUsers }: HostFacts): number[] {
   return [...new Set([...users, ...(users.includes(ROOT_UID) ? updateUsers : [])])]

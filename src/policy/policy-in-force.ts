@@ -237,7 +237,10 @@ export class PolicyInForce {
     })
   }
 
-  /** Returns how names are learned. Where enforced names may have no search domain, short ones are not completed. */
+  /**
+   * Returns how names are learned. Where enforced names may have no search domain, short ones are not
+   * completed.
+   */
   #learnedSettings({ dns }: Config): LearnedSettings {
     const { searchDomains, ndots } = this.host.facts
     const isCompleted = dns.searchDomains || !dns.enforceNames

@@ -69,9 +69,9 @@ function wordMask(bits: number): number {
 }
 
 /**
- * Parses a host name (RFC 1123). The result is in lower case and without the dot at its end. Underscores are taken,
- * since resolvers and programs take them; but one at the beginning of a label is no host (RFC 2782). The last label
- * must not be a number, so that a mistyped address is not taken for a name.
+ * Parses a host name (RFC 1123). The result is in lower case and without the dot at its end. Underscores are
+ * taken, since resolvers and programs take them; but one at the beginning of a label is no host (RFC 2782).
+ * The last label must not be a number, so that a mistyped address is not taken for a name.
  */
 export function parseHostName(text: string): Parsed<string> {
   const name = (text.endsWith('.') ? text.slice(0, -1) : text).toLowerCase()

@@ -1,4 +1,7 @@
-/** What the files of a host name is reached by those who need it, at the ports of the files, and by nobody else. */
+/**
+ * What the files of a host name is reached by those who need it, at the ports of the files, and by nobody
+ * else.
+ */
 import t, { type Test } from 'tap'
 import { countArrivals } from '../lab/arrivals.js'
 import { createTopology, type Topology, VICTIM } from '../lab/topology.js'

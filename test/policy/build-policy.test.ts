@@ -1,55 +1,13 @@
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { formatPrefix } from '../../src/core/packet/address-text.js'
-import { IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/packet/ip.js'
-import { ntpRequest } from '../../src/core/packet/ntp.js'
-import { Packet, TCPHDR_SYN } from '../../src/core/packet/packet.js'
-import { isTimePort } from '../../src/core/policy/allowlist.js'
 import { BUILT_IN_RULES } from '../../src/core/policy/built-in-rules.js'
-import { decide, type Policy, type Rule } from '../../src/core/policy/policy.js'
+import type { Policy } from '../../src/core/policy/policy.js'
 import type { HostFacts } from '../../src/host/host-facts.js'
 import type { Mirror } from '../../src/host/mirrors/mirror.js'
-import { parseResolvConf } from '../../src/host/resolvers/resolv-conf.js'
-import { otherServer } from '../../src/host/server-address.js'
-import { buildPolicy, type NameKnowledge } from '../../src/policy/build-policy.js'
-import { parseAddress } from '../../src/text/parse-address.js'
-import { configOf, loadText, problemsOf } from '../config/files.js'
-import { clients, EPHEMERAL_PORTS } from '../core/clients.js'
+import type { NameKnowledge } from '../../src/policy/build-policy.js'
+import { problemsOf } from '../config/files.js'
 
-const NOTHING: HostFacts = {
-  name: 'web1',
-  ephemeralPorts: EPHEMERAL_PORTS,
-  resolvers: [],
-  searchDomains: [],
-  resolverUsers: [],
-  timeServers: [],
-  timeTlsServers: [],
-  upstreams: [],
-  ndots: 1,
-  resolverNotes: [],
-  updateUsers: [],
-  dhcpUsers: [],
-  timeUsers: [],
-  mirrors: [],
-}
-
-const HOST: HostFacts = {
-  ...NOTHING,
-  resolvers: parseResolvConf('nameserver 192.0.2.53\n'),
-  timeServers: ['time.example.org', '192.0.2.123'].flatMap((each) => otherServer(each) ?? []),
-  dhcpUsers: [0, 998],
-  timeUsers: [0, 997],
-}
-/** NO_WAYS means that nothing has been learned. */
-const NO_WAYS: NameKnowledge = { targets: () => [], isWayTo: () => false }
-
-/** Builds the policy of a configuration with these lines. */
-const policy = (t: Test, yaml: string, host = HOST, ways = NO_WAYS): Policy =>
-  buildPolicy(configOf(loadText(t, yaml)), host, ways)
-
-const find = ({ rules }: Policy, name: string): Rule['spec'] | undefined =>
-  rules.find((rule) => rule.spec.name === name)?.spec
-
-const names = ({ rules }: Policy) => rules.map(({ spec }) => spec.name)
+import { find, HOST, judge, NO_WAYS, NOTHING, names, policy } from './building.js'
 
 t.test('no rule of the operator can have the name of a built-in rule', async (t) => {
   const host: HostFacts = {
@@ -69,30 +27,6 @@ t.test('no rule of the operator can have the name of a built-in rule', async (t)
     t.match(problemsOf(t, yaml), [/allow\[0\]\.name: /], name)
   }
 })
-
-/** Judges one packet, and returns the reason. */
-function judge(
-  policy: Policy,
-  to: string,
-  port: number,
-  given: { uid?: number; udp?: boolean; from?: number; unit?: string } = {},
-) {
-  const address = parseAddress(to)
-  if (!address.ok) throw new Error(address.reason)
-  const packet = Object.assign(new Packet(), {
-    family: address.value.family,
-    protocol: given.udp ? IPPROTO_UDP : IPPROTO_TCP,
-    sourcePort: given.from ?? 40000,
-    destinationPort: port,
-    tcpFlags: given.udp ? 0 : TCPHDR_SYN,
-  })
-  packet.destination.set(address.value.words)
-  if (isTimePort(policy, port)) packet.bytes = ntpRequest()
-  packet.payloadEnd = packet.bytes.length
-  const isOf = (units: readonly string[]) => units.includes(given.unit ?? '')
-  const sender = { uid: given.uid ?? 0, known: false, isReply: false, isForeign: false, device: 0, isOf }
-  return decide(policy, packet, sender, clients(), Date.now()).reason
-}
 
 t.test(
   'rules are in the order of the documented reasons; those of the operator come last, in their own order',
@@ -149,38 +83,6 @@ t.test(
     t.equal(judge(made, '192.0.2.123', 123), 'not-allowlisted', 'TCP is blocked')
   },
 )
-
-t.test('time servers have the ports of their lines, and keys for NTS come over TCP', async (t) => {
-  const [name, address] = ['nts.example.org', '192.0.2.124'].flatMap((each) => otherServer(each) ?? [])
-  const timeServers = [...HOST.timeServers, { ...name!, port: 1123 }, { ...address!, port: 1123 }]
-  const host = {
-    ...HOST,
-    timeServers,
-    timeTlsServers: [
-      { ...address!, port: 4460 },
-      { ...name!, port: 4461 },
-    ],
-  }
-  const made = policy(t, 'mode: enforce\n', host)
-  t.same(
-    names(made).filter((each) => each.startsWith('time')),
-    ['time', 'time:123', 'time:1123', 'time-tls:4460', 'time-tls:4461'],
-  )
-  const ntp = { udp: true, uid: 997 }
-  t.equal(judge(made, '192.0.2.124', 1123, ntp), 'time')
-  t.equal(judge(made, '192.0.2.124', 123, ntp), 'not-allowlisted', 'its port is another one')
-  t.equal(judge(made, '192.0.2.124', 4460, { uid: 997 }), 'time')
-  t.equal(judge(made, '192.0.2.124', 4460, { uid: 33 }), 'not-allowlisted', 'another user')
-  t.equal(judge(made, '192.0.2.124', 4460, ntp), 'not-allowlisted', 'UDP is blocked')
-  t.equal(judge(made, '192.0.2.123', 4460, { uid: 997 }), 'not-allowlisted', 'a server without NTS')
-  t.match(find(made, 'time-tls:4461'), { reason: 'time', protocol: 'tcp', names: ['nts.example.org'] })
-  const own = policy(t, 'infrastructure: { ntp: [nts.example.org] }\n', host)
-  t.same(
-    names(own).filter((each) => each.startsWith('time')),
-    ['time', 'time:123', 'time-tls:4461'],
-    'a list of the operator chooses among them',
-  )
-})
 
 t.test(
   'DHCP is allowed from the client port to the server port of its family, only for DHCP clients',

@@ -38,13 +38,15 @@ const MAX_PLACEHOLDERS = 7
 const MAX_AUTHENTICATOR = FIELD_HEADER + 4 + 64 + 64
 
 /**
- * Whether a datagram has the form of an NTP request: version, mode, length, and the extension fields of a long one.
- * The rest of it cannot be checked: 40 bytes that mean nothing to a server, a digest, and what NTS encrypts.
+ * Whether a datagram has the form of an NTP request: version, mode, length, and the extension fields of a
+ * long one. The rest of it cannot be checked: 40 bytes that mean nothing to a server, a digest, and what NTS
+ * encrypts.
  */
 export function isNtpRequest({ protocol, bytes, payloadOffset, payloadEnd }: Packet): boolean {
   const length = payloadEnd - payloadOffset
   if (protocol !== IPPROTO_UDP || length < HEADER || length > MAX_NTS || length % 4 !== 0) return false
-  // Of a packet with many headers the kernel may have copied the beginning only. A packet of `explain` has none.
+  // Of a packet with many headers the kernel may have copied the beginning only. A packet of `explain` has
+  // none.
   if (payloadOffset > 0 && read16(bytes, payloadOffset - UDP_LENGTH) !== UDP_HEADER + length) return false
   const first = bytes[payloadOffset]!
   const mode = first & 7
@@ -91,7 +93,9 @@ function hasLengthOf(type: number, length: number): boolean {
   return CHRONY_FIELDS.includes(type) && length === CHRONY_FIELD_LENGTH
 }
 
-/** Whether nonce and ciphertext fit into an authenticator (RFC 8915, section 5.6); padding may be behind them. */
+/**
+ * Whether nonce and ciphertext fit into an authenticator (RFC 8915, section 5.6); padding may be behind them.
+ */
 function isAuthenticator(field: Uint8Array): boolean {
   const nonce = read16(field, FIELD_HEADER)
   const ciphertext = read16(field, FIELD_HEADER + 2)

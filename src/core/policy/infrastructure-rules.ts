@@ -12,8 +12,8 @@ interface Spec {
 }
 
 /**
- * Whether a rule is for queries to resolvers at their port. Other rules with that reason are for the host's own
- * resolver, which asks over TLS or at another port.
+ * Whether a rule is for queries to resolvers at their port. Other rules with that reason are for the host's
+ * own resolver, which asks over TLS or at another port.
  */
 export const isForQueries = ({ reason, ports }: Pick<Spec, 'reason' | 'ports'>): boolean =>
   reason === 'resolver' && (ports.length === 0 || fitsPorts(ports, DNS_PORT))

@@ -19,7 +19,10 @@ export interface AptConf {
   readonly user: string | undefined
 }
 
-/** The settings of apt that name files and folders, with their defaults; a path is relative to the one before it. */
+/**
+ * The settings of apt that name files and folders, with their defaults; a path is relative to the one before
+ * it.
+ */
 const PATHS = {
   dir: '/',
   'dir::etc': 'etc/apt',
@@ -50,7 +53,9 @@ export function readConf(files: Files, found: MirrorCollector): AptConf {
   }
 }
 
-/** Returns a path as apt does (Configuration::FindFile): each part may be absolute. `/dev/null` is no file. */
+/**
+ * Returns a path as apt does (Configuration::FindFile): each part may be absolute. `/dev/null` is no file.
+ */
 function pathIn(values: ReadonlyMap<string, Sourced>, setting: keyof typeof PATHS): string {
   const written = values.get(setting)?.text || PATHS[setting]
   const above = setting.slice(0, Math.max(0, setting.lastIndexOf('::'))) as keyof typeof PATHS

@@ -79,7 +79,10 @@ export class MirrorCollector {
     return this.#none(origin, `this proxy is on this host: ${ITS_HOSTS}`)
   }
 
-  /** Makes a note on a mirror on this host: a cache, such as apt-cacher-ng, calls others with a user of its own. */
+  /**
+   * Makes a note on a mirror on this host: a cache, such as apt-cacher-ng, calls others with a user of its
+   * own.
+   */
   #onThisHost({ host, port }: UrlTarget, origin: Origin): undefined {
     const place = port === undefined ? host : `${host.includes(':') ? `[${host}]` : host}:${port}`
     return this.#none(

@@ -1,4 +1,7 @@
-/** Finds the servers that dnscrypt-proxy asks, in dnscrypt-proxy.toml and the lists of servers that it has fetched. */
+/**
+ * Finds the servers that dnscrypt-proxy asks, in dnscrypt-proxy.toml and the lists of servers that it has
+ * fetched.
+ */
 import { dirname, join } from 'node:path'
 import type { Origin } from '../../core/policy/origin.js'
 import type { Files, TextFile } from '../mirrors/file-reader.js'
@@ -108,8 +111,8 @@ function readList(lines: readonly Written[], add: (name: string, stamp: string) 
 }
 
 /**
- * Parses a stamp (dnscrypt.info/stamps-specifications): a protocol, eight bytes of properties, then texts with their
- * lengths: the address, keys, and for HTTPS and TLS the host name.
+ * Parses a stamp (dnscrypt.info/stamps-specifications): a protocol, eight bytes of properties, then texts
+ * with their lengths: the address, keys, and for HTTPS and TLS the host name.
  */
 export function parseStamp(text: string): Stamp | undefined {
   const bytes = Buffer.from(/^sdns:\/\/([\w-]+)$/.exec(text)?.[1] ?? '', 'base64url')

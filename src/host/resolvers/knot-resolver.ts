@@ -37,7 +37,10 @@ interface Forward {
   readonly upstreams: readonly Placed<Upstream>[]
 }
 
-/** Finds the calls that make a rule for forwarding. It runs nothing: servers that a program computes are not found. */
+/**
+ * Finds the calls that make a rule for forwarding. It runs nothing: servers that a program computes are not
+ * found.
+ */
 function ofLua(file: TextFile): Forward[] {
   // Comments become empty, so that lines keep their numbers.
   const text = file.text.replace(/--\[\[[\s\S]*?(?:\]\]|$)/g, (comment) => comment.replace(/[^\n]/g, ''))

@@ -93,8 +93,8 @@ const NAME_THEM = 'name the resolvers that it asks in infrastructure.dns'
 const FORWARD = 'forward its queries to a resolver, or name the servers that it may ask in infrastructure.dns'
 
 /**
- * Says what is not known. One resolver whose servers are all known is enough: the files of others may be left from
- * programs that do not run.
+ * Says what is not known. One resolver whose servers are all known is enough: the files of others may be left
+ * from programs that do not run.
  */
 function gapsOf(
   locals: readonly LocalResolver[],

@@ -54,7 +54,9 @@ export function readOpenntpd(files: Files): TimeService {
   return joined(services)
 }
 
-/** Reads `constraint from "https://host/" [address...]`; the addresses, where given, are called in its place. */
+/**
+ * Reads `constraint from "https://host/" [address...]`; the addresses, where given, are called in its place.
+ */
 function constraintsOf(line: string): { host: string; port: number }[] {
   const [, written = '', rest = ''] = /^\s*constraints?\s+from\s+"?([^\s"#]+)"?([^#]*)/.exec(line) ?? []
   const url = parseUrl(written.includes('://') ? written : `https://${bracketed(written)}`)

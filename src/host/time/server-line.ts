@@ -4,8 +4,8 @@ import { portOf, splitPort } from '../server-address.js'
 import { placedServer, type TimeService } from './time-server.js'
 
 /**
- * Reads a line that names a time server, of chrony.conf(5) and ntp.conf(5): `server HOST`, `pool HOST`,
- * `peer HOST`, and options behind it. With `nts` its keys come over TLS (chrony: `ntsport`; ntpsec: a port behind
+ * Reads a line that names a time server, of chrony.conf(5) and ntp.conf(5): `server HOST`, `pool HOST`, `peer
+ * HOST`, and options behind it. With `nts` its keys come over TLS (chrony: `ntsport`; ntpsec: a port behind
  * the host).
  */
 export function serverLine(line: string, origin: Origin): TimeService | undefined {

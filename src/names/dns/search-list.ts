@@ -1,6 +1,9 @@
 /** Completes short names as programs of this host do (resolv.conf(5), `search` and `ndots`). */
 
-/** The domains that programs append to names with fewer dots than `ndots`, before they ask for the name as it is. */
+/**
+ * The domains that programs append to names with fewer dots than `ndots`, before they ask for the name as it
+ * is.
+ */
 export interface SearchList {
   readonly domains: readonly string[]
   readonly ndots: number
