@@ -15,7 +15,8 @@ import { assemble, compile, decide, type Policy } from '../src/core/policy/polic
 import type { RuleSpec } from '../src/core/policy/rule.js'
 import { UsedAddresses } from '../src/core/policy/used-addresses.js'
 import type { Asker } from '../src/names/confirmations.js'
-import { LearnedAddresses, type LearnedOptions } from '../src/names/learned-addresses.js'
+import { LearnedAddresses } from '../src/names/learned-addresses.js'
+import type { LearnedOptions } from '../src/names/learned-options.js'
 import { clients } from '../test/core/clients.js'
 import { median } from './lib.js'
 

@@ -3,7 +3,7 @@ import { listMirrors, type MirrorStatus } from '../telemetry/mirror-status.js'
 import { jsonText } from '../text/terminal-safe.js'
 import { paintFor } from './colours.js'
 import { type Command, configOrComplaint, has, type Invocation, say } from './command.js'
-import { clock } from './doctor/clock.js'
+import { clock, timeServers } from './doctor/clock.js'
 import { createContext, type DoctorContext, running } from './doctor/context.js'
 import { environment } from './doctor/environment.js'
 import { type Finding, isAmiss } from './doctor/finding.js'
@@ -71,6 +71,7 @@ async function examine(config: Config, now: number): Promise<Examination> {
     flush(),
     routing(subject),
     clock(subject),
+    timeServers(subject),
     resolvers(subject),
     folders(subject),
     units(subject),

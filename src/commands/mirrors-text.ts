@@ -23,7 +23,8 @@ export function mirrorsText(mirrors: readonly MirrorStatus[], now: number, cut?:
   return left === 0 ? texts.join('') : `${texts.join('')}and ${left} more mirrors: --all shows them\n`
 }
 
-const NONE = 'no mirrors: no package manager names any, and mirrors.hosts is empty. Updates are blocked.'
+const NONE =
+  'no mirrors: no package manager names another host, and mirrors.hosts is empty. Updates are blocked.'
 
 function heading({ host, ports, manager, service, found }: MirrorStatus): string[] {
   const by = [manager, service && `by ${service}`, found].filter((each) => each !== undefined).join(', ')

@@ -170,16 +170,28 @@ function row(name: string, { total, lastMinute }: Counted, paint: Paint): string
 
 /** The state of the parts of the service. */
 function partsOf(status: Status, now: number): Fact[] {
-  const { resolvers } = status
+  const all = [...status.resolvers, ...(status.upstreams ?? [])]
   return [
     queue(status),
     ['kernel', kernelText(status)],
     ['sessions', sessionsText(status)],
     ...blockLog(status, now),
-    resolvers.length > 0
-      ? ['resolvers', resolvers.join(', ')]
+    all.length > 0
+      ? ['resolvers', all.join(', ')]
       : ['resolvers', 'none: names cannot be looked up', 'yellow'],
+    ...timeServersText(status),
   ]
+}
+
+/** Time servers that are shown: a pool has many names. */
+const TIME_SERVERS = 8
+
+function timeServersText({ timeServers }: Status): Fact[] {
+  if (timeServers === undefined) return []
+  if (timeServers.length === 0) return [['time', 'no time server is known: NTP is blocked', 'yellow']]
+  const left = timeServers.length - TIME_SERVERS
+  const shown = timeServers.slice(0, TIME_SERVERS).map((each) => terminalSafe(each))
+  return [['time', shown.join(', ') + (left > 0 ? ` and ${left} more` : '')]]
 }
 
 function queue({ queue: { number, form, maxLength, waiting, dropped, userDropped } }: Status): Fact {

@@ -3,6 +3,7 @@ import { Suggester } from '../analysis/suggest/suggestion.js'
 import { jsonOf } from '../analysis/suggest/suggestion-json.js'
 import { yamlOf } from '../analysis/suggest/suggestion-yaml.js'
 import type { Config } from '../config/config.js'
+import { resolverNotes } from '../host/infrastructure-notes.js'
 import { knownPolicy } from '../policy/offline-policy.js'
 import { withRuntimeEntries } from '../policy/overlay.js'
 import { readRuntimeEntries } from '../policy/runtime-entries-file.js'
@@ -48,25 +49,27 @@ them.
     const config = configOrComplaint(given)
     if (!config) return 1
     const source = sourceOf(given.words[0], () => config.log.destination, 'suggest')
-    const suggester = suggesterFor(config)
+    const { suggester, notes } = suggesterFor(config)
     await eachBlock(source, wanted, (block) => suggester.note(block))
     const suggestion = suggester.suggest()
     const from = `${source.path ?? 'standard input'}${choiceOf(given)}`
-    return say(has(given, 'json') ? jsonOf(suggestion) : yamlOf(suggestion, from))
+    return say(has(given, 'json') ? jsonOf(suggestion, notes) : yamlOf(suggestion, from, notes))
   },
 }
 
 /**
- * Runtime entries without an end count as allowed. The operator decides whether to make the others permanent.
+ * Makes the suggester, and says what is not known of this host's resolvers: their queries look like any
+ * others. Runtime entries without an end count as allowed. The operator decides whether to make the others
+ * permanent.
  */
-function suggesterFor(config: Config): Suggester {
+function suggesterFor(config: Config): { suggester: Suggester; notes: readonly string[] } {
   const users = createUsers()
   const now = Date.now()
   const staying = readRuntimeEntries(config.state.directory, users.idOf).filter(
     ({ expires }) => expires === undefined,
   )
   const { policy, host } = knownPolicy(withRuntimeEntries(config, staying, now))
-  return new Suggester({
+  const suggester = new Suggester({
     config,
     policy,
     judge: new PolicyTrial(policy, now),
@@ -76,4 +79,5 @@ function suggesterFor(config: Config): Suggester {
       return name !== undefined && users.idOf(name) === uid ? name : uid
     },
   })
+  return { suggester, notes: resolverNotes(config, host) }
 }

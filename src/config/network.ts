@@ -5,7 +5,7 @@ import { type Address, type Destination, isLoopback, type PortRange, type Prefix
 import type { UserLookup } from '../system/users.js'
 import { isMapping } from '../text/json.js'
 import { parseAddress, parseDestination, parseHostName, parsePrefix } from '../text/parse-address.js'
-import type { Parsed } from '../text/parsed.js'
+import { type Parsed, unparsable } from '../text/parsed.js'
 import { choice, count, fieldsOf, listOf, text } from './formats.js'
 import type { ConfigLocation, Format } from './location.js'
 import { quote } from './problems.js'
@@ -21,10 +21,16 @@ function parsed<T>(what: string, parse: (text: string) => Parsed<T>): Format<T> 
   })
 }
 
+/**
+ * Words that other firewalls have for every address. As host names they would allow nothing, without a word.
+ */
+const EVERYTHING = /^(?:all|any|anywhere|everything|everywhere|world|internet)$/i
+
 /** The format of a host name, wildcard, address or prefix. */
-export const destination: Format<Destination> = parsed(
-  'a host name, an address or a prefix',
-  parseDestination,
+export const destination: Format<Destination> = parsed('a host name, an address or a prefix', (written) =>
+  EVERYTHING.test(written)
+    ? unparsable('is no destination: name the hosts, or write 0.0.0.0/0 and "::/0" for every address')
+    : parseDestination(written),
 )
 /** The format of a destination that keeps its origin. */
 export const configuredDestination: Format<ConfiguredDestination> = (value, location) => {

@@ -9,6 +9,7 @@ import { readEphemeralPorts } from '../kernel/proc/port-ranges.js'
 import { type Infrastructure, infrastructureFingerprint, readInfrastructure } from './infrastructure.js'
 import { discover, fingerprint } from './mirrors/discover.js'
 import type { Discovery, Mirror } from './mirrors/mirror.js'
+import { serviceUsers } from './service-users.js'
 
 const NO_MIRRORS: Discovery = { mirrors: [], notes: [] }
 
@@ -18,9 +19,11 @@ type Wanted = Pick<Config, 'mirrors'>
 /** Reads the facts of this host. `notes` in the result are for the operator. */
 export function readHost({ mirrors: { discover: wanted, root } }: Wanted): HostFacts & Discovery {
   const found = wanted ? discover(root) : NO_MIRRORS
+  const idOf = serviceUsers('/')
   return {
-    ...readInfrastructure(),
+    ...readInfrastructure('/', idOf),
     ...found,
+    updateUsers: (found.users ?? []).flatMap((name) => idOf(name) ?? []),
     name: hostname().toLowerCase(),
     ephemeralPorts: readEphemeralPorts(),
   }
@@ -36,4 +39,6 @@ export interface HostFacts extends Infrastructure {
   /** Ports that the kernel chooses from for sockets that do not bind one. */
   readonly ephemeralPorts: PortRange
   readonly mirrors: readonly Mirror[]
+  /** Ids of the users that package managers download as, where their files name others than their own. */
+  readonly updateUsers: readonly number[]
 }

@@ -1,13 +1,14 @@
 import type { Config } from '../config/config.js'
 import type { ServiceLog } from '../system/service-log.js'
 import { type HostFacts, hostFingerprint, readHost } from './host-facts.js'
+import { infrastructureNotes } from './infrastructure-notes.js'
 import type { Discovery } from './mirrors/mirror.js'
 
-type Wanted = Pick<Config, 'mirrors'>
+type Wanted = Pick<Config, 'mirrors' | 'infrastructure'>
 
 /** Follows what this host's own files say: they change when a lease is renewed or a repository added. */
 export class HostWatch {
-  /** What the files said when they were last read; `notes` are for the operator. */
+  /** What the files said when they were last read. */
   facts: HostFacts & Discovery
   readonly #log: Pick<ServiceLog, 'warn'>
   #fingerprint: string
@@ -25,8 +26,13 @@ export class HostWatch {
 
   /** Returns what was found, as a line for the log. */
   get findings(): string {
-    const { mirrors, resolvers } = this.facts
-    return `found on this host: ${mirrors.length} mirrors, ${resolvers.length} resolvers`
+    const { mirrors, resolvers, timeServers } = this.facts
+    return `found on this host: ${mirrors.length} mirrors, ${resolvers.length} resolvers, ${timeServers.length} time servers`
+  }
+
+  /** Returns what is amiss with the files, and not known of the host, for the operator. */
+  notes(config: Wanted): string[] {
+    return [...this.facts.notes, ...infrastructureNotes(config, this.facts)]
   }
 
   /** Whether the files have changed since they were read. */
@@ -39,7 +45,7 @@ export class HostWatch {
     // A change between the two is found by the next check.
     this.#fingerprint = hostFingerprint(config)
     this.facts = readHost(config)
-    for (const note of this.facts.notes) this.#log.warn(note)
+    for (const note of this.notes(config)) this.#log.warn(note)
   }
 
   /** Makes the files count as changed, when what they say could not be brought into force. */

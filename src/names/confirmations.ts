@@ -1,4 +1,5 @@
 import { type Addresses, confirm } from './dns/lookup.js'
+import { NO_SEARCH, type SearchList } from './dns/search-list.js'
 
 /** Look-ups at the same time: for trusted users, and as many for all others. */
 const AT_ONCE = 32
@@ -27,10 +28,16 @@ interface Confirmation {
  */
 export class Confirmations {
   readonly #running = new Map<string, Confirmation>()
+  readonly #search: () => SearchList
   readonly #onConfirmed: (name: string, asker: Asker, answer: Addresses) => void
 
-  constructor(onConfirmed: (name: string, asker: Asker, answer: Addresses) => void) {
+  /** @param search how short names are completed now */
+  constructor(
+    onConfirmed: (name: string, asker: Asker, answer: Addresses) => void,
+    search: () => SearchList = () => NO_SEARCH,
+  ) {
     this.#onConfirmed = onConfirmed
+    this.#search = search
   }
 
   /** Whether a name is being looked up. */
@@ -46,7 +53,7 @@ export class Confirmations {
     const running = this.#running.get(name)
     if (running !== undefined) return running.end
     if (!this.#mayBegin(asker)) return Promise.resolve()
-    const end = confirm(name)
+    const end = confirm(name, this.#search())
       .then(
         (answer) => this.#onConfirmed(name, asker, answer),
         () => {},

@@ -3,9 +3,6 @@ import type { Address } from '../core/packet/ip.js'
 import { namesOf } from '../core/policy/allowlist.js'
 import type { Policy } from '../core/policy/policy.js'
 import type { Rule } from '../core/policy/rule.js'
-import type { UsedAddresses } from '../core/policy/used-addresses.js'
-import type { Firewall } from '../kernel/nftables/firewall.js'
-import type { ServiceLog } from '../system/service-log.js'
 import { OWN_UID } from '../system/users.js'
 import { AddressBook } from './address-book.js'
 import { AddressesFile, readSavedNames } from './addresses-file.js'
@@ -14,7 +11,9 @@ import { Aliases } from './cname-aliases.js'
 import { type Asker, Confirmations } from './confirmations.js'
 import type { AnswerContent, Target } from './dns/answer-reader.js'
 import { type Addresses, lookup, lookupService, type ServiceTargets } from './dns/lookup.js'
+import { NO_SEARCH, type SearchList, shortened } from './dns/search-list.js'
 import { HostChangeQueue } from './kernel-updates.js'
+import type { LearnedOptions, LearnedSettings } from './learned-options.js'
 import { LookupFailures } from './lookup-failures.js'
 import { NameRefresher } from './name-refresher.js'
 import { ServedPolicies } from './served-policies.js'
@@ -22,37 +21,6 @@ import { ServiceTable } from './srv-targets.js'
 
 /** How long a start or a reload waits for the first answers for new names. */
 const FIRST_ANSWERS_MS = 3000
-
-/** The settings that a reload may change. */
-export interface LearnedSettings {
-  /** Whether allowed names are looked up before a program asks for them. */
-  readonly resolve: boolean
-  /** Seconds that an address outlives its TTL. */
-  readonly grace: number
-}
-
-export interface LearnedOptions {
-  readonly directory: string
-  readonly firewall: Pick<Firewall, 'changeHosts'>
-  /** Who used which addresses. */
-  readonly used: UsedAddresses
-  readonly log: Pick<ServiceLog, 'warn' | 'error'>
-  /** Whether the service does not keep up, so that the kernel's fallback may soon judge packets. */
-  readonly isBusy: () => boolean
-  /** Called when the service has looked up an allowed name. */
-  readonly onLookedUp: () => void
-  /** Called when such a look-up has failed. */
-  readonly onLookUpFailed: () => void
-  /**
-   * Called when SRV targets have changed: the policy must be built again. Settles when packets are judged by
-   * it.
-   */
-  readonly onTargets: () => Promise<void>
-  /** Timeout of an address in the kernel's sets: seconds. */
-  readonly hostTimeout: number
-  /** User id of the service's own look-ups. */
-  readonly ownUid?: number
-}
 
 /**
  * Learns the addresses of allowed names, puts them into policies and the kernel, and saves them for the next
@@ -68,7 +36,10 @@ export class LearnedAddresses {
   readonly #aliases = new Aliases()
   readonly #failures = new LookupFailures()
   readonly #file: AddressesFile
-  readonly #confirmations = new Confirmations((...confirmed) => this.#onConfirmed(...confirmed))
+  readonly #confirmations = new Confirmations(
+    (...confirmed) => this.#onConfirmed(...confirmed),
+    () => this.#search,
+  )
   readonly #policies = new ServedPolicies()
   #settings: LearnedSettings = { resolve: true, grace: 0 }
   #nextRenewal = 0
@@ -84,7 +55,7 @@ export class LearnedAddresses {
       isUsed: (host, now) => options.used.isUsed(host, now),
     })
     this.#names = new NameRefresher({
-      resolve: lookup,
+      resolve: (name) => lookup(name, this.#search),
       random: Math.random,
       ttlOf: ({ ttl }) => ttl,
       onAnswer: (name, answer) => {
@@ -178,7 +149,7 @@ export class LearnedAddresses {
 
   /** Whether the answer to this query could bring addresses or targets. */
   isOfInterest({ name }: Question): boolean {
-    return this.#policies.has(name) || this.isWayTo(name)
+    return this.#namesFor(name).length > 0 || this.isWayTo(name)
   }
 
   /**
@@ -239,6 +210,10 @@ export class LearnedAddresses {
           for (const { host, state } of this.#book.entries(name)) rule[setOf(state)].add(host)
   }
 
+  get #search(): SearchList {
+    return this.#settings.search ?? NO_SEARCH
+  }
+
   async #watch(policy: Policy, services: readonly string[]): Promise<void> {
     const { resolve } = this.#settings
     const names = resolve ? namesOf(policy) : []
@@ -246,11 +221,12 @@ export class LearnedAddresses {
   }
 
   /**
-   * The allowed names whose addresses an answer for this name has: the name itself, and those that it is an
-   * alias of.
+   * The allowed names whose addresses an answer for this name has: the name itself, those that it is an
+   * alias of, and short ones that it completes.
    */
   #namesFor(name: string): string[] {
-    const all = new Set([name, ...this.#aliases.originsOf(name)])
+    const short = shortened(name, this.#search)
+    const all = new Set([name, ...short].flatMap((each) => [each, ...this.#aliases.originsOf(each)]))
     return [...all].filter((each) => this.#policies.has(each))
   }
 
@@ -296,7 +272,9 @@ export class LearnedAddresses {
   #isConfirmation(name: string, uid: number): boolean {
     const { ownUid = OWN_UID } = this.#options
     if (uid !== ownUid) return false
-    return this.#confirmations.has(name) || (ownUid !== 0 && !this.#names.has(name))
+    const names = [name, ...shortened(name, this.#search)]
+    if (names.some((each) => this.#confirmations.has(each))) return true
+    return ownUid !== 0 && !names.some((each) => this.#names.has(each))
   }
 
   #onChange(name: string, host: Address, was: AddressState | undefined, is: AddressState | undefined): void {

@@ -6,9 +6,9 @@ import type { Valve } from './valve.js'
 
 /**
  * Bytes of a packet that the kernel copies. All headers fit: IPv4 with options, or IPv6 with extension
- * headers, and TCP.
+ * headers, and TCP; and the longest request of NTP (MAX_NTS in core/packet/ntp.ts) with usual headers.
  */
-const COPY_RANGE = 512
+const COPY_RANGE = 1536
 /** Packets that are judged in one batch. */
 const BATCH = 64
 /** DNS queries or answers that are judged in one batch. */

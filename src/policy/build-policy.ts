@@ -14,9 +14,11 @@ import { noServices } from '../core/session/services.js'
 import type { HostFacts } from '../host/host-facts.js'
 import type { Infrastructure } from '../host/infrastructure.js'
 import type { Mirror } from '../host/mirrors/mirror.js'
+import type { Upstream } from '../host/resolvers/local-resolver.js'
+import type { TimeServer } from '../host/time/time-server.js'
 import type { Target } from '../names/dns/answer-reader.js'
-import { OWN_UID } from '../system/users.js'
-import { parseDestination, parseHostName } from '../text/parse-address.js'
+import { OWN_UID, ROOT_UID } from '../system/users.js'
+import { formatDestination, parseDestination, parseHostName } from '../text/parse-address.js'
 import { type Parsed, parsed } from '../text/parsed.js'
 
 const port = (number: number): PortRange[] => [{ first: number, last: number }]
@@ -54,11 +56,11 @@ export function buildPolicy(
     canary: config.canary.target,
     ephemeralPorts: host.ephemeralPorts,
     transparentUsers: config.transparentUsers,
-    trustedUsers: [...new Set([OWN_UID, ...config.mirrors.users, ...host.resolverUsers])],
+    trustedUsers: [...new Set([OWN_UID, ...updatersOf(config, host), ...host.resolverUsers])],
     rules: [
       ...infrastructureRules(config, host),
       ...mirrorRules(config),
-      ...foundRules(config, host.mirrors, knowledge),
+      ...foundRules(updatersOf(config, host), host.mirrors, knowledge),
       ...allowRules(config),
     ].map(compile),
     queryPolicy: config.dns.enforceNames ? queryPolicyOf(config, host, knowledge) : undefined,
@@ -74,6 +76,12 @@ const queryPolicyOf = ({ dns }: Config, host: HostFacts, { isWayTo }: NameKnowle
 function infrastructureRules({ infrastructure }: Config, host: Infrastructure): BuiltInSpec[] {
   const resolvers = infrastructure.dns === 'auto' ? host.resolvers : infrastructure.dns
   const servers = infrastructure.ntp === 'auto' ? host.timeServers : infrastructure.ntp
+  const named = new Set(servers.map(formatDestination))
+  // A list of the operator has no ports of TLS: they are those that the host's own files have for its
+  // servers.
+  const tls = host.timeTlsServers.filter(
+    (server) => infrastructure.ntp === 'auto' || named.has(formatDestination(server)),
+  )
   const rules: BuiltInSpec[] = []
   if (resolvers.length > 0)
     rules.push({
@@ -85,17 +93,62 @@ function infrastructureRules({ infrastructure }: Config, host: Infrastructure): 
       names: [],
       domains: [],
     })
-  if (servers.length > 0) {
-    const time = { reason: 'time', protocol: 'udp', ports: port(NTP_PORT), ...split(servers) } as const
-    rules.push(
-      { ...time, name: 'time', users: host.timeUsers },
-      // ntpd opens its port as root, and keeps it when it becomes another user.
-      { ...time, name: 'time:123', users: [OWN_UID], sourcePort: NTP_PORT },
-    )
-  }
+  if (infrastructure.dns === 'auto') rules.push(...upstreamRules(host))
+  rules.push(...timeRules(servers, tls, host.timeUsers))
   if (infrastructure.dhcp)
     rules.push(dhcp('dhcp4', 68, 67, 4, host.dhcpUsers), dhcp('dhcp6', 546, 547, 6, host.dhcpUsers))
   return rules
+}
+
+/**
+ * Makes the rules of servers that a resolver on this host asks over TLS, or at another port: for its user
+ * only.
+ */
+function upstreamRules({ upstreams, resolverUsers }: Infrastructure): BuiltInSpec[] {
+  const users = [...new Set([ROOT_UID, ...resolverUsers])]
+  const rules = (all: readonly Upstream[], prefix: string, protocol: 'tcp' | 'any') =>
+    byPort(all.map(({ port: number, place }) => [number, place])).map(([number, own]): BuiltInSpec => {
+      const name = `${prefix}:${number}` as const
+      return { reason: 'resolver', name, protocol, ports: port(number), users, ...split(own) }
+    })
+  return [
+    ...rules(
+      upstreams.filter(({ isTls }) => !isTls),
+      'resolver',
+      'any',
+    ),
+    ...rules(
+      upstreams.filter(({ isTls }) => isTls),
+      'resolver-tls',
+      'tcp',
+    ),
+  ]
+}
+
+/**
+ * Makes the rules of time servers, for each port. @param tls servers that are called over TLS (NTS), with
+ * their ports
+ */
+function timeRules(
+  servers: readonly TimeServer[],
+  tls: readonly TimeServer[],
+  users: readonly number[],
+): BuiltInSpec[] {
+  const ports = (all: readonly TimeServer[]) => byPort(all.map((place) => [place.port ?? NTP_PORT, place]))
+  const plain = ports(servers).flatMap(([number, own]): BuiltInSpec[] => {
+    const time = { reason: 'time', protocol: 'udp', ports: port(number), ...split(own) } as const
+    if (number !== NTP_PORT) return [{ ...time, name: `time:${number}`, users }]
+    return [
+      { ...time, name: 'time', users },
+      // ntpd opens its port as root, and keeps it when it becomes another user.
+      { ...time, name: 'time:123', users: [OWN_UID], sourcePort: NTP_PORT },
+    ]
+  })
+  const keys = ports(tls).map(([number, own]): BuiltInSpec => {
+    const name = `time-tls:${number}` as const
+    return { reason: 'time', name, protocol: 'tcp', ports: port(number), users, ...split(own) }
+  })
+  return [...plain, ...keys]
 }
 
 /** DHCP clients send from a privileged port of their own (RFC 2131, RFC 8415) to a server at any address. */
@@ -120,6 +173,14 @@ function dhcp(
   }
 }
 
+/**
+ * Returns the users who may reach mirrors: those of the configuration, and, where root is one, those that
+ * root's package manager becomes (`APT::Sandbox::User`).
+ */
+function updatersOf({ mirrors: { users } }: Config, { updateUsers }: HostFacts): number[] {
+  return [...new Set([...users, ...(users.includes(ROOT_UID) ? updateUsers : [])])]
+}
+
 function mirrorRules({ mirrors }: Config): BuiltInSpec[] {
   if (mirrors.hosts.length === 0) return []
   const { ports, users, hosts } = mirrors
@@ -130,7 +191,7 @@ function mirrorRules({ mirrors }: Config): BuiltInSpec[] {
  * Makes one rule for each port: a mirror is allowed only at the port that its file or its SRV record names.
  */
 function foundRules(
-  { mirrors: { users } }: Config,
+  users: readonly number[],
   found: readonly Mirror[],
   { targets }: NameKnowledge,
 ): BuiltInSpec[] {
@@ -143,10 +204,20 @@ function foundRules(
     prefix: string,
     extra: Pick<RuleSpec, 'isFromSrv'> = {},
   ) =>
-    byPort(places).map(([number, own]): BuiltInSpec => {
-      const name = `${prefix}:${number}` as const
-      return { reason: 'mirror', name, protocol: 'tcp', ports: port(number), users, ...split(own), ...extra }
-    })
+    byPort(places.flatMap(({ port, place }) => (place.ok ? [[port, place.value] as const] : []))).map(
+      ([number, own]): BuiltInSpec => {
+        const name = `${prefix}:${number}` as const
+        return {
+          reason: 'mirror',
+          name,
+          protocol: 'tcp',
+          ports: port(number),
+          users,
+          ...split(own),
+          ...extra,
+        }
+      },
+    )
   return [...rules(written, 'mirrors'), ...rules(fromSrv, 'targets', { isFromSrv: true })]
 }
 
@@ -155,9 +226,10 @@ interface PortDestination {
   readonly place: Parsed<Destination>
 }
 
-function byPort(places: readonly PortDestination[]): [number, Destination[]][] {
+/** Groups places by their port, the lowest first. */
+function byPort(places: readonly (readonly [number, Destination])[]): [number, Destination[]][] {
   const of = new Map<number, Destination[]>()
-  for (const { port, place } of places) if (place.ok) of.set(port, [...(of.get(port) ?? []), place.value])
+  for (const [port, place] of places) of.set(port, [...(of.get(port) ?? []), place])
   return [...of].sort(([a], [b]) => a - b)
 }
 

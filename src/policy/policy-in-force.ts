@@ -10,7 +10,8 @@ import type { Pressure } from '../core/ruleset/conntrack-pressure.js'
 import { marksOf, nextGeneration } from '../core/ruleset/marks.js'
 import { HostWatch } from '../host/host-watch.js'
 import type { Firewall } from '../kernel/nftables/firewall.js'
-import { LearnedAddresses, type LearnedOptions } from '../names/learned-addresses.js'
+import { LearnedAddresses } from '../names/learned-addresses.js'
+import type { LearnedOptions, LearnedSettings } from '../names/learned-options.js'
 import type { InboundWatch } from '../sessions/inbound-watch.js'
 import { SerialQueue } from '../system/serial-queue.js'
 import type { ServiceLog } from '../system/service-log.js'
@@ -111,7 +112,7 @@ export class PolicyInForce {
 
   /** Looks names up, or takes the addresses that an earlier run has saved. */
   prepare(): Promise<void> {
-    return this.learned.start(this.rules.policy, this.host.services, this.config.dns)
+    return this.learned.start(this.rules.policy, this.host.services, this.#learnedSettings(this.config))
   }
 
   /** Brings the policy into the kernel. @throws CommandError, NetlinkError (rejects) */
@@ -246,6 +247,16 @@ export class PolicyInForce {
     return buildPolicy(config, this.host.facts, knowledge, { rootServices, used: this.used })
   }
 
+  /**
+   * Returns how names are learned. Where enforced names may have no search domain, short ones are not
+   * completed.
+   */
+  #learnedSettings({ dns }: Config): LearnedSettings {
+    const { searchDomains, ndots } = this.host.facts
+    const isCompleted = dns.searchDomains || !dns.enforceNames
+    return { ...dns, search: { domains: isCompleted ? searchDomains : [], ndots } }
+  }
+
   /** Returns the part of an overlay that stays valid beside this configuration. */
   #kept(overlay: Overlay, config: Config): Overlay {
     const kept = withoutShadowed(overlay, config)
@@ -277,7 +288,7 @@ export class PolicyInForce {
       onForce?.()
     }
     try {
-      const known = this.learned.follow(policy, this.host.services, config.dns)
+      const known = this.learned.follow(policy, this.host.services, this.#learnedSettings(config))
       if (waitForLookups) await known
       if (less) {
         await this.#options.inbound.findOpened()
@@ -286,7 +297,7 @@ export class PolicyInForce {
       await this.#load(config, policy, generation, less ? force : undefined)
     } catch (error) {
       this.#force(settingsBefore, before)
-      this.learned.follow(before.policy, this.host.services, settingsBefore.config.dns)
+      this.learned.follow(before.policy, this.host.services, this.#learnedSettings(settingsBefore.config))
       this.learned.settle(before.policy)
       throw error
     }

@@ -91,5 +91,7 @@ function runGetent(name: string): string | undefined {
   }
 }
 
+export const ROOT_UID = 0
+
 /** The uid of this process, which sends DNS queries itself. */
 export const OWN_UID = process.geteuid!()

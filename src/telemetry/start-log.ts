@@ -22,5 +22,5 @@ export function logStart(
     log.warn('mode is observe: nothing is blocked, only recorded; set `mode: enforce` to close the valve')
   log.info(host.findings)
   const units = config.allow.some((entry) => entry.units !== undefined) && trouble
-  for (const note of [...notes, ...host.facts.notes, ...(units ? [units] : [])]) log.warn(note)
+  for (const note of [...notes, ...host.notes(config), ...(units ? [units] : [])]) log.warn(note)
 }

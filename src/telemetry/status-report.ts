@@ -1,6 +1,9 @@
-import { formatPrefix } from '../core/packet/address-text.js'
+import { formatPortRange, formatPrefix } from '../core/packet/address-text.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../core/packet/ip.js'
-import { resolversOf } from '../core/policy/policy.js'
+import { NTP_PORT } from '../core/packet/ntp.js'
+import { asksForTime, DNS_PORT, isForQueries } from '../core/policy/infrastructure-rules.js'
+import { type Policy, resolversOf } from '../core/policy/policy.js'
+import type { RuleSpec } from '../core/policy/rule.js'
 import type { VerdictCounts } from '../core/record/verdict-counts.js'
 import type { KernelCounter } from '../core/ruleset/ruleset.js'
 import { SOURCES } from '../core/session/session-table.js'
@@ -83,7 +86,7 @@ export class StatusReport {
       mode: config.mode,
       ...(configured.mode !== config.mode && { configuredMode: configured.mode }),
       proven: canary.proven,
-      notes: [...config.notes, ...host.facts.notes],
+      notes: [...config.notes, ...host.notes(config)],
       reload: this.#reload,
       verdicts: this.#verdictsNow(),
       blockedUsers: this.#usersNow(),
@@ -94,6 +97,11 @@ export class StatusReport {
       sessions: this.#sessionsNow(),
       log: this.#logNow(),
       resolvers: resolversOf(rules.policy).map(formatPrefix),
+      upstreams: placesOf(
+        rules.policy,
+        ({ reason, ports }) => reason === 'resolver' && !isForQueries({ reason, ports }),
+      ),
+      timeServers: placesOf(rules.policy, asksForTime),
       ...mirrors,
     }
   }
@@ -162,3 +170,17 @@ export class StatusReport {
     return { destination, ...log(), trouble: logTrouble() }
   }
 }
+
+/** Returns the destinations of rules as text, with their port where it is no usual one. */
+function placesOf({ rules }: Policy, isWanted: (spec: RuleSpec) => boolean): string[] {
+  const places = rules.flatMap(({ spec }) => {
+    if (!isWanted(spec)) return []
+    const ports = spec.ports.map(formatPortRange).join()
+    const suffix = USUAL_PORTS.has(ports) ? '' : ` port ${ports}${spec.protocol === 'tcp' ? '/tcp' : ''}`
+    const domains = spec.domains.map((domain) => `*.${domain}`)
+    return [...spec.prefixes.map(formatPrefix), ...spec.names, ...domains].map((each) => each + suffix)
+  })
+  return [...new Set(places)]
+}
+
+const USUAL_PORTS = new Set([`${DNS_PORT}`, `${NTP_PORT}`])

@@ -33,6 +33,10 @@ export interface Status {
   readonly log: LogStatus
   /** Addresses of the resolvers whose answers count. */
   readonly resolvers: readonly string[]
+  /** Servers that a resolver on this host asks over TLS or at another port: `192.0.2.53 port 853/tcp`. */
+  readonly upstreams?: readonly string[] | undefined
+  /** Names and addresses of time servers. An older service does not list them. */
+  readonly timeServers?: readonly string[] | undefined
   readonly mirrors: readonly MirrorStatus[]
   /** Number of further mirrors. */
   readonly moreMirrors: number

@@ -69,8 +69,9 @@ function wordMask(bits: number): number {
 }
 
 /**
- * Parses a host name (RFC 1123). The result is in lower case and without the dot at its end. The last label
- * must not be a number, so that a mistyped address is not taken for a name.
+ * Parses a host name (RFC 1123). The result is in lower case and without the dot at its end. Underscores are
+ * taken, since resolvers and programs take them; but one at the beginning of a label is no host (RFC 2782).
+ * The last label must not be a number, so that a mistyped address is not taken for a name.
  */
 export function parseHostName(text: string): Parsed<string> {
   const name = (text.endsWith('.') ? text.slice(0, -1) : text).toLowerCase()
@@ -79,8 +80,10 @@ export function parseHostName(text: string): Parsed<string> {
   if (hint !== undefined) return unparsable(hint)
   if (name.length > 253) return unparsable('is too long for a host name: 253 characters at most')
   const labels = name.split('.')
-  if (!labels.every((label) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(label))) {
-    return unparsable('is not a host name: letters, digits and hyphens, in labels of 1 to 63 between dots')
+  if (!labels.every((label) => /^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9_])?$/.test(label))) {
+    return unparsable(
+      'is not a host name: letters, digits, hyphens and underscores, in labels of 1 to 63 between dots',
+    )
   }
   if (/^\d+$/.test(labels.at(-1)!))
     return unparsable('is neither a host name nor an IPv4 address (four numbers from 0 to 255)')
@@ -104,7 +107,9 @@ function hostHint(text: string): string | undefined {
  */
 function parseWildcard(text: string): Parsed<string> {
   if (text === '*')
-    return unparsable('would allow everything: name the hosts, or a domain like *.example.org')
+    return unparsable(
+      'would allow everything: name the hosts, or a domain like *.example.org; for every address write 0.0.0.0/0 and "::/0"',
+    )
   if (!text.startsWith('*.') || text.includes('*', 1)) {
     return unparsable('has its star in the wrong place: only a whole first label, like *.example.org')
   }

@@ -108,6 +108,7 @@ t.test('each problem is printed beside the part that has it', async (t) => {
       trouble: { at: ago(5), message: 'ENOSPC: no space left' },
     },
     resolvers: [],
+    timeServers: [],
     mirrors: [],
   })
   t.match(
@@ -126,7 +127,12 @@ t.test('each problem is printed beside the part that has it', async (t) => {
     /500 blocks listed, 20 in summaries, 70 by user only; 5 lines lost\n {12}5 s ago: ENOSPC: no space left$/m,
   )
   t.match(bad, /^resolvers {3}none: names cannot be looked up$/m)
-  t.match(bad, /^no mirrors: .*Updates\nare blocked\.$/m)
+  t.match(bad, /^time {8}no time server is known: NTP is blocked$/m)
+  const many = Array.from({ length: 10 }, (_, i) => `n${i}.example.org`)
+  const found = text({ upstreams: ['192.0.2.53 port 853/tcp'], timeServers: many })
+  t.match(found, /^resolvers {3}198\.51\.100\.53, 2001:db8::53, 192\.0\.2\.53 port 853\/tcp$/m)
+  t.match(found, /^time {8}n0\.example\.org, [\s\S]*n7\.example\.org and 2\s+more$/m)
+  t.match(bad, /^no mirrors: .*another host, and mirrors\.hosts is empty\.\s+Updates\s+are blocked\.$/m)
   t.match(text({ proven: false }), /^proven {6}NO: /m)
   t.match(text({ proven: undefined }), /^proven {6}not yet$/m)
 })

@@ -137,6 +137,15 @@ const CASES: [what: string, yaml: string, lines: string[]][] = [
     ['main.yaml:4: allow[0].port: unknown key (did you mean ports?)'],
   ],
   [
+    'words that other firewalls have for every address',
+    'allow: [{ name: a, to: [all, Any, "*"] }]',
+    [
+      'main.yaml:1: allow[0].to[0]: "all" is no destination: name the hosts, or write 0.0.0.0/0 and "::/0" for every address',
+      'main.yaml:1: allow[0].to[1]: "Any" is no destination: name the hosts, or write 0.0.0.0/0 and "::/0" for every address',
+      'main.yaml:1: allow[0].to[2]: "*" would allow everything: name the hosts, or a domain like *.example.org; for every address write 0.0.0.0/0 and "::/0"',
+    ],
+  ],
+  [
     'one destination that is no list',
     'allow: [{ name: a, to: api.example.org }]',
     ['main.yaml:1: allow[0].to: must be a list, like [api.example.org]'],

@@ -3,21 +3,14 @@ import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { formatPrefix } from '../../src/core/packet/address-text.js'
 import type { Destination } from '../../src/core/packet/ip.js'
-import {
-  infrastructureFingerprint,
-  parseResolvConf,
-  parseSearchDomains,
-  parseTimeServers,
-  readInfrastructure,
-  usesStub,
-} from '../../src/host/infrastructure.js'
+import { infrastructureFingerprint, readInfrastructure } from '../../src/host/infrastructure.js'
+import { parseResolvConf, parseSearchDomains, usesStub } from '../../src/host/resolvers/resolv-conf.js'
 
 const text = (destination: Destination) => {
   if (destination.kind === 'prefix') return formatPrefix(destination.prefix)
   return destination.kind === 'name' ? destination.name : `*.${destination.domain}`
 }
 const resolvers = (file: string) => parseResolvConf(file).map(formatPrefix)
-const servers = (file: string) => parseTimeServers(file).map(text)
 
 /** Makes a host with only these files. */
 function host(t: Test, files: Parameters<typeof t.testdir>[0]) {
@@ -81,24 +74,6 @@ t.test('the stub of systemd-resolved is recognized by its addresses', async (t) 
   t.equal(usesStub('# nameserver 127.0.0.53\nnameserver 192.0.2.53\n'), false)
 })
 
-t.test('time servers are read from timesyncd, chrony and ntp files', async (t) => {
-  t.same(
-    servers(
-      '[Time]\nNTP=time1.example.org 192.0.2.123\nFallbackNTP = time2.example.org\n#NTP=no.example.org\nNTP=\n',
-    ),
-    ['time1.example.org', '192.0.2.123', 'time2.example.org'],
-  )
-  t.same(
-    servers('pool pool.example.org iburst maxsources 4\nserver 2001:db8::123 key 1\npeer peer.example.org\n'),
-    ['pool.example.org', '2001:db8::123', 'peer.example.org'],
-  )
-  t.same(servers('! server a.example.org\n# pool b.example.org\nserverstats c.example.org\nserver\n'), [])
-})
-
-t.test('a wildcard or an invalid name is no time server', async (t) => {
-  t.same(servers('server *.example.org\nserver under_score!\nNTP=*.example.org 192.0.2.999\n'), [])
-})
-
 t.test('a host with a plain resolv.conf has its nameservers as resolvers', async (t) => {
   t.same(host(t, { etc: { 'resolv.conf': 'nameserver 192.0.2.53\n' } }), {
     resolvers: ['192.0.2.53'],
@@ -118,32 +93,6 @@ t.test('behind the stub, the upstream servers of systemd-resolved are the resolv
     host(t, { etc: { 'resolv.conf': 'nameserver 192.0.2.1\n' }, run: upstream }).resolvers,
     ['192.0.2.1'],
     'the stub is not in use',
-  )
-})
-
-t.test('time servers are found in all files and folders of the time services', async (t) => {
-  const found = host(t, {
-    etc: {
-      systemd: {
-        'timesyncd.conf': '[Time]\nNTP=t1.example.org\n',
-        'timesyncd.conf.d': {
-          'a.conf': '[Time]\nNTP=t2.example.org\n',
-          'a.conf.bak': 'NTP=no.example.org\n',
-        },
-      },
-      chrony: {
-        'chrony.conf': 'pool t3.example.org iburst\n',
-        'conf.d': { 'b.conf': 'server t4.example.org\n' },
-        'sources.d': { 'c.sources': 'server t5.example.org\n' },
-      },
-      'chrony.conf': 'server t6.example.org\n',
-      ntpsec: { 'ntp.conf': 'server t7.example.org\n' },
-      'ntp.conf': 'server t8.example.org\n',
-    },
-  })
-  t.same(
-    found.timeServers,
-    Array.from({ length: 8 }, (_, i) => `t${i + 1}.example.org`),
   )
 })
 
@@ -215,8 +164,6 @@ t.test('the fingerprint changes with each file that is read, and for no other re
     'etc/systemd/timesyncd.conf',
     'etc/systemd/timesyncd.conf.d/a.conf',
     'etc/chrony/chrony.conf',
-    'etc/chrony/conf.d/a.conf',
-    'etc/chrony/sources.d/a.sources',
     'etc/chrony.conf',
     'etc/ntpsec/ntp.conf',
     'etc/ntp.conf',

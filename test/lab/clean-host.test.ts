@@ -53,6 +53,10 @@ t.test('on a clean host no file, user or environment variable of the real host i
   const { environment, ...facts } = await factsOf(host, 'scripts/namespaced')
   t.same(facts, {
     timeServers: [],
+    timeTlsServers: [],
+    upstreams: [],
+    ndots: 1,
+    resolverNotes: [],
     resolvers: [],
     searchDomains: [],
     mirrors: [],

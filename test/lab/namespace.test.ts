@@ -150,6 +150,15 @@ t.test('closing a namespace ends its programs, by SIGTERM first, and may be repe
   await t.rejects(readlink(`/proc/${namespace.pid}/ns/net`), { code: 'ENOENT' })
 })
 
+t.test('several files in new folders of one folder hide nothing else in it', async (t) => {
+  await using namespace = await Namespace.create('folders')
+  const before = (await namespace.run(['cat', '/etc/hosts'])).stdout
+  for (const name of ['one', 'two', 'three']) await namespace.file(`/etc/lab-${name}/file`, `${name}\n`)
+  for (const name of ['one', 'two', 'three'])
+    t.equal((await namespace.run(['cat', `/etc/lab-${name}/file`])).stdout, `${name}\n`)
+  t.equal((await namespace.run(['cat', '/etc/hosts'])).stdout, before)
+})
+
 t.test('a command runs in the working directory of the test', async (t) => {
   await using namespace = await Namespace.create('here')
   t.equal((await namespace.run(['pwd'])).stdout, `${process.cwd()}\n`)

@@ -65,14 +65,17 @@ if [ ! -e "$target" ]; then
   directory=\${target%/*}
   until [ -d "$directory" ]; do directory=\${directory%/*}; done
   before=/run/lab/before$directory
-  mkdir -p "$before"
-  mount --rbind "$directory" "$before"
-  mount -t tmpfs -o mode=755 lab "$directory"
-  for entry in "$before"/* "$before"/.[!.]*; do
-    if [ -L "$entry" ]; then cp -P "$entry" "$directory/"
-    elif [ -e "$entry" ]; then ln -s "$entry" "$directory/"
-    fi
-  done
+  # A second replacement of a directory would hide what the links of the first lead to.
+  if [ ! -d "$before" ]; then
+    mkdir -p "$before"
+    mount --rbind "$directory" "$before"
+    mount -t tmpfs -o mode=755 lab "$directory"
+    for entry in "$before"/* "$before"/.[!.]*; do
+      if [ -L "$entry" ]; then cp -P "$entry" "$directory/"
+      elif [ -e "$entry" ]; then ln -s "$entry" "$directory/"
+      fi
+    done
+  fi
   mkdir -p "\${target%/*}"
   : > "$target"
 fi

@@ -41,6 +41,7 @@ async function host(t: Test): Promise<{ lab: Topology; folder: string }> {
   await lab.web.file('/etc/apt/sources.list', 'deb http://mirror.example.org/debian stable main\n')
   await lab.web.file('/etc/resolv.conf', `nameserver ${MIRROR.v4}\noptions timeout:1 attempts:5\n`)
   await lab.web.file('/etc/checkvalve/made', '')
+  await lab.web.run(['sh', '-c', 'cat > /etc/ntp.conf'], { input: `server ${MIRROR.v4}\n` })
   await lab.web.run(['sh', '-c', 'cat > /etc/checkvalve/checkvalve.yaml'], { input: CONFIG })
   await Promise.all([serveDnsmasq(lab.mirror, { records: RECORDS, ttl: 300 }), serveHttp(lab.mirror, 80)])
   await Promise.all([serveHttp(lab.victims, 80), serveHttp(lab.victims, 443)])

@@ -71,9 +71,12 @@ for (const { loose, isTracked } of [
     },
   )
 
-/** ABORT PORT: resets each connection at its first data. */
-const ABORT = `require('net').createServer((socket) => socket.on('data', () => socket.resetAndDestroy()))
-  .listen(+process.argv[1], () => console.log('listening'))`
+/** ABORT PORT: prints `data` when it receives some, and resets the last connection at SIGUSR2. */
+const ABORT = `let last
+require('net').createServer((socket) => {
+  last = socket.on('data', () => console.log('data')).on('error', () => {})
+}).listen(+process.argv[1], () => console.log('listening'))
+process.on('SIGUSR2', () => last.resetAndDestroy())`
 /** SLEEP HOST PORT: connects, sends data after a line of input, and prints the error. */
 const SLEEP = `const socket = require('net').connect({ host: process.argv[1], port: +process.argv[2] }, () => console.log('connected'))
 process.stdin.once('data', () => socket.write('x'))
@@ -90,7 +93,13 @@ t.test('a server aborts a connection that connection tracking has forgotten', as
     const sleeper = asleep(client, host, 8080)
     await sleeper.until(() => sleeper.stdout || undefined)
     await forget(web)
+    const judged = () => service.metric('packets_total', 'reason="session"')
+    const [received, before] = [server.stdout.length, await judged()]
     sleeper.write('')
+    await eventually('the server has the data', () => server.stdout.length > received)
+    // A packet that waits for its verdict while its socket closes would be one of nobody.
+    await eventually('its acknowledgement is judged', async () => (await judged()) > before)
+    server.kill('SIGUSR2')
     await sleeper.exited
     t.match(sleeper.stdout, 'ECONNRESET')
   }

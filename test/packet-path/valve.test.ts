@@ -1,7 +1,8 @@
 /** These tests cause faults: while a packet is judged, and after its verdict. */
-import { NF_ACCEPT, type QueuedPacket } from 'node-netfilter-queue'
+import { NF_ACCEPT, QueuedPacket } from 'node-netfilter-queue'
 import t from 'tap'
 import { IPPROTO_UDP } from '../../src/core/packet/ip.js'
+import { TCPHDR_ACK, TCPHDR_SYN } from '../../src/core/packet/packet.js'
 import { assemble, compile, type Policy } from '../../src/core/policy/policy.js'
 import type { AcceptedFlows } from '../../src/core/record/accepted-flows.js'
 import type { VerdictCounts } from '../../src/core/record/verdict-counts.js'
@@ -12,7 +13,8 @@ import { Valve, type ValveOptions } from '../../src/packet-path/valve.js'
 import type { ActivePolicy } from '../../src/policy/active-policy.js'
 import type { BlockLog } from '../../src/records/block-log/block-log.js'
 import { EPHEMERAL_PORTS } from '../core/clients.js'
-import { ipv4, udp, words } from '../core/packets.js'
+import { ipv4, tcp, udp, words } from '../core/packets.js'
+import { framed, query } from '../core/queries.js'
 
 const MASK = 0x3f000000
 const HOSTS_OWN = 0x5
@@ -114,3 +116,58 @@ t.test('when attribution fails, the verdict does not change and is recorded once
 function fail(): never {
   throw new Error('a fault')
 }
+
+/** Judges segments to a resolver while names are enforced. @returns the mark, and whether the judged bytes are sent */
+function asking(mode: Policy['mode']) {
+  const marks = marksOf(MASK, 1)
+  const resolver = compile({
+    ...{ reason: 'resolver', name: 'resolver', protocol: 'any', ports: [{ first: 53, last: 53 }] },
+    ...{ prefixes: [EVERYWHERE], names: [], domains: [] },
+  })
+  const queryPolicy = { isAllowed: (name: string) => name === 'a.example.org', reverse: false, search: [] }
+  const recorded: string[] = []
+  const options = {
+    form: 'native',
+    inbound: noClients(),
+    users: UserNamespace.ofProcess(),
+    log: { note: (...[, , { reason }]: Parameters<BlockLog['note']>) => recorded.push(reason) },
+    passed: { note: () => {} },
+    counts: { add: () => {} },
+    domainOf: () => undefined,
+  } as unknown as ValveOptions
+  const valve = new Valve(
+    { rules: { policy: { ...policy(mode), rules: [resolver], queryPolicy }, marks } },
+    options,
+  )
+  const judge = (flags: number, sequence: number, payload: Uint8Array = new Uint8Array()) => {
+    const bytes = ipv4({}, tcp({ destinationPort: 53, flags, sequence, payload }))
+    const queued = Object.assign(new QueuedPacket(), {
+      ...CALL,
+      bytes,
+      end: bytes.length,
+      length: bytes.length,
+    })
+    valve.judge(queued)
+    return { isAccepted: queued.mark === marks.approvedNow, sendsBytes: queued.sendsBytes }
+  }
+  return { judge, recorded, close: () => valve.close() }
+}
+
+t.test('queries over TCP follow each other, and are sent as they were judged', async (t) => {
+  const allowed = framed(query('a.example.org'))
+  const { judge, recorded, close } = asking('enforce')
+  t.same(judge(TCPHDR_SYN, 0), { isAccepted: true, sendsBytes: false })
+  t.same(judge(TCPHDR_ACK, 1, allowed), { isAccepted: true, sendsBytes: true })
+  t.same(judge(TCPHDR_ACK, 1 + allowed.length), { isAccepted: true, sendsBytes: false }, 'no data')
+  t.same(judge(TCPHDR_ACK, 2, allowed), { isAccepted: false, sendsBytes: false })
+  t.same(recorded, ['unjudged-stream'])
+  t.same(judge(TCPHDR_ACK, 1 + allowed.length, allowed), { isAccepted: true, sendsBytes: true })
+  close()
+})
+
+t.test('in mode observe a packet is never changed', async (t) => {
+  const { judge, close } = asking('observe')
+  judge(TCPHDR_SYN, 0)
+  t.equal(judge(TCPHDR_ACK, 1, framed(query('a.example.org'))).sendsBytes, false)
+  close()
+})

@@ -1,49 +1,13 @@
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { formatPrefix } from '../../src/core/packet/address-text.js'
-import { IPPROTO_TCP, IPPROTO_UDP } from '../../src/core/packet/ip.js'
-import { NTP_PORT, ntpRequest } from '../../src/core/packet/ntp.js'
-import { Packet, TCPHDR_SYN } from '../../src/core/packet/packet.js'
 import { BUILT_IN_RULES } from '../../src/core/policy/built-in-rules.js'
-import { decide, type Policy } from '../../src/core/policy/policy.js'
-import type { Rule } from '../../src/core/policy/rule.js'
+import type { Policy } from '../../src/core/policy/policy.js'
 import type { HostFacts } from '../../src/host/host-facts.js'
-import { parseResolvConf, parseTimeServers } from '../../src/host/infrastructure.js'
 import type { Mirror } from '../../src/host/mirrors/mirror.js'
-import { buildPolicy, type NameKnowledge } from '../../src/policy/build-policy.js'
-import { parseAddress } from '../../src/text/parse-address.js'
-import { configOf, loadText, problemsOf } from '../config/files.js'
-import { clients, EPHEMERAL_PORTS } from '../core/clients.js'
+import type { NameKnowledge } from '../../src/policy/build-policy.js'
+import { problemsOf } from '../config/files.js'
 
-const NOTHING: HostFacts = {
-  name: 'web1',
-  ephemeralPorts: EPHEMERAL_PORTS,
-  resolvers: [],
-  searchDomains: [],
-  resolverUsers: [],
-  timeServers: [],
-  dhcpUsers: [],
-  timeUsers: [],
-  mirrors: [],
-}
-
-const HOST: HostFacts = {
-  ...NOTHING,
-  resolvers: parseResolvConf('nameserver 192.0.2.53\n'),
-  timeServers: parseTimeServers('server time.example.org\nserver 192.0.2.123\n'),
-  dhcpUsers: [0, 998],
-  timeUsers: [0, 997],
-}
-/** NO_WAYS means that nothing has been learned. */
-const NO_WAYS: NameKnowledge = { targets: () => [], isWayTo: () => false }
-
-/** Builds the policy of a configuration with these lines. */
-const policy = (t: Test, yaml: string, host = HOST, ways = NO_WAYS): Policy =>
-  buildPolicy(configOf(loadText(t, yaml)), host, ways)
-
-const find = ({ rules }: Policy, name: string): Rule['spec'] | undefined =>
-  rules.find((rule) => rule.spec.name === name)?.spec
-
-const names = ({ rules }: Policy) => rules.map(({ spec }) => spec.name)
+import { find, HOST, judge, NO_WAYS, NOTHING, names, policy } from './building.js'
 
 t.test('no rule of the operator can have the name of a built-in rule', async (t) => {
   const host: HostFacts = {
@@ -63,31 +27,6 @@ t.test('no rule of the operator can have the name of a built-in rule', async (t)
     t.match(problemsOf(t, yaml), [/allow\[0\]\.name: /], name)
   }
 })
-
-/** Judges one packet, and returns the reason. */
-function judge(
-  policy: Policy,
-  to: string,
-  port: number,
-  given: { uid?: number; udp?: boolean; from?: number; unit?: string } = {},
-) {
-  const address = parseAddress(to)
-  if (!address.ok) throw new Error(address.reason)
-  const packet = Object.assign(new Packet(), {
-    isWhole: true,
-    family: address.value.family,
-    protocol: given.udp ? IPPROTO_UDP : IPPROTO_TCP,
-    sourcePort: given.from ?? 40000,
-    destinationPort: port,
-    tcpFlags: given.udp ? 0 : TCPHDR_SYN,
-  })
-  packet.destination.set(address.value.words)
-  if (port === NTP_PORT) packet.bytes = ntpRequest()
-  packet.payloadEnd = packet.bytes.length
-  const isOf = (units: readonly string[]) => units.includes(given.unit ?? '')
-  const sender = { uid: given.uid ?? 0, known: false, isReply: false, isForeign: false, device: 0, isOf }
-  return decide(policy, packet, sender, clients(), Date.now()).reason
-}
 
 t.test(
   'rules are in the order of the documented reasons; those of the operator come last, in their own order',
@@ -298,6 +237,13 @@ t.test('an SRV answer allows host names only, and nothing wider', async (t) => {
 /** Returns those names that may be asked for. */
 const mayBeAsked = ({ queryPolicy }: Policy, ...names: string[]) =>
   names.filter((name) => queryPolicy === undefined || queryPolicy.isAllowed(name))
+
+t.test('the user that a package manager becomes may reach found mirrors where root may', async (t) => {
+  const host = { ...withMirrors(found('a.example.org', 80)), updateUsers: [77] }
+  t.same(find(policy(t, 'mode: enforce\n', host), 'mirrors:80')?.users, [0, 42, 77])
+  t.ok(policy(t, 'mode: enforce\n', host).trustedUsers.includes(77))
+  t.same(find(policy(t, 'mirrors: { users: ["42"] }\n', host), 'mirrors:80')?.users, [42])
+})
 
 t.test('names are enforced only when that is configured', async (t) => {
   t.equal(policy(t, 'mode: enforce\n').queryPolicy, undefined)

@@ -91,12 +91,18 @@ t.test('host names follow RFC 1123, and are converted to one spelling', async (t
   t.equal(parsedOf(parseHostName('Mirror.Example.ORG.')), 'mirror.example.org')
   t.equal(parsedOf(parseHostName('apt-cache')), 'apt-cache')
   t.equal(parsedOf(parseHostName('4you.example')), '4you.example')
+  t.equal(
+    parsedOf(parseHostName('apt_repo.example_.org')),
+    'apt_repo.example_.org',
+    'programs take underscores',
+  )
   for (const text of [
     '-a.example',
     'a-.example',
     'a..example',
     '.example',
-    'a_b.example',
+    '_http.example',
+    '_http._tcp.example',
     `${'a'.repeat(64)}.example`,
     'a/b',
     '.',

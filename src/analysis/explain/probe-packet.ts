@@ -9,8 +9,10 @@ import {
   IPPROTO_UDP,
   type Words,
 } from '../../core/packet/ip.js'
-import { NTP_PORT, ntpRequest } from '../../core/packet/ntp.js'
+import { ntpRequest } from '../../core/packet/ntp.js'
 import { ECHO_REQUEST, Packet, TCPHDR_ACK, TCPHDR_SYN } from '../../core/packet/packet.js'
+import { isTimePort } from '../../core/policy/allowlist.js'
+import type { Policy } from '../../core/policy/policy.js'
 import { encodePayload } from '../../names/dns/encode-query.js'
 import type { Query } from './query.js'
 
@@ -25,9 +27,14 @@ export interface From {
 
 /**
  * Makes the first packet of a connection: a SYN, a datagram, an echo request, or the message with a DNS
- * query. A datagram to port 123 is a request of NTP.
+ * query. A datagram to a port of time servers is a request of NTP.
  */
-export function packetOf({ protocol, port, name }: Query, to: Address, from: From): Packet {
+export function packetOf(
+  { protocol, port, name }: Query,
+  to: Address,
+  from: From,
+  policy: Pick<Policy, 'rules'>,
+): Packet {
   const packet = new Packet()
   packet.family = to.family
   packet.destination.set(to.words)
@@ -43,13 +50,13 @@ export function packetOf({ protocol, port, name }: Query, to: Address, from: Fro
   packet.destinationPort = port!
   if (protocol === 'tcp') packet.tcpFlags = name === undefined ? TCPHDR_SYN : TCPHDR_ACK
   if (name !== undefined) setPayload(packet, encodePayload({ name }, packet.protocol))
-  else if (protocol === 'udp' && port === NTP_PORT) setPayload(packet, ntpRequest())
+  else if (protocol === 'udp' && isTimePort(policy, port!)) setPayload(packet, ntpRequest())
   return packet
 }
 
 /** Makes an answer to a client, between the same two endpoints. */
 export function answerOf(question: Query, to: Address, from: From): Packet {
-  const packet = packetOf({ ...question, name: undefined }, to, from)
+  const packet = packetOf({ ...question, name: undefined }, to, from, { rules: [] })
   if (question.protocol === 'tcp') packet.tcpFlags = TCPHDR_ACK
   return packet
 }

@@ -48,10 +48,17 @@ export async function originOf({ spec }: Rule, goal: Goal, world: ExplainContext
 function placesOf({ reason, name, isFromSrv }: Rule['spec'], goal: Goal, world: ExplainContext): Written[] {
   const { config, mirrors, knowledge, infrastructure } = world
   const prefix = (value: Address & { length: number }): Destination => ({ kind: 'prefix', prefix: value })
-  if (reason === 'resolver')
-    return infrastructure().resolvers.map(({ value, origin }) => ({ place: prefix(value), origin }))
-  if (reason === 'time')
-    return infrastructure().timeServers.map(({ value, origin }) => ({ place: value, origin }))
+  if (reason === 'resolver') {
+    const { resolvers, upstreams } = infrastructure()
+    return [
+      ...resolvers.map(({ value, origin }) => ({ place: prefix(value), origin })),
+      ...upstreams.map(({ value, origin }) => ({ place: value.place, origin })),
+    ]
+  }
+  if (reason === 'time') {
+    const { timeServers, timeTlsServers } = infrastructure()
+    return [...timeServers, ...timeTlsServers].map(({ value, origin }) => ({ place: value, origin }))
+  }
   if (name === 'mirrors') return config.mirrors.hosts.map((place) => ({ place, origin: place.origin }))
   return mirrors.flatMap(({ host, port, service, manager, origin }) => {
     const targets = isFromSrv && service !== undefined ? knowledge.targets(service) : []

@@ -63,7 +63,7 @@ async function placeOf(goal: Goal, question: Query, world: ExplainContext): Prom
   const address = source instanceof Error ? undefined : source
   const from: From = { address, port: question.fromPort ?? policy.ephemeralPorts.first }
   const sender = senderOf(question, world)
-  const explanation = explain(policy, packetOf(question, goal.host, from), sender, inbound, now)
+  const explanation = explain(policy, packetOf(question, goal.host, from, policy), sender, inbound, now)
   return {
     ...goal,
     ...(goal.isAssumed ? assuming(explanation, question, world) : explanation),

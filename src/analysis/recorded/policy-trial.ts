@@ -2,10 +2,11 @@
 
 import { setPayload } from '../../core/packet/checksum.js'
 import { type Address, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP } from '../../core/packet/ip.js'
-import { NTP_PORT, ntpRequest } from '../../core/packet/ntp.js'
+import { ntpRequest } from '../../core/packet/ntp.js'
 import { ECHO_REQUEST, Packet, TCPHDR_SYN } from '../../core/packet/packet.js'
 import { protocolOf } from '../../core/packet/protocol-names.js'
 import type { Sender } from '../../core/packet/sender.js'
+import { isTimePort } from '../../core/policy/allowlist.js'
 import { decide, MALFORMED, NOT_NTP, type Policy } from '../../core/policy/policy.js'
 import type { Decision } from '../../core/policy/rule.js'
 import { noClients } from '../../core/session/no-clients.js'
@@ -56,7 +57,7 @@ export class PolicyTrial {
    */
   judge(recorded: Recorded, isAnyUnit = false): Decision | undefined {
     if (recorded.reason === MALFORMED.reason) return MALFORMED
-    if (!fill(this.#packet, recorded)) return undefined
+    if (!fill(this.#packet, recorded, this.#policy)) return undefined
     const { uid, unit } = recorded
     const isOf = (units: readonly string[]) => isAnyUnit || (unit !== undefined && units.includes(unit))
     const sender: Sender = { uid: uid ?? -1, known: false, isReply: false, isForeign: false, device: 0, isOf }
@@ -68,7 +69,8 @@ export class PolicyTrial {
  * Fills a packet from a record.
  * @returns false when the record does not have protocol, destination and port
  */
-function fill(packet: Packet, { transport, host, port, sourcePort, question, reason }: Recorded): boolean {
+function fill(packet: Packet, recorded: Recorded, policy: Policy): boolean {
+  const { transport, host, port, sourcePort, question, reason } = recorded
   const protocol = transport === undefined ? undefined : protocolOf(transport)
   const hasPorts = protocol === IPPROTO_TCP || protocol === IPPROTO_UDP
   if (protocol === undefined || host === undefined || (hasPorts && port === undefined)) return false
@@ -80,7 +82,7 @@ function fill(packet: Packet, { transport, host, port, sourcePort, question, rea
   packet.tcpFlags = protocol === IPPROTO_TCP ? TCPHDR_SYN : 0
   packet.icmpType =
     protocol === IPPROTO_ICMP ? ECHO_REQUEST[4] : protocol === IPPROTO_ICMPV6 ? ECHO_REQUEST[6] : 0
-  const isNtp = protocol === IPPROTO_UDP && port === NTP_PORT && reason !== NOT_NTP.reason
+  const isNtp = protocol === IPPROTO_UDP && isTimePort(policy, port!) && reason !== NOT_NTP.reason
   setPayload(packet, question !== undefined ? messageOf(question, protocol) : isNtp ? ntpRequest() : NOTHING)
   return true
 }

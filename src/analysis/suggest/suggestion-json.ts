@@ -4,8 +4,11 @@ import type { Evidence, Who } from '../recorded/recorded-kinds.js'
 import type { ProposedEntry } from './entries.js'
 import type { Suggestion } from './suggestion.js'
 
-export function jsonOf({ evidence, entries, suspects, leftOut }: Suggestion): string {
+/** @param notes what is not known of this host, with what to do */
+export function jsonOf(suggestion: Suggestion, notes: readonly string[] = []): string {
+  const { evidence, entries, suspects, leftOut } = suggestion
   const written = {
+    ...(notes.length > 0 && { notes }),
     ...evidenceOf(evidence),
     allow: entries.map((entry) => ({ ...entryOf(entry), isForMirrors: entry.isForMirrors })),
     suspects: suspects.map((suspect) => ({

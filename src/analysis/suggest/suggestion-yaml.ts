@@ -15,11 +15,18 @@ const EXAMPLES = 5
 /** From this number of names below one domain, a wildcard is proposed. */
 const NAMES_BELOW = 8
 
-/** @param source name of the log */
-export function yamlOf(suggestion: Suggestion, source: string): string {
+/** @param source name of the log @param notes what is not known of this host, with what to do */
+export function yamlOf(suggestion: Suggestion, source: string, notes: readonly string[] = []): string {
   const { entries, suspects, leftOut } = suggestion
   const allow = entries.length === 0 ? 'allow: []' : `allow:\n${entries.map(entryText).join('\n\n')}`
-  const parts = [headOf(suggestion, source), ...suspects.map(suspectText), leftOutText(leftOut), allow]
+  const unknown = notes.map((note) => comment('', `FIRST: ${note}`))
+  const parts = [
+    headOf(suggestion, source),
+    ...unknown,
+    ...suspects.map(suspectText),
+    leftOutText(leftOut),
+    allow,
+  ]
   return parts.filter((part) => part !== '').join('\n\n')
 }
 

@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { originText } from '../../core/policy/origin.js'
+import { lacksTimeServer, NAME_ONE, NO_TIME_SERVER } from '../../host/infrastructure-notes.js'
 import { timeText } from '../../text/prose.js'
 import { attempt, type DoctorContext } from './context.js'
 import { type Finding, Findings } from './finding.js'
@@ -20,6 +21,13 @@ export async function clock(subject: DoctorContext, root = '/'): Promise<Finding
         `rule "${name}" expired at ${timeText(expires)}`,
         `it allows nothing: take it out of ${originText(origin)}`,
       )
+  return found.all
+}
+
+/** Finds the time servers that may be asked. */
+export function timeServers({ config, host }: DoctorContext): Finding[] {
+  const found = new Findings('clock')
+  if (lacksTimeServer(config, host)) found.look(NO_TIME_SERVER, NAME_ONE)
   return found.all
 }
 

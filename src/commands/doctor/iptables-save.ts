@@ -55,6 +55,7 @@ function ruleOf(table: string, chain: string, text: string): ForeignRule {
     queue: queue ? Number(queue[1] ?? 0) : undefined,
     isNotrack: /-j (?:NOTRACK|CT\b.*--notrack)/.test(text),
     redirects: redirectionOf(target),
+    isSynproxy6: target === 'SYNPROXY' && table.startsWith('ip6 '),
     leadsTo: target === undefined ? [] : [target],
     text,
   }

@@ -39,8 +39,17 @@ function ruleOf({ family, table, chain, expr }: Json): ForeignRule {
     queue: statements.flatMap(queueOf)[0],
     isNotrack: statements.some((statement) => 'notrack' in statement),
     redirects: redirectionOf(statements),
+    isSynproxy6: family !== 'ip' && statements.some((each) => 'synproxy' in each) && !statements.some(isIpv4),
     leadsTo: targetsIn(statements),
   }
+}
+
+/** Whether a statement lets IPv4 pass only: `meta nfproto ipv4`, or a field of its header. */
+function isIpv4({ match }: Json): boolean {
+  if (!isMapping(match) || !isMapping(match.left)) return false
+  const { payload, meta } = match.left
+  if (isMapping(payload)) return payload.protocol === 'ip'
+  return isMapping(meta) && meta.key === 'nfproto' && match.right === 'ipv4'
 }
 
 function redirectionOf(statements: readonly Json[]): ForeignRule['redirects'] {

@@ -6,7 +6,8 @@ import { familyBits, type Prefix } from '../../core/packet/ip.js'
 import { PrefixSet } from '../../core/packet/prefix-set.js'
 import { namesOf } from '../../core/policy/allowlist.js'
 import { resolversOf } from '../../core/policy/policy.js'
-import { parseResolvConf, usesStub } from '../../host/infrastructure.js'
+import { resolverNotes } from '../../host/infrastructure-notes.js'
+import { parseResolvConf, usesStub } from '../../host/resolvers/resolv-conf.js'
 import { type DoctorContext, textOf } from './context.js'
 import { type Finding, Findings } from './finding.js'
 
@@ -23,8 +24,15 @@ export async function resolvers(subject: DoctorContext, root = '/'): Promise<Fin
   const resolvConf = textOf(join(root, 'etc/resolv.conf'))
   const { policy, config } = subject
   const allowed = resolversOf(policy)
-  if (allowed.length === 0) found.look('none outside this host is known', whyNone(resolvConf))
-  else if (config.infrastructure.dns !== 'auto') unnamed(found, parseResolvConf(resolvConf), allowed)
+  const notes = resolverNotes(config, subject.host)
+  for (const note of notes) {
+    const [place = '', what = '', ...advice] = note.split(': ')
+    found.look(`${place}: ${what}`, advice.join(': '))
+  }
+  if (allowed.length === 0 && notes.length === 0)
+    found.look('none outside this host is known', whyNone(resolvConf))
+  if (allowed.length > 0 && config.infrastructure.dns !== 'auto')
+    unnamed(found, parseResolvConf(resolvConf), allowed)
   if (usesStub(resolvConf)) found.ok('systemd-resolved is asked on this host, and asks those below')
   const name = nameToAsk(subject)
   const single = allowed.filter(({ family, length }) => length === familyBits(family)).slice(0, ASKED_AT_MOST)

@@ -23,6 +23,8 @@ export interface ForeignRule {
   readonly isNotrack: boolean
   /** Whether the rule changes the destination (DNAT, REDIRECT), or hands packets to a transparent proxy (TPROXY). */
   readonly redirects?: 'dnat' | 'tproxy' | undefined
+  /** Whether the kernel answers new clients over IPv6 in place of the service (SYNPROXY). */
+  readonly isSynproxy6?: boolean | undefined
   /** Chains that the rule jumps to. */
   readonly leadsTo: readonly string[]
   /** The rule in the syntax of iptables-save. */

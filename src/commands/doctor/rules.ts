@@ -73,7 +73,7 @@ export function mirrors({ host }: DoctorContext, mirrors: readonly MirrorStatus[
   if (mirrors.length === 0)
     found.look(
       'none is known',
-      'no package manager names one, and mirrors.hosts is empty: updates are blocked',
+      'no package manager names another host, and mirrors.hosts is empty: updates are blocked',
     )
   else if (unknown.length > 0)
     found.look(

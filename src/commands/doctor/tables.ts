@@ -114,6 +114,12 @@ export function conflicts(
     marks(each, mask, report)
     queueing(each, queues, report)
     redirecting(each, report)
+    if (each.rule.isSynproxy6)
+      report(
+        'look',
+        'answers new clients over IPv6 itself (SYNPROXY)',
+        'these clients are cut off: limit the rule to IPv4 (docs/sessions.md says why)',
+      )
     if (each.rule.isNotrack && ['output', 'prerouting'].includes(each.from.hook!))
       report(
         'note',

@@ -7,6 +7,7 @@ import type { Format } from '../../config/location.js'
 import type { WrittenRule } from '../../config/show.js'
 import { silentNotes } from '../../config/silent-rules.js'
 import { isExpired } from '../../core/policy/conditions.js'
+import { infrastructureNotes } from '../../host/infrastructure-notes.js'
 import { withEntry, withoutEntry, writtenEntries, writtenEntry } from '../../policy/overlay.js'
 import type { PolicyInForce } from '../../policy/policy-in-force.js'
 import type { RuntimeEntriesFile } from '../../policy/runtime-entries-file.js'
@@ -35,7 +36,7 @@ export interface EntryList {
 }
 
 export interface RuntimeOptions {
-  readonly inForce: Pick<PolicyInForce, 'alter' | 'config' | 'configured' | 'overlay' | 'learned'>
+  readonly inForce: Pick<PolicyInForce, 'alter' | 'config' | 'configured' | 'overlay' | 'learned' | 'host'>
   readonly store: Pick<RuntimeEntriesFile, 'origin'>
   readonly userName: (uid: number) => string | undefined
   readonly log: Pick<ServiceLog, 'info' | 'warn'>
@@ -90,7 +91,9 @@ async function setMode({ inForce, log }: RuntimeOptions, { body }: ControlReques
   const until =
     mode === configured ? '' : `, until a reload or a restart: the configuration says ${configured}`
   log.warn(`mode was changed to ${mode} through the control socket${until}`)
-  return { mode, configured, notes: lost(trouble) }
+  // What is not known of this host will be cut off from now on.
+  const unknown = mode === 'enforce' ? infrastructureNotes(inForce.config, inForce.host.facts) : []
+  return { mode, configured, notes: [...unknown, ...lost(trouble)] }
 }
 
 /** Reads a rule as in a file. It may have `ttl` (a time from now) instead of `expires`. */

@@ -1,4 +1,6 @@
 /** Summarises the rules of a policy. */
+import { fitsPorts } from '../packet/ip.js'
+import { asksForTime } from './infrastructure-rules.js'
 import type { Policy } from './policy.js'
 import type { RuleSpec } from './rule.js'
 
@@ -20,3 +22,7 @@ export function entriesBySource(policy: Policy): Map<string, number> {
 /** Returns the names of all rules, without domains. */
 export const namesOf = (policy: Policy): Set<string> =>
   new Set(policy.rules.flatMap(({ spec }) => spec.names))
+
+/** Whether requests of NTP go to a port: one that a rule of time servers has. */
+export const isTimePort = ({ rules }: Pick<Policy, 'rules'>, port: number): boolean =>
+  rules.some(({ spec }) => asksForTime(spec) && fitsPorts(spec.ports, port))

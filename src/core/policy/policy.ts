@@ -17,6 +17,7 @@ import {
   isExpired,
   mayUseFormer,
 } from './conditions.js'
+import { asksForTime, DNS_PORT, isForQueries } from './infrastructure-rules.js'
 import type { RootPorts } from './inherited-sockets.js'
 import { NameTable } from './name-table.js'
 import { type Decision, REASONS, type Reason, type Rule, type RuleSpec } from './rule.js'
@@ -91,7 +92,7 @@ export function assemble({
 
 /** Returns the resolvers of this host in a policy. */
 export const resolversOf = ({ rules }: Pick<Policy, 'rules'>): Prefix[] =>
-  rules.flatMap(({ spec }) => (spec.reason === 'resolver' ? spec.prefixes : []))
+  rules.flatMap(({ spec }) => (isForQueries(spec) ? spec.prefixes : []))
 
 /** Compiles a rule. It has no address of its names yet. */
 export function compile(spec: RuleSpec): Rule {
@@ -147,7 +148,7 @@ export function decide(
     if (place === 'former' && otherwise === NOT_ALLOWLISTED) otherwise = rule.expired
     if (place !== 'current') continue
     // An entry of the operator may allow it all the same.
-    if (rule.spec.reason === 'time' && !isNtpRequest(packet)) otherwise = NOT_NTP
+    if (asksForTime(rule.spec) && !isNtpRequest(packet)) otherwise = NOT_NTP
     else return packet.protocol === IPPROTO_TCP ? rule.acceptTcp : rule.accept
   }
   return otherwise
@@ -156,10 +157,12 @@ export function decide(
 /**
  * Whether the content of an accepted packet was judged, not its headers alone. What is sent must be the same content.
  */
-export const isByContent = ({ queryPolicy }: Pick<Policy, 'queryPolicy'>, decision: Decision): boolean =>
-  decision.reason === 'time' ||
-  decision === REPLY ||
-  (decision.reason === 'resolver' && queryPolicy !== undefined)
+export function isByContent({ queryPolicy }: Pick<Policy, 'queryPolicy'>, decision: Decision): boolean {
+  if (decision === REPLY) return true
+  const { verdict, rule } = decision
+  if (verdict !== 'accept' || rule === undefined) return false
+  return asksForTime(rule.spec) || (queryPolicy !== undefined && isForQueries(rule.spec))
+}
 
 /**
  * Judges a packet to a resolver as a query, even when the resolver seems to be a client of this host: an
@@ -176,7 +179,12 @@ function judgeToResolver(
   const { rules } = policy
   for (let i = 0; i < rules.length; i++) {
     const rule = rules[i]!
-    if (rule.spec.reason !== 'resolver' || !fits(policy, rule, packet, sender, now)) continue
+    if (
+      rule.spec.reason !== 'resolver' ||
+      packet.destinationPort !== DNS_PORT ||
+      !fits(policy, rule, packet, sender, now)
+    )
+      continue
     if (!answersResolver(packet)) return judgeQuestion(packet, queryPolicy, rule)
     const isReply = sender.isReply || replyKindOf(packet, sender, inbound) !== 'none'
     return isReply ? REPLY : NAME_NOT_ALLOWED

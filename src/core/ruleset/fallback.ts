@@ -8,6 +8,7 @@ import { type Address, FAMILIES, type Family, type Prefix } from '../packet/ip.j
 import type { Sender } from '../packet/sender.js'
 import { isExpired } from '../policy/conditions.js'
 import type { Candidate, Miss } from '../policy/explain.js'
+import { isForQueries } from '../policy/infrastructure-rules.js'
 import type { Policy } from '../policy/policy.js'
 import type { Decision, Rule, RuleSpec } from '../policy/rule.js'
 import type { RulesetOptions } from './options.js'
@@ -33,7 +34,7 @@ export function fallbackOf(policy: Policy, options: RulesetOptions, now: number)
     texts
       .filter((_, index) => isWanted(policy.rules[index]!))
       .flatMap(({ fallback }) => fallback.map((line) => `${line} ${accept}`))
-  const isForQueries = ({ spec }: Rule) => policy.queryPolicy !== undefined && spec.reason === 'resolver'
+  const isEnforced = ({ spec }: Rule) => policy.queryPolicy !== undefined && isForQueries(spec)
   const replies = [
     ...FAMILIES.map((family) => `${ENDS[family]} @opened${family} ${refuse}`),
     `tcp sport @tcp_services ${NOT_A_CALL} ${accept}`,
@@ -41,9 +42,9 @@ export function fallbackOf(policy: Policy, options: RulesetOptions, now: number)
   return {
     sets: texts.flatMap(({ sets }) => sets),
     fallback: [
-      ...(policy.queryPolicy === undefined ? [] : queries(acceptsOf(isForQueries), drop, refuse)),
+      ...(policy.queryPolicy === undefined ? [] : queries(acceptsOf(isEnforced), drop, refuse)),
       ...replies,
-      ...acceptsOf((rule) => !isForQueries(rule)),
+      ...acceptsOf((rule) => !isEnforced(rule)),
       refuse,
     ],
   }
@@ -71,7 +72,7 @@ const queries = (rules: readonly string[], drop: string, refuse: string): string
  */
 function asInKernel(spec: RuleSpec, { queryPolicy, trustedUsers }: Policy): RuleSpec {
   if (spec.whenSilent === 'open') return { ...spec, users: undefined }
-  return spec.reason === 'resolver' && queryPolicy !== undefined ? { ...spec, users: trustedUsers } : spec
+  return queryPolicy !== undefined && isForQueries(spec) ? { ...spec, users: trustedUsers } : spec
 }
 
 /** Whether the kernel's copy has no such rule. A unit's cgroup is new at each start. */
@@ -238,7 +239,7 @@ export function verdictOfKernel(
     misses.every((miss) => isIgnored(miss, spec)) &&
     !isClosedWhenSilent(spec) &&
     (!isEnforced(spec) || policy.trustedUsers.includes(uid))
-  const isEnforced = ({ reason }: RuleSpec) => reason === 'resolver' && policy.queryPolicy !== undefined
+  const isEnforced = (spec: RuleSpec) => policy.queryPolicy !== undefined && isForQueries(spec)
   return fallback === 'static' && candidates.some(isCopied) ? 'accept' : 'block'
 }
 

@@ -11,13 +11,15 @@ import type { Written } from './source-lines.js'
 
 /** The names of files that apt reads in its folders; it ignores others. */
 const PARTS = /^[\w-][\w.-]*\.(?:list|sources)$/
-/** The folder where apt keeps fetched lists of mirrors. */
-const FETCHED_LISTS = '/var/lib/apt/lists/auxfiles'
+/** The folder below its lists where apt keeps fetched lists of mirrors. */
+const FETCHED_LISTS = 'auxfiles'
 
 export function discoverApt(files: Files, found: MirrorCollector): void {
-  const apt = new Apt(files, found)
-  const parts = files.list('/etc/apt/sources.list.d', PARTS)
-  for (const path of ['/etc/apt/sources.list', ...parts]) {
+  const conf = readConf(files, found)
+  if (conf.user !== undefined) found.user(conf.user)
+  const apt = new Apt(files, found, conf)
+  const parts = files.list(conf.pathOf('dir::etc::sourceparts'), PARTS)
+  for (const path of [conf.pathOf('dir::etc::sourcelist'), ...parts]) {
     const file = files.read(path)
     const uris = path.endsWith('.sources') ? parseSources(file.text) : parseSourcesList(file.text)
     for (const uri of uris) apt.source(uri, file)
@@ -29,10 +31,10 @@ class Apt {
   readonly #found: MirrorCollector
   readonly #conf: AptConf
 
-  constructor(files: Files, found: MirrorCollector) {
+  constructor(files: Files, found: MirrorCollector, conf: AptConf) {
     this.#files = files
     this.#found = found
-    this.#conf = readConf(files, found)
+    this.#conf = conf
   }
 
   /** Adds one URI of a source: `http://...`, `mirror+file:/...`, `tor+http://...`. */
@@ -50,7 +52,9 @@ class Apt {
   #list(method: string, rest: string, origin: Origin): void {
     const online = !['file', 'copy'].includes(method)
     if (online) this.#mirror(`${method}:${rest}`, origin)
-    const path = online ? `${FETCHED_LISTS}/${nameOf(rest)}` : rest.replace(/^\/\/(?=\/)/, '')
+    const path = online
+      ? `${this.#conf.pathOf('dir::state::lists')}/${FETCHED_LISTS}/${nameOf(rest)}`
+      : rest.replace(/^\/\/(?=\/)/, '')
     const list = this.#files.read(path)
     const compressed = /\.(?:gz|xz|bz2|lzma|lz4|zst)$/.test(path)
     const mirrors = compressed ? [] : parseMirrorList(list.text)

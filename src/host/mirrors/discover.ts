@@ -6,12 +6,14 @@ import { Files } from './file-reader.js'
 import type { Discovery } from './mirror.js'
 import { MirrorCollector } from './mirror-collector.js'
 import { discoverPacman } from './pacman.js'
+import { discoverRhsm } from './rhsm.js'
 import { discoverSnap, noteLogins } from './snap.js'
 import { discoverZypper } from './zypper.js'
 
 const MANAGERS = [
   discoverApt,
   discoverDnf,
+  discoverRhsm,
   discoverZypper,
   discoverApk,
   discoverPacman,
@@ -33,13 +35,19 @@ export function discover(root: string): Discovery {
   return found.discovery()
 }
 
+/** The last fingerprint, with a check whether it still holds. */
+let last: { readonly root: string; readonly text: string; readonly holds: () => boolean } | undefined
+
 /**
  * Returns a text that changes when any file or folder that `discover` reads is changed, made or removed. It
- * is cheap: it reads only the few files that name other files, and calls stat(2) on the rest.
+ * is cheap: while nothing has changed, it calls stat(2) only; then it reads the files that name other files.
  */
 export function fingerprint(root: string): string {
+  if (last?.root === root && last.holds()) return last.text
   const files = new Files(root, { statOnly: true })
   const found = new MirrorCollector()
   for (const discoverManager of MANAGERS) discoverManager(files, found)
-  return createHash('sha256').update(files.statuses().join('\n')).digest('hex')
+  const text = createHash('sha256').update(files.statuses().join('\n')).digest('hex')
+  last = { root, text, holds: files.unchanged() }
+  return text
 }

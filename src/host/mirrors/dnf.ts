@@ -3,7 +3,8 @@ import { basename } from 'node:path'
 import type { Files, TextFile } from './file-reader.js'
 import { lastValue, parseIni, type Section } from './ini.js'
 import type { MirrorCollector, Sourced } from './mirror-collector.js'
-import { parseMetalink, parseMirrorList } from './mirror-list.js'
+import { isMetalink, localList, parseMetalink, parseMirrorList } from './mirror-list.js'
+import { masked } from './paths.js'
 import { emptyRepo, type Repo, someProxy, takeRepo, unknownMirrors } from './rpm-repos.js'
 import { linesOf } from './source-lines.js'
 import { architecture, expand, type Variables } from './variables.js'
@@ -34,10 +35,10 @@ export function discoverDnf(files: Files, found: MirrorCollector): void {
   const repos = new Map<string, Repo>()
   for (const { section, file } of main.sections) if (section.name !== 'main') take(repos, section, file)
   const paths = main.folders('reposdir', REPO_FOLDERS).flatMap((folder) => files.list(folder, /\.repo$/))
-  for (const path of paths) takeFile(repos, files.leaf(path))
-  for (const path of masked(files, OVERRIDE_FOLDERS, /\.repo$/)) override(repos, files.leaf(path))
+  for (const path of paths) takeFile(repos, files.read(path))
+  for (const path of masked(files, OVERRIDE_FOLDERS, /\.repo$/)) override(repos, files.read(path))
   for (const repo of repos.values())
-    if (repo.enabled) reach(repo, { found, variables, fetched, proxy: main.proxy })
+    if (repo.enabled) reach(repo, { files, found, variables, fetched, proxy: main.proxy })
 }
 
 interface Main {
@@ -65,18 +66,6 @@ function readMain(files: Files): Main {
     return usable.length > 0 ? usable : defaults
   }
   return { sections, proxy: someProxy(all.proxy), folders }
-}
-
-/**
- * Lists the files of several folders in the order of their names; a file of an earlier folder hides those of
- * its name.
- */
-function masked(files: Files, folders: readonly string[], name: RegExp): string[] {
-  const paths = new Map<string, string>()
-  for (const folder of folders)
-    for (const path of files.list(folder, name))
-      if (!paths.has(basename(path))) paths.set(basename(path), path)
-  return [...paths].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, path]) => path)
 }
 
 function takeFile(repos: Map<string, Repo>, file: TextFile): void {
@@ -121,7 +110,6 @@ export function readVariables(files: Files, folders: readonly string[]): Variabl
 /** A list of mirrors that dnf or yum has fetched, and its repository. */
 interface Fetched {
   readonly id: string
-  readonly key: 'mirrorlist' | 'metalink'
   readonly file: TextFile
 }
 
@@ -135,22 +123,22 @@ function readFetched(files: Files, caches: readonly string[]): Fetched[] {
   const ofYum = releases.flatMap((release) => files.list(release, /^[\w.:-]+$/))
   return [...folders, ...ofYum].flatMap((folder) => {
     const id = basename(folder).replace(/-[0-9a-f]{16}$/, '')
-    const lists = ['mirrorlist', 'mirrorlist.txt'].map((name) => files.leaf(`${folder}/${name}`))
-    return [
-      ...lists.map((file) => ({ id, key: 'mirrorlist' as const, file })),
-      { id, key: 'metalink' as const, file: files.leaf(`${folder}/metalink.xml`) },
-    ]
+    const lists = ['mirrorlist', 'mirrorlist.txt', 'metalink.xml'].map((name) =>
+      files.leaf(`${folder}/${name}`),
+    )
+    return lists.map((file) => ({ id, file }))
   })
 }
 
 interface Around {
+  readonly files: Files
   readonly found: MirrorCollector
   readonly variables: Variables
   readonly fetched: readonly Fetched[]
   readonly proxy: Sourced | undefined
 }
 
-function reach(repo: Repo, { found, variables, fetched, proxy }: Around): void {
+function reach(repo: Repo, { files, found, variables, fetched, proxy }: Around): void {
   const way = repo.proxy === undefined ? proxy : someProxy(repo.proxy)
   const url = ({ text, origin }: Sourced, quiet = false) => {
     const target = found.target(expand(text, variables), origin, quiet)
@@ -160,16 +148,18 @@ function reach(repo: Repo, { found, variables, fetched, proxy }: Around): void {
   for (const [key, list] of repo.lists) {
     if (list.text === '') continue
     url(list)
-    const mirrors = fetched.filter((one) => one.id === repo.id && one.key === key).flatMap(urlsOf)
+    const own = localList(expand(list.text, variables))
+    const lists = own === undefined ? fetched.filter(({ id }) => id === repo.id) : [{ file: files.leaf(own) }]
+    const mirrors = lists.flatMap(urlsOf)
     for (const mirror of mirrors) url(mirror, true)
     if (mirrors.length === 0 && repo.baseurl.length === 0 && !way)
       found.note(...unknownMirrors(list.origin, key))
   }
 }
 
-/** Reads the URLs of a list; a file fetched as mirrorlist may be a metalink. */
-const urlsOf = ({ key, file }: Fetched): Sourced[] =>
-  (key === 'metalink' ? parseMetalink : parseMirrorList)(file.text).map(({ text, line }) => ({
+/** Reads the URLs of a list: what is fetched for a `mirrorlist` may be a metalink. */
+const urlsOf = ({ file }: Pick<Fetched, 'file'>): Sourced[] =>
+  (isMetalink(file.text) ? parseMetalink : parseMirrorList)(file.text).map(({ text, line }) => ({
     text,
     origin: file.at(line),
   }))

@@ -9,6 +9,8 @@ const NAMES_AT_MOST = 1024
 /** A file that was read. */
 export interface TextFile {
   readonly text: string
+  /** Whether it is there, and this user may not read it. */
+  readonly isUnreadable: boolean
   /** The origin of a line of the file, for the operator. */
   at(line?: number): Origin
 }
@@ -39,16 +41,16 @@ export class Files {
     const known = this.#texts.get(path)
     if (known) return known
     const file = join(this.#root, path)
-    const text = { text: this.#text(file), at: (line?: number) => ({ file, line }) }
-    this.#texts.set(path, text)
-    return text
+    const read = { ...this.#text(file), at: (line?: number) => ({ file, line }) }
+    this.#texts.set(path, read)
+    return read
   }
 
   /** Reads a file that names no other files, unless only a fingerprint is wanted. */
   leaf(path: string): TextFile {
     if (!this.#options.statOnly) return this.read(path)
     this.#statusOf(path)
-    return { text: '', at: (line) => ({ file: join(this.#root, path), line }) }
+    return { text: '', isUnreadable: false, at: (line) => ({ file: join(this.#root, path), line }) }
   }
 
   /**
@@ -77,6 +79,12 @@ export class Files {
     return [...this.#statuses].map(([path, status]) => `${path}\0${status}`)
   }
 
+  /** Returns a check whether all paths so far still have the status that they had. It keeps no texts. */
+  unchanged(): () => boolean {
+    const [root, statuses] = [this.#root, [...this.#statuses]]
+    return () => statuses.every(([path, status]) => statusText(join(root, path)) === status)
+  }
+
   #statusOf(path: string): string {
     const known = this.#statuses.get(path)
     if (known !== undefined) return known
@@ -85,11 +93,11 @@ export class Files {
     return status
   }
 
-  #text(file: string): string {
-    const { bytes, whole } = beginning(file)
-    if (whole) return bytes.toString()
+  #text(file: string): Pick<TextFile, 'text' | 'isUnreadable'> {
+    const { bytes, whole, isUnreadable } = beginning(file)
+    if (whole) return { text: bytes.toString(), isUnreadable }
     this.#options.onLarge?.({ file, line: undefined })
-    return bytes.subarray(0, bytes.lastIndexOf('\n') + 1).toString()
+    return { text: bytes.subarray(0, bytes.lastIndexOf('\n') + 1).toString(), isUnreadable }
   }
 }
 
@@ -103,8 +111,8 @@ function statusText(file: string): string {
 }
 
 /** Reads the first bytes of a file; none of a device or a FIFO, on which a reader might wait. */
-function beginning(file: string): { bytes: Buffer; whole: boolean } {
-  const nothing = { bytes: Buffer.alloc(0), whole: true }
+function beginning(file: string): { bytes: Buffer; whole: boolean; isUnreadable: boolean } {
+  const nothing = { bytes: Buffer.alloc(0), whole: true, isUnreadable: false }
   let fd: number | undefined
   try {
     fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY)
@@ -112,9 +120,9 @@ function beginning(file: string): { bytes: Buffer; whole: boolean } {
     if (!stat.isFile()) return nothing
     const bytes = Buffer.alloc(Math.min(stat.size, BYTES_AT_MOST))
     const length = readSync(fd, bytes)
-    return { bytes: bytes.subarray(0, length), whole: stat.size <= BYTES_AT_MOST }
-  } catch {
-    return nothing
+    return { bytes: bytes.subarray(0, length), whole: stat.size <= BYTES_AT_MOST, isUnreadable: false }
+  } catch (error) {
+    return { ...nothing, isUnreadable: (error as NodeJS.ErrnoException).code === 'EACCES' }
   } finally {
     if (fd !== undefined) closeSync(fd)
   }

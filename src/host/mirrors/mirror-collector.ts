@@ -39,6 +39,7 @@ export const WEB_PORTS = { http: 80, https: 443 }
 /** The schemes of all package managers that do not use the network. */
 const LOCAL = new Set(['file', 'copy', 'cdrom', 'store', 'dir', 'hd', 'iso', 'cd', 'dvd', 'media'])
 
+const ITS_HOSTS = 'name the hosts that it calls in mirrors.hosts, and its user in mirrors.users'
 const NAME_THE_HOST = 'name its host in mirrors.hosts'
 
 /** Collects the mirrors and notes of one discovery. */
@@ -47,6 +48,7 @@ export class MirrorCollector {
   readonly #notes = new Set<string>()
   #moreMirrors = false
   #moreNotes = false
+  readonly #users = new Set<string>()
 
   /**
    * Returns the target of a URL; undefined for a local file, and, with a note unless `quiet`, when the scheme
@@ -57,6 +59,7 @@ export class MirrorCollector {
     if (url.startsWith('/') || (scheme !== undefined && LOCAL.has(scheme))) return undefined
     const place = parseUrl(url)
     if (!place.ok) return quiet ? undefined : this.#none(origin, `this ${place.reason}: ${NAME_THE_HOST}`)
+    if (isLoopbackHost(place.value.host)) return this.#onThisHost(place.value, origin)
     if (isWeb(place.value)) return { ...place.value, port: place.value.port ?? WEB_PORTS[place.value.scheme] }
     const problem = `${place.value.scheme}:// is not followed`
     return quiet ? undefined : this.#none(origin, `${problem}: allow ${place.value.host} by a rule`)
@@ -73,7 +76,19 @@ export class MirrorCollector {
     if (port === undefined || ports[scheme] === undefined)
       return this.#none(origin, `no proxy can be reached by ${scheme}://: ${NAME_THE_HOST}`)
     if (!isLoopbackHost(host)) return { host, port }
-    return this.#none(origin, 'this proxy is on this host: name the hosts that it calls in mirrors.hosts')
+    return this.#none(origin, `this proxy is on this host: ${ITS_HOSTS}`)
+  }
+
+  /**
+   * Makes a note on a mirror on this host: a cache, such as apt-cacher-ng, calls others with a user of its
+   * own.
+   */
+  #onThisHost({ host, port }: UrlTarget, origin: Origin): undefined {
+    const place = port === undefined ? host : `${host.includes(':') ? `[${host}]` : host}:${port}`
+    return this.#none(
+      origin,
+      `updates come from this host (${place}): if a proxy or cache answers there, ${ITS_HOSTS}`,
+    )
   }
 
   /** Adds a target, or the proxy through which it is called. */
@@ -103,6 +118,11 @@ export class MirrorCollector {
     else this.#moreNotes = true
   }
 
+  /** Adds a user that a package manager downloads as, where its files name another than its own. */
+  user(name: string): void {
+    this.#users.add(name)
+  }
+
   /** Whether a mirror of a package manager was found. */
   has(manager: Manager): boolean {
     return [...this.#mirrors.values()].some((mirror) => mirror.manager === manager)
@@ -110,6 +130,7 @@ export class MirrorCollector {
 
   discovery(): Discovery {
     return {
+      ...(this.#users.size > 0 && { users: [...this.#users] }),
       mirrors: [...this.#mirrors.values()],
       notes: [
         ...this.#notes,

@@ -27,3 +27,10 @@ export const parseMetalink = (text: string): Written[] =>
       return url ? [{ text: url.replaceAll('&amp;', '&'), line }] : []
     }),
   )
+
+/** Whether the text of a list is a metalink: its URLs are in elements of XML. */
+export const isMetalink = (text: string): boolean => /^\ufeff?\s*</.test(text)
+
+/** Returns the path of a list that is a file of this host: `file:///etc/mirrors`, `/etc/mirrors`. */
+export const localList = (url: string): string | undefined =>
+  /^(?:file:(?:\/\/(?:localhost)?)?)?(\/[^?#]*)/i.exec(url)?.[1]

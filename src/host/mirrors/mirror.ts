@@ -33,4 +33,6 @@ export interface Discovery {
    * without the passwords that a URL may hold.
    */
   readonly notes: readonly string[]
+  /** Users that package managers download as, where their files name others than their own. */
+  readonly users?: readonly string[]
 }

@@ -1,9 +1,9 @@
 /** Finds the mirrors of pacman (pacman.conf(5)). */
-import { basename, dirname } from 'node:path'
 import type { Origin } from '../../core/policy/origin.js'
 import type { Files } from './file-reader.js'
 import { lastValue, parseIni } from './ini.js'
 import type { MirrorCollector } from './mirror-collector.js'
+import { globPaths } from './paths.js'
 import { architecture, expand } from './variables.js'
 
 /** The depth of includes, as in pacman itself. */
@@ -47,35 +47,9 @@ class Pacman {
     if (target) this.#found.add('pacman', target, origin)
   }
 
-  /** Expands a pattern of glob(7) in one folder. */
+  /** Reads the files that a pattern of glob(7) names. */
   #include(pattern: string, repo: string, depth: number): void {
     if (depth >= DEPTH || this.#includes++ >= INCLUDES_AT_MOST) return
-    const name = basename(pattern)
-    const paths = /[*?[]/.test(name) ? this.#files.list(dirname(pattern), globOf(name)) : [pattern]
-    for (const path of paths) this.read(path, repo, depth + 1)
-  }
-}
-
-/** Translates a pattern of glob(7) for one name into a regular expression. */
-function globOf(pattern: string): RegExp {
-  const parts = pattern.match(/\*+|\?|\[!?\]?[^\]]*\]|[^*?[]+|\[/g) ?? []
-  const source = parts.map((part) => {
-    if (part.startsWith('*')) return '.*'
-    if (part === '?') return '.'
-    if (!/^\[.+\]$/.test(part)) return part.replace(/[.+^$(){}|\\\]/[-]/g, '\\$&')
-    return `[${part
-      .slice(1, -1)
-      .replace(/^!/, '^')
-      .replace(/[\\[\]]/g, '\\$&')}]`
-  })
-  return regExpOf(pattern.startsWith('.') ? source.join('') : `(?!\\.)${source.join('')}`)
-}
-
-/** Compiles a pattern; one that makes no sense (`[z-a]`) matches nothing. */
-function regExpOf(source: string): RegExp {
-  try {
-    return new RegExp(`^${source}$`, 's')
-  } catch {
-    return /(?!)/
+    for (const path of globPaths(this.#files, pattern)) this.read(path, repo, depth + 1)
   }
 }

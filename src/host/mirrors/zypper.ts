@@ -6,28 +6,30 @@ import { readVariables } from './dnf.js'
 import type { Files, TextFile } from './file-reader.js'
 import { lastValue, parseIni, type Section } from './ini.js'
 import type { MirrorCollector, Sourced, Target } from './mirror-collector.js'
-import { parseMetalink, parseMirrorList } from './mirror-list.js'
+import { isMetalink, localList, parseMetalink, parseMirrorList } from './mirror-list.js'
 import { emptyRepo, type Repo, someProxy, takeRepo, unknownMirrors } from './rpm-repos.js'
 import { isOff } from './source-lines.js'
 import { expand, type Variables } from './variables.js'
 
 /** The folder where libzypp caches the metadata of each repository, in a folder of its name. */
 const CACHE = '/var/cache/zypp/raw'
-const LISTS = { 'mirrorlist.txt': parseMirrorList, 'mirrorlist.xml': parseMetalink }
+const LISTS = ['mirrorlist.txt', 'mirrorlist.xml']
 
 export function discoverZypper(files: Files, found: MirrorCollector): void {
   const zypper = new Zypper(files, found)
-  for (const path of files.list('/etc/zypp/repos.d', /\.repo$/)) zypper.repos(files.leaf(path))
+  for (const path of files.list('/etc/zypp/repos.d', /\.repo$/)) zypper.repos(files.read(path))
   for (const path of files.list('/etc/zypp/services.d', /\.service$/)) zypper.services(files.leaf(path))
 }
 
 class Zypper {
+  readonly #files: Files
   readonly #found: MirrorCollector
   readonly #variables: Variables
   readonly #proxyOf: (target: Target) => Sourced | undefined
   readonly #lists: readonly { readonly id: string; readonly urls: readonly Sourced[] }[]
 
   constructor(files: Files, found: MirrorCollector) {
+    this.#files = files
     this.#found = found
     this.#variables = readVariables(files, ['/etc/zypp/vars.d'])
     this.#proxyOf = readProxies(files)
@@ -52,7 +54,10 @@ class Zypper {
     for (const [key, { text, origin }] of repo.lists) {
       if (text === '') continue
       this.#url(text, origin)
-      const mirrors = this.#lists.filter(({ id }) => id === repo.id).flatMap(({ urls }) => urls)
+      const own = localList(expand(text, this.#variables))
+      const lists =
+        own === undefined ? this.#lists.filter(({ id }) => id === repo.id) : [listOf(this.#files.leaf(own))]
+      const mirrors = lists.flatMap(({ urls }) => urls)
       for (const mirror of mirrors) this.#url(mirror.text, mirror.origin, undefined, true)
       if (mirrors.length === 0 && repo.baseurl.length === 0) this.#found.note(...unknownMirrors(origin, key))
     }
@@ -108,11 +113,15 @@ function isWithin(host: string, written: string): boolean {
 }
 
 function readLists(files: Files): { id: string; urls: Sourced[] }[] {
-  return files.list(CACHE, /^[^.]/).flatMap((folder) =>
-    Object.entries(LISTS).map(([name, parse]) => {
-      const file = files.leaf(`${folder}/${name}`)
-      const urls = parse(file.text).map(({ text, line }) => ({ text, origin: file.at(line) }))
-      return { id: basename(folder), urls }
-    }),
-  )
+  return files
+    .list(CACHE, /^[^.]/)
+    .flatMap((folder) =>
+      LISTS.map((name) => ({ id: basename(folder), ...listOf(files.leaf(`${folder}/${name}`)) })),
+    )
+}
+
+/** Reads a list of mirrors, of either form. */
+function listOf(file: TextFile): { urls: Sourced[] } {
+  const parse = isMetalink(file.text) ? parseMetalink : parseMirrorList
+  return { urls: parse(file.text).map(({ text, line }) => ({ text, origin: file.at(line) })) }
 }

@@ -13,6 +13,7 @@ import {
   targetsOf,
 } from './answer-reader.js'
 import { ask } from './query-client.js'
+import { NO_SEARCH, type SearchList, searched } from './search-list.js'
 import { NoConnection } from './tcp-resolver.js'
 
 /** The addresses of a name, and for how many seconds they may be kept. */
@@ -45,20 +46,53 @@ export function parseHostsFile(text: string, name: string): Address[] {
 
 /**
  * Looks a name up: /etc/hosts first, then the resolvers of resolv.conf, over TCP where one of them takes
- * that.
+ * that. A short name is completed.
  * @throws Error (rejects) when there is no address, and the reason is known only of one family
  */
-export async function lookup(name: string): Promise<Addresses> {
-  return fixedFor(name) ?? withFallback(addressesByTcp, addressesByUdp, name)
+export async function lookup(name: string, search = NO_SEARCH): Promise<Addresses> {
+  const ask = (each: string) => withFallback(addressesByTcp, addressesByUdp, each)
+  return fixedFor(name) ?? firstFound(name, search, ask)
 }
 
 /**
  * Looks a name up like `lookup`, but never over UDP, where a local accomplice could help to forge the answer.
  * @throws Error (rejects) when there is no address, or no resolver takes a TCP connection
  */
-export async function confirm(name: string): Promise<Addresses> {
-  return fixedFor(name) ?? addressesByTcp(name)
+export async function confirm(name: string, search = NO_SEARCH): Promise<Addresses> {
+  return fixedFor(name) ?? firstFound(name, search, addressesByTcp)
 }
+
+/** Codes and messages of errors that are answers: there is no such name, or none with an address. */
+const NO_SUCH = /^(?:ENOTFOUND|ENODATA|ESERVFAIL)$/
+const NO_ADDRESS = /^it has no address|: it answers [A-Z]+$/
+
+/** Asks for each completed name until one has an address. A resolver that does not answer ends that. */
+async function firstFound(
+  name: string,
+  search: SearchList,
+  ask: LookupFunction<Addresses>,
+): Promise<Addresses> {
+  const names = searched(name, search)
+  for (const each of names.slice(0, -1)) {
+    try {
+      return await ask(each)
+    } catch (error) {
+      const { code = '', message } = error as NodeJS.ErrnoException
+      if (!NO_SUCH.test(code) && !NO_ADDRESS.test(message)) throw error
+    }
+  }
+  try {
+    return await ask(name)
+  } catch (error) {
+    if ((error as Error).message === NONE && !name.includes('.')) throw new Error(whyNone(names))
+    throw error
+  }
+}
+
+const whyNone = (names: readonly string[]): string =>
+  names.length === 1
+    ? `${NONE}, and no search domain of resolv.conf completes it`
+    : `${NONE}, nor has ${names.slice(0, -1).join(', ')}`
 
 /**
  * Looks an SRV name up. No target is no error: most hosts have no such service. @throws Error (rejects) when

@@ -48,7 +48,7 @@ export function world(
   const targetsOf = (service: string) => (targets[service] ? [targets[service]] : [])
   const policy = buildPolicy(
     config,
-    { ...infrastructure, name: 'web1', ephemeralPorts: EPHEMERAL_PORTS, mirrors },
+    { ...infrastructure, name: 'web1', ephemeralPorts: EPHEMERAL_PORTS, mirrors, updateUsers: [] },
     { targets: targetsOf, isWayTo: () => false },
   )
   for (const [set, all] of Object.entries({ addresses: known, formerAddresses: former }) as [

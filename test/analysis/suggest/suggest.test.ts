@@ -282,3 +282,13 @@ t.test('the JSON output has the same suggestions for programs', async (t) => {
     notSuggested: { suppressed: { blocks: 7 } },
   })
 })
+
+t.test('what is not known of the resolver on this host comes first, in both forms', async (t) => {
+  const note = '/etc/resolv.conf:1: it leads to this host itself: name the resolvers'
+  const suggestion = suggested(t, [])
+  t.match(
+    yamlOf(suggestion, 'log', [note]),
+    /^# No blocks in log\.\n\n# FIRST: \/etc\/resolv\.conf:1: it leads/,
+  )
+  t.same(JSON.parse(jsonOf(suggestion, [note])).notes, [note])
+})

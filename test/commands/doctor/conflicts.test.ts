@@ -146,3 +146,22 @@ t.test('a routing rule that compares our bits is reported; the advice keeps its 
   t.match(ours, [/^look .*set firewall\.mark\.mask/])
   t.notMatch(ours[0], 'write fwmark')
 })
+
+t.test('SYNPROXY is reported where it answers clients over IPv6, since it cuts them off', async (t) => {
+  const synproxy = { synproxy: { mss: 1460 } }
+  const match = (left: unknown, right: unknown) => ({ match: { op: '==', left, right } })
+  t.equal(grade('input', 0, synproxy), 'look')
+  t.equal(grade('input', 0, match({ meta: { key: 'nfproto' } }, 'ipv6'), synproxy), 'look')
+  t.equal(grade('input', 0, match({ payload: { protocol: 'tcp', field: 'dport' } }, 80), synproxy), 'look')
+  t.equal(grade('input', 0, match({ meta: { key: 'nfproto' } }, 'ipv4'), synproxy), 'none')
+  t.equal(
+    grade('input', 0, match({ payload: { protocol: 'ip', field: 'saddr' } }, '192.0.2.1'), synproxy),
+    'none',
+  )
+  const saved = (family: 'ip' | 'ip6') =>
+    found(
+      parseSave('*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp -j SYNPROXY --sack-perm\nCOMMIT\n', family),
+    )
+  t.match(saved('ip6'), [{ grade: 'look', what: /SYNPROXY/, advice: /limit the rule to IPv4/ }])
+  t.same(saved('ip'), [])
+})

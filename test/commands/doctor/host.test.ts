@@ -1,6 +1,6 @@
 import { chmodSync, utimesSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import { clock } from '../../../src/commands/doctor/clock.js'
+import { clock, timeServers } from '../../../src/commands/doctor/clock.js'
 import type { DoctorContext } from '../../../src/commands/doctor/context.js'
 import { environment } from '../../../src/commands/doctor/environment.js'
 import { type Finding, Findings, isAmiss } from '../../../src/commands/doctor/finding.js'
@@ -17,7 +17,8 @@ import { type Given, NOW, world } from '../../analysis/explain/context.js'
 function subject(t: Test, yaml: string, given: Given = {}): DoctorContext & { readonly directory: string } {
   const { config, policy, directory } = world(t, yaml, given)
   const known = { names: new Map(), services: new Map(), uses: [] }
-  const host = { mirrors: given.mirrors ?? [], notes: [] } as unknown as DoctorContext['host']
+  const facts = { mirrors: given.mirrors ?? [], notes: [], resolverNotes: [], timeServers: [] }
+  const host = facts as unknown as DoctorContext['host']
   const status = new Error('the service does not run')
   const folder = { log: { ...config.log, destination: `${directory}/blocks.json` }, state: { directory } }
   return {
@@ -97,6 +98,26 @@ t.test(
       await why({ 'resolv.conf': 'nameserver 127.0.0.1\n' }),
       /^look \/etc\/resolv\.conf leads to this host itself/,
     )
+  },
+)
+
+t.test('what is not known of a resolver on this host is said in its place', async (t) => {
+  const etc = { 'resolv.conf': 'nameserver 127.0.0.1\n' }
+  const one = subject(t, 'mode: enforce\n', { etc })
+  const resolverNotes = ['/etc/unbound/unbound.conf: unbound asks: forward its queries']
+  const [finding] = await resolvers({ ...one, host: { ...one.host, resolverNotes } }, t.testdir({ etc }))
+  t.match(finding, {
+    grade: 'look',
+    what: '/etc/unbound/unbound.conf: unbound asks',
+    advice: 'forward its queries',
+  })
+})
+
+t.test(
+  'a host whose time servers are not known is reported, unless the configuration has a list',
+  async (t) => {
+    t.match(timeServers(subject(t, 'mode: enforce\n')), [{ grade: 'look', what: /^no time server is known/ }])
+    t.same(timeServers(subject(t, 'infrastructure: { ntp: [] }\n')), [])
   },
 )
 

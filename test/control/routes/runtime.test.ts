@@ -17,6 +17,7 @@ function routes(t: Parameters<typeof loadText>[0], yaml = 'mode: enforce\n') {
     configured,
     config: configured,
     learned: { current: () => [] },
+    host: { facts: { resolverNotes: ['a note'], timeServers: [] } },
     get overlay() {
       return state.overlay
     },
@@ -108,9 +109,14 @@ t.test(
 
 t.test('setting the mode of the configuration is no change', async (t) => {
   const { state, ask } = routes(t)
-  t.match(await ask('PUT', '/v1/mode', { mode: 'observe' }), { mode: 'observe', configured: 'enforce' })
+  t.match(await ask('PUT', '/v1/mode', { mode: 'observe' }), {
+    mode: 'observe',
+    configured: 'enforce',
+    notes: [],
+  })
   t.equal(state.overlay.mode, 'observe')
-  await ask('PUT', '/v1/mode', { mode: 'enforce' })
+  const { notes } = (await ask('PUT', '/v1/mode', { mode: 'enforce' })) as { notes: string[] }
+  t.match(notes, ['a note', /^no time server is known/], 'what is not known of the host')
   t.equal(state.overlay.mode, undefined)
   await t.rejects(ask('PUT', '/v1/mode', { mode: 'open' }), {
     status: 400,

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { entriesBySource, namesOf } from '../../../src/core/policy/allowlist.js'
+import { entriesBySource, isTimePort, namesOf } from '../../../src/core/policy/allowlist.js'
 import { policy, prefix, rule } from '../rules.js'
 
 t.test('prefixes and learned addresses are counted by the reason of their rules', async (t) => {
@@ -29,4 +29,17 @@ t.test('the names of a policy are those of all its rules, each listed once, with
     rule({ names: ['b.example.org'] }),
   ]
   t.same([...namesOf(policy(rules))], ['a.example.org', 'b.example.org'])
+})
+
+t.test('the ports of time servers are those of their rules for UDP', async (t) => {
+  const ports = (port: number) => [{ first: port, last: port }]
+  const made = policy([
+    rule({ reason: 'time', protocol: 'udp', ports: ports(1123) }),
+    rule({ reason: 'time', protocol: 'tcp', ports: ports(4460) }),
+    rule({ reason: 'rule', protocol: 'udp', ports: ports(53) }),
+  ])
+  t.same(
+    [53, 123, 1123, 4460].filter((port) => isTimePort(made, port)),
+    [1123],
+  )
 })

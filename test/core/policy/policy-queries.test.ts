@@ -57,8 +57,11 @@ t.test(
     t.equal(isByContent(enforced, ask('host.example')), true)
     t.equal(isByContent(enforced, REPLY), true, 'an answer must stay an answer')
     t.equal(isByContent(policy([]), ask('b.example.org', [], {})), false, 'any query may be sent')
-    const time = rule({ reason: 'time', name: 'time' })
+    const time = rule({ reason: 'time', name: 'time', protocol: 'udp' })
     t.equal(isByContent(policy([]), time.accept), true)
+    const tls = { name: 'tls', protocol: 'tcp', ports: [{ first: 853, last: 853 }] } as const
+    for (const reason of ['time', 'resolver'] as const)
+      t.equal(isByContent(enforced, rule({ ...tls, reason }).accept), false, 'TLS cannot be read')
     for (const decision of [NAME_NOT_ALLOWED, SESSION, rule({ name: 'any' }).accept])
       t.equal(isByContent(enforced, decision), false)
   },

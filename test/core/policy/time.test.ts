@@ -2,7 +2,7 @@ import t from 'tap'
 import { IPPROTO_UDP } from '../../../src/core/packet/ip.js'
 import { ntpRequest } from '../../../src/core/packet/ntp.js'
 import { NOT_ALLOWLISTED, NOT_NTP } from '../../../src/core/policy/policy.js'
-import { ipv4, udp } from '../packets.js'
+import { ipv4, tcp, udp } from '../packets.js'
 import { rule } from '../rules.js'
 import { judge, read } from './judging.js'
 
@@ -20,3 +20,13 @@ t.test(
     t.equal(judge([TIME, rule()], datagram(data)).reason, 'rule')
   },
 )
+
+t.test('what goes to a time server over TLS needs no form of NTP', async (t) => {
+  const keys = rule({
+    reason: 'time',
+    name: 'time-tls:4460',
+    protocol: 'tcp',
+    ports: [{ first: 4460, last: 4460 }],
+  })
+  t.equal(judge([keys], read(ipv4({}, tcp({ destinationPort: 4460 })))).reason, 'time')
+})

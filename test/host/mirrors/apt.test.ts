@@ -139,3 +139,48 @@ t.test('only files with a name that apt accepts are read', async (t) => {
   )
   t.same(found(t, files), ['h0.example.org:80'])
 })
+
+t.test('updates that come from this host are no mirror, and a note says what to do', async (t) => {
+  const list =
+    'deb http://localhost:3142/deb.example.org/debian s main\ndeb http://127.0.0.1:3142/HTTPS///download.example.com/x s main\ndeb http://[::1]/x s main\n'
+  const { mirrors, notes } = shown(hostOf(t, { '/etc/apt/sources.list': list }))
+  t.same(mirrors, [])
+  t.match(notes, [
+    /:1: updates come from this host \(localhost:3142\): if a proxy or cache answers there, name the hosts that it calls in mirrors\.hosts, and its user in mirrors\.users$/,
+    /:2: updates come from this host \(127\.0\.0\.1:3142\)/,
+    /:3: updates come from this host \(::1\)/,
+  ])
+})
+
+t.test('a host with an underscore is a mirror, as for apt itself', async (t) => {
+  t.same(found(t, { '/etc/apt/sources.list': 'deb http://apt_repo.example.org/debian s main\n' }), [
+    'apt_repo.example.org:80',
+  ])
+})
+
+t.test('the files of apt are where its settings have them', async (t) => {
+  const files = {
+    '/etc/apt/apt.conf.d/50paths':
+      'Dir::Etc { main "other.conf"; sourceparts "/srv/parts"; };\nDir::State::lists "/srv/lists";\n',
+    '/etc/apt/other.conf': 'Dir::Etc::sourcelist "mine.list";\n',
+    '/etc/apt/mine.list': 'deb http://mine.example.org/ s\ndeb mirror+http://list.example.org/m.txt s\n',
+    '/srv/lists/auxfiles/list.example.org_m.txt': 'http://fetched.example.org/\n',
+    '/srv/parts/a.list': 'deb http://part.example.org/ s\n',
+    '/etc/apt/sources.list': 'deb http://no.example.org/ s\n',
+    '/etc/apt/sources.list.d/a.list': 'deb http://no.example.org/ s\n',
+  }
+  const all = ['mine.example.org:80', 'list.example.org:80', 'fetched.example.org:80', 'part.example.org:80']
+  t.same(found(t, files), all)
+  const moved = { [CONF]: 'Dir "/srv/root";\n', '/srv/root/etc/apt/sources.list': HTTP }
+  t.same(found(t, moved), ['mirror.example.org:80'])
+  t.same(
+    found(t, { ...files, [CONF]: 'Dir::Etc::sourceparts "/dev/null";\n', '/etc/apt/apt.conf.d/50paths': '' }),
+    ['no.example.org:80'],
+  )
+})
+
+t.test('the user that apt downloads as is found', async (t) => {
+  const conf = { [CONF]: 'APT::Sandbox::User "fetcher";\n' }
+  t.same(discover(hostOf(t, conf)).users, ['fetcher'])
+  t.same(discover(hostOf(t, { [CONF]: 'APT::Sandbox::User "";\n' })).users, undefined)
+})

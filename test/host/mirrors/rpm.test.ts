@@ -1,8 +1,9 @@
 import t from 'tap'
+import { fingerprint } from '../../../src/host/mirrors/discover.js'
 import { parseIni } from '../../../src/host/mirrors/ini.js'
 import { parseMetalink, parseMirrorList } from '../../../src/host/mirrors/mirror-list.js'
 import { expand } from '../../../src/host/mirrors/variables.js'
-import { found, hostOf, shown } from './sample-hosts.js'
+import { found, hostOf, shown, write } from './sample-hosts.js'
 
 const REPO = '/etc/yum.repos.d/a.repo'
 const MAIN = '/etc/dnf/dnf.conf'
@@ -148,4 +149,48 @@ t.test('zypper finds a fetched list by the name of the repository', async (t) =>
     'l.example.org:443',
     'm.example.org:80',
   ])
+})
+
+t.test('what was fetched for a mirrorlist may be a metalink, for dnf and zypper', async (t) => {
+  const metalink =
+    '<metalink><files><file name="repomd.xml"><resources>\n<url protocol="https">https://m.example.org/x</url>\n</resources></file></files></metalink>\n'
+  const repo =
+    '[a]\n#baseurl=http://no.example.org/\nmirrorlist=https://l.example.org/metalink?repo=a&arch=$basearch\n'
+  const dnf = { [REPO]: repo, '/var/cache/dnf/a-0123456789abcdef/metalink.xml': metalink }
+  t.same(found(t, dnf), ['l.example.org:443', 'm.example.org:443'])
+  const asList = { [REPO]: repo, '/var/cache/dnf/a-0123456789abcdef/mirrorlist': metalink }
+  t.same(found(t, asList), ['l.example.org:443', 'm.example.org:443'])
+  const zypper = { '/etc/zypp/repos.d/a.repo': repo, '/var/cache/zypp/raw/a/mirrorlist.txt': metalink }
+  t.same(found(t, zypper), ['l.example.org:443', 'm.example.org:443'])
+})
+
+t.test('a list of mirrors that is a file of this host is read, and a change of it is noticed', async (t) => {
+  const lists = {
+    '/etc/mirrors/a1': 'https://m.example.org/\n',
+    '/etc/mirrors/b': '<url>http://n.example.org/</url>',
+  }
+  const repos =
+    '[a]\nmirrorlist=file:///etc/mirrors/a$n\n[b]\nmetalink=file:/etc/mirrors/b\n[c]\nmirrorlist=file:///etc/mirrors/none\n'
+  const dnf = { ...lists, [REPO]: repos, '/etc/dnf/vars/n': '1\n' }
+  t.same(found(t, dnf), ['m.example.org:443', 'n.example.org:80'])
+  t.match(shown(hostOf(t, dnf)).notes, [
+    /^\/etc\/yum\.repos\.d\/a\.repo:6: which mirrors this mirrorlist names is not known/,
+  ])
+  const zypper = { ...lists, '/etc/zypp/repos.d/a.repo': repos.replace('a$n', 'a1') }
+  t.same(found(t, zypper), ['m.example.org:443', 'n.example.org:80'])
+  for (const files of [dnf, zypper]) {
+    const root = hostOf(t, files)
+    const before = fingerprint(root)
+    write(root, '/etc/mirrors/b', '<url>http://other.example.org/</url>')
+    t.not(fingerprint(root), before)
+  }
+})
+
+t.test('the hosts of subscription-manager are found, or its proxy', async (t) => {
+  const conf = (proxy: string) => ({
+    '/etc/rhsm/rhsm.conf': `[server]\nhostname = subscription.example.org\nprefix = /subscription\nport = 8443\nproxy_hostname =${proxy}\nproxy_port = 3129\n[rhsm]\nbaseurl = https://cdn.example.org\nca_cert_dir = /etc/rhsm/ca/\n`,
+  })
+  t.same(found(t, conf('')), ['subscription.example.org:8443', 'cdn.example.org:443'])
+  t.same(found(t, conf(' proxy.example.org')), ['proxy.example.org:3129'])
+  t.same(found(t, { '/etc/rhsm/rhsm.conf': '[server]\nhostname=a.example.org\n' }), ['a.example.org:443'])
 })

@@ -34,7 +34,7 @@ t.test('a URL that cannot be used gives the reason, which never contains a passw
     'http://a\tb.example.org',
     'http://a.example.org:0',
     'http://a.example.org:65536',
-    'http://my_mirror.example.org',
+    'http://_my.mirror.example.org',
     'http://[2001:db8::1',
     'http://[::ffff:192.0.2.1]/',
     'http://$s3.example.org',
