@@ -5,6 +5,7 @@ import { transportOf } from '../../core/packet/protocol-names.js'
 import { REASONS } from '../../core/policy/policy.js'
 import type { BlockGroup, PendingEvent } from '../../core/record/block-summary.js'
 import { clip } from '../../text/clip.js'
+import { terminalSafeField } from '../../text/terminal-safe.js'
 import type { BlockEvent } from './event.js'
 
 export type Mode = 'observe' | 'enforce'
@@ -115,7 +116,9 @@ function senderNames({ who }: BlockGroup) {
   }
 }
 
-const text = (given: string | undefined) => (given === undefined ? undefined : clip(given, TEXT_BYTES))
+/** Makes a text safe to print, also after JSON is decoded, and cuts it. */
+const text = (given: string | undefined) =>
+  given === undefined ? undefined : clip(terminalSafeField(given), TEXT_BYTES)
 
 const userName = (uid: number, around: Surroundings) => (uid < 0 ? undefined : text(around.userName(uid)))
 

@@ -221,3 +221,27 @@ t.test('a line break in a name does not make a second line', async (t) => {
   const line = JSON.stringify(blockEvent({ type: 'first', group: kindOf(), blocks: 1 }, around))
   t.notMatch(line, /\n/)
 })
+
+t.test(
+  'no field controls a terminal, also after its JSON is decoded, and nothing of it is lost',
+  async (t) => {
+    const evil = '/tmp/\x1b]0;x\x07\n\x9b2J\u202e\u2028\u200b\u05d0\ud800'
+    const escaped = '/tmp/\\x1b]0;x\\x07\\x0a\\x9b2J\\u{202e}\\u{2028}\\u{200b}\\u{5d0}\\u{d800}'
+    const given = {
+      rule: evil,
+      who: { attribution: 'found', unit: `${evil}.service`, container: evil, executable: evil },
+    } as const
+    const event = blockEvent(
+      { type: 'first', group: kindOf(given), blocks: 1 },
+      { ...ENFORCE, userName: () => evil },
+    )
+    for (const [key, value] of Object.entries(event)) t.match(String(value ?? ''), /^[\x20-\x7e]*$/, key)
+    t.equal(event['process.executable'], escaped)
+    t.match(event.message, `blocked ${escaped} (${escaped} in ${escaped}.service) -> `)
+    t.match(
+      blockEvent({ type: 'suppressed', uid: 33, blocks: 1, ms: 1 }, { ...ENFORCE, userName: () => evil })
+        .message,
+      /^[\x20-\x7e]*$/,
+    )
+  },
+)

@@ -7,6 +7,7 @@ import type { BlockGroup, PendingEvent } from '../../../src/core/record/block-su
 import { type Block, readLine } from '../../../src/records/block-log/event-reader.js'
 import { blockEvent, type Fields, lostEvent, type Mode } from '../../../src/records/block-log/event-writer.js'
 import { ECS } from '../../../src/text/ecs.js'
+import { terminalSafeField } from '../../../src/text/terminal-safe.js'
 import { words } from '../../core/packets.js'
 import { kindOf } from './blocks.js'
 
@@ -219,8 +220,9 @@ t.test('the blocks of lost lines are read with their number', async (t) => {
   }
 })
 
-t.test('any name of a program, a unit or a user is read letter by letter', async (t) => {
-  for (const [index, text] of HOSTILE.entries())
+t.test('any name of a program, a unit or a user is read letter by letter, in its escaped form', async (t) => {
+  for (const [index, text] of HOSTILE.entries()) {
+    const escaped = terminalSafeField(text)
     assertReadBack(
       t,
       firstOf(
@@ -228,9 +230,10 @@ t.test('any name of a program, a unit or a user is read letter by letter', async
         'enforce',
         text,
       ),
-      { ...FIRST, unit: text, container: text, program: text, user: text, pid: 1 },
+      { ...FIRST, unit: escaped, container: escaped, program: escaped, user: escaped, pid: 1 },
       `hostile text ${index}`,
     )
+  }
 })
 
 t.test('fields that are too long are read shortened, and the other fields whole', async (t) => {
