@@ -51,7 +51,7 @@ export class PacketPath {
   constructor(options: PacketPathOptions) {
     const { inForce, log, onFault } = options
     this.#options = options
-    this.canary = new Canary(this.counts, log)
+    this.canary = new Canary({ counts: this.counts, log, policy: () => inForce.rules.policy })
     this.#faults = new FaultLog({ mode: () => inForce.config.mode, log, count: onFault })
     this.#valve = this.#createValve()
     this.#dnsWatch = this.#createDnsWatch()

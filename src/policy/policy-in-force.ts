@@ -231,10 +231,13 @@ export class PolicyInForce {
 
   /** Builds the policy of a configuration with what is known of this host now. */
   #policyOf(config: Config): Policy {
-    return buildPolicy(config, this.host.facts, {
+    const policy = buildPolicy(config, this.host.facts, {
       targets: (service) => this.learned.targets(service),
       isWayTo: (name) => this.learned.isWayTo(name),
     })
+    // A canary may be on its way. At the start there is no policy before.
+    policy.moreCanaries = this.rules?.policy.moreCanaries
+    return policy
   }
 
   /** Returns the part of an overlay that stays valid beside this configuration. */

@@ -120,6 +120,8 @@ export interface Decision {
 export interface Policy {
   readonly mode: 'observe' | 'enforce'
   readonly canary: Endpoint | undefined
+  /** Further endpoints that canaries go to at present; they are replaced while the policy is in force. */
+  moreCanaries?: readonly Endpoint[] | undefined
   /** The ports that the kernel chooses from for sockets without a given one. */
   readonly ephemeralPorts: PortRange
   /** Ids of the users who update and of the host's own resolvers. */
@@ -213,7 +215,7 @@ export function decide(
   now: number,
 ): Decision {
   if (sender.isForeign) return FOREIGN_SOURCE
-  if (policy.canary !== undefined && isFor(packet, policy.canary)) return CANARY
+  if (isCanary(policy, packet)) return CANARY
   if (policy.queryPolicy !== undefined) {
     const decision = judgeToResolver(policy, policy.queryPolicy, packet, sender, inbound, now)
     if (decision !== undefined) return decision
@@ -259,6 +261,14 @@ function judgeToResolver(
 function judgeQuestion(packet: Packet, queryPolicy: QueryPolicy, { accept }: Rule): Decision {
   if (mayAsk(packet, queryPolicy)) return accept
   return isNamesCanary(packet) ? CANARY : NAME_NOT_ALLOWED
+}
+
+const NO_ENDPOINTS: readonly Endpoint[] = []
+
+function isCanary({ canary, moreCanaries = NO_ENDPOINTS }: Policy, packet: Packet): boolean {
+  if (canary !== undefined && isFor(packet, canary)) return true
+  for (let i = 0; i < moreCanaries.length; i++) if (isFor(packet, moreCanaries[i]!)) return true
+  return false
 }
 
 function isFor(packet: Packet, endpoint: Endpoint): boolean {
