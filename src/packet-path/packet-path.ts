@@ -58,8 +58,9 @@ export class PacketPath {
   }
 
   /** Binds the queues: from then on packets are judged. @throws QueueOpenError (rejects) */
-  open(): Promise<void> {
-    return this.queues.open(this.#options.inForce.config.queue, this.#valve, this.#dnsWatch)
+  async open(): Promise<void> {
+    await this.attribution.warmUp()
+    await this.queues.open(this.#options.inForce.config.queue, this.#valve, this.#dnsWatch)
   }
 
   get attribution(): Valve['attribution'] {

@@ -58,6 +58,7 @@ t.test('the sender of a packet is found with its unit and its process', async (t
   leaveHostCgroup(t)
   const { packet, attribution } = attributing(t)
   Object.assign(packet, await call(t))
+  await attribution.warmUp()
   /** On a busy machine the time may end before the process is found. */
   const found = async () => {
     let who = attribution.describe()
@@ -139,8 +140,9 @@ t.test(
     let asked = 0
     while (asked < 1_000_000 && place() !== 1) asked++
     t.ok(asked > 0 && asked < 1_000_000)
-    t.equal(attribution.describe().attribution, 'skipped')
     t.equal(attribution.stats.skipped, 1)
+    // A line has the unit all the same.
+    t.equal(attribution.describe().attribution, HAS_CGROUPS ? 'found' : 'unknown')
     sender.uid = UID + 1
     t.equal(place(), 0, 'the packet of another user is attributed')
   },

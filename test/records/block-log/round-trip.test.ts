@@ -176,7 +176,7 @@ t.test('each known field of sender and names is read as it was written, alone an
           names: { domain, question },
           rule: 'closed',
         }),
-        { ...FIRST, ...expected },
+        { ...FIRST, ...expected, ...(attribution !== 'found' && { isUnitUnknown: true }) },
         `${shown.join(', ') || 'nothing'} of a sender ${attribution}`,
       )
   }
@@ -192,6 +192,21 @@ t.test('a summary is read with its number of blocks', async (t) => {
         `${blocks} blocks, ${mode}`,
       )
 })
+
+t.test(
+  'the names of possible programs, and the units of a summary, are read as they were written',
+  async (t) => {
+    const candidates = ['php-fpm8.2', 'sh', 'curl']
+    const who = { attribution: 'found', unit: 'php.service', process: 'not-permitted', candidates } as const
+    assertReadBack(t, firstOf({ who }), { ...FIRST, unit: 'php.service', candidates }, 'candidates')
+    const none = { ...who, candidates: [] }
+    assertReadBack(t, firstOf({ who: none }), { ...FIRST, unit: 'php.service' }, 'no candidates')
+    const units = ['php.service', 'nginx.service']
+    const pending: PendingEvent = { type: 'suppressed', uid: 33, blocks: 9, ms: 60_000, units }
+    const expected = { isObserved: false, reason: 'suppressed', repeat: 9, uid: 33, user: 'www-data', units }
+    assertReadBack(t, blockEvent(pending, around('enforce', 'www-data')), expected, 'units')
+  },
+)
 
 t.test('suppressed blocks are read with their number, and with their user when there is one', async (t) => {
   for (const [uid, user, expected] of [
