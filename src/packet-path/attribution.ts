@@ -36,10 +36,11 @@ const BLOCKS_MS = { direct: 20, search: 20, process: 20 } as const
  * not count.
  */
 const RULES_MS = 100
-/** Milliseconds for one packet, to find the process in the cgroup of its socket. */
-const PROCESS_MS = 2
-/** The same for the first block of a user, which is the one that tells most. */
-const FIRST_PROCESS_MS = 20
+/**
+ * Milliseconds for one packet, to find the process in the cgroup of its socket; and those for the first block of a
+ * user, which is the one that tells most.
+ */
+const PROCESS_MS = { each: 2, first: 20 }
 /** Users whose first block is remembered; when there are more, all are forgotten. */
 const MAX_USERS = 1024
 /** Names of programs for a block whose process may not be found. */
@@ -98,8 +99,14 @@ export class Attributor implements SenderLookup {
   /** The result for the current packet; undefined before the first look-up. */
   #result: LookupResult | undefined
 
-  /** @param packet the packet that is being judged; it is written over by the next one, and so is `sender` */
-  constructor(packet: Packet, sender: Pick<Sender, 'uid' | 'device'>) {
+  readonly #processMs: typeof PROCESS_MS
+
+  /**
+   * @param packet the packet that is being judged; it is written over by the next one, and so is `sender`
+   * @param processMs limits of the search for a process
+   */
+  constructor(packet: Packet, sender: Pick<Sender, 'uid' | 'device'>, processMs = PROCESS_MS) {
+    this.#processMs = processMs
     this.#packet = packet
     this.#sender = sender
   }
@@ -114,17 +121,22 @@ export class Attributor implements SenderLookup {
   /**
    * Finds the sender of a connection of this process, again and again: what runs for the first time takes more
    * than the time for one packet, and the first block after a start is not to lack its process.
+   * @returns how often this process was found
    */
-  warmUp(): Promise<void> {
-    return withOwnConnection(({ localPort, port }) => {
+  async warmUp(): Promise<number> {
+    let found = 0
+    await withOwnConnection(({ localPort, port }) => {
       const isOver = isAfter(WARM_UP_MS)
       for (let round = 0; round < WARM_UP_ROUNDS && !isOver(); round++) {
         const owner = this.#owners.tcp(4, LOOPBACK, localPort, LOOPBACK, port, 0)
         const cgroup = owner && this.#cgroups.find(owner.cgroup ?? -1, performance.now())
         const folder = cgroup && this.#cgroups.folderOf(cgroup)
-        if (folder !== undefined) this.#searchProcess(folder, owner!.inode, isAfter(FIRST_PROCESS_MS))
+        if (folder === undefined) continue
+        const { process } = this.#searchProcess(folder, owner!.inode, isAfter(this.#processMs.first))
+        if (process === 'found') found++
       }
     })
+    return found
   }
 
   /** Begins the next packet. */
@@ -259,7 +271,8 @@ export class Attributor implements SenderLookup {
     if (!inode || folder === undefined) return { process: 'unknown' }
     const { uid } = this.#sender
     const isFirst = this.#isFirst(uid)
-    const search = () => this.#searchProcess(folder, inode, isAfter(isFirst ? FIRST_PROCESS_MS : PROCESS_MS))
+    const search = () =>
+      this.#searchProcess(folder, inode, isAfter(this.#processMs[isFirst ? 'first' : 'each']))
     return this.#within(this.#processes, search, isFirst) ?? { process: 'skipped' }
   }
 
