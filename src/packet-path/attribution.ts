@@ -30,7 +30,7 @@ import { withOwnConnection } from './own-connection.js'
  * of other users. Look-ups by both ends of a packet, searches, and processes have each a budget of their own: the
  * unit of a TCP connection takes microseconds, and must not be missing because a process took milliseconds.
  */
-const BLOCKS_MS = { direct: 20, search: 20, process: 20 } as const
+const BLOCKS_MS = { direct: 16, search: 12, process: 20 } as const
 /**
  * Milliseconds per second for rules with units, whose verdict depends on attribution. A direct look-up does
  * not count.
