@@ -81,8 +81,8 @@ function placesText(block: Block, room: number): string {
 }
 
 /**
- * Formats the user with what is known of unit, container and program: `www-data nginx/curl`. What is not known is a
- * `?`: `www-data ?`, and so is what is not certain: `www-data nginx/curl?`.
+ * Formats the user with what is known of unit, container and program: `www-data nginx/curl`. What is not
+ * known is a `?`: `www-data ?`, and so is what is not certain: `www-data nginx/curl?`.
  */
 export function whoText({ uid, user, unit, container, program, units, ...more }: Who): string {
   const name = user ?? (uid === undefined ? '-' : String(uid))

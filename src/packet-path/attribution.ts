@@ -26,9 +26,10 @@ import { cpuTime, isAfter } from '../system/cpu-time.js'
 import { withOwnConnection } from './own-connection.js'
 
 /**
- * Milliseconds per second for blocks: a flood must not take the time of verdicts, nor one user's flood that
- * of other users. Look-ups by both ends of a packet, searches, and processes have each a budget of their own: the
- * unit of a TCP connection takes microseconds, and must not be missing because a process took milliseconds.
+ * Milliseconds per second for blocks: a flood must not take the time of verdicts, nor one user's flood
+ * that of other users. Look-ups by both ends of a packet, searches, and processes have each a budget of
+ * their own: the unit of a TCP connection takes microseconds, and must not be missing because a process
+ * took milliseconds.
  */
 const BLOCKS_MS = { direct: 16, search: 12, process: 20 } as const
 /**
@@ -37,8 +38,8 @@ const BLOCKS_MS = { direct: 16, search: 12, process: 20 } as const
  */
 const RULES_MS = 100
 /**
- * Milliseconds for one packet, to find the process in the cgroup of its socket; and those for the first block of a
- * user, which is the one that tells most.
+ * Milliseconds for one packet, to find the process in the cgroup of its socket; and those for the first
+ * block of a user, which is the one that tells most.
  */
 const PROCESS_MS = { each: 2, first: 20 }
 /** Users whose first block is remembered; when there are more, all are forgotten. */
@@ -119,8 +120,8 @@ export class Attributor implements SenderLookup {
   }
 
   /**
-   * Finds the sender of a connection of this process, again and again: what runs for the first time takes more
-   * than the time for one packet, and the first block after a start is not to lack its process.
+   * Finds the sender of a connection of this process, again and again: what runs for the first time takes
+   * more than the time for one packet, and the first block after a start is not to lack its process.
    * @returns how often this process was found
    */
   async warmUp(): Promise<number> {

@@ -35,9 +35,9 @@ export interface Routes {
 export type CanaryTargets = Readonly<Record<Family, Endpoint | undefined>>
 
 /**
- * Chooses the targets. In its family, `canary.target` comes first, in the other a documentation address. Where no
- * route leads there, as on a host that has routes to its peers only, an address that a route leads to takes its
- * place. Nothing is sent.
+ * Chooses the targets. In its family, `canary.target` comes first, in the other a documentation address.
+ * Where no route leads there, as on a host that has routes to its peers only, an address that a route
+ * leads to takes its place. Nothing is sent.
  */
 export async function canaryTargets(
   { canary }: Pick<Config, 'canary'>,

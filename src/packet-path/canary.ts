@@ -29,9 +29,9 @@ export interface CanaryOptions {
 }
 
 /**
- * Proves that blocking works, by a connection in each family that must be blocked. A target that does not exist
- * would not answer either, so the proof is the counter of the reason `canary`: it shows that the packet was
- * judged and blocked.
+ * Proves that blocking works, by a connection in each family that must be blocked. A target that does not
+ * exist would not answer either, so the proof is the counter of the reason `canary`: it shows that the
+ * packet was judged and blocked.
  */
 export class Canary {
   readonly #options: CanaryOptions
@@ -48,8 +48,8 @@ export class Canary {
   }
 
   /**
-   * Whether the last attempt of each family that has a route was blocked by this service; undefined before the
-   * first, and when no family has a route.
+   * Whether the last attempt of each family that has a route was blocked by this service; undefined before
+   * the first, and when no family has a route.
    */
   get proven(): boolean | undefined {
     const proofs = Object.values(this.#proofs)

@@ -25,8 +25,8 @@ const DOCUMENTATION_HOSTS: Readonly<Record<Family, Address>> = {
 }
 
 /**
- * Returns one or two addresses of a prefix; of two, one is certainly not this host. For a wide prefix, it is where
- * the canary goes, since a route leads there.
+ * Returns one or two addresses of a prefix; of two, one is certainly not this host. For a wide prefix, it
+ * is where the canary goes, since a route leads there.
  */
 function hostsOf({ family, words, length }: Prefix, { moreCanaries = [] }: Policy): Address[] {
   const hostBits = familyBits(family) - length

@@ -12,8 +12,8 @@ export interface OwnConnection {
 }
 
 /**
- * Makes a connection, and closes it when `use` has returned. Without loopback, or where it takes too long, `use` is
- * not called.
+ * Makes a connection, and closes it when `use` has returned. Without loopback, or where it takes too long,
+ * `use` is not called.
  */
 export async function withOwnConnection(use: (connection: OwnConnection) => void): Promise<void> {
   const signal = AbortSignal.timeout(PATIENCE_MS)

@@ -8,7 +8,10 @@ const SETTLE_MS = 50
 export interface LimitOptions {
   /** Connections that may stay. */
   readonly kept: number
-  /** Connections at any moment; those above `kept` are closed as soon as it is known which of them are idle. */
+  /**
+   * Connections at any moment; those above `kept` are closed as soon as it is known which of them are
+   * idle.
+   */
   readonly atMost: number
   /**
    * Returns who holds a connection, as a text: a user, or a network. It is called once for a connection, and
@@ -64,20 +67,28 @@ export class ConnectionLimit {
 
   #closeOne(): void {
     const held = this.#ofLargestHolder()
-    const { socket } = held.find(({ isAsking }) => !isAsking) ?? held[0]!
+    const { socket } = held.find(isIdle) ?? held[0]!
     this.#held.delete(socket)
     socket.destroy()
   }
 
-  /** Returns the connections of the holder that has most of them, the oldest first. */
+  /**
+   * Returns the connections of the holder that has most of them, the oldest first; of several such
+   * holders, those of one that has an idle connection.
+   */
   #ofLargestHolder(): Held[] {
     const holders = new Map<string, Held[]>()
     for (const held of this.#held.values()) {
       held.holder ??= this.#options.holderOf(held.socket)
-      const all = holders.get(held.holder)
-      if (all === undefined) holders.set(held.holder, [held])
-      else all.push(held)
+      const own = holders.get(held.holder)
+      if (own === undefined) holders.set(held.holder, [held])
+      else own.push(held)
     }
-    return [...holders.values()].reduce((most, each) => (each.length > most.length ? each : most))
+    const all = [...holders.values()]
+    const largest = Math.max(...all.map(({ length }) => length))
+    const most = all.filter(({ length }) => length === largest)
+    return most.find((each) => each.some(isIdle)) ?? most[0]!
   }
 }
+
+const isIdle = ({ isAsking }: Held): boolean => !isAsking

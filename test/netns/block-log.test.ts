@@ -31,7 +31,10 @@ async function guarded(t: Test, settings: string): Promise<[Topology, Service]> 
   return [lab, service]
 }
 
-/** Waits for the canary of both families, a second after the start, so that its packets do not meet a full queue. */
+/**
+ * Waits for the canary of both families, a second after the start, so that its packets do not meet a full
+ * queue.
+ */
 const canaryIsOver = (service: Service) =>
   eventually('the canary was judged', async () => (await service.metric('packets_total', '"canary"')) > 1)
 

@@ -72,6 +72,15 @@ t.test(
   },
 )
 
+t.test('of holders with as many connections, one with an idle connection loses it', async (t) => {
+  const { open, openAsking } = await serving(t, { kept: 3, atMost: 8 })
+  const asking = [await openAsking('a'), await openAsking('b')]
+  const idle = await open('c')
+  const late = await openAsking('d')
+  await eventually('the idle one is closed', () => !isOpen(idle))
+  t.same([...asking, late].map(isOpen), [true, true, true])
+})
+
 t.test('a burst leaves no more connections than the limit at any moment', async (t) => {
   const { open } = await serving(t, { kept: 2, atMost: 3 })
   const all = await Promise.all(Array.from({ length: 20 }, () => open('a')))

@@ -1,6 +1,6 @@
 /**
- * Recognizes packets that the kernel itself sends: those of tunnels and network file systems. They have no user,
- * so only an entry without users can allow them.
+ * Recognizes packets that the kernel itself sends: those of tunnels and network file systems. They have no
+ * user, so only an entry without users can allow them.
  */
 import { protocolOf } from '../../core/packet/protocol-names.js'
 import type { RecordedKind } from '../recorded/recorded-kinds.js'
@@ -65,8 +65,9 @@ export class KernelSenders {
   }
 
   /**
-   * Whether the kernel is the sender: it sends to such ports, or such packets come again, and no user was seen
-   * at the destination. What a closed TCP socket still sends comes again, too, so there only ports count.
+   * Whether the kernel is the sender: it sends to such ports, or such packets come again, and no user was
+   * seen at the destination. What a closed TCP socket still sends comes again, too, so there only ports
+   * count.
    */
   has(kind: RecordedKind): boolean {
     const { uid, user, question, transport, blocks, first, last } = kind

@@ -3,9 +3,9 @@ const COUNTED = 16
 const NAMED = 3
 
 /**
- * Counts the blocks of each unit, for a summary that names those with the most. It is bounded: when there are
- * more units than it counts, all counts go down by one, and a unit without any is forgotten (Misra and Gries). So
- * a unit with a large part of all blocks stays.
+ * Counts the blocks of each unit, for a summary that names those with the most. It is bounded: when there
+ * are more units than it counts, all counts go down by one, and a unit without any is forgotten (Misra and
+ * Gries). So a unit with a large part of all blocks stays.
  */
 export class UnitCounts {
   readonly #counts = new Map<string, number>()

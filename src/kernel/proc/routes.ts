@@ -12,8 +12,8 @@ const RTF_LOCAL = 0x80000000
 const ROUTES_AT_MOST = 64
 
 /**
- * Lists prefixes that routes lead to, without default routes, those of this host itself, those to the link only
- * (fe80::/10), and multicast. None when the file cannot be read.
+ * Lists prefixes that routes lead to, without default routes, those of this host itself, those to the link
+ * only (fe80::/10), and multicast. None when the file cannot be read.
  */
 export function routedPrefixes(family: Family, text = textOf(FILES[family])): Prefix[] {
   const lines = text.split('\n', ROUTES_AT_MOST * 4)
@@ -31,7 +31,10 @@ function routeOf4(line: string): Prefix | undefined {
   return { family: 4, words: Uint32Array.of(word, 0, 0, 0), length: bitsOf(networkWord(mask)) }
 }
 
-/** Columns of net/ipv6/route.c: destination, its length, source, its length, gateway, metric, refcnt, use, flags, device. */
+/**
+ * Columns of net/ipv6/route.c: destination, its length, source, its length, gateway, metric, refcnt, use,
+ * flags, device.
+ */
 function routeOf6(line: string): Prefix | undefined {
   const [destination = '', length = '', , , , , , , flags = ''] = line.trim().split(/\s+/)
   if (!/^[0-9a-f]{32}$/.test(destination) || !isUsable(flags)) return undefined

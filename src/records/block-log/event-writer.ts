@@ -137,7 +137,10 @@ const userName = (uid: number, around: Surroundings) => (uid < 0 ? undefined : t
 
 const verb = ({ mode }: Surroundings) => (mode === 'observe' ? 'would have blocked' : 'blocked')
 
-/** Formats a sender: `www-data (/usr/bin/curl in nginx.service)`, `www-data (perhaps curl or sh in nginx.service)`. */
+/**
+ * Formats a sender: `www-data (/usr/bin/curl in nginx.service)`, `www-data (perhaps curl or sh in
+ * nginx.service)`.
+ */
 function sender(
   uid: number,
   names: { user: string | undefined; candidates?: readonly string[] | undefined } & Partial<

@@ -41,7 +41,8 @@ export interface BlockEvent {
   /** The whole name of the unit: `nginx.service`. */
   readonly 'checkvalve.unit'?: string | undefined
   /**
-   * Why the unit is missing: `skipped`, too many blocks to look it up; `unknown`, the kernel does not have it.
+   * Why the unit is missing: `skipped`, too many blocks to look it up; `unknown`, the kernel does not have
+   * it.
    */
   readonly 'checkvalve.attribution'?: 'skipped' | 'unknown' | undefined
   /** Why process and program are missing: see ProcessOutcome. */

@@ -15,8 +15,8 @@ const [statOf, statOfPath] = [promisify(fstat), promisify(lstat)]
 /** -rw-r-----: other users must not read addresses and users. */
 const FILE_MODE = 0o640
 /**
- * O_NONBLOCK: the file may be a named pipe, which must not block. O_NOFOLLOW: who may write in the folder must
- * not lead the lines into another file, such as one of root's.
+ * O_NONBLOCK: the file may be a named pipe, which must not block. O_NOFOLLOW: who may write in the folder
+ * must not lead the lines into another file, such as one of root's.
  */
 const FLAGS =
   constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK | constants.O_NOFOLLOW

@@ -28,6 +28,11 @@ export class ConnectionHolders {
     return remote.family === 4 ? `${remote.words[0]}` : `${remote.words[0]}:${remote.words[1]}`
   }
 
+  /** Closes the socket by which it asks the kernel, which keeps a thread running. */
+  close(): void {
+    this.#owners?.close()
+  }
+
   /** Finds the user of the other end of a connection. @returns undefined when it is not on this host */
   #uidOf({ family, words }: Address, port: number, local: Address, localPort: number): number | undefined {
     try {

@@ -5,7 +5,9 @@ import t, { type Test } from 'tap'
 import { ConnectionHolders } from '../../../src/telemetry/http/connection-holder.js'
 import { canSwitchUsers } from '../../lab/users.js'
 
-const { holderOf } = new ConnectionHolders()
+const holders = new ConnectionHolders()
+const { holderOf } = holders
+t.teardown(() => holders.close())
 const NOBODY = 65534
 
 /** Accepts one connection, which `open` makes to a port. */
