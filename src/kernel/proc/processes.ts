@@ -1,5 +1,6 @@
 /** Finds processes in /proc. A process that may not be read, or has ended meanwhile, is left out. */
 import { accessSync, constants, readlinkSync } from 'node:fs'
+import { textOfBytes } from '../../text/bytes-text.js'
 import { entriesOf, linesOf, statusOf } from './bounded-reads.js'
 
 export interface Process {
@@ -129,7 +130,7 @@ const ownerOf = (pid: number): number | undefined => statusOf(`/proc/${pid}`)?.u
 
 function linkOf(path: string): string | undefined {
   try {
-    return readlinkSync(path)
+    return textOfBytes(readlinkSync(path, 'buffer'))
   } catch {
     return undefined
   }
