@@ -34,6 +34,6 @@ t.test(
     service.program.kill('SIGKILL')
     await service.program.exited.catch(() => {})
     t.equal((await connect(lab.web, MIRROR.v4, 80)).outcome, 'ok', 'the fallback has the large rule again')
-      t.ok((await kernelCount(lab.web, 'fallback_accept')) >= 1)
+    t.ok((await kernelCount(lab.web, 'fallback_accept')) >= 1)
   },
 )
