@@ -67,7 +67,10 @@ export class Daemon {
     this.#periodic = new Periodic(this.#report)
     this.#inbound = new InboundWatch(config.sessions)
     const queues = { form, queue: config.queue, mask: config.firewall.mark.mask }
-    this.#firewall = new Firewall(queues, Date.now, () => this.#guard.onChange())
+    this.#firewall = new Firewall(queues, Date.now, {
+      onChange: () => this.#guard.onChange(),
+      onTableGone: () => this.#guard.onTableGone(),
+    })
     this.#guard = this.#createGuard()
     const { destination } = config.log
     const domainOf: PacketPath['domainOf'] = (...address) => this.#path.domainOf(...address)

@@ -8,7 +8,7 @@ import { type Command, say, UsageError } from './commands/command.js'
 import { DEFAULT_CONFIG, helpOf, usage, usageOf } from './commands/help.js'
 import { allCommands, COMMAND_NAMES, commandOf } from './commands/registry.js'
 import { nearest, suggestion } from './config/problems.js'
-import { terminalSafe } from './text/terminal-safe.js'
+import { terminalSafe, terminalSafeLines } from './text/terminal-safe.js'
 
 const COMMON = {
   config: { type: 'string', short: 'c' },
@@ -110,7 +110,7 @@ try {
     throw error
   })
 } catch (error) {
-  process.stderr.write(`checkvalve: ${(error as Error).message}\n`)
+  process.stderr.write(`checkvalve: ${terminalSafeLines((error as Error).message)}\n`)
   // Setting exitCode is not enough: what was opened before the failure would keep the process running.
   process.exit(1)
 }

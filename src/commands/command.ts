@@ -1,6 +1,7 @@
 /** Defines what a command is. Each command has a file in this folder, and is listed in registry.ts. */
 import type { ParseArgsConfig } from 'node:util'
 import { type Config, formatProblem, type Loaded, load, type Problem } from '../config/config.js'
+import { terminalSafeField, terminalSafeLines } from '../text/terminal-safe.js'
 
 type Options = NonNullable<ParseArgsConfig['options']>
 
@@ -39,15 +40,15 @@ export interface Invocation {
 /** The command line cannot be understood. The exit status is 2. */
 export class UsageError extends Error {}
 
-/** Writes lines to standard output. @returns 0 */
+/** Writes lines to standard output; none of them controls a terminal. @returns 0 */
 export function say(text: string): number {
-  process.stdout.write(`${text}\n`)
+  process.stdout.write(`${terminalSafeLines(text)}\n`)
   return 0
 }
 
 /** Writes notes to standard error, a line each. @returns 0 */
 export function note(notes: readonly string[]): number {
-  for (const each of notes) process.stderr.write(`note: ${each}\n`)
+  for (const each of notes) process.stderr.write(`note: ${terminalSafeField(each)}\n`)
   return 0
 }
 
@@ -80,7 +81,7 @@ export function socketOrComplaint(given: Pick<Invocation, 'path' | 'set'>): stri
 }
 
 function complain(problems: readonly Problem[]): undefined {
-  for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`)
+  for (const problem of problems) process.stderr.write(`${terminalSafeField(formatProblem(problem))}\n`)
 }
 
 /** Returns the value of an option that takes one value, or undefined when it was not given. */

@@ -5,6 +5,7 @@ import { terminalSafe } from '../text/terminal-safe.js'
 import { type Colour, type Paint, plain } from './colours.js'
 import { entriesLines } from './entries-text.js'
 import { mirrorsText } from './mirrors-text.js'
+import { unprovableText, unprovenText } from './proof-text.js'
 import { TailText } from './tail-text.js'
 import { grouped, labelled, span, WIDTH, wrap } from './terminal.js'
 
@@ -71,10 +72,12 @@ function overview(status: Status, now: number): Fact[] {
   ]
 }
 
-function proof({ proven }: Status): Fact {
-  if (proven === undefined) return ['proven', 'not yet']
-  if (proven) return ['proven', 'yes', 'green']
-  return ['proven', 'NO: the canary connection was not blocked by this service, see its log', 'red']
+function proof(status: Status): Fact {
+  const { proven } = status
+  const unprovable = unprovableText(status)
+  if (proven === false) return ['proven', `NO: ${unprovenText(status)}, see its log`, 'red']
+  if (proven === undefined) return ['proven', unprovable ?? 'not yet']
+  return ['proven', unprovable === undefined ? 'yes' : `yes; ${unprovable}`, 'green']
 }
 
 function reload({ reload: { at, takenAt, problems } }: Status, now: number): Fact[] {

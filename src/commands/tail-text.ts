@@ -80,11 +80,17 @@ function placesText(block: Block, room: number): string {
   return `${cut.padEnd(WHO_WIDTH)} ${where}`.padEnd(Math.min(WHO_WIDTH + 1 + WHERE_WIDTH, room))
 }
 
-/** Formats the user with what is known of unit, container and program: `www-data nginx/curl`. */
-export function whoText({ uid, user, unit, container, program }: Who): string {
+/**
+ * Formats the user with what is known of unit, container and program: `www-data nginx/curl`. What is not
+ * known is a `?`: `www-data ?`, and so is what is not certain: `www-data nginx/curl?`.
+ */
+export function whoText({ uid, user, unit, container, program, units, ...more }: Who): string {
   const name = user ?? (uid === undefined ? '-' : String(uid))
-  const place = unit?.replace(/\.service$/, '') ?? container?.slice(0, CONTAINER_LETTERS)
-  const file = program?.slice(program.lastIndexOf('/') + 1)
+  const one = unit ?? (units?.length ? units.map(short).join(',') : undefined)
+  const unknown = more.isUnitUnknown && uid !== undefined ? '?' : undefined
+  const place = one === undefined ? (container?.slice(0, CONTAINER_LETTERS) ?? unknown) : short(one)
+  const [candidate] = more.candidates ?? []
+  const file = program?.slice(program.lastIndexOf('/') + 1) ?? (candidate && `${candidate}?`)
   const rest = [place ?? (file === undefined ? undefined : '-'), file].filter((each) => each !== undefined)
   return [name, rest.join('/')]
     .filter((each) => each !== '')
@@ -92,7 +98,10 @@ export function whoText({ uid, user, unit, container, program }: Who): string {
     .join(' ')
 }
 
-type Who = Pick<Block, 'uid' | 'user'> & Partial<Pick<Block, 'unit' | 'container' | 'program'>>
+const short = (unit: string) => unit.replace(/\.service$/, '')
+
+type Who = Pick<Block, 'uid' | 'user'> &
+  Partial<Pick<Block, 'unit' | 'container' | 'program' | 'isUnitUnknown' | 'candidates' | 'units'>>
 type Where = Pick<Block, 'reason' | 'address' | 'port' | 'domain' | 'question' | 'transport'>
 
 /**

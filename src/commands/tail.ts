@@ -13,7 +13,7 @@ import {
   sourceOf,
 } from '../records/block-log/source.js'
 import { Unreadable } from '../records/block-log/unreadable.js'
-import { terminalSafeJson } from '../text/terminal-safe.js'
+import { terminalSafeJson, terminalSafeLines } from '../text/terminal-safe.js'
 import { SINCE_FORMS } from '../text/time-argument.js'
 import { paintFor } from './colours.js'
 import {
@@ -118,7 +118,7 @@ const showJson: Plan['show'] = (picked) =>
   write(picked.map(({ text }) => `${terminalSafeJson(text.trim())}\n`).join(''))
 
 function write(text: string): void {
-  if (text !== '') process.stdout.write(text)
+  if (text !== '') process.stdout.write(terminalSafeLines(text))
 }
 
 async function showStream(source: Source, { wanted, count, show }: Plan): Promise<void> {

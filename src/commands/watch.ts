@@ -1,5 +1,7 @@
 /** Shows a text and refreshes it every two seconds, in the same place of the terminal. */
 
+import { terminalSafeLines } from '../text/terminal-safe.js'
+
 const EVERY_MS = 2000
 
 // xterm, "Private Modes": the alternate screen, no cursor, no wrapping of long lines; and the way back.
@@ -23,7 +25,7 @@ export async function watch(frame: () => Promise<string>): Promise<number> {
   screen?.enter()
   try {
     for (let last = ''; !end.signal.aborted; await pause(EVERY_MS, end.signal)) {
-      last = await frame()
+      last = terminalSafeLines(await frame())
       if (screen) screen.draw(last)
       else stdout.write(`${last}\n\n`)
     }

@@ -322,7 +322,7 @@ export const schema = {
   },
   canary: {
     target: {
-      doc: 'Address and port that nothing needs: a connection to it must be blocked, as a proof',
+      doc: 'Address and port that nothing needs: a connection to it must be blocked, as a proof, in its family',
       format: 'endpoint',
       default: '192.0.2.1:9',
       env: 'CHECKVALVE_CANARY_TARGET',

@@ -7,17 +7,16 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, S
 import { connect, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { makeFolder } from '../system/atomic-write.js'
-import { TIMEOUTS } from '../system/http-limits.js'
+import { ConnectionLimit } from '../system/connection-limit.js'
+import { TAKE_MS, TIMEOUTS } from '../system/http-limits.js'
 import type { ServiceLog } from '../system/service-log.js'
 import { answer, Refusal, type RefusalCode, type Route, statusOf } from './router.js'
 
 /** Creates the socket's file with mode 0660. */
 const UMASK = 0o777 & ~0o660
-const CONNECTIONS_AT_MOST = 16
+const CONNECTIONS = { kept: 16, atMost: 64 }
 const HEADERS_AT_MOST = 8192
 const BODY_AT_MOST = 65_536
-/** A client that does not read its answer in this time loses the connection. */
-const TAKE_MS = 5000
 
 export interface ControlOptions {
   /** Path of the socket. A socket that nobody listens on is replaced. */
@@ -43,7 +42,8 @@ export class ControlServer {
     const limits = { ...TIMEOUTS, maxHeaderSize: HEADERS_AT_MOST, requireHostHeader: false }
     this.#server = createServer(limits, (...exchange) => this.#onRequest(...exchange))
     this.#server.on('checkExpectation', (...exchange) => this.#onRequest(...exchange))
-    this.#server.maxConnections = CONNECTIONS_AT_MOST
+    // All who may open the socket's file are trusted alike.
+    new ConnectionLimit(this.#server, { ...CONNECTIONS, holderOf: () => '' })
     // Thousands of requests in one piece would be handled without a pause.
     this.#server.maxRequestsPerSocket = 1
     this.#server.on('clientError', (error, socket) => this.#onBadBytes(error, socket as Socket))

@@ -4,35 +4,58 @@ import { IPPROTO_TCP, IPPROTO_UDP } from '../core/packet/ip.js'
 import { type Packet, pingIdentifier } from '../core/packet/packet.js'
 import type {
   AttributionOutcome as Outcome,
+  ProcessOutcome,
   Sender,
   SenderDetails,
   SenderLookup,
 } from '../core/packet/sender.js'
 import { type Cgroup, Cgroups } from '../kernel/proc/cgroups.js'
-import { cgroupOf, holderOf, type Process, processesOf, processesOfUser } from '../kernel/proc/processes.js'
+import {
+  cgroupOf,
+  holderOf,
+  type Process,
+  processesOf,
+  processesOfUser,
+  programNames,
+  searchHolder,
+} from '../kernel/proc/processes.js'
 import { otherSockets } from '../kernel/sockets/ping-and-raw-sockets.js'
 import type { SocketOwner } from '../kernel/sockets/socket-owner-wire.js'
 import { SocketOwners } from '../kernel/sockets/socket-owners.js'
 import { cpuTime, isAfter } from '../system/cpu-time.js'
+import { withOwnConnection } from './own-connection.js'
 
 /**
- * Milliseconds per second for blocks: a flood must not take the time of verdicts, nor one user's flood that
- * of other users.
+ * Milliseconds per second for blocks: a flood must not take the time of verdicts, nor one user's flood
+ * that of other users. Look-ups by both ends of a packet, searches, and processes have each a budget of
+ * their own: the unit of a TCP connection takes microseconds, and must not be missing because a process
+ * took milliseconds.
  */
-const BLOCKS_MS = 20
+const BLOCKS_MS = { direct: 16, search: 12, process: 20 } as const
 /**
  * Milliseconds per second for rules with units, whose verdict depends on attribution. A direct look-up does
  * not count.
  */
 const RULES_MS = 100
-/** Milliseconds for one packet, to find the process in the cgroup of its socket. */
-const PROCESS_MS = 2
+/**
+ * Milliseconds for one packet, to find the process in the cgroup of its socket; and those for the first
+ * block of a user, which is the one that tells most.
+ */
+const PROCESS_MS = { each: 2, first: 20 }
+/** Users whose first block is remembered; when there are more, all are forgotten. */
+const MAX_USERS = 1024
+/** Names of programs for a block whose process may not be found. */
+const CANDIDATES = 3
 /** Milliseconds for one packet, to find its unit by the process: for sockets that are neither TCP nor UDP. */
 const UNIT_BY_PROCESS_MS = 10
 /**
  * Pairs of unit and container that have a number. When there are more, all are forgotten and get new numbers.
  */
 const MAX_PLACES = 4096
+/** Limits of the warm-up: CPU time in milliseconds, and rounds. */
+const WARM_UP_MS = 60
+const WARM_UP_ROUNDS = 100
+const LOOPBACK = Uint32Array.of(0x7f000001, 0, 0, 0)
 /** Special numbers of `place`, and the first ordinary one. */
 const UNKNOWN_PLACE = 0
 const SKIPPED_PLACE = 1
@@ -47,6 +70,9 @@ interface LookupResult {
   readonly process?: Process | undefined
 }
 
+type ProcessDetails = Pick<SenderDetails, 'pid' | 'executable' | 'candidates'> & { process: ProcessOutcome }
+
+const LATE: ProcessDetails = { process: 'skipped' }
 const SKIPPED: LookupResult = { outcome: 'skipped' }
 const UNKNOWN: LookupResult = { outcome: 'unknown' }
 
@@ -63,15 +89,25 @@ export class Attributor implements SenderLookup {
   readonly #sender: Pick<Sender, 'uid' | 'device'>
   readonly #owners = new SocketOwners()
   readonly #cgroups = new Cgroups()
-  readonly #blocks = new UserTimeBudget(BLOCKS_MS, performance.now())
+  readonly #direct = new UserTimeBudget(BLOCKS_MS.direct, performance.now())
+  readonly #searches = new UserTimeBudget(BLOCKS_MS.search, performance.now())
+  readonly #processes = new UserTimeBudget(BLOCKS_MS.process, performance.now())
   readonly #rules = new UserTimeBudget(RULES_MS, performance.now())
   readonly #places = new Map<string, number>()
   #nextPlace = FIRST_PLACE
+  /** Users of whom a block was described. */
+  readonly #described = new Set<number>()
   /** The result for the current packet; undefined before the first look-up. */
   #result: LookupResult | undefined
 
-  /** @param packet the packet that is being judged; it is written over by the next one, and so is `sender` */
-  constructor(packet: Packet, sender: Pick<Sender, 'uid' | 'device'>) {
+  readonly #processMs: typeof PROCESS_MS
+
+  /**
+   * @param packet the packet that is being judged; it is written over by the next one, and so is `sender`
+   * @param processMs limits of the search for a process
+   */
+  constructor(packet: Packet, sender: Pick<Sender, 'uid' | 'device'>, processMs = PROCESS_MS) {
+    this.#processMs = processMs
     this.#packet = packet
     this.#sender = sender
   }
@@ -81,6 +117,27 @@ export class Attributor implements SenderLookup {
     return this.#cgroups.mount === undefined
       ? 'no cgroup2 hierarchy is mounted here, so no systemd unit is known: rules with `units` allow nothing'
       : undefined
+  }
+
+  /**
+   * Finds the sender of a connection of this process, again and again: what runs for the first time takes
+   * more than the time for one packet, and the first block after a start is not to lack its process.
+   * @returns how often this process was found
+   */
+  async warmUp(): Promise<number> {
+    let found = 0
+    await withOwnConnection(({ localPort, port }) => {
+      const isOver = isAfter(WARM_UP_MS)
+      for (let round = 0; round < WARM_UP_ROUNDS && !isOver(); round++) {
+        const owner = this.#owners.tcp(4, LOOPBACK, localPort, LOOPBACK, port, 0)
+        const cgroup = owner && this.#cgroups.find(owner.cgroup ?? -1, performance.now())
+        const folder = cgroup && this.#cgroups.folderOf(cgroup)
+        if (folder === undefined) continue
+        const { process } = this.#searchProcess(folder, owner!.inode, isAfter(this.#processMs.first))
+        if (process === 'found') found++
+      }
+    })
+    return found
   }
 
   /** Begins the next packet. */
@@ -111,14 +168,14 @@ export class Attributor implements SenderLookup {
   }
 
   describe(): SenderDetails {
-    const { outcome, cgroup, process } = this.#withProcess(this.#lookUp())
-    return {
-      attribution: outcome,
-      unit: cgroup?.place.unit,
-      container: cgroup?.place.container,
-      pid: process?.pid,
-      executable: process?.executable,
-    }
+    const result = this.#lookUp()
+    // There are few lines: those of a flood have their unit, too.
+    const { outcome, cgroup, inode, process } =
+      result.outcome === 'skipped' ? (this.#findDirectly(performance.now()) ?? result) : result
+    const owner = { attribution: outcome, unit: cgroup?.place.unit, container: cgroup?.place.container }
+    if (process !== undefined) return { ...owner, process: 'found', ...process }
+    if (cgroup === undefined) return { ...owner, process: outcome === 'found' ? 'unknown' : outcome }
+    return { ...owner, ...this.#processIn(cgroup, inode) }
   }
 
   close(): void {
@@ -127,19 +184,25 @@ export class Attributor implements SenderLookup {
 
   /** Looks up the sender of a blocked packet, within the time for blocks. */
   #lookUp(): LookupResult {
-    this.#result ??=
-      this.#within(this.#blocks, (now) => this.#findDirectly(now) ?? this.#search(now)) ?? SKIPPED
+    this.#result ??= this.#find()
     return this.#result
+  }
+
+  #find(): LookupResult {
+    // Undefined when no time is left; null when a search is needed.
+    const direct = this.#within(this.#direct, (now) => this.#findDirectly(now) ?? null)
+    if (direct !== null) return direct ?? SKIPPED
+    return this.#within(this.#searches, (now) => this.#search(now)) ?? SKIPPED
   }
 
   /**
    * Calls `lookUp`, and takes its CPU time from the user's budget.
-   * @returns undefined when no time is left
+   * @param always whether to do so also when no time is left @returns undefined when no time is left
    */
-  #within<T>(budget: UserTimeBudget, lookUp: (now: number) => T): T | undefined {
+  #within<T>(budget: UserTimeBudget, lookUp: (now: number) => T, always = false): T | undefined {
     const { uid } = this.#sender
     const now = performance.now()
-    if (!budget.has(uid, now)) return undefined
+    if (!always && !budget.has(uid, now)) return undefined
     const start = cpuTime()
     try {
       return lookUp(now)
@@ -203,16 +266,34 @@ export class Attributor implements SenderLookup {
     return path === undefined ? UNKNOWN : { outcome: 'found', cgroup: this.#cgroups.at(path), process }
   }
 
-  /** Adds the process that has the socket open, if there is time to find it. */
-  #withProcess(result: LookupResult): LookupResult {
-    const { cgroup, inode, process } = result
-    const folder = cgroup && this.#cgroups.folderOf(cgroup)
-    if (process !== undefined || !inode || folder === undefined) return result
-    const holder = this.#within(this.#blocks, () => {
-      const isLate = isAfter(PROCESS_MS)
-      return holderOf(new Set([inode]), processesOf(folder, isLate), isLate)
-    })
-    return { ...result, process: holder }
+  /** Searches the process that has the socket open, among those of its cgroup, if there is time. */
+  #processIn(cgroup: Cgroup, inode: number | undefined): ProcessDetails {
+    const folder = this.#cgroups.folderOf(cgroup)
+    if (!inode || folder === undefined) return { process: 'unknown' }
+    const { uid } = this.#sender
+    const isFirst = this.#isFirst(uid)
+    const search = () =>
+      this.#searchProcess(folder, inode, isAfter(this.#processMs[isFirst ? 'first' : 'each']))
+    return this.#within(this.#processes, search, isFirst) ?? { process: 'skipped' }
+  }
+
+  #searchProcess(folder: string, inode: number, isLate: () => boolean): ProcessDetails {
+    const pids = processesOf(folder, isLate)
+    const found = searchHolder(new Set([inode]), pids, isLate)
+    if (typeof found === 'object') return { process: 'found', ...found }
+    // Without time, not all processes were looked at, or none was listed.
+    if (found === 'late' || isLate()) return LATE
+    if (found === 'none') return { process: 'unknown' }
+    const candidates = programNames(pids, this.#sender.uid, CANDIDATES, isLate)
+    return { process: 'not-permitted', candidates }
+  }
+
+  /** Whether no block of this user was described before. */
+  #isFirst(uid: number): boolean {
+    if (this.#described.has(uid)) return false
+    if (this.#described.size >= MAX_USERS) this.#described.clear()
+    this.#described.add(uid)
+    return true
   }
 
   /** Returns the number of a pair of unit and container: see SenderLookup. */

@@ -15,16 +15,22 @@ const DNS_PORT = 53
 const QUERY = encodeQuery({ name: NAMES_CANARY })
 /** The maximum number of resolvers that are asked. They are several, since one may have no route. */
 const MAX_RESOLVERS = 4
-/** The hosts that are asked when any resolver is allowed: 192.0.2.53 (RFC 5737), 2001:db8::53 (RFC 3849). */
+/**
+ * The hosts that are asked when any resolver is allowed, before it is known where canaries can go: 192.0.2.53
+ * (RFC 5737), 2001:db8::53 (RFC 3849).
+ */
 const DOCUMENTATION_HOSTS: Readonly<Record<Family, Address>> = {
   4: { family: 4, words: Uint32Array.of(0xc0000235, 0, 0, 0) },
   6: { family: 6, words: Uint32Array.of(0x20010db8, 0, 0, 0x53) },
 }
 
-/** Returns one or two addresses of a prefix; of two, one is certainly not this host. */
-function hostsOf({ family, words, length }: Prefix): Address[] {
+/**
+ * Returns one or two addresses of a prefix; of two, one is certainly not this host. For a wide prefix, it
+ * is where the canary goes, since a route leads there.
+ */
+function hostsOf({ family, words, length }: Prefix, { moreCanaries = [] }: Policy): Address[] {
   const hostBits = familyBits(family) - length
-  if (length < 8) return [DOCUMENTATION_HOSTS[family]]
+  if (length < 8) return [moreCanaries.find((each) => each.family === family) ?? DOCUMENTATION_HOSTS[family]]
   const numbers = hostBits === 0 ? [0] : hostBits === 1 ? [0, 1] : [1, 2]
   return numbers.map((number) => {
     const host = words.slice()
@@ -40,7 +46,8 @@ export class JudgingHeartbeat {
   /** Sends one query to each resolver, when the policy enforces names. To be called each second. */
   beat(policy: Policy): void {
     if (policy.queryPolicy === undefined || policy.mode !== 'enforce') return
-    for (const host of resolversOf(policy).flatMap(hostsOf).slice(0, MAX_RESOLVERS)) this.#ask(host)
+    const hosts = resolversOf(policy).flatMap((prefix) => hostsOf(prefix, policy))
+    for (const host of hosts.slice(0, MAX_RESOLVERS)) this.#ask(host)
   }
 
   close(): void {

@@ -51,15 +51,16 @@ export class PacketPath {
   constructor(options: PacketPathOptions) {
     const { inForce, log, onFault } = options
     this.#options = options
-    this.canary = new Canary(this.counts, log)
+    this.canary = new Canary({ counts: this.counts, log, policy: () => inForce.rules.policy })
     this.#faults = new FaultLog({ mode: () => inForce.config.mode, log, count: onFault })
     this.#valve = this.#createValve()
     this.#dnsWatch = this.#createDnsWatch()
   }
 
   /** Binds the queues: from then on packets are judged. @throws QueueOpenError (rejects) */
-  open(): Promise<void> {
-    return this.queues.open(this.#options.inForce.config.queue, this.#valve, this.#dnsWatch)
+  async open(): Promise<void> {
+    await this.attribution.warmUp()
+    await this.queues.open(this.#options.inForce.config.queue, this.#valve, this.#dnsWatch)
   }
 
   get attribution(): Valve['attribution'] {

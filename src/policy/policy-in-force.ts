@@ -244,13 +244,13 @@ export class PolicyInForce {
       targets: (service: string) => this.learned.targets(service),
       isWayTo: (name: string) => this.learned.isWayTo(name),
     }
-    return buildPolicy(config, this.host.facts, knowledge, { rootServices, used: this.used })
+    const policy = buildPolicy(config, this.host.facts, knowledge, { rootServices, used: this.used })
+    // A canary may be on its way. At the start there is no policy before.
+    policy.moreCanaries = this.rules?.policy.moreCanaries
+    return policy
   }
 
-  /**
-   * Returns how names are learned. Where enforced names may have no search domain, short ones are not
-   * completed.
-   */
+  /** Returns how names are learned. Where enforced names may have no search domain, short ones are not completed. */
   #learnedSettings({ dns }: Config): LearnedSettings {
     const { searchDomains, ndots } = this.host.facts
     const isCompleted = dns.searchDomains || !dns.enforceNames

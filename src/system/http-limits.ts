@@ -3,3 +3,6 @@
  * socket.
  */
 export const TIMEOUTS = { requestTimeout: 5000, headersTimeout: 2000, connectionsCheckingInterval: 500 }
+
+/** A client that does not take its answer in this time loses the connection: milliseconds. */
+export const TAKE_MS = 5000

@@ -18,7 +18,11 @@ const PACKAGES: Record<string, string> = {
   'ip6tables-restore': 'iptables',
 }
 
-const TIMEOUT_MS = 10_000
+/** A program and its arguments. */
+export type CommandLine = readonly [program: string, ...args: string[]]
+
+/** A program that takes longer is killed: milliseconds. */
+export const TIMEOUT_MS = 10_000
 const MAX_OUTPUT = 64 * 1024 * 1024
 
 /**
@@ -28,13 +32,13 @@ const MAX_OUTPUT = 64 * 1024 * 1024
  * @throws CommandError (rejects) with the first lines of its standard error; `missing` where it is not
  * installed
  */
-export function command(argv: readonly [string, ...string[]], input = ''): Promise<string> {
+export function command(argv: CommandLine, input = ''): Promise<string> {
   const [program, ...rest] = argv
   return new Promise((resolve, reject) => {
     const child = execFile(
       program,
       rest,
-      { timeout: TIMEOUT_MS, maxBuffer: MAX_OUTPUT, env: { PATH: SYSTEM_PATH, LC_ALL: 'C' } },
+      { timeout: TIMEOUT_MS, maxBuffer: MAX_OUTPUT, env: ENVIRONMENT },
       (error, stdout, stderr) => (error ? reject(commandError(argv, error, stderr)) : resolve(stdout)),
     )
     // A program that ends without reading closes the pipe: its exit status says why.
@@ -46,12 +50,16 @@ export function command(argv: readonly [string, ...string[]], input = ''): Promi
 // Ordinary users' shells often lack the sbin folders.
 const SYSTEM_PATH = `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`
 
-function commandError(
-  argv: readonly string[],
+/** The environment of each program. */
+export const ENVIRONMENT = { PATH: SYSTEM_PATH, LC_ALL: 'C' }
+
+/** Says why a program failed. @param stderr what it wrote to its standard error */
+export function commandError(
+  argv: CommandLine,
   error: Error & { code?: unknown },
   stderr: string,
 ): CommandError {
-  const program = argv[0]!
+  const [program] = argv
   // EACCES: a folder of PATH may not be searched, and no other folder of PATH has the program.
   if (error.code === 'ENOENT' || error.code === 'EACCES') {
     const advice = PACKAGES[program] ? `: install the package ${PACKAGES[program]}` : ''

@@ -1,17 +1,25 @@
 import { writeSync } from 'node:fs'
 import { pino } from 'pino'
 import { ECS } from '../text/ecs.js'
-import { terminalSafe } from '../text/terminal-safe.js'
+import { terminalSafeField, terminalSafeFields } from '../text/terminal-safe.js'
 
 /**
  * The log of the service's own messages, on standard error: journald keeps them, or a terminal shows them.
  */
 export type ServiceLog = pino.Logger
 
-/** Creates the log. Messages are readable lines on a terminal, and JSON elsewhere, like the block log. */
+/**
+ * Creates the log. Messages are readable lines on a terminal, and JSON elsewhere, like the block log. No line
+ * controls a terminal, printed as it is or field by field (jq -r): paths, names and errors may be strangers'.
+ */
 export function createServiceLog(level: string): ServiceLog {
-  if (!process.stderr.isTTY) return pino({ ...ECS, level }, { write: toStderr })
+  if (!process.stderr.isTTY) return pino({ ...ECS, level, hooks: { logMethod: safely } }, { write: toStderr })
   return pino({ level, base: null, messageKey: 'message' }, { write: (line) => toStderr(plain(line)) })
+}
+
+/** Logs with safe texts: what a call has is a message, or fields and a message. */
+function safely(this: pino.Logger, texts: Parameters<pino.LogFn>, log: pino.LogFn): void {
+  log.apply(this, terminalSafeFields(texts))
 }
 
 /**
@@ -28,6 +36,6 @@ function toStderr(line: string): void {
 
 function plain(line: string): string {
   const { level, message } = JSON.parse(line) as { level: number; message: string }
-  const text = terminalSafe(message, Number.POSITIVE_INFINITY)
+  const text = terminalSafeField(message)
   return `checkvalve: ${level >= 50 ? 'ERROR ' : level >= 40 ? 'warning: ' : ''}${text}\n`
 }

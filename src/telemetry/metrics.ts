@@ -6,6 +6,7 @@ import type { KernelCounter } from '../core/ruleset/ruleset.js'
 import { SOURCES } from '../core/session/session-table.js'
 import type { ConntrackUsage } from '../kernel/conntrack/usage.js'
 import type { QueueStatus } from '../kernel/proc/queue-counters.js'
+import type { Proofs } from '../packet-path/canary.js'
 import type { AnswerStats } from '../packet-path/dns-watch.js'
 import type { BlockLogStats } from '../records/block-log/block-log.js'
 import type { InboundStatistics } from '../sessions/inbound-watch.js'
@@ -26,8 +27,10 @@ export interface MetricSources {
   /** Addresses and prefixes by the kind of rule. */
   readonly allowlist: () => Iterable<readonly [source: string, entries: number]>
   readonly enforcing: () => boolean
-  /** Whether the last canary connection was blocked; undefined: not known yet. */
+  /** Whether the last canary connections of all families were blocked; undefined: not known. */
   readonly proven: () => boolean | undefined
+  /** The result of each family. */
+  readonly proofs: () => Proofs
 }
 
 const PREFIX = 'checkvalve_'
@@ -286,14 +289,42 @@ function logMetrics({ log }: MetricSources, named: Named): void {
   )
 }
 
+/** A family without a route has no sample of its own: there is nothing to prove. */
+function proofMetrics({ proven, proofs }: MetricSources, named: Named): void {
+  const labelNames = ['family'] as const
+  new Gauge({
+    ...named(
+      'enforcement_proven',
+      'Whether the last canary connection was blocked (1) or not (0), by family, and without a label for all',
+    ),
+    labelNames,
+    collect() {
+      this.reset()
+      const all = proven()
+      if (all !== undefined) this.set(Number(all))
+      for (const [family, proof] of Object.entries(proofs()))
+        if (proof === 'yes' || proof === 'no') this.set({ family }, Number(proof === 'yes'))
+    },
+  })
+  new Gauge({
+    ...named(
+      'enforcement_provable',
+      'Whether a route leads to an address that is not allowed (1), or there is nothing to prove (0), by family',
+    ),
+    labelNames,
+    collect() {
+      this.reset()
+      for (const [family, proof] of Object.entries(proofs()))
+        if (proof !== 'pending') this.set({ family }, Number(proof !== 'no-route'))
+    },
+  })
+}
+
 function stateMetrics(sources: MetricSources, named: Named): void {
   gauge(named('enforcing', 'Whether packets are blocked (1) or only reported (0)'), () =>
     Number(sources.enforcing()),
   )
-  gauge(named('enforcement_proven', 'Whether the last canary connection was blocked (1) or not (0)'), () => {
-    const proven = sources.proven()
-    return proven === undefined ? undefined : Number(proven)
-  })
+  proofMetrics(sources, named)
   new Gauge({
     ...named('allowlist_entries', 'Addresses and prefixes on the allowlist, by source'),
     labelNames: ['source'] as const,

@@ -30,7 +30,7 @@ const AGE_MS = 1000
 export interface StatusSources {
   readonly inForce: PolicyInForce
   readonly form: 'native' | 'xtables'
-  readonly canary: Pick<Canary, 'proven'>
+  readonly canary: Pick<Canary, 'proven' | 'proofs'>
   readonly counts: VerdictCounts
   readonly userName: (uid: number) => string | undefined
   readonly log: () => BlockLogStats
@@ -86,6 +86,7 @@ export class StatusReport {
       mode: config.mode,
       ...(configured.mode !== config.mode && { configuredMode: configured.mode }),
       proven: canary.proven,
+      proofs: canary.proofs,
       notes: [...config.notes, ...host.notes(config)],
       reload: this.#reload,
       verdicts: this.#verdictsNow(),

@@ -1,6 +1,7 @@
 import type { WrittenRule } from '../config/show.js'
 import type { Reason } from '../core/policy/rule.js'
 import type { KernelCounter } from '../core/ruleset/ruleset.js'
+import type { Proofs } from '../packet-path/canary.js'
 import type { LogTrouble } from '../records/block-log/block-log.js'
 import type { MirrorStatus } from './mirror-status.js'
 
@@ -14,8 +15,13 @@ export interface Status {
   readonly mode: Mode
   /** The mode in the configuration, when the mode was changed at run time. */
   readonly configuredMode?: Mode
-  /** Whether the last canary connection was blocked; undefined: none was tried yet. */
+  /**
+   * Whether the last canary connections were blocked, of all families that have a route; undefined: none was
+   * tried yet, or no family has a route.
+   */
   readonly proven?: boolean | undefined
+  /** The same for each family. Missing in the answer of an older service. */
+  readonly proofs?: Proofs
   /** Problems on this host, each with what to do. */
   readonly notes: readonly string[]
   readonly reload: ReloadStatus

@@ -67,6 +67,7 @@ function createServiceMetrics(parts: MeasuredParts): Metrics {
     allowlist: () => entriesBySource(inForce.rules.policy),
     enforcing: () => inForce.rules.policy.mode === 'enforce',
     proven: () => path.canary.proven,
+    proofs: () => path.canary.proofs,
   })
 }
 

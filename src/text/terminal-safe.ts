@@ -7,6 +7,9 @@ const UNSAFE =
   /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{M}\p{Default_Ignorable_Code_Point}\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/gu
 /** Matches white space of any kind: a field that holds some could be taken for several fields. */
 const SPACE = /[\s\p{Zs}]/gu
+/** Matches what lines of a command may hold besides; in a group, so that `split` returns it, too. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character begins a colour
+const KEPT = /([\n\t]|\x1b\[\d{1,2}m)/
 
 const MAX_LENGTH = 255
 
@@ -15,9 +18,32 @@ const MAX_LENGTH = 255
  * characters.
  */
 export function terminalSafe(text: string, maxLength = MAX_LENGTH): string {
-  const cut = text.length > maxLength ? `${text.slice(0, maxLength)}...` : text
-  return cut.replace(UNSAFE, escaped)
+  return terminalSafeField(text.length > maxLength ? `${text.slice(0, maxLength)}...` : text)
 }
+
+/**
+ * Makes text safe that others will print after they have decoded it: escapes unsafe characters, and cuts
+ * nothing.
+ */
+export const terminalSafeField = (text: string): string => text.replace(UNSAFE, escaped)
+
+/** Makes all texts in a value safe, however deep: see terminalSafeField. Keys are the program's own. */
+export function terminalSafeFields<T>(value: T): T {
+  if (typeof value === 'string') return terminalSafeField(value) as T
+  if (Array.isArray(value)) return value.map(terminalSafeFields) as T
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, terminalSafeFields(each)])) as T
+}
+
+/**
+ * Makes lines of a command safe as a whole: line feeds, tabs and the colours of this program (ECMA-48, select
+ * graphic rendition) remain. The fields in the lines should be safe already; this is for those that are not.
+ */
+export const terminalSafeLines = (text: string): string =>
+  text
+    .split(KEPT)
+    .map((part, index) => (index % 2 === 1 ? part : part.replace(UNSAFE, escaped)))
+    .join('')
 
 /** Makes text safe as one field of a line: white space is escaped, too. */
 export const terminalSafeWord = (text: string): string => terminalSafe(text).replace(SPACE, escaped)

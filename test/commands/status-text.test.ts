@@ -134,6 +134,18 @@ t.test('each problem is printed beside the part that has it', async (t) => {
   t.match(found, /^time {8}n0\.example\.org, [\s\S]*n7\.example\.org and 2\s+more$/m)
   t.match(bad, /^no mirrors: .*another host, and mirrors\.hosts is empty\.\s+Updates\s+are blocked\.$/m)
   t.match(text({ proven: false }), /^proven {6}NO: /m)
+  t.match(
+    text({ proven: false, proofs: { ipv4: 'yes', ipv6: 'no' } }),
+    /^proven {6}NO: the last canary connection over IPv6 was not blocked/m,
+  )
+  t.match(
+    text({ proofs: { ipv4: 'no-route', ipv6: 'yes' } }),
+    /^proven {6}yes; nothing to prove over IPv4: no route leads to an address/m,
+  )
+  t.match(
+    text({ proven: undefined, proofs: { ipv4: 'no-route', ipv6: 'no-route' } }),
+    /^proven {6}nothing to prove over IPv4 and IPv6: no route/m,
+  )
   t.match(text({ proven: undefined }), /^proven {6}not yet$/m)
 })
 

@@ -38,6 +38,24 @@ t.test('the sender is printed as far as it is known', async (t) => {
   t.equal(who({ user: undefined, uid: undefined }), '-')
 })
 
+t.test('what is not known of the sender is a question mark, and so is what is not certain', async (t) => {
+  const who = (event: Event) =>
+    line(event)
+      .slice(15)
+      .split(/ {2,}| (?=203)/)[0]
+  for (const why of ['skipped', 'unknown']) {
+    const more = { 'checkvalve.attribution': why }
+    t.equal(who({ more }), 'www-data ?')
+    t.equal(who({ program: '/tmp/x', more }), 'www-data ?/x')
+    t.equal(who({ user: undefined, uid: undefined, more }), '-', 'a packet without a user has no unit')
+  }
+  const candidates = { 'checkvalve.candidates': ['curl', 'sh'] }
+  t.equal(who({ unit: 'php.service', more: candidates }), 'www-data php/curl?')
+  const summary = JSON.parse(suppressed(7)) as object
+  const named = { ...summary, 'user.id': '33', 'checkvalve.units': ['php.service', 'cron.service'] }
+  t.match(show([JSON.stringify(named)]), '33 php,cron')
+})
+
 t.test('a destination is printed with its name, its port and its protocol', async (t) => {
   const where = (event: Event) => line(event, { width: 1 }).slice(34).split(' ')[0]
   t.equal(where({ domain: 'api.example.org' }), 'api.example.org:443/tcp')

@@ -3,7 +3,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import type { Config } from '../../src/config/config.js'
 import type { VerdictCount } from '../../src/core/record/verdict-counts.js'
-import { Canary } from '../../src/packet-path/canary.js'
+import { Canary, type CanaryOptions } from '../../src/packet-path/canary.js'
 
 /** BLOCKED has the labels of an attempt that the service blocks. */
 const BLOCKED = { verdict: 'block', reason: 'canary', protocol: 'tcp', family: 'ipv4' } as const
@@ -22,13 +22,29 @@ async function target(t: Test, isListening: boolean): Promise<number> {
 
 /** Makes a canary with counters that the test sets; each tick starts the next attempt. */
 function trying(port: number, counted: Partial<VerdictCount> | undefined) {
-  const state = { lines: [] as string[], counted, mode: 'enforce' as Config['mode'], now: 1_800_000_000_000 }
+  const state = {
+    lines: [] as string[],
+    counted,
+    mode: 'enforce' as Config['mode'],
+    now: 1_800_000_000_000,
+    isRouted: true,
+    six: false,
+  }
   let packets = 0
   function* counts(): Generator<VerdictCount> {
     if (state.counted) yield { ...BLOCKED, packets: ++packets, ...state.counted }
   }
   const log = { error: (line: string) => void state.lines.push(line) }
-  const canary = new Canary({ counts }, log as unknown as ConstructorParameters<typeof Canary>[1])
+  const policy: ReturnType<CanaryOptions['policy']> = { rules: [] }
+  const canary = new Canary({
+    counts: { counts },
+    log: log as unknown as CanaryOptions['log'],
+    policy: () => policy,
+    targetsOf: async ({ canary: { target } }) => ({
+      4: state.isRouted ? target : undefined,
+      6: state.six ? { ...target, family: 6 } : undefined,
+    }),
+  })
   const tick = (seconds = INTERVAL) => {
     state.now += seconds * 1000
     const tried = {
@@ -37,7 +53,7 @@ function trying(port: number, counted: Partial<VerdictCount> | undefined) {
     }
     return canary.tick({ mode: state.mode, canary: tried }, state.now)
   }
-  return Object.assign(state, { canary, tick })
+  return Object.assign(state, { canary, tick, policy })
 }
 
 t.test('a connection that fails and was counted as blocked is the proof that blocking works', async (t) => {
@@ -100,4 +116,30 @@ t.test('the result of an attempt that began before a change of the mode is ignor
   await attempt
   t.equal(its.canary.proven, undefined)
   t.same(its.lines, [])
+})
+
+t.test('each family is proved by its own packets', async (t) => {
+  const its = trying(await target(t, false), {})
+  its.six = true
+  await its.tick()
+  t.same(its.canary.proofs, { ipv4: 'yes', ipv6: 'no' })
+  t.equal(its.canary.proven, false)
+  t.equal(its.lines.length, 1)
+  t.match(its.policy.moreCanaries, [{ family: 4 }, { family: 6 }], 'the policy knows where canaries go')
+  its.counted = { family: 'ipv6' }
+  await its.tick()
+  t.same(its.canary.proofs, { ipv4: 'no', ipv6: 'yes' })
+})
+
+t.test('a family without a route has nothing to prove, and is proved as soon as it has one', async (t) => {
+  const its = trying(await target(t, false), {})
+  its.isRouted = false
+  await its.tick()
+  t.same(its.canary.proofs, { ipv4: 'no-route', ipv6: 'no-route' })
+  t.equal(its.canary.proven, undefined)
+  t.same(its.lines, [])
+  its.isRouted = true
+  await its.tick()
+  t.same(its.canary.proofs, { ipv4: 'yes', ipv6: 'no-route' })
+  t.equal(its.canary.proven, true)
 })

@@ -10,6 +10,7 @@ const SAY = `
   const log = createServiceLog(process.argv[1])
   for (const level of ['info', 'warn', 'error']) log[level]('a word at ' + level)
   log.error({ stack: 'here' }, 'with a field')
+  if (process.argv[2]) log.error({ stack: process.argv[2] }, process.argv[2])
   if (process.stderr.isTTY) log.error('named by a stranger: \\x1b[2J\\u202e')
   console.log('still alive')
 `
@@ -40,6 +41,17 @@ t.test('each line is JSON with time, level and message, on standard error only',
   t.match(lines[0], { 'event.module': 'checkvalve', message: 'a word at info' })
   t.match(lines[0]['@timestamp'], /^\d{4}-\d\d-\d\dT[\d:.]+Z$/)
   t.match(lines[3], { stack: 'here', message: 'with a field' })
+})
+
+t.test('no field of a line controls a terminal, also after its JSON is decoded', async (t) => {
+  const evil = 'a\x1b[2J\n\x9b\u202e\u2028'
+  const { stderr } = spawnSync(process.execPath, [...ARGUMENTS, 'info', evil], {
+    env: environment,
+    encoding: 'utf8',
+    timeout: PATIENCE_MS,
+  })
+  const { stack, message } = JSON.parse(stderr.trim().split('\n').at(-1)!)
+  t.same([stack, message], Array(2).fill('a\\x1b[2J\\x0a\\x9b\\u{202e}\\u{2028}'))
 })
 
 t.test('messages below the level are left out', async (t) => {

@@ -43,6 +43,7 @@ function sources(given: Partial<MetricSources> = {}): MetricSources {
     ],
     enforcing: () => true,
     proven: () => true,
+    proofs: () => ({ ipv4: 'yes', ipv6: 'yes' }),
     ...given,
   }
 }
@@ -87,6 +88,7 @@ t.test('every documented metric exists', async (t) => {
     'ruleset_restored_total',
     'enforcing',
     'enforcement_proven',
+    'enforcement_provable',
     'config_last_reload_successful',
     'config_last_reload_success_timestamp_seconds',
     'build_info',
@@ -127,6 +129,8 @@ t.test('each metric has the value of its source', async (t) => {
     log_dropped_total: '3',
     enforcing: '1',
     enforcement_proven: '1',
+    'enforcement_proven{family="ipv4"}': '1',
+    'enforcement_provable{family="ipv6"}': '1',
     [`build_info{version="1.2.3",node="${process.version}"}`]: '1',
   }
   for (const [name, value] of Object.entries(expected)) t.equal(found.get(`checkvalve_${name}`), value, name)
@@ -178,6 +182,7 @@ t.test('a value that is not known now is left out, and is not 0', async (t) => {
   const found = await scrape({
     queue: () => undefined,
     proven: () => undefined,
+    proofs: () => ({ ipv4: 'pending', ipv6: 'pending' }),
     kernelCounters: async () => undefined,
   })
   for (const name of ['queue_length', 'enforcement_proven']) t.notOk(found.has(`checkvalve_${name}`), name)
@@ -188,6 +193,15 @@ t.test('the metric of blocking is 0 when blocking is off or disproved', async (t
   const found = await scrape({ enforcing: () => false, proven: () => false })
   t.equal(found.get('checkvalve_enforcing'), '0')
   t.equal(found.get('checkvalve_enforcement_proven'), '0')
+})
+
+t.test('a family without a route has nothing to prove, and is not taken for unproved', async (t) => {
+  const found = await scrape({ proven: () => false, proofs: () => ({ ipv4: 'no', ipv6: 'no-route' }) })
+  t.equal(found.get('checkvalve_enforcement_proven'), '0')
+  t.equal(found.get('checkvalve_enforcement_proven{family="ipv4"}'), '0')
+  t.notOk(found.has('checkvalve_enforcement_proven{family="ipv6"}'))
+  t.equal(found.get('checkvalve_enforcement_provable{family="ipv4"}'), '1')
+  t.equal(found.get('checkvalve_enforcement_provable{family="ipv6"}'), '0')
 })
 
 t.test('names and types agree: a counter ends in _total, and no other metric does', async (t) => {

@@ -1,5 +1,13 @@
 import t from 'tap'
-import { jsonText, terminalSafe, terminalSafeJson, terminalSafeWord } from '../../src/text/terminal-safe.js'
+import {
+  jsonText,
+  terminalSafe,
+  terminalSafeField,
+  terminalSafeFields,
+  terminalSafeJson,
+  terminalSafeLines,
+  terminalSafeWord,
+} from '../../src/text/terminal-safe.js'
 
 /** HOSTILE has characters that control a terminal, or that change how their neighbours look. */
 const HOSTILE = [
@@ -80,4 +88,22 @@ t.test('JSON for programs does not control a terminal either, in one line or sev
       t.equal(written.split('\n').length, indent === undefined ? 1 : 5)
       t.same(JSON.parse(written), { programs: [`a${text}b`] })
     }
+})
+
+t.test('fields stay safe after their JSON is decoded, at any depth, and lose nothing', async (t) => {
+  for (const text of HOSTILE) {
+    const fields = terminalSafeFields([{ stack: `a${text}b`, list: [text, 7, null, true] }, `a${text}b`])
+    const [{ stack, list }, message] = fields as [{ stack: string; list: unknown[] }, string]
+    for (const each of [stack, list[0], message]) t.match(each, SAFE, nameOf(text))
+    t.same(list.slice(1), [7, null, true])
+  }
+  const long = 'x'.repeat(5000)
+  t.equal(terminalSafeField(long), long)
+})
+
+t.test('lines of a command keep line feeds, tabs and their own colours, and nothing else', async (t) => {
+  t.equal(terminalSafeLines('a\n\tb \x1b[31mred\x1b[0m\n'), 'a\n\tb \x1b[31mred\x1b[0m\n')
+  for (const text of HOSTILE)
+    for (const line of terminalSafeLines(`\x1b[1ma${text}b\x1b[0m`).split(/\n/))
+      t.match(line.replace('\x1b[1m', '').replace('\x1b[0m', ''), SAFE, nameOf(text))
 })

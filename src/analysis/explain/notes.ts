@@ -8,7 +8,7 @@ import type { Query } from './query.js'
 import type { TrialResult } from './trial.js'
 
 const CANARY =
-  'this is canary.target, where every packet is blocked as a proof; set canary.target to another address'
+  'a canary of the service goes there, so every packet is blocked as a proof; canary.target can be another address'
 const NO_USER = 'no user was given, so rules for certain users do not match: try again with --user NAME'
 const NO_UNIT = 'no unit was given, so rules for certain units do not match: try again with --unit NAME'
 

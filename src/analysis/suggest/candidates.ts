@@ -9,18 +9,23 @@ import { parseHostName } from '../../text/parse-address.js'
 import type { PolicyTrial } from '../recorded/policy-trial.js'
 import { type Evidence, type RecordedKind, type Who, whoKey } from '../recorded/recorded-kinds.js'
 import type { Scan } from '../recorded/scan-detector.js'
+import { KernelSenders, kernelServiceOf } from './kernel-senders.js'
 
 /** One user at one destination and port, by one protocol. */
 export interface Atom {
-  readonly uid: number
+  /** undefined for packets of the kernel, which have no user. */
+  readonly uid: number | undefined
+  /** What the kernel sends: `VXLAN`; undefined when that is not known, and for users. */
+  readonly kernelService: string | undefined
   /** The name of the user in the log. */
   readonly user: string | undefined
   /** undefined when it is not known for all blocks: then the entry can name no unit. */
   readonly unit: string | undefined
   /** When `unit` is undefined: the units of some of the blocks. */
   readonly someUnits: readonly string[]
-  readonly protocol: 'tcp' | 'udp' | 'icmp'
-  /** undefined for ICMP. */
+  /** `any`: a protocol that an entry cannot name, of the kernel. */
+  readonly protocol: 'tcp' | 'udp' | 'icmp' | 'any'
+  /** undefined for protocols without ports. */
   readonly port: number | undefined
   /** A host name or an address. */
   readonly place: string
@@ -82,9 +87,10 @@ export function find(kinds: readonly RecordedKind[], options: FindOptions): Find
   const names = new Names(kinds)
   const leftOut = new Map<Obstacle, LeftOut>()
   const groups = new Map<string, RecordedKind[]>()
+  const kernel = new KernelSenders(kinds)
   for (const { name, host } of names.all) options.judge.learn(name, host)
   for (const kind of kinds) {
-    const obstacle = obstacleOf(kind, options)
+    const obstacle = obstacleOf(kind, options, kernel)
     if (obstacle !== undefined) leaveOut(leftOut, obstacle, kind.blocks, kind.question ?? names.placeOf(kind))
     else put(groups, whoKey(kind), kind)
   }
@@ -137,10 +143,15 @@ export function leaveOut(to: Map<Obstacle, LeftOut>, why: Obstacle, blocks: numb
     entry.about.set(about, (entry.about.get(about) ?? 0) + blocks)
 }
 
-function obstacleOf(kind: RecordedKind, { judge, resolverUsers }: FindOptions): Obstacle | undefined {
+function obstacleOf(
+  kind: RecordedKind,
+  { judge, resolverUsers }: FindOptions,
+  kernel: KernelSenders,
+): Obstacle | undefined {
   const { reason, uid, host, port, transport, question, isOwnPort } = kind
   if (reason === MALFORMED.reason || reason === CANARY.reason) return reason as 'malformed' | 'canary'
   if (judge.judge(kind)?.verdict === 'accept') return reason === 'address-expired' ? reason : 'allowed'
+  if (kernel.has(kind)) return host === undefined ? 'no-destination' : undefined
   if (uid === undefined) return 'no-user'
   if (question !== undefined) return questionObstacle(question, resolverUsers.includes(uid))
   if (transport === undefined || host === undefined) return 'no-destination'
@@ -155,7 +166,7 @@ function questionObstacle(question: string, isForOthers: boolean): Obstacle | un
   return isForOthers ? 'for-others' : undefined
 }
 
-function protocolOf(transport: string): Atom['protocol'] | undefined {
+function protocolOf(transport: string): Exclude<Atom['protocol'], 'any'> | undefined {
   if (transport === 'ipv6-icmp') return 'icmp'
   return transport === 'tcp' || transport === 'udp' || transport === 'icmp' ? transport : undefined
 }
@@ -181,6 +192,8 @@ class Names {
    * several names keeps none.
    */
   placeOf({ uid, question, domain, address }: RecordedKind): string | undefined {
+    // The kernel looks up no names.
+    if (uid === undefined && question === undefined && address !== undefined) return address
     const name = nameOf(question ?? domain)
     if (name !== undefined || address === undefined) return name
     const others = this.#byAddress.get(JSON.stringify([uid, address]))
@@ -204,7 +217,7 @@ function atomsOf(kinds: readonly RecordedKind[], names: Names): Atom[] {
   for (const kind of kinds.filter(({ question }) => question === undefined)) {
     const { uid, transport, port } = kind
     const place = names.placeOf(kind)
-    const key = JSON.stringify([uid, protocolOf(transport!), port, place])
+    const key = JSON.stringify([uid ?? null, protocolOf(transport!) ?? 'any', port ?? null, place])
     callers.set(JSON.stringify([uid, place]), key)
     put(called, key, kind)
   }
@@ -225,14 +238,21 @@ function atomsOf(kinds: readonly RecordedKind[], names: Names): Atom[] {
  * user.
  */
 function split(key: string, kinds: readonly RecordedKind[], isGuess: boolean): Atom[] {
-  const [uid, protocol, port, place] = JSON.parse(key) as [number, Atom['protocol'], number | null, string]
+  const [uid, protocol, port, place] = JSON.parse(key) as [
+    number | null,
+    Atom['protocol'],
+    number | null,
+    string,
+  ]
   const units = new Map<string | undefined, RecordedKind[]>()
   const known = kinds.flatMap(({ unit }) => (unit !== undefined && isUnitName(unit) ? [unit] : []))
   const areKnown = known.length === kinds.length
   for (const kind of kinds) put(units, areKnown ? kind.unit : undefined, kind)
   const { user } = kinds.find((kind) => kind.user !== undefined) ?? {}
   const someUnits = areKnown ? [] : [...new Set(known)].sort()
-  const common = { uid, user, someUnits, protocol, port: port ?? undefined, place, isGuess }
+  const kernelService = uid === null ? kernelServiceOf(kinds[0]!) : undefined
+  const sender = { uid: uid ?? undefined, user, someUnits, kernelService }
+  const common = { ...sender, protocol, port: port ?? undefined, place, isGuess }
   return [...units].map(([unit, evidence]) => ({ ...common, unit, evidence }))
 }
 

@@ -9,8 +9,11 @@ export interface ProposedEntry extends Evidence {
   /** Sorted; empty for ICMP. */
   readonly ports: readonly number[]
   readonly protocol: Atom['protocol']
+  /** Empty for packets of the kernel, which have no user: the entry is for all users. */
   readonly users: readonly (string | number)[]
   readonly uids: readonly number[]
+  /** What the kernel sends, as far as that is known: `VXLAN`. */
+  readonly kernelServices: readonly string[]
   /** undefined: any unit. */
   readonly units: readonly string[] | undefined
   /** When `units` is undefined: the units of some of the blocks. */
@@ -56,10 +59,10 @@ export function entriesOf(
 type Draft = Omit<ProposedEntry, 'name' | 'apart'>
 
 const boxOf = (atom: Atom): Box<Atom> => ({
-  kind: `${atom.protocol} ${atom.isGuess}`,
+  kind: `${atom.protocol} ${atom.isGuess} ${atom.uid === undefined}`,
   place: [atom.place],
   port: [String(atom.port ?? ANY)],
-  user: [String(atom.uid)],
+  user: [atom.uid === undefined ? ANY : String(atom.uid)],
   unit: [atom.unit ?? ANY],
   from: atom,
 })
@@ -68,7 +71,7 @@ function draftOf(box: Box<Atom>, nameUser: NameUser): Draft {
   const { port, user, unit } = box
   const parts = partsOf(box)
   const { protocol, isGuess } = parts[0]!
-  const uids = user.map(Number).sort((a, b) => a - b)
+  const uids = user[0] === ANY ? [] : user.map(Number).sort((a, b) => a - b)
   const logged = (uid: number) => parts.find((part) => part.uid === uid && part.user !== undefined)?.user
   return {
     ...sumOf(parts),
@@ -77,6 +80,7 @@ function draftOf(box: Box<Atom>, nameUser: NameUser): Draft {
     protocol,
     uids,
     users: uids.map((uid) => nameUser(uid, logged(uid))),
+    kernelServices: [...new Set(parts.flatMap(({ kernelService }) => kernelService ?? []))].sort(),
     units: unit[0] === ANY ? undefined : unit.toSorted(),
     someUnits: [...new Set(parts.flatMap(({ someUnits }) => someUnits))].sort(),
     isGuess,
@@ -106,7 +110,8 @@ const sortKey = ({ users, units, protocol, ports, to }: Draft) =>
 
 /** Makes a name of sender and destination: `php8.2-fpm-api.example.org`. */
 function wishedName({ users, units, protocol, ports, to }: Draft): string {
-  const who = units?.length === 1 ? units[0]!.replace(/\.\w+$/, '') : users.slice(0, 2).join('-')
+  const sender = users.length === 0 ? 'kernel' : users.slice(0, 2).join('-')
+  const who = units?.length === 1 ? units[0]!.replace(/\.\w+$/, '') : sender
   const service = ports.length === 1 ? `${protocol}-${ports[0]}` : protocol
   return `${who}-${to.length === 1 ? to[0]!.place : service}`
 }

@@ -32,12 +32,13 @@ const entryOf = (entry: ProposedEntry) => ({
     to: entry.to.map(({ place }) => place),
     ...(entry.ports.length > 0 && { ports: entry.ports }),
     protocol: entry.protocol,
-    users: entry.users,
+    ...(entry.users.length > 0 && { users: entry.users }),
     ...(entry.units !== undefined && { units: entry.units }),
   },
   ...evidenceOf(entry),
   destinations: entry.to.map((each) => ({ place: each.place, ...evidenceOf(each) })),
   isGuess: entry.isGuess,
+  ...(entry.users.length === 0 && { ofKernel: entry.kernelServices }),
   ...(entry.someUnits.length > 0 && { someUnits: entry.someUnits }),
 })
 

@@ -54,7 +54,7 @@ function entryText(entry: ProposedEntry & Partial<SuggestedEntry>): string {
     ...toLines(entry.to),
     ...(ports.length > 0 ? [`    ports: [${portTexts(ports).join(', ')}]`] : []),
     `    protocol: ${protocol}`,
-    `    users: [${users.map(scalar).join(', ')}]`,
+    ...(users.length === 0 ? [] : [`    users: [${users.map(scalar).join(', ')}]`]),
     ...(units === undefined ? [] : [`    units: [${units.map(scalar).join(', ')}]`]),
   ].join('\n')
 }
@@ -74,6 +74,7 @@ function toLines(to: readonly Destination[]): string[] {
 
 function notesOn(entry: ProposedEntry & Partial<SuggestedEntry>): string[] {
   return [
+    ...(entry.users.length === 0 ? kernelNotes(entry) : []),
     ...(entry.isGuess ? [`Only a DNS query for the name was seen: port ${entry.ports[0]} is a guess.`] : []),
     ...(entry.someUnits.length > 0
       ? [
@@ -86,6 +87,20 @@ function notesOn(entry: ProposedEntry & Partial<SuggestedEntry>): string[] {
         `${names} names below ${domain}: "*.${domain}" would allow them, and all others below it.`,
     ),
     ...entry.apart.map(apartText),
+  ]
+}
+
+/** Explains an entry for packets of the kernel: it is for all users. */
+function kernelNotes({ kernelServices, protocol }: ProposedEntry): string[] {
+  const what =
+    kernelServices.length > 0
+      ? `the kernel's own (${kernelServices.join(', ')})`
+      : "the kernel's own, as of a tunnel, or of programs that end at once"
+  return [
+    `Packets without a user: ${what}. An entry for them has no users, so all users may send there: allow it for peers that you know.`,
+    ...(protocol === 'any'
+      ? ['It is for all protocols and ports of the destination: those of tunnels have no name in entries.']
+      : []),
   ]
 }
 
@@ -129,7 +144,8 @@ function shortened(entry: ProposedEntry): string {
 
 const whoText = ({ uid, user, unit, container }: Who) => {
   const place = unit ?? (container && `container ${container.slice(0, 12)}`)
-  return terminalSafe([user ?? uid, ...(place === undefined ? [] : [place])].join(' in '))
+  const name = user ?? uid ?? 'a sender without a user'
+  return terminalSafe([name, ...(place === undefined ? [] : [place])].join(' in '))
 }
 
 type Explain = (left: LeftOut, examples: string) => string

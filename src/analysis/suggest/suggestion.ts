@@ -107,6 +107,6 @@ export class Suggester {
 }
 
 function isForMirrors({ protocol, uids, ports }: ProposedEntry, mirrors: Config['mirrors']): boolean {
-  const isTheirs = uids.every((uid) => mirrors.users.includes(uid))
+  const isTheirs = uids.length > 0 && uids.every((uid) => mirrors.users.includes(uid))
   return protocol === 'tcp' && isTheirs && ports.every((port) => fitsPorts(mirrors.ports, port))
 }

@@ -7,7 +7,7 @@ import { grouped } from '../../text/prose.js'
 import { type DoctorContext, textOf } from './context.js'
 import { type Finding, Findings } from './finding.js'
 import { isRotated } from './logrotate.js'
-import { mayWrite, mayWriteFile, type Who, whoIs } from './write-access.js'
+import { mayOthersWrite, mayWrite, mayWriteFile, type Who, whoIs } from './write-access.js'
 
 const MIB = 1024 * 1024
 /** Free space below this, or below this share of the disk, is too little. */
@@ -84,6 +84,11 @@ function folder(
   else if (!mayWrite(stats, who))
     found.fail(`${name} may not write to ${path}`, `chown ${name} ${path}: without that ${lost}`)
   else space(found, path, lost)
+  if (stats.isDirectory() && mayOthersWrite(stats, who))
+    found.look(
+      `other users may write to ${path}`,
+      `they can replace and read its files: chown ${name}: ${path}; chmod g-w,o-w ${path}`,
+    )
   return !found.all.some(({ grade }) => grade === 'fail')
 }
 

@@ -6,6 +6,7 @@ import { VERSION } from '../../system/version.js'
 import { parseAddress } from '../../text/parse-address.js'
 import { timeText } from '../../text/prose.js'
 import { fallbackNotice, RULES_LOADED, RULES_MISSING } from '../fallback-notice.js'
+import { unprovableText, unprovenText } from '../proof-text.js'
 import { type DoctorContext, isAbsent } from './context.js'
 import { type Finding, Findings } from './finding.js'
 
@@ -41,9 +42,12 @@ function itself(subject: DoctorContext): Finding[] {
     found.note('mode is observe', 'nothing is blocked, only recorded: `mode: enforce` closes the valve')
   if (status.mode === 'enforce' && status.proven === false)
     found.fail(
-      'nothing proves that it blocks: the last canary connection was not blocked by it',
-      'see its log: the valve is open, the queue is full, or there is no route to canary.target',
+      `nothing proves that it blocks: ${unprovenText(status)}`,
+      'see its log: the valve is open, the queue is full, or another firewall comes first',
     )
+  const unprovable = unprovableText(status)
+  if (status.mode === 'enforce' && unprovable !== undefined)
+    found.note(unprovable, 'the rules hold there all the same; a route makes the proof possible')
   if (status.log.trouble)
     found.look(
       `the block log could not be written at ${timeText(Date.parse(status.log.trouble.at))}`,

@@ -20,6 +20,12 @@ export const mayWrite = (folder: Owned, who: Who): boolean => has(folder, who, W
 /** Whether a user may write to a file. Access lists are ignored. */
 export const mayWriteFile = (file: Owned, who: Who): boolean => has(file, who, WRITE)
 
+/** Whether users other than root and `who` may replace files in a folder. Access lists are ignored. */
+export const mayOthersWrite = ({ uid, gid, mode }: Owned, who: Who): boolean =>
+  (mode & 0o002) !== 0 ||
+  ((mode & 0o020) !== 0 && gid !== 0 && gid !== who.gids[0]) ||
+  (uid !== 0 && uid !== who.uid)
+
 function has({ uid, gid, mode }: Owned, who: Who, bits: number): boolean {
   if (who.uid === 0) return true
   const shift = who.uid === uid ? 6 : who.gids.includes(gid) ? 3 : 0

@@ -8,6 +8,15 @@
  */
 export type AttributionOutcome = 'found' | 'skipped' | 'unknown'
 
+/**
+ * The outcome of the search for the process:
+ * - `found`: its number is known
+ * - `skipped`: no time was left
+ * - `unknown`: no process has the socket open, or several sockets may have sent the packet
+ * - `not-permitted`: the service may not look into the processes of the unit (CAP_SYS_PTRACE)
+ */
+export type ProcessOutcome = 'found' | 'skipped' | 'unknown' | 'not-permitted'
+
 /** The sender of a packet, for the log. */
 export interface SenderDetails {
   readonly attribution: AttributionOutcome
@@ -18,6 +27,10 @@ export interface SenderDetails {
   readonly pid?: number | undefined
   /** The path of the program's file. */
   readonly executable?: string | undefined
+  /** Why process and program are missing, or `found`. Without it, as `attribution`. */
+  readonly process?: ProcessOutcome | undefined
+  /** The names of programs of the user in the unit, the newest first: one of them is the sender. */
+  readonly candidates?: readonly string[] | undefined
 }
 
 /** Looks up the sender of the packet that is being judged. */
@@ -27,11 +40,11 @@ export interface SenderLookup {
    * look-up was skipped.
    */
   readonly place: number
-  /** The unit alone, which takes less time than `describe`. */
+  /** The unit alone, as far as `place` has found it. */
   readonly unit?: string | undefined
   /**
-   * Returns everything that can be found out. Takes up to two milliseconds: for the first block of a group
-   * only.
+   * Returns everything that can be found out. Takes up to two milliseconds, and more for the first block of a
+   * user: for the first block of a group only.
    */
   describe(): SenderDetails
 }

@@ -29,6 +29,8 @@ export interface Policy extends RootPorts {
   readonly canary: Endpoint | undefined
   /** Who used which addresses of names. */
   readonly used: Pick<UsedAddresses, 'has'>
+  /** Further endpoints that canaries go to at present; they are replaced while the policy is in force. */
+  moreCanaries?: readonly Endpoint[] | undefined
   /** Ids of the users who update and of the host's own resolvers. */
   readonly trustedUsers: readonly number[]
   /** Ids of the users of transparent proxies, who send from addresses of others. */
@@ -132,7 +134,7 @@ export function decide(
   now: number,
 ): Decision {
   if (sender.isForeign) return FOREIGN_SOURCE
-  if (policy.canary !== undefined && isFor(packet, policy.canary)) return CANARY
+  if (isCanary(policy, packet)) return CANARY
   if (policy.queryPolicy !== undefined) {
     const decision = judgeToResolver(policy, policy.queryPolicy, packet, sender, inbound, now)
     if (decision !== undefined) return decision
@@ -195,6 +197,14 @@ function judgeToResolver(
 function judgeQuestion(packet: Packet, queryPolicy: QueryPolicy, { accept }: Rule): Decision {
   if (mayAsk(packet, queryPolicy)) return accept
   return isNamesCanary(packet) ? CANARY : NAME_NOT_ALLOWED
+}
+
+const NO_ENDPOINTS: readonly Endpoint[] = []
+
+function isCanary({ canary, moreCanaries = NO_ENDPOINTS }: Policy, packet: Packet): boolean {
+  if (canary !== undefined && isFor(packet, canary)) return true
+  for (let i = 0; i < moreCanaries.length; i++) if (isFor(packet, moreCanaries[i]!)) return true
+  return false
 }
 
 function isFor(packet: Packet, endpoint: Endpoint): boolean {

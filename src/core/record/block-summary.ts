@@ -48,6 +48,8 @@ export type PendingEvent =
       readonly uid: number | undefined
       readonly blocks: number
       readonly ms: number
+      /** The units with most of the blocks whose unit is known. */
+      readonly units?: readonly string[]
     }
 
 /** A group that is tracked, with the quota that it is part of. */
@@ -132,7 +134,7 @@ export class BlockAggregator {
         names: this.#namesOf(packet, decision, uid),
         who: sender.describe(),
       })
-    else this.#suppress(quota)
+    else this.#suppress(quota, sender.unit)
   }
 
   /** Returns the events that have become due since the last call. */
@@ -190,15 +192,16 @@ export class BlockAggregator {
   #summarize({ window, quota, tracked }: DueSummary): void {
     const counted = { blocks: window.blocks, ms: window.age(this.#now) }
     if (tracked) this.#pending.push({ type: 'summary', group: tracked.group, ...counted })
-    else this.#pending.push({ type: 'suppressed', uid: quota.uid, ...counted })
+    else this.#pending.push({ type: 'suppressed', uid: quota.uid, ...counted, ...window.units.summary })
     quota.lines.summaries.take(1)
     this.#lines.summaries.take(1)
     window.next(this.#now)
   }
 
-  #suppress(quota: UserQuota): void {
+  #suppress(quota: UserQuota, unit: string | undefined): void {
     quota.suppressed ??= new SummaryWindow(this.#now)
     quota.suppressed.blocks++
+    if (unit !== undefined) quota.suppressed.units.add(unit)
     this.suppressed++
   }
 

@@ -1,3 +1,5 @@
+import { UnitCounts } from './unit-counts.js'
+
 /** Milliseconds until the first summary. Each further window lasts twice as long as the one before, */
 export const FIRST_WINDOW = 30_000
 /**
@@ -12,6 +14,8 @@ export const LONGEST_WINDOW = 15 * 60_000
 export class SummaryWindow {
   /** Blocks in the current window. */
   blocks = 0
+  /** The units of those blocks, where they may be several. */
+  units = new UnitCounts()
   #start: number
   #length = FIRST_WINDOW
 
@@ -32,6 +36,7 @@ export class SummaryWindow {
   /** Begins the next window. */
   next(now: number): void {
     this.blocks = 0
+    this.units = new UnitCounts()
     this.#start = now
     this.#length = Math.min(this.#length * 2, LONGEST_WINDOW)
   }

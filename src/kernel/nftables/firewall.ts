@@ -13,9 +13,11 @@ import {
   type SocketFacts,
   TABLE,
 } from '../../core/ruleset/ruleset.js'
+import { ReadyProgram } from '../../system/ready-program.js'
 import { SerialQueue } from '../../system/serial-queue.js'
-import { accepts, listTable, load, presentSets, presentUntracksLoopback, removeTable } from './nft.js'
-import { RulesetGeneration } from './ruleset-generation.js'
+import { accepts, LOAD, listTable, load, presentSets, presentUntracksLoopback, removeTable } from './nft.js'
+import { quickPolicy } from './quick-policy.js'
+import { type RulesetEvents, RulesetGeneration } from './ruleset-generation.js'
 import { addQueueRules, haveQueueRules, type QueueRule, queueRules, removeQueueRules } from './xtables.js'
 
 /** The options of the ruleset that do not change while the service runs. */
@@ -64,23 +66,31 @@ export class Firewall {
   #loaded: Loaded | undefined
   /** When the ruleset was loaded: milliseconds since the epoch. */
   #loadedAt = 0
+  /** The table without what takes long to load: to be put back at once. See quickPolicy. */
+  #tableText = ''
   /** The socket facts that the kernel has. */
   #factsText = ''
+  /** Waits to load the table again. */
+  readonly #loader = new ReadyProgram(LOAD)
+  #isGone = false
   #listed = ''
   #verifiedGeneration = -1
   #nextCheck = 0
 
-  /**
-   * @param now milliseconds since the epoch @param onChange is called when some ruleset was changed: ours may
-   * need a check
-   */
-  constructor(options: FirewallOptions, now: () => number, onChange: () => void) {
+  /** @param now milliseconds since the epoch @param events after these, ours may need a check */
+  constructor(options: FirewallOptions, now: () => number, events: RulesetEvents) {
     const { form, queue, mask } = options
     this.form = form
     // The rules do not depend on the generation of the policy.
     this.#queueRules = form === 'xtables' ? queueRules(marksOf(mask, 1), queue) : []
     this.#now = now
-    this.#generation = new RulesetGeneration(onChange)
+    this.#generation = new RulesetGeneration({
+      ...events,
+      onTableGone: () => {
+        this.#isGone = true
+        events.onTableGone()
+      },
+    })
   }
 
   /**
@@ -130,15 +140,19 @@ export class Firewall {
    */
   verify(): Promise<'intact' | 'restored'> {
     return this.#turns.run(async () => {
+      if (this.#loaded && this.#isGone) {
+        await this.#putBack(this.#loaded)
+        return 'restored'
+      }
       const generation = await this.#generation.read()
       const now = this.#now()
       const due = this.#queueRules.length > 0 && now >= this.#nextCheck
       const changed = generation !== this.#verifiedGeneration
       if (!this.#loaded || (!changed && !due)) return 'intact'
       if (due) this.#nextCheck = now + CHECK_MS
-      const intact =
-        (!changed || (await listTable()) === this.#listed) && (await haveQueueRules(this.#queueRules))
-      if (!intact) await this.#apply(this.#loaded)
+      const listed = changed ? await listTable() : this.#listed
+      const intact = listed === this.#listed && (await haveQueueRules(this.#queueRules))
+      if (!intact) await (listed === '' ? this.#putBack(this.#loaded) : this.#apply(this.#loaded))
       this.#verifiedGeneration = intact ? generation : -1
       return intact ? 'intact' : 'restored'
     })
@@ -165,6 +179,17 @@ export class Firewall {
 
   close(): void {
     this.#generation.close()
+    this.#loader.close()
+  }
+
+  /**
+   * Loads the table that another program has removed: at once what takes no time, since nothing is judged
+   * meanwhile, and then all of it. In between, the fallback knows fewer destinations.
+   */
+  async #putBack(loaded: Loaded): Promise<void> {
+    this.#isGone = false
+    await this.#loader.run([this.#tableText, this.#factsText, ''].join('\n'))
+    await this.#apply(loaded)
   }
 
   /**
@@ -185,7 +210,8 @@ export class Firewall {
     const now = this.#now()
     const factsText = renderSocketFacts(facts)
     const hosts = hasFallbackSets(loaded) ? renderHosts(policy, options, now) : []
-    const text = [render(policy, options, now), factsText, ...hosts, ''].join('\n')
+    const table = render(policy, options, now)
+    const text = [table, factsText, ...hosts, ''].join('\n')
     const sets = await presentSets()
     // The queue rules come first: they match nothing until the table marks packets.
     await addQueueRules(this.#queueRules)
@@ -197,9 +223,13 @@ export class Firewall {
       throw error
     }
     onLoaded?.()
+    this.#isGone = false
     this.#loaded = loaded
     this.#loadedAt = now
+    const quick = quickPolicy(policy)
+    this.#tableText = quick === policy ? table : render(quick, options, now)
     this.#factsText = factsText
+    this.#loader.prepare()
     // When this fails, the next check puts the rules back.
     this.#listed = await listTable().catch(() => '')
   }

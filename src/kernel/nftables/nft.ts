@@ -1,10 +1,13 @@
 /** Runs the `nft` program: text in, text or JSON out. */
 import { COUNTERS, counterName, type KernelCounter, TABLE } from '../../core/ruleset/ruleset.js'
-import { CommandError, command } from '../../system/run-command.js'
+import { CommandError, type CommandLine, command } from '../../system/run-command.js'
+
+/** Loads the commands on its standard input in one transaction. */
+export const LOAD: CommandLine = ['nft', '-f', '-']
 
 /** Loads commands in one transaction: all or nothing. @throws CommandError (rejects) */
 export async function load(text: string): Promise<void> {
-  await command(['nft', '-f', '-'], text)
+  await command(LOAD, text)
 }
 
 /** Whether the kernel would take the commands. Changes nothing. */

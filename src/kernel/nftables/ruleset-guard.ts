@@ -30,6 +30,12 @@ export class RulesetGuard {
     }, DELAY_MS)
   }
 
+  /** Puts the rules back at once, after the table was deleted: nothing is judged until then. */
+  onTableGone(): void {
+    if (this.#isStopped || !this.#options.firewall.present) return
+    this.verify().catch(this.#options.onError)
+  }
+
   /** Checks the rules now. @throws CommandError, NetlinkError (rejects) */
   async verify(): Promise<void> {
     if (this.#isStopped || (await this.#options.firewall.verify()) === 'intact') return

@@ -16,7 +16,9 @@ export function sourceFor({ family, words }: Address): Promise<Words | Error> {
   return new Promise<Words | Error>((resolve) => {
     const fail = ({ code, message }: NodeJS.ErrnoException) => resolve(new Error(code ?? message))
     socket.once('error', fail)
-    socket.connect(DISCARD, formatAddress(family, words), () => {
+    // The callback gets the error of connect(2), which is then no event.
+    socket.connect(DISCARD, formatAddress(family, words), (error?: NodeJS.ErrnoException) => {
+      if (error) return fail(error)
       const address = parseAddress(socket.address().address)
       resolve(address.ok ? address.value.words : new Error(address.reason))
     })

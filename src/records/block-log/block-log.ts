@@ -12,7 +12,7 @@ import { ECS } from '../../text/ecs.js'
 import { blockEvent, type Fields, lostEvent, type Mode, type Surroundings } from './event-writer.js'
 import { LineFile } from './line-file.js'
 import { LastLines } from './recent-blocks.js'
-import { lossText, recoveryText, troubleText } from './trouble-text.js'
+import { lossText, recoveryText, startText, troubleText } from './trouble-text.js'
 
 const ECS_VERSION = '8.11.0'
 
@@ -152,9 +152,7 @@ export class BlockLog {
         onRecovery: () => log.warn(recoveryText(destination, this.#lost.lines)),
       })
     } catch (error) {
-      throw new Error(
-        `the block log cannot be written (${(error as Error).message}): let this user write there, or set log.destination`,
-      )
+      throw new Error(startText(error as NodeJS.ErrnoException))
     }
   }
 

@@ -47,6 +47,12 @@ export interface Block {
   /** The path of the program. */
   readonly program: string | undefined
   readonly pid: number | undefined
+  /** Whether the unit is not known: it was not looked up, or the kernel does not have it. */
+  readonly isUnitUnknown?: true
+  /** Names of programs, one of which is the sender. */
+  readonly candidates?: readonly string[]
+  /** In a summary of a user, the units with the most blocks. */
+  readonly units?: readonly string[]
 }
 
 /** A line of the service log: when the block log goes to standard output, the journal has both. */
@@ -135,10 +141,26 @@ const senderOf = (fields: Fields) => ({
   container: textOf(fields['container.id']),
   program: textOf(fields['process.executable']),
   pid: numberOf(fields['process.pid'], 1, 2 ** 31),
+  ...(UNKNOWN.includes(fields['checkvalve.attribution'] as string) && { isUnitUnknown: true as const }),
+  ...textsOf('candidates', fields['checkvalve.candidates']),
+  ...textsOf('units', fields['checkvalve.units']),
 })
 
 const textOf = (value: unknown): string | undefined =>
   typeof value === 'string' && value !== '' && value.length <= TEXT_AT_MOST ? value : undefined
+
+/** A list has no more texts that count: the writer names three. */
+const TEXTS_AT_MOST = 3
+
+const UNKNOWN = ['skipped', 'unknown']
+
+/** Reads a list of texts. @returns it under its name; nothing when it has none */
+function textsOf<K extends string>(name: K, value: unknown): { [Name in K]?: string[] } {
+  const texts = Array.isArray(value)
+    ? value.slice(0, TEXTS_AT_MOST).flatMap((each) => textOf(each) ?? [])
+    : []
+  return texts.length === 0 ? {} : ({ [name]: texts } as { [Name in K]: string[] })
+}
 
 const numberOf = (value: unknown, min: number, max: number): number | undefined =>
   typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max ? value : undefined

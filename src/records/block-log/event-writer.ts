@@ -5,6 +5,7 @@ import { transportOf } from '../../core/packet/protocol-names.js'
 import { REASONS, type Reason } from '../../core/policy/rule.js'
 import type { BlockGroup, PendingEvent } from '../../core/record/block-summary.js'
 import { clip } from '../../text/clip.js'
+import { terminalSafeField } from '../../text/terminal-safe.js'
 import type { BlockEvent } from './event.js'
 
 export type Mode = 'observe' | 'enforce'
@@ -51,7 +52,9 @@ export function blockEvent(telling: PendingEvent, around: Surroundings): Fields 
     'service.name': names.service,
     'rule.name': text(kind.rule),
     'checkvalve.unit': names.unit,
-    'checkvalve.attribution': kind.who.attribution === 'found' ? undefined : kind.who.attribution,
+    'checkvalve.attribution': found(kind.who.attribution),
+    'checkvalve.process': found(kind.who.process ?? kind.who.attribution),
+    'checkvalve.candidates': names.candidates,
     message: `${verb(around)} ${sender(kind.uid, names)} -> ${destinationText(kind)}${repeats(telling)}`,
   }
 }
@@ -68,16 +71,19 @@ export function lostEvent({ lines, blocks }: Lost, around: Surroundings): Fields
 }
 
 function suppressedEvent(
-  { uid, blocks, ms }: Extract<PendingEvent, { type: 'suppressed' }>,
+  { uid, blocks, ms, units = [] }: Extract<PendingEvent, { type: 'suppressed' }>,
   around: Surroundings,
 ): Fields {
   const user = uid === undefined ? undefined : userName(uid, around)
   const who = uid === undefined ? 'further users' : uid < 0 ? 'packets without a user' : sender(uid, { user })
+  const most = units.map((unit) => text(unit)!)
+  const by = most.length === 0 ? '' : `, most of them by ${most.join(', ')}`
   return {
     ...common(around, 'suppressed', blocks),
     'user.id': uid === undefined || uid < 0 ? undefined : String(uid),
     'user.name': user,
-    message: `${verb(around)} ${who} ${counted(blocks, 'more time')} in ${duration(ms)}, too many kinds to list: the lines before name some, checkvalve_packets_total counts all`,
+    'checkvalve.units': most.length === 0 ? undefined : most,
+    message: `${verb(around)} ${who} ${counted(blocks, 'more time')} in ${duration(ms)}${by}, too many kinds to list: the lines before name some, checkvalve_packets_total counts all`,
   }
 }
 
@@ -112,25 +118,39 @@ function senderNames({ who }: BlockGroup) {
     service: text(service),
     container: text(who.container),
     executable: text(who.executable),
+    candidates: who.executable === undefined ? candidatesOf(who) : undefined,
   }
 }
 
-const text = (given: string | undefined) => (given === undefined ? undefined : clip(given, TEXT_BYTES))
+const candidatesOf = ({ candidates }: BlockGroup['who']) =>
+  candidates?.length ? candidates.map((name) => text(name)!) : undefined
+
+/** Returns an outcome only when something was not found. */
+const found = <T extends string>(outcome: T) =>
+  outcome === 'found' ? undefined : (outcome as Exclude<T, 'found'>)
+
+/** Makes a text safe to print, also after JSON is decoded, and cuts it. */
+const text = (given: string | undefined) =>
+  given === undefined ? undefined : clip(terminalSafeField(given), TEXT_BYTES)
 
 const userName = (uid: number, around: Surroundings) => (uid < 0 ? undefined : text(around.userName(uid)))
 
 const verb = ({ mode }: Surroundings) => (mode === 'observe' ? 'would have blocked' : 'blocked')
 
-/** Formats a sender: `www-data (/usr/bin/curl in nginx.service)`. */
+/**
+ * Formats a sender: `www-data (/usr/bin/curl in nginx.service)`, `www-data (perhaps curl or sh in
+ * nginx.service)`.
+ */
 function sender(
   uid: number,
-  names: { user: string | undefined } & Partial<
+  names: { user: string | undefined; candidates?: readonly string[] | undefined } & Partial<
     Record<'executable' | 'unit' | 'container', string | undefined>
   >,
 ): string {
   const user = uid < 0 ? 'a packet without a user' : (names.user ?? `uid ${uid}`)
   const container = names.container && `container ${names.container.slice(0, 12)}`
-  const where = [names.executable, names.unit ?? container].filter((name) => name !== undefined)
+  const perhaps = names.candidates && `perhaps ${names.candidates.join(' or ')}`
+  const where = [names.executable ?? perhaps, names.unit ?? container].filter((name) => name !== undefined)
   return where.length === 0 ? user : `${user} (${where.join(' in ')})`
 }
 

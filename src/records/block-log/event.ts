@@ -41,10 +41,16 @@ export interface BlockEvent {
   /** The whole name of the unit: `nginx.service`. */
   readonly 'checkvalve.unit'?: string | undefined
   /**
-   * Why unit and process are missing: `skipped`, too many blocks to look them up; `unknown`, the kernel does
-   * not have them.
+   * Why the unit is missing: `skipped`, too many blocks to look it up; `unknown`, the kernel does not have
+   * it.
    */
   readonly 'checkvalve.attribution'?: 'skipped' | 'unknown' | undefined
+  /** Why process and program are missing: see ProcessOutcome. */
+  readonly 'checkvalve.process'?: 'skipped' | 'unknown' | 'not-permitted' | undefined
+  /** Names of programs, one of which is the sender, when it is not permitted to look which. */
+  readonly 'checkvalve.candidates'?: readonly string[] | undefined
+  /** In a summary of a user: the units with the most blocks. */
+  readonly 'checkvalve.units'?: readonly string[] | undefined
   readonly 'checkvalve.mode': 'observe' | 'enforce'
   /** Number of blocks that the line counts. The sum over all lines is the number of all blocks. */
   readonly 'checkvalve.repeat': number

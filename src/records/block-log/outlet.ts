@@ -1,4 +1,4 @@
-import { close, closeSync, constants, fstat, fstatSync, open, openSync, read, stat, write } from 'node:fs'
+import { close, closeSync, constants, fstat, fstatSync, lstat, open, openSync, read, write } from 'node:fs'
 import { Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
@@ -10,12 +10,16 @@ const [openFile, closeFile, writeTo, readFrom] = [
   promisify(write),
   promisify(read),
 ]
-const [statOf, statOfPath] = [promisify(fstat), promisify(stat)]
+const [statOf, statOfPath] = [promisify(fstat), promisify(lstat)]
 
 /** -rw-r-----: other users must not read addresses and users. */
 const FILE_MODE = 0o640
-/** O_NONBLOCK: the file may be a named pipe, which must not block. */
-const FLAGS = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK
+/**
+ * O_NONBLOCK: the file may be a named pipe, which must not block. O_NOFOLLOW: who may write in the folder
+ * must not lead the lines into another file, such as one of root's.
+ */
+const FLAGS =
+  constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK | constants.O_NOFOLLOW
 const STDOUT = 1
 const LINE_FEED = 0x0a
 

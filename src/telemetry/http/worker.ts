@@ -4,7 +4,9 @@
 import { createServer, type ServerResponse } from 'node:http'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Listen } from '../../config/config.js'
-import { TIMEOUTS } from '../../system/http-limits.js'
+import { ConnectionLimit } from '../../system/connection-limit.js'
+import { TAKE_MS, TIMEOUTS } from '../../system/http-limits.js'
+import { ConnectionHolders } from './connection-holder.js'
 
 export interface WorkerOptions {
   readonly listen: Listen
@@ -32,7 +34,7 @@ interface Metrics {
   readonly error?: string
 }
 
-const CONNECTIONS_AT_MOST = 64
+const CONNECTIONS = { kept: 64, atMost: 256 }
 /** Milliseconds between two requests of a kind to the service. Clients in between share the next answer. */
 const INTERVAL_MS = { state: 20, metrics: 200 }
 /** A service that does not answer for this time hangs. */
@@ -125,6 +127,8 @@ function reply(
     'Cache-Control': 'no-store',
   })
   response.end(body)
+  const timer = setTimeout(() => response.socket?.destroy(), TAKE_MS)
+  response.once('close', () => clearTimeout(timer))
 }
 
 function indexPage(unready: readonly string[]): string {
@@ -141,7 +145,7 @@ const server = createServer(TIMEOUTS, (request, response) => {
     reply(response, 503, `${error.message}\n`),
   )
 })
-server.maxConnections = CONNECTIONS_AT_MOST
+new ConnectionLimit(server, { ...CONNECTIONS, ...new ConnectionHolders() })
 // A client that sends many requests on one connection, and reads no answers, would fill the memory.
 server.maxRequestsPerSocket = 1
 server.once('error', (error: NodeJS.ErrnoException) =>

@@ -10,7 +10,7 @@ import { isRotated } from '../../../src/commands/doctor/logrotate.js'
 import { resolvers } from '../../../src/commands/doctor/resolvers.js'
 import { mirrors, units, users } from '../../../src/commands/doctor/rules.js'
 import { flush } from '../../../src/commands/doctor/ruleset-flush.js'
-import { mayWrite, mayWriteFile, whoIs } from '../../../src/commands/doctor/write-access.js'
+import { mayOthersWrite, mayWrite, mayWriteFile, whoIs } from '../../../src/commands/doctor/write-access.js'
 import { type Given, NOW, world } from '../../analysis/explain/context.js'
 
 /** Makes the context of a host without a running service, with folders of the test. */
@@ -169,6 +169,22 @@ t.test('owner, group and mode decide whether another user may write to a folder'
   t.ok(mayWriteFile({ uid: 994, gid: 0, mode: 0o600 }, who))
   t.notOk(mayWriteFile({ uid: 0, gid: 0, mode: 0o640 }, who))
   t.ok(mayWrite({ uid: 994, gid: 994, mode: 0 }, { uid: 0, gids: [] }), 'root may always write')
+})
+
+t.test('folders in which other users may replace files are reported', async (t) => {
+  const who = { uid: 994, gids: [993, 4] }
+  for (const [uid, gid, mode, isOpen] of [
+    [994, 993, 0o750, false],
+    [994, 993, 0o770, false],
+    [0, 0, 0o775, false],
+    [994, 4, 0o770, true],
+    [994, 993, 0o757, true],
+    [33, 993, 0o700, true],
+  ] as const)
+    t.equal(mayOthersWrite({ uid, gid, mode }, who), isOpen, `${uid}:${gid} ${mode.toString(8)}`)
+  const one = subject(t, 'mode: enforce\n')
+  chmodSync(one.directory, 0o777)
+  t.ok(lines(folders(one, t.testdir({}))).some((line) => line.startsWith('look other users may write to ')))
 })
 
 t.test(

@@ -77,6 +77,14 @@ t.test(
     for (const other of ['2001:db9:2::9', '2001:db8:3::9', '2001:db8:2:0:0:1::9', '2001:db8:2::8'])
       t.equal(judged(six, to6(other)).verdict, 'accept', other)
     const sameWords = { family: 6, words: words('192.0.2.9'), port: 9 } as const
+    const further = (packet: Packet) => {
+      const made = policy([everywhere], { canary: four })
+      made.moreCanaries = [six]
+      return decide(made, packet, WWW_DATA, clients(), NOW)
+    }
+    t.equal(further(to6('2001:db8:2::9')), CANARY, 'a further canary')
+    t.equal(further(to4('192.0.2.9', 9)), CANARY)
+    t.equal(further(to6('2001:db8:2::8')).verdict, 'accept')
     t.equal(
       judged(sameWords, to4('192.0.2.9', 9)).verdict,
       'accept',

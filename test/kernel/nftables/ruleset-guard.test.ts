@@ -41,6 +41,19 @@ t.test('a burst of changes causes one check, and a later change causes another o
   t.equal(its.checks, 2)
 })
 
+t.test('a table that is gone is put back at once, without waiting for the end of a burst', async (t) => {
+  const its = guarding(t)
+  its.answer = async () => 'restored'
+  its.guard.onTableGone()
+  t.equal(its.checks, 1)
+  await settled()
+  t.equal(its.restored, 1)
+  its.answer = async () => Promise.reject(new Error('no nft'))
+  its.guard.onTableGone()
+  await settled()
+  t.same(its.errors, ['no nft'])
+})
+
 t.test('a burst without an end does not delay the check for ever', async (t) => {
   const its = guarding(t)
   for (let i = 0; i < 100; i++) {
@@ -81,6 +94,7 @@ t.test('without rules of this service nothing is checked', async (t) => {
   const its = guarding(t)
   its.present = false
   its.guard.onChange()
+  its.guard.onTableGone()
   await its.clock.pass(20)
   t.equal(its.checks, 0)
 })
@@ -92,6 +106,7 @@ t.test(
     its.guard.onChange()
     its.guard.stop()
     its.guard.onChange()
+    its.guard.onTableGone()
     await its.guard.verify()
     await its.clock.pass(20)
     t.equal(its.checks, 0)

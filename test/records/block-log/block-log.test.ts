@@ -273,8 +273,9 @@ t.test(
 t.test(
   'after a disk that was full for days, the sum is exact again: one line counts the lost lines',
   async (t) => {
-    const path = `${t.testdir()}/blocks.json`
-    symlinkSync('/dev/full', path)
+    const folder = `${t.testdir()}/log`
+    symlinkSync('/dev', folder)
+    const path = `${folder}/full`
     const { log, note, noted, messages } = opened(t, path)
     let now = 0
     for (; log.stats.dropped < 100; now += 4 * SECOND) {
@@ -285,7 +286,7 @@ t.test(
     t.equal(messages.length, 1)
     t.match(messages[0], FULL)
     const { dropped } = log.stats
-    rmSync(path)
+    rmSync(folder)
     await until(() => messages.length === 2)
     t.match(messages[0], FULL)
     t.same(messages.slice(1), [recoveryText(path, dropped)])

@@ -75,9 +75,27 @@ t.test('a unit that is no service has no service name; a container has its id', 
   })
 })
 
+t.test('programs that may have sent the packet are named as such', async (t) => {
+  const candidates = ['php-fpm8.2', 'curl']
+  const who = { attribution: 'found', unit: 'php.service', process: 'not-permitted', candidates } as const
+  t.match(lineOf({ who }), {
+    'checkvalve.candidates': candidates,
+    message: /^blocked www-data \(perhaps php-fpm8\.2 or curl in php\.service\) -> /,
+  })
+})
+
 t.test('when the sender was not found, the line has the reason', async (t) => {
   for (const attribution of ['skipped', 'unknown'] as const)
-    t.equal(lineOf({ who: { attribution } })['checkvalve.attribution'], attribution)
+    t.match(lineOf({ who: { attribution } }), {
+      'checkvalve.attribution': attribution,
+      'checkvalve.process': attribution,
+    })
+  for (const process of ['skipped', 'unknown', 'not-permitted'] as const) {
+    const line = lineOf({ who: { attribution: 'found', unit: 'nginx.service', process } })
+    t.equal(line['checkvalve.process'], process)
+    t.notOk('checkvalve.attribution' in line)
+  }
+  t.notOk('checkvalve.process' in lineOf({ who: { attribution: 'found', process: 'found', pid: 7 } }))
 })
 
 t.test('the name in a DNS query is in the line, also in its message', async (t) => {
@@ -157,6 +175,11 @@ t.test('a summary has the number of blocks and its period', async (t) => {
 t.test('a line about suppressed blocks names the user, and refers to the metrics', async (t) => {
   const suppressedLine = (uid: number | undefined) =>
     JSON.parse(JSON.stringify(blockEvent({ type: 'suppressed', uid, blocks: 9488, ms: 60_000 }, ENFORCE)))
+  const units = ['php.service', 'nginx.service']
+  t.match(blockEvent({ type: 'suppressed', uid: 33, blocks: 2, ms: 60_000, units }, ENFORCE), {
+    'checkvalve.units': units,
+    message: /^blocked www-data 2 more times in 60 s, most of them by php\.service, nginx\.service, too many/,
+  })
   t.match(suppressedLine(33), {
     'event.action': 'block',
     'event.reason': 'suppressed',
@@ -187,7 +210,13 @@ t.test('a line about lost lines has the number of their blocks, and refers to th
 })
 
 t.test('no line is longer than promised, for any names of programs and units', async (t) => {
-  for (const letter of ['a', '\u0001', '"', '🧀']) {
+  for (const [letter, isNamed] of ['a', '\u0001', '"', '🧀'].flatMap(
+    (each) =>
+      [
+        [each, true],
+        [each, false],
+      ] as const,
+  )) {
     const long = letter.repeat(5000)
     const kind = kindOf({
       uid: 4_294_967_294,
@@ -206,7 +235,10 @@ t.test('no line is longer than promised, for any names of programs and units', a
         unit: `${long}.service`,
         container: long,
         pid: 4194304,
-        executable: long,
+        executable: isNamed ? long : undefined,
+        process: 'not-permitted',
+        // The kernel keeps 15 bytes of the name of a program (TASK_COMM_LEN).
+        candidates: Array(3).fill(letter.repeat(15 / Buffer.byteLength(letter))),
       },
     })
     const summary = { type: 'summary', group: kind, blocks: 2 ** 53, ms: 900_000 } as const
@@ -221,3 +253,27 @@ t.test('a line break in a name does not make a second line', async (t) => {
   const line = JSON.stringify(blockEvent({ type: 'first', group: kindOf(), blocks: 1 }, around))
   t.notMatch(line, /\n/)
 })
+
+t.test(
+  'no field controls a terminal, also after its JSON is decoded, and nothing of it is lost',
+  async (t) => {
+    const evil = '/tmp/\x1b]0;x\x07\n\x9b2J\u202e\u2028\u200b\u05d0\ud800'
+    const escaped = '/tmp/\\x1b]0;x\\x07\\x0a\\x9b2J\\u{202e}\\u{2028}\\u{200b}\\u{5d0}\\u{d800}'
+    const given = {
+      rule: evil,
+      who: { attribution: 'found', unit: `${evil}.service`, container: evil, executable: evil },
+    } as const
+    const event = blockEvent(
+      { type: 'first', group: kindOf(given), blocks: 1 },
+      { ...ENFORCE, userName: () => evil },
+    )
+    for (const [key, value] of Object.entries(event)) t.match(String(value ?? ''), /^[\x20-\x7e]*$/, key)
+    t.equal(event['process.executable'], escaped)
+    t.match(event.message, `blocked ${escaped} (${escaped} in ${escaped}.service) -> `)
+    t.match(
+      blockEvent({ type: 'suppressed', uid: 33, blocks: 1, ms: 1 }, { ...ENFORCE, userName: () => evil })
+        .message,
+      /^[\x20-\x7e]*$/,
+    )
+  },
+)

@@ -133,28 +133,60 @@ t.test(
 t.test(
   'lines that waited for a full disk are written later; recovery and new failures are reported',
   async (t) => {
-    // The path leads to a full disk first, then to a working file.
-    const path = `${t.testdir()}/lines`
-    symlinkSync('/dev/full', path)
-    const { file, reports } = opened(t, path)
+    // The path leads to a full disk first, then to a working file: by its folder, which may be a link.
+    const root = t.testdir({ good: {} })
+    const folder = `${root}/log`
+    symlinkSync('/dev', folder)
+    const { file, reports } = opened(t, `${folder}/full`)
     const lead = (to: string) => {
-      rmSync(path)
-      symlinkSync(to, path)
+      rmSync(folder)
+      symlinkSync(to, folder)
     }
     for (const round of [0, 1]) {
       file.write(`line ${round * 2 + 1}\n`)
       await until(() => reports.length === round * 2 + 1)
       file.write(`line ${round * 2 + 2}\n`)
-      lead(`${path}.good`)
+      lead(`${root}/good`)
       await until(() => reports.length === round * 2 + 2)
       // The line that failed is written; the lines that arrived meanwhile are next.
-      await until(() => linesOf(`${path}.good`).length >= round * 2 + 2)
-      t.same(linesOf(`${path}.good`), numbers(1, round * 2 + 2))
+      await until(() => linesOf(`${root}/good/full`).length >= round * 2 + 2)
+      t.same(linesOf(`${root}/good/full`), numbers(1, round * 2 + 2))
       t.ok(file.isWell)
-      lead('/dev/full')
+      lead('/dev')
     }
     t.equal(await file.close(), 0)
     t.same(reports, ['ENOSPC', 'well', 'ENOSPC', 'well'])
+  },
+)
+
+t.test(
+  'lines go through no symbolic link, at the start or later: it could lead to a file of root',
+  async (t) => {
+    const root = t.testdir({ target: 'important\n' })
+    const path = `${root}/lines`
+    symlinkSync(`${root}/target`, path)
+    t.throws(() => new LineFile({ destination: path, onTrouble: () => {}, onRecovery: () => {} }), {
+      code: 'ELOOP',
+    })
+    rmSync(path)
+    const { file, reports } = opened(t, path)
+    file.write('line 1\n')
+    await until(() => linesOf(path).length === 1)
+    renameSync(path, `${path}.moved`)
+    symlinkSync(`${root}/target`, path)
+    file.write('line 2\n')
+    await until(() => linesOf(`${path}.moved`).length === 2)
+    t.same(reports, ['ELOOP'])
+    rmSync(path)
+    // Not even one that leads to the open file: it may lead elsewhere a moment later.
+    symlinkSync(`${path}.moved`, path)
+    file.write('line 3\n')
+    await until(() => linesOf(`${path}.moved`).length === 3)
+    t.same(reports, ['ELOOP'])
+    rmSync(path)
+    file.write('line 4\n')
+    await until(() => reports.length === 2)
+    t.same([linesOf(path), linesOf(`${root}/target`), reports[1]], [['line 4'], ['important'], 'well'])
   },
 )
 

@@ -7,6 +7,7 @@ import type { BlockGroup, PendingEvent } from '../../../src/core/record/block-su
 import { type Block, readLine } from '../../../src/records/block-log/event-reader.js'
 import { blockEvent, type Fields, lostEvent, type Mode } from '../../../src/records/block-log/event-writer.js'
 import { ECS } from '../../../src/text/ecs.js'
+import { terminalSafeField } from '../../../src/text/terminal-safe.js'
 import { words } from '../../core/packets.js'
 import { kindOf } from './blocks.js'
 
@@ -175,7 +176,7 @@ t.test('each known field of sender and names is read as it was written, alone an
           names: { domain, question },
           rule: 'closed',
         }),
-        { ...FIRST, ...expected },
+        { ...FIRST, ...expected, ...(attribution !== 'found' && { isUnitUnknown: true }) },
         `${shown.join(', ') || 'nothing'} of a sender ${attribution}`,
       )
   }
@@ -191,6 +192,21 @@ t.test('a summary is read with its number of blocks', async (t) => {
         `${blocks} blocks, ${mode}`,
       )
 })
+
+t.test(
+  'the names of possible programs, and the units of a summary, are read as they were written',
+  async (t) => {
+    const candidates = ['php-fpm8.2', 'sh', 'curl']
+    const who = { attribution: 'found', unit: 'php.service', process: 'not-permitted', candidates } as const
+    assertReadBack(t, firstOf({ who }), { ...FIRST, unit: 'php.service', candidates }, 'candidates')
+    const none = { ...who, candidates: [] }
+    assertReadBack(t, firstOf({ who: none }), { ...FIRST, unit: 'php.service' }, 'no candidates')
+    const units = ['php.service', 'nginx.service']
+    const pending: PendingEvent = { type: 'suppressed', uid: 33, blocks: 9, ms: 60_000, units }
+    const expected = { isObserved: false, reason: 'suppressed', repeat: 9, uid: 33, user: 'www-data', units }
+    assertReadBack(t, blockEvent(pending, around('enforce', 'www-data')), expected, 'units')
+  },
+)
 
 t.test('suppressed blocks are read with their number, and with their user when there is one', async (t) => {
   for (const [uid, user, expected] of [
@@ -219,8 +235,9 @@ t.test('the blocks of lost lines are read with their number', async (t) => {
   }
 })
 
-t.test('any name of a program, a unit or a user is read letter by letter', async (t) => {
-  for (const [index, text] of HOSTILE.entries())
+t.test('any name of a program, a unit or a user is read letter by letter, in its escaped form', async (t) => {
+  for (const [index, text] of HOSTILE.entries()) {
+    const escaped = terminalSafeField(text)
     assertReadBack(
       t,
       firstOf(
@@ -228,9 +245,10 @@ t.test('any name of a program, a unit or a user is read letter by letter', async
         'enforce',
         text,
       ),
-      { ...FIRST, unit: text, container: text, program: text, user: text, pid: 1 },
+      { ...FIRST, unit: escaped, container: escaped, program: escaped, user: escaped, pid: 1 },
       `hostile text ${index}`,
     )
+  }
 })
 
 t.test('fields that are too long are read shortened, and the other fields whole', async (t) => {

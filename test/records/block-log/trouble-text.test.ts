@@ -1,5 +1,10 @@
 import t from 'tap'
-import { lossText, recoveryText, troubleText } from '../../../src/records/block-log/trouble-text.js'
+import {
+  lossText,
+  recoveryText,
+  startText,
+  troubleText,
+} from '../../../src/records/block-log/trouble-text.js'
 
 const PATH = '/var/log/checkvalve/blocks.json'
 const textFor = (code: string, destination = PATH) =>
@@ -11,6 +16,7 @@ t.test('each error that stops the log is reported with its cause and the remedy'
     ['EDQUOT', /make room there/],
     ['EFBIG', /make room there/],
     ['EROFS', /read-only.*dmesg.*remount,rw/],
+    ['ELOOP', /a symbolic link is there.*remove it, or set log\.destination/],
     ['EACCES', /let the service's user write in \/var\/log\/checkvalve$/],
     ['EPERM', /let the service's user write/],
     ['ETIMEDOUT', /hangs.*dmesg/],
@@ -26,6 +32,12 @@ t.test('each error that stops the log is reported with its cause and the remedy'
     textFor('EPIPE', 'stdout'),
     /^the block log on standard output .*the program that reads it still runs/,
   )
+})
+
+t.test('a log that cannot be opened at the start is reported with the remedy', async (t) => {
+  const error = (code: string) => Object.assign(new Error(`${code}: so it is`), { code })
+  t.match(startText(error('EACCES')), /\(EACCES: so it is\): let this user write there/)
+  t.match(startText(error('ELOOP')), /\(ELOOP: so it is\): a symbolic link is there.*remove it/)
 })
 
 t.test('when the log works again, the message reports whether lines are missing', async (t) => {

@@ -1,5 +1,5 @@
 import { request } from 'node:http'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { Gauge, Registry } from 'prom-client'
 import t, { type Test } from 'tap'
@@ -201,6 +201,29 @@ t.test('one connection serves one request: further ones would wait in memory', a
   const asked = 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'
   const response = await raw(asked.repeat(50))
   t.ok(response.split('checkvalve_test 7').length <= 2)
+})
+
+t.test('idle connections do not shut the pages, however fast they come again', async (t) => {
+  const { state, ask } = await serving(t)
+  const sockets = new Set<Socket>()
+  let isOver = false
+  const open = (index: number) => {
+    if (isOver) return
+    const socket = connect(state.port, '127.0.0.1').on('error', () => {})
+    sockets.add(socket)
+    if (index % 2 === 1) socket.write('GET /metrics HTTP/1.1\r\nHo')
+    socket.resume().once('close', () => {
+      sockets.delete(socket)
+      open(index)
+    })
+  }
+  t.teardown(() => {
+    isOver = true
+    for (const socket of sockets) socket.destroy()
+  })
+  for (let index = 0; index < 80; index++) open(index)
+  for (let round = 0; round < 20; round++)
+    t.equal((await ask('/metrics').catch(({ code }) => ({ status: code }))).status, 200, `scrape ${round}`)
 })
 
 t.test('healthz reports a service that hangs', async (t) => {
