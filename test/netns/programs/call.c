@@ -6,8 +6,8 @@
  *   call later LOCAL PORT REMOTE PORT       connects, prints what it receives, and on SIGUSR1 listens on PORT
  *   call skewed LOCAL PORT REMOTE PORT      does as later, but before it listens it sends data that does not
  *                                           leave this host (SO_DONTROUTE, socket(7)) and counts as sent
- *   call talk LOCAL PORT REMOTE PORT HEX    listens on PORT, connects from it, prints "connected", and sends
- *                                           HEX ten times a second
+ *   call talk LOCAL PORT REMOTE PORT HEX    listens on PORT, connects from it, prints "connected", and from
+ *                                           SIGUSR1 on sends HEX ten times a second
  *   call both LOCAL PORT REMOTE PORT        listens on PORT with a full queue, so that no client is answered,
  *                                           prints "listening", and connects from PORT a second later
  *   call ping LOCAL 0 REMOTE 0              sends an echo request, and waits a second for the reply
@@ -81,7 +81,12 @@ static int talk(struct addrinfo *local, struct addrinfo *remote, const char *hex
   for (; hex[0] && hex[1] && length < (int)sizeof word; hex += 2) sscanf(hex, "%2hhx", &word[length++]);
   if (service < 0 || listen(service, 8) != 0 || caller < 0) return 2;
   if (connect(caller, remote->ai_addr, remote->ai_addrlen) != 0) return 1;
+  sigset_t start;
+  sigemptyset(&start);
+  sigaddset(&start, SIGUSR1);
+  sigprocmask(SIG_BLOCK, &start, NULL);
   write(1, "connected\n", 10);
+  sigwait(&start, &(int){0});
   for (int times = 0; times < 100; times++) {
     send(caller, word, length, MSG_DONTWAIT | MSG_NOSIGNAL);
     usleep(100000);
