@@ -86,6 +86,10 @@ export const service: Format<Service> = (value, location) => {
   return number === undefined ? undefined : { protocol: match[1] as Service['protocol'], port: number }
 }
 
+/** The format of an item in a list of services: a service, or `auto` for those that are found. */
+export const serviceOrAuto: Format<Service | 'auto'> = (value, location) =>
+  value === 'auto' ? value : service(value, location)
+
 /**
  * Default of `perSession`: enough for the files of an FTP session, and too few to scan all ports. Few for
  * UDP, because an attacker can forge the address of a client.

@@ -110,7 +110,7 @@ export const schema = {
       env: 'CHECKVALVE_SESSIONS_UDP_TIMEOUT',
     },
     services: {
-      doc: 'Services of this host, like tcp/443; auto: the listening ones',
+      doc: 'Services of this host, like tcp/443; auto: the listening ones, also as an item of a list',
       format: 'services',
       default: 'auto',
       env: 'CHECKVALVE_SESSIONS_SERVICES',

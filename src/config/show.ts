@@ -37,7 +37,8 @@ const WRITERS: { [Name in FormatName]?: (value: FormatValue<Name>, user: NameUse
   duration: formatDuration,
   listen: formatHostPort,
   endpoint: formatHostPort,
-  services: (services) => (services === 'auto' ? services : services.map(formatService)),
+  services: (services) =>
+    services === 'auto' ? services : services.map((each) => (each === 'auto' ? each : formatService(each))),
   callbacks: (callbacks) => callbacks.map(formatCallback),
   resolvers: (prefixes) => (prefixes === 'auto' ? prefixes : prefixes.map(formatPrefix)),
   'time-servers': (servers) => (servers === 'auto' ? servers : servers.map(formatDestination)),

@@ -9,6 +9,12 @@ export interface Service {
   readonly port: number
 }
 
+/** The services: those that are found (`auto`), the ones in a list, or both. */
+export type Services = 'auto' | readonly (Service | 'auto')[]
+
+/** Whether services are found by their sockets. */
+export const areFound = (services: Services): boolean => services === 'auto' || services.includes('auto')
+
 /** Connections that this host may open to a client that has a session with `service` now. */
 export interface Callback {
   readonly service: Service

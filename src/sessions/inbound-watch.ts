@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.js'
+import { areFound } from '../config/types.js'
 import {
   type Connection,
   type Family,
@@ -150,7 +151,7 @@ export class InboundWatch {
   /** Reads the service ports. @throws NetlinkError (rejects) */
   async refreshServices(): Promise<void> {
     // A declared service needs no socket to be found.
-    const lastUdp = this.#config.services === 'auto' ? this.#firstUnprivileged - 1 : -1
+    const lastUdp = areFound(this.#config.services) ? this.#firstUnprivileged - 1 : -1
     const open = await this.#sockets.listening(lastUdp)
     this.#listening = open.tcp
     setServices(this.inbound.services, this.#config.services, open, this.#firstUnprivileged)
@@ -161,7 +162,7 @@ export class InboundWatch {
    * Whether a port listens. It becomes a service port at once, before the services are read the next time.
    */
   #listens(family: Family, local: Words, localPort: number, device: number): boolean {
-    if (this.#config.services !== 'auto' || !this.#sockets.listens(family, local, localPort, device))
+    if (!areFound(this.#config.services) || !this.#sockets.listens(family, local, localPort, device))
       return false
     this.inbound.services.tcp[localPort] = 1
     return true
@@ -174,7 +175,7 @@ export class InboundWatch {
   readOnly(): Inbound {
     const { services } = this.#config
     const lookUp = this.#sockets.look
-    const listens: Inbound['listens'] = (...port) => services === 'auto' && this.#sockets.listens(...port)
+    const listens: Inbound['listens'] = (...port) => areFound(services) && this.#sockets.listens(...port)
     return readOnly({ ...this.inbound, lookUp, listens }, this.inbound.callbacks)
   }
 

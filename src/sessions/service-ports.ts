@@ -1,6 +1,6 @@
-import type { Service } from '../config/config.js'
+import { areFound, type Service, type Services } from '../config/types.js'
 import type { ServicePorts } from '../core/ruleset/ruleset.js'
-import type { Services } from '../core/session/services.js'
+import type { Services as ServiceFlags } from '../core/session/services.js'
 
 /** The ports of DHCP clients (RFC 2131, RFC 8415): privileged ports that serve no clients. */
 const DHCP_CLIENT_PORTS = [68, 546]
@@ -8,23 +8,24 @@ const DHCP_CLIENT_PORTS = [68, 546]
 /**
  * Sets the flags of the service ports. With `auto` these are all listening TCP ports, and the UDP ports that
  * only a privileged process can bind; an unprivileged user's UDP socket is a service only when the operator
- * declares it.
+ * declares it. Declared services are services beside those.
  * @param services the flags, which are overwritten @param open open ports @param firstUnprivileged the first
  *   port that any user can bind (ip_unprivileged_port_start)
  */
 export function setServices(
-  services: Services,
-  declared: 'auto' | readonly Service[],
+  services: ServiceFlags,
+  declared: Services,
   open: { tcp: ReadonlySet<number>; udp: ReadonlySet<number> },
   firstUnprivileged: number,
 ): void {
   services.tcp.fill(0)
   services.udp.fill(0)
-  if (declared === 'auto') {
+  if (areFound(declared)) {
     for (const port of open.tcp) services.tcp[port] = 1
     for (const port of open.udp) if (port < firstUnprivileged) services.udp[port] = 1
     for (const port of DHCP_CLIENT_PORTS) services.udp[port] = 0
-  } else for (const { protocol, port } of declared) services[protocol][port] = 1
+  }
+  for (const { protocol, port } of namedIn(declared)) services[protocol][port] = 1
 }
 
 /** The maximum number of ports per protocol for the kernel: any user can listen on ports. */
@@ -44,13 +45,17 @@ export class KernelPorts {
   }
 
   /** Returns the ports of these services for the kernel, sorted. */
-  of(services: Services, declared: 'auto' | readonly Service[]): ServicePorts {
-    const isLasting = (port: number) => declared !== 'auto' || port < this.#firstEphemeral
-    const ports = (protocol: keyof Services) => {
+  of(services: ServiceFlags, declared: Services): ServicePorts {
+    const named = namedIn(declared)
+    const isNamed = (protocol: string, port: number) =>
+      named.some((service) => service.protocol === protocol && service.port === port)
+    const ports = (protocol: keyof ServiceFlags) => {
       const known = this.#known[protocol]
       const flags = services[protocol]
       for (const port of known) if (flags[port] !== 1) known.delete(port)
-      for (const port of portsOf(flags)) if (known.size < MAX_KERNEL_PORTS && isLasting(port)) known.add(port)
+      for (const port of portsOf(flags))
+        if (known.size < MAX_KERNEL_PORTS && (port < this.#firstEphemeral || isNamed(protocol, port)))
+          known.add(port)
       return [...known].sort((a, b) => a - b)
     }
     return { tcp: ports('tcp'), udp: ports('udp') }
@@ -63,3 +68,7 @@ export function portsOf(flags: Uint8Array): number[] {
   for (let port = flags.indexOf(1); port >= 0; port = flags.indexOf(1, port + 1)) ports.push(port)
   return ports
 }
+
+/** The services that a list names. */
+const namedIn = (services: Services): Service[] =>
+  services === 'auto' ? [] : services.flatMap((each) => (each === 'auto' ? [] : [each]))

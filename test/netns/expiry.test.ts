@@ -6,7 +6,7 @@ import { createLab, ELSEWHERE, guard, NAME } from './resolving.js'
 import { start } from './scripts.js'
 import { eventually, NODE, PATIENCE_MS, rulesOf } from './service.js'
 
-const SETTINGS = `dns: { grace: 3s }
+const SETTINGS = `dns: { grace: 3s, keepUsed: 0s }
 mirrors: { hosts: [${NAME}], ports: [80] }
 allow: [{ name: other, to: [203.0.113.9], ports: [81] }]
 `

@@ -12,12 +12,11 @@ const ENDS = [
   [WEB.victims.v6, VICTIM.v6],
 ] as const
 
-// include/net/tcp.h: #define TCPHDR_FIN BIT(0), _SYN BIT(1), _RST BIT(2), _PSH BIT(3), _ACK BIT(4)
+// include/net/tcp.h: #define TCPHDR_FIN BIT(0), _SYN BIT(1), _PSH BIT(3), _ACK BIT(4)
 const FLAGS = {
   ACK: '0x10',
   'PSH-ACK': '0x18',
   'FIN-ACK': '0x11',
-  RST: '0x04',
   'SYN-ACK': '0x12',
   SYN: '0x02',
 }

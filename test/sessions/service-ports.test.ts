@@ -118,3 +118,17 @@ t.test('a user who listens on thousands of ports removes no known port', async (
   t.ok(crowded.includes(8080) && crowded.includes(30_500))
   t.same(of([443]), [443], 'closed ports free their places')
 })
+
+t.test('a declared service beside auto is one more, and no other is dropped', async (t) => {
+  const services = noServices()
+  const declared = ['auto', { protocol: 'udp', port: 40000 }] as const
+  setServices(services, declared, OPEN, 1024)
+  t.same(
+    [ports(services.tcp), ports(services.udp)],
+    [
+      [22, 443, 8080],
+      [443, 40000],
+    ],
+  )
+  t.same(new KernelPorts(8080).of(services, declared), { tcp: [22, 443], udp: [443, 40000] })
+})

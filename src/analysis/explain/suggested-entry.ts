@@ -2,6 +2,8 @@
 
 import type { Config } from '../../config/config.js'
 import { formatAddress } from '../../core/packet/address-text.js'
+import { isIn } from '../../core/packet/ip.js'
+import { ROOT } from '../../core/policy/inherited-sockets.js'
 import type { Reason } from '../../core/policy/rule.js'
 import { parseHostName } from '../../text/parse-address.js'
 import type { ExplainContext } from './context.js'
@@ -23,7 +25,8 @@ export function entryFor(
     const asked = parseHostName(question.name ?? '')
     return asked.ok ? { ...own(asked.value), ports: WEB } : undefined
   }
-  if (reason !== 'not-allowlisted') return undefined
+  // Root's packets from a port of a service match no rule with users.
+  if (reason !== 'not-allowlisted' || isHandedOn(question, world)) return undefined
   const to = typeof host === 'string' ? host : formatAddress(host.family, host.words)
   return {
     ...own(to),
@@ -32,6 +35,12 @@ export function entryFor(
     ...(uid !== undefined && { users: [world.userName(uid) ?? String(uid)] }),
     ...(unit !== undefined && { units: [unit] }),
   }
+}
+
+function isHandedOn({ uid, fromPort, protocol }: Query, { policy }: ExplainContext): boolean {
+  return (
+    uid === ROOT && protocol !== 'icmp' && fromPort !== undefined && !isIn(policy.ephemeralPorts, fromPort)
+  )
 }
 
 /** Makes a rule name that is not taken (src/config/allow.ts defines the characters that it may have). */

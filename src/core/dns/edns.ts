@@ -1,6 +1,6 @@
 /**
- * Checks the OPT record of a query (RFC 6891). Only options that programs use are allowed, each no longer
- * than its RFC has it: bytes that nobody reads could carry data out, or hide another message.
+ * Checks the OPT record of a query (RFC 6891). Options that programs use are no longer than their RFC has them, and all
+ * others are short: a resolver sends none of them on (RFC 6891, section 6.2.6), but reads what follows.
  */
 
 const TYPE_OPT = 41
@@ -12,13 +12,18 @@ const MUST_BE_0 = 0xffff7fff
 /** Whether the `length` bytes of an option's data, from `at`, may be sent. */
 type Check = (length: number, bytes: Uint8Array, at: number) => boolean
 
+/** Bytes of an option that is not in the list. */
+const MAX_UNKNOWN = 32
+/** Bytes of all options: those of the list at their longest, and some others. */
+const MAX_ALL = 320
+
 const isEmpty: Check = (length) => length === 0
 const areZeros: Check = (length, bytes, at) => {
   for (let i = at; i < at + length; i++) if (bytes[i] !== 0) return false
   return true
 }
 
-/** The allowed options, by code (IANA, DNS EDNS0 Option Codes). */
+/** The options with rules of their own, by code (IANA, DNS EDNS0 Option Codes). */
 const OPTIONS: ReadonlyMap<number, Check> = new Map<number, Check>([
   // NSID (RFC 5001)
   [3, isEmpty],
@@ -41,13 +46,14 @@ export function isOpt(bytes: Uint8Array, at: number, end: number): boolean {
 }
 
 function areOptions(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start > MAX_ALL) return false
   const seen = new Set<number>()
   for (let at = start; at < end; ) {
     if (at + 4 > end) return false
     const [code, length] = [word(bytes, at), word(bytes, at + 2)]
     const check = OPTIONS.get(code)
-    if (check === undefined || seen.has(code) || at + 4 + length > end) return false
-    if (!check(length, bytes, at + 4)) return false
+    if (seen.has(code) || at + 4 + length > end) return false
+    if (check === undefined ? length > MAX_UNKNOWN : !check(length, bytes, at + 4)) return false
     seen.add(code)
     at += 4 + length
   }

@@ -276,6 +276,16 @@ export const refuse = (block: RulesetOptions['block']): string[] =>
         'reject with icmpx admin-prohibited',
       ]
 
+/**
+ * Writes the chain `pass`, for packets that the fallback accepts. A TCP connection is remembered as approved before: what
+ * its closed socket still sends has no user, and is judged when the service is back. Reading the mark of an untracked
+ * connection ends a rule, so that the last one accepts.
+ */
+export const pass = (marks: Marks): string[] => [
+  `meta l4proto tcp ct mark & ${hex(marks.stateMask)} == 0x00000000 ${setMark('ct', marks.mask, marks.approvedOnce)}`,
+  'accept',
+]
+
 /** Writes the chain `verdict`, which carries out the verdict in a packet's mark. */
 export function verdict(marks: Marks, { mode, queryPolicy }: Policy): string[] {
   const isEnforced = queryPolicy !== undefined

@@ -25,6 +25,7 @@ interface FallbackText {
 /** Writes the sets and the chain `undecided`. @param now milliseconds since the epoch */
 export function fallbackOf(policy: Policy, options: RulesetOptions, now: number): FallbackText {
   const accept = 'counter name "fallback_accept" accept'
+  const pass = 'counter name "fallback_accept" goto pass'
   const drop = 'counter name "fallback_drop" drop'
   const refuse = 'counter name "fallback_drop" goto refuse'
   if (policy.mode === 'observe' || options.fallback === 'open') return { sets: [], fallback: [accept] }
@@ -33,7 +34,7 @@ export function fallbackOf(policy: Policy, options: RulesetOptions, now: number)
   const acceptsOf = (isWanted: (rule: Rule) => boolean) =>
     texts
       .filter((_, index) => isWanted(policy.rules[index]!))
-      .flatMap(({ fallback }) => fallback.map((line) => `${line} ${accept}`))
+      .flatMap(({ fallback }) => fallback.map((line) => `${line} ${pass}`))
   const isEnforced = ({ spec }: Rule) => policy.queryPolicy !== undefined && isForQueries(spec)
   const replies = [
     ...FAMILIES.map((family) => `${ENDS[family]} @opened${family} ${refuse}`),

@@ -21,6 +21,7 @@ import {
   JUDGING,
   judge,
   loopback,
+  pass,
   question,
   refuse,
   refused,
@@ -85,6 +86,7 @@ export function render(policy: Policy, options: RulesetOptions, now: number): st
     plainChain('to_be_judged', toBeJudged(marks)),
     ...(options.form === 'native' ? [chain('enqueue', enqueue(marks, options))] : []),
     chain('verdict', verdict(marks, policy)),
+    plainChain('pass', pass(marks)),
     plainChain('refuse', refuse(options.block)),
     plainChain('undecided', fallback),
   ]
@@ -251,6 +253,7 @@ const PLAIN_CHAINS = [
   'foreign',
   'untracked',
   'to_be_judged',
+  'pass',
   'refuse',
   'refused',
   'undecided',

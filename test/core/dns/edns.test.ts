@@ -19,12 +19,11 @@ function maySend(...options: number[][]): boolean {
   return isOpt(bytes, 2, 2 + record.length)
 }
 
+const lengths = (code: number, value = 0) =>
+  Array.from({ length: 512 }, (_, length) => length).filter((length) => maySend(option(code, length, value)))
+const from = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i)
+
 t.test('each option that programs use may be sent in the lengths of its RFC, and in no other', async (t) => {
-  const lengths = (code: number, value = 0) =>
-    Array.from({ length: 512 }, (_, length) => length).filter((length) =>
-      maySend(option(code, length, value)),
-    )
-  const from = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i)
   t.same(lengths(3, 1), [0], 'NSID is empty')
   t.same(lengths(8, 1), from(4, 20), 'a client subnet has 4 to 20 bytes')
   t.same(lengths(10, 1), [8, ...from(16, 40)], 'a cookie has 8 or 16 to 40 bytes')
@@ -33,12 +32,16 @@ t.test('each option that programs use may be sent in the lengths of its RFC, and
   t.same(lengths(12, 1), [0], 'padding has only zero bytes')
 })
 
-t.test('no other option is allowed, and no option twice', async (t) => {
-  const known = Array.from({ length: 65536 }, (_, code) => code).filter((code) => maySend(option(code, 0)))
-  t.same(known, [3, 11, 12])
-  t.ok(maySend(option(3, 0), option(10, 8, 1), option(12, 20)))
+t.test('all other options are short, no option comes twice, and all together are bounded', async (t) => {
+  const refused = Array.from({ length: 65536 }, (_, code) => code).filter((code) => !maySend(option(code, 0)))
+  t.same(refused, [8, 10], 'these have data')
+  for (const code of [9, 15, 26946, 65001]) t.same(lengths(code), from(0, 32))
+  t.ok(maySend(option(3, 0), option(10, 8, 1), option(12, 20), option(65001, 4)))
   t.notOk(maySend(option(10, 8, 1), option(10, 8, 1)))
-  t.notOk(maySend(option(3, 0), option(65001, 4)))
+  t.notOk(maySend(option(65001, 4), option(65001, 4)))
+  const many = Array.from({ length: 9 }, (_, i) => option(65001 + i, 31))
+  t.ok(maySend(...many))
+  t.notOk(maySend(...many, option(3, 2)), 'more than 320 bytes')
 })
 
 t.test('options that do not fit into the record are refused', async (t) => {

@@ -26,7 +26,7 @@ const PROGRAM = `
   generation.close()
 `
 
-const TABLE = 'table inet checkvalve { chain judge { type filter hook output priority 0; accept; } }\n'
+const TABLE = 'table inet checkvalve { chain judge { type filter hook output priority 0; accept; }; }\n'
 
 t.test(
   'the table is reported as gone after each transaction that leaves none, and after no other',
