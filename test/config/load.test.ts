@@ -264,12 +264,9 @@ allow:
     const { notes } = configOf(loadText(t, yaml))
     t.same(
       notes.map((note) => note.split(':')[0]),
-      ['containment.action', 'allow'],
+      ['containment.action', 'whenSilent'],
     )
-    t.match(
-      notes[1],
-      /1 rule with units allows nothing while the service is silent: a; write `whenSilent: users`/,
-    )
+    t.equal(notes[1], 'whenSilent: closed while the service is silent: a')
     t.same(configOf(loadText(t, 'mode: enforce\nmirrors: { discover: false }')).notes, [])
     const rule = 'name: a, to: [192.0.2.1], units: [a.service], users: [0]'
     for (const more of ['whenSilent: users', 'whenSilent: closed', 'whenSilent: open'])
@@ -277,7 +274,7 @@ allow:
     t.same(configOf(loadText(t, `fallback: closed\nallow: [{ ${rule} }]`)).notes, [], 'all is closed')
     const many = Array.from({ length: 10 }, (_, i) => `{ name: r${i}, to: [192.0.2.1], units: [a.service] }`)
     t.match(configOf(loadText(t, `allow: [${many}]`)).notes, [
-      /10 rules with units allow .*: r0, .*r7 and 2 more;/,
+      /closed while the service is silent: r0, .*r7 and 2 more$/,
     ])
   },
 )

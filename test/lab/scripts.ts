@@ -66,7 +66,7 @@ if [ ! -e "$target" ]; then
   until [ -d "$directory" ]; do directory=\${directory%/*}; done
   before=/run/lab/before$directory
   # A second replacement of a directory would hide what the links of the first lead to.
-  if [ ! -d "$before" ]; then
+  if ! mountpoint -q "$before"; then
     mkdir -p "$before"
     mount --rbind "$directory" "$before"
     mount -t tmpfs -o mode=755 lab "$directory"

@@ -3,7 +3,7 @@ import { type Arrivals, countArrivals } from '../lab/arrivals.js'
 import { createTopology, MIRROR, NEIGHBOURS, type Topology, VICTIM, WEB } from '../lab/topology.js'
 import { connect, httpGet, serveHttp, worm } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
-import { eventually, giveOwnRules, inTime, PATIENCE_MS, rulesOf, Service } from './service.js'
+import { eventually, giveOwnRules, inTime, NODE, PATIENCE_MS, rulesOf, Service } from './service.js'
 
 const SETTINGS = `mode: enforce
 infrastructure: { dns: [192.0.2.53], ntp: [192.0.2.123] }
@@ -46,6 +46,11 @@ async function clientsAreServed(t: Test, { client }: Topology): Promise<void> {
   for (const host of [WEB.client.v4, `[${WEB.client.v6}]`])
     t.equal((await httpGet(client, `http://${host}/`)).status, 200, `a client is served at ${host}`)
 }
+
+/** KEEP HOST: connects, and at SIGUSR1 ends without closing: the kernel sends the FIN, without a user. */
+const KEEP = `const socket = require('net').connect({ host: process.argv[1], port: 80 }, () => console.log('connected'))
+process.on('SIGUSR1', () => process.exit())
+socket.on('error', ({ code }) => console.log(code))`
 
 t.jobs = 2
 
@@ -122,3 +127,23 @@ t.test('nothing gets out while the service is stopped, killed and started again'
   const now = await lab.service.metric('packets_total', 'verdict="block"', 'not-allowlisted')
   t.ok(now >= judged + 80, 'the new service judges each attempt')
 })
+
+t.test(
+  'what a connection that the fallback let pass sends when the service is back is no block',
+  async (t) => {
+    const lab = await guarded(t, '')
+    await lab.service.kill()
+    const keepers = [MIRROR.v4, MIRROR.v6].map((host) => lab.web.spawn([...NODE, '-e', KEEP, host]))
+    for (const keeper of keepers) await keeper.until(() => keeper.stdout.includes('connected') || undefined)
+    await lab.service.launch()
+    for (const keeper of keepers) {
+      keeper.kill('SIGUSR1')
+      await keeper.exited
+    }
+    await eventually('the mirror has closed the connections', async () => {
+      const open = ['ss', '-Htn', 'state', 'connected', 'exclude', 'time-wait', 'sport', '=', ':80']
+      return (await lab.mirror.run(open)).stdout === ''
+    })
+    t.same(lab.service.log(), [])
+  },
+)

@@ -1,11 +1,9 @@
 import t, { type Test } from 'tap'
-import { answerQuestion } from '../../../src/analysis/explain/answer.js'
 import type { ExplainContext } from '../../../src/analysis/explain/context.js'
-import type { Explained } from '../../../src/analysis/explain/explanation.js'
-import { type Fields, readQuery } from '../../../src/analysis/explain/query.js'
+import type { Fields } from '../../../src/analysis/explain/query.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
 import { clients } from '../../core/clients.js'
-import { type Given, host, NOW, world } from './context.js'
+import { ask, type Given, host, NOW, world } from './context.js'
 
 const PAYMENTS = `mode: enforce
 allow:
@@ -15,19 +13,6 @@ allow:
     users: [root, _apt]
 `
 const API = { 'api.example.org': ['198.51.100.7', '2001:db8::7'] }
-
-async function ask(
-  world: ExplainContext,
-  protocol: string,
-  to: string,
-  more: Fields = {},
-): Promise<Explained> {
-  const question = readQuery({ protocol, to, ...more })
-  if (!question.ok) throw new Error(question.reason)
-  const answer = await answerQuestion(question.value, world)
-  if (!answer.ok) throw new Error(answer.reason)
-  return answer.value
-}
 
 /** Answers one query in a new context. */
 const about = (t: Test, yaml: string, given: Given, ...question: [string, string, Fields?]) =>

@@ -1,6 +1,10 @@
 /** Makes a context for queries: a configuration in text, and knowledge of the host, all given by the test. */
+
 import type { Test } from 'tap'
+import { answerQuestion } from '../../../src/analysis/explain/answer.js'
 import type { ExplainContext } from '../../../src/analysis/explain/context.js'
+import type { Explained } from '../../../src/analysis/explain/explanation.js'
+import { type Fields, readQuery } from '../../../src/analysis/explain/query.js'
 import type { Address } from '../../../src/core/packet/ip.js'
 import { placedInfrastructure, readInfrastructure } from '../../../src/host/infrastructure.js'
 import type { Mirror } from '../../../src/host/mirrors/mirror.js'
@@ -78,4 +82,18 @@ export function world(
     now: NOW,
     ...more,
   }
+}
+
+/** Asks about a packet. @throws Error when there is no answer */
+export async function ask(
+  world: ExplainContext,
+  protocol: string,
+  to: string,
+  more: Fields = {},
+): Promise<Explained> {
+  const question = readQuery({ protocol, to, ...more })
+  if (!question.ok) throw new Error(question.reason)
+  const answer = await answerQuestion(question.value, world)
+  if (!answer.ok) throw new Error(answer.reason)
+  return answer.value
 }
