@@ -104,6 +104,7 @@ export class PacketPath {
       users: UserNamespace.ofProcess(),
       counts: this.counts,
       log: blockLog,
+      refuses: () => inForce.config.block === 'reject',
       domainOf: this.domainOf,
       onFault: (error, isJudged) => this.#faults.note(error as Error, isJudged),
     })

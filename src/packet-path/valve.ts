@@ -1,5 +1,6 @@
 import { NF_ACCEPT, NF_REPEAT, type QueuedPacket, type Verdict } from 'node-netfilter-queue'
 import { QueryStreams } from '../core/dns/query-streams.js'
+import { turnIntoRefusal } from '../core/dns/refused-answer.js'
 import { writeChecksum } from '../core/packet/checksum.js'
 import { type Family, IPPROTO_TCP, type Words } from '../core/packet/ip.js'
 import { decode, Packet } from '../core/packet/packet.js'
@@ -9,6 +10,7 @@ import {
   FOREIGN_SOURCE,
   isByContent,
   MALFORMED,
+  NAME_NOT_ALLOWED,
   type Policy,
   UNJUDGED_STREAM,
 } from '../core/policy/policy.js'
@@ -33,6 +35,8 @@ export interface ValveOptions {
   readonly passed: AcceptedFlows
   /** Remembers who used which addresses of names. */
   readonly used: Pick<UsedAddresses, 'note'>
+  /** Whether programs are told that they are blocked (`block: reject`). */
+  readonly refuses: () => boolean
   /** Returns the name by which a user last found an address; undefined when none is known. */
   readonly domainOf: (family: Family, words: Words, uid: number) => string | undefined
   /**
@@ -111,7 +115,17 @@ export class Valve {
     if (decision.verdict === 'accept' || policy.mode === 'observe') noteOpening(packet, this.#options.inbound)
     if (decision.rule !== undefined && decision.verdict === 'accept') this.#noteUse(decision.rule, now)
     this.#recordSafely(decision, now)
+    if (decision === NAME_NOT_ALLOWED) this.#answerRefused(queued)
     return decision
+  }
+
+  /** Lets the program have an answer that its query is refused, in place of the query. */
+  #answerRefused(queued: QueuedPacket): void {
+    const { policy, marks } = this.#inForce.rules
+    if (policy.mode !== 'enforce' || !this.#options.refuses() || !turnIntoRefusal(this.packet, queued.start))
+      return
+    queued.mark = ((queued.mark & ~marks.mask) | marks.approvedOnce) >>> 0
+    queued.sendsBytes = true
   }
 
   /** Decides on the packet. Queries over TCP must go on where the judged bytes of their connection end. */

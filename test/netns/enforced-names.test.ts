@@ -126,6 +126,30 @@ t.test(
   },
 )
 
+/** RESOLVE HOST NAME: prints the code of the error with which Node's resolver fails. */
+const RESOLVE = `const [host, name] = process.argv.slice(1)
+const resolver = new (require('dns').promises.Resolver)({ tries: 1, timeout: 60000 })
+resolver.setServers([host.includes(':') ? '[' + host + ']' : host])
+resolver.resolve4(name).catch(({ code }) => console.log(code))`
+
+t.test('a blocked query is answered REFUSED, and with `block: drop` not at all', async (t) => {
+  const lab = await createLab(t)
+  await lab.web.file('/etc/resolv.conf', `nameserver ${MIRROR.v4}\nnameserver ${MIRROR.v6}\n`)
+  const dns = await serveDnsmasq(lab.mirror, RECORDS)
+  const service = await guard(t, lab, SETTINGS)
+  await service.launch()
+  const resolve = async (host: string) => lab.web.run([...NODE, '-e', RESOLVE, host, `secret.${TUNNEL}`])
+  for (const host of [MIRROR.v4, MIRROR.v6]) t.equal((await resolve(host)).stdout, 'EREFUSED\n', host)
+  t.match(service.log()[0], { 'event.reason': 'name-not-allowed', 'dns.question.name': `secret.${TUNNEL}` })
+  t.notOk(dns.queries().includes(`secret.${TUNNEL}`))
+  await service.reload(`mode: enforce\nblock: drop\n${SETTINGS}`)
+  const before = await service.blocks()
+  const waiting = lab.web.spawn([...NODE, '-e', RESOLVE, MIRROR.v4, `other.${TUNNEL}`])
+  await eventually('it is blocked', async () => (await service.blocks()) > before)
+  t.equal(waiting.stdout, '')
+  await waiting.stop()
+})
+
 /** REPLY PORT DATA: serves a UDP port, and answers each datagram with DATA (hexadecimal). */
 const REPLY = `const socket = require('dgram').createSocket('udp4')
 socket.on('message', (_, { address, port }) =>
