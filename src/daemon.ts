@@ -121,6 +121,7 @@ export class Daemon {
       form,
       inForce: this.#inForce,
       inbound: this.#inbound.inbound,
+      isTurnedAround: this.#inbound.isTurnedAround,
       blockLog: this.#blockLog,
       passed: this.#accepted.flows,
       log: this.#log,

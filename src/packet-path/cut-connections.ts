@@ -1,5 +1,6 @@
 import { IPPROTO_TCP } from '../core/packet/ip.js'
 import { type Packet, TCPHDR_SYN } from '../core/packet/packet.js'
+import type { Sender } from '../core/packet/sender.js'
 import { type Inbound, isOpened } from '../core/session/client-replies.js'
 import { ConnectionAborter, type EndedConnection } from '../kernel/sockets/connection-aborter.js'
 
@@ -13,14 +14,14 @@ export class CutConnections {
 
   /**
    * Notes the connection of a blocked packet.
-   * @param device index of the device that it leaves by
+   * @param uid its user id, or -1 @param device index of the device that it leaves by
    * @returns whether the connection will be ended; then the packet needs no refusal, which would end one side only
    */
-  note(packet: Packet, device: number, inbound: Inbound): boolean {
+  note(packet: Packet, { uid, device }: Pick<Sender, 'uid' | 'device'>, inbound: Inbound): boolean {
     const { family, source, sourcePort, destination, destinationPort } = packet
     if (!this.#aborter.isSupported || !isInTheMiddle(packet) || isOfClient(packet, inbound)) return false
     const ends = { local: source.slice(), localPort: sourcePort, remote: destination.slice() }
-    this.#cut.push({ family, ...ends, remotePort: destinationPort, device })
+    this.#cut.push({ family, ...ends, remotePort: destinationPort, device, uid })
     return true
   }
 

@@ -3,14 +3,16 @@ import { QueryStreams } from '../core/dns/query-streams.js'
 import { turnIntoRefusal } from '../core/dns/refused-answer.js'
 import { writeChecksum } from '../core/packet/checksum.js'
 import { type Family, IPPROTO_TCP, type Words } from '../core/packet/ip.js'
-import { decode, Packet } from '../core/packet/packet.js'
+import { decode, Packet, TCPHDR_ACK, TCPHDR_SYN } from '../core/packet/packet.js'
 import type { Sender, SenderLookup } from '../core/packet/sender.js'
+import { ROOT } from '../core/policy/inherited-sockets.js'
 import {
   decide,
   FOREIGN_SOURCE,
   isByContent,
   MALFORMED,
   NAME_NOT_ALLOWED,
+  NOT_ALLOWLISTED,
   type Policy,
   UNJUDGED_STREAM,
 } from '../core/policy/policy.js'
@@ -23,6 +25,7 @@ import { type Inbound, noteOpening } from '../core/session/client-replies.js'
 import type { UserNamespace } from '../kernel/proc/user-namespace.js'
 import type { ActivePolicy } from '../policy/active-policy.js'
 import type { BlockLog } from '../records/block-log/block-log.js'
+import type { SocketCheck } from '../sessions/inbound-watch.js'
 import { Attributor } from './attribution.js'
 import { CutConnections } from './cut-connections.js'
 
@@ -35,6 +38,8 @@ export interface ValveOptions {
   readonly passed: AcceptedFlows
   /** Remembers who used which addresses of names. */
   readonly used: Pick<UsedAddresses, 'note'>
+  /** Whether the socket with these ends has listened for root. */
+  readonly isTurnedAround: SocketCheck
   /** Whether programs are told that they are blocked (`block: reject`). */
   readonly refuses: () => boolean
   /** Returns the name by which a user last found an address; undefined when none is known. */
@@ -132,9 +137,20 @@ export class Valve {
   #decide(policy: Policy, now: number): Decision {
     const { packet, sender } = this
     const decision = decide(policy, packet, sender, this.#options.inbound, now)
-    if (packet.protocol !== IPPROTO_TCP || !isByContent(policy, decision)) return decision
+    if (packet.protocol !== IPPROTO_TCP) return decision
+    if (this.#isTurnedAround(decision)) return NOT_ALLOWLISTED
+    if (!isByContent(policy, decision)) return decision
     const isTrusted = policy.trustedUsers.includes(sender.uid)
     return this.#streams.follow(packet, sender.uid, now, isTrusted) ? decision : UNJUDGED_STREAM
+  }
+
+  /** Whether root's socket opens a connection that a rule allows to root, and listened before: it may be inherited. */
+  #isTurnedAround({ rule }: Decision): boolean {
+    const { family, source, sourcePort, destination, destinationPort, tcpFlags } = this.packet
+    const isOpening = (tcpFlags & (TCPHDR_SYN | TCPHDR_ACK)) === TCPHDR_SYN
+    if (this.sender.uid !== ROOT || !isOpening || rule?.spec.users === undefined) return false
+    const ends = [family, source, sourcePort, destination, destinationPort] as const
+    return this.#options.isTurnedAround(...ends, this.sender.device)
   }
 
   close(): void {
@@ -191,7 +207,7 @@ export class Valve {
   /** Whether a blocked packet is dropped without a refusal. */
   #isDropped(decision: Decision, packet: Packet): boolean {
     if (decision === FOREIGN_SOURCE) return true
-    return decision !== MALFORMED && this.#cut.note(packet, this.sender.device, this.#options.inbound)
+    return decision !== MALFORMED && this.#cut.note(packet, this.sender, this.#options.inbound)
   }
 
   /** Records a verdict. A fault in attribution does not change it. */

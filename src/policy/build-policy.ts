@@ -54,6 +54,7 @@ export function buildPolicy(
     ...(used && { used }),
     mode: config.mode,
     canary: config.canary.target,
+    canaryUser: OWN_UID,
     ephemeralPorts: host.ephemeralPorts,
     transparentUsers: config.transparentUsers,
     trustedUsers: [...new Set([OWN_UID, ...updatersOf(config, host), ...host.resolverUsers])],

@@ -5,6 +5,7 @@ import {
   type Family,
   IPPROTO_TCP,
   IPPROTO_UDP,
+  type SocketLookUp,
   type SocketState,
   type Words,
 } from '../core/packet/ip.js'
@@ -52,6 +53,9 @@ export interface InboundStatistics {
   /** Connections that this host opened before the policy was in force. */
   readonly opened: number
 }
+
+/** Asks something of the socket with these ends. */
+export type SocketCheck = (...ends: Parameters<SocketLookUp>) => boolean
 
 /** The state for the packet path, with the full interfaces to keep it current. */
 interface WatchedInbound extends Inbound {
@@ -148,6 +152,10 @@ export class InboundWatch {
     return this.#rootServices.flags
   }
 
+  /** Whether the socket that opens a connection has listened for root: another process may have inherited it. */
+  readonly isTurnedAround: SocketCheck = (...ends) =>
+    this.#rootServices.hasListened(this.#sockets.numberOf(...ends))
+
   /** Reads the service ports. @throws NetlinkError (rejects) */
   async refreshServices(): Promise<void> {
     // A declared service needs no socket to be found.
@@ -155,7 +163,7 @@ export class InboundWatch {
     const open = await this.#sockets.listening(lastUdp)
     this.#listening = open.tcp
     setServices(this.inbound.services, this.#config.services, open, this.#firstUnprivileged)
-    this.#rootServices.update(open.rootTcp, this.inbound.services)
+    this.#rootServices.update(open.rootTcp, open.rootSockets, this.inbound.services)
   }
 
   /**

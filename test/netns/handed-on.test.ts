@@ -30,12 +30,14 @@ async function guarded(t: Test, settings: string) {
 
 t.jobs = 3
 
+/** The service looks at open sockets once a second. */
+const LOOK_MS = 2500
 /** A port that the kernel chooses from (ip_local_port_range). */
 const CHOSEN = 50_000
 
 /** Starts a worker that listens on that port until it gets a line. */
-async function listening(web: Namespace): Promise<Program> {
-  const argv = [compile('handed-on'), String(CHOSEN), MIRROR.v4, '80', WORKER]
+async function listening(web: Namespace, port = CHOSEN): Promise<Program> {
+  const argv = [compile('handed-on'), String(port), MIRROR.v4, '80', WORKER]
   const worker = web.spawn(argv, { stdin: true })
   await worker.until(() => worker.stdout || undefined)
   return worker
@@ -54,6 +56,11 @@ t.test('a worker that connects with the listening socket of root reaches no mirr
   t.equal(await worker.exited, 1, 'nor from a port that the kernel might have chosen')
   t.equal((await connect(web, MIRROR.v4, 80)).outcome, 'ok', 'root itself reaches the mirror')
   t.match(service.log()[0], { 'source.port': 443, 'destination.ip': MIRROR.v4, 'user.id': '0' })
+  // The kernel has chosen its port, and chooses another one when it is turned around.
+  const anywhere = await listening(web, 0)
+  await pause(LOOK_MS)
+  anywhere.write('')
+  t.equal(await anywhere.exited, 1, 'nor from a socket without a port of its own')
   const second = await listening(web)
   await service.kill()
   second.write('')

@@ -46,9 +46,11 @@ export function answersResolver({ bytes, payloadOffset, payloadEnd, protocol, is
  */
 export const NAMES_CANARY = 'canary.checkvalve.invalid'
 
-/** Whether a packet to a resolver asks for the canary's name. */
-export const isNamesCanary = (packet: Packet): boolean =>
-  questionsOf(packet)?.some(({ name }) => name === NAMES_CANARY) ?? false
+/** Whether a packet to a resolver asks for the canary's name, and for no other. */
+export function isNamesCanary(packet: Packet): boolean {
+  const questions = questionsOf(packet) ?? []
+  return questions.length > 0 && questions.every(({ name }) => name === NAMES_CANARY)
+}
 
 /** Whether a packet to a resolver holds only queries for names that may be asked for. */
 export function mayAsk(packet: Packet, queryPolicy: QueryPolicy): boolean {

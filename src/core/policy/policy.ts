@@ -27,6 +27,8 @@ import type { UsedAddresses } from './used-addresses.js'
 export interface Policy extends RootPorts {
   readonly mode: 'observe' | 'enforce'
   readonly canary: Endpoint | undefined
+  /** The user of the service, whose packets alone are canaries; undefined: any user's. */
+  readonly canaryUser?: number | undefined
   /** Who used which addresses of names. */
   readonly used: Pick<UsedAddresses, 'has'>
   /** Further endpoints that canaries go to at present; they are replaced while the policy is in force. */
@@ -134,7 +136,7 @@ export function decide(
   now: number,
 ): Decision {
   if (sender.isForeign) return FOREIGN_SOURCE
-  if (isCanary(policy, packet)) return CANARY
+  if (isOfService(policy, sender) && isCanary(policy, packet)) return CANARY
   if (policy.queryPolicy !== undefined) {
     const decision = judgeToResolver(policy, policy.queryPolicy, packet, sender, inbound, now)
     if (decision !== undefined) return decision
@@ -187,17 +189,20 @@ function judgeToResolver(
       !fits(policy, rule, packet, sender, now)
     )
       continue
-    if (!answersResolver(packet)) return judgeQuestion(packet, queryPolicy, rule)
+    if (!answersResolver(packet)) return judgeQuestion(packet, queryPolicy, rule, isOfService(policy, sender))
     const isReply = sender.isReply || replyKindOf(packet, sender, inbound) !== 'none'
     return isReply ? REPLY : NAME_NOT_ALLOWED
   }
   return undefined
 }
 
-function judgeQuestion(packet: Packet, queryPolicy: QueryPolicy, { accept }: Rule): Decision {
+function judgeQuestion(packet: Packet, queryPolicy: QueryPolicy, { accept }: Rule, isOwn: boolean): Decision {
   if (mayAsk(packet, queryPolicy)) return accept
-  return isNamesCanary(packet) ? CANARY : NAME_NOT_ALLOWED
+  return isOwn && isNamesCanary(packet) ? CANARY : NAME_NOT_ALLOWED
 }
+
+const isOfService = ({ canaryUser }: Policy, { uid }: Sender) =>
+  canaryUser === undefined || canaryUser === uid
 
 const NO_ENDPOINTS: readonly Endpoint[] = []
 

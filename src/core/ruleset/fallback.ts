@@ -34,7 +34,9 @@ export function fallbackOf(policy: Policy, options: RulesetOptions, now: number)
   const acceptsOf = (isWanted: (rule: Rule) => boolean) =>
     texts
       .filter((_, index) => isWanted(policy.rules[index]!))
-      .flatMap(({ fallback }) => fallback.map((line) => `${line} ${pass}`))
+      .flatMap(({ fallback }) =>
+        fallback.map((line) => `${line} ${line.includes('meta skuid') ? pass : accept}`),
+      )
   const isEnforced = ({ spec }: Rule) => policy.queryPolicy !== undefined && isForQueries(spec)
   const replies = [
     ...FAMILIES.map((family) => `${ENDS[family]} @opened${family} ${refuse}`),

@@ -8,14 +8,14 @@ import {
   NLMSG_HDRLEN,
 } from 'node-netfilter-queue/system'
 import type { Connection } from '../../core/packet/ip.js'
-import { cookieOf, LookUp, SOCK_DESTROY } from './sock-diag-wire.js'
+import { cookieOf, IDIAG_INODE, LookUp, ownerIn, SOCK_DESTROY } from './sock-diag-wire.js'
 
 /** The longest answer to one look-up: bytes. */
 const ANSWER_LENGTH = 1024
 const ENOENT = 2
 
-/** A connection, and the index of the device that its packets leave by. */
-export type EndedConnection = Connection & { readonly device: number }
+/** A connection, the index of the device that its packets leave by, and their user id, or -1 when they have none. */
+export type EndedConnection = Connection & { readonly device: number; readonly uid: number }
 
 /**
  * Ends TCP connections of this host at both ends (sock_diag(7), SOCK_DESTROY): the program gets the error ECONNABORTED,
@@ -36,15 +36,16 @@ export class ConnectionAborter {
   }
 
   /**
-   * Ends a connection. A socket that only listens at its local end is left alone.
-   * @returns whether a socket with these ends was there
+   * Ends a connection. A socket that only listens at its local end is left alone, and so is one of another user: two
+   * sockets may have the same ends when one of them is bound to a device.
+   * @returns whether the user has a socket with these ends; or a program has closed it, when the packets have no user
    */
-  abort({ family, local, localPort, remote, remotePort, device }: EndedConnection): boolean {
+  abort({ family, local, localPort, remote, remotePort, device, uid }: EndedConnection): boolean {
     if (!this.isSupported) return false
     this.#lookUp.set(family, local, localPort, remote, remotePort, device)
     this.#ask(this.#lookUp)
     const cookie = cookieOf(this.#view, this.#length, remotePort)
-    if (cookie === undefined) return false
+    if (cookie === undefined || !isOf(uid, this.#view)) return false
     this.#destroy.set(family, local, localPort, remote, remotePort, device)
     this.#destroy.setCookie(cookie)
     return this.#ask(this.#destroy) === 0
@@ -69,3 +70,7 @@ export class ConnectionAborter {
     return isStatus ? this.#view.getInt32(NLMSG_HDRLEN, HOST_LE) : 0
   }
 }
+
+/** Whether the socket in the answer is the user's, or of no program any more. */
+const isOf = (uid: number, view: DataView): boolean =>
+  uid === -1 ? view.getUint32(NLMSG_HDRLEN + IDIAG_INODE, HOST_LE) === 0 : ownerIn(view, NLMSG_HDRLEN) === uid

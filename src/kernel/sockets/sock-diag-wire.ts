@@ -107,13 +107,17 @@ export function openPort(view: DataView, payload: number, end: number): number |
   return view.getUint16(payload + 4)
 }
 
-/** Offset of idiag_uid in struct inet_diag_msg. */
+/** Offsets of idiag_uid and idiag_inode in struct inet_diag_msg; the latter is 0 when no program has the socket. */
 const IDIAG_UID = 64
+export const IDIAG_INODE = 68
+
+/** Reads the id of the user who made the socket. */
+export const ownerIn = (view: DataView, payload: number): number =>
+  view.getUint32(payload + IDIAG_UID, HOST_LE)
 
 /** Reads the local port of a struct inet_diag_msg, if root made the socket. */
 export function portOfRoot(view: DataView, payload: number, end: number): number | undefined {
-  if (payload + DIAG_MESSAGE_LENGTH > end || view.getUint32(payload + IDIAG_UID, HOST_LE) !== 0)
-    return undefined
+  if (payload + DIAG_MESSAGE_LENGTH > end || ownerIn(view, payload) !== 0) return undefined
   return view.getUint16(payload + 4)
 }
 
@@ -313,6 +317,12 @@ export class LookUp {
 /** The number of a socket, in two words. */
 export type Cookie = readonly [low: number, high: number]
 
+/** Reads the number of the socket in a struct inet_diag_msg. */
+export const cookieAt = (view: DataView, payload: number): Cookie => [
+  view.getUint32(payload + 44, HOST_LE),
+  view.getUint32(payload + 48, HOST_LE),
+]
+
 /**
  * Reads the number of the socket from the answer to a LookUp (idiag_cookie). Returns undefined when it is no connection to
  * this remote port: the kernel may have answered with a listening socket.
@@ -323,8 +333,7 @@ export function cookieOf(view: DataView, length: number, remotePort: number): Co
   const isConnection =
     view.getUint8(NLMSG_HDRLEN + 1) !== TCP_LISTEN && view.getUint16(NLMSG_HDRLEN + 6) === remotePort
   if (!isConnection) return undefined
-  const at = NLMSG_HDRLEN + 44
-  return [view.getUint32(at, HOST_LE), view.getUint32(at + 4, HOST_LE)]
+  return cookieAt(view, NLMSG_HDRLEN)
 }
 
 const ENOENT = 2

@@ -13,6 +13,8 @@ import {
   AF_INET,
   AF_INET6,
   connectionOf,
+  cookieAt,
+  cookieOf,
   diagRequest,
   Figures,
   isListening,
@@ -39,7 +41,10 @@ const openDumps = () => new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG, slots: 
 const NO_ADDRESS = new Uint32Array(4)
 
 /** Local ports of open sockets. */
-export type OpenPorts = Readonly<Record<'tcp' | 'udp' | 'rootTcp', Set<number>>>
+export type OpenPorts = Readonly<Record<'tcp' | 'udp' | 'rootTcp', Set<number>>> & {
+  /** The numbers of the sockets of `rootTcp`. */
+  readonly rootSockets: readonly string[]
+}
 
 /** Asks the kernel for the sockets of this network namespace, by sock_diag(7). */
 export class Sockets {
@@ -80,13 +85,16 @@ export class Sockets {
 
   async #list(lastUdp: number, end: number): Promise<OpenPorts> {
     const rootTcp = new Set<number>()
+    const rootSockets: string[] = []
     const tcp = await this.#ports(IPPROTO_TCP, TCP_LISTEN, end, undefined, (view, payload, stop) => {
       const port = portOfRoot(view, payload, stop)
-      if (port !== undefined) rootTcp.add(port)
+      if (port === undefined) return
+      rootTcp.add(port)
+      rootSockets.push(cookieAt(view, payload).join())
     })
     const udp =
       lastUdp < 0 ? new Set<number>() : await this.#ports(IPPROTO_UDP, TCP_CLOSE, end, portsUpTo(lastUdp))
-    return { tcp, udp, rootTcp }
+    return { tcp, udp, rootTcp, rootSockets }
   }
 
   /**
@@ -124,6 +132,14 @@ export class Sockets {
   readonly look: SocketLookUp = (family, local, localPort, remote, remotePort, device) => {
     this.#question.set(family, local, localPort, remote, remotePort, device)
     return this.#state()
+  }
+
+  /** Returns the number of the socket with these two ends, as in `rootSockets`; undefined when there is none. */
+  numberOf(
+    ...[family, local, localPort, remote, remotePort, device]: Parameters<SocketLookUp>
+  ): string | undefined {
+    this.#question.set(family, local, localPort, remote, remotePort, device)
+    return cookieOf(this.#answerView, this.#ask(), remotePort)?.join()
   }
 
   /** Whether a socket listens on a TCP port of an address now. The kernel answers at once. */

@@ -182,6 +182,7 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
         local: words(host),
         remote: words(host),
         device: 0,
+        uid: process.getuid!(),
       },
       ...{ localPort, remotePort },
     })
@@ -189,6 +190,8 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     const failures = pairs.flatMap(({ client, accepted }) =>
       [client, accepted].map((end) => once(end, 'error')),
     )
+    const other = { ...at(V4, pairs[0]!.clientPort, pairs[0]!.serverPort), uid: 4711 }
+    const ofOthers = [aborter.abort(other), aborter.abort({ ...other, uid: -1 })]
     const aborted = pairs.map(({ host, clientPort, serverPort }) =>
       aborter.abort(at(host, clientPort, serverPort)),
     )
@@ -205,6 +208,7 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
     aborter.close()
     const closed = aborter.abort(at(V4, after.clientPort, after.serverPort))
     return {
+      ofOthers,
       aborted,
       errors,
       halfClosed,

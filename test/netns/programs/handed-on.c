@@ -30,7 +30,7 @@ int main(int argc, char **argv)
 	puts("listening");
 	fflush(stdout);
 	getchar();
-	if (shutdown(fd, SHUT_RD) < 0)
+	if (shutdown(fd, SHUT_RDWR) < 0)
 		return 2;
 	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0) {
 		perror("connect");
