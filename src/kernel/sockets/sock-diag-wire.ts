@@ -81,6 +81,27 @@ export function portsUpTo(last: number): Uint8Array {
   return new Uint8Array(view.buffer)
 }
 
+/**
+ * Returns a filter for sockets on all local ports but these (1 to 65535); undefined for no ports. Of two ops for each
+ * port, the first passes what is above it, and the second what is below it.
+ */
+export function portsWithout(ports: readonly number[]): Uint8Array | undefined {
+  if (ports.length === 0) return undefined
+  const length = 16 * ports.length
+  const view = new DataView(new ArrayBuffer(length))
+  const op = (at: number, last: number, otherwise: number) => {
+    view.setUint8(at, INET_DIAG_BC_S_LE)
+    view.setUint8(at + 1, 8)
+    view.setUint16(at + 2, otherwise, HOST_LE)
+    view.setUint16(at + 6, last, HOST_LE)
+  }
+  for (const [i, port] of ports.entries()) {
+    op(16 * i, port, 16)
+    op(16 * i + 8, port - 1, length - (16 * i + 8) + 4)
+  }
+  return new Uint8Array(view.buffer)
+}
+
 /** A request for all sockets of a family and protocol in one of these states. @param filter as `portsUpTo` makes it */
 export function diagRequest(
   family: number,
@@ -97,6 +118,10 @@ export function diagRequest(
   const message = new MessageBuilder(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP).raw(body)
   return (filter === undefined ? message : message.attribute(INET_DIAG_REQ_BYTECODE, filter)).finish()
 }
+
+/** Reads the local port of a struct inet_diag_msg. Returns undefined when the message is cut short. */
+export const localPort = (view: DataView, payload: number, end: number): number | undefined =>
+  payload + DIAG_MESSAGE_LENGTH > end ? undefined : view.getUint16(payload + 4)
 
 /**
  * Reads the local port of a struct inet_diag_msg. Returns undefined when the message is cut short, or when

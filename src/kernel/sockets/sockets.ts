@@ -19,10 +19,12 @@ import {
   Figures,
   isListening,
   LookUp,
+  localPort,
   OPEN_STATES,
   openPort,
   portOfRoot,
   portsUpTo,
+  portsWithout,
   type SocketConnection,
   socketState,
   TCP_CLOSE,
@@ -36,6 +38,10 @@ const ANSWER_LENGTH = 1024
 const LOOKUPS_AT_MOST = 16
 /** Milliseconds for a list of open ports, after the first one. */
 const LONGEST_LIST_MS = 200
+/** Listening sockets on one port that no service has; ports that are left out after a list that took too long, and in all. */
+const CROWD = 100
+const CROWDED_AT_ONCE = 64
+const MAX_CROWDED = 512
 const TOO_LONG = new Error('the kernel takes too long to list sockets')
 const openDumps = () => new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG, slots: 4 })
 const NO_ADDRESS = new Uint32Array(4)
@@ -51,6 +57,8 @@ export class Sockets {
   /** Counts look-ups of single connections by their result. */
   readonly lookups: Record<SocketState, number> = { established: 0, transient: 0, none: 0, unknown: 0 }
   #dumps = openDumps()
+  /** Ports with very many listening sockets, which the lists leave out. */
+  readonly #crowded = new Set<number>()
   /** What `listening` found last. */
   #open: OpenPorts | undefined
   readonly #asked = new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG, slots: 1, slotSize: ANSWER_LENGTH })
@@ -65,7 +73,7 @@ export class Sockets {
   /**
    * Lists the ports of listening TCP sockets and of unconnected UDP sockets that other hosts can reach; `rootTcp` are
    * those of all listening TCP sockets that root made. A user can open sockets without end: when the kernel takes too
-   * long for them, the last list stays.
+   * long for them, the last list stays, and the next ones leave out the ports with the most sockets.
    * @param lastUdp the highest UDP port of interest @throws NetlinkError (rejects) when the kernel lacks inet_diag
    */
   listening(lastUdp: number): Promise<OpenPorts> {
@@ -84,17 +92,32 @@ export class Sockets {
   }
 
   async #list(lastUdp: number, end: number): Promise<OpenPorts> {
-    const rootTcp = new Set<number>()
-    const rootSockets: string[] = []
-    const tcp = await this.#ports(IPPROTO_TCP, TCP_LISTEN, end, undefined, (view, payload, stop) => {
-      const port = portOfRoot(view, payload, stop)
-      if (port === undefined) return
-      rootTcp.add(port)
+    const [rootTcp, rootSockets, counts] = [new Set<number>(), [] as string[], new Map<number, number>()]
+    const visit = (view: DataView, payload: number, stop: number) => {
+      const port = localPort(view, payload, stop)
+      if (port !== undefined) counts.set(port, (counts.get(port) ?? 0) + 1)
+      const own = portOfRoot(view, payload, stop)
+      if (own === undefined) return
+      rootTcp.add(own)
       rootSockets.push(cookieAt(view, payload).join())
-    })
-    const udp =
-      lastUdp < 0 ? new Set<number>() : await this.#ports(IPPROTO_UDP, TCP_CLOSE, end, portsUpTo(lastUdp))
-    return { tcp, udp, rootTcp, rootSockets }
+    }
+    try {
+      const tcp = await this.#ports(IPPROTO_TCP, TCP_LISTEN, end, portsWithout([...this.#crowded]), visit)
+      for (const port of this.#crowded) tcp.add(port)
+      const udp =
+        lastUdp < 0 ? new Set<number>() : await this.#ports(IPPROTO_UDP, TCP_CLOSE, end, portsUpTo(lastUdp))
+      return { tcp, udp, rootTcp, rootSockets }
+    } catch (error) {
+      this.#leaveOut(counts)
+      throw error
+    }
+  }
+
+  /** Leaves the ports with the most sockets out of the next lists. When there are too many, all are tried again. */
+  #leaveOut(counts: ReadonlyMap<number, number>): void {
+    if (this.#crowded.size >= MAX_CROWDED) this.#crowded.clear()
+    const crowded = [...counts].filter(([, sockets]) => sockets > CROWD).sort(([, a], [, b]) => b - a)
+    for (const [port] of crowded.slice(0, CROWDED_AT_ONCE)) this.#crowded.add(port)
   }
 
   /**

@@ -1,16 +1,20 @@
 /**
  * sockets SCENARIO: makes connections in this network namespace, and prints what Sockets returns for them.
  */
+
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, isIPv6, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parentPort, Worker } from 'node:worker_threads'
+import { NETLINK_SOCK_DIAG, NetlinkSocket } from 'node-netfilter-queue/system'
 import { formatAddress } from '../../../src/core/packet/address-text.js'
 import type { Connection, SocketState } from '../../../src/core/packet/ip.js'
+import { IPPROTO_TCP } from '../../../src/core/packet/ip.js'
 import { ConnectionAborter } from '../../../src/kernel/sockets/connection-aborter.js'
 import type { SocketConnection } from '../../../src/kernel/sockets/sock-diag-wire.js'
+import { AF_INET, diagRequest, portsWithout, TCP_LISTEN } from '../../../src/kernel/sockets/sock-diag-wire.js'
 import { Sockets } from '../../../src/kernel/sockets/sockets.js'
 import { words } from '../../core/packets.js'
 import { say } from '../../lab/programs/say.js'
@@ -305,6 +309,20 @@ const scenarios: Record<string, () => Promise<Record<string, unknown>>> = {
       others,
       pair: pair.client.connecting,
     }
+  },
+
+  /** Lists the ports of listening sockets with different ports left out, by the filter in the kernel. */
+  async without() {
+    await Promise.all([443, 8080, 8443].map((port) => listen(V4, port)))
+    const dumps = new NetlinkSocket({ protocol: NETLINK_SOCK_DIAG, slots: 4 })
+    const list = async (...ports: number[]) => {
+      const found: number[] = []
+      const request = diagRequest(AF_INET, IPPROTO_TCP, [TCP_LISTEN], portsWithout(ports))
+      await dumps.request(request, 'listing', ({ view, payload }) => found.push(view.getUint16(payload + 4)))
+      return found.sort((a, b) => a - b)
+    }
+    const many = Array.from({ length: 512 }, (_, i) => 8081 + i)
+    return { lists: [await list(), await list(8080), await list(443, 8443, 1, 65_535), await list(...many)] }
   },
 
   /** Looks sockets up while a list is read, and after the close. */

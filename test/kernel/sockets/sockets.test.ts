@@ -127,3 +127,7 @@ t.test('only the wanted UDP ports are listed, and connections to other hosts', a
     ...{ tcp: true, root: true, others: [], pair: false },
   })
 })
+
+t.test('ports can be left out of a list, as many as hundreds', async (t) => {
+  t.same(await report('without'), { lists: [[443, 8080, 8443], [443, 8443], [8080], [443, 8080]] })
+})
