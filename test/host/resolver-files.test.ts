@@ -4,6 +4,7 @@ import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { infrastructureFingerprint, readInfrastructure } from '../../src/host/infrastructure.js'
+import { canSwitchUsers } from '../lab/users.js'
 import { readHost, rootOf } from './hosts.js'
 
 const HERE = { '/etc/resolv.conf': 'nameserver 127.0.0.1\n' }
@@ -61,17 +62,26 @@ t.test('FIFOs, folders and links in a circle are passed over, and an unreadable 
   t.doesNotThrow(() => readInfrastructure(root))
 })
 
-t.test(
-  'an unreadable file is named',
-  { skip: process.geteuid!() === 0 && 'root reads all files' },
-  async (t) => {
-    const root = rootOf(t, { ...HERE, '/etc/bind/named.conf': 'options { forwarders { 192.0.2.53; }; };' })
-    chmodSync(join(root, 'etc/bind/named.conf'), 0)
-    t.match(readInfrastructure(root).resolverNotes, [
-      /bind on this host has a file that this user may not read/,
-    ])
-  },
-)
+/** Calls a function as a user who is not root: root reads all files. */
+function asNobody<T>(read: () => T): T {
+  if (process.geteuid!() !== 0) return read()
+  process.seteuid!(65534)
+  try {
+    return read()
+  } finally {
+    process.seteuid!(0)
+  }
+}
+
+t.test('an unreadable file is named', async (t) => {
+  if (process.geteuid!() === 0 && !canSwitchUsers())
+    return void t.comment('left out: a user who is not root (only one exists in this namespace)')
+  const root = rootOf(t, { ...HERE, '/etc/bind/named.conf': 'options { forwarders { 192.0.2.53; }; };' })
+  chmodSync(join(root, 'etc/bind/named.conf'), 0)
+  t.match(asNobody(() => readInfrastructure(root)).resolverNotes, [
+    /bind on this host has a file that this user may not read/,
+  ])
+})
 
 t.test('a file of a resolver that appears or changes is noticed', async (t) => {
   const before = infrastructureFingerprint(rootOf(t, HERE))

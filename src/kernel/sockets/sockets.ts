@@ -9,6 +9,7 @@ import {
   type Words,
 } from '../../core/packet/ip.js'
 import { SerialQueue } from '../../system/serial-queue.js'
+import { portsUpTo, portsWithout } from './port-filters.js'
 import {
   AF_INET,
   AF_INET6,
@@ -23,8 +24,6 @@ import {
   OPEN_STATES,
   openPort,
   portOfRoot,
-  portsUpTo,
-  portsWithout,
   type SocketConnection,
   socketState,
   TCP_CLOSE,
