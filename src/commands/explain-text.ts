@@ -11,7 +11,7 @@ const ADDRESS_WIDTH = 40
 const WHY: Readonly<Record<Exclude<Judged['reason'], 'rule'>, string>> = {
   malformed: 'its headers cannot be read whole',
   'foreign-source': 'its source is no address of this host',
-  canary: 'a canary of the service goes there, where every packet is blocked as a proof',
+  canary: 'a canary of the service, which is blocked as a proof',
   session: 'it answers a client of this host',
   callback: 'this service may call its clients back (sessions.callbacks)',
   resolver: 'a resolver of this host',

@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import type { ExplainContext } from '../../../src/analysis/explain/context.js'
 import type { Fields } from '../../../src/analysis/explain/query.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
+import { OWN_UID } from '../../../src/system/users.js'
 import { clients } from '../../core/clients.js'
 import { ask, type Given, host, NOW, world } from './context.js'
 
@@ -222,12 +223,17 @@ t.test('a DNS query that the service does not read is explained as an ordinary p
   t.ok(elsewhere.notes.some((note) => note.startsWith('this is no resolver of this host (198.51.100.53)')))
 })
 
-t.test('the canary is blocked whatever the rules allow, and no entry is suggested', async (t) => {
-  const yaml = 'mode: enforce\ncanary: { target: "192.0.2.9:9" }\nallow: [{ name: a, to: [192.0.2.9] }]\n'
-  const answer = await about(t, yaml, {}, 'tcp', '192.0.2.9:9')
-  t.match(answer, { verdict: 'block', judged: [{ reason: 'canary' }], entry: undefined, near: [] })
-  t.match(answer.notes, [/canary\.target/])
-})
+t.test(
+  'a canary of the service is blocked whatever the rules allow; packets of others there are judged by rules',
+  async (t) => {
+    const yaml = 'mode: enforce\ncanary: { target: "192.0.2.9:9" }\nallow: [{ name: a, to: [192.0.2.9] }]\n'
+    const answer = await about(t, yaml, {}, 'tcp', '192.0.2.9:9', { uid: String(OWN_UID) })
+    t.match(answer, { verdict: 'block', judged: [{ reason: 'canary' }], entry: undefined, near: [] })
+    t.match(answer.notes, [/canary\.target/])
+    const other = await about(t, yaml, {}, 'tcp', '192.0.2.9:9', { uid: '33' })
+    t.match(other, { verdict: 'accept', judged: [{ reason: 'rule' }] })
+  },
+)
 
 t.test('a packet to this host itself is never judged', async (t) => {
   const answer = await about(t, 'mode: enforce\n', {}, 'tcp', '127.0.0.1:80')
