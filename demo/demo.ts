@@ -7,6 +7,7 @@ import { type Arrivals, countArrivals } from '../test/lab/arrivals.js'
 import { CLIENT, MIRROR, NEIGHBOURS, VICTIM, WEB } from '../test/lab/topology.js'
 import { connect, httpGet, sendUdp, type WormReport, worm } from '../test/lab/traffic.js'
 import { canSwitchUsers } from '../test/lab/users.js'
+import { pause } from '../test/lab/waiting.js'
 import { claim, failed, line, progress, title } from './say.js'
 import { createStage, logLines, MIRROR_NAME, type Stage, sum } from './stage.js'
 
@@ -17,6 +18,9 @@ const infected = twoUsers ? 'www-data' : undefined
 const infectedName = infected ?? 'the only user here'
 const CONTROL_HOST = '203.0.113.200'
 const PAGES = 20
+/** How long the first proof may take: milliseconds. */
+const PROOF_MS = 30_000
+const TRY_AGAIN_MS = 100
 
 const PLAN = {
   targets: [...NEIGHBOURS.v4.slice(0, 100), ...NEIGHBOURS.v6.slice(0, 100)],
@@ -118,20 +122,29 @@ async function attack({ lab }: Stage, heading: string): Promise<void> {
 
 const as = () => (infected === undefined ? {} : { user: infected })
 
+/** Waits for the first proof, which is tried a second after the start. @returns the samples */
+async function proved(stage: Stage): Promise<string[]> {
+  for (const end = Date.now() + PROOF_MS; ; await pause(TRY_AGAIN_MS)) {
+    const samples = await stage.metrics()
+    const isTried = samples.some((line) => line.startsWith('checkvalve_enforcement_proven '))
+    if (isTried || Date.now() > end) return samples
+  }
+}
+
 async function report(stage: Stage): Promise<void> {
   title('What an operator sees')
-  const samples = await stage.metrics()
+  const samples = await progress('the service proves that it blocks', () => proved(stage))
   const count = (name: string, label = '') => sum(samples, name, label)
   line(`checkvalve_packets_total{verdict="block"}       ${count('packets_total', 'verdict="block"')}`)
   line(`checkvalve_packets_total{reason="mirror"}       ${count('packets_total', 'reason="mirror"')}`)
   line(`checkvalve_kernel_packets_total{path="reply"}   ${count('kernel_packets_total', 'path="reply"')}`)
-  line(`checkvalve_enforcement_proven                   ${count('enforcement_proven')}`)
+  line(`checkvalve_enforcement_proven                   ${count('enforcement_proven ')}`)
   const blocked = count('packets_total', 'verdict="block"')
   claim(
     blocked > 0 && blocked === count('kernel_packets_total', 'path="blocked"'),
     'every verdict to block was carried out by the kernel',
   )
-  claim(count('enforcement_proven') === 1, 'the canary connection was blocked: enforcement is proven')
+  claim(count('enforcement_proven ') === 1, 'the canary connection was blocked: enforcement is proven')
   const lines = logLines(stage)
   claim(lines.length >= 3, `the block log has ${lines.length} lines for ${blocked} blocks; three of them:`)
   const messages = lines.map((each) => (JSON.parse(each) as { message: string }).message)
