@@ -30,13 +30,14 @@ export function fallbackOf(policy: Policy, options: RulesetOptions, now: number)
   const refuse = 'counter name "fallback_drop" goto refuse'
   if (policy.mode === 'observe' || options.fallback === 'open') return { sets: [], fallback: [accept] }
   if (options.fallback === 'closed') return { sets: [], fallback: [refuse] }
-  const texts = policy.rules.map(({ spec }, index) => ruleText(asInKernel(spec, policy), policy, index, now))
+  const specs = policy.rules.map(({ spec }) => asInKernel(spec, policy))
+  const texts = specs.map((spec, index) => ruleText(spec, policy, index, now))
+  // Without users a packet of a closed socket fits its rule by itself.
+  const acceptOf = ({ users }: RuleSpec) => (users === undefined ? accept : pass)
   const acceptsOf = (isWanted: (rule: Rule) => boolean) =>
-    texts
-      .filter((_, index) => isWanted(policy.rules[index]!))
-      .flatMap(({ fallback }) =>
-        fallback.map((line) => `${line} ${line.includes('meta skuid') ? pass : accept}`),
-      )
+    texts.flatMap(({ fallback }, index) =>
+      isWanted(policy.rules[index]!) ? fallback.map((line) => `${line} ${acceptOf(specs[index]!)}`) : [],
+    )
   const isEnforced = ({ spec }: Rule) => policy.queryPolicy !== undefined && isForQueries(spec)
   const replies = [
     ...FAMILIES.map((family) => `${ENDS[family]} @opened${family} ${refuse}`),
@@ -54,8 +55,8 @@ export function fallbackOf(policy: Policy, options: RulesetOptions, now: number)
 }
 
 /**
- * Writes the rules for queries when names are enforced. While the service judges queries (`judging`), an
- * unjudged one is part of a flood and is dropped, since its sender asks again. These rules come before those for replies: a program may
+ * Writes the rules for queries when names are enforced. While the service judges queries (`judging`), an unjudged one is
+ * part of a flood and is dropped, since its sender asks again. These rules come before those for replies: a program may
  * listen on the port that it asks from.
  */
 const queries = (rules: readonly string[], drop: string, refuse: string): string[] => {

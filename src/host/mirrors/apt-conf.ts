@@ -1,4 +1,4 @@
-import type { Written } from './source-lines.js'
+import { tokensOf, type Written } from './source-lines.js'
 
 /** A setting of apt. Of several settings of one name the last one counts. */
 export interface Setting extends Written {
@@ -11,6 +11,8 @@ export interface Setting extends Written {
 /** Matches the tokens of apt.conf(5). A comment begins at `//` or `#` outside of quotes. */
 const TOKEN =
   /"[^"\n]*"?|\/\*[\s\S]*?(?:\*\/|$)|\/\/.*|#(?:clear|include)\b|#.*|[{};]|(?:(?!\/[/*])[^\s"{};#])+/g
+/** Matches a comment among the tokens. */
+const COMMENT = /^(?:\/[/*]|#(?!(?:clear|include)$))/
 
 /**
  * Parses an apt.conf: `Acquire::http::Proxy "...";` as well as `Acquire { http { Proxy "..."; }; };`. A
@@ -20,7 +22,7 @@ export function parseAptConf(text: string): Setting[] {
   const settings: Setting[] = []
   const scopes: string[] = []
   let words: Written[] = []
-  for (const token of tokensOf(text)) {
+  for (const token of tokensOf(text, TOKEN, COMMENT)) {
     if (token.text === '{') scopes.push(unquoted(words[0]))
     else if (token.text === '}') scopes.pop()
     else if (token.text === ';') settings.push(...settingOf(words, scopes))
@@ -28,17 +30,6 @@ export function parseAptConf(text: string): Setting[] {
     if (/^[{};]$/.test(token.text)) words = []
   }
   return settings
-}
-
-function tokensOf(text: string): Written[] {
-  const tokens: Written[] = []
-  let line = 1
-  let at = 0
-  for (const { 0: token, index } of text.matchAll(TOKEN)) {
-    for (; at < index; at++) if (text[at] === '\n') line++
-    if (!/^(?:\/[/*]|#(?!(?:clear|include)$))/.test(token)) tokens.push({ text: token, line })
-  }
-  return tokens
 }
 
 function settingOf(words: readonly Written[], scopes: readonly string[]): Setting[] {

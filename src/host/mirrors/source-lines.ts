@@ -22,3 +22,18 @@ export const wordsOf = ({ text, line }: Written, between = /\s+/): Written[] =>
 /** Whether a text is one of the many forms of `no` of package managers. */
 export const isOff = (value: string): boolean =>
   /^(?:0|no|n|false|off|without|disabled?|never)$/i.test(value.trim())
+
+/**
+ * Splits a text into its tokens, with their lines.
+ * @param token matches each token and comment, with the flag g @param comment matches those that are left out
+ */
+export function tokensOf(text: string, token: RegExp, comment: RegExp): Written[] {
+  const tokens: Written[] = []
+  let line = 1
+  let at = 0
+  for (const { 0: found, index } of text.matchAll(token)) {
+    for (; at < index; at++) if (text[at] === '\n') line++
+    if (!comment.test(found)) tokens.push({ text: found, line })
+  }
+  return tokens
+}

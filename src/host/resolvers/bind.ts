@@ -2,13 +2,15 @@
 import type { Origin } from '../../core/policy/origin.js'
 import type { Files, TextFile } from '../mirrors/file-reader.js'
 import { globPaths, IncludedFiles } from '../mirrors/paths.js'
-import type { Written } from '../mirrors/source-lines.js'
+import { tokensOf, type Written } from '../mirrors/source-lines.js'
 import type { Placed } from '../placed.js'
 import { portOf } from '../server-address.js'
 import { type LocalResolver, placedUpstream, RECURSES, UNREADABLE, type Upstream } from './local-resolver.js'
 
 const MAIN = ['/etc/bind/named.conf', '/etc/named.conf', '/usr/local/etc/namedb/named.conf']
 const TOKEN = /"[^"\n]*"?|\/\*[\s\S]*?(?:\*\/|$)|\/\/.*|#.*|[{};]|(?:(?!\/[/*])[^\s"{};#])+/g
+/** Matches a comment among the tokens. */
+const COMMENT = /^(?:\/[/*]|#)/
 
 export function readBind(files: Files): LocalResolver | undefined {
   const main = MAIN.find((path) => files.exists(path))
@@ -39,7 +41,7 @@ class Reader {
     this.isUnreadable ||= file.isUnreadable
     const blocks = [...outer]
     let words: Written[] = []
-    for (const token of tokensOf(file.text)) {
+    for (const token of tokensOf(file.text, TOKEN, COMMENT)) {
       if (token.text === '{') blocks.push(words[0]?.text ?? '')
       else if (token.text === '}') blocks.pop()
       else if (token.text === ';') this.#statement(words, blocks, file)
@@ -85,17 +87,6 @@ function optionsOf(words: readonly Written[]): Options {
     if (text === 'tls') options.isTls = words[index + 1]?.text !== 'none'
   }
   return options
-}
-
-function tokensOf(text: string): Written[] {
-  const tokens: Written[] = []
-  let line = 1
-  let at = 0
-  for (const { 0: token, index } of text.matchAll(TOKEN)) {
-    for (; at < index; at++) if (text[at] === '\n') line++
-    if (!/^(?:\/[/*]|#)/.test(token)) tokens.push({ text: token, line })
-  }
-  return tokens
 }
 
 const unquoted = (text: string): string => text.replace(/^"|"$/g, '')
