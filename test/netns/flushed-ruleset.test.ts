@@ -29,6 +29,9 @@ t.test(
       t.equal((await connect(lab.web, MIRROR.v4, 80)).outcome, 'ok')
       t.not((await connect(lab.web, VICTIM.v4, 80)).outcome, 'ok')
     }
+    const hasAll = async () => (await rulesOf(lab.web)).includes('comment "many"')
+    await eventually('the kernel has the large rule', hasAll)
+    t.equal(await service.metric('ruleset_restored_total'), 2, 'a flush counts once')
     const tables = (rules: string) => [...rules.matchAll(/^table .*$/gm)].map(([line]) => line).sort()
     t.same(tables(await rulesOf(lab.web)), tables(before))
     service.program.kill('SIGKILL')

@@ -37,15 +37,21 @@ export class UsedAddresses {
 
   /** Notes a use. @param now milliseconds since the epoch */
   note(rule: string, uid: number, family: Family, words: Words, now: number): void {
-    const users = this.#rules.get(rule) ?? new Map<number, Uses>()
-    const uses = users.get(uid) ?? new Map()
-    if (uses.size === 0 && users.size >= MAX_USERS) return
-    this.#rules.set(rule, users.set(uid, uses))
+    const uses = this.#rules.get(rule)?.get(uid) ?? this.#addUser(rule, uid)
     const key = keyOf(family, words)
-    if (now - (uses.get(key) ?? Number.NEGATIVE_INFINITY) < EXACT_TO_MS) return
+    if (uses === undefined || now - (uses.get(key) ?? Number.NEGATIVE_INFINITY) < EXACT_TO_MS) return
     put(uses, key, now)
     this.#hosts.set(key, now)
     if (uses.size > MAX_ADDRESSES) uses.delete(uses.keys().next().value!)
+  }
+
+  /** @returns the uses of a new user of a rule; undefined when the rule has too many users */
+  #addUser(rule: string, uid: number): Uses | undefined {
+    const users = this.#rules.get(rule) ?? new Map<number, Uses>()
+    if (users.size >= MAX_USERS) return undefined
+    const uses: Uses = new Map()
+    this.#rules.set(rule, users.set(uid, uses))
+    return uses
   }
 
   /** Whether a user has used an address by a rule, not too long ago. @param now milliseconds since the epoch */

@@ -1,0 +1,21 @@
+/** This test protects the first block after a start: the look-up of its process must not run in cold code. */
+import t from 'tap'
+import type { Config } from '../../src/config/config.js'
+import { PacketPath, type PacketPathOptions } from '../../src/packet-path/packet-path.js'
+
+t.test('look-ups of senders are warmed up before the first packet comes', async (t) => {
+  const inForce = { config: { queue: {} as Config['queue'] } }
+  const path = new PacketPath({ form: 'native', inForce } as PacketPathOptions)
+  t.teardown(() => path.close())
+  const steps: string[] = []
+  const { attribution, queues } = path
+  const warmUp = attribution.warmUp.bind(attribution)
+  attribution.warmUp = async () => {
+    const found = await warmUp()
+    steps.push('warm')
+    return found
+  }
+  queues.open = async () => void steps.push('bound')
+  await path.open()
+  t.same(steps, ['warm', 'bound'])
+})
