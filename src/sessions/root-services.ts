@@ -3,8 +3,11 @@ import type { ServicePorts } from '../core/ruleset/ruleset.js'
 import { noServices, type Services } from '../core/session/services.js'
 import { portsOf } from './service-ports.js'
 
-/** The maximum numbers of TCP ports, and of sockets, that are remembered. */
-const MAX_PORTS = 1024
+/**
+ * The maximum numbers of TCP ports, and of sockets, that are remembered after they have stopped to listen. From such a
+ * port root opens no connections: 256 are less than one in a hundred of those that the kernel chooses from.
+ */
+const MAX_PORTS = 256
 const MAX_SOCKETS = 4096
 
 /**
@@ -22,9 +25,9 @@ export class RootServices {
    * Takes what serves now.
    * @param listening TCP ports of sockets that root made @param sockets their numbers @param services all services
    */
-  update(listening: Iterable<number>, sockets: Iterable<string>, services: Services): void {
-    for (const number of sockets) putLast(this.#sockets, number, true, MAX_SOCKETS)
-    for (const port of listening) putLast(this.#tcp, port, true, MAX_PORTS)
+  update(listening: ReadonlySet<number>, sockets: readonly string[], services: Services): void {
+    keepLast(this.#sockets, sockets, MAX_SOCKETS)
+    keepLast(this.#tcp, [...listening], MAX_PORTS)
     this.flags.tcp.fill(0)
     for (const port of this.#tcp.keys()) this.flags.tcp[port] = 1
     for (const port of portsOf(services.udp)) this.flags.udp[port] = 1
@@ -38,5 +41,14 @@ export class RootServices {
   /** Returns these ports for the kernel's rules, sorted. */
   get ports(): ServicePorts {
     return { tcp: portsOf(this.flags.tcp), udp: portsOf(this.flags.udp) }
+  }
+}
+
+/** Puts the current entries at the end of a map, and forgets the first ones above `max` others. */
+function keepLast<K>(map: Map<K, true>, current: readonly K[], max: number): void {
+  for (const key of current) putLast(map, key, true, Number.POSITIVE_INFINITY)
+  for (const key of map.keys()) {
+    if (map.size <= max + current.length) return
+    map.delete(key)
   }
 }
