@@ -31,7 +31,7 @@ import { withOwnConnection } from './own-connection.js'
  * their own: the unit of a TCP connection takes microseconds, and must not be missing because a process
  * took milliseconds.
  */
-const BLOCKS_MS = { direct: 16, search: 12, process: 20 } as const
+const BLOCKS_MS = { direct: 10, search: 6, process: 12 } as const
 /**
  * Milliseconds per second for rules with units, whose verdict depends on attribution. A direct look-up does
  * not count.
