@@ -53,8 +53,14 @@ const UNIT_BY_PROCESS_MS = 10
  */
 const MAX_PLACES = 4096
 /** Limits of the warm-up: CPU time in milliseconds, and rounds. */
-const WARM_UP_MS = 60
+const WARM_UP_MS = 1000
 const WARM_UP_ROUNDS = 100
+/**
+ * Milliseconds of CPU time in which an ordinary host finds a process once the code is warm. One that needs more has
+ * limits that are larger by as much, up to a factor.
+ */
+const ORDINARY_MS = 0.5
+const MAX_SLOWNESS = 20
 const LOOPBACK = Uint32Array.of(0x7f000001, 0, 0, 0)
 /** Special numbers of `place`, and the first ordinary one. */
 const UNKNOWN_PLACE = 0
@@ -101,6 +107,8 @@ export class Attributor implements SenderLookup {
   #result: LookupResult | undefined
 
   readonly #processMs: typeof PROCESS_MS
+  /** How much slower than an ordinary host this one is. */
+  #slowness = 1
 
   /**
    * @param packet the packet that is being judged; it is written over by the next one, and so is `sender`
@@ -121,22 +129,29 @@ export class Attributor implements SenderLookup {
 
   /**
    * Finds the sender of a connection of this process, again and again: what runs for the first time takes
-   * more than the time for one packet, and the first block after a start is not to lack its process.
+   * more than the time for one packet, and the first block after a start is not to lack its process. So it
+   * learns how slow this host is.
    * @returns how often this process was found
    */
   async warmUp(): Promise<number> {
     let found = 0
+    let fastest = Number.POSITIVE_INFINITY
+    this.#cgroups.warmUp()
     await withOwnConnection(({ localPort, port }) => {
       const isOver = isAfter(WARM_UP_MS)
       for (let round = 0; round < WARM_UP_ROUNDS && !isOver(); round++) {
+        const start = cpuTime()
         const owner = this.#owners.tcp(4, LOOPBACK, localPort, LOOPBACK, port, 0)
         const cgroup = owner && this.#cgroups.find(owner.cgroup ?? -1, performance.now())
         const folder = cgroup && this.#cgroups.folderOf(cgroup)
         if (folder === undefined) continue
-        const { process } = this.#searchProcess(folder, owner!.inode, isAfter(this.#processMs.first))
-        if (process === 'found') found++
+        const { process } = this.#searchProcess(folder, owner!.inode, isAfter(WARM_UP_MS))
+        if (process !== 'found') continue
+        found++
+        fastest = Math.min(fastest, cpuTime() - start)
       }
     })
+    if (found > 0) this.#slowness = Math.min(Math.max(fastest / ORDINARY_MS, 1), MAX_SLOWNESS)
     return found
   }
 
@@ -180,6 +195,12 @@ export class Attributor implements SenderLookup {
 
   close(): void {
     this.#owners.close()
+    this.#cgroups.close()
+  }
+
+  /** As `isAfter`, with the patience that a slow host needs. */
+  #isAfter(ms: number): () => boolean {
+    return isAfter(ms * this.#slowness)
   }
 
   /** Looks up the sender of a blocked packet, within the time for blocks. */
@@ -196,18 +217,19 @@ export class Attributor implements SenderLookup {
   }
 
   /**
-   * Calls `lookUp`, and takes its CPU time from the user's budget.
+   * Calls `lookUp`, and takes its CPU time from the user's budget. Walks through the tree of cgroups have a limit of
+   * their own: one of them must not take the time of many look-ups.
    * @param always whether to do so also when no time is left @returns undefined when no time is left
    */
   #within<T>(budget: UserTimeBudget, lookUp: (now: number) => T, always = false): T | undefined {
     const { uid } = this.#sender
     const now = performance.now()
     if (!always && !budget.has(uid, now)) return undefined
-    const start = cpuTime()
+    const start = cpuTime() - this.#cgroups.walked
     try {
       return lookUp(now)
     } finally {
-      budget.spend(uid, cpuTime() - start, now)
+      budget.spend(uid, cpuTime() - this.#cgroups.walked - start, now)
     }
   }
 
@@ -258,7 +280,7 @@ export class Attributor implements SenderLookup {
   #searchProcesses(): LookupResult {
     const { family, protocol } = this.#packet
     const { uid } = this.#sender
-    const isLate = isAfter(UNIT_BY_PROCESS_MS)
+    const isLate = this.#isAfter(UNIT_BY_PROCESS_MS)
     const inodes = otherSockets(family, protocol, pingIdentifier(this.#packet), uid, isLate)
     if (inodes.size !== 1) return UNKNOWN
     const process = holderOf(inodes, processesOfUser(uid, isLate), isLate)
@@ -273,7 +295,7 @@ export class Attributor implements SenderLookup {
     const { uid } = this.#sender
     const isFirst = this.#isFirst(uid)
     const search = () =>
-      this.#searchProcess(folder, inode, isAfter(this.#processMs[isFirst ? 'first' : 'each']))
+      this.#searchProcess(folder, inode, this.#isAfter(this.#processMs[isFirst ? 'first' : 'each']))
     return this.#within(this.#processes, search, isFirst) ?? { process: 'skipped' }
   }
 

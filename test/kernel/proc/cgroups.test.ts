@@ -19,7 +19,19 @@ function tree(t: Test, ...paths: string[]) {
   }
   for (const path of paths) add(path)
   const mounts = `24 23 0:22 / /sys rw - sysfs sysfs rw\n30 24 0:26 / ${folder} rw shared:4 - cgroup2 cgroup2 rw\n`
-  return { folder, add, cgroups: new Cgroups(mounts) }
+  const cgroups = new Cgroups(mounts)
+  t.teardown(() => cgroups.close())
+  return { folder, add, cgroups }
+}
+
+/** Makes each look at the CPU time take a millisecond of it: a part of a walk gets to ten cgroups. */
+function slow(t: Test): void {
+  let microseconds = 0
+  const cpuUsage = () => {
+    microseconds += 1000
+    return { user: microseconds, system: 0 }
+  }
+  t.intercept(process, 'cpuUsage', { value: cpuUsage })
 }
 
 t.test('a cgroup is found by its inode number, with its unit', async (t) => {
@@ -57,10 +69,42 @@ t.test('cgroups of other units are found, however many cgroups one service makes
   )
   const below = ['b.service', 'c.slice/c.service'].map((unit) => add(`/system.slice/${unit}/worker`))
   for (let i = 0; i < MANY; i++) mkdirSync(`${folder}/system.slice/many.service/${i}`)
-  cgroups.find(-1, 0)
-  for (const number of numbers) t.ok(cgroups.find(number, 0), 'the first walk finds it')
-  for (let walk = 1; walk < 10; walk++) cgroups.find(-1, walk * 60_000)
-  for (const number of below) t.ok(cgroups.find(number, 0), 'later walks begin below the next unit each time')
+  let now = 0
+  const found = (number: number) => {
+    const end = now + 1000 * 60_000
+    while (now < end && cgroups.find(number, now) === undefined) now += 60_000
+    return now < end
+  }
+  for (const number of numbers) t.ok(found(number))
+  for (const number of below) t.ok(found(number), 'units take turns')
+  t.ok(found(add('/system.slice/new.service/worker')), 'a new unit does not wait for the end of a large one')
+})
+
+t.test(
+  'on a host that is too slow for a whole walk, the next one goes on where the last one ended',
+  async (t) => {
+    const { add, cgroups } = tree(t)
+    const numbers = Array.from({ length: 300 }, (_, i) => add(`/system.slice/unit${i}.service`))
+    slow(t)
+    const found = () => numbers.filter((number) => cgroups.find(number, 0)).length
+    const counts = [60_000, 120_000, 180_000].map((now) => {
+      cgroups.find(-1, now)
+      return found()
+    })
+    t.ok(counts[0]! > 0 && counts[0]! < 20, `${counts}`)
+    t.ok(counts[1]! > counts[0]! && counts[2]! > counts[1]!, `${counts}`)
+  },
+)
+
+t.test('the first walk takes its time, and a slow host gets longer ones later', async (t) => {
+  const { add, cgroups } = tree(t)
+  const numbers = Array.from({ length: 30 }, (_, i) => add(`/system.slice/unit${i}.service`))
+  slow(t)
+  cgroups.warmUp()
+  t.ok(numbers.every((number) => cgroups.find(number, 0)))
+  const later = Array.from({ length: 30 }, (_, i) => add(`/system.slice/later${i}.service`))
+  cgroups.find(-1, 60_000)
+  t.equal(later.filter((number) => cgroups.find(number, 60_000)).length, 30)
 })
 
 t.test('a path that is longer than PATH_MAX does not end a walk through the tree', async (t) => {
