@@ -4,6 +4,7 @@ import type { Config } from './config/config.js'
 import { routeTable } from './control/routes/route-table.js'
 import { ControlServer } from './control/server.js'
 import type { QueueForm } from './core/ruleset/ruleset.js'
+import { BootFile } from './kernel/nftables/boot-file.js'
 import { chooseForm, Firewall } from './kernel/nftables/firewall.js'
 import { RulesetGuard } from './kernel/nftables/ruleset-guard.js'
 import { PacketPath } from './packet-path/packet-path.js'
@@ -31,6 +32,7 @@ export class Daemon {
   readonly #inbound: InboundWatch
   readonly #firewall: Firewall
   readonly #guard: RulesetGuard
+  readonly #boot: BootFile
   readonly #blockLog: BlockLog
   readonly #entries: RuntimeEntriesFile
   readonly #accepted: AcceptedFlowsFile
@@ -72,6 +74,7 @@ export class Daemon {
       onTableGone: () => this.#guard.onTableGone(),
     })
     this.#guard = this.#createGuard()
+    this.#boot = new BootFile(this.#firewall, directory, log)
     const { destination } = config.log
     const domainOf: PacketPath['domainOf'] = (...address) => this.#path.domainOf(...address)
     this.#blockLog = new BlockLog({ destination, userName: nameOf, domainOf, log }, performance.now())
@@ -167,7 +170,7 @@ export class Daemon {
   /** Lists what keeps the service from being ready. */
   readonly #unready = (): string[] => [
     ...this.#path.queues.unready,
-    ...(this.#firewall.present ? [] : ['the firewall rules are not loaded']),
+    ...(this.#firewall.loaded ? [] : ['the firewall rules are not loaded']),
   ]
 
   readonly #eachSecond: readonly (() => void | Promise<void>)[] = [
@@ -180,6 +183,7 @@ export class Daemon {
     () => this.#inForce.followTime(),
     () => this.#inForce.retryWrites(performance.now()),
     () => this.#guard.verify(),
+    () => this.#boot.tick(performance.now()),
     () => this.#path.canary.tick(this.#inForce.config, Date.now()),
     () => this.#blockLog.tick(performance.now()),
     () => this.#telemetry.report.tick(),
@@ -230,10 +234,9 @@ export class Daemon {
     this.#periodic.stop()
     this.#guard.stop()
     // The rules are removed first: while they are loaded, the kernel's fallback judges what the queue no longer takes.
-    await this.#inForce.stop()
+    const isRemoved = await this.#inForce.stop(this.#systemd.keepsRules)
     this.#path.release()
     await this.#close()
-    const isRemoved = this.#inForce.config.onStop === 'remove'
     this.#log.info(
       `stopped; ${isRemoved ? 'the firewall rules were removed' : 'the kernel keeps the last allowlist'}`,
     )

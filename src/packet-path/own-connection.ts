@@ -17,7 +17,7 @@ export interface OwnConnection {
  */
 export async function withOwnConnection(use: (connection: OwnConnection) => void): Promise<void> {
   const signal = AbortSignal.timeout(PATIENCE_MS)
-  const server = createServer().on('error', () => {})
+  const server = createServer((socket) => socket.resume()).on('error', () => {})
   try {
     server.listen(0, '127.0.0.1')
     await once(server, 'listening', { signal })

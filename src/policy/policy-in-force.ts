@@ -227,13 +227,17 @@ export class PolicyInForce {
     await Promise.all([this.#options.store.tick(now), this.#generation.tick(now)])
   }
 
-  /** Stops all changes. As the last one it removes the rules from the kernel, where the configuration says so. */
-  async stop(): Promise<void> {
+  /**
+   * Stops all changes. As the last one it removes the rules from the kernel, where the configuration says so.
+   * @param keepsRules whether they stay all the same @returns whether they were removed
+   */
+  stop(keepsRules: boolean): Promise<boolean> {
     this.#isStopping = true
-    await this.#changes.run(async () => {
-      if (this.config.onStop !== 'remove') return
+    return this.#changes.run(async () => {
+      if (keepsRules || this.config.onStop === 'keep') return false
       await this.#options.firewall.remove()
       if (this.#pressure !== 'none') await this.#options.inbound.forgetLoopback()
+      return true
     })
   }
 

@@ -1,12 +1,17 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { sdNotify } from 'node-netfilter-queue/system'
 import type { Periodic } from './periodic.js'
 import type { ServiceLog } from './service-log.js'
 
 /**
  * The variables by which systemd tells a service where to notify it, and how often (sd_notify(3),
- * sd_watchdog_enabled(3)).
+ * sd_watchdog_enabled(3)), and which folder it made for it (systemd.exec(5)).
  */
-type Environment = Readonly<Partial<Record<'NOTIFY_SOCKET' | 'WATCHDOG_USEC', string>>>
+type Environment = Readonly<Partial<Record<'NOTIFY_SOCKET' | 'WATCHDOG_USEC' | 'RUNTIME_DIRECTORY', string>>>
+
+/** The file in the runtime directory by which the unit asks the service to keep its rules. */
+const KEEP_RULES = 'keep-rules'
 
 /** Notifies systemd of the service's state. Does nothing where systemd did not start the service. */
 export class Systemd {
@@ -28,6 +33,12 @@ export class Systemd {
 
   stopping(): void {
     this.#notify('STOPPING=1')
+  }
+
+  /** Whether the rules stay at this stop: the unit starts again, or the host goes down (`ExecStop=` of the unit). */
+  get keepsRules(): boolean {
+    const { RUNTIME_DIRECTORY: folder } = this.#environment
+    return folder !== undefined && existsSync(join(folder, KEEP_RULES))
   }
 
   /** Feeds the watchdog twice in each of its intervals, if the unit sets one. */

@@ -70,7 +70,7 @@ t.test('when another program has the queue, the service refuses to start and cha
   const { place, service } = await prepared(t)
   await service.launch()
   // The service looks for open sockets each second: its sets change, its rules do not.
-  const rules = async () => (await rulesOf(place)).replace(/^\telements = \{[^}]*\}\n/gm, '')
+  const rules = async () => (await rulesOf(place)).replace(/^\t\telements = \{[^}]*\}\n/gm, '')
   const before = await rules()
   const second = Service.prepare(place, 'mode: enforce\nmetrics: { listen: "127.0.0.1:17672" }\n')
   t.teardown(() => second.remove())

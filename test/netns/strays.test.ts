@@ -4,7 +4,7 @@
  */
 import t, { type Test } from 'tap'
 import type { Namespace } from '../lab/namespace.js'
-import { createTopology, WEB } from '../lab/topology.js'
+import { CLIENT, createTopology, WEB } from '../lab/topology.js'
 import { serveHttp } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
 import { compile } from './programs.js'
@@ -29,7 +29,7 @@ async function guarded(t: Test, loose: string, isTracked: boolean) {
   t.teardown(() => service.remove())
   /** Sends all strays to an address. @returns the answers, in order */
   const answers = async (address: string) => {
-    const sender = lab.client.spawn([compile('stray'), address, ...STRAYS], { stdin: true })
+    const sender = lab.client.spawn([compile('stray'), '20000', address, ...STRAYS], { stdin: true })
     const lines = () => sender.stdout.trim().split('\n')
     await eventually('the kernel has answered', () => lines().length >= ANSWERED.length)
     sender.write('')
@@ -70,6 +70,27 @@ for (const { loose, isTracked } of [
       t.equal(await kernelCount(web, 'fallback_drop'), dropped)
     },
   )
+
+t.test(
+  'strays from the port of a resolver are answered as others are, where names are enforced',
+  async (t) => {
+    const lab = await createTopology()
+    t.teardown(() => lab.close())
+    const { web, client } = lab
+    const names = `infrastructure: { dns: [${CLIENT.v4}, "${CLIENT.v6}"] }\ndns: { enforceNames: true }\n`
+    const service = await Service.start(web, `mode: enforce\nmirrors: { discover: false }\n${names}`)
+    t.teardown(() => service.remove())
+    for (const address of [WEB.client.v4, WEB.client.v6]) {
+      const sender = client.spawn([compile('stray'), '53', address, '12-4444'], { stdin: true })
+      await sender.until(() => sender.stdout || undefined)
+      t.ok(isReset(sender.stdout.trim()))
+      sender.write('')
+      await sender.exited
+    }
+    t.equal(await service.metric('kernel_packets_total', 'path="reset"'), 2)
+    t.same(service.log(), [])
+  },
+)
 
 /** ABORT PORT: prints `data` when it receives some, and resets the last connection at SIGUSR2. */
 const ABORT = `let last

@@ -2,9 +2,11 @@
 import t from 'tap'
 import type { Config } from '../../src/config/config.js'
 import { PacketPath, type PacketPathOptions } from '../../src/packet-path/packet-path.js'
+import type { PolicyInForce } from '../../src/policy/policy-in-force.js'
 
 t.test('look-ups of senders are warmed up before the first packet comes', async (t) => {
-  const inForce = { config: { queue: {} as Config['queue'] } }
+  const config = { queue: {}, firewall: { mark: { mask: 0x3f000000 } } } as Config
+  const inForce = { config } as PolicyInForce
   const path = new PacketPath({ form: 'native', inForce } as PacketPathOptions)
   t.teardown(() => path.close())
   const steps: string[] = []

@@ -85,21 +85,15 @@ export const call = (marks: Marks, { watchNames }: RulesetOptions): string[] => 
 /**
  * Writes the chain `loopback`. Any user may bind a foreign IPv6 address (IPV6_FREEBIND) and send from it to
  * this host: conntrack would take that for a client, and all packets to the real owner of the address for
- * replies. In mode observe such packets are not tracked, so that there is no false client when the mode
- * changes.
+ * replies. A reset makes no client: the chain `refuse` sends those. In mode observe such packets are not tracked, so
+ * that there is no false client when the mode changes.
  */
 export const loopback = ({ mode }: Policy): string[] => [
   ...(mode === 'observe'
     ? [`${FORGED} counter name "forged" accept`]
-    : [`${FORGED} ${RESET} jump refused`, `${FORGED} counter name "forged" drop`]),
+    : [`${FORGED} ${RESET} accept`, `${FORGED} counter name "forged" drop`]),
   'accept',
 ]
-
-/**
- * The chain of a reset that comes from the address of another host: it accepts that of the chain `refuse`, which has no
- * user.
- */
-export const refused = [`${ANY_USER} return`, 'accept']
 
 /**
  * Writes the chain `foreign` for packets whose source is not an address of this host: they go to the service, which
@@ -135,7 +129,7 @@ export const FORMER_SETS = FAMILIES.map(
  */
 export function toBeJudged(marks: Marks): string[] {
   return [
-    `${RESET} fib saddr type local counter name "resets" accept`,
+    `${RESET} counter name "resets" accept`,
     setMark('meta', marks.mask, marks.judge),
     `ct mark & ${hex(marks.stateMask)} == ${hex(marks.approved)} meta mark set meta mark | ${hex(marks.known)}`,
   ]

@@ -24,7 +24,6 @@ import {
   pass,
   question,
   refuse,
-  refused,
   toBeJudged,
   toResolver,
   verdict,
@@ -79,7 +78,6 @@ export function render(policy: Policy, options: RulesetOptions, now: number): st
     plainChain('ask', ask(marks)),
     plainChain('answer', answer(marks, options)),
     plainChain('loopback', loopback(policy)),
-    plainChain('refused', refused),
     plainChain('foreign', foreign(marks, policy)),
     plainChain('note_client', noteClient(options.udpTimeout)),
     plainChain('untracked', UNTRACKED),
@@ -255,7 +253,6 @@ const PLAIN_CHAINS = [
   'to_be_judged',
   'pass',
   'refuse',
-  'refused',
   'undecided',
 ]
 

@@ -63,6 +63,8 @@ export class Firewall {
   readonly #generation: RulesetGeneration
   readonly #now: () => number
   readonly #turns = new SerialQueue()
+  /** Changes of learned addresses in the kernel. */
+  hostChanges = 0
   #loaded: Loaded | undefined
   /** When the ruleset was loaded: milliseconds since the epoch. */
   #loadedAt = 0
@@ -117,6 +119,7 @@ export class Firewall {
         return change ? renderHostChanges(policy, index, change, options, now) : []
       })
       await this.#loadElements(together(transactions))
+      this.hostChanges++
     })
   }
 
@@ -163,9 +166,9 @@ export class Firewall {
     return presentUntracksLoopback()
   }
 
-  /** Whether a ruleset is loaded, as far as is known. */
-  get present(): boolean {
-    return this.#loaded !== undefined
+  /** The ruleset that is loaded, as far as is known. Each change of it is another object. */
+  get loaded(): Loaded | undefined {
+    return this.#loaded
   }
 
   /** Removes everything that `apply` has loaded. @throws CommandError (rejects) */

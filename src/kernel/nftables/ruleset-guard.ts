@@ -4,7 +4,7 @@ import type { Firewall } from './firewall.js'
 const DELAY_MS = 20
 
 export interface RulesetGuardOptions {
-  readonly firewall: Pick<Firewall, 'present' | 'verify'>
+  readonly firewall: Pick<Firewall, 'loaded' | 'verify'>
   /** Called when the rules were gone or changed, and have been put back. */
   readonly onRestored: () => void
   /** Called when a check after a change has failed. */
@@ -23,7 +23,7 @@ export class RulesetGuard {
 
   /** Checks the rules soon, after some ruleset was changed. Changes come in bursts, our own among them. */
   onChange(): void {
-    if (this.#isStopped || !this.#options.firewall.present) return
+    if (this.#isStopped || !this.#options.firewall.loaded) return
     this.#check ??= setTimeout(() => {
       this.#check = undefined
       this.verify().catch(this.#options.onError)
@@ -32,7 +32,7 @@ export class RulesetGuard {
 
   /** Puts the rules back at once, after the table was deleted: nothing is judged until then. */
   onTableGone(): void {
-    if (this.#isStopped || !this.#options.firewall.present) return
+    if (this.#isStopped || !this.#options.firewall.loaded) return
     this.verify().catch(this.#options.onError)
   }
 

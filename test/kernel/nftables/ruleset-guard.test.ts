@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import type { Loaded } from '../../../src/kernel/nftables/firewall.js'
 import { RulesetGuard } from '../../../src/kernel/nftables/ruleset-guard.js'
 import { Clock, settled } from '../../names/clock.js'
 
@@ -14,8 +15,8 @@ function guarding(t: Test) {
     errors: [] as string[],
   }
   const firewall = {
-    get present() {
-      return state.present
+    get loaded() {
+      return state.present ? ({} as Loaded) : undefined
     },
     verify: () => {
       state.checks++

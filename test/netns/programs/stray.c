@@ -1,6 +1,6 @@
 /*
- * stray ADDRESS FLAGS-PORT...: sends a TCP segment of no connection for each argument, with these flags (hexadecimal) to
- * this port, and prints `FLAGS-PORT FLAGS` for each one that comes back. It ends with its input.
+ * stray FROM ADDRESS FLAGS-PORT...: sends a TCP segment of no connection for each argument, with these flags (hexadecimal)
+ * to this port, the first from the port FROM and the others from those after it. It prints `FLAGS-PORT FLAGS` for each one that comes back. It ends with its input.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -11,7 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define FIRST_PORT 20000
+/* The index of the first segment in the arguments. */
+#define SEGMENTS 3
 
 static unsigned short checksum(const unsigned char *bytes, int length)
 {
@@ -45,7 +46,8 @@ static void segment(unsigned char *to, const struct sockaddr_in6 *own, const str
 
 int main(int argc, char **argv)
 {
-	int is6 = argc > 1 && strchr(argv[1], ':') != NULL;
+	int is6 = argc > SEGMENTS && strchr(argv[2], ':') != NULL;
+	int from = argc > 1 ? atoi(argv[1]) - SEGMENTS : 0;
 	struct sockaddr_in6 other = { .sin6_family = AF_INET6 }, own;
 	struct sockaddr_in other4 = { .sin_family = AF_INET }, own4;
 	socklen_t size = sizeof(own), size4 = sizeof(own4);
@@ -53,9 +55,9 @@ int main(int argc, char **argv)
 	char mapped[64];
 	int fd;
 
-	if (argc < 3)
+	if (argc <= SEGMENTS)
 		return 2;
-	snprintf(mapped, sizeof(mapped), is6 ? "%s" : "::ffff:%s", argv[1]);
+	snprintf(mapped, sizeof(mapped), is6 ? "%s" : "::ffff:%s", argv[2]);
 	if (inet_pton(AF_INET6, mapped, &other.sin6_addr) != 1)
 		return 2;
 	fd = socket(is6 ? AF_INET6 : AF_INET, SOCK_RAW, IPPROTO_TCP);
@@ -63,16 +65,16 @@ int main(int argc, char **argv)
 		if (connect(fd, (void *)&other, sizeof(other)) < 0 || getsockname(fd, (void *)&own, &size) < 0)
 			return perror("connect"), 1;
 	} else {
-		inet_pton(AF_INET, argv[1], &other4.sin_addr);
+		inet_pton(AF_INET, argv[2], &other4.sin_addr);
 		if (connect(fd, (void *)&other4, sizeof(other4)) < 0 || getsockname(fd, (void *)&own4, &size4) < 0)
 			return perror("connect"), 1;
 		snprintf(mapped, sizeof(mapped), "::ffff:%s", inet_ntoa(own4.sin_addr));
 		inet_pton(AF_INET6, mapped, &own.sin6_addr);
 	}
-	for (int i = 2; i < argc; i++) {
+	for (int i = SEGMENTS; i < argc; i++) {
 		char *dash = strchr(argv[i], '-');
 
-		segment(bytes, &own, &other, FIRST_PORT + i, atoi(dash + 1), strtol(argv[i], NULL, 16));
+		segment(bytes, &own, &other, from + i, atoi(dash + 1), strtol(argv[i], NULL, 16));
 		if (send(fd, bytes, 20, 0) != 20)
 			return perror("send"), 1;
 	}
@@ -87,8 +89,8 @@ int main(int argc, char **argv)
 		const unsigned char *tcp = bytes + (is6 ? 0 : (bytes[0] & 15) * 4);
 		if (tcp + 20 > bytes + length)
 			continue;
-		index = (tcp[2] << 8 | tcp[3]) - FIRST_PORT;
-		if (index < 2 || index >= argc)
+		index = (tcp[2] << 8 | tcp[3]) - from;
+		if (index < SEGMENTS || index >= argc)
 			continue;
 		printf("%s %02x\n", argv[index], tcp[13]);
 		fflush(stdout);
