@@ -90,4 +90,8 @@ t.test('a transparent proxy sends from the addresses of others when its user is 
   await send(lab, VICTIM.v6, 9)
   await eventually('all arrive', async () => (await victims()).udp === 50)
   t.equal((await victims()).udp, 50)
+  await send(lab, VICTIM.v6, 10)
+  await eventually('what no rule allows is blocked', async () => (await lab.service.blocks()) >= 50)
+  const { udp, total } = await victims()
+  t.same({ udp, total }, { udp: 50, total: 50 }, 'and not refused: the refusal would go to that address')
 })

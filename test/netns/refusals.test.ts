@@ -1,8 +1,8 @@
 /** Tests how programs see a refusal: at once, always, and also from the kernel's fallback. */
 import t from 'tap'
 import { countArrivals } from '../lab/arrivals.js'
-import { createTopology, VICTIM } from '../lab/topology.js'
-import { connect, sendUdp } from '../lab/traffic.js'
+import { createTopology, VICTIM, WEB } from '../lab/topology.js'
+import { connect, httpGet, sendUdp, serveHttp } from '../lab/traffic.js'
 import { kernelCount, NODE, PATIENCE_MS, Service } from './service.js'
 
 const CLOSED = `mode: enforce
@@ -68,4 +68,23 @@ t.test('with `block: drop` nothing tells a program that it is blocked, alive or 
   for (const host of [VICTIM.v4, VICTIM.v6])
     t.equal((await connect(lab.web, host, 80, { timeout: 300 })).outcome, 'timeout')
   t.match((await sendUdp(lab.web, VICTIM.v4, 9, 1)).errors, {})
+})
+
+/** Gives one segment to a client the mark of a blocked packet, after its verdict. */
+const WRONG_VERDICT = `table inet wrong {
+  chain output {
+    type filter hook output priority 5; policy accept;
+    tcp sport 80 tcp flags & (syn | fin | rst) == 0 ip length > 100 limit rate 1/day burst 1 packets counter meta mark set 0x30000000
+  }
+}`
+
+t.test("a client's connection outlives a segment that was judged wrongly", async (t) => {
+  await using lab = await createTopology()
+  await serveHttp(lab.web, 80)
+  const service = await Service.start(lab.web, CLOSED)
+  t.teardown(() => service.remove())
+  await lab.web.run(['nft', '-f', '-'], { input: WRONG_VERDICT })
+  const page = await httpGet(lab.client, `http://${WEB.client.v4}/large?bytes=100000`, PATIENT)
+  t.match(page, { status: 200, bytes: 100_000 })
+  t.match((await lab.web.run(['nft', 'list', 'table', 'inet', 'wrong'])).stdout, /counter packets [1-9]/)
 })

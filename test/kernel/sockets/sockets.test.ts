@@ -1,5 +1,8 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { Sockets } from '../../../src/kernel/sockets/sockets.js'
 import { Namespace } from '../../lab/namespace.js'
 import { NODE } from '../../netns/service.js'
 
@@ -82,6 +85,26 @@ t.test('lists that are requested at the same time are all complete and equal', a
   t.same(udp, [53], 'a connected UDP socket is no service')
   t.same(connections, ends)
   t.equal(different, 2, 'there is one answer for each of the two lists')
+})
+
+t.test('a list that takes the kernel too long is left, and the last one stays', async (t) => {
+  const sockets = new Sockets()
+  t.teardown(() => sockets.close())
+  const ports = async () => (await sockets.listening(-1)).tcp
+  const before = await ports()
+  const server = createServer().listen(0)
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  // The clock goes as if the kernel took a second for each socket.
+  let ms = performance.now()
+  const now = () => {
+    ms += 1000
+    return ms
+  }
+  const clock = t.intercept(performance, 'now', { value: now, configurable: true })
+  t.equal(await ports(), before)
+  clock.restore()
+  t.ok((await ports()).has((server.address() as AddressInfo).port))
 })
 
 t.test(
