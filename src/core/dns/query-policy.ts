@@ -36,8 +36,9 @@ export function questionsOf(packet: Packet): readonly Question[] | undefined {
  * Whether a packet to a resolver is an answer of a name server on this host: no resolver takes an answer for
  * a query.
  */
-export function answersResolver({ bytes, payloadOffset, payloadEnd, protocol, isWhole }: Packet): boolean {
-  return isWhole && protocol === IPPROTO_UDP && isResponse(bytes, payloadOffset, payloadEnd)
+export function answersResolver(packet: Packet): boolean {
+  const { bytes, payloadOffset, payloadEnd, protocol, isWhole, hasOptions } = packet
+  return isWhole && !hasOptions && protocol === IPPROTO_UDP && isResponse(bytes, payloadOffset, payloadEnd)
 }
 
 /**
@@ -56,8 +57,9 @@ export function isNamesCanary(packet: Packet): boolean {
 export function mayAsk(packet: Packet, queryPolicy: QueryPolicy): boolean {
   // A packet that the kernel will still cut may become several messages. A receiver does not read urgent bytes in
   // their place (tcp(7)): without them the same bytes are other messages. And no resolver library sends without a
-  // checksum, by which the receiver drops what was changed on the way.
-  if (!packet.isWhole || (packet.tcpFlags & TCPHDR_URG) !== 0 || hasNoChecksum(packet)) return false
+  // checksum, by which the receiver drops what was changed on the way, or with options of IP, which hold any bytes.
+  if (!packet.isWhole || packet.hasOptions || (packet.tcpFlags & TCPHDR_URG) !== 0 || hasNoChecksum(packet))
+    return false
   return questionsOf(packet)?.every(({ name }) => isNameAllowed(name, queryPolicy)) ?? false
 }
 

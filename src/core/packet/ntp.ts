@@ -39,9 +39,17 @@ const MAX_AUTHENTICATOR = FIELD_HEADER + 4 + 64 + 64
  * long one. The rest of it cannot be checked: 40 bytes that mean nothing to a server, a digest, and what NTS
  * encrypts.
  */
-export function isNtpRequest({ isWhole, protocol, bytes, payloadOffset, payloadEnd }: Packet): boolean {
+export function isNtpRequest(packet: Packet): boolean {
+  const { isWhole, hasOptions, protocol, bytes, payloadOffset, payloadEnd } = packet
   const length = payloadEnd - payloadOffset
-  if (!isWhole || protocol !== IPPROTO_UDP || length < HEADER || length > MAX_NTS || length % 4 !== 0)
+  if (
+    !isWhole ||
+    hasOptions ||
+    protocol !== IPPROTO_UDP ||
+    length < HEADER ||
+    length > MAX_NTS ||
+    length % 4 !== 0
+  )
     return false
   const first = bytes[payloadOffset]!
   const mode = first & 7

@@ -97,6 +97,8 @@ export class Packet {
   bytes: Uint8Array = new Uint8Array()
   /** Whether all its bytes are there, and the kernel will not cut it into several. The owner of the object sets it. */
   isWhole = false
+  /** Whether there is anything between the IP header and the transport header: IPv4 options, IPv6 extension headers. */
+  hasOptions = false
   /** Index, in `bytes`, of the transport header. */
   transportOffset = 0
   /** Index, in `bytes`, of the first byte after the transport header. */
@@ -151,6 +153,7 @@ function reset(packet: Packet): void {
   packet.tcpFlags = 0
   packet.icmpType = 0
   packet.icmpCode = 0
+  packet.hasOptions = false
   packet.transportOffset = 0
   packet.payloadOffset = 0
   packet.payloadEnd = 0
@@ -179,6 +182,7 @@ function decodeIpv4(
   const totalLength = written === 0 && fullLength > 0xffff ? fullLength : written
   if (totalLength < headerLength || totalLength > fullLength) return 'bad-total-length'
   packet.payloadOffset = start + headerLength
+  packet.hasOptions = headerLength > IPV4_HEADER
   packet.payloadEnd = Math.min(end, start + totalLength)
   if (packet.payloadOffset > packet.payloadEnd) return 'truncated'
   const problem = checkOptions(bytes, start + IPV4_HEADER, packet.payloadOffset)
@@ -232,6 +236,7 @@ function decodeIpv6(
   packet.payloadEnd = Math.min(end, start + totalLength)
   const problem = skipExtensionHeaders(bytes, packet)
   if (problem !== undefined) return problem
+  packet.hasOptions = packet.payloadOffset > start + IPV6_HEADER
   return decodeTransport(bytes, start + totalLength, packet)
 }
 

@@ -28,18 +28,38 @@ const RESET = 'tcp flags & (syn | rst) == rst'
 /** Matches a packet that has a user. */
 const ANY_USER = 'meta skuid 0-4294967295'
 
-/** Matches a packet that goes to this host, as it is now: another program may have changed its destination. */
-const TO_THIS_HOST = 'fib daddr type local'
+/**
+ * Sends a packet to this host on its way when another program has made it one (DNAT), or it stays in a VRF. Any other
+ * packet to an address of this host by a device of the network goes out on its wire (SO_BINDTODEVICE, IP_UNICAST_IF):
+ * whoever listens there may have that address, too.
+ */
+const TO_THIS_HOST = ['ct status dnat', 'meta oifkind "vrf"'].map(
+  (match) => `fib daddr type local ${match} goto staying`,
+)
+
+/**
+ * Accepts the kernel's reports of multicast groups, which routers and switches need, at the rate at which hosts send
+ * them: any user may join groups, and their addresses are data.
+ */
+const reports = ({ mode }: Policy): string[] =>
+  [
+    'icmpv6 type { mld-listener-report, mld-listener-done, mld2-listener-report }',
+    'ip protocol igmp',
+  ].flatMap((match) =>
+    mode === 'observe'
+      ? `${match} accept`
+      : [
+          `${match} limit rate 512 bytes/second burst 8192 bytes accept`,
+          `${match} counter name "flooded" drop`,
+        ],
+  )
 
 /**
  * Writes the chain `judge`. Nearly all packets of a web server are replies, so their rule comes as early as
  * possible. The device `lo` is that of the route before destination NAT: the destination decides.
  */
-export function judge(
-  marks: Marks,
-  { hasOpened, watchNames }: RulesetOptions,
-  { mode, queryPolicy }: Policy,
-): string[] {
+export function judge(marks: Marks, { hasOpened, watchNames }: RulesetOptions, policy: Policy): string[] {
+  const { mode, queryPolicy } = policy
   // When names are enforced, a query that looks like a reply is judged.
   const isEnforced = queryPolicy !== undefined
   const reply = 'ct state established,related ct direction reply counter name "reply" accept'
@@ -56,13 +76,12 @@ export function judge(
     `${A_CALL} goto call`,
     ...(hasOpened || isEnforced ? [...question, approved, ...opened, reply] : [reply, ...question, approved]),
     'meta nfproto ipv4 fib saddr type != local jump foreign',
-    `${TO_THIS_HOST} goto loopback`,
+    ...TO_THIS_HOST,
     'ct state untracked jump untracked',
     'ct state related icmp type { destination-unreachable, time-exceeded, parameter-problem } accept',
     'ct state related icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept',
     'icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert } accept',
-    'icmpv6 type { mld-listener-report, mld-listener-done, mld2-listener-report } accept',
-    'ip protocol igmp accept',
+    ...reports(policy),
     'goto to_be_judged',
   ]
 }
@@ -77,7 +96,7 @@ const toQuestion = (watchNames: boolean) => (watchNames ? [`${TO_PORT_53} jump q
  */
 export const call = (marks: Marks, { watchNames }: RulesetOptions): string[] => [
   'meta nfproto ipv4 fib saddr type != local jump foreign',
-  `${TO_THIS_HOST} goto loopback`,
+  ...TO_THIS_HOST,
   ...toQuestion(watchNames),
   setMark('meta', marks.mask, marks.judge),
 ]
@@ -93,6 +112,21 @@ export const loopback = ({ mode }: Policy): string[] => [
     ? [`${FORGED} counter name "forged" accept`]
     : [`${FORGED} ${RESET} accept`, `${FORGED} counter name "forged" drop`]),
   'accept',
+]
+
+/** Writes the chain `staying`. The device of a packet that DNAT has changed is known after the last hook only. */
+export const staying = (marks: Marks, { mode }: Policy): string[] => [
+  ...(mode === 'observe' ? [] : [setMark('meta', marks.mask, marks.staying)]),
+  'goto loopback',
+]
+
+/** Writes the chain `depart`: a packet that was to stay on this host does not leave. */
+export const depart = (marks: Marks): string[] => [
+  `meta mark & ${hex(marks.mask)} != ${hex(marks.staying)} accept`,
+  `meta mark set meta mark & ${hex(~marks.mask >>> 0)}`,
+  'oif "lo" accept',
+  'meta oifkind "vrf" accept',
+  'counter name "forged" drop',
 ]
 
 /**
@@ -295,6 +329,7 @@ export function verdict(marks: Marks, { mode, queryPolicy }: Policy): string[] {
   const pass = [marks.approvedOnce, marks.approvedNow, marks.approvedBefore]
   return [
     `meta mark & ${hex(marks.mask)} == 0x00000000 accept`,
+    `${is(marks.staying)} accept`,
     ...(isEnforced ? judged : []),
     // Two rules, since reading the mark of an untracked connection ends a rule.
     `${is(marks.approvedNow)} ${setMark('ct', marks.mask, marks.approvedNow)}`,

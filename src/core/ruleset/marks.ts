@@ -17,6 +17,8 @@ const NAMES = 2
 const REPLY = 4
 /** In the same bits: the packet has a source address that is not this host's. */
 const FOREIGN = 8
+/** In the generation bits of a packet without a state: it must not leave this host. */
+const STAYING = 1
 /** In the generation bits of a packet in state BLOCKED: it is dropped, since a refusal would answer its source. */
 const SILENTLY = 1
 
@@ -38,6 +40,8 @@ export interface Marks {
   readonly reply: number
   /** Set beside `judge` on a packet whose source address is not this host's. */
   readonly foreign: number
+  /** Set on a packet to this host by another device than lo: whether it stays here is known after the last hook. */
+  readonly staying: number
   readonly blocked: number
   /** Blocked, and not answered by a refusal. */
   readonly dropped: number
@@ -63,6 +67,7 @@ export function marksOf(mask: number, generation: number): Marks {
     names: at(0, NAMES),
     reply: at(0, REPLY),
     foreign: at(0, FOREIGN),
+    staying: at(0, STAYING),
     blocked: at(BLOCKED, 0),
     dropped: at(BLOCKED, SILENTLY),
     approved: at(APPROVED, 0),

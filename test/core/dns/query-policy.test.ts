@@ -1,8 +1,8 @@
 import t from 'tap'
-import { mayAsk, type QueryPolicy, questionsOf } from '../../../src/core/dns/query-policy.js'
+import { answersResolver, mayAsk, type QueryPolicy, questionsOf } from '../../../src/core/dns/query-policy.js'
 import { IPPROTO_UDP } from '../../../src/core/packet/ip.js'
 import { decode, Packet, TCPHDR_ACK, TCPHDR_URG } from '../../../src/core/packet/packet.js'
-import { ipv4, ipv6, join, tcp, udp } from '../packets.js'
+import { type Extension, ipv4, ipv6, join, tcp, udp } from '../packets.js'
 import { framed, opt, query } from '../queries.js'
 
 function read(bytes: Uint8Array, single = true): Packet {
@@ -114,6 +114,27 @@ t.test('a packet that the kernel will still cut into several is not allowed', as
   t.equal(mayAsk(read(bytes), asking()), true)
   t.equal(mayAsk(read(bytes, false), asking()), false)
   t.equal(mayAsk(read(ipv4({}, tcp({ destinationPort: 53 })), false), asking()), false)
+})
+
+/** Record Route that is marked full, so that no router writes into it (RFC 791); destination options (RFC 8200). */
+const RECORD_ROUTE = [7, 39, 40, ...new Array(36).fill(0x41)]
+const DESTINATION_OPTIONS = { kind: 60, body: [0, 0, 1, 4, 0x41, 0x41, 0x41, 0x41] }
+
+t.test('a packet with options of IP is not allowed: they hold any bytes', async (t) => {
+  const payload = query('a.example.org')
+  const datagrams = (options: readonly number[], extensions: readonly Extension[]) => [
+    ipv4({ protocol: IPPROTO_UDP, options }, udp({ payload })),
+    ipv6({ protocol: IPPROTO_UDP, extensions }, udp({ payload })),
+    ipv4({ options }, tcp({ destinationPort: 53 })),
+  ]
+  for (const bytes of datagrams([], [])) t.equal(mayAsk(read(bytes), asking()), true)
+  for (const bytes of datagrams(RECORD_ROUTE, [DESTINATION_OPTIONS]))
+    t.equal(mayAsk(read(bytes), asking()), false)
+  const answer = Uint8Array.from(payload)
+  answer[2]! |= 0x80
+  const answers = (options: readonly number[]) =>
+    answersResolver(read(ipv4({ protocol: IPPROTO_UDP, options }, udp({ payload: answer }))))
+  t.same([answers([]), answers(RECORD_ROUTE)], [true, false])
 })
 
 t.test('a segment with urgent bytes is not allowed: the resolver would read other messages', async (t) => {

@@ -39,6 +39,12 @@ t.test('no other datagram, and no TCP, passes for a request', async (t) => {
   for (const length of [0, 1, 12, 47])
     t.notOk(isNtpRequest(datagram(request(head(0, 4, 3)).subarray(0, length))), `${length} bytes`)
   t.notOk(isNtpRequest(read(ipv4({}, tcp({ ...PORTS, payload: ntpRequest() })))))
+  const options = [7, 39, 40, ...new Array(36).fill(0x41)]
+  const payload = ntpRequest()
+  t.notOk(
+    isNtpRequest(read(ipv4({ protocol: IPPROTO_UDP, options }, udp({ ...PORTS, payload })))),
+    'IP options',
+  )
 })
 
 /** Returns an extension field. @param length of the whole field @param body the first bytes of its body */

@@ -13,6 +13,7 @@ t.test('the default mask gives the marks that the documentation shows', async (t
     names: 0x02000000,
     reply: 0x04000000,
     foreign: 0x08000000,
+    staying: 0x01000000,
     blocked: 0x30000000,
     dropped: 0x31000000,
     approved: 0x10000000,
