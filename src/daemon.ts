@@ -124,7 +124,7 @@ export class Daemon {
       form,
       inForce: this.#inForce,
       inbound: this.#inbound.inbound,
-      isTurnedAround: this.#inbound.isTurnedAround,
+      turnedAround: this.#inbound.turnedAround,
       blockLog: this.#blockLog,
       passed: this.#accepted.flows,
       log: this.#log,

@@ -7,7 +7,7 @@ import type { Inbound } from '../core/session/client-replies.js'
 import { UserNamespace } from '../kernel/proc/user-namespace.js'
 import type { PolicyInForce } from '../policy/policy-in-force.js'
 import type { BlockLog } from '../records/block-log/block-log.js'
-import type { SocketCheck } from '../sessions/inbound-watch.js'
+import type { TurnedAround } from '../sessions/turned-around.js'
 import type { ServiceLog } from '../system/service-log.js'
 import { Canary } from './canary.js'
 import { DnsWatch } from './dns-watch.js'
@@ -24,7 +24,7 @@ export interface PacketPathOptions {
   readonly form: QueueForm
   readonly inForce: PolicyInForce
   readonly inbound: Inbound
-  readonly isTurnedAround: SocketCheck
+  readonly turnedAround: Pick<TurnedAround, 'is' | 'learn'>
   readonly blockLog: BlockLog
   readonly passed: AcceptedFlows
   readonly log: ServiceLog
@@ -100,9 +100,9 @@ export class PacketPath {
   }
 
   #createValve(): Valve {
-    const { form, inForce, inbound, isTurnedAround, blockLog, passed, onBatch } = this.#options
+    const { form, inForce, inbound, turnedAround, blockLog, passed, onBatch } = this.#options
     return new Valve(inForce, {
-      ...{ form, inbound, isTurnedAround, passed, onBatch, used: inForce.used },
+      ...{ form, inbound, turnedAround, passed, onBatch, used: inForce.used },
       users: UserNamespace.ofProcess(),
       counts: this.counts,
       log: blockLog,

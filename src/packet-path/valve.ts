@@ -2,11 +2,12 @@ import { NF_ACCEPT, NF_REPEAT, type QueuedPacket, type Verdict } from 'node-netf
 import { QueryStreams } from '../core/dns/query-streams.js'
 import { turnIntoRefusal } from '../core/dns/refused-answer.js'
 import { writeChecksum } from '../core/packet/checksum.js'
-import { type Family, IPPROTO_TCP, type Words } from '../core/packet/ip.js'
+import { type Family, IPPROTO_TCP, type SocketLookUp, type Words } from '../core/packet/ip.js'
 import { decode, Packet, TCPHDR_ACK, TCPHDR_SYN } from '../core/packet/packet.js'
 import type { Sender, SenderLookup } from '../core/packet/sender.js'
 import { ROOT } from '../core/policy/inherited-sockets.js'
 import {
+  CANARY,
   decide,
   FOREIGN_SOURCE,
   isByContent,
@@ -25,7 +26,7 @@ import { type Inbound, noteOpening } from '../core/session/client-replies.js'
 import type { UserNamespace } from '../kernel/proc/user-namespace.js'
 import type { ActivePolicy } from '../policy/active-policy.js'
 import type { BlockLog } from '../records/block-log/block-log.js'
-import type { SocketCheck } from '../sessions/inbound-watch.js'
+import type { TurnedAround } from '../sessions/turned-around.js'
 import { Attributor } from './attribution.js'
 import { CutConnections } from './cut-connections.js'
 
@@ -38,8 +39,8 @@ export interface ValveOptions {
   readonly passed: AcceptedFlows
   /** Remembers who used which addresses of names. */
   readonly used: Pick<UsedAddresses, 'note'>
-  /** Whether the socket with these ends has listened for root. */
-  readonly isTurnedAround: SocketCheck
+  /** Recognises sockets of root that another user may have turned around. */
+  readonly turnedAround: Pick<TurnedAround, 'is' | 'learn'>
   /** Whether programs are told that they are blocked (`block: reject`). */
   readonly refuses: () => boolean
   /** Returns the name by which a user last found an address; undefined when none is known. */
@@ -138,19 +139,25 @@ export class Valve {
     const { packet, sender } = this
     const decision = decide(policy, packet, sender, this.#options.inbound, now)
     if (packet.protocol !== IPPROTO_TCP) return decision
+    // The canary opens a new socket for each attempt.
+    if (decision === CANARY) this.#options.turnedAround.learn(...this.#ends)
     if (this.#isTurnedAround(decision)) return NOT_ALLOWLISTED
     if (!isByContent(policy, decision)) return decision
     const isTrusted = policy.trustedUsers.includes(sender.uid)
     return this.#streams.follow(packet, sender.uid, now, isTrusted) ? decision : UNJUDGED_STREAM
   }
 
-  /** Whether root's socket opens a connection that a rule allows to root, and listened before: it may be inherited. */
+  /** Whether root's socket opens a connection that a rule allows to root, and was used before: it may be inherited. */
   #isTurnedAround({ rule }: Decision): boolean {
-    const { family, source, sourcePort, destination, destinationPort, tcpFlags } = this.packet
-    const isOpening = (tcpFlags & (TCPHDR_SYN | TCPHDR_ACK)) === TCPHDR_SYN
+    const isOpening = (this.packet.tcpFlags & (TCPHDR_SYN | TCPHDR_ACK)) === TCPHDR_SYN
     if (this.sender.uid !== ROOT || !isOpening || rule?.spec.users === undefined) return false
-    const ends = [family, source, sourcePort, destination, destinationPort] as const
-    return this.#options.isTurnedAround(...ends, this.sender.device)
+    return this.#options.turnedAround.is(...this.#ends)
+  }
+
+  /** The ends of the packet, and the device that it leaves by. */
+  get #ends(): Parameters<SocketLookUp> {
+    const { family, source, sourcePort, destination, destinationPort } = this.packet
+    return [family, source, sourcePort, destination, destinationPort, this.sender.device]
   }
 
   close(): void {

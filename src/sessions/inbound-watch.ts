@@ -5,7 +5,6 @@ import {
   type Family,
   IPPROTO_TCP,
   IPPROTO_UDP,
-  type SocketLookUp,
   type SocketState,
   type Words,
 } from '../core/packet/ip.js'
@@ -30,6 +29,7 @@ import { FormerAddresses } from './former-addresses.js'
 import { OpenedConnections } from './opened-connections.js'
 import { RootServices } from './root-services.js'
 import { KernelPorts, setServices } from './service-ports.js'
+import { TurnedAround } from './turned-around.js'
 
 /** Sessions that expire in one tick, so that no tick is long; the others wait for the next one. */
 const EXPIRED_AT_ONCE = 10_000
@@ -54,9 +54,6 @@ export interface InboundStatistics {
   readonly opened: number
 }
 
-/** Asks something of the socket with these ends. */
-export type SocketCheck = (...ends: Parameters<SocketLookUp>) => boolean
-
 /** The state for the packet path, with the full interfaces to keep it current. */
 interface WatchedInbound extends Inbound {
   readonly sessions: SessionTable
@@ -80,6 +77,7 @@ export class InboundWatch {
   #localText = ''
   readonly #former = new FormerAddresses()
   readonly #rootServices = new RootServices()
+  readonly turnedAround = new TurnedAround(this.#sockets, this.#rootServices)
   #nextUdpRead = 0
 
   /** @throws NetlinkError when the kernel has no connection tracking events */
@@ -151,10 +149,6 @@ export class InboundWatch {
   get rootServices(): Services {
     return this.#rootServices.flags
   }
-
-  /** Whether the socket that opens a connection has listened for root: another process may have inherited it. */
-  readonly isTurnedAround: SocketCheck = (...ends) =>
-    this.#rootServices.hasListened(this.#sockets.numberOf(...ends))
 
   /** Reads the service ports. @throws NetlinkError (rejects) */
   async refreshServices(): Promise<void> {

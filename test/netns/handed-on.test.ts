@@ -69,6 +69,24 @@ t.test('a worker that connects with the listening socket of root reaches no mirr
   t.equal((await connect(web, MIRROR.v4, 80)).outcome, 'ok')
 })
 
+t.test(
+  "a worker that connects with a client's socket, which root has accepted, reaches no mirror",
+  async (t) => {
+    const { web, client, service } = await guarded(t, 'canary: { interval: 1s }\n')
+    // The first proof shows the kernel's clock.
+    const isProven = async () => (await service.metric('enforcement_proven', 'family="ipv4"')) === 1
+    await eventually('blocking is proven', isProven)
+    const worker = web.spawn([compile('accepted'), '873', MIRROR.v4, '80', WORKER])
+    await worker.until(() => worker.stdout || undefined)
+    await connect(client, WEB.client.v4, 873)
+    t.equal(await worker.exited, 1)
+    await eventually('the block is logged', () => service.log().length > 0)
+  t.match(service.log()[0], { 'destination.ip': MIRROR.v4, 'user.id': '0' })
+    for (let i = 0; i < 20; i++)
+      t.equal((await connect(web, MIRROR.v4, 80)).outcome, 'ok', 'root itself does')
+  },
+)
+
 /**
  * ASK PORT RESOLVER QUERY UID: binds a port as root, sends a query from it as another user, and keeps the
  * port.

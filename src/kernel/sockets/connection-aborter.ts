@@ -8,7 +8,8 @@ import {
   NLMSG_HDRLEN,
 } from 'node-netfilter-queue/system'
 import type { Connection } from '../../core/packet/ip.js'
-import { cookieOf, IDIAG_INODE, LookUp, ownerIn, SOCK_DESTROY } from './sock-diag-wire.js'
+import { cookieOf, LookUp } from './look-up-wire.js'
+import { IDIAG_INODE, ownerIn, SOCK_DESTROY } from './sock-diag-wire.js'
 
 /** The longest answer to one look-up: bytes. */
 const ANSWER_LENGTH = 1024

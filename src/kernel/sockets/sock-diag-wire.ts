@@ -5,19 +5,8 @@ import {
   MessageBuilder,
   NLM_F_DUMP,
   NLM_F_REQUEST,
-  NLMSG_ERROR,
-  NLMSG_HDRLEN,
 } from 'node-netfilter-queue/system'
-import {
-  type Connection,
-  type Family,
-  type Initiator,
-  IPPROTO_TCP,
-  isLoopback,
-  isMapped,
-  type SocketState,
-  type Words,
-} from '../../core/packet/ip.js'
+import { type Connection, type Initiator, IPPROTO_TCP, isLoopback, isMapped } from '../../core/packet/ip.js'
 
 // include/uapi/linux/sock_diag.h: #define SOCK_DIAG_BY_FAMILY 20
 export const SOCK_DIAG_BY_FAMILY = 20
@@ -27,12 +16,12 @@ export const SOCK_DESTROY = 21
 export const AF_INET = 2
 export const AF_INET6 = 10
 // include/net/tcp_states.h; an unconnected UDP socket counts as TCP_CLOSE.
-const TCP_ESTABLISHED = 1
-const TCP_SYN_SENT = 2
+export const TCP_ESTABLISHED = 1
+export const TCP_SYN_SENT = 2
 const TCP_FIN_WAIT1 = 4
 const TCP_FIN_WAIT2 = 5
 export const TCP_CLOSE = 7
-const TCP_CLOSE_WAIT = 8
+export const TCP_CLOSE_WAIT = 8
 const TCP_LAST_ACK = 9
 export const TCP_LISTEN = 10
 const TCP_CLOSING = 11
@@ -47,12 +36,9 @@ export const OPEN_STATES = [
   TCP_LAST_ACK,
   TCP_CLOSING,
 ] as const
-// #define INET_DIAG_NOCOOKIE (~0U)
-const INET_DIAG_NOCOOKIE = 0xffffffff
-
 // enum INET_DIAG_NONE, INET_DIAG_MEMINFO, INET_DIAG_INFO: the attribute, and its bit in idiag_ext plus one
 const INET_DIAG_INFO = 2
-const EXTENSION_INFO = 1 << (INET_DIAG_INFO - 1)
+export const EXTENSION_INFO = 1 << (INET_DIAG_INFO - 1)
 
 // struct inet_diag_req_v2 { __u8 sdiag_family, sdiag_protocol, idiag_ext, pad; __u32 idiag_states;
 //   struct inet_diag_sockid { __be16 idiag_sport, idiag_dport; __be32 idiag_src[4], idiag_dst[4];
@@ -144,8 +130,8 @@ export function connectionOf(view: DataView, payload: number, end: number): Sock
   return { family: 6, local, remote, ...ports }
 }
 
-// struct tcp_info (include/uapi/linux/tcp.h): __u8 tcpi_state at 0, __u32 tcpi_unacked at 24, __u64
-// tcpi_bytes_acked at 120, __u32 tcpi_notsent_bytes at 144, __u64 tcpi_bytes_sent at 200, tcpi_bytes_retrans
+// struct tcp_info (include/uapi/linux/tcp.h): __u8 tcpi_state at 0, __u32 tcpi_unacked at 24,
+// __u64 tcpi_bytes_acked at 120, __u32 tcpi_notsent_bytes at 144, __u64 tcpi_bytes_sent at 200, tcpi_bytes_retrans
 // at 208 (these two since Linux 4.19)
 const TCPI_STATE = 0
 const TCPI_UNACKED = 24
@@ -241,7 +227,7 @@ function initiatorOf(view: DataView, payload: number, end: number): Initiator {
 }
 
 /** Finds the offset of the struct tcp_info among the attributes, if it is whole. */
-function infoOf(view: DataView, start: number, end: number): number | undefined {
+export function infoOf(view: DataView, start: number, end: number): number | undefined {
   let found: number | undefined
   eachAttribute(view, start, end, (type, value, stop) => {
     if (type === INET_DIAG_INFO && stop - value >= TCP_INFO_LENGTH) found = value
@@ -253,95 +239,4 @@ function infoOf(view: DataView, start: number, end: number): number | undefined 
 function u64(view: DataView, at: number): number {
   const [low, high] = HOST_LE ? [0, 4] : [4, 0]
   return view.getUint32(at + low, HOST_LE) + view.getUint32(at + high, HOST_LE) * 0x100000000
-}
-
-/**
- * A request for the one socket with these two ends. It is made once and set again for each request. For UDP,
- * it is the socket that would receive a packet from the local end to the remote one (net/ipv4/udp_diag.c:
- * udp_dump_one).
- */
-export class LookUp {
-  readonly message: Uint8Array
-  readonly #view: DataView
-
-  /** @param type, flags of the message, beside NLM_F_REQUEST */
-  constructor(protocol = IPPROTO_TCP, type = SOCK_DIAG_BY_FAMILY, flags = 0) {
-    const body = new Uint8Array(REQUEST_LENGTH)
-    body[1] = protocol
-    if (protocol === IPPROTO_TCP) body[2] = EXTENSION_INFO
-    this.message = new MessageBuilder(type, NLM_F_REQUEST | flags).raw(body).finish()
-    this.#view = new DataView(this.message.buffer, this.message.byteOffset + NLMSG_HDRLEN)
-    this.#view.setUint32(48, INET_DIAG_NOCOOKIE, HOST_LE)
-    this.#view.setUint32(52, INET_DIAG_NOCOOKIE, HOST_LE)
-  }
-
-  /** @param device index of the device that the packet leaves by: 0 finds no socket that is bound to one */
-  set(
-    family: Family,
-    local: Words,
-    localPort: number,
-    remote: Words,
-    remotePort: number,
-    device: number,
-  ): void {
-    const view = this.#view
-    view.setUint8(0, family === 4 ? AF_INET : AF_INET6)
-    view.setUint16(8, localPort)
-    view.setUint16(10, remotePort)
-    for (let i = 0; i < 4; i++) {
-      view.setUint32(12 + i * 4, local[i]!)
-      view.setUint32(28 + i * 4, remote[i]!)
-    }
-    view.setUint32(44, device, HOST_LE)
-  }
-
-  /** Asks for one socket only, by the number that `cookieOf` has read. */
-  setCookie([low, high]: Cookie): void {
-    this.#view.setUint32(48, low, HOST_LE)
-    this.#view.setUint32(52, high, HOST_LE)
-  }
-}
-
-/** The number of a socket, in two words. */
-export type Cookie = readonly [low: number, high: number]
-
-/** Reads the number of the socket in a struct inet_diag_msg. */
-export const cookieAt = (view: DataView, payload: number): Cookie => [
-  view.getUint32(payload + 44, HOST_LE),
-  view.getUint32(payload + 48, HOST_LE),
-]
-
-/**
- * Reads the number of the socket from the answer to a LookUp (idiag_cookie). Returns undefined when it is no connection to
- * this remote port: the kernel may have answered with a listening socket.
- */
-export function cookieOf(view: DataView, length: number, remotePort: number): Cookie | undefined {
-  if (length < NLMSG_HDRLEN + DIAG_MESSAGE_LENGTH || view.getUint16(4, HOST_LE) === NLMSG_ERROR)
-    return undefined
-  const isConnection =
-    view.getUint8(NLMSG_HDRLEN + 1) !== TCP_LISTEN && view.getUint16(NLMSG_HDRLEN + 6) === remotePort
-  if (!isConnection) return undefined
-  return cookieAt(view, NLMSG_HDRLEN)
-}
-
-const ENOENT = 2
-
-/**
- * Reads the state from the answer to a LookUp. When no socket has these two ends, the kernel answers with the
- * one that listens there, or with none (ENOENT). A socket that is still connecting has no client.
- */
-export function socketState(view: DataView, length: number): SocketState {
-  if (length < NLMSG_HDRLEN + 4) return 'unknown'
-  if (view.getUint16(4, HOST_LE) === NLMSG_ERROR)
-    return view.getInt32(NLMSG_HDRLEN, HOST_LE) === -ENOENT ? 'none' : 'unknown'
-  if (length < NLMSG_HDRLEN + DIAG_MESSAGE_LENGTH) return 'unknown'
-  const state = view.getUint8(NLMSG_HDRLEN + 1)
-  if (state === TCP_LISTEN || state === TCP_CLOSE || state === TCP_SYN_SENT) return 'none'
-  return state === TCP_ESTABLISHED || state === TCP_CLOSE_WAIT ? 'established' : 'transient'
-}
-
-/** Whether the answer to a LookUp is a listening socket. */
-export function isListening(view: DataView, length: number): boolean {
-  if (length < NLMSG_HDRLEN + DIAG_MESSAGE_LENGTH || view.getUint16(4, HOST_LE) === NLMSG_ERROR) return false
-  return view.getUint8(NLMSG_HDRLEN + 1) === TCP_LISTEN
 }

@@ -1,6 +1,6 @@
 import { NETLINK_SOCK_DIAG, NetlinkError, NetlinkSocket } from 'node-netfilter-queue/system'
 import { type Family, IPPROTO_UDP } from '../../core/packet/ip.js'
-import { LookUp } from './sock-diag-wire.js'
+import { LookUp } from './look-up-wire.js'
 import { SocketCount } from './socket-count.js'
 import {
   callerOf,

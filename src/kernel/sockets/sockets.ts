@@ -9,23 +9,19 @@ import {
   type Words,
 } from '../../core/packet/ip.js'
 import { SerialQueue } from '../../system/serial-queue.js'
+import { cookieAt, cookieOf, isListening, LookUp, lastAckOf, socketState } from './look-up-wire.js'
 import { portsUpTo, portsWithout } from './port-filters.js'
 import {
   AF_INET,
   AF_INET6,
   connectionOf,
-  cookieAt,
-  cookieOf,
   diagRequest,
   Figures,
-  isListening,
-  LookUp,
   localPort,
   OPEN_STATES,
   openPort,
   portOfRoot,
   type SocketConnection,
-  socketState,
   TCP_CLOSE,
   TCP_LISTEN,
 } from './sock-diag-wire.js'
@@ -49,6 +45,14 @@ const NO_ADDRESS = new Uint32Array(4)
 export type OpenPorts = Readonly<Record<'tcp' | 'udp' | 'rootTcp', Set<number>>> & {
   /** The numbers of the sockets of `rootTcp`. */
   readonly rootSockets: readonly string[]
+}
+
+/** A socket that opens a connection. */
+export interface OpeningSocket {
+  /** As in `rootSockets`. */
+  readonly number: string
+  /** Milliseconds since the last acknowledgement; of a new socket, since the start of the kernel's clock. */
+  readonly lastAck: number | undefined
 }
 
 /** Asks the kernel for the sockets of this network namespace, by sock_diag(7). */
@@ -156,12 +160,14 @@ export class Sockets {
     return this.#state()
   }
 
-  /** Returns the number of the socket with these two ends, as in `rootSockets`; undefined when there is none. */
-  numberOf(
+  /** Finds the socket that opens a connection with these two ends; undefined when there is none. */
+  opening(
     ...[family, local, localPort, remote, remotePort, device]: Parameters<SocketLookUp>
-  ): string | undefined {
+  ): OpeningSocket | undefined {
     this.#question.set(family, local, localPort, remote, remotePort, device)
-    return cookieOf(this.#answerView, this.#ask(), remotePort)?.join()
+    const length = this.#ask()
+    const number = cookieOf(this.#answerView, length, remotePort)?.join()
+    return number === undefined ? undefined : { number, lastAck: lastAckOf(this.#answerView, length) }
   }
 
   /** Whether a socket listens on a TCP port of an address now. The kernel answers at once. */

@@ -2,14 +2,8 @@ import { constants } from 'node:os'
 import { HOST_LE, NLMSG_ERROR, NLMSG_HDRLEN } from 'node-netfilter-queue/system'
 import t from 'tap'
 import { type Family, IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
-import {
-  connectionOf,
-  diagRequest,
-  Figures,
-  LookUp,
-  openPort,
-  socketState,
-} from '../../../src/kernel/sockets/sock-diag-wire.js'
+import { LookUp, socketState } from '../../../src/kernel/sockets/look-up-wire.js'
+import { connectionOf, diagRequest, Figures, openPort } from '../../../src/kernel/sockets/sock-diag-wire.js'
 import { words } from '../../core/packets.js'
 
 // The constants come from include/linux/socket.h and include/net/tcp_states.h.
