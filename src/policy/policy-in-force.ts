@@ -227,10 +227,7 @@ export class PolicyInForce {
     await Promise.all([this.#options.store.tick(now), this.#generation.tick(now)])
   }
 
-  /**
-   * Stops all changes. As the last one it removes the rules from the kernel, where the configuration says so.
-   * @param keepsRules whether they stay all the same @returns whether they were removed
-   */
+  /** Stops all changes; the last one removes the rules (`onStop`). @param keepsRules never @returns whether it did */
   stop(keepsRules: boolean): Promise<boolean> {
     this.#isStopping = true
     return this.#changes.run(async () => {
