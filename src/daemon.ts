@@ -143,7 +143,7 @@ export class Daemon {
     await this.#inForce.start()
     this.#path.beat()
     for (const work of this.#eachSecond) this.#periodic.every(TICK_MS, work)
-    this.#systemd.feedWatchdog(this.#periodic)
+    this.#systemd.feedWatchdog(this.#periodic, () => this.#path.queues.isJudging())
     this.#telemetry.noteReload([])
     logStart(this.#inForce, this.#firewall.form, this.#path.attribution.trouble, this.#log)
     this.#systemd.ready(this.#inForce.config.mode)

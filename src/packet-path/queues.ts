@@ -1,6 +1,7 @@
 import { Queue } from 'node-netfilter-queue'
 import type { Config } from '../config/config.js'
 import { namesQueues } from '../core/ruleset/ruleset.js'
+import { readQueueStatus } from '../kernel/proc/queue-counters.js'
 import type { DnsWatch } from './dns-watch.js'
 import type { Valve } from './valve.js'
 
@@ -29,6 +30,8 @@ export class Queues {
   #packets: Queue | undefined
   #queries: Queue | undefined
   #answers: Queue | undefined
+  /** What the last call of `isJudging` found: packets judged so far, and whether others were waiting. */
+  #last = { judged: 0, isWaiting: false }
   /** When more packets were waiting than one batch takes: milliseconds of the monotonic clock. */
   #lastFull = Number.NEGATIVE_INFINITY
 
@@ -55,6 +58,16 @@ export class Queues {
       ...(isOpen(this.#packets) ? [] : ['the queue is not bound']),
       ...(dns ? [] : ['the queues for names are not bound']),
     ]
+  }
+
+  /** Whether packets are judged: all queues are bound, and if packets wait, some were judged since the last call. */
+  isJudging(readStatus = readQueueStatus): boolean {
+    if (this.#packets === undefined || this.unready.length > 0) return false
+    const judged = this.#packets.stats.packets
+    const isWaiting = (readStatus(this.#packets.number)?.waiting ?? 0) > 0
+    const isStuck = isWaiting && this.#last.isWaiting && judged === this.#last.judged
+    this.#last = { judged, isWaiting }
+    return !isStuck
   }
 
   close(): void {

@@ -41,10 +41,16 @@ export class Systemd {
     return folder !== undefined && existsSync(join(folder, KEEP_RULES))
   }
 
-  /** Feeds the watchdog twice in each of its intervals, if the unit sets one. */
-  feedWatchdog(periodic: Pick<Periodic, 'every'>): void {
+  /**
+   * Feeds the watchdog twice in each of its intervals, if the unit sets one.
+   * @param isWell whether the service does its work; when it does not for an interval, systemd starts it again
+   */
+  feedWatchdog(periodic: Pick<Periodic, 'every'>, isWell: () => boolean): void {
     const interval = Number(this.#environment.WATCHDOG_USEC ?? 0) / 1000
-    if (interval > 0) periodic.every(interval / 2, () => this.#notify('WATCHDOG=1'))
+    const feed = () => {
+      if (isWell()) this.#notify('WATCHDOG=1')
+    }
+    if (interval > 0) periodic.every(interval / 2, feed)
   }
 
   /** Sends a state. The service goes on where systemd cannot be reached. */

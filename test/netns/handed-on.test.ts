@@ -81,7 +81,7 @@ t.test(
     await connect(client, WEB.client.v4, 873)
     t.equal(await worker.exited, 1)
     await eventually('the block is logged', () => service.log().length > 0)
-  t.match(service.log()[0], { 'destination.ip': MIRROR.v4, 'user.id': '0' })
+    t.match(service.log()[0], { 'destination.ip': MIRROR.v4, 'user.id': '0' })
     for (let i = 0; i < 20; i++)
       t.equal((await connect(web, MIRROR.v4, 80)).outcome, 'ok', 'root itself does')
   },

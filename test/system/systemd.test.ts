@@ -52,19 +52,27 @@ t.test('systemd is notified when the service is ready, changes its mode, and sto
 t.test('the watchdog is notified twice in each of its intervals', async (t) => {
   const { socket, next } = await receiver(t)
   const timers = periodic()
-  new Systemd({ NOTIFY_SOCKET: socket, WATCHDOG_USEC: '10000000' }, silent(t)).feedWatchdog(timers)
+  let isWell = true
+  new Systemd({ NOTIFY_SOCKET: socket, WATCHDOG_USEC: '10000000' }, silent(t)).feedWatchdog(
+    timers,
+    () => isWell,
+  )
   t.same(
     timers.works.map(([ms]) => ms),
     [5000],
   )
-  await timers.works[0]![1]()
-  t.same(await next(), ['[WATCHDOG=1]'])
+  const feed = timers.works[0]![1]
+  await feed()
+  isWell = false
+  await feed()
+  new Systemd({ NOTIFY_SOCKET: socket }, silent(t)).stopping()
+  t.same(await next(2), ['[WATCHDOG=1]', '[STOPPING=1]'], 'a service that does not work is not fed')
 })
 
 t.test('without a watchdog, or without systemd, nothing is sent', async (t) => {
   const timers = periodic()
   for (const environment of [{}, { WATCHDOG_USEC: '0' }, { WATCHDOG_USEC: 'soon' }])
-    new Systemd(environment, silent(t)).feedWatchdog(timers)
+    new Systemd(environment, silent(t)).feedWatchdog(timers, () => true)
   t.same(timers.works, [])
   new Systemd({}, silent(t)).ready('enforce')
 })
