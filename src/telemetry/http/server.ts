@@ -2,6 +2,8 @@
  * Serves metrics and health over HTTP. Clients may send requests without end, so a thread of its own answers
  * them (worker.ts). It asks this thread, which judges packets, a few times a second.
  */
+import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
 import { Worker } from 'node:worker_threads'
 import type { Registry } from 'prom-client'
 import type { Listen } from '../../config/config.js'
@@ -21,6 +23,13 @@ export interface HttpOptions {
 }
 
 const RESTART_MS = 1000
+/** The longest time to wait for the first answer. */
+const PATIENCE_MS = 10_000
+/** Where a server that listens at all addresses can be asked. */
+const ANY_HOST: ReadonlyMap<string, string> = new Map([
+  ['0.0.0.0', '127.0.0.1'],
+  ['::', '::1'],
+])
 
 export class HttpServer {
   /** The port that it listens on. */
@@ -34,10 +43,11 @@ export class HttpServer {
     this.#options = options
   }
 
-  /** @returns the server once it listens @throws Error (rejects) of node:net, e.g. EADDRINUSE */
+  /** @returns the server once it answers @throws Error (rejects) of node:net, e.g. EADDRINUSE */
   static async listen(options: HttpOptions): Promise<HttpServer> {
     const server = new HttpServer(options)
     await server.#start(options.listen)
+    await server.#waitForAnswer()
     return server
   }
 
@@ -70,6 +80,20 @@ export class HttpServer {
       worker.on('error', (error) => this.#onFault(error as Error))
       worker.on('exit', () => this.#onExit())
     })
+  }
+
+  /** Asks for a page. The first answer takes seconds on a slow host; another firewall may never let it pass. */
+  async #waitForAnswer(): Promise<void> {
+    const { listen, log } = this.#options
+    const host = ANY_HOST.get(listen.host) ?? listen.host
+    const request = get({ host, port: this.port, path: '/healthz', agent: false, timeout: PATIENCE_MS })
+    request.on('timeout', () => request.destroy(new Error(`no answer within ${PATIENCE_MS / 1000} s`)))
+    try {
+      const [response] = (await once(request, 'response')) as [IncomingMessage]
+      response.resume()
+    } catch (error) {
+      log.error(`the page of health on ${host}:${this.port} does not answer: ${(error as Error).message}`)
+    }
   }
 
   #onFault({ message }: Error): void {
