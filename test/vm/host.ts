@@ -1,0 +1,89 @@
+/** A web server in an emulated machine, with checkvalve from its package, a client, a mirror, victims and worms. */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Test } from 'tap'
+import { Machine, type Suite } from './machine.js'
+
+const { CHECKVALVE_VM_IMAGES: images = '', CHECKVALVE_VM_PAYLOAD: payload = '' } = process.env
+
+/** Emulation takes its time; states are waited for, and no time is measured. */
+const PATIENCE_MS = 300_000
+
+/** The ports of the worms: guest/worm-NAME.service. */
+export const WORMS = { early: 2001, ordinary: 2002, late: 2003 } as const
+
+export const ENFORCE = `mode: enforce
+mirrors: { hosts: [mirror.example.org], ports: [80] }
+canary: { interval: 5s }
+`
+
+/** Makes a machine, and puts the packages into /opt/packages. It is closed at the end of the test. */
+export async function startMachine(t: Test, suite: Suite): Promise<Machine> {
+  const machine = await Machine.create({ suite, images, payload })
+  t.teardown(() => machine.close())
+  await machine.do('mkdir -p /opt/packages && tar -xf /dev/vdb -C /opt/packages')
+  return machine
+}
+
+/** Installs the packages as an administrator does; Debian 12 has no Node.js that is new enough. */
+export const install = (machine: Machine, suite: Suite): Promise<string> =>
+  machine.do(
+    `DEBIAN_FRONTEND=noninteractive apt-get install -y ${suite === 'bookworm' ? '/opt/packages/checkvalve-node_*.deb ' : ''}/opt/packages/checkvalve_*.deb`,
+    600,
+  )
+
+/** Writes the configuration, and waits until the service has taken it. */
+export async function configure(machine: Machine, settings: string): Promise<void> {
+  await machine.do(
+    `cat > /etc/checkvalve/conf.d/test.yaml <<'END'\n${settings}END\nsystemctl reload checkvalve`,
+  )
+}
+
+/** Waits until a command succeeds. @throws Error (rejects) with its last output */
+export async function until(machine: Machine, what: string, command: string): Promise<void> {
+  const end = performance.now() + PATIENCE_MS
+  for (;;) {
+    const { status, output } = await machine.run(command)
+    if (status === 0) return
+    if (performance.now() > end) throw new Error(`${what}: ${command}\n${output}`)
+    await sleep(1000)
+  }
+}
+
+/** Waits until the service judges, and the canary has proved it. */
+export async function untilProven(machine: Machine): Promise<void> {
+  await until(machine, 'the service is up', 'systemctl is-active checkvalve')
+  await until(
+    machine,
+    'blocking is proven',
+    `curl -s http://127.0.0.1:17671/metrics | grep -q '^checkvalve_enforcement_proven{family="ipv4"} 1'`,
+  )
+}
+
+/** The packets of each worm that have arrived at the victims so far, since the image was made. */
+export async function arrivals(machine: Machine): Promise<Record<keyof typeof WORMS, number>> {
+  const count = async (port: number) =>
+    Number(await machine.do(`grep -c ' ${port}$' /var/lib/arrivals || true`))
+  return {
+    early: await count(WORMS.early),
+    ordinary: await count(WORMS.ordinary),
+    late: await count(WORMS.late),
+  }
+}
+
+export const NONE = { early: 0, ordinary: 0, late: 0 }
+
+/** Whether clients are served over both families, and root reaches the mirror by its name. */
+export async function works(t: Test, machine: Machine, when: string): Promise<void> {
+  for (const host of ['198.18.0.1', '[2001:db8:18::1]'])
+    t.equal(
+      (await machine.run(`ip netns exec client curl -sf --max-time 60 -o /dev/null http://${host}/`)).status,
+      0,
+      `a client is served at ${host} ${when}`,
+    )
+  await until(
+    machine,
+    `the mirror is reached ${when}`,
+    'curl -sf --max-time 60 -o /dev/null http://mirror.example.org/debian/Release',
+  )
+}
