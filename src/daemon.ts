@@ -3,6 +3,8 @@ import { hasNetAdmin } from 'node-netfilter-queue/system'
 import type { Config } from './config/config.js'
 import { routeTable } from './control/routes/route-table.js'
 import { ControlServer } from './control/server.js'
+import { refusedName } from './core/dns/query-policy.js'
+import type { Packet } from './core/packet/packet.js'
 import type { QueueForm } from './core/ruleset/ruleset.js'
 import { BootFile } from './kernel/nftables/boot-file.js'
 import { chooseForm, Firewall } from './kernel/nftables/firewall.js'
@@ -77,7 +79,11 @@ export class Daemon {
     this.#boot = new BootFile(this.#firewall, directory, log)
     const { destination } = config.log
     const domainOf: PacketPath['domainOf'] = (...address) => this.#path.domainOf(...address)
-    this.#blockLog = new BlockLog({ destination, userName: nameOf, domainOf, log }, performance.now())
+    const refused = (packet: Packet) => refusedName(packet, this.#inForce.rules.policy.queryPolicy)
+    this.#blockLog = new BlockLog(
+      { destination, userName: nameOf, domainOf, refusedName: refused, log },
+      performance.now(),
+    )
     this.#entries = new RuntimeEntriesFile(directory, log)
     this.#accepted = new AcceptedFlowsFile(directory, nameOf, log)
     this.#inForce = this.#createPolicy(config)

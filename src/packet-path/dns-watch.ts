@@ -1,13 +1,14 @@
 import { HELD, NF_ACCEPT, NF_REPEAT, type Queue, type QueuedPacket, type Verdict } from 'node-netfilter-queue'
 import { TokenBucket } from '../core/bounded/token-bucket.js'
+import { UserTimeBudget } from '../core/bounded/user-time-budget.js'
 import { questionsOf } from '../core/dns/query-policy.js'
 import { type Question, readAnswered } from '../core/dns/question.js'
 import type { ResolvedNames } from '../core/dns/resolved-names.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../core/packet/ip.js'
 import { decode, Packet } from '../core/packet/packet.js'
 import type { QueueForm } from '../core/ruleset/ruleset.js'
-import { readAnswer } from '../names/dns/answer-reader.js'
-import { PendingQueries } from '../names/dns/pending-queries.js'
+import { type AnswerContent, readAnswer } from '../names/dns/answer-reader.js'
+import { PendingQueries, type PendingQuery } from '../names/dns/pending-queries.js'
 import { TcpStreams } from '../names/dns/tcp-streams.js'
 import type { LearnedAddresses } from '../names/learned-addresses.js'
 import type { Valve } from './valve.js'
@@ -15,6 +16,11 @@ import type { Valve } from './valve.js'
 /** The maximum number of held answers: each takes a place in the queue. */
 const MAX_HELD = 1024
 
+/**
+ * Milliseconds per second for answers to queries of users without trust: anybody can forge answers that take long to
+ * read. Further ones go on unread; the service looks the names of rules up itself.
+ */
+const UNTRUSTED_MS = 60
 /** Milliseconds per second for answers to names of no rule: they give only names for the log. */
 const LOG_NAMES_MS = 20
 
@@ -58,6 +64,7 @@ export class DnsWatch {
   readonly #queries = new PendingQueries()
   /** Queries for all other names. */
   readonly #otherQueries = new PendingQueries()
+  readonly #untrustedTime = new UserTimeBudget(UNTRUSTED_MS, performance.now())
   readonly #otherTime = new TokenBucket(LOG_NAMES_MS, LOG_NAMES_MS, performance.now())
   readonly #streams = new TcpStreams()
   readonly #held = new Map<number, () => void>()
@@ -147,7 +154,7 @@ export class DnsWatch {
     if (answered === undefined) return undefined
     const asked = this.#queries.take(packet, answered, now)
     if (asked === undefined) return this.#noteForLog(message, packet, answered, now)
-    const reading = readAnswer(message, asked.question)
+    const reading = this.#read(message, asked)
     if (reading === undefined) return undefined
     const { learned, stats, seen } = this.#options
     seen.note(reading.hosts, asked.question.name, asked.uid, now)
@@ -155,6 +162,16 @@ export class DnsWatch {
     const { question, uid, isTrusted: trusted } = asked
     const isForgeable = packet.protocol === IPPROTO_UDP
     return learned.learn(question, reading, { uid, trusted, isForgeable })
+  }
+
+  /** Reads an answer to a name of a rule, as long as there is time for the user who asked. */
+  #read(message: Uint8Array, { question, uid, isTrusted }: PendingQuery): AnswerContent | undefined {
+    if (isTrusted) return readAnswer(message, question)
+    const start = performance.now()
+    if (!this.#untrustedTime.has(uid, start)) return undefined
+    const content = readAnswer(message, question)
+    this.#untrustedTime.spend(uid, performance.now() - start, start)
+    return content
   }
 
   /** Reads an answer to a name of no rule, for the log. It can go on at once. */

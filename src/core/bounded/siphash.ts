@@ -39,3 +39,14 @@ export function halfSipHash(key: Uint32Array, words: Uint32Array, count: number,
   }
   return v1 ^ v3
 }
+
+/** Characters of a text that are hashed: more than a name has (RFC 1035, section 2.3.4). */
+const CHARACTERS = 256
+const scratch = new Uint32Array(CHARACTERS)
+
+/** Hashes a text as `halfSipHash` does. @param key 64 random bits in two words, secret @returns 32 bits, as a signed number */
+export function hashText(key: Uint32Array, text: string): number {
+  const length = Math.min(text.length, CHARACTERS)
+  for (let i = 0; i < length; i++) scratch[i] = text.charCodeAt(i)
+  return halfSipHash(key, scratch, length, length)
+}

@@ -63,6 +63,12 @@ export function mayAsk(packet: Packet, queryPolicy: QueryPolicy): boolean {
   return questionsOf(packet)?.every(({ name }) => isNameAllowed(name, queryPolicy)) ?? false
 }
 
+/** Returns the first name of a blocked packet that may not be asked for, or its first one when the names are not why. */
+export function refusedName(packet: Packet, queryPolicy: QueryPolicy | undefined): string | undefined {
+  const names = questionsOf(packet)?.map(({ name }) => name)
+  return names?.find((name) => queryPolicy && !isNameAllowed(name, queryPolicy)) ?? names?.[0]
+}
+
 function isNameAllowed(name: string, { isAllowed, reverse, search }: QueryPolicy): boolean {
   if (isAllowed(name) || (reverse && REVERSE.test(name))) return true
   return search.some((domain) => name.endsWith(`.${domain}`) && isAllowed(name.slice(0, -domain.length - 1)))

@@ -1,10 +1,9 @@
 import { writeChecksum } from '../packet/checksum.js'
 import { IPPROTO_UDP } from '../packet/ip.js'
 import type { Packet } from '../packet/packet.js'
-import { isResponse } from './question.js'
+import { readQuery } from './question.js'
 
-/** Bytes of a DNS header; in its third byte the bit QR, in its fourth RA and the code (RFC 1035, section 4.1.1). */
-const HEADER = 12
+/** In the third byte of a DNS header the bit QR, in its fourth RA and the code (RFC 1035, section 4.1.1). */
 const QR = 0x80
 const RA = 0x80
 const REFUSED = 5
@@ -19,8 +18,8 @@ const ADDRESSES = { 4: { at: 12, length: 4 }, 6: { at: 8, length: 16 } } as cons
  */
 export function turnIntoRefusal(packet: Packet, start: number): boolean {
   const { bytes, family, protocol, transportOffset, payloadOffset, payloadEnd, isWhole } = packet
-  if (protocol !== IPPROTO_UDP || !isWhole || payloadEnd - payloadOffset < HEADER) return false
-  if (isResponse(bytes, payloadOffset, payloadEnd)) return false
+  if (protocol !== IPPROTO_UDP || !isWhole || readQuery(bytes, payloadOffset, payloadEnd) === undefined)
+    return false
   const { at, length } = ADDRESSES[family]
   swap(bytes, start + at, length)
   swap(bytes, transportOffset, 2)

@@ -4,7 +4,7 @@ import type { Address, Family, Words } from '../packet/ip.js'
 const MAX_ADDRESSES = 1024
 /** Users of one rule. */
 const MAX_USERS = 256
-/** A use within this time of the last one changes nothing: milliseconds. */
+/** A use within this time of the last one changes nothing, nor one within a quarter of `keep`: milliseconds. */
 const EXACT_TO_MS = 60_000
 
 /** Times of the last use, in milliseconds since the epoch, by address. */
@@ -39,7 +39,9 @@ export class UsedAddresses {
   note(rule: string, uid: number, family: Family, words: Words, now: number): void {
     const uses = this.#rules.get(rule)?.get(uid) ?? this.#addUser(rule, uid)
     const key = keyOf(family, words)
-    if (uses === undefined || now - (uses.get(key) ?? Number.NEGATIVE_INFINITY) < EXACT_TO_MS) return
+    if (uses === undefined) return
+    const exactTo = Math.min(EXACT_TO_MS, this.keep / 4)
+    if (now - (uses.get(key) ?? Number.NEGATIVE_INFINITY) < exactTo) return
     put(uses, key, now)
     this.#hosts.set(key, now)
     if (uses.size > MAX_ADDRESSES) uses.delete(uses.keys().next().value!)

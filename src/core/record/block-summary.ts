@@ -1,4 +1,5 @@
 import { KeyTable } from '../bounded/key-table.js'
+import { hashText } from '../bounded/siphash.js'
 import type { Packet } from '../packet/packet.js'
 import type { SenderDetails, SenderLookup } from '../packet/sender.js'
 import type { Decision } from '../policy/rule.js'
@@ -13,7 +14,7 @@ export interface BlockNames {
   readonly domain: string | undefined
 }
 
-/** Blocks of one user and unit to one destination address, protocol and port for one reason. */
+/** Blocks of one user and unit to one destination address, protocol and port for one reason, or of queries for one name. */
 export interface BlockGroup {
   /** User id, or -1 for a packet without a user. */
   readonly uid: number
@@ -66,9 +67,9 @@ interface DueSummary {
   readonly tracked?: TrackedGroup
 }
 
-const KEY_WORDS = 8
+const KEY_WORDS = 9
 /** An IPv4 address has only the first of its four words. */
-const KEY_WORDS_4 = 5
+const KEY_WORDS_4 = 6
 
 /**
  * Groups blocks, so that a flood becomes a few lines and summaries. Limits per user keep an attacker who
@@ -86,25 +87,27 @@ export class BlockAggregator {
   readonly #lines: LineBudget
   readonly #quotas: UserQuotas
   readonly #table: KeyTable
+  readonly #seed: Uint32Array
   /** In the order of their numbers in the table. */
   #tracked: TrackedGroup[] = []
   #pending: PendingEvent[] = []
   #now: number
-  readonly #namesOf: (packet: Packet, decision: Decision, uid: number) => BlockNames
+  readonly #domainOf: (packet: Packet, uid: number) => string | undefined
 
   /**
    * @param seed 64 random bits in two words, secret: the sender chooses what is hashed
    * @param now milliseconds of a monotonic clock
-   * @param namesOf is called for the first block of a group only
+   * @param domainOf returns the name of a destination; it is called for the first block of a group only
    */
   constructor(
     limits: RecordLimits,
     seed: Uint32Array,
     now: number,
-    namesOf: (packet: Packet, decision: Decision, uid: number) => BlockNames,
+    domainOf: (packet: Packet, uid: number) => string | undefined,
   ) {
     this.#limits = limits
-    this.#namesOf = namesOf
+    this.#domainOf = domainOf
+    this.#seed = seed
     this.#lines = new LineBudget(limits.lines, limits.linesPerSecond, now)
     this.#quotas = new UserQuotas(limits, now)
     this.#table = new KeyTable(limits.groups, KEY_WORDS, seed)
@@ -113,11 +116,12 @@ export class BlockAggregator {
 
   /**
    * Counts a block. For the packet path: only the first block of a group costs more than a look-up.
-   * @throws what `namesOf` and `sender.describe` throw; then nothing was counted
+   * @param question the name that a blocked query asks for
+   * @throws what `domainOf` and `sender.describe` throw; then nothing was counted
    */
-  note(packet: Packet, uid: number, decision: Decision, sender: SenderLookup): void {
+  note(packet: Packet, uid: number, decision: Decision, sender: SenderLookup, question?: string): void {
     const { place } = sender
-    const index = this.#find(packet, uid, place, decision.reasonIndex)
+    const index = this.#find(packet, uid, place, decision.reasonIndex, question)
     if (index >= 0) {
       this.#tracked[index]!.window.blocks++
       this.summarized++
@@ -131,7 +135,7 @@ export class BlockAggregator {
         place,
         reasonIndex: decision.reasonIndex,
         rule: decision.rule?.spec.name,
-        names: this.#namesOf(packet, decision, uid),
+        names: { question, domain: this.#domainOf(packet, uid) },
         who: sender.describe(),
       })
     else this.#suppress(quota, sender.unit)
@@ -206,7 +210,8 @@ export class BlockAggregator {
   }
 
   #add(packet: Packet, quota: UserQuota, group: BlockGroup): void {
-    if (this.#evict(quota)) this.#find(packet, group.uid, group.place, group.reasonIndex)
+    if (this.#evict(quota))
+      this.#find(packet, group.uid, group.place, group.reasonIndex, group.names.question)
     this.#table.add()
     this.#tracked.push({ group, quota, window: new SummaryWindow(this.#now) })
     this.#pending.push({ type: 'first', group, blocks: 1 })
@@ -240,17 +245,18 @@ export class BlockAggregator {
     this.#tracked = this.#tracked.filter((tracked) => !groups.has(tracked))
   }
 
-  #find(packet: Packet, uid: number, place: number, reason: number): number {
+  #find(packet: Packet, uid: number, place: number, reason: number, question?: string): number {
     const { key } = this.#table
     const { destination, family } = packet
     key[0] = family | (packet.protocol << 8) | (reason << 16)
     key[1] = uid
     key[2] = place
     key[3] = packet.destinationPort
-    key[4] = destination[0]!
-    key[5] = destination[1]!
-    key[6] = destination[2]!
-    key[7] = destination[3]!
+    key[4] = question === undefined ? 0 : hashText(this.#seed, question)
+    key[5] = destination[0]!
+    key[6] = destination[1]!
+    key[7] = destination[2]!
+    key[8] = destination[3]!
     return this.#table.find(family === 4 ? KEY_WORDS_4 : KEY_WORDS)
   }
 }

@@ -38,6 +38,15 @@ const TO_THIS_HOST = ['ct status dnat', 'meta oifkind "vrf"'].map(
 )
 
 /**
+ * Drops ICMP errors to resolvers when names are enforced: an error quotes the packet that caused it, and that may be the
+ * answer to a blocked query, whose socket is closed.
+ */
+const ERRORS_TO_RESOLVERS = [
+  'icmp type { destination-unreachable, time-exceeded, parameter-problem } ip daddr @resolvers4 drop',
+  'icmpv6 type { destination-unreachable, time-exceeded, parameter-problem } ip6 daddr @resolvers6 drop',
+]
+
+/**
  * Accepts the kernel's reports of multicast groups, which routers and switches need, at the rate at which hosts send
  * them: any user may join groups, and their addresses are data.
  */
@@ -74,6 +83,7 @@ export function judge(marks: Marks, { hasOpened, watchNames }: RulesetOptions, p
     'oif "lo" fib daddr type != unicast goto loopback',
     `${FORGED} jump foreign`,
     `${A_CALL} goto call`,
+    ...(isEnforced ? ERRORS_TO_RESOLVERS : []),
     ...(hasOpened || isEnforced ? [...question, approved, ...opened, reply] : [reply, ...question, approved]),
     'meta nfproto ipv4 fib saddr type != local jump foreign',
     ...TO_THIS_HOST,

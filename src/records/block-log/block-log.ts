@@ -1,5 +1,4 @@
 import { pino } from 'pino'
-import { questionsOf } from '../../core/dns/query-policy.js'
 import type { Family, Words } from '../../core/packet/ip.js'
 import type { Packet } from '../../core/packet/packet.js'
 import type { SenderLookup } from '../../core/packet/sender.js'
@@ -23,6 +22,8 @@ export interface BlockLogOptions {
   readonly userName: (uid: number) => string | undefined
   /** Returns the name by which a user last found an address. */
   readonly domainOf: (family: Family, words: Words, uid: number) => string | undefined
+  /** Returns the name for which a query may not ask, of a packet to a resolver. */
+  readonly refusedName: (packet: Packet) => string | undefined
   /**
    * Reports once that the block log cannot be written, once that it can be again, and lines that are lost at
    * the end.
@@ -71,10 +72,9 @@ export class BlockLog {
   constructor(options: BlockLogOptions, now: number) {
     this.#options = options
     const seed = crypto.getRandomValues(new Uint32Array(2))
-    this.#kinds = new BlockAggregator(BLOCK_LOG_LIMITS, seed, now, (packet, decision, uid) => ({
-      question: decision === NAME_NOT_ALLOWED ? questionsOf(packet)?.[0]?.name : undefined,
-      domain: options.domainOf(packet.family, packet.destination, uid),
-    }))
+    this.#kinds = new BlockAggregator(BLOCK_LOG_LIMITS, seed, now, ({ family, destination }, uid) =>
+      options.domainOf(family, destination, uid),
+    )
     this.#file = this.#openFile()
     const write = (line: string) => {
       this.#line = line
@@ -109,7 +109,8 @@ export class BlockLog {
    */
   note(packet: Packet, uid: number, decision: Decision, mode: Mode, attributed: SenderLookup): void {
     if (mode !== this.#mode) this.#change(mode)
-    this.#kinds.note(packet, uid, decision, attributed)
+    const question = decision === NAME_NOT_ALLOWED ? this.#options.refusedName(packet) : undefined
+    this.#kinds.note(packet, uid, decision, attributed, question)
   }
 
   /** Writes new events. To be called after the verdicts were sent. */

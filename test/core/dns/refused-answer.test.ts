@@ -2,7 +2,7 @@ import t from 'tap'
 import { readAnswered } from '../../../src/core/dns/question.js'
 import { turnIntoRefusal } from '../../../src/core/dns/refused-answer.js'
 import { IPPROTO_UDP } from '../../../src/core/packet/ip.js'
-import { checksum, ipv4, ipv6, tcp, udp } from '../packets.js'
+import { checksum, ipv4, ipv6, join, tcp, udp } from '../packets.js'
 import { read } from '../policy/judging.js'
 import { framed, query } from '../queries.js'
 
@@ -38,6 +38,8 @@ t.test('nothing else is answered, and it stays as it is', async (t) => {
   for (const bytes of [
     ipv4({ protocol: IPPROTO_UDP }, udp({ ...ports, payload: response })),
     ipv4({ protocol: IPPROTO_UDP }, udp({ ...ports, payload: ASKED.subarray(0, 11) })),
+    ipv4({ protocol: IPPROTO_UDP }, udp({ ...ports, payload: new Uint8Array(100) })),
+    ipv4({ protocol: IPPROTO_UDP }, udp({ ...ports, payload: join(ASKED, new Uint8Array(8)) })),
     ipv4({}, tcp({ ...ports, payload: framed(ASKED) })),
   ]) {
     const packet = read(Uint8Array.from(bytes))

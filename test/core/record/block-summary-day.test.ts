@@ -33,10 +33,7 @@ interface Flood {
 /** Runs a flood, and counts the lines. */
 function flooded({ users, fresh, repeats, seconds }: Flood) {
   const random = seededRandom(7)
-  const aggregator = new BlockAggregator(BLOCK_LOG_LIMITS, SEED, 0, () => ({
-    question: undefined,
-    domain: undefined,
-  }))
+  const aggregator = new BlockAggregator(BLOCK_LOG_LIMITS, SEED, 0, () => undefined)
   const packet = new Packet()
   const lines = { first: 0, summary: 0, suppressed: 0 }
   const suppressedUsers = new Set<number | undefined>()

@@ -2,27 +2,15 @@ import t, { type Test } from 'tap'
 import { IPPROTO_UDP } from '../../../src/core/packet/ip.js'
 import type { Packet } from '../../../src/core/packet/packet.js'
 import type { SenderLookup } from '../../../src/core/packet/sender.js'
-import { compile, MALFORMED, NOT_ALLOWLISTED } from '../../../src/core/policy/policy.js'
+import { compile, MALFORMED, NAME_NOT_ALLOWED, NOT_ALLOWLISTED } from '../../../src/core/policy/policy.js'
 import type { Decision } from '../../../src/core/policy/rule.js'
 import { BlockAggregator } from '../../../src/core/record/block-summary.js'
 import { words } from '../packets.js'
 import { seededRandom } from '../random.js'
-import {
-  ANYWHERE,
-  at,
-  MINUTE,
-  NO_NAMES,
-  packet,
-  ROOMY,
-  SECOND,
-  SEED,
-  SMALL,
-  textOf,
-  watched,
-} from './watching.js'
+import { ANYWHERE, at, MINUTE, packet, ROOMY, SECOND, SEED, SMALL, textOf, watched } from './watching.js'
 
 t.test('the first block of a group is an event at once, the next blocks are summarized', async (t) => {
-  const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
+  const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => undefined)
   aggregator.note(packet(), 33, NOT_ALLOWLISTED, ANYWHERE)
   aggregator.note(packet({ from: 40001 }), 33, NOT_ALLOWLISTED, ANYWHERE)
   const [event, ...more] = aggregator.take()
@@ -48,7 +36,7 @@ t.test('the first block of a group is an event at once, the next blocks are summ
 t.test(
   'blocks that differ in user, unit, address, port, protocol, family or reason are in different groups',
   async (t) => {
-    const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
+    const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => undefined)
     const differing: [Packet, number, Decision, number][] = [
       [packet(), 33, NOT_ALLOWLISTED, 2],
       [packet(), 34, NOT_ALLOWLISTED, 2],
@@ -78,7 +66,7 @@ t.test(
 )
 
 t.test('a group keeps its own copy of the addresses: the packet object is reused', async (t) => {
-  const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
+  const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => undefined)
   const reused = packet()
   aggregator.note(reused, 33, NOT_ALLOWLISTED, ANYWHERE)
   reused.destination.fill(0)
@@ -91,9 +79,9 @@ t.test('a group keeps its own copy of the addresses: the packet object is reused
 
 t.test('the sender and the names are looked up only for the first block of a group', async (t) => {
   const asked: string[] = []
-  const aggregator = new BlockAggregator(ROOMY, SEED, 0, ({ sourcePort }, { reason }) => {
-    asked.push(`names of ${sourcePort} ${reason}`)
-    return { question: `${sourcePort}.example.org`, domain: 'example.com' }
+  const aggregator = new BlockAggregator(ROOMY, SEED, 0, ({ sourcePort }, uid) => {
+    asked.push(`name of ${sourcePort} for ${uid}`)
+    return 'example.com'
   })
   const sender = (pid: number): SenderLookup => ({
     get place() {
@@ -107,10 +95,22 @@ t.test('the sender and the names are looked up only for the first block of a gro
   })
   aggregator.note(packet({ from: 1 }), 33, NOT_ALLOWLISTED, sender(1))
   aggregator.note(packet({ from: 2 }), 33, NOT_ALLOWLISTED, sender(2))
-  t.same(asked, ['place of 1', 'names of 1 not-allowlisted', 'who is 1', 'place of 2'])
+  t.same(asked, ['place of 1', 'name of 1 for 33', 'who is 1', 'place of 2'])
   t.match(aggregator.take(), [
-    { group: { names: { question: '1.example.org', domain: 'example.com' }, who: { pid: 1 } } },
+    { group: { names: { question: undefined, domain: 'example.com' }, who: { pid: 1 } } },
   ])
+})
+
+t.test('queries for different names are different groups: no name hides behind another one', async (t) => {
+  const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => undefined)
+  const ask = (name: string) => aggregator.note(packet(), 33, NAME_NOT_ALLOWED, ANYWHERE, name)
+  for (const name of ['a.example', 'b.example', 'a.example', `${'x'.repeat(250)}.y`, `${'x'.repeat(250)}.z`])
+    ask(name)
+  t.same(
+    aggregator.take().map((event) => event.type === 'first' && event.group.names.question?.slice(-9)),
+    ['a.example', 'b.example', 'xxxxxxx.y', 'xxxxxxx.z'],
+  )
+  t.equal(aggregator.summarized, 1)
 })
 
 t.test('a group has the name of the rule that decided', async (t) => {
@@ -123,13 +123,13 @@ t.test('a group has the name of the rule that decided', async (t) => {
     names: [],
     domains: [],
   })
-  const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
+  const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => undefined)
   aggregator.note(packet(), 33, { ...NOT_ALLOWLISTED, rule }, ANYWHERE)
   t.match(aggregator.take(), [{ group: { rule: 'closed' } }])
 })
 
 t.test('when the look-up of the sender throws, nothing is counted', async (t) => {
-  const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => NO_NAMES)
+  const aggregator = new BlockAggregator(ROOMY, SEED, 0, () => undefined)
   const fault = () => {
     throw new Error('a fault')
   }
@@ -250,7 +250,7 @@ t.test('at the end all blocks are summarized, and every later block is a first b
 function random(t: Test, seed: number, blocks: number): number {
   const random = seededRandom(seed)
   const limits = { groups: 8 + random(24), lines: 8 + random(24), linesPerSecond: 1, users: 1 + random(4) }
-  const aggregator = new BlockAggregator(limits, SEED, 0, () => NO_NAMES)
+  const aggregator = new BlockAggregator(limits, SEED, 0, () => undefined)
   let sum = 0
   let now = 0
   let exact = true

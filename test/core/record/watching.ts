@@ -14,7 +14,6 @@ export const SMALL: RecordLimits = { groups: 8, lines: 8, linesPerSecond: 1, use
 export const ROOMY: RecordLimits = { groups: 128, lines: 128, linesPerSecond: 1, users: 8 }
 export const SECOND = 1000
 export const MINUTE = 60 * SECOND
-export const NO_NAMES = { question: undefined, domain: undefined }
 
 export function packet(given: { to?: string; port?: number; from?: number; protocol?: number } = {}): Packet {
   const made = new Packet()
@@ -39,7 +38,7 @@ export const ANYWHERE = at(2)
  * `uid:port *blocks @seconds`.
  */
 export function watched(limits = ROOMY) {
-  const aggregator = new BlockAggregator(limits, SEED, 0, () => NO_NAMES)
+  const aggregator = new BlockAggregator(limits, SEED, 0, () => undefined)
   const texts: string[] = []
   let now = 0
   const listen = () => {

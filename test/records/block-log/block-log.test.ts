@@ -1,12 +1,14 @@
 import { readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import { IPPROTO_UDP } from '../../../src/core/packet/ip.js'
+import { refusedName } from '../../../src/core/dns/query-policy.js'
+import { IPPROTO_TCP, IPPROTO_UDP } from '../../../src/core/packet/ip.js'
 import type { SenderLookup } from '../../../src/core/packet/sender.js'
 import { MALFORMED, NAME_NOT_ALLOWED, NOT_ALLOWLISTED } from '../../../src/core/policy/policy.js'
 import { BlockLog } from '../../../src/records/block-log/block-log.js'
 import { lossText, recoveryText } from '../../../src/records/block-log/trouble-text.js'
 import type { ServiceLog } from '../../../src/system/service-log.js'
-import { query } from '../../core/queries.js'
+import { join } from '../../core/packets.js'
+import { framed, query } from '../../core/queries.js'
 import { seededRandom } from '../../core/random.js'
 import { eventually } from '../../lab/waiting.js'
 import { type Blocked, packet } from './blocks.js'
@@ -14,6 +16,8 @@ import { type Blocked, packet } from './blocks.js'
 type Line = Record<string, unknown>
 const ANYWHERE: SenderLookup = { place: 0, describe: () => ({ attribution: 'unknown' }) }
 const SECOND = 1000
+/** Only one name may be asked for. */
+const QUERIES = { isAllowed: (name: string) => name === 'good.example', reverse: false, search: [] }
 /** FULL matches the message in the service log about a full disk. */
 const FULL = /^the block log \/.* cannot be written: ENOSPC: /
 
@@ -24,6 +28,7 @@ function opened(t: Test, destination = `${t.testdir()}/blocks.json`) {
     {
       destination,
       userName: (uid) => (uid === 33 ? 'www-data' : undefined),
+      refusedName: (packet) => refusedName(packet, QUERIES),
       domainOf: (family, words) => (words[0] === 0xc6336409 ? `ipv${family}.example.org` : undefined),
       log: { warn: addMessage, error: addMessage } as Pick<ServiceLog, 'warn' | 'error'>,
     },
@@ -159,6 +164,27 @@ t.test('sender and destination name are looked up before the verdict, and once',
       'destination.domain': 'ipv4.example.org',
       'checkvalve.repeat': repeat,
     })),
+  )
+})
+
+t.test('each blocked name has a line, and of several queries the one that may not be sent', async (t) => {
+  const { log, path } = opened(t)
+  const ask = (protocol: number, bytes: Uint8Array) => {
+    const asking = packet({ port: 53, protocol })
+    Object.assign(asking, { bytes, payloadOffset: 0, payloadEnd: bytes.length })
+    log.note(asking, 33, NAME_NOT_ALLOWED, 'enforce', ANYWHERE)
+  }
+  for (const name of ['one.example.net', 'two.example.net', 'one.example.net']) ask(IPPROTO_UDP, query(name))
+  ask(IPPROTO_TCP, join(framed(query('good.example')), framed(query('secret.example'))))
+  await log.close()
+  t.same(
+    linesOf(path).map((line) => [line['dns.question.name'], line['checkvalve.repeat']]),
+    [
+      ['one.example.net', 1],
+      ['two.example.net', 1],
+      ['secret.example', 1],
+      ['one.example.net', 1],
+    ],
   )
 })
 
