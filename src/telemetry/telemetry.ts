@@ -64,6 +64,7 @@ function createServiceMetrics(parts: MeasuredParts): Metrics {
     verdicts: path.counts,
     answers: path.answers,
     attributions: () => path.attribution.stats,
+    capacity: { queue: inForce.config.queue.maxLength, sessions: inForce.config.sessions.capacity },
     allowlist: () => entriesBySource(inForce.rules.policy),
     enforcing: () => inForce.rules.policy.mode === 'enforce',
     proven: () => path.canary.proven,

@@ -27,6 +27,7 @@ function sources(given: Partial<MetricSources> = {}): MetricSources {
     log: () => ({ told: 7, summed: 5, suppressed: 4, dropped: 3 }),
     kernelCounters: async () => new Map([['reply', 5] as const, ['fallback_drop', 7] as const]) as never,
     queue: () => ({ waiting: 1, dropped: 2, userDropped: 3 }),
+    capacity: { queue: 16_384, sessions: 1_000_000 },
     inbound: () => ({
       sessions: { sizeOf: (protocol, source) => protocol + (source === 'socket' ? 100 : 0), evicted: 9 },
       overruns: 21,
@@ -66,9 +67,11 @@ t.test('every documented metric exists', async (t) => {
     'blocked_users_total',
     'verdict_duration_seconds',
     'queue_length',
+    'queue_capacity',
     'queue_dropped_total',
     'queue_user_dropped_total',
     'sessions',
+    'sessions_capacity',
     'sessions_evicted_total',
     'conntrack_overruns_total',
     'conntrack_resyncs_total',
@@ -106,6 +109,8 @@ t.test('each metric has the value of its source', async (t) => {
     'kernel_packets_total{path="reply"}': '5',
     'kernel_packets_total{path="fallback_drop"}': '7',
     queue_length: '1',
+    queue_capacity: '16384',
+    sessions_capacity: '1000000',
     queue_dropped_total: '2',
     queue_user_dropped_total: '3',
     'sessions{source="conntrack",protocol="tcp"}': '6',
@@ -144,8 +149,8 @@ t.test('users have their name as label when they have one, and differ from unkno
   const verdicts = new VerdictCounts()
   for (let uid = 0; uid < 300; uid++) verdicts.add(packet(), uid, NOT_ALLOWLISTED, false)
   const many = await scrape({ verdicts })
-  t.equal(many.get('checkvalve_blocked_users_total{user="other"}'), '200')
-  t.equal([...many.keys()].filter((name) => name.startsWith('checkvalve_blocked_users_total')).length, 101)
+  t.equal(many.get('checkvalve_blocked_users_total{user="other"}'), '268')
+  t.equal([...many.keys()].filter((name) => name.startsWith('checkvalve_blocked_users_total')).length, 33)
 })
 
 t.test('no address, port or host name is in any label', async (t) => {
