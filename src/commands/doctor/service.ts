@@ -62,7 +62,7 @@ async function fallback(subject: DoctorContext): Promise<Finding[]> {
   const rest = await fallbackNotice(subject.status)
   if (rest === RULES_LOADED)
     found.note(rest, 'it accepts approved connections, and what its copy of the allowlist allows')
-  if (rest === RULES_MISSING && subject.config.mode === 'enforce') found.fail(rest, 'start it')
+  if (rest === RULES_MISSING && subject.config.mode === 'enforce') found.fail(RULES_MISSING, 'start it')
   return found.all
 }
 
