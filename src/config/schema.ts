@@ -301,6 +301,14 @@ export const schema = {
       default: '/metrics',
       env: 'CHECKVALVE_METRICS_PATH',
     },
+    webConfig: {
+      doc: "File with TLS and passwords for the HTTP server, in the format of Prometheus' exporters",
+      format: 'path',
+      max: PATH_MAX - 1,
+      words: ['none'],
+      default: 'none',
+      env: 'CHECKVALVE_METRICS_WEB_CONFIG',
+    },
   },
   control: {
     socket: {

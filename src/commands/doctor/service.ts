@@ -11,6 +11,7 @@ import { type DoctorContext, isAbsent } from './context.js'
 import { type Finding, Findings } from './finding.js'
 
 const ANSWER_MS = 2000
+const NO_PAGES = 'monitoring sees nothing: see the log of the service'
 
 export async function service(subject: DoctorContext): Promise<Finding[]> {
   return [
@@ -89,9 +90,14 @@ function configuration({ status, config }: DoctorContext): Finding[] {
 /** Checks the pages of the running service, or whether their port is free. */
 async function metrics(subject: DoctorContext): Promise<Finding[]> {
   const found = new Findings('metrics')
-  const { host, port } = subject.config.metrics.listen
+  const { listen, webConfig } = subject.config.metrics
+  const { host, port } = listen
   const place = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
-  if (!isAbsent(subject)) await pages(found, `http://${reachable(host)}:${port}/readyz`, place)
+  // This command has neither certificate nor password.
+  if (!isAbsent(subject) && webConfig !== 'none') {
+    if (await isTaken(host, port)) found.ok(`${place} is open to clients of ${webConfig}`)
+    else found.fail(`${place} does not answer (no connection)`, NO_PAGES)
+  } else if (!isAbsent(subject)) await pages(found, `http://${reachable(host)}:${port}/readyz`, place)
   else if (!isOfThisHost(host))
     found.fail(`${place} is no address of this host`, 'the service cannot start: set metrics.listen')
   else if (await isTaken(host, port))
@@ -108,10 +114,7 @@ async function pages(found: Findings, url: string, place: string): Promise<void>
     else found.fail(`${place} says that it is not ready`, text.replaceAll('\n', '; '))
   } catch (error) {
     const { cause, message } = error as Error & { cause?: { code?: string } }
-    found.fail(
-      `${place} does not answer (${cause?.code ?? message})`,
-      'monitoring sees nothing: see the log of the service',
-    )
+    found.fail(`${place} does not answer (${cause?.code ?? message})`, NO_PAGES)
   }
 }
 
