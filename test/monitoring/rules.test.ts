@@ -84,3 +84,16 @@ t.test('promtool tests each alert twice: it fires, and it does not', (t) => {
   }
   t.end()
 })
+
+t.test('docs/monitoring.md lists every metric with its labels and its help', async (t) => {
+  const page = await createMetrics(sources()).registry.metrics()
+  const documented = readFileSync('docs/monitoring.md', 'utf8')
+  const all = [...page.matchAll(/^# HELP checkvalve_(\S+) (.*)$/gm)]
+  t.ok(all.length > 30)
+  for (const [, name, help] of all) {
+    const samples = page.split('\n').filter((line) => line.startsWith(`checkvalve_${name}{`))
+    const found = samples.flatMap((line) => [...line.matchAll(/[{,](\w+)="/g)].map(([, label]) => label!))
+    const labels = [...new Set(found)].map((label) => `\`${label}\``).join(', ')
+    t.match(documented, `\n| \`${name}\` |${labels && ` ${labels}`} | ${help} |\n`)
+  }
+})
