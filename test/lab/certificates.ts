@@ -1,12 +1,31 @@
 /** Makes certificates for tests, by openssl(1). */
 import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 
-const openssl = (folder: string, ...words: string[]) =>
-  execFileSync('openssl', words, { cwd: folder, stdio: 'pipe' })
+/** A host where nothing is set up has no openssl.cnf. */
+const CONFIG = '[req]\ndistinguished_name = name\n[name]\n'
+
+function openssl(folder: string, ...words: string[]): void {
+  const config = join(folder, 'openssl.cnf')
+  writeFileSync(config, CONFIG)
+  execFileSync('openssl', words, {
+    cwd: folder,
+    stdio: 'pipe',
+    env: { ...process.env, OPENSSL_CONF: config },
+  })
+}
 
 /** Makes an authority in a folder: ca.crt and ca.key. */
 export function createAuthority(folder: string): void {
-  const subject = ['-subj', '/CN=test authority', '-days', '2']
+  const subject = [
+    '-subj',
+    '/CN=test authority',
+    '-days',
+    '2',
+    '-addext',
+    'basicConstraints=critical,CA:TRUE',
+  ]
   openssl(
     folder,
     'req',

@@ -66,7 +66,10 @@ t.test('promtool tests each alert twice: it fires, and it does not', (t) => {
       readonly exp_alerts: readonly unknown[]
     }[]
   }
-  const { tests } = parse(readFileSync('monitoring/alerts.test.yml', 'utf8')) as { tests: readonly Case[] }
+  const tests = ['alerts', 'observing'].flatMap(
+    (name) =>
+      (parse(readFileSync(`monitoring/${name}.test.yml`, 'utf8')) as { tests: readonly Case[] }).tests,
+  )
   for (const { alert } of alertRules()) {
     const fires = ({ labels }: Sample) => labels.includes(`"${alert}"`)
     const own = tests.filter(

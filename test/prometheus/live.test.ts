@@ -6,7 +6,7 @@ import t, { type Test } from 'tap'
 import { countArrivals } from '../lab/arrivals.js'
 import { createAuthority, createCertificate } from '../lab/certificates.js'
 import { createTopology, MIRROR, NEIGHBOURS, type Topology, WEB } from '../lab/topology.js'
-import { httpGet, serveHttp, worm } from '../lab/traffic.js'
+import { httpGet, serveDns, serveHttp, worm } from '../lab/traffic.js'
 import { canSwitchUsers } from '../lab/users.js'
 import { exampleOf } from '../monitoring/documented.js'
 import { alertRules, dashboard, expressions } from '../monitoring/rules.js'
@@ -28,6 +28,8 @@ const infected = canSwitchUsers() ? 'www-data' : undefined
 async function guarded(t: Test): Promise<[Topology, Service]> {
   const lab = await createTopology()
   await serveHttp(lab.mirror, 80)
+  await serveDns(lab.mirror, { 'mirror.example.org': { ttl: 60, A: [MIRROR.v4] } })
+  await lab.web.file('/etc/resolv.conf', `nameserver ${MIRROR.v4}\n`)
   const example = exampleOf('/etc/checkvalve/checkvalve.yaml')
   const service = Service.prepare(lab.web, '')
   t.teardown(async () => {
@@ -42,7 +44,7 @@ async function guarded(t: Test): Promise<[Topology, Service]> {
   writeFileSync(file('password'), PASSWORD)
   service.configure(`mode: enforce
 infrastructure: { dns: [${MIRROR.v4}], ntp: [] }
-mirrors: { hosts: ["${MIRROR.v4}"], ports: [80] }
+mirrors: { hosts: ["${MIRROR.v4}", mirror.example.org], ports: [80] }
 canary: { interval: 1s }
 ${example.replace('/etc/checkvalve/web.yml', file('web.yml'))}`)
   await service.launch()

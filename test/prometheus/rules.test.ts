@@ -1,11 +1,13 @@
 /** Debian's promtool checks and tests the rules, and each of its tests is shown to be able to fail. */
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import t from 'tap'
 import { run } from '../lab/command.js'
 import { exampleOf } from '../monitoring/documented.js'
 import { ALERTS_FILE, type AlertRule, alertRules, RECORDING_FILE } from '../monitoring/rules.js'
+
+const ALERT_TESTS = ['alerts', 'observing']
 
 const promtool = (...words: string[]) => run('here', ['promtool', ...words], { allowFailure: true })
 
@@ -21,7 +23,7 @@ t.test('promtool accepts the rules and the documented configuration', async (t) 
 })
 
 t.test('each alert fires when it should, and does not when all is well', async (t) => {
-  for (const name of ['alerts', 'recording']) {
+  for (const name of [...ALERT_TESTS, 'recording']) {
     const { status, stdout, stderr } = await promtool('test', 'rules', `monitoring/${name}.test.yml`)
     t.equal(status, 0, `${name}: ${stdout}${stderr}`)
   }
@@ -39,11 +41,12 @@ function altered({ alert, expr }: AlertRule, other: string): string {
 t.test('the tests fail when an alert can never fire, and when it always does', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'checkvalve-promtool-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
-  cpSync('monitoring/alerts.test.yml', join(folder, 'alerts.test.yml'))
+  const tests = ALERT_TESTS.map((name) => join(folder, `${name}.test.yml`))
+  for (const path of tests) cpSync(join('monitoring', basename(path)), path)
   for (const rule of alertRules())
     for (const other of ['vector(1) > 2', 'vector(1)']) {
       writeFileSync(join(folder, 'alerts.yml'), altered(rule, other))
-      const { status } = await promtool('test', 'rules', join(folder, 'alerts.test.yml'))
+      const { status } = await promtool('test', 'rules', ...tests)
       t.not(status, 0, `${rule.alert}: ${other}`)
     }
 })
