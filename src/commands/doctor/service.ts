@@ -11,7 +11,6 @@ import { type DoctorContext, isAbsent } from './context.js'
 import { type Finding, Findings } from './finding.js'
 
 const ANSWER_MS = 2000
-const NO_PAGES = 'monitoring sees nothing: see the log of the service'
 
 export async function service(subject: DoctorContext): Promise<Finding[]> {
   return [
@@ -96,7 +95,7 @@ async function metrics(subject: DoctorContext): Promise<Finding[]> {
   // This command has neither certificate nor password.
   if (!isAbsent(subject) && webConfig !== 'none') {
     if (await isTaken(host, port)) found.ok(`${place} is open to clients of ${webConfig}`)
-    else found.fail(`${place} does not answer (no connection)`, NO_PAGES)
+    else mute(found, place, 'no connection')
   } else if (!isAbsent(subject)) await pages(found, `http://${reachable(host)}:${port}/readyz`, place)
   else if (!isOfThisHost(host))
     found.fail(`${place} is no address of this host`, 'the service cannot start: set metrics.listen')
@@ -104,6 +103,10 @@ async function metrics(subject: DoctorContext): Promise<Finding[]> {
     found.fail(`${place} is taken by another program`, 'the service cannot start: set metrics.listen')
   else found.ok(`${place} is free`)
   return found.all
+}
+
+function mute(found: Findings, place: string, why: string): void {
+  found.fail(`${place} does not answer (${why})`, 'monitoring sees nothing: see the log of the service')
 }
 
 async function pages(found: Findings, url: string, place: string): Promise<void> {
@@ -114,7 +117,7 @@ async function pages(found: Findings, url: string, place: string): Promise<void>
     else found.fail(`${place} says that it is not ready`, text.replaceAll('\n', '; '))
   } catch (error) {
     const { cause, message } = error as Error & { cause?: { code?: string } }
-    found.fail(`${place} does not answer (${cause?.code ?? message})`, NO_PAGES)
+    mute(found, place, cause?.code ?? message)
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * Reads the file that gives the pages TLS and passwords, in the format of Prometheus' own exporters
- * (prometheus/exporter-toolkit, docs/web-configuration.md), so that one file serves them all. What this server does
+ * (web-configuration.md of prometheus/exporter-toolkit), so that one file serves them all. What this server does
  * not know is refused: a file that asks for protection must not be read as one that does not.
  */
 import { readFileSync } from 'node:fs'
