@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../core/packet/ip.js'
 import type { AttributionOutcome } from '../core/packet/sender.js'
 import type { VerdictCounts } from '../core/record/verdict-counts.js'
@@ -6,10 +6,12 @@ import type { KernelCounter } from '../core/ruleset/ruleset.js'
 import { SOURCES } from '../core/session/session-table.js'
 import type { ConntrackUsage } from '../kernel/conntrack/usage.js'
 import type { QueueStatus } from '../kernel/proc/queue-counters.js'
+import type { LookupCounts } from '../names/name-refresher.js'
 import type { Proofs } from '../packet-path/canary.js'
 import type { AnswerStats } from '../packet-path/dns-watch.js'
 import type { BlockLogStats } from '../records/block-log/block-log.js'
 import type { InboundStatistics } from '../sessions/inbound-watch.js'
+import { collectProcessMetrics } from './process-metrics.js'
 
 /** The sources of the metrics. They are read only during a scrape. */
 export interface MetricSources {
@@ -24,6 +26,8 @@ export interface MetricSources {
   readonly capacity: { readonly queue: number; readonly sessions: number }
   readonly inbound: () => InboundStatistics
   readonly answers: AnswerStats
+  /** Allowed names by the result of their last look-up. */
+  readonly lookups: () => LookupCounts
   readonly attributions: () => Readonly<Record<AttributionOutcome, number>>
   readonly conntrack: () => ConntrackUsage | undefined
   /** Addresses and prefixes by the kind of rule. */
@@ -38,17 +42,6 @@ export interface MetricSources {
 const PREFIX = 'checkvalve_'
 /** Seconds. A verdict takes microseconds; after a second it comes too late. */
 const DURATION_BUCKETS = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1]
-/**
- * Metrics of prom-client that are left out. Three are gauges whose names end in _total, against the naming rules of
- * Prometheus; their short forms and the heap's spaces are dozens of series
- * for developers of Node.
- */
-const LEFT_OUT = [
-  ...['handles', 'requests', 'resources'].flatMap((what) => [`active_${what}_total`, `active_${what}`]),
-  ...['total', 'used', 'available'].map((what) => `heap_space_size_${what}_bytes`),
-]
-/** Seconds. Each is a series for each of four kinds of garbage collection. */
-const GC_DURATION_BUCKETS = [0.01, 0.1, 1]
 
 const PROTOCOLS = [
   ['tcp', IPPROTO_TCP],
@@ -69,14 +62,13 @@ export interface Metrics {
 
 export function createMetrics(sources: MetricSources): Metrics {
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry, gcDurationBuckets: GC_DURATION_BUCKETS })
-  for (const name of LEFT_OUT) registry.removeSingleMetric(`nodejs_${name}`)
+  collectProcessMetrics(registry)
   const registers = [registry]
   const named = (name: string, help: string) => ({ name: PREFIX + name, help, registers })
   verdictMetrics(sources, named)
   queueMetrics(sources, named)
   sessionMetrics(sources, named)
-  answerMetrics(sources, named)
+  nameMetrics(sources, named)
   logMetrics(sources, named)
   stateMetrics(sources, named)
   return {
@@ -211,7 +203,14 @@ function queueMetrics({ queue, capacity }: MetricSources, named: Named): void {
   )
 }
 
-function answerMetrics({ answers }: MetricSources, named: Named): void {
+function nameMetrics({ answers, lookups }: MetricSources, named: Named): void {
+  new Gauge({
+    ...named('names', 'Allowed names that are looked up, by the result of the last look-up'),
+    labelNames: ['state'] as const,
+    collect() {
+      for (const [state, names] of Object.entries(lookups())) this.set({ state }, names)
+    },
+  })
   counter(
     {
       ...named(

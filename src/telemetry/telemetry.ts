@@ -63,6 +63,7 @@ function createServiceMetrics(parts: MeasuredParts): Metrics {
     version: VERSION,
     verdicts: path.counts,
     answers: path.answers,
+    lookups: () => inForce.learned.lookups,
     attributions: () => path.attribution.stats,
     capacity: { queue: inForce.config.queue.maxLength, sessions: inForce.config.sessions.capacity },
     allowlist: () => entriesBySource(inForce.rules.policy),

@@ -72,10 +72,10 @@ t.test(
     t.match(firing.annotations.runbook_url, /runbook\.md#checkvalveblockingburst$/)
     t.equal((await httpGet(lab.web, `http://${MIRROR.v4}/`)).status, 200, 'patching goes on')
 
-    for (const { title, expr } of expressions(dashboard(), 'checkvalve'))
-      await eventually(`${title}: ${expr}`, async () => (await stack.query(expr)).length > 0).then(() =>
-        t.pass(`the panel is not empty: ${title}`),
-      )
+    for (const { title, expr } of expressions(dashboard(), 'checkvalve')) {
+      await eventually(`${title}: ${expr}`, async () => (await stack.query(expr)).length > 0)
+      t.pass(`the panel is not empty: ${title}`)
+    }
     t.same(await stack.api('label/job/values', { 'match[]': 'checkvalve_build_info' }), ['checkvalve'])
     t.same(await stack.api('label/instance/values', { 'match[]': 'checkvalve_build_info' }), [TARGET])
 
@@ -104,13 +104,7 @@ t.test('promtool accepts the page of metrics of a running service, and its docum
   const options = ['--cacert', join(service.folder, 'ca.crt'), '--user', `prometheus:${PASSWORD}`]
   const { stdout: page } = await lab.client.run(['curl', '-sSf', ...options, `https://${TARGET}/metrics`])
   t.match(page, /^checkvalve_enforcing 1$/m)
-  // promtool 2.42 knows only its own metric names without units, and says so on standard error with status 3.
-  const { stdout, stderr, status } = await lab.client.run(['promtool', 'check', 'metrics'], {
-    input: page,
-    allowFailure: true,
-  })
-  const complaints = `${stdout}${stderr}`.split('\n').filter((line) => line.startsWith('checkvalve_'))
-  t.same({ complaints, isParsed: status === 0 || status === 3 }, { complaints: [], isParsed: true })
+  await lab.client.run(['promtool', 'check', 'metrics'], { input: page })
   await lab.client.run(['promtool', 'check', 'web-config', join(service.folder, 'web.yml')])
   const doctor = await service.command('doctor', '--json')
   t.match(

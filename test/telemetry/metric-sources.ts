@@ -36,6 +36,7 @@ export function sources(given: Partial<MetricSources> = {}): MetricSources {
       opened: 4,
     }),
     conntrack: () => ({ entries: 41, limit: 42 }),
+    lookups: () => ({ good: 54, failing: 55 }),
     answers: { learned: 51, held: 52, missed: 53 },
     attributions: () => ({ found: 61, skipped: 62, unknown: 63 }),
     allowlist: () => [
