@@ -6,14 +6,15 @@
 import type { Origin } from '../core/policy/origin.js'
 import { createUsers, type UserLookup } from '../system/users.js'
 import { readFiles } from './config-files.js'
+import type { Config, Values } from './config-values.js'
 import { COMMAND_LINE, ENVIRONMENT, type Problem } from './problems.js'
-import { type Config, schema, type Values } from './schema.js'
+import { schema } from './schema.js'
 import { silentNotes } from './silent-rules.js'
 import { fromCommandLine, fromEnvironment, fromFile, mergeFiles } from './sources.js'
 import { validate } from './validate.js'
 
+export type { Config } from './config-values.js'
 export { formatProblem, type Problem } from './problems.js'
-export type { Config } from './schema.js'
 export { showConfig } from './show.js'
 export type { AllowEntry, Callback, Endpoint, Listen, Service } from './types.js'
 

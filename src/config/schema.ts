@@ -1,5 +1,5 @@
 /** The schema of the configuration: meaning, format, default and environment variable of each setting. */
-import type { Settings, ValuesOf } from './setting-table.js'
+import type { Settings } from './setting-table.js'
 
 /** Longest paths in bytes, with the zero at their end: include/uapi/linux/limits.h; `sun_path` of un.h. */
 const [PATH_MAX, UNIX_PATH_MAX] = [4096, 108] as const
@@ -301,6 +301,14 @@ export const schema = {
       default: '/metrics',
       env: 'CHECKVALVE_METRICS_PATH',
     },
+    webConfig: {
+      doc: "File with TLS and passwords for the HTTP server, in the format of Prometheus' exporters",
+      format: 'path',
+      max: PATH_MAX - 1,
+      words: ['none'],
+      default: 'none',
+      env: 'CHECKVALVE_METRICS_WEB_CONFIG',
+    },
   },
   control: {
     socket: {
@@ -337,12 +345,3 @@ export const schema = {
     },
   },
 } as const satisfies Settings
-
-/** All of the configuration but its notes. */
-export type Values = ValuesOf<typeof schema>
-
-/** A configuration, frozen all the way down but for the words of addresses. Durations are in seconds, users are uids. */
-export interface Config extends Values {
-  /** For the operator: settings without effect in this version, and files that were not read. */
-  readonly notes: readonly string[]
-}

@@ -15,7 +15,7 @@ import { NO_SEARCH, type SearchList, shortened } from './dns/search-list.js'
 import { HostChangeQueue } from './kernel-updates.js'
 import type { LearnedOptions, LearnedSettings } from './learned-options.js'
 import { LookupFailures } from './lookup-failures.js'
-import { NameRefresher } from './name-refresher.js'
+import { type LookupCounts, NameRefresher } from './name-refresher.js'
 import { ServedPolicies } from './served-policies.js'
 import { ServiceTable } from './srv-targets.js'
 
@@ -81,6 +81,12 @@ export class LearnedAddresses {
       () => ({ names: this.#namesToKeep(), services: this.#services.all(), uses: [...options.used] }),
       log,
     )
+  }
+
+  /** The names and SRV services that are looked up, by the result of the last look-up. */
+  get lookups(): LookupCounts {
+    const [names, services] = [this.#names.counts, this.#serviceNames.counts]
+    return { good: names.good + services.good, failing: names.failing + services.failing }
   }
 
   /** Looks names up at start. Saved addresses of an earlier run count until the first answers. */

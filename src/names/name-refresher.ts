@@ -11,6 +11,12 @@ export interface RefresherOptions<Answer> {
   readonly random: () => number
 }
 
+/** Numbers of names whose last look-up was good, and of those where it failed. */
+export interface LookupCounts {
+  readonly good: number
+  readonly failing: number
+}
+
 interface Watched {
   failures: number
   timer: NodeJS.Timeout | undefined
@@ -48,6 +54,13 @@ export class NameRefresher<Answer> {
   /** Whether a name is refreshed. */
   has(name: string): boolean {
     return this.#watched.has(name)
+  }
+
+  /** Counts the names by the result of their last look-up; one whose first is under way is good. */
+  get counts(): LookupCounts {
+    let failing = 0
+    for (const { failures } of this.#watched.values()) if (failures > 0) failing++
+    return { good: this.#watched.size - failing, failing }
   }
 
   stop(): void {

@@ -43,13 +43,20 @@ export class ConnectionLimit {
     this.#options = options
     server.on('connection', (socket: Socket) => this.#add(socket))
     server.on('request', (request, response) => {
-      const held = this.#held.get(request.socket)
+      const held = this.#held.get(request.socket) ?? this.#under(request.socket)
       if (held === undefined) return
       held.isAsking = true
       response.once('close', () => {
         held.isAsking = false
       })
     })
+  }
+
+  /** Returns the connection that a socket of TLS encrypts: it is another object, with the same ends. */
+  #under({ remoteAddress, remotePort }: Socket): Held | undefined {
+    const isSame = ({ socket }: Held) =>
+      socket.remotePort === remotePort && socket.remoteAddress === remoteAddress
+    return [...this.#held.values()].find(isSame)
   }
 
   #add(socket: Socket): void {

@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../core/packet/ip.js'
 import type { AttributionOutcome } from '../core/packet/sender.js'
 import type { VerdictCounts } from '../core/record/verdict-counts.js'
@@ -6,10 +6,12 @@ import type { KernelCounter } from '../core/ruleset/ruleset.js'
 import { SOURCES } from '../core/session/session-table.js'
 import type { ConntrackUsage } from '../kernel/conntrack/usage.js'
 import type { QueueStatus } from '../kernel/proc/queue-counters.js'
+import type { LookupCounts } from '../names/name-refresher.js'
 import type { Proofs } from '../packet-path/canary.js'
 import type { AnswerStats } from '../packet-path/dns-watch.js'
 import type { BlockLogStats } from '../records/block-log/block-log.js'
 import type { InboundStatistics } from '../sessions/inbound-watch.js'
+import { collectProcessMetrics } from './process-metrics.js'
 
 /** The sources of the metrics. They are read only during a scrape. */
 export interface MetricSources {
@@ -20,8 +22,12 @@ export interface MetricSources {
   /** Packets by the kernel's own paths; undefined when the counters cannot be read. */
   readonly kernelCounters: () => Promise<ReadonlyMap<KernelCounter, number> | undefined>
   readonly queue: () => QueueStatus | undefined
+  /** Packets that may wait, and sessions that the table holds. */
+  readonly capacity: { readonly queue: number; readonly sessions: number }
   readonly inbound: () => InboundStatistics
   readonly answers: AnswerStats
+  /** Allowed names by the result of their last look-up. */
+  readonly lookups: () => LookupCounts
   readonly attributions: () => Readonly<Record<AttributionOutcome, number>>
   readonly conntrack: () => ConntrackUsage | undefined
   /** Addresses and prefixes by the kind of rule. */
@@ -36,12 +42,6 @@ export interface MetricSources {
 const PREFIX = 'checkvalve_'
 /** Seconds. A verdict takes microseconds; after a second it comes too late. */
 const DURATION_BUCKETS = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1]
-/** Gauges of prom-client whose names end in _total, against the naming rules of Prometheus. */
-const MISNAMED = [
-  'nodejs_active_handles_total',
-  'nodejs_active_requests_total',
-  'nodejs_active_resources_total',
-]
 
 const PROTOCOLS = [
   ['tcp', IPPROTO_TCP],
@@ -62,15 +62,13 @@ export interface Metrics {
 
 export function createMetrics(sources: MetricSources): Metrics {
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
-  for (const name of [...MISNAMED, ...MISNAMED.map((each) => each.replace(/_total$/, ''))])
-    registry.removeSingleMetric(name)
+  collectProcessMetrics(registry)
   const registers = [registry]
   const named = (name: string, help: string) => ({ name: PREFIX + name, help, registers })
   verdictMetrics(sources, named)
   queueMetrics(sources, named)
   sessionMetrics(sources, named)
-  answerMetrics(sources, named)
+  nameMetrics(sources, named)
   logMetrics(sources, named)
   stateMetrics(sources, named)
   return {
@@ -188,7 +186,8 @@ export function userLabel(uid: number | undefined, userName: MetricSources['user
   return uid < 0 ? 'unknown' : (userName(uid) ?? String(uid))
 }
 
-function queueMetrics({ queue }: MetricSources, named: Named): void {
+function queueMetrics({ queue, capacity }: MetricSources, named: Named): void {
+  gauge(named('queue_capacity', 'Maximum number of packets waiting for a verdict'), () => capacity.queue)
   gauge(named('queue_length', 'Packets waiting for a verdict'), () => queue()?.waiting)
   counter(named('queue_dropped_total', 'Packets the kernel dropped because the queue was full'), (metric) => {
     metric.inc(queue()?.dropped ?? 0)
@@ -204,7 +203,14 @@ function queueMetrics({ queue }: MetricSources, named: Named): void {
   )
 }
 
-function answerMetrics({ answers }: MetricSources, named: Named): void {
+function nameMetrics({ answers, lookups }: MetricSources, named: Named): void {
+  new Gauge({
+    ...named('names', 'Allowed names that are looked up, by the result of the last look-up'),
+    labelNames: ['state'] as const,
+    collect() {
+      for (const [state, names] of Object.entries(lookups())) this.set({ state }, names)
+    },
+  })
   counter(
     {
       ...named(
@@ -219,7 +225,8 @@ function answerMetrics({ answers }: MetricSources, named: Named): void {
   )
 }
 
-function sessionMetrics({ inbound, conntrack }: MetricSources, named: Named): void {
+function sessionMetrics({ inbound, conntrack, capacity }: MetricSources, named: Named): void {
+  gauge(named('sessions_capacity', 'Maximum number of client sessions remembered'), () => capacity.sessions)
   new Gauge({
     ...named('sessions', 'Client sessions remembered, for packets that connection tracking does not know'),
     labelNames: ['source', 'protocol'] as const,

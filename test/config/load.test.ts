@@ -32,7 +32,7 @@ t.test('every value of the documented example is read', async (t) => {
     mode: 'enforce',
     firewall: { queue: 'auto', mark: { mask: 0x3f000000 } },
     sessions: { capacity: 1_000_000, tcpTimeout: 432_000, udpTimeout: 600, services: 'auto' },
-    metrics: { listen: { host: '127.0.0.1', port: 17671 }, path: '/metrics' },
+    metrics: { listen: { host: '127.0.0.1', port: 17671 }, path: '/metrics', webConfig: 'none' },
     canary: { target: { host: '192.0.2.1', port: 9, family: 4 }, interval: 30 },
     containment: { destinations: 10, window: 10, action: 'alert', duration: 900 },
   })

@@ -254,3 +254,15 @@ t.test('stop leaves no timer running, and no timer ever keeps the process alive'
   its.names.stop()
   t.equal(its.clock.timers, 0)
 })
+
+t.test('names are counted by the result of their last look-up', async (t) => {
+  const its = watching(t)
+  its.reply = async (name) => (name === OTHER ? noResolver() : answer())
+  await its.names.watch([NAME, OTHER])
+  t.same(its.names.counts, { good: 1, failing: 1 })
+  its.reply = async () => answer()
+  await its.clock.pass(1200)
+  t.same(its.names.counts, { good: 2, failing: 0 })
+  await its.names.watch([])
+  t.same(its.names.counts, { good: 0, failing: 0 })
+})

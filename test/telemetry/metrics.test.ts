@@ -1,52 +1,9 @@
 import t from 'tap'
-import { compile, NOT_ALLOWLISTED } from '../../src/core/policy/policy.js'
+import { NOT_ALLOWLISTED } from '../../src/core/policy/policy.js'
 import { VerdictCounts } from '../../src/core/record/verdict-counts.js'
 import { createMetrics, type MetricSources } from '../../src/telemetry/metrics.js'
 import { packet } from '../records/block-log/blocks.js'
-
-const RULE = compile({
-  reason: 'rule',
-  name: 'payments',
-  protocol: 'tcp',
-  ports: [],
-  prefixes: [],
-  names: ['api.example.org'],
-  domains: [],
-})
-
-function sources(given: Partial<MetricSources> = {}): MetricSources {
-  const verdicts = new VerdictCounts()
-  verdicts.add(packet({ to: '198.51.100.77', port: 4444 }), 33, NOT_ALLOWLISTED, false)
-  verdicts.add(packet({ to: '2001:db8::77', port: 4444 }), 1000, NOT_ALLOWLISTED, true)
-  verdicts.add(packet(), -1, NOT_ALLOWLISTED, false)
-  verdicts.add(packet(), 0, RULE.accept, false)
-  return {
-    version: '1.2.3',
-    verdicts,
-    userName: (uid) => (uid === 33 ? 'www-data' : undefined),
-    log: () => ({ told: 7, summed: 5, suppressed: 4, dropped: 3 }),
-    kernelCounters: async () => new Map([['reply', 5] as const, ['fallback_drop', 7] as const]) as never,
-    queue: () => ({ waiting: 1, dropped: 2, userDropped: 3 }),
-    inbound: () => ({
-      sessions: { sizeOf: (protocol, source) => protocol + (source === 'socket' ? 100 : 0), evicted: 9 },
-      overruns: 21,
-      resyncs: 20,
-      lookups: { established: 31, transient: 32, none: 33, unknown: 0 },
-      opened: 4,
-    }),
-    conntrack: () => ({ entries: 41, limit: 42 }),
-    answers: { learned: 51, held: 52, missed: 53 },
-    attributions: () => ({ found: 61, skipped: 62, unknown: 63 }),
-    allowlist: () => [
-      ['mirror', 12],
-      ['rule', 2],
-    ],
-    enforcing: () => true,
-    proven: () => true,
-    proofs: () => ({ ipv4: 'yes', ipv6: 'yes' }),
-    ...given,
-  }
-}
+import { sources } from './metric-sources.js'
 
 /** Parses a scrape into a map from name and labels to value. */
 async function scrape(given: Partial<MetricSources> = {}): Promise<Map<string, string>> {
@@ -66,9 +23,11 @@ t.test('every documented metric exists', async (t) => {
     'blocked_users_total',
     'verdict_duration_seconds',
     'queue_length',
+    'queue_capacity',
     'queue_dropped_total',
     'queue_user_dropped_total',
     'sessions',
+    'sessions_capacity',
     'sessions_evicted_total',
     'conntrack_overruns_total',
     'conntrack_resyncs_total',
@@ -77,6 +36,7 @@ t.test('every documented metric exists', async (t) => {
     'conntrack_entries',
     'conntrack_limit',
     'answers_total',
+    'names',
     'attributions_total',
     'allowlist_entries',
     'mirror_resolve_failures_total',
@@ -106,6 +66,8 @@ t.test('each metric has the value of its source', async (t) => {
     'kernel_packets_total{path="reply"}': '5',
     'kernel_packets_total{path="fallback_drop"}': '7',
     queue_length: '1',
+    queue_capacity: '16384',
+    sessions_capacity: '1000000',
     queue_dropped_total: '2',
     queue_user_dropped_total: '3',
     'sessions{source="conntrack",protocol="tcp"}': '6',
@@ -116,6 +78,8 @@ t.test('each metric has the value of its source', async (t) => {
     opened_connections: '4',
     conntrack_entries: '41',
     conntrack_limit: '42',
+    'names{state="good"}': '54',
+    'names{state="failing"}': '55',
     'answers_total{outcome="learned"}': '51',
     'answers_total{outcome="held"}': '52',
     'answers_total{outcome="missed"}': '53',
@@ -144,8 +108,8 @@ t.test('users have their name as label when they have one, and differ from unkno
   const verdicts = new VerdictCounts()
   for (let uid = 0; uid < 300; uid++) verdicts.add(packet(), uid, NOT_ALLOWLISTED, false)
   const many = await scrape({ verdicts })
-  t.equal(many.get('checkvalve_blocked_users_total{user="other"}'), '200')
-  t.equal([...many.keys()].filter((name) => name.startsWith('checkvalve_blocked_users_total')).length, 101)
+  t.equal(many.get('checkvalve_blocked_users_total{user="other"}'), '268')
+  t.equal([...many.keys()].filter((name) => name.startsWith('checkvalve_blocked_users_total')).length, 33)
 })
 
 t.test('no address, port or host name is in any label', async (t) => {

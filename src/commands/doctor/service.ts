@@ -62,7 +62,7 @@ async function fallback(subject: DoctorContext): Promise<Finding[]> {
   const rest = await fallbackNotice(subject.status)
   if (rest === RULES_LOADED)
     found.note(rest, 'it accepts approved connections, and what its copy of the allowlist allows')
-  if (rest === RULES_MISSING && subject.config.mode === 'enforce') found.fail(rest, 'start it')
+  if (rest === RULES_MISSING && subject.config.mode === 'enforce') found.fail(RULES_MISSING, 'start it')
   return found.all
 }
 
@@ -89,15 +89,24 @@ function configuration({ status, config }: DoctorContext): Finding[] {
 /** Checks the pages of the running service, or whether their port is free. */
 async function metrics(subject: DoctorContext): Promise<Finding[]> {
   const found = new Findings('metrics')
-  const { host, port } = subject.config.metrics.listen
+  const { listen, webConfig } = subject.config.metrics
+  const { host, port } = listen
   const place = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
-  if (!isAbsent(subject)) await pages(found, `http://${reachable(host)}:${port}/readyz`, place)
+  // This command has neither certificate nor password.
+  if (!isAbsent(subject) && webConfig !== 'none') {
+    if (await isTaken(host, port)) found.ok(`${place} is open to clients of ${webConfig}`)
+    else mute(found, place, 'no connection')
+  } else if (!isAbsent(subject)) await pages(found, `http://${reachable(host)}:${port}/readyz`, place)
   else if (!isOfThisHost(host))
     found.fail(`${place} is no address of this host`, 'the service cannot start: set metrics.listen')
   else if (await isTaken(host, port))
     found.fail(`${place} is taken by another program`, 'the service cannot start: set metrics.listen')
   else found.ok(`${place} is free`)
   return found.all
+}
+
+function mute(found: Findings, place: string, why: string): void {
+  found.fail(`${place} does not answer (${why})`, 'monitoring sees nothing: see the log of the service')
 }
 
 async function pages(found: Findings, url: string, place: string): Promise<void> {
@@ -108,10 +117,7 @@ async function pages(found: Findings, url: string, place: string): Promise<void>
     else found.fail(`${place} says that it is not ready`, text.replaceAll('\n', '; '))
   } catch (error) {
     const { cause, message } = error as Error & { cause?: { code?: string } }
-    found.fail(
-      `${place} does not answer (${cause?.code ?? message})`,
-      'monitoring sees nothing: see the log of the service',
-    )
+    mute(found, place, cause?.code ?? message)
   }
 }
 

@@ -15,8 +15,11 @@ export interface VerdictCount {
   readonly packets: number
 }
 
-/** Users with a counter of their own; blocks of further users are counted together. */
-const MAX_USERS = 100
+/**
+ * Users with a counter of their own; blocks of further users are counted together. Each is a series in the metrics of
+ * each server of a fleet.
+ */
+const MAX_USERS = 32
 
 /** Counts verdicts, in an array: counting costs the packet path nothing that can be measured. */
 export class VerdictCounts {

@@ -15,6 +15,8 @@ export interface HttpOptions {
   readonly listen: Listen
   /** The path of the metrics. */
   readonly path: string
+  /** Path of the file with TLS and passwords, or `none`. */
+  readonly webConfig: string
   readonly registry: Registry
   /** Lists what keeps the service from being ready; empty when it is ready. */
   readonly unready: () => readonly string[]
@@ -58,7 +60,8 @@ export class HttpServer {
   }
 
   #start(listen: Listen): Promise<void> {
-    const workerData: WorkerOptions = { listen, metricsPath: this.#options.path, version: VERSION }
+    const { path: metricsPath, webConfig } = this.#options
+    const workerData: WorkerOptions = { listen, metricsPath, webConfig, version: VERSION }
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData,
       // Without the options of a test runner or a debugger.
@@ -75,7 +78,11 @@ export class HttpServer {
         } else if (message.kind === 'failed') {
           this.close()
           reject(listenError(listen, message.code))
-        } else this.#answer(worker, message)
+        } else if (message.kind === 'refused') {
+          this.close()
+          reject(new Error(message.message))
+        } else if (message.kind === 'trouble') this.#options.log.error(message.message)
+        else this.#answer(worker, message)
       })
       worker.on('error', (error) => this.#onFault(error as Error))
       worker.on('exit', () => this.#onExit())
@@ -110,7 +117,10 @@ export class HttpServer {
     ).unref()
   }
 
-  async #answer(worker: Worker, { kind }: WorkerRequest): Promise<void> {
+  async #answer(
+    worker: Worker,
+    { kind }: Extract<WorkerRequest, { kind: WorkerResponse['kind'] }>,
+  ): Promise<void> {
     const { registry, unready } = this.#options
     const answer = (content: WorkerResponse) => worker.postMessage(content)
     if (kind === 'state') return answer({ kind, unready: unready() })

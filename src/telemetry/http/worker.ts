@@ -1,16 +1,19 @@
 /**
  * Answers HTTP requests for metrics and health, in a thread of its own. It asks the service for the contents.
  */
-import { createServer, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Listen } from '../../config/config.js'
 import { ConnectionLimit } from '../../system/connection-limit.js'
 import { TAKE_MS, TIMEOUTS } from '../../system/http-limits.js'
 import { ConnectionHolders } from './connection-holder.js'
+import { Protection } from './protection.js'
 
 export interface WorkerOptions {
   readonly listen: Listen
   readonly metricsPath: string
+  /** Path of the file with TLS and passwords, or `none`. */
+  readonly webConfig: string
   readonly version: string
 }
 
@@ -18,6 +21,8 @@ export interface WorkerOptions {
 export type WorkerRequest =
   | { readonly kind: 'listening'; readonly port: number }
   | { readonly kind: 'failed'; readonly code: string }
+  | { readonly kind: 'refused'; readonly message: string }
+  | { readonly kind: 'trouble'; readonly message: string }
   | { readonly kind: 'state' }
   | { readonly kind: 'metrics' }
 
@@ -40,7 +45,7 @@ const INTERVAL_MS = { state: 20, metrics: 200 }
 /** A service that does not answer for this time hangs. */
 const ANSWER_MS = 2000
 
-const { listen, metricsPath, version } = workerData as WorkerOptions
+const { listen, metricsPath, webConfig, version } = workerData as WorkerOptions
 const say = (question: WorkerRequest) => parentPort!.postMessage(question)
 
 /** Asks the service for one kind of content, in intervals. */
@@ -140,18 +145,40 @@ function indexPage(unready: readonly string[]): string {
 `
 }
 
-const server = createServer(TIMEOUTS, (request, response) => {
-  answer(request.method ?? '', pathOf(request.url ?? '/'), response).catch((error: Error) =>
-    reply(response, 503, `${error.message}\n`),
+const holders = new ConnectionHolders()
+
+async function receive(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const access = await protection?.access(request, holders.holderOf)
+  if (access === 'denied') {
+    response.setHeader('WWW-Authenticate', 'Basic')
+    reply(response, 401, 'a user and a password are needed\n')
+  } else if (access === 'busy') {
+    response.setHeader('Retry-After', '1')
+    reply(response, 429, 'too many wrong passwords\n')
+  } else await answer(request.method ?? '', pathOf(request.url ?? '/'), response)
+}
+
+function serve(server: Server): void {
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    receive(request, response).catch((error: Error) => reply(response, 503, `${error.message}\n`))
+  })
+  new ConnectionLimit(server, { ...CONNECTIONS, holderOf: holders.holderOf })
+  // A client that sends many requests on one connection, and reads no answers, would fill the memory.
+  server.maxRequestsPerSocket = 1
+  server.once('error', (error: NodeJS.ErrnoException) =>
+    say({ kind: 'failed', code: error.code ?? error.message }),
   )
-})
-new ConnectionLimit(server, { ...CONNECTIONS, ...new ConnectionHolders() })
-// A client that sends many requests on one connection, and reads no answers, would fill the memory.
-server.maxRequestsPerSocket = 1
-server.once('error', (error: NodeJS.ErrnoException) =>
-  say({ kind: 'failed', code: error.code ?? error.message }),
-)
-server.listen(listen.port, listen.host, () => {
-  const address = server.address()
-  say({ kind: 'listening', port: typeof address === 'object' ? (address?.port ?? 0) : 0 })
-})
+  server.listen(listen.port, listen.host, () => {
+    const address = server.address()
+    say({ kind: 'listening', port: typeof address === 'object' ? (address?.port ?? 0) : 0 })
+  })
+}
+
+let protection: Protection | undefined
+try {
+  if (webConfig !== 'none')
+    protection = new Protection(webConfig, (message) => say({ kind: 'trouble', message }))
+  serve(protection?.createServer(TIMEOUTS) ?? createServer(TIMEOUTS))
+} catch (error) {
+  say({ kind: 'refused', message: (error as Error).message })
+}

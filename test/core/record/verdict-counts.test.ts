@@ -107,14 +107,14 @@ t.test('blocks are counted by user, except those of the service’s own canary',
   )
 })
 
-t.test('at most 100 users have a counter; all further users share one, and no block is lost', async (t) => {
+t.test('at most 32 users have a counter; all further users share one, and no block is lost', async (t) => {
   const counts = new VerdictCounts()
   for (let round = 0; round < 3; round++)
     for (let uid = 0; uid < 250; uid++) counts.add(packet(), uid, NOT_ALLOWLISTED, false)
   const users = [...counts.blocksByUser()]
-  t.equal(users.length, 101)
-  t.same(users.at(-1), [undefined, 450])
-  for (const [uid, packets] of users.slice(0, 100)) t.same([uid! < 100, packets], [true, 3])
+  t.equal(users.length, 33)
+  t.same(users.at(-1), [undefined, 654])
+  for (const [uid, packets] of users.slice(0, 32)) t.same([uid! < 32, packets], [true, 3])
 })
 
 t.test('packets are summed by verdict and reason, over all protocols and families', async (t) => {

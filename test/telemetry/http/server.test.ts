@@ -15,6 +15,7 @@ async function serving(t: Test, registry = new Registry()) {
   const server = await HttpServer.listen({
     listen: { host: '127.0.0.1', port: 0 },
     path: '/metrics',
+    webConfig: 'none',
     registry,
     unready: () => {
       for (const end = performance.now() + state.hangs; performance.now() < end; );
@@ -168,6 +169,7 @@ t.test('a port in use is an error with advice', async (t) => {
   const { port } = other.address() as AddressInfo
   const options = {
     path: '/metrics',
+    webConfig: 'none',
     registry: new Registry(),
     unready: () => [],
     log: { error: () => {} },
