@@ -26,5 +26,6 @@ const texts = packages.map((path) => {
   return `${title}The licence is in ${APACHE}.txt beside this file, and on Debian in /usr/share/common-licenses/${APACHE}.`
 })
 const own = `checkvalve\n\n${readFileSync('LICENSE', 'utf8').trim()}`
-const intro = 'The program /usr/lib/checkvalve/dist/bin has in it the npm packages below, each with its own licence.'
+const intro =
+  'The program /usr/lib/checkvalve/dist/bin has in it the npm packages below, each with its own licence.'
 writeFileSync(join(folder, 'copyright'), `${[own, intro, ...texts].join(`\n${LINE}\n`)}\n`)
