@@ -139,6 +139,22 @@ t.test('packages on a host', async (t) => {
   })
 
   t.test(
+    'on the smallest systems, without tools of users and /proc, it is installed and purged',
+    async (t) => {
+      const host = await InstalledHost.create(t, { nodejs: DEBIAN_13 })
+      host.writeProgram('/usr/bin/systemd-tmpfiles', '#!/bin/sh\necho "/proc/ is not mounted" >&2\nexit 1\n')
+      await host.run('rm', '/usr/sbin/userdel', '/usr/sbin/groupdel')
+      for (const step of [
+        ['--install', deb],
+        ['--purge', 'checkvalve'],
+      ]) {
+        const { stderr, status } = await host.dpkg(...step)
+        t.equal(status, 0, `${step.join(' ')}: ${stderr}`)
+      }
+    },
+  )
+
+  t.test(
     'dpkg asks for a Node.js that is new enough, or for checkvalve-node, which the service changes to',
     async (t) => {
       const host = await InstalledHost.create(t, { nodejs: '18.20.4+dfsg-1~deb12u1', systemd: true })

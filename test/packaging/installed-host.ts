@@ -12,6 +12,8 @@ const DEBIAN = {
   'libstdc++6': '12.2',
   nftables: '1.0.6',
   iptables: '1.8.9',
+  passwd: '4.13',
+  procps: '4.0.2',
   systemd: '252',
 } as const
 

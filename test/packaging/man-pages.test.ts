@@ -6,6 +6,7 @@ import { allCommands } from '../../src/commands/registry.js'
 import { schema } from '../../src/config/schema.js'
 import { settingsByKey } from '../../src/config/setting-table.js'
 import type { BlockEvent } from '../../src/records/block-log/event.js'
+import { run } from '../lab/command.js'
 
 const COMMANDS = await allCommands()
 const PAGES = pages({
@@ -107,6 +108,14 @@ t.test('a text cannot give orders to the formatter, and loses none of its charac
   t.equal(fromMarkdown('.so /etc/passwd\n'), '.PP\n\\&.so /etc/passwd\n')
   t.equal(fromMarkdown("a\n'b \\x\n"), ".PP\na\n\\&'b \\ex\n")
   t.equal(fromMarkdown('```\n.a --b\n```\n'), '.PP\n.RS 4\n.EX\n\\&.a \\-\\-b\n.EE\n.RE\n')
+})
+
+t.test('a formatter shows each page without a complaint', async (t) => {
+  for (const [name, input] of PAGES) {
+    const { stdout, stderr } = await run('page', ['mandoc', '-T', 'utf8', '-W', 'error'], { input })
+    t.equal(stderr, '', name)
+    t.match(stdout, `${name.slice(0, -2)}(${name.at(-1)})`, name)
+  }
 })
 
 t.test('markdown that a page cannot show is refused, not left out', async (t) => {
