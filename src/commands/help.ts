@@ -6,9 +6,13 @@ export const DEFAULT_CONFIG = '/etc/checkvalve/checkvalve.yaml'
 
 const NAME_WIDTH = 14
 
-const COMMON = `  --config PATH      default ${DEFAULT_CONFIG}; conf.d/*.yaml
+/** The options that all commands have. */
+export const COMMON = `  --config PATH      default ${DEFAULT_CONFIG}; conf.d/*.yaml
                      beside it is read as well
   --set KEY=VALUE    override one setting, e.g. --set mode=enforce`
+
+export const SIGNALS = `Signals to the running service: SIGHUP reloads the configuration, SIGUSR2
+reopens the block log, SIGTERM stops the service.`
 
 /** Lists all commands, a line each. */
 export function usage(commands: readonly Command[]): string {
@@ -22,12 +26,13 @@ ${lines.join('\n')}
 ${COMMON}
 
 checkvalve COMMAND --help describes a command, with examples.
-Signals to the running service: SIGHUP reloads the configuration, SIGUSR2
-reopens the block log, SIGTERM stops the service.`
+${SIGNALS}`
 }
 
-export const usageOf = ({ name, synopsis = '[OPTION]...' }: Command): string =>
-  `usage: checkvalve ${name} ${synopsis}`
+export const synopsisOf = ({ name, synopsis = '[OPTION]...' }: Command): string =>
+  `checkvalve ${name} ${synopsis}`
+
+export const usageOf = (command: Command): string => `usage: ${synopsisOf(command)}`
 
 export function helpOf(command: Command): string {
   const { name, summary, details, examples } = command

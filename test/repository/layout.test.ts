@@ -161,6 +161,7 @@ t.test('no file has more than 350 lines', async (t) => {
     'test',
     'bench',
     'demo',
+    'packaging',
     'node-netfilter-queue/src',
     'node-netfilter-queue/test',
   ]) {
