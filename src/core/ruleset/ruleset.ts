@@ -9,34 +9,27 @@ import { formatAddress } from '../packet/address-text.js'
 import { type Address, type Connection, FAMILIES, type Family } from '../packet/ip.js'
 import { type Policy, resolversOf } from '../policy/policy.js'
 import {
-  ASKERS,
-  ASKING,
-  answer,
-  ask,
-  askForUpdate,
   call,
   depart,
   enqueue,
   FORMER_SETS,
   foreign,
-  JUDGING,
   judge,
   loopback,
   pass,
-  question,
   refuse,
   staying,
   toBeJudged,
-  toResolver,
   verdict,
 } from './chains.js'
 import { fallbackOf, hasHostSets, hostSetName, hostsText, hostTimeoutOf, prefixSet } from './fallback.js'
 import { marksOf } from './marks.js'
 import type { QueueForm, RulesetOptions, SocketFacts } from './options.js'
+import { ASKERS, ASKING, answer, ask, askForUpdate, JUDGING, question, toResolver } from './query-chains.js'
 import { arrive, leave, noteClient, SOCKET_SETS, UNTRACKED } from './untracked.js'
 
-export { namesQueues } from './chains.js'
 export type { QueueForm, RulesetOptions, ServicePorts, SocketFacts } from './options.js'
+export { namesQueues } from './query-chains.js'
 
 /** Family and name of the table. */
 export const TABLE = 'inet checkvalve'

@@ -1,5 +1,11 @@
 import t from 'tap'
-import { answersResolver, mayAsk, type QueryPolicy, questionsOf } from '../../../src/core/dns/query-policy.js'
+import {
+  answersResolver,
+  mayAsk,
+  type QueryPolicy,
+  questionsOf,
+  refusedName,
+} from '../../../src/core/dns/query-policy.js'
 import { IPPROTO_UDP } from '../../../src/core/packet/ip.js'
 import { decode, Packet, TCPHDR_ACK, TCPHDR_URG } from '../../../src/core/packet/packet.js'
 import { type Extension, ipv4, ipv6, join, tcp, udp } from '../packets.js'
@@ -135,6 +141,15 @@ t.test('a packet with options of IP is not allowed: they hold any bytes', async 
   const answers = (options: readonly number[]) =>
     answersResolver(read(ipv4({ protocol: IPPROTO_UDP, options }, udp({ payload: answer }))))
   t.same([answers([]), answers(RECORD_ROUTE)], [true, false])
+})
+
+t.test('of the queries in a blocked packet, the first one that may not be sent is named', async (t) => {
+  const named = (...names: string[]) =>
+    refusedName(segment(join(...names.map((name) => framed(query(name))))), asking())
+  t.equal(named('a.example.org', 'secret.example', 'other.example'), 'secret.example')
+  t.equal(named('a.example.org', 'b.example.org'), 'a.example.org', 'the names are not why')
+  t.equal(refusedName(datagram(query('a.example.org')), undefined), 'a.example.org', 'no policy any more')
+  t.equal(refusedName(datagram(Uint8Array.of(1, 2)), asking()), undefined, 'no query')
 })
 
 t.test('a segment with urgent bytes is not allowed: the resolver would read other messages', async (t) => {

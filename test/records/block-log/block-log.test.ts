@@ -170,22 +170,15 @@ t.test('sender and destination name are looked up before the verdict, and once',
 t.test('each blocked name has a line, and of several queries the one that may not be sent', async (t) => {
   const { log, path } = opened(t)
   const ask = (protocol: number, bytes: Uint8Array) => {
-    const asking = packet({ port: 53, protocol })
-    Object.assign(asking, { bytes, payloadOffset: 0, payloadEnd: bytes.length })
+    const payload = { bytes, payloadOffset: 0, payloadEnd: bytes.length }
+    const asking = Object.assign(packet({ port: 53, protocol }), payload)
     log.note(asking, 33, NAME_NOT_ALLOWED, 'enforce', ANYWHERE)
   }
-  for (const name of ['one.example.net', 'two.example.net', 'one.example.net']) ask(IPPROTO_UDP, query(name))
-  ask(IPPROTO_TCP, join(framed(query('good.example')), framed(query('secret.example'))))
+  for (const name of ['one.example', 'two.example', 'one.example']) ask(IPPROTO_UDP, query(name))
+  ask(IPPROTO_TCP, join(framed(query('good.example')), framed(query('bad.example'))))
   await log.close()
-  t.same(
-    linesOf(path).map((line) => [line['dns.question.name'], line['checkvalve.repeat']]),
-    [
-      ['one.example.net', 1],
-      ['two.example.net', 1],
-      ['secret.example', 1],
-      ['one.example.net', 1],
-    ],
-  )
+  const names = linesOf(path).map((line) => line['dns.question.name'])
+  t.same(names, ['one.example', 'two.example', 'bad.example', 'one.example'])
 })
 
 t.test('a DNS name that is not allowed is logged; other packets to port 53 are not read', async (t) => {
