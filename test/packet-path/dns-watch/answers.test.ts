@@ -35,6 +35,32 @@ t.test('answers are learned in both families, over UDP and TCP', async (t) => {
   }
 })
 
+t.test('slow answers to a user without trust take time from no other user, nor from updates', async (t) => {
+  const its = watching(t)
+  // Each look at the clock takes 40 ms, as if each answer took as long to read.
+  let ms = performance.now()
+  const now = () => {
+    ms += 40
+    return ms
+  }
+  const clock = t.intercept(performance, 'now', { value: now, configurable: true })
+  const asks = (uid: number) => {
+    its.ask(QUESTION, { uid })
+    t.match(its.answer(ANSWER), PASSED)
+    return its.lessons.filter(({ asker }) => asker.uid === uid).length
+  }
+  t.same(
+    [asks(WWW_DATA), asks(WWW_DATA), asks(WWW_DATA)],
+    [1, 1, 1],
+    'what no time is left for goes on unread',
+  )
+  t.same([asks(ROOT), asks(ROOT)], [1, 2])
+  clock.restore()
+  its.ask(QUESTION, { uid: ROOT })
+  its.answer(ANSWER)
+  t.equal(its.lessons.length, 4)
+})
+
 t.test('a query in capitals is matched by an answer in upper or lower case', async (t) => {
   const its = watching(t)
   for (const name of ['MIRROR.example.ORG', NAME, 'mIrRoR.eXaMpLe.OrG']) {
