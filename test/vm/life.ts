@@ -14,8 +14,10 @@ import {
   untilProven,
   works,
 } from './host.js'
+import type { Suite } from './machine.js'
 
-for (const suite of ['trixie', 'bookworm'] as const)
+/** Tests the life of a host with this Debian. */
+export const life = (suite: Suite) =>
   t.test(`${suite}: nothing gets out from the boot to the shutdown`, async (t) => {
     const machine = await startMachine(t, suite)
     const said = await install(machine, suite)
