@@ -56,6 +56,8 @@ t.test('a package has the production tree, and nothing that builds or tests', as
       '/usr/share/man/man5/checkvalve-log.5.gz',
       '/usr/share/doc/checkvalve/copyright',
       '/usr/share/doc/checkvalve/install.md',
+      '/usr/share/doc/checkvalve/examples/process-names.conf',
+      '/usr/share/doc/checkvalve/examples/alerts.yml',
     ])
       t.ok(paths.includes(wanted), `${arch}: ${wanted}`)
     const program = paths.filter((path) => isIn(path, LIB))
