@@ -24,7 +24,7 @@ const SOURCE_ROUTED = [
  * whoever listens there may have that address, too.
  */
 const TO_THIS_HOST = ['ct status dnat', 'meta oifkind "vrf"'].map(
-  (match) => `fib daddr type local ${match} goto staying`,
+  (match) => `${match} fib daddr type local goto staying`,
 )
 
 /**
