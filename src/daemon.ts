@@ -152,6 +152,7 @@ export class Daemon {
     this.#systemd.feedWatchdog(this.#periodic, () => this.#path.queues.isJudging())
     this.#telemetry.noteReload([])
     logStart(this.#inForce, this.#firewall.form, this.#path.attribution.trouble, this.#log)
+    await this.#telemetry.answers()
     this.#systemd.ready(this.#inForce.config.mode)
   }
 

@@ -40,6 +40,11 @@ export class Telemetry {
     this.#http = await HttpServer.listen({ ...options, registry })
   }
 
+  /** Waits until the pages answer. */
+  async answers(): Promise<void> {
+    await this.#http?.answers()
+  }
+
   close(): void {
     this.#http?.close()
   }

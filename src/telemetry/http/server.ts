@@ -45,12 +45,10 @@ export class HttpServer {
     this.#options = options
   }
 
-  /** @returns the server once it answers @throws Error (rejects) of node:net, e.g. EADDRINUSE */
+  /** @returns the server once it listens @throws Error (rejects) of node:net, e.g. EADDRINUSE */
   static async listen(options: HttpOptions): Promise<HttpServer> {
     const server = new HttpServer(options)
     await server.#start(options.listen)
-    // Without the keys and passwords of its clients it cannot ask itself.
-    if (options.webConfig === 'none') await server.#waitForAnswer()
     return server
   }
 
@@ -90,9 +88,14 @@ export class HttpServer {
     })
   }
 
-  /** Asks for a page. The first answer takes seconds on a slow host; another firewall may never let it pass. */
-  async #waitForAnswer(): Promise<void> {
-    const { listen, log } = this.#options
+  /**
+   * Waits for the first answer, which takes seconds on a slow host. It is an error in the log when another firewall does
+   * not let it pass.
+   */
+  async answers(): Promise<void> {
+    const { listen, log, webConfig } = this.#options
+    // Without the keys and passwords of its clients it cannot ask itself.
+    if (webConfig !== 'none') return
     const host = ANY_HOST.get(listen.host) ?? listen.host
     const request = get({ host, port: this.port, path: '/healthz', agent: false, timeout: PATIENCE_MS })
     request.on('timeout', () => request.destroy(new Error(`no answer within ${PATIENCE_MS / 1000} s`)))
