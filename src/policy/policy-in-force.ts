@@ -227,7 +227,7 @@ export class PolicyInForce {
     await Promise.all([this.#options.store.tick(now), this.#generation.tick(now)])
   }
 
-  /** Stops all changes; the last one removes the rules (`onStop`). @param keepsRules never @returns whether it did */
+  /** Stops all changes. @param keepsRules whether the rules stay whatever `onStop` says @returns whether they were removed */
   stop(keepsRules: boolean): Promise<boolean> {
     this.#isStopping = true
     return this.#changes.run(async () => {

@@ -1,12 +1,21 @@
 /** What the .deb does on a host: installation, upgrade, downgrade, removal, purge. */
 import { writeFileSync } from 'node:fs'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { canInstall, InstalledHost, LEFT_OUT } from './installed-host.js'
 import { builtPackages, debOf, nodeDebOf, VERSION, withVersion } from './packages.js'
 
 const DEBIAN_13 = '20.19.2+dfsg-1'
 const ENFORCING = 'mode: enforce\n'
 const WANTS = '/etc/systemd/system/multi-user.target.wants/checkvalve.service'
+
+/** Runs dpkg for each pair of an action and a package. */
+async function succeed(t: Test, host: InstalledHost, steps: readonly string[]): Promise<void> {
+  for (let at = 0; at < steps.length; at += 2) {
+    const step = steps.slice(at, at + 2)
+    const { stderr, status } = await host.dpkg(...step)
+    t.equal(status, 0, `${step.join(' ')}: ${stderr}`)
+  }
+}
 
 t.test('packages on a host', async (t) => {
   if (!canInstall()) return void t.comment(LEFT_OUT)
@@ -26,14 +35,10 @@ t.test('packages on a host', async (t) => {
         host.has('/var/log/checkvalve') &&
         host.has('/etc/checkvalve/conf.d'),
     )
-    const { stdout: owners } = await host.run(
-      'stat',
-      '-c',
-      '%U %a',
-      '/var/lib/checkvalve',
-      '/var/log/checkvalve',
+    t.equal(
+      await host.ownersOf('/var/lib/checkvalve', '/var/log/checkvalve'),
+      'checkvalve 750\ncheckvalve 750\n',
     )
-    t.equal(owners, 'checkvalve 750\ncheckvalve 750\n')
     const link = await host.run('readlink', WANTS)
     t.match(link.stdout, '/systemd/system/checkvalve.service', 'and at the next boot')
     const version = await host.run('checkvalve', 'version')
@@ -127,15 +132,8 @@ t.test('packages on a host', async (t) => {
 
   t.test('without a running systemd, as in a chroot or the build of an image, all of it works', async (t) => {
     const host = await InstalledHost.create(t, { nodejs: DEBIAN_13 })
-    for (const step of [
-      ['--install', deb],
-      ['--install', next],
-      ['--remove', 'checkvalve'],
-      ['--purge', 'checkvalve'],
-    ]) {
-      const { stderr, status } = await host.dpkg(...step)
-      t.equal(status, 0, `${step.join(' ')}: ${stderr}`)
-    }
+    const steps = ['--install', deb, '--install', next, '--remove', 'checkvalve', '--purge', 'checkvalve']
+    await succeed(t, host, steps)
   })
 
   t.test(
@@ -144,13 +142,7 @@ t.test('packages on a host', async (t) => {
       const host = await InstalledHost.create(t, { nodejs: DEBIAN_13 })
       host.writeProgram('/usr/bin/systemd-tmpfiles', '#!/bin/sh\necho "/proc/ is not mounted" >&2\nexit 1\n')
       await host.run('rm', '/usr/sbin/userdel', '/usr/sbin/groupdel')
-      for (const step of [
-        ['--install', deb],
-        ['--purge', 'checkvalve'],
-      ]) {
-        const { stderr, status } = await host.dpkg(...step)
-        t.equal(status, 0, `${step.join(' ')}: ${stderr}`)
-      }
+      await succeed(t, host, ['--install', deb, '--purge', 'checkvalve'])
     },
   )
 

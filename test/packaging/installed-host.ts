@@ -89,6 +89,11 @@ export class InstalledHost {
     return run('host', ['chroot', this.root, ...argv], { env, allowFailure: true })
   }
 
+  /** Returns owner and mode of files, a line each. */
+  async ownersOf(...paths: readonly string[]): Promise<string> {
+    return (await this.run('stat', '-c', '%U %a', ...paths)).stdout
+  }
+
   dpkg(...args: readonly string[]): Promise<Result> {
     return run('host', ['dpkg', `--root=${this.root}`, ...args], { allowFailure: true })
   }

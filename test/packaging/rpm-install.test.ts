@@ -27,14 +27,10 @@ t.test('an .rpm on a host', async (t) => {
       (await host.run('checkvalve', 'version')).stdout,
       `checkvalve ${VERSION} (node ${process.version})\n`,
     )
-    const { stdout: owners } = await host.run(
-      'stat',
-      '-c',
-      '%U %a',
-      '/var/lib/checkvalve',
-      '/var/log/checkvalve',
+    t.equal(
+      await host.ownersOf('/var/lib/checkvalve', '/var/log/checkvalve'),
+      'checkvalve 750\ncheckvalve 750\n',
     )
-    t.equal(owners, 'checkvalve 750\ncheckvalve 750\n')
     t.match((await host.run('readlink', unit)).stdout, 'checkvalve.service')
   })
 

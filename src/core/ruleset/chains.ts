@@ -73,7 +73,7 @@ export function judge(marks: Marks, { hasOpened, watchNames }: RulesetOptions, p
     'oif "lo" fib daddr type != unicast goto loopback',
     `${FORGED} jump foreign`,
     `${A_CALL} goto call`,
-    ...(isEnforced ? ERRORS_TO_RESOLVERS : []),
+    ...(isEnforced && mode === 'enforce' ? ERRORS_TO_RESOLVERS : []),
     ...(hasOpened || isEnforced ? [...question, approved, ...opened, reply] : [reply, ...question, approved]),
     'meta nfproto ipv4 fib saddr type != local jump foreign',
     ...TO_THIS_HOST,

@@ -15,7 +15,7 @@ const INTERVAL_MS = 60_000
 export class BootFile {
   readonly #firewall: Pick<Firewall, 'loaded' | 'hostChanges'>
   readonly #file: StateFile
-  #written: { readonly loaded: Loaded; readonly hostChanges: number } | undefined
+  #seen: { readonly loaded: Loaded; readonly hostChanges: number } | undefined
 
   constructor(
     firewall: Pick<Firewall, 'loaded' | 'hostChanges'>,
@@ -36,15 +36,15 @@ export class BootFile {
   async tick(now: number): Promise<void> {
     const { loaded, hostChanges } = this.#firewall
     if (loaded === undefined) return
-    const before = this.#written
-    this.#written = { loaded, hostChanges }
+    const before = this.#seen
+    this.#seen = { loaded, hostChanges }
     if (before?.loaded !== loaded || before.hostChanges !== hostChanges) this.#file.change()
     if (before?.loaded.policy === loaded.policy) await this.#file.tick(now)
     else await this.#file.write()
   }
 
   #text(): string {
-    const { policy, options, facts } = this.#written!.loaded
+    const { policy, options, facts } = this.#seen!.loaded
     return renderBoot(policy, options, facts, Date.now())
   }
 }

@@ -36,6 +36,7 @@ export const OPEN_STATES = [
   TCP_LAST_ACK,
   TCP_CLOSING,
 ] as const
+
 // enum INET_DIAG_NONE, INET_DIAG_MEMINFO, INET_DIAG_INFO: the attribute, and its bit in idiag_ext plus one
 const INET_DIAG_INFO = 2
 export const EXTENSION_INFO = 1 << (INET_DIAG_INFO - 1)

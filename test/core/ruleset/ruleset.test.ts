@@ -21,6 +21,14 @@ for (const one of CASES)
     t.equal(text, readFileSync(golden(one.name), 'utf8'))
   })
 
+t.test('mode observe drops nothing, also where names would be enforced', async (t) => {
+  const one = CASES.find(({ name }) => name === 'names-enforced')!
+  const observed = textOf({ ...one, policy: { ...one.policy, mode: 'observe' } })
+  const judge = /chain judge \{.*?\n {2}\}/s.exec(observed)![0]
+  t.notMatch(judge, /drop$/m)
+  t.match(/chain judge \{.*?\n {2}\}/s.exec(textOf(one))![0], /@resolvers4 drop$/m)
+})
+
 t.test('an update keeps the base chains: the removal of a hook would drop queued packets', async (t) => {
   for (const form of ['native', 'xtables'] as const) {
     const update = renderUpdate('table inet checkvalve {\n}\n', form, ['old1', 'old2'])
