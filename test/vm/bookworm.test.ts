@@ -1,4 +1,4 @@
-/** Follows the service through the life of a host with Debian 12: life.ts. */
-import { life } from './life.js'
+/** Runs every scenario on Debian 12: everything.ts. */
+import { everything } from './everything.js'
 
-life('bookworm')
+everything('bookworm')

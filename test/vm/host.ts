@@ -25,18 +25,20 @@ export async function startMachine(t: Test, suite: Suite): Promise<Machine> {
   return machine
 }
 
-/** Installs the packages as an administrator does; Debian 12 has no Node.js that is new enough. */
-export const install = (machine: Machine, suite: Suite): Promise<string> =>
-  machine.do(
-    `DEBIAN_FRONTEND=noninteractive apt-get install -y ${suite === 'bookworm' ? '/opt/packages/checkvalve-node_*.deb ' : ''}/opt/packages/checkvalve_*.deb`,
+/** Installs the packages of a folder as an administrator does; Debian 12 has no Node.js that is new enough. */
+export function install(machine: Machine, suite: Suite, folder = '/opt/packages'): Promise<string> {
+  const node = suite === 'bookworm' ? '/opt/packages/checkvalve-node_*.deb ' : ''
+  return machine.do(
+    `DEBIAN_FRONTEND=noninteractive apt-get install -y --allow-downgrades ${node}${folder}/checkvalve_*.deb`,
     600,
   )
+}
 
-/** Writes the configuration, and waits until the service has taken it. */
-export async function configure(machine: Machine, settings: string): Promise<void> {
-  await machine.do(
-    `cat > /etc/checkvalve/conf.d/test.yaml <<'END'\n${settings}END\nsystemctl reload checkvalve`,
-  )
+/** Writes a file of the configuration, and waits until the service has taken it. */
+export async function configure(machine: Machine, settings: string, name = 'test'): Promise<void> {
+  await machine.do(`cat > /etc/checkvalve/conf.d/${name}.yaml <<'END'
+${settings}END
+systemctl reload checkvalve`)
 }
 
 /** Waits until a command succeeds. @throws Error (rejects) with its last output */
@@ -60,18 +62,27 @@ export async function untilProven(machine: Machine): Promise<void> {
   )
 }
 
-/** The packets of each worm that have arrived at the victims so far, since the image was made. */
-export async function arrivals(machine: Machine): Promise<Record<keyof typeof WORMS, number>> {
-  const count = async (port: number) =>
-    Number(await machine.do(`grep -c ' ${port}$' /var/lib/arrivals || true`))
+/** What has arrived at the victims so far, since the image was made: packets of each worm, and all others. */
+export async function arrivals(machine: Machine): Promise<Record<keyof typeof WORMS | 'others', number>> {
+  const output = await machine.do(
+    `awk '$1 != "listening" { count[$4 ~ /^200[123]$/ ? $4 : "others"]++ }
+      END { for (port in count) print port, count[port] }' /var/lib/arrivals`,
+  )
+  const counts = new Map(output.split('\n').map((line) => line.split(' ') as [string, string]))
+  const count = (key: number | string) => Number(counts.get(String(key)) ?? 0)
   return {
-    early: await count(WORMS.early),
-    ordinary: await count(WORMS.ordinary),
-    late: await count(WORMS.late),
+    early: count(WORMS.early),
+    ordinary: count(WORMS.ordinary),
+    late: count(WORMS.late),
+    others: count('others'),
   }
 }
 
-export const NONE = { early: 0, ordinary: 0, late: 0 }
+/** Whether the worms are at work: without that nothing is proved by what does not arrive. */
+export async function wormsLive(t: Test, machine: Machine): Promise<void> {
+  for (const worm of Object.keys(WORMS))
+    t.equal(await machine.do(`systemctl is-active worm-${worm}`), 'active', `worm-${worm} is at work`)
+}
 
 /** Whether clients are served over both families, and root reaches the mirror by its name. */
 export async function works(t: Test, machine: Machine, when: string): Promise<void> {
@@ -87,3 +98,20 @@ export async function works(t: Test, machine: Machine, when: string): Promise<vo
     'curl -sf --max-time 60 -o /dev/null http://mirror.example.org/debian/Release',
   )
 }
+
+/** A client that takes the large file of the web server slowly, until it is told to finish. */
+export async function startTransfer(machine: Machine): Promise<() => Promise<string>> {
+  const folder = await machine.do(`folder=$(mktemp -d)
+    setsid ip netns exec client python3 /opt/guest/transfer.py 198.18.0.1 $folder </dev/null >$folder/out 2>&1 &
+    echo $folder`)
+  return async () => {
+    if ((await machine.run(`[ -e ${folder}/bytes ]`)).status === 0)
+      throw new Error('the transfer has ended by itself')
+    await machine.do(`touch ${folder}/finish`)
+    await until(machine, 'the transfer ends', `[ -e ${folder}/bytes ] || { cat ${folder}/out; false; }`)
+    return machine.do(`cat ${folder}/bytes`)
+  }
+}
+
+/** The bytes of the large file: build-image. */
+export const LARGE = '20000000'

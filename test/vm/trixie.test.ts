@@ -1,4 +1,4 @@
-/** Follows the service through the life of a host with Debian 13: life.ts. */
-import { life } from './life.js'
+/** Runs every scenario on Debian 13: everything.ts. */
+import { everything } from './everything.js'
 
-life('trixie')
+everything('trixie')

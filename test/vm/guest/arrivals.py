@@ -1,10 +1,10 @@
-"""arrivals.py FILE: appends a line for each IP packet that comes in, flushed at once. Neighbour discovery, MLD and IGMP are left out."""
+"""arrivals.py FILE: appends a line for each frame that comes in, flushed at once. ARP, neighbour discovery, MLD and IGMP are left out."""
 
 import socket
 import sys
 
 ETH_P_ALL, PACKET_OUTGOING, ARPHRD_LOOPBACK = 3, 4, 772
-IPV4, IPV6 = 0x0800, 0x86DD
+IPV4, IPV6, ARP = 0x0800, 0x86DD, 0x0806
 
 
 def text_of(protocol, packet):
@@ -15,7 +15,7 @@ def text_of(protocol, packet):
         if upper == 0 or (upper == 58 and len(packet) > 40 and 130 <= packet[40] <= 143):
             return None
     else:
-        return None
+        return None if protocol in (IPV4, IPV6, ARP) else f"frame 0x{protocol:04x}\n"
     port = int.from_bytes(packet[at + 2 : at + 4], "big") if upper in (6, 17) else ""
     return f"{socket.inet_ntop(family, source)} {upper} {socket.inet_ntop(family, to)} {port}\n"
 

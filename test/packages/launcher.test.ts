@@ -1,4 +1,4 @@
-/** /usr/bin/checkvalve chooses the Node.js. scripts/node-versions runs this with each supported version. */
+/** /usr/bin/checkvalve chooses the Node.js. scripts/test-package runs this with each supported version. */
 import { mkdirSync } from 'node:fs'
 import t from 'tap'
 import { canInstall, InstalledHost, LEFT_OUT } from './installed-host.js'
