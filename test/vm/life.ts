@@ -93,7 +93,7 @@ export async function crashes(t: Test, machine: Machine): Promise<void> {
 /** Gives the service a file that it must refuse, up to a boot with it. */
 export async function refusals(t: Test, machine: Machine): Promise<void> {
   const before = await arrivals(machine)
-  await machine.do(`echo 'mode: perhaps' > /etc/checkvalve/conf.d/bad.yaml`)
+  await machine.do(`echo 'mode: perhaps' > /etc/checkvalve/conf.d/zz-bad.yaml`)
   t.not(
     (await machine.run('systemctl reload checkvalve')).status,
     0,
@@ -113,7 +113,7 @@ export async function refusals(t: Test, machine: Machine): Promise<void> {
   await works(t, machine, 'after a boot with a service that does not start')
   t.same(await arrivals(machine), before, 'nor after a boot with a service that does not start')
   await machine.do(
-    'rm /etc/checkvalve/conf.d/bad.yaml; systemctl reset-failed checkvalve; systemctl start checkvalve',
+    'rm /etc/checkvalve/conf.d/zz-bad.yaml; systemctl reset-failed checkvalve; systemctl start checkvalve',
   )
   await untilProven(machine)
 }

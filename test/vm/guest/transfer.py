@@ -8,6 +8,9 @@ import time
 host, folder = sys.argv[1:]
 connection = socket.create_connection((host, 80), timeout=600)
 connection.sendall(b"GET /large HTTP/1.0\r\n\r\n")
+head = b""
+while b"\r\n\r\n" not in head:
+    head += connection.recv(1)
 length = 0
 while part := connection.recv(4096):
     length += len(part)
