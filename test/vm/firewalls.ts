@@ -77,7 +77,7 @@ export async function firewalls(t: Test, machine: Machine, suite: Suite): Promis
   const before = await arrivals(machine)
   await machine.reboot()
   await untilProven(machine)
-  await until(machine, 'the machine has booted', 'systemctl is-active worm-late')
+  await until(machine, 'the machine has booted', 'systemctl is-active worm-late && systemctl is-active nginx')
   await works(t, machine, `after a boot with ${units}`)
   t.same(await arrivals(machine), before, `a boot with ${units}: nothing arrives`)
   await machine.do(

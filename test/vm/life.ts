@@ -43,7 +43,7 @@ export async function boots(t: Test, machine: Machine, onStop: 'remove' | 'keep'
   const before = await arrivals(machine)
   await machine.reboot()
   await untilProven(machine)
-  await until(machine, 'the machine has booted', 'systemctl is-active worm-late')
+  await until(machine, 'the machine has booted', 'systemctl is-active worm-late && systemctl is-active nginx')
   await wormsLive(t, machine)
   t.same(
     await arrivals(machine),
@@ -109,7 +109,7 @@ export async function refusals(t: Test, machine: Machine): Promise<void> {
   await works(t, machine, 'with a service that does not start')
   t.same(await arrivals(machine), before, 'nothing arrives while it does not start')
   await machine.reboot()
-  await until(machine, 'the machine has booted', 'systemctl is-active worm-late')
+  await until(machine, 'the machine has booted', 'systemctl is-active worm-late && systemctl is-active nginx')
   await works(t, machine, 'after a boot with a service that does not start')
   t.same(await arrivals(machine), before, 'nor after a boot with a service that does not start')
   await machine.do(
