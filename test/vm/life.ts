@@ -34,6 +34,12 @@ export async function installation(t: Test, machine: Machine, suite: Suite): Pro
     'grep -q "^create table" /var/lib/checkvalve/boot.nft',
   )
   await works(t, machine, 'in mode enforce')
+  t.match(
+    await machine.do('apt-get update -o APT::Update::Error-Mode=any'),
+    /mirror\.example\.org/,
+    'apt updates its lists in mode enforce',
+  )
+  await machine.do('checkvalve allow add ticket --to 203.0.113.78 --ports 4030 --user root')
   await machine.do('systemctl -q enable worm-early worm-ordinary worm-late')
 }
 
@@ -52,6 +58,7 @@ export async function boots(t: Test, machine: Machine, onStop: 'remove' | 'keep'
   )
   await works(t, machine, 'after a boot')
   t.equal(await machine.do('systemctl is-active checkvalve-rules'), 'active')
+  t.match(await machine.do('checkvalve allow list'), /ticket/, 'a runtime entry outlives the boot')
   const journal = await machine.do('journalctl -b -o cat')
   t.notMatch(journal, /ordering cycle/, 'the units are ordered without a circle')
   t.notMatch(

@@ -28,6 +28,20 @@ export async function protocols(t: Test, machine: Machine): Promise<void> {
     t.match(said, /^device: wg-lab$/m)
     t.same(await arrivals(machine), before, `nothing arrives while the service is ${state}`)
   }
-  await machine.do('ip link del vrf-lab; ip link del gre-lab; ip link del wg-lab; systemctl start checkvalve')
+  await machine.do('systemctl start checkvalve')
+  await untilProven(machine)
+  // Without the valve the same attack gets out: what did not arrive was blocked.
+  await machine.do('checkvalve mode observe')
+  await machine.do(attack, 300)
+  const arrived = await machine.do(`awk '{ print $2 }' /var/lib/arrivals | sort -un | tr '\n' ' '`)
+  for (const [protocol, name] of [
+    [115, 'L2TP'],
+    [132, 'SCTP'],
+    [136, 'UDP-Lite'],
+    [47, 'GRE'],
+  ] as const)
+    t.ok(arrived.split(' ').includes(String(protocol)), `in mode observe ${name} arrives`)
+  await machine.do('checkvalve mode enforce')
+  await machine.do('ip link del vrf-lab; ip link del gre-lab; ip link del wg-lab')
   await untilProven(machine)
 }
