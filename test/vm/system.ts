@@ -40,7 +40,7 @@ const USER = 'backup'
 /** Sends a packet from a unit, and gives the line of the log of its block. */
 async function blockOf(machine: Machine, unit: string, port: number): Promise<Record<string, unknown>> {
   await machine.run(`systemd-run --wait --uid=${USER} --unit=${unit} curl -sm 20 http://${VICTIM}:${port}/`)
-  const found = `grep -h '"destination.port":${port},' /var/log/checkvalve/blocks.json`
+  const found = `grep -ah '"destination.port":${port},' /var/log/checkvalve/blocks.json`
   await until(machine, `the block of ${unit} is in the log`, found)
   return JSON.parse((await machine.do(found)).split('\n')[0]!)
 }
