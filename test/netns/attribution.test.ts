@@ -1,15 +1,15 @@
 /** Tests attribution by real sockets of processes in real cgroups, under different users. */
-import { chownSync, readFileSync, realpathSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { realpathSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { countArrivals } from '../lab/arrivals.js'
 import { Cgroups } from '../lab/cgroup.js'
 import type { Program } from '../lab/program.js'
 import { createTopology } from '../lab/topology.js'
 import { serveHttp } from '../lab/traffic.js'
-import { canSwitchUsers, idsOf } from '../lab/users.js'
+import { canSwitchUsers } from '../lab/users.js'
 import { compile } from './programs.js'
 import { eventually, NODE, PATIENCE_MS, Service } from './service.js'
+import { runAs } from './unit-privileges.js'
 
 const VICTIM = { 4: '203.0.113.77', 6: '2001:db8:113::77' } as const
 /** Settings by which the service itself sends no packet to the victims. */
@@ -81,17 +81,6 @@ async function guarded(settings: string, user?: string) {
       return stdout === '' && (await service.metric('queue_length')) === 0
     })
   return { ...lab, service, arrivals, send, blocks, untilBlocked, untilArrived, quiet, close }
-}
-
-const UNIT = fileURLToPath(new URL('../../../systemd/checkvalve.service', import.meta.url))
-
-function runAs(service: Service, user: string): void {
-  const { uid, gid } = idsOf(user)
-  chownSync(service.folder, +uid, +gid)
-  const names = /^AmbientCapabilities=(.*)$/m.exec(readFileSync(UNIT, 'utf8'))![1]!.split(' ')
-  const all = ['-all', ...names.map((name) => `+${name.replace('CAP_', '').toLowerCase()}`)].join()
-  const capabilities = ['inh-caps', 'ambient-caps', 'bounding-set'].map((which) => `--${which}=${all}`)
-  service.through = ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', ...capabilities]
 }
 
 t.jobs = 3

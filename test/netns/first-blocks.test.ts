@@ -1,11 +1,11 @@
 /** Tests what the first lines of the block log tell: of a start, of a user, and of a burst. */
-import { chownSync, readFileSync, realpathSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { readFileSync, realpathSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { Cgroups } from '../lab/cgroup.js'
 import { createTopology } from '../lab/topology.js'
-import { canSwitchUsers, idsOf } from '../lab/users.js'
+import { canSwitchUsers } from '../lab/users.js'
 import { eventually, NODE, Service } from './service.js'
+import { runAs } from './unit-privileges.js'
 
 const VICTIM = '203.0.113.77'
 const SETTINGS = `mode: enforce
@@ -22,18 +22,6 @@ let left = +count
 const refused = () => { if (--left === 0) setTimeout(process.exit, 200) }
 for (let i = 0; i < +count; i++) require('net').connect(+first + i, host).on('error', refused)`
 
-const UNIT = fileURLToPath(new URL('../../../systemd/checkvalve.service', import.meta.url))
-
-/** Runs a service with the privileges of the shipped unit. */
-function likeTheUnit(service: Service): void {
-  const { uid, gid } = idsOf('nobody')
-  chownSync(service.folder, +uid, +gid)
-  const names = /^AmbientCapabilities=(.*)$/m.exec(readFileSync(UNIT, 'utf8'))![1]!.split(' ')
-  const all = ['-all', ...names.map((name) => `+${name.replace('CAP_', '').toLowerCase()}`)].join()
-  const capabilities = ['inh-caps', 'ambient-caps', 'bounding-set'].map((which) => `--${which}=${all}`)
-  service.through = ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', ...capabilities]
-}
-
 /** Starts a service, and calls as www-data from web.service. Skips the test where cgroups cannot be made. */
 async function calling(
   t: Test,
@@ -46,7 +34,7 @@ async function calling(
   const lab = await createTopology()
   const service = Service.prepare(lab.web, SETTINGS)
   try {
-    if (given.asUnit) likeTheUnit(service)
+    if (given.asUnit) runAs(service, 'nobody')
     await service.launch()
     const argv = [...NODE, '-e', CALL, VICTIM, '1000', `${given.count}`]
     await lab.web.run(cgroups.command('web.service', 'www-data', ...argv))

@@ -120,7 +120,7 @@ control: { socket: ${this.folder}/control.sock }
 
   /** Starts the service, and does not wait. @param set overrides, `key=value` */
   begin(...set: string[]): Program {
-    this.program = this.place.spawn([...this.through, ...this.#argv(), ...overrides(set)])
+    this.program = this.place.spawn([...this.through, ...this.argv(), ...overrides(set)])
     return this.program
   }
 
@@ -135,7 +135,7 @@ control: { socket: ${this.folder}/control.sock }
    * @param through words in front of the command: `setpriv ...` @param set overrides, `key=value`
    */
   fail(through: readonly string[] = [], ...set: string[]): Promise<Result> {
-    const argv = [...through, ...this.#argv(), ...overrides(set)]
+    const argv = [...through, ...this.argv(), ...overrides(set)]
     return this.place.run(argv, { allowFailure: true })
   }
 
@@ -205,12 +205,12 @@ control: { socket: ${this.folder}/control.sock }
 
   /** Runs a command of the program with the configuration of this service. */
   command(...words: string[]): Promise<Result> {
-    return this.place.run(this.#argv(...words), { allowFailure: true })
+    return this.place.run(this.argv(...words), { allowFailure: true })
   }
 
   /** Runs a command like `command`, as another user. */
   commandAs(user: string, ...words: string[]): Promise<Result> {
-    return this.place.run(this.#argv(...words), { allowFailure: true, user })
+    return this.place.run(this.argv(...words), { allowFailure: true, user })
   }
 
   /**
@@ -222,7 +222,8 @@ control: { socket: ${this.folder}/control.sock }
     return this.place.run([...NODE, MAIN, ...words], { allowFailure: true, env })
   }
 
-  #argv(...words: string[]): string[] {
+  /** Returns the command line of a command of the program with the configuration of this service. */
+  argv(...words: string[]): string[] {
     const command = words.length === 0 ? ['run'] : words
     return [...NODE, MAIN, ...command, '--config', this.config, '--set', `mirrors.root=${this.root}`]
   }

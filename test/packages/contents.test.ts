@@ -58,6 +58,7 @@ t.test('a package has the production tree, and nothing that builds or tests', as
       '/usr/share/doc/checkvalve/install.md',
       '/usr/share/doc/checkvalve/examples/process-names.conf',
       '/usr/share/doc/checkvalve/examples/alerts.yml',
+      '/usr/share/doc/checkvalve/examples/shipping/rsyslog.conf',
     ])
       t.ok(paths.includes(wanted), `${arch}: ${wanted}`)
     const program = paths.filter((path) => isIn(path, LIB))

@@ -37,7 +37,7 @@ t.test('packages on a host', async (t) => {
     )
     t.equal(
       await host.ownersOf('/var/lib/checkvalve', '/var/log/checkvalve'),
-      'checkvalve 750\ncheckvalve 750\n',
+      'checkvalve:checkvalve 750\ncheckvalve:adm 2750\n',
     )
     const link = await host.run('readlink', WANTS)
     t.match(link.stdout, '/systemd/system/checkvalve.service', 'and at the next boot')

@@ -89,9 +89,9 @@ export class InstalledHost {
     return run('host', ['chroot', this.root, ...argv], { env, allowFailure: true })
   }
 
-  /** Returns owner and mode of files, a line each. */
+  /** Returns owner, group and mode of files, a line each. */
   async ownersOf(...paths: readonly string[]): Promise<string> {
-    return (await this.run('stat', '-c', '%U %a', ...paths)).stdout
+    return (await this.run('stat', '-c', '%U:%G %a', ...paths)).stdout
   }
 
   dpkg(...args: readonly string[]): Promise<Result> {

@@ -29,7 +29,7 @@ t.test('an .rpm on a host', async (t) => {
     )
     t.equal(
       await host.ownersOf('/var/lib/checkvalve', '/var/log/checkvalve'),
-      'checkvalve 750\ncheckvalve 750\n',
+      'checkvalve:checkvalve 750\ncheckvalve:adm 2750\n',
     )
     t.match((await host.run('readlink', unit)).stdout, 'checkvalve.service')
   })

@@ -5,8 +5,8 @@ import { fromMarkdown } from '../../packaging/man/roff.js'
 import { allCommands } from '../../src/commands/registry.js'
 import { schema } from '../../src/config/schema.js'
 import { settingsByKey } from '../../src/config/setting-table.js'
-import type { BlockEvent } from '../../src/records/block-log/event.js'
 import { run } from '../lab/command.js'
+import { FIELDS } from '../records/block-log/fields.js'
 
 const COMMANDS = await allCommands()
 const PAGES = pages({
@@ -27,43 +27,6 @@ const plain = (name: string) =>
 function belowHeading(page: string, title: string): string {
   const [, text = ''] = page.split(`.SS "${title}"\n`)
   return text.split(/^\.S[SH] /m)[0]!
-}
-
-/** Each field of the log; the compiler refuses this when one is missing, or is none. */
-const FIELDS: Readonly<Record<keyof BlockEvent, true>> = {
-  '@timestamp': true,
-  'log.level': true,
-  'ecs.version': true,
-  'event.module': true,
-  'event.kind': true,
-  'event.category': true,
-  'event.type': true,
-  'event.action': true,
-  'event.reason': true,
-  'source.ip': true,
-  'source.port': true,
-  'destination.ip': true,
-  'destination.port': true,
-  'destination.domain': true,
-  'dns.question.name': true,
-  'network.transport': true,
-  'network.type': true,
-  'network.direction': true,
-  'user.id': true,
-  'user.name': true,
-  'process.pid': true,
-  'process.executable': true,
-  'container.id': true,
-  'service.name': true,
-  'rule.name': true,
-  'checkvalve.unit': true,
-  'checkvalve.attribution': true,
-  'checkvalve.process': true,
-  'checkvalve.candidates': true,
-  'checkvalve.units': true,
-  'checkvalve.mode': true,
-  'checkvalve.repeat': true,
-  message: true,
 }
 
 t.test('checkvalve(8) has each command with its options and examples, and the options of all', async (t) => {

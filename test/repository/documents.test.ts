@@ -12,7 +12,7 @@ const DOCUMENTS = [
 
 /** Matches a path of the repository in documents and comments. */
 const PATH =
-  /(?<![\w/.-])(?:src|test|docs|bench|demo|scripts|systemd|config|packaging|monitoring|node-netfilter-queue)\/[\w./-]*[\w/]/g
+  /(?<![\w/.-])(?:src|test|docs|bench|demo|scripts|systemd|config|packaging|monitoring|shipping|node-netfilter-queue)\/[\w./-]*[\w/]/g
 
 /**
  * Returns whether a path is created by a build, is an entry point of a package, or is a placeholder in a

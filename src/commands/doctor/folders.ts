@@ -87,7 +87,7 @@ function folder(
   if (stats.isDirectory() && mayOthersWrite(stats, who))
     found.look(
       `other users may write to ${path}`,
-      `they can replace and read its files: chown ${name}: ${path}; chmod g-w,o-w ${path}`,
+      `they can replace and read its files: chown ${name} ${path}; chmod g-w,o-w ${path}`,
     )
   return !found.all.some(({ grade }) => grade === 'fail')
 }

@@ -47,9 +47,17 @@ function explain({ code, message }: NodeJS.ErrnoException, path: string): string
   return code === 'ENOENT' ? `${path} does not exist` : `${path} cannot be read: ${message}`
 }
 
-/** Whether a path is a pipe, such as a shell's <(...): it can be read only once, as it comes. */
-export const isStream = (path: string): boolean =>
-  statSync(path, { throwIfNoEntry: false })?.isFIFO() ?? false
+/**
+ * Whether a path is a pipe, such as a shell's <(...): it can be read only once, as it comes. A path that may
+ * not be looked at is none; to open it says why.
+ */
+export function isStream(path: string): boolean {
+  try {
+    return statSync(path).isFIFO()
+  } catch {
+    return false
+  }
+}
 
 /**
  * Yields all lines of the files that may have events since a time, the oldest first.

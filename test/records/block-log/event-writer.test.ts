@@ -5,19 +5,12 @@ import type { BlockGroup } from '../../../src/core/record/block-summary.js'
 import { blockEvent, lostEvent } from '../../../src/records/block-log/event-writer.js'
 import { words } from '../../core/packets.js'
 import { kindOf } from './blocks.js'
+import { longestLine } from './longest-line.js'
 
 const ENFORCE = { mode: 'enforce', userName: (uid: number) => (uid === 33 ? 'www-data' : undefined) } as const
 const OBSERVE = { ...ENFORCE, mode: 'observe' } as const
 /** LONGEST_LINE is the limit that docs/log.md promises, in bytes. */
 const LONGEST_LINE = 4096
-/** Fields that pino adds. */
-const ADDED = {
-  '@timestamp': new Date(0).toISOString(),
-  'log.level': 'warn',
-  'ecs.version': '8.11.0',
-  'event.module': 'checkvalve',
-}
-
 /** Parses the line of the first block of a kind. */
 const lineOf = (given: Partial<BlockGroup> = {}, around: typeof ENFORCE | typeof OBSERVE = ENFORCE) =>
   JSON.parse(JSON.stringify(blockEvent({ type: 'first', group: kindOf(given), blocks: 1 }, around)))
@@ -217,32 +210,7 @@ t.test('no line is longer than promised, for any names of programs and units', a
         [each, false],
       ] as const,
   )) {
-    const long = letter.repeat(5000)
-    const kind = kindOf({
-      uid: 4_294_967_294,
-      family: 6,
-      protocol: 200,
-      source: words('2001:db8:1111:2222:3333:4444:5555:6666'),
-      destination: words('2001:db8:1111:2222:3333:4444:5555:7777'),
-      sourcePort: 65535,
-      destinationPort: 65535,
-      reasonIndex: NAME_NOT_ALLOWED.reasonIndex,
-      rule: long,
-      // These names consist of letters of host names only (src/core/dns/question.ts).
-      names: { question: 'q'.repeat(253), domain: 'd'.repeat(253) },
-      who: {
-        attribution: 'unknown',
-        unit: `${long}.service`,
-        container: long,
-        pid: 4194304,
-        executable: isNamed ? long : undefined,
-        process: 'not-permitted',
-        // The kernel keeps 15 bytes of the name of a program (TASK_COMM_LEN).
-        candidates: Array(3).fill(letter.repeat(15 / Buffer.byteLength(letter))),
-      },
-    })
-    const summary = { type: 'summary', group: kind, blocks: 2 ** 53, ms: 900_000 } as const
-    const line = `${JSON.stringify({ ...ADDED, ...blockEvent(summary, { ...OBSERVE, userName: () => long }) })}\n`
+    const line = longestLine(letter, isNamed)
     t.ok(Buffer.byteLength(line) <= LONGEST_LINE, `the line has ${Buffer.byteLength(line)} bytes`)
     t.ok(Buffer.byteLength(line) > LONGEST_LINE / 2)
   }
