@@ -19,8 +19,17 @@ export interface ProposedEntry extends Evidence {
   /** When `units` is undefined: the units of some of the blocks. */
   readonly someUnits: readonly string[]
   readonly isGuess: boolean
+  readonly parts: readonly EntryPart[]
   /** An earlier entry that looks as if it could be merged with this one, and why it is not. */
   readonly apart: readonly Apart[]
+}
+
+/** One destination, port, user and unit of an entry. Those that the entry has none of are undefined. */
+export interface EntryPart extends Evidence {
+  readonly place: string
+  readonly port: number | undefined
+  readonly user: string | number | undefined
+  readonly unit: string | undefined
 }
 
 export interface Destination extends Evidence {
@@ -91,17 +100,25 @@ function draftOf(box: Box<Atom>, nameUser: NameUser): Nameless {
   const { protocol, isGuess } = parts[0]!
   const uids = user[0] === ANY ? [] : user.map(Number).sort((a, b) => a - b)
   const logged = (uid: number) => parts.find((part) => part.uid === uid && part.user !== undefined)?.user
+  const nameOf = (uid: number) => nameUser(uid, logged(uid))
   return {
     ...sumOf(parts),
     to: destinationsOf(parts),
     ports: port[0] === ANY ? [] : port.map(Number).sort((a, b) => a - b),
     protocol,
     uids,
-    users: uids.map((uid) => nameUser(uid, logged(uid))),
+    users: uids.map(nameOf),
     kernelServices: [...new Set(parts.flatMap(({ kernelService }) => kernelService ?? []))].sort(),
     units: unit[0] === ANY ? undefined : unit.toSorted(),
     someUnits: [...new Set(parts.flatMap(({ someUnits }) => someUnits))].sort(),
     isGuess,
+    parts: parts.map((part) => ({
+      ...sumOf([part]),
+      place: part.place,
+      port: part.port,
+      user: part.uid === undefined ? undefined : nameOf(part.uid),
+      unit: part.unit,
+    })),
   }
 }
 
@@ -128,7 +145,7 @@ const sortKey = ({ users, units, protocol, ports, to }: Nameless) =>
   JSON.stringify([users, units, protocol, ports, to.map(({ place }) => place).sort()])
 
 /** Makes a name of sender and destination: `php8.2-fpm-api.example.org`. */
-function wishedName({ users, units, protocol, ports, to }: Nameless): string {
+export function wishedName({ users, units, protocol, ports, to }: Nameless): string {
   const sender = users.length === 0 ? 'kernel' : users.slice(0, 2).join('-')
   const who = units?.length === 1 ? units[0]!.replace(/\.\w+$/, '') : sender
   const service = ports.length === 1 ? `${protocol}-${ports[0]}` : protocol

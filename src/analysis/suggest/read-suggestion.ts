@@ -4,18 +4,18 @@ import { isMapping, parseJson } from '../../text/json.js'
 import { parseAddress, parseHostName } from '../../text/parse-address.js'
 import { type Evidence, newEvidence } from '../recorded/recorded-kinds.js'
 import { type LeftOut, OBSTACLES, type Obstacle } from './candidates.js'
-import type { Destination, ProposedEntry } from './entries.js'
-import type { HostSuggestion } from './merge-hosts.js'
-import type { SuggestedEntry, SuspectEntries } from './suggestion.js'
+import type { EntryPart } from './entries.js'
+import type { HostEntry, HostSuggestion } from './merge-hosts.js'
+import type { SuspectEntries } from './suggestion.js'
 
-/** Maximum number of combinations of destination, port, user and unit in all entries: a log has fewer kinds. */
-const COMBINATIONS_AT_MOST = 32_768
+/** Maximum number of parts of all entries: a log has fewer. */
+const PARTS_AT_MOST = 32_768
 
 class NotASuggestion extends Error {}
 
 /**
  * Reads the suggestion of a host.
- * @returns why it is none, when it is none: `allow[0].entry.to[1] is no host name or address`
+ * @returns why it is none, when it is none: `allow[0].parts[1].place is no host name or address`
  */
 export function readSuggestion(host: string, text: string): HostSuggestion | string {
   try {
@@ -27,48 +27,41 @@ export function readSuggestion(host: string, text: string): HostSuggestion | str
 }
 
 function suggestionOf(host: string, root: Field): HostSuggestion {
-  const entries = root.at('allow').each(suggestedEntry)
-  const combinations = entries.reduce((sum, { to, ports, users, units }) => {
-    const sides = [to, ports, users, units ?? []].map(({ length }) => Math.max(1, length))
-    return sum + sides.reduce((product, side) => product * side)
-  }, 0)
-  if (combinations > COMBINATIONS_AT_MOST) root.at('allow').fail('has more than a log can hold')
-  const evidence = evidenceOf(root)
-  const suspects = root.at('suspects').each(suspect)
-  const leftOut = leftOutOf(root.at('notSuggested'))
-  const notes = root.at('notes').each((note) => note.text())
-  return { host, notes, suggestion: { evidence, entries, suspects, leftOut } }
-}
-
-function suggestedEntry(field: Field): SuggestedEntry {
-  return { ...proposedEntry(field), isForMirrors: field.at('isForMirrors').isTrue() }
-}
-
-function proposedEntry(field: Field): ProposedEntry {
-  const entry = field.at('entry')
-  const units = entry.at('units')
-  const to = field.at('destinations').each(destination)
-  if (to.length === 0) field.at('destinations').fail('is empty')
+  const entries = root.at('allow').each(hostEntry)
+  if (entries.reduce((sum, { parts }) => sum + parts.length, 0) > PARTS_AT_MOST)
+    root.at('allow').fail('has more than a log can hold')
   return {
-    ...evidenceOf(field),
-    name: entry.at('name').text(),
-    to,
-    ports: entry.at('ports').each((port) => port.number(1, 65_535)),
-    protocol: entry.at('protocol').oneOf(['tcp', 'udp', 'icmp', 'any']),
-    users: entry.at('users').each(user),
-    uids: [],
-    kernelServices: field.at('ofKernel').each((service) => service.text()),
-    units: units.value === undefined ? undefined : units.each(unit),
-    someUnits: field.at('someUnits').each(unit),
-    isGuess: field.at('isGuess').isTrue(),
-    apart: [],
+    host,
+    evidence: evidenceOf(root),
+    entries,
+    suspects: root.at('suspects').each(suspect),
+    leftOut: leftOutOf(root.at('notSuggested')),
+    notes: root.at('notes').each((note) => note.text()),
   }
 }
 
-function destination(field: Field): Destination {
-  const place = field.at('place').text()
-  if (!parseAddress(place).ok && !parseHostName(place).ok) field.fail('is no host name or address')
-  return { ...evidenceOf(field), place }
+const hostEntry = (field: Field): HostEntry => ({
+  name: field.at('entry').at('name').text(),
+  protocol: field.at('entry').at('protocol').oneOf(['tcp', 'udp', 'icmp', 'any']),
+  isGuess: field.at('isGuess').isTrue(),
+  isForMirrors: field.at('isForMirrors').isTrue(),
+  kernelServices: field.at('ofKernel').each((service) => service.text()),
+  someUnits: field.at('someUnits').each(unit),
+  parts: field.at('parts').each(part),
+})
+
+const part = (field: Field): EntryPart => ({
+  ...evidenceOf(field),
+  place: place(field.at('place')),
+  port: field.at('port').optional((port) => port.number(1, 65_535)),
+  user: field.at('user').optional(user),
+  unit: field.at('unit').optional(unit),
+})
+
+function place(field: Field): string {
+  const text = field.text()
+  const isPlace = parseAddress(text).ok || parseHostName(text).ok
+  return isPlace ? text : field.fail('is no host name or address')
 }
 
 const user = (field: Field): string | number =>
@@ -80,7 +73,7 @@ function unit(field: Field): string {
 }
 
 function suspect(field: Field): SuspectEntries {
-  const optional = (key: string) => (field.at(key).value === undefined ? undefined : field.at(key).text())
+  const optional = (key: string) => field.at(key).optional((text) => text.text())
   return {
     ...evidenceOf(field),
     who: { uid: undefined, user: whoOf(field), unit: optional('unit'), container: optional('container') },
@@ -91,11 +84,8 @@ function suspect(field: Field): SuspectEntries {
   }
 }
 
-function whoOf(field: Field): string | undefined {
-  const [name, uid] = [field.at('user'), field.at('uid')]
-  if (name.value !== undefined) return name.text()
-  return uid.value === undefined ? undefined : String(uid.number())
-}
+const whoOf = (field: Field): string | undefined =>
+  field.at('user').optional((name) => name.text()) ?? field.at('uid').optional((uid) => String(uid.number()))
 
 function leftOutOf(field: Field): Map<Obstacle, LeftOut> {
   const found = new Map<Obstacle, LeftOut>()
@@ -129,6 +119,10 @@ class Field {
     if (!isMapping(this.value)) return this.fail('is no object')
     const value = Object.hasOwn(this.value, key) ? this.value[key] : undefined
     return new Field(this.path === '' ? key : `${this.path}.${key}`, value)
+  }
+
+  optional<T>(read: (field: Field) => T): T | undefined {
+    return this.value === undefined ? undefined : read(this)
   }
 
   /** Reads a list; a missing one is empty. */

@@ -38,6 +38,13 @@ const entryOf = (entry: ProposedEntry) => ({
   },
   ...evidenceOf(entry),
   destinations: entry.to.map((each) => ({ place: each.place, ...evidenceOf(each) })),
+  parts: entry.parts.map(({ place, port, user, unit, ...each }) => ({
+    place,
+    port,
+    user,
+    unit,
+    ...evidenceOf(each),
+  })),
   isGuess: entry.isGuess,
   ...(entry.users.length === 0 && { ofKernel: entry.kernelServices }),
   ...(entry.someUnits.length > 0 && { someUnits: entry.someUnits }),

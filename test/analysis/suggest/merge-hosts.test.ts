@@ -58,13 +58,13 @@ t.test('merged entries allow what the hosts suggest, and nothing else', async (t
     new Set(['4001 203.0.113.1 80', '4001 203.0.113.1 443', '4001 203.0.113.2 443', '4002 203.0.113.2 443']),
   )
   t.same(
-    suggestion.entries.map(({ ports, users, hosts }) => [ports, users, [...hosts!].sort()]),
+    suggestion.entries.map(({ ports, users, hosts, blocks }) => [ports, users, [...hosts!].sort(), blocks]),
     [
-      [[443], [4001], ['web1', 'web2']],
-      [[80], [4001], ['web1']],
-      [[443], [4002], ['web3']],
+      [[443], [4001], ['web1', 'web2'], 3],
+      [[80], [4001], ['web1'], 1],
+      [[443], [4002], ['web3'], 1],
     ],
-    'no port and no user is said to be needed on a host where it was not seen',
+    'no port and no user is said to be needed on a host where it was not seen, and each block counts once',
   )
 })
 
@@ -103,36 +103,33 @@ t.test('what is no suggestion is refused, with the place of the mistake', async 
     broken((value) => delete value.blocks),
     'blocks is no number that it can be',
   )
-  const [entry] = good.allow
-  t.equal(entry.entry.users[0], 'www-data')
+  t.equal(good.allow[0].parts[0].user, 'www-data')
   t.equal(
-    broken(({ allow }) => (allow[0].destinations[0].place = 'a\nmode: observe')),
-    'allow[0].destinations[0] is no host name or address',
+    broken(({ allow }) => (allow[0].parts[0].place = 'a\nmode: observe')),
+    'allow[0].parts[0].place is no host name or address',
   )
   t.equal(
-    broken(({ allow }) => (allow[0].entry.units = ['a b'])),
-    'allow[0].entry.units[0] is no unit',
+    broken(({ allow }) => (allow[0].parts[0].unit = 'a b')),
+    'allow[0].parts[0].unit is no unit',
   )
   t.equal(
-    broken(({ allow }) => (allow[0].entry.ports = [0])),
-    'allow[0].entry.ports[0] is no number that it can be',
+    broken(({ allow }) => (allow[0].parts[0].port = 0)),
+    'allow[0].parts[0].port is no number that it can be',
   )
   t.equal(
     broken(({ allow }) => (allow[0].entry.protocol = 'all')),
     'allow[0].entry.protocol is none of tcp, udp, icmp, any',
   )
   t.equal(
-    broken(({ allow }) => {
-      allow[0].entry.ports = Array.from({ length: 65_535 }, (_, i) => i + 1)
-    }),
+    broken(({ allow }) => (allow[0].parts = Array.from({ length: 32_769 }, () => allow[0].parts[0]))),
     'allow has more than a log can hold',
   )
 })
 
 t.test('no text of a host ends its quotes or its comment', async (t) => {
   const value = JSON.parse(jsonOf(suggested(t, [lineOf(SHOP)], ENFORCED)))
-  value.allow[0].entry.users = ['x]\nmode: observe\n#']
-  value.allow[0].programs = ['/bin/x\nmode: observe']
+  value.allow[0].parts[0].user = 'x]\nmode: observe\n#'
+  value.allow[0].parts[0].programs = ['/bin/x\nmode: observe']
   value.notes = ['a\nmode: observe']
   const read = readSuggestion('web\n1', JSON.stringify(value)) as HostSuggestion
   const { suggestion, notes } = mergeHosts([read])
