@@ -10,7 +10,7 @@ _checkvalve_options() {
     explain) echo --user --unit --from-port --question --offline --json ;;
     allow) echo --to --ports --protocol --user --unit --when-silent --ttl --replace --json --names ;;
     tail) echo --lines --since --user --unit --json --follow --no-follow ;;
-    suggest) echo --since --user --unit --json ;;
+    suggest) echo --since --user --unit --json --merge ;;
     replay) echo --policy --since --json ;;
     doctor) echo --json ;;
   esac
@@ -81,7 +81,7 @@ _checkvalve_word() {
     'mode 0') _checkvalve_words "$cur" observe enforce ;;
     'explain 0') _checkvalve_words "$cur" tcp udp icmp ;;
     'help 0') _checkvalve_words "$cur" "$_checkvalve_commands" ;;
-    'tail 0' | 'suggest 0' | 'replay 0') _checkvalve_files "$cur" ;;
+    'tail 0' | 'suggest '* | 'replay 0') _checkvalve_files "$cur" ;;
   esac
 }
 

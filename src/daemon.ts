@@ -214,8 +214,8 @@ export class Daemon {
    * @throws CommandError (rejects) and then the old one is in force
    */
   async reload(wanted: Config): Promise<void> {
-    await this.#inForce.reload(wanted)
-    if (!this.#isStopping) this.#telemetry.noteReload([])
+    const needsRestart = await this.#inForce.reload(wanted)
+    if (!this.#isStopping) this.#telemetry.noteReload([], needsRestart)
   }
 
   /** Notes a refused reload in metrics and status. @param problems a line each */

@@ -80,12 +80,18 @@ function proof(status: Status): Fact {
   return ['proven', unprovable === undefined ? 'yes' : `yes; ${unprovable}`, 'green']
 }
 
-function reload({ reload: { at, takenAt, problems } }: Status, now: number): Fact[] {
+function reload({ reload: { at, takenAt, problems, needsRestart = [] } }: Status, now: number): Fact[] {
   const ago = (time: string) => `${span(now - Date.parse(time))} ago`
-  if (problems.length === 0) return [['reload', `the configuration was loaded ${ago(at)}`]]
+  const outcome: Fact[] =
+    problems.length === 0
+      ? [['reload', `the configuration was loaded ${ago(at)}`]]
+      : [['reload', `REFUSED ${ago(at)}; the configuration loaded ${ago(takenAt)} is in force`, 'red']]
   return [
-    ['reload', `REFUSED ${ago(at)}; the configuration loaded ${ago(takenAt)} is in force`, 'red'],
+    ...outcome,
     ...problems.map((problem) => ['', problem, 'red'] as const),
+    ...(needsRestart.length === 0
+      ? []
+      : [['', `needs a restart to take effect: ${needsRestart.join(', ')}`, 'yellow'] as const]),
   ]
 }
 

@@ -135,12 +135,12 @@ export class PolicyInForce {
 
   /**
    * Takes a new configuration. Live connections are judged again when it allows less than the old one.
-   * Settings that are read at start only stay what they were. @throws CommandError (rejects) and then the old
-   * one stays in force
+   * @returns settings that it changes in vain, since they are read at start only: `metrics`
+   * @throws CommandError (rejects) and then the old one stays in force
    */
-  reload(wanted: Config): Promise<void> {
+  reload(wanted: Config): Promise<readonly string[]> {
     return this.#changes.run(async () => {
-      if (this.#isStopping) return
+      if (this.#isStopping) return []
       const { configured, overlay } = this.#settings
       const fixed = AT_START.filter((key) => JSON.stringify(configured[key]) !== JSON.stringify(wanted[key]))
       if (fixed.length > 0) this.#options.log.warn(`needs a restart to take effect: ${fixed.join(', ')}`)
@@ -151,6 +151,7 @@ export class PolicyInForce {
       const policy = await this.#change(wantedNow, { waitForLookups: true })
       await this.#options.store.keep(kept.entries)
       this.#options.log.info(`configuration taken: mode ${config.mode}, ${policy.rules.length} rules`)
+      return fixed
     })
   }
 

@@ -53,7 +53,7 @@ export class StatusReport {
   readonly #activity = new ActivityTracker<number | undefined>()
   readonly #kernel: CachedValue<ReadonlyMap<KernelCounter, number> | undefined>
   readonly #mirrors: CachedValue<MirrorList>
-  #reload: ReloadStatus = { at: this.#started, takenAt: this.#started, problems: [] }
+  #reload: ReloadStatus = { at: this.#started, takenAt: this.#started, problems: [], needsRestart: [] }
 
   constructor(sources: StatusSources) {
     this.#sources = sources
@@ -69,10 +69,14 @@ export class StatusReport {
     this.#activity.note(this.#sources.counts.blocksByUser(), now)
   }
 
-  /** @param problems why the configuration was refused, a line each; empty: it was taken */
-  noteReload(problems: readonly string[]): void {
+  /**
+   * @param problems why the configuration was refused, a line each; empty: it was taken
+   * @param needsRestart see ReloadStatus
+   */
+  noteReload(problems: readonly string[], needsRestart: readonly string[] = []): void {
     const at = new Date().toISOString()
-    this.#reload = { at, problems, takenAt: problems.length === 0 ? at : this.#reload.takenAt }
+    const isTaken = problems.length === 0
+    this.#reload = isTaken ? { at, takenAt: at, problems, needsRestart } : { ...this.#reload, at, problems }
   }
 
   async status(): Promise<Status> {

@@ -74,6 +74,8 @@ export interface ReloadStatus {
   readonly problems: readonly string[]
   /** The time when the configuration in force was taken. */
   readonly takenAt: string
+  /** Changed settings that are read at start only: `metrics`. An older service does not list them. */
+  readonly needsRestart?: readonly string[]
 }
 
 export interface QueueState {

@@ -52,12 +52,13 @@ export class Telemetry {
   /**
    * Notes the outcome of a reload.
    * @param problems why the configuration was refused, a line each; empty: it was taken
+   * @param needsRestart see ReloadStatus
    */
-  noteReload(problems: readonly string[]): void {
+  noteReload(problems: readonly string[], needsRestart: readonly string[] = []): void {
     const isTaken = problems.length === 0
     this.metrics.reloadSuccessful.set(isTaken ? 1 : 0)
     if (isTaken) this.metrics.reloadTime.setToCurrentTime()
-    this.report.noteReload(problems)
+    this.report.noteReload(problems, needsRestart)
   }
 }
 

@@ -124,3 +124,27 @@ t.test('the output for programs contains nothing that would control a terminal',
   t.match(stdout, '/tmp/\\u009b31m\\u202e')
   t.same(JSON.parse(stdout).programs, ['/tmp/\u009b31m\u202e'])
 })
+
+t.test('the suggestions of several hosts are merged, without a configuration of this host', async (t) => {
+  const hosts = ['web1', 'web2'].map((name) => {
+    const { suggest } = host(t, textOf([SHOP, ...(name === 'web2' ? [CRON] : [])]))
+    return { name, text: suggest('--json').stdout }
+  })
+  const folder = t.testdir(Object.fromEntries(hosts.map(({ name, text }) => [`${name}.json`, text])))
+  const files = hosts.map(({ name }) => `${folder}/${name}.json`)
+  const { status, stdout, stderr } = run(['suggest', '--merge', ...files, '--config', `${folder}/none`])
+  t.same([status, stderr], [0, ''])
+  t.match(stdout, /^# 3 blocks in the logs of 2 hosts, /)
+  t.match(stdout, / {2}# 2 blocks on all 2 hosts, .*\n {2}- name: "4711-203.0.113.7"/)
+  t.match(stdout, / {2}# 1 block on 1 of 2 hosts: web2, .*\n.*\n {2}- name: cron-203.0.113.7/)
+  t.equal(JSON.parse(run(['suggest', '--merge', '--json', ...files]).stdout).hostsMerged, 2)
+
+  writeFileSync(files[0]!, 'none')
+  t.match(run(['suggest', '--merge', ...files]), {
+    status: 1,
+    stderr: /web1\.json is not what checkvalve suggest --json prints: it is no object/,
+  })
+  t.equal(run(['suggest', '--merge']).status, 2)
+  t.equal(run(['suggest', '--merge', '--since', '1d', ...files]).status, 2)
+  t.equal(run(['suggest', ...files]).status, 2, 'two logs are no two hosts')
+})

@@ -131,6 +131,11 @@ t.test(
       /^reload {6}REFUSED \d+ s ago; the configuration loaded \d+ s ago is in force\n {12}\S+checkvalve\.yaml:4: mod:/m,
     )
     await service.reload(`mode: enforce\n${settings}`)
-    t.match((await ask()).reload, { problems: [] })
+    t.match((await ask()).reload, { problems: [], needsRestart: [] })
+
+    await service.reload(`mode: enforce\n${settings}metrics: { path: /other }\n`)
+    t.match((await ask()).reload, { problems: [], needsRestart: ['metrics'] })
+    const waiting = await service.command('status')
+    t.match(waiting.stdout, /^reload .* ago\n {12}needs a restart to take effect: metrics$/m)
   },
 )

@@ -54,6 +54,8 @@ t.test('a package has the production tree, and nothing that builds or tests', as
       '/usr/share/man/man8/checkvalve.8.gz',
       '/usr/share/man/man5/checkvalve.yaml.5.gz',
       '/usr/share/man/man5/checkvalve-log.5.gz',
+      '/usr/share/checkvalve/ansible/site.yml',
+      '/usr/share/checkvalve/ansible/roles/checkvalve/tasks/main.yml',
       '/usr/share/doc/checkvalve/copyright',
       '/usr/share/doc/checkvalve/install.md',
       '/usr/share/doc/checkvalve/examples/process-names.conf',

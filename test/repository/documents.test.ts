@@ -1,6 +1,7 @@
 /** These tests check that files of this repository that documents name exist. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
+import { parse } from 'yaml'
 
 const DOCUMENTS = [
   'README.md',
@@ -41,5 +42,19 @@ t.test('a path that a comment of the source names exists', async (t) => {
     const comments = readFileSync(`src/${name}`, 'utf8').match(/\/\*\*[\s\S]*?\*\/|^\s*\/\/.*$/gm) ?? []
     const missing = comments.flatMap((text) => text.match(PATH) ?? []).filter((path) => !existsSync(path))
     if (missing.length > 0) t.fail(`src/${name} names missing paths: ${missing.join(', ')}`)
+  }
+})
+
+t.test('docs/fleet.md has each variable of the role for Ansible, and its default', async (t) => {
+  const role = 'packaging/ansible/roles/checkvalve'
+  const { argument_specs: specs } = parse(readFileSync(`${role}/meta/argument_specs.yml`, 'utf8'))
+  const defaults = parse(readFileSync(`${role}/defaults/main.yml`, 'utf8')) as Record<string, unknown>
+  const document = readFileSync('docs/fleet.md', 'utf8')
+  t.same(Object.keys(specs.main.options), Object.keys(defaults))
+  for (const [name, value] of Object.entries(defaults)) {
+    const row = document.split('\n').find((line) => line.startsWith(`| \`${name}\` |`))
+    t.ok(row, name)
+    const isPlain = typeof value === 'number' || (typeof value === 'string' && /^\w+$/.test(value))
+    if (isPlain) t.match(row, `| \`${value}\` |`)
   }
 })

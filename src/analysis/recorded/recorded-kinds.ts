@@ -13,6 +13,8 @@ export interface Evidence {
   last: number
   /** Paths of the first few programs. */
   programs: readonly string[]
+  /** The hosts of the blocks, where several hosts are merged. */
+  hosts?: Set<string>
 }
 
 export interface RecordedKind extends Evidence, Who {
@@ -54,13 +56,16 @@ export const newEvidence = (): Evidence => ({
   programs: NONE,
 })
 
-export function addEvidence(to: Evidence, { blocks, first, last, programs }: Evidence): void {
+export function addEvidence(to: Evidence, { blocks, first, last, programs, hosts }: Evidence): void {
   to.blocks += blocks
   to.first = Math.min(to.first, first)
   to.last = Math.max(to.last, last)
   for (const program of programs)
     if (to.programs.length < PROGRAMS && !to.programs.includes(program))
       to.programs = [...to.programs, program]
+  if (hosts === undefined) return
+  to.hosts ??= new Set()
+  for (const host of hosts) to.hosts.add(host)
 }
 
 /** Makes a key of user and unit. */

@@ -35,20 +35,22 @@ export interface Atom {
 }
 
 /** Why blocks are not suggested to be allowed. */
-export type Obstacle =
-  | 'address-expired'
-  | 'allowed'
-  | 'suppressed'
-  | 'crowd'
-  | 'malformed'
-  | 'canary'
-  | 'no-user'
-  | 'own-port'
-  | 'for-others'
-  | 'reverse'
-  | 'no-host-name'
-  | 'protocol'
-  | 'no-destination'
+export const OBSTACLES = [
+  'address-expired',
+  'allowed',
+  'suppressed',
+  'crowd',
+  'malformed',
+  'canary',
+  'no-user',
+  'own-port',
+  'for-others',
+  'reverse',
+  'no-host-name',
+  'protocol',
+  'no-destination',
+] as const
+export type Obstacle = (typeof OBSTACLES)[number]
 
 export interface LeftOut {
   blocks: number

@@ -19,8 +19,17 @@ export interface ProposedEntry extends Evidence {
   /** When `units` is undefined: the units of some of the blocks. */
   readonly someUnits: readonly string[]
   readonly isGuess: boolean
+  readonly parts: readonly EntryPart[]
   /** An earlier entry that looks as if it could be merged with this one, and why it is not. */
   readonly apart: readonly Apart[]
+}
+
+/** One destination, port, user and unit of an entry. Those that the entry has none of are undefined. */
+export interface EntryPart extends Evidence {
+  readonly place: string
+  readonly port: number | undefined
+  readonly user: string | number | undefined
+  readonly unit: string | undefined
 }
 
 export interface Destination extends Evidence {
@@ -45,18 +54,36 @@ export function entriesOf(
   taken: ReadonlySet<string>,
 ): ProposedEntry[] {
   const drafts = join(atoms.map(boxOf)).map((box) => draftOf(box, nameUser))
-  drafts.sort((a, b) => b.blocks - a.blocks || compare(sortKey(a), sortKey(b)))
+  return named(
+    drafts.map((draft) => ({ ...draft, name: wishedName(draft) })),
+    taken,
+  )
+}
+
+/** An entry whose name may be in use. */
+export type Draft = Omit<ProposedEntry, 'apart'>
+type Nameless = Omit<Draft, 'name'>
+
+/**
+ * Sorts entries, those of the most hosts and then of the most blocks first, and makes their names unique.
+ * @param taken names that must not be used
+ */
+export function named<D extends Draft>(
+  drafts: readonly D[],
+  taken: ReadonlySet<string>,
+): (D & Pick<ProposedEntry, 'apart'>)[] {
   const names = new Set(taken)
-  const entries: ProposedEntry[] = []
-  for (const draft of drafts) {
-    const name = freeName(wishedName(draft), names)
+  const entries: (D & Pick<ProposedEntry, 'apart'>)[] = []
+  for (const draft of drafts.toSorted((a, b) => byWeight(a, b) || compare(sortKey(a), sortKey(b)))) {
+    const name = freeName(draft.name, names)
     names.add(name)
     entries.push({ ...draft, name, apart: apartOf(draft, entries) })
   }
   return entries
 }
 
-type Draft = Omit<ProposedEntry, 'name' | 'apart'>
+const byWeight = (a: Evidence, b: Evidence) =>
+  (b.hosts?.size ?? 0) - (a.hosts?.size ?? 0) || b.blocks - a.blocks
 
 const boxOf = (atom: Atom): Box<Atom> => ({
   kind: `${atom.protocol} ${atom.isGuess} ${atom.uid === undefined}`,
@@ -67,28 +94,37 @@ const boxOf = (atom: Atom): Box<Atom> => ({
   from: atom,
 })
 
-function draftOf(box: Box<Atom>, nameUser: NameUser): Draft {
+function draftOf(box: Box<Atom>, nameUser: NameUser): Nameless {
   const { port, user, unit } = box
   const parts = partsOf(box)
   const { protocol, isGuess } = parts[0]!
   const uids = user[0] === ANY ? [] : user.map(Number).sort((a, b) => a - b)
   const logged = (uid: number) => parts.find((part) => part.uid === uid && part.user !== undefined)?.user
+  const nameOf = (uid: number) => nameUser(uid, logged(uid))
   return {
     ...sumOf(parts),
     to: destinationsOf(parts),
     ports: port[0] === ANY ? [] : port.map(Number).sort((a, b) => a - b),
     protocol,
     uids,
-    users: uids.map((uid) => nameUser(uid, logged(uid))),
+    users: uids.map(nameOf),
     kernelServices: [...new Set(parts.flatMap(({ kernelService }) => kernelService ?? []))].sort(),
     units: unit[0] === ANY ? undefined : unit.toSorted(),
     someUnits: [...new Set(parts.flatMap(({ someUnits }) => someUnits))].sort(),
     isGuess,
+    parts: parts.map((part) => ({
+      ...sumOf([part]),
+      place: part.place,
+      port: part.port,
+      user: part.uid === undefined ? undefined : nameOf(part.uid),
+      unit: part.unit,
+    })),
   }
 }
 
-function destinationsOf(parts: readonly Atom[]): Destination[] {
-  const byPlace = new Map<string, Atom[]>()
+/** Returns the places of parts, those of the most hosts and then of the most blocks first. */
+export function destinationsOf(parts: readonly Pick<Atom, 'place' | 'evidence'>[]): Destination[] {
+  const byPlace = new Map<string, Pick<Atom, 'evidence'>[]>()
   for (const part of parts) {
     const others = byPlace.get(part.place)
     if (others === undefined) byPlace.set(part.place, [part])
@@ -96,20 +132,20 @@ function destinationsOf(parts: readonly Atom[]): Destination[] {
   }
   return [...byPlace]
     .map(([place, own]) => ({ place, ...sumOf(own) }))
-    .sort((a, b) => b.blocks - a.blocks || compare(a.place, b.place))
+    .sort((a, b) => byWeight(a, b) || compare(a.place, b.place))
 }
 
-function sumOf(parts: readonly Atom[]): Evidence {
+export function sumOf(parts: readonly Pick<Atom, 'evidence'>[]): Evidence {
   const sum = newEvidence()
   for (const { evidence } of parts) for (const each of evidence) addEvidence(sum, each)
   return sum
 }
 
-const sortKey = ({ users, units, protocol, ports, to }: Draft) =>
+const sortKey = ({ users, units, protocol, ports, to }: Nameless) =>
   JSON.stringify([users, units, protocol, ports, to.map(({ place }) => place).sort()])
 
 /** Makes a name of sender and destination: `php8.2-fpm-api.example.org`. */
-function wishedName({ users, units, protocol, ports, to }: Draft): string {
+export function wishedName({ users, units, protocol, ports, to }: Nameless): string {
   const sender = users.length === 0 ? 'kernel' : users.slice(0, 2).join('-')
   const who = units?.length === 1 ? units[0]!.replace(/\.\w+$/, '') : sender
   const service = ports.length === 1 ? `${protocol}-${ports[0]}` : protocol
@@ -127,7 +163,7 @@ function freeName(wished: string, taken: ReadonlySet<string>): string {
 }
 
 /** Finds the first earlier entry that looks as if it could be merged with this one. */
-function apartOf(draft: Draft, before: readonly ProposedEntry[]): Apart[] {
+function apartOf(draft: Nameless, before: readonly Draft[]): Apart[] {
   const places = new Set(draft.to.map(({ place }) => place))
   for (const entry of before) {
     const why = whyApart(draft, entry, () => entry.to.some(({ place }) => places.has(place)))
@@ -136,7 +172,7 @@ function apartOf(draft: Draft, before: readonly ProposedEntry[]): Apart[] {
   return []
 }
 
-function whyApart(a: Draft, b: Draft, samePlace: () => boolean): Apart['why'] | undefined {
+function whyApart(a: Nameless, b: Nameless, samePlace: () => boolean): Apart['why'] | undefined {
   if (a.protocol !== b.protocol || a.isGuess !== b.isGuess) return undefined
   const samePort = a.ports.some((port) => b.ports.includes(port))
   if (isEqual(a.users, b.users) && isEqual(a.units ?? [], b.units ?? []))

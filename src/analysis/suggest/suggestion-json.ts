@@ -6,8 +6,9 @@ import type { Suggestion } from './suggestion.js'
 
 /** @param notes what is not known of this host, with what to do */
 export function jsonOf(suggestion: Suggestion, notes: readonly string[] = []): string {
-  const { evidence, entries, suspects, leftOut } = suggestion
+  const { evidence, entries, suspects, leftOut, hosts } = suggestion
   const written = {
+    ...(hosts !== undefined && { hostsMerged: hosts }),
     ...(notes.length > 0 && { notes }),
     ...evidenceOf(evidence),
     allow: entries.map((entry) => ({ ...entryOf(entry), isForMirrors: entry.isForMirrors })),
@@ -37,6 +38,13 @@ const entryOf = (entry: ProposedEntry) => ({
   },
   ...evidenceOf(entry),
   destinations: entry.to.map((each) => ({ place: each.place, ...evidenceOf(each) })),
+  parts: entry.parts.map(({ place, port, user, unit, ...each }) => ({
+    place,
+    port,
+    user,
+    unit,
+    ...evidenceOf(each),
+  })),
   isGuess: entry.isGuess,
   ...(entry.users.length === 0 && { ofKernel: entry.kernelServices }),
   ...(entry.someUnits.length > 0 && { someUnits: entry.someUnits }),
@@ -44,10 +52,11 @@ const entryOf = (entry: ProposedEntry) => ({
 
 const whoOf = ({ uid, user, unit, container }: Who) => ({ uid, user, unit, container })
 
-const evidenceOf = ({ blocks, first, last, programs }: Evidence) => ({
+const evidenceOf = ({ blocks, first, last, programs, hosts }: Evidence) => ({
   blocks,
   ...(blocks > 0 && { first: timeOf(first), last: timeOf(last) }),
   programs,
+  ...(hosts !== undefined && { hosts: [...hosts].sort() }),
 })
 
 const timeOf = (time: number) => new Date(time).toISOString()

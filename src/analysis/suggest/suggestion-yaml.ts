@@ -5,6 +5,7 @@ import { terminalSafe } from '../../text/terminal-safe.js'
 import type { Evidence, Who } from '../recorded/recorded-kinds.js'
 import type { LeftOut, Obstacle } from './candidates.js'
 import type { Apart, Destination, ProposedEntry } from './entries.js'
+import { hostsText } from './merge-hosts.js'
 import type { SuggestedEntry, Suggestion, SuspectEntries } from './suggestion.js'
 
 const WIDTH = 80
@@ -17,13 +18,14 @@ const NAMES_BELOW = 8
 
 /** @param source name of the log @param notes what is not known of this host, with what to do */
 export function yamlOf(suggestion: Suggestion, source: string, notes: readonly string[] = []): string {
-  const { entries, suspects, leftOut } = suggestion
-  const allow = entries.length === 0 ? 'allow: []' : `allow:\n${entries.map(entryText).join('\n\n')}`
+  const { entries, suspects, leftOut, hosts } = suggestion
+  const texts = entries.map((entry) => entryText(entry, hosts))
+  const allow = texts.length === 0 ? 'allow: []' : `allow:\n${texts.join('\n\n')}`
   const unknown = notes.map((note) => comment('', `FIRST: ${note}`))
   const parts = [
     headOf(suggestion, source),
     ...unknown,
-    ...suspects.map(suspectText),
+    ...suspects.map((suspect) => suspectText(suspect, hosts)),
     leftOutText(leftOut),
     allow,
   ]
@@ -45,13 +47,13 @@ function headOf({ evidence, entries }: Suggestion, source: string): string {
   return [found, ...notes.map((note) => comment('', note))].join('\n')
 }
 
-function entryText(entry: ProposedEntry & Partial<SuggestedEntry>): string {
+function entryText(entry: ProposedEntry & Partial<SuggestedEntry>, hosts?: number): string {
   const { name, protocol, ports, users, units } = entry
   return [
-    comment('  ', `${evidenceText(entry)}.`),
+    comment('  ', `${evidenceText(entry, hosts)}.`),
     ...notesOn(entry).map((note) => comment('  ', note)),
     `  - name: ${scalar(name)}`,
-    ...toLines(entry.to),
+    ...toLines(entry.to, hosts),
     ...(ports.length > 0 ? [`    ports: [${portTexts(ports).join(', ')}]`] : []),
     `    protocol: ${protocol}`,
     ...(users.length === 0 ? [] : [`    users: [${users.map(scalar).join(', ')}]`]),
@@ -59,15 +61,15 @@ function entryText(entry: ProposedEntry & Partial<SuggestedEntry>): string {
   ].join('\n')
 }
 
-function toLines(to: readonly Destination[]): string[] {
+function toLines(to: readonly Destination[], hosts: number | undefined): string[] {
   if (to.length === 1) return [`    to: [${scalar(to[0]!.place)}]`]
   const places = to.map(({ place }) => scalar(place))
   const width = Math.min(40, Math.max(...places.map(({ length }) => length)))
   return [
     '    to:',
     ...to.map(
-      ({ blocks, last }, i) =>
-        `      - ${places[i]!.padEnd(width)} # ${grouped(blocks)}, last ${timeText(last)}`,
+      (each, i) =>
+        `      - ${places[i]!.padEnd(width)} # ${grouped(each.blocks)}${onHosts(each, hosts)}, last ${timeText(each.last)}`,
     ),
   ]
 }
@@ -118,16 +120,19 @@ function wildcards({ to }: ProposedEntry): { domain: string; names: number }[] {
   return [...below].filter(([, names]) => names > NAMES_BELOW).map(([domain, names]) => ({ domain, names }))
 }
 
-function suspectText(suspect: SuspectEntries): string {
+function suspectText(suspect: SuspectEntries, hosts: number | undefined): string {
   const { who, destinations, window, time, entries } = suspect
   const times = `${grouped(destinations)} destinations in ${window} (${timeText(time)})`
   const all = `in all ${evidenceText(suspect)}`
-  const what = `NOT SUGGESTED, looks like a scan or a worm: ${whoText(who)} was blocked at ${times}; ${all}. Find out what that was before you allow any of it. Most often:`
+  const place = suspect.hosts === undefined ? '' : `on ${[...suspect.hosts].join(', ')}, `
+  const what = `NOT SUGGESTED, looks like a scan or a worm: ${place}${whoText(who)} was blocked at ${times}; ${all}. Find out what that was before you allow any of it.`
+  // That host says more.
+  if (hosts !== undefined) return comment('', what)
   const shown = entries.slice(0, SUSPECT_ENTRIES).map(shortened)
   const rest = entries.length - shown.length
   const lines = [...shown, ...(rest > 0 ? [`  # and ${grouped(rest)} more such entries`] : [])]
   return [
-    comment('', what),
+    comment('', `${what} Most often:`),
     ...lines
       .join('\n')
       .split('\n')
@@ -195,8 +200,12 @@ function examplesOf({ about }: LeftOut): string {
   ].join(', ')
 }
 
-const evidenceText = (evidence: Evidence): string =>
-  `${blocksText(evidence.blocks)}, ${spanText(evidence)}${programsText(evidence)}`
+const evidenceText = (evidence: Evidence, hosts?: number): string =>
+  `${blocksText(evidence.blocks)}${onHosts(evidence, hosts)}, ${spanText(evidence)}${programsText(evidence)}`
+
+/** @param of the number of all hosts, where several are merged */
+const onHosts = ({ hosts }: Evidence, of: number | undefined) =>
+  hosts === undefined || of === undefined ? '' : ` on ${terminalSafe(hostsText(hosts, of))}`
 
 const programsText = ({ programs }: Evidence) =>
   programs.length === 0 ? '' : `, by ${programs.map((each) => terminalSafe(each)).join(', ')}`

@@ -24,6 +24,8 @@ export interface Suggestion {
   readonly entries: readonly SuggestedEntry[]
   readonly suspects: readonly SuspectEntries[]
   readonly leftOut: ReadonlyMap<Obstacle, LeftOut>
+  /** The number of hosts, where several are merged. */
+  readonly hosts?: number
 }
 
 export interface SuggestedEntry extends ProposedEntry {
