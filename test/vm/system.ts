@@ -71,6 +71,7 @@ async function untilNamed(
 /** Blocks of quiet units are named, with the drop-in the program, too. In a flood that takes a faster machine. */
 export async function attribution(t: Test, machine: Machine): Promise<void> {
   await machine.do('systemctl stop worm-early worm-ordinary worm-late; pkill -x worm || true')
+  t.teardown(() => machine.do('systemctl start worm-early worm-ordinary worm-late'))
   await untilNamed(t, machine, 'unit', 4100, (line, unit) => line['checkvalve.unit'] === unit)
 
   await machine.do(`mkdir -p /etc/systemd/system/checkvalve.service.d
@@ -99,7 +100,6 @@ export async function attribution(t: Test, machine: Machine): Promise<void> {
   await send('shop')
   await until(machine, 'the packet of the unit arrives', `[ "$(${arrived})" -gt 0 ]`)
   await configure(machine, '', 'units')
-  await machine.do('systemctl start worm-early worm-ordinary worm-late')
 }
 
 /** The log after logrotate, for its readers, and in the journal. */
