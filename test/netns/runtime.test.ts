@@ -142,7 +142,9 @@ t.test(
       const talk = Talk.to(lab.web, ONE, MIRROR.v4)
       return (await talk.waitForAnswer(ONE, end)) ? ([lab, service, talk] as const) : undefined
     })
-    const isOver = async () => service.program.stderr.includes('these rules have expired: first, second')
+    const { program } = service
+    const isOver = async () =>
+      /expired: first, second/.test(program.stderr) && /expired: .*third/.test(program.stderr)
     await eventually('the rules have expired', isOver)
     await talk.assertCutOff(t, ONE, MIRROR.v4)
     await service.kill()
