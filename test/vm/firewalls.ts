@@ -1,6 +1,6 @@
 /** Other firewalls on the host load, flush and reload their rules; the promise is that none of that lets a worm out for longer than the rules need to come back. */
 import type { Test } from 'tap'
-import { arrivals, until, untilProven, works, wormsLive } from './host.js'
+import { arrivals, METRICS, until, untilBooted, untilProven, works, wormsLive } from './host.js'
 import type { Machine, Suite } from './machine.js'
 
 /** What takes all rules of the kernel away, those of checkvalve among them. */
@@ -42,17 +42,16 @@ COMMIT
 COMMIT
 END`
 
+/** Prints how often the service has put its rules back. */
+const RESTORATIONS = `${METRICS} | sed -n 's/^checkvalve_ruleset_restored_total //p'`
+
 export async function firewalls(t: Test, machine: Machine, suite: Suite): Promise<void> {
   await wormsLive(t, machine)
   for (const flush of FLUSHES) {
-    const restored = Number(await restorations(machine))
+    const restored = Number(await machine.do(RESTORATIONS))
     await machine.do(flush, 600)
     await until(machine, `the rules are back after ${flush}`, 'nft list table inet checkvalve >/dev/null')
-    await until(
-      machine,
-      'the restoration is counted',
-      `[ "$(curl -s http://127.0.0.1:17671/metrics | sed -n 's/^checkvalve_ruleset_restored_total //p')" -gt ${restored} ]`,
-    )
+    await until(machine, 'the restoration is counted', `[ "$(${RESTORATIONS})" -gt ${restored} ]`)
     const before = await arrivals(machine)
     await machine.do('sleep 3')
     t.same(await arrivals(machine), before, `${flush}: nothing arrives once the rules are back`)
@@ -78,7 +77,7 @@ export async function firewalls(t: Test, machine: Machine, suite: Suite): Promis
   const before = await arrivals(machine)
   await machine.reboot()
   await untilProven(machine)
-  await until(machine, 'the machine has booted', 'systemctl is-active worm-late && systemctl is-active nginx')
+  await untilBooted(machine)
   await works(t, machine, `after a boot with ${units}`)
   t.same(await arrivals(machine), before, `a boot with ${units}: nothing arrives`)
   await machine.do(
@@ -87,6 +86,3 @@ export async function firewalls(t: Test, machine: Machine, suite: Suite): Promis
   )
   await untilProven(machine)
 }
-
-const restorations = (machine: Machine) =>
-  machine.do(`curl -s http://127.0.0.1:17671/metrics | sed -n 's/^checkvalve_ruleset_restored_total //p'`)

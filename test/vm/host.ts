@@ -52,13 +52,23 @@ export async function until(machine: Machine, what: string, command: string): Pr
   }
 }
 
+/** The process of the service, as a word of a script. */
+export const MAIN_PID = '$(systemctl show -P MainPID checkvalve)'
+
+/** Prints the metrics. */
+export const METRICS = 'curl -s http://127.0.0.1:17671/metrics'
+
+/** Waits until all that a boot starts is up. */
+export const untilBooted = (machine: Machine): Promise<void> =>
+  until(machine, 'the machine has booted', 'systemctl is-active worm-late && systemctl is-active nginx')
+
 /** Waits until the service judges, and the canary has proved it. */
 export async function untilProven(machine: Machine): Promise<void> {
   await until(machine, 'the service is up', 'systemctl is-active checkvalve')
   await until(
     machine,
     'blocking is proven',
-    `curl -s http://127.0.0.1:17671/metrics | grep -q '^checkvalve_enforcement_proven{family="ipv4"} 1'`,
+    `${METRICS} | grep -q '^checkvalve_enforcement_proven{family="ipv4"} 1'`,
   )
 }
 

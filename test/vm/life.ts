@@ -9,8 +9,11 @@ import {
   ENFORCE,
   install,
   LARGE,
+  MAIN_PID,
+  METRICS,
   startTransfer,
   until,
+  untilBooted,
   untilProven,
   works,
   wormsLive,
@@ -49,7 +52,7 @@ export async function boots(t: Test, machine: Machine, onStop: 'remove' | 'keep'
   const before = await arrivals(machine)
   await machine.reboot()
   await untilProven(machine)
-  await until(machine, 'the machine has booted', 'systemctl is-active worm-late && systemctl is-active nginx')
+  await untilBooted(machine)
   await wormsLive(t, machine)
   t.same(
     await arrivals(machine),
@@ -82,10 +85,10 @@ export async function crashes(t: Test, machine: Machine): Promise<void> {
   await untilProven(machine)
   t.same(await arrivals(machine), before, 'nothing arrives during a restart')
 
-  await machine.do('kill -9 $(systemctl show -P MainPID checkvalve)')
+  await machine.do(`kill -9 ${MAIN_PID}`)
   await works(t, machine, 'after a crash')
   await untilProven(machine)
-  await machine.do('kill -STOP $(systemctl show -P MainPID checkvalve)')
+  await machine.do(`kill -STOP ${MAIN_PID}`)
   await works(t, machine, 'while the service hangs')
   await until(
     machine,
@@ -107,16 +110,12 @@ export async function refusals(t: Test, machine: Machine): Promise<void> {
     'systemctl says that a bad file is refused',
   )
   t.match(await machine.do('checkvalve status || true'), /bad\.yaml/, 'and so does the status')
-  t.match(
-    await machine.do('curl -s http://127.0.0.1:17671/metrics'),
-    /^checkvalve_config_last_reload_successful 0$/m,
-    'and the metrics',
-  )
+  t.match(await machine.do(METRICS), /^checkvalve_config_last_reload_successful 0$/m, 'and the metrics')
   t.not((await machine.run('systemctl restart checkvalve')).status, 0)
   await works(t, machine, 'with a service that does not start')
   t.same(await arrivals(machine), before, 'nothing arrives while it does not start')
   await machine.reboot()
-  await until(machine, 'the machine has booted', 'systemctl is-active worm-late && systemctl is-active nginx')
+  await untilBooted(machine)
   await works(t, machine, 'after a boot with a service that does not start')
   t.same(await arrivals(machine), before, 'nor after a boot with a service that does not start')
   await machine.do(

@@ -1,6 +1,6 @@
 /** What a namespace cannot show of the service on a host with systemd: its sandbox, whom blocks name, where the log goes, and the stub of systemd-resolved. */
 import type { Test } from 'tap'
-import { arrivals, configure, until, untilProven, works } from './host.js'
+import { arrivals, configure, MAIN_PID, until, untilProven, works } from './host.js'
 import type { Machine } from './machine.js'
 
 /** The exposure that `systemd-analyze security` gives at most. */
@@ -11,8 +11,7 @@ const VICTIM = '203.0.113.77'
 export async function hardening(t: Test, machine: Machine): Promise<void> {
   const said = await machine.do('systemd-analyze security --no-pager checkvalve | tail -1')
   t.ok(Number(/: ([0-9.]+) /.exec(said)?.[1]) <= EXPOSURE, said)
-  const process = '/proc/$(systemctl show -P MainPID checkvalve)'
-  const status = await machine.do(`cat ${process}/status`)
+  const status = await machine.do(`cat /proc/${MAIN_PID}/status`)
   t.match(status, /^NoNewPrivs:\t1$/m)
   t.match(status, /^Seccomp:\t2$/m)
   t.match(
@@ -20,7 +19,7 @@ export async function hardening(t: Test, machine: Machine): Promise<void> {
     /^CapBnd:\t0000000000003004$/m,
     'no capability but CAP_DAC_READ_SEARCH, CAP_NET_ADMIN and CAP_NET_RAW',
   )
-  const inside = 'nsenter -m -t $(systemctl show -P MainPID checkvalve)'
+  const inside = `nsenter -m -t ${MAIN_PID}`
   for (const folder of ['/usr', '/etc/checkvalve', '/sys/fs/cgroup', '/proc/sys/net/ipv4', '/home'])
     t.not(
       (await machine.run(`${inside} sh -c 'echo >${folder}/probe'`)).status,
