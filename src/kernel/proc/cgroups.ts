@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { type CgroupOwner, ownerOf } from '../../core/packet/cgroup-path.js'
 import { cpuTime, isAfter } from '../../system/cpu-time.js'
 import { entriesOf, statusOf } from './bounded-reads.js'
+import { SliceWatch } from './slice-watch.js'
 
 /** A cgroup of the unified hierarchy (v2). */
 export interface Cgroup {
@@ -44,15 +45,19 @@ export class Cgroups {
   /** Milliseconds of CPU time. */
   #longest: number = WALK_MS.least
   #notBefore = 0
+  /** Undefined before the warm-up: who asks once needs no watch. */
+  #watch: SliceWatch | undefined
 
   constructor(mounts = readFileSync('/proc/self/mountinfo', 'utf8')) {
     this.mount = cgroup2Mount(mounts)
   }
 
   /**
-   * Finds all cgroups that are there, before there is any hurry, and learns how long that takes on this host.
+   * Finds all cgroups that are there, before there is any hurry, and learns how long that takes on this host. From then
+   * on new units are known as soon as they are made.
    */
   warmUp(): void {
+    if (this.mount !== undefined) this.#watch ??= this.#watchSlices(this.mount)
     const took = this.#goOn(() => this.#walks === 1, FIRST_WALK_MS)
     this.#longest = Math.min(Math.max(2 * took, WALK_MS.least), WALK_MS.most)
   }
@@ -82,10 +87,25 @@ export class Cgroups {
     return this.mount === undefined ? undefined : this.mount + path
   }
 
-  /** Ends the walk, which holds directories open. */
+  /** Ends the walk, which holds directories open, and the watch. */
   close(): void {
+    this.#watch?.close()
     this.#walk?.return(undefined as never)
     this.#walk = undefined
+  }
+
+  #watchSlices(mount: string): SliceWatch {
+    return new SliceWatch(mount, (path) => this.#onChange(mount, path))
+  }
+
+  /** Notes a cgroup that was made in a slice. A new slice may have cgroups already. */
+  #onChange(mount: string, path: string): void {
+    if (this.#length > LENGTH_AT_MOST) this.#forget()
+    this.#note(mount, path)
+    if (!path.endsWith('.slice')) return
+    this.#watch?.remove(path)
+    this.#watch?.add(path)
+    for (const child of foldersIn(mount, path)) this.#onChange(mount, child)
   }
 
   /** Goes on with the walk. @param ms CPU time at most @returns CPU time that it took: milliseconds */
@@ -130,11 +150,15 @@ export class Cgroups {
   *#slices(mount: string, units: string[]): Generator<undefined, void> {
     const slices = this.#note(mount, '/') ? ['/'] : []
     // The list grows while the loop runs.
-    for (const path of slices)
+    for (const path of slices) {
+      this.#watch?.add(path)
       for (const child of foldersIn(mount, path)) {
-        if (this.#note(mount, child)) (child.endsWith('.slice') ? slices : units).push(child)
+        const hasMore = this.#note(mount, child)
+        if (child.endsWith('.slice')) slices.push(child)
+        else if (hasMore) units.push(child)
         yield
       }
+    }
   }
 
   /** Looks at all cgroups below a unit. Yields their paths. */

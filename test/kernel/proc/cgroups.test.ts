@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { Cgroups } from '../../../src/kernel/proc/cgroups.js'
 
@@ -130,4 +131,53 @@ t.test('a host without the unified hierarchy has no cgroups, which is no error',
   t.equal(cgroups.mount, undefined)
   t.equal(cgroups.find(1, 0), undefined)
   t.equal(cgroups.folderOf(cgroups.at('/system.slice/a.service')), undefined)
+})
+
+/** Waits until the events of inotify have come in. */
+const until = async (isDone: () => boolean) => {
+  for (let n = 0; n < 500 && !isDone(); n++) await setTimeout(10)
+}
+
+t.test(
+  'a unit is known when it is made, before any walk, and after its end; in a new slice, too',
+  async (t) => {
+    const { folder, add, cgroups } = tree(t, '/system.slice')
+    cgroups.warmUp()
+    // No walk may start again for a long time.
+    cgroups.find(-1, 0)
+    const numbers = [
+      add('/system.slice/new.service'),
+      add('/top.service'),
+      add('/user.slice/user-33.slice/session-1.scope'),
+    ]
+    const late = () => numbers.map((number) => cgroups.find(number, 0)?.place.unit)
+    await until(() => late().every((unit) => unit !== undefined))
+    t.same(late(), ['new.service', 'top.service', 'session-1.scope'])
+    const later = add('/user.slice/user-33.slice/session-2.scope')
+    await until(() => cgroups.find(later, 0) !== undefined)
+    // The number of a removed directory would be used again here, unlike that of a cgroup.
+    renameSync(join(folder, 'user.slice'), join(folder, 'gone'))
+    t.match(
+      cgroups.find(later, 0),
+      { place: { unit: 'session-2.scope' } },
+      'a unit that has ended stays known',
+    )
+    const again = add('/user.slice/user-33.slice/session-3.scope')
+    await until(() => cgroups.find(again, 0) !== undefined)
+    t.match(
+      cgroups.find(again, 0),
+      { place: { unit: 'session-3.scope' } },
+      'in a slice that is made again, too',
+    )
+  },
+)
+
+t.test('cgroups that a unit makes itself are not followed: there may be any number', async (t) => {
+  const { add, cgroups } = tree(t, '/system.slice/a.service')
+  cgroups.warmUp()
+  cgroups.find(-1, 0)
+  const below = add('/system.slice/a.service/worker')
+  const beside = add('/system.slice/b.service')
+  await until(() => cgroups.find(beside, 0) !== undefined)
+  t.type(cgroups.find(below, 0), 'undefined')
 })
