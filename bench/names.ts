@@ -52,6 +52,7 @@ const SENDER: Sender = {
   known: false,
   isReply: false,
   isForeign: false,
+  isQuarantined: false,
   device: 0,
   isOf: () => false,
 }
@@ -142,6 +143,7 @@ function policyOf(names: readonly string[]): Policy {
     canary: undefined,
     ephemeralPorts: { first: 32768, last: 60999 },
     transparentUsers: [],
+    sparedUsers: [0],
     trustedUsers: [0],
     rules,
     queryPolicy: undefined,

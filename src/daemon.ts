@@ -1,13 +1,15 @@
 /** Builds all parts of the service, and starts, reloads and stops them. */
 import { hasNetAdmin } from 'node-netfilter-queue/system'
 import type { Config } from './config/config.js'
+import { Containment } from './containment/containment.js'
 import { routeTable } from './control/routes/route-table.js'
 import { ControlServer } from './control/server.js'
 import { refusedName } from './core/dns/query-policy.js'
 import type { Packet } from './core/packet/packet.js'
 import type { QueueForm } from './core/ruleset/ruleset.js'
 import { BootFile } from './kernel/nftables/boot-file.js'
-import { chooseForm, Firewall } from './kernel/nftables/firewall.js'
+import { Firewall } from './kernel/nftables/firewall.js'
+import { type KernelAbilities, kernelAbilities } from './kernel/nftables/kernel-abilities.js'
 import { RulesetGuard } from './kernel/nftables/ruleset-guard.js'
 import { PacketPath } from './packet-path/packet-path.js'
 import { PolicyInForce } from './policy/policy-in-force.js'
@@ -39,6 +41,7 @@ export class Daemon {
   readonly #entries: RuntimeEntriesFile
   readonly #accepted: AcceptedFlowsFile
   readonly #inForce: PolicyInForce
+  readonly #containment: Containment
   readonly #path: PacketPath
   readonly #telemetry: Telemetry
   #control: ControlServer | undefined
@@ -52,8 +55,7 @@ export class Daemon {
       throw new Error(
         'CAP_NET_ADMIN is needed to judge packets: run as root, or by the systemd unit, which grants it',
       )
-    const form = await chooseForm(config.firewall.queue)
-    const daemon = new Daemon(config, form, log)
+    const daemon = new Daemon(config, await kernelAbilities(config.firewall.queue), log)
     try {
       await daemon.#start()
       return daemon
@@ -63,14 +65,15 @@ export class Daemon {
     }
   }
 
-  private constructor(config: Config, form: QueueForm, log: ServiceLog) {
+  private constructor(config: Config, abilities: KernelAbilities, log: ServiceLog) {
     const { nameOf } = this.#users
     const { directory } = config.state
     this.#log = log
     this.#systemd = new Systemd(process.env, log)
     this.#periodic = new Periodic(this.#report)
     this.#inbound = new InboundWatch(config.sessions)
-    const queues = { form, queue: config.queue, mask: config.firewall.mark.mask }
+    const { form } = abilities
+    const queues = { ...abilities, queue: config.queue, mask: config.firewall.mark.mask }
     this.#firewall = new Firewall(queues, Date.now, {
       onChange: () => this.#guard.onChange(),
       onTableGone: () => this.#guard.onTableGone(),
@@ -87,6 +90,7 @@ export class Daemon {
     this.#entries = new RuntimeEntriesFile(directory, log)
     this.#accepted = new AcceptedFlowsFile(directory, nameOf, log)
     this.#inForce = this.#createPolicy(config)
+    this.#containment = this.#createContainment(directory)
     this.#path = this.#createPacketPath(form)
     this.#telemetry = new Telemetry({
       form,
@@ -95,6 +99,21 @@ export class Daemon {
       inForce: this.#inForce,
       inbound: this.#inbound,
       blockLog: this.#blockLog,
+      containment: this.#containment,
+    })
+  }
+
+  #createContainment(directory: string): Containment {
+    return new Containment({
+      policy: () => this.#inForce.rules.policy,
+      settings: () => this.#inForce.config.containment,
+      isResolver: (uid) => this.#inForce.host.facts.resolverUsers.includes(uid),
+      domainOf: ({ family, destination }, uid) => this.#path.domainOf(family, destination, uid),
+      firewall: this.#firewall,
+      blockLog: this.#blockLog,
+      counts: () => this.#path.counts,
+      directory,
+      log: this.#log,
     })
   }
 
@@ -132,6 +151,7 @@ export class Daemon {
       inbound: this.#inbound.inbound,
       turnedAround: this.#inbound.turnedAround,
       blockLog: this.#blockLog,
+      containment: this.#containment,
       passed: this.#accepted.flows,
       log: this.#log,
       onFault: () => this.#telemetry.metrics.faults.inc(),
@@ -147,6 +167,7 @@ export class Daemon {
     await this.#path.open()
     await this.#listen()
     await this.#inForce.start()
+    await this.#containment.start()
     this.#path.beat()
     for (const work of this.#eachSecond) this.#periodic.every(TICK_MS, work)
     this.#systemd.feedWatchdog(this.#periodic, () => this.#path.queues.isJudging())
@@ -168,6 +189,7 @@ export class Daemon {
       seen: this.#path.seen,
       domainOf: this.#path.domainOf,
       report: this.#telemetry.report,
+      containment: this.#containment,
       passed: this.#accepted,
       log: this.#log,
     })
@@ -192,6 +214,7 @@ export class Daemon {
     () => this.#guard.verify(),
     () => this.#boot.tick(performance.now()),
     () => this.#path.canary.tick(this.#inForce.config, Date.now()),
+    () => this.#containment.tick(performance.now()),
     () => this.#blockLog.tick(performance.now()),
     () => this.#telemetry.report.tick(),
     () => this.#accepted.tick(performance.now()),
@@ -240,6 +263,7 @@ export class Daemon {
     this.#control?.retire()
     this.#periodic.stop()
     this.#guard.stop()
+    await this.#containment.end()
     // The rules are removed first: while they are loaded, the kernel's fallback judges what the queue no longer takes.
     const isRemoved = await this.#inForce.stop(this.#systemd.keepsRules)
     this.#path.release()

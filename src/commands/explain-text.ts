@@ -14,6 +14,8 @@ const WHY: Readonly<Record<Exclude<Judged['reason'], 'rule'>, string>> = {
   canary: 'a canary of the service, which is blocked as a proof',
   session: 'it answers a client of this host',
   callback: 'this service may call its clients back (sessions.callbacks)',
+  quarantined:
+    'this user was blocked at too many destinations, and is in quarantine: `checkvalve status` says until when',
   resolver: 'a resolver of this host',
   time: 'a time server of this host',
   dhcp: 'the renewal of a lease',

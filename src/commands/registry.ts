@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   replay: async () => (await import('./replay.js')).replay,
   allow: async () => (await import('./allow.js')).allow,
   mode: async () => (await import('./mode.js')).mode,
+  release: async () => (await import('./release.js')).release,
   doctor: async () => (await import('./doctor.js')).doctor,
   version: async () => (await import('./version.js')).version,
 }

@@ -1,5 +1,5 @@
 import { render, renderHosts } from '../core/ruleset/ruleset.js'
-import { chooseForm } from '../kernel/nftables/firewall.js'
+import { kernelAbilities } from '../kernel/nftables/kernel-abilities.js'
 import { asStarted, knownPolicy } from '../policy/offline-policy.js'
 import { rulesetOptions } from '../policy/ruleset-options.js'
 import { type Command, configOrComplaint, type Invocation, note, say } from './command.js'
@@ -16,10 +16,10 @@ this kernel has.`,
     if (!written) return 1
     const now = Date.now()
     const config = asStarted(written, now)
-    const form = await chooseForm(config.firewall.queue)
+    const abilities = await kernelAbilities(config.firewall.queue)
     const { policy, missing } = knownPolicy(config)
     if (missing.length > 0) note([`not looked up here: ${missing.join(', ')}`])
-    const options = { ...rulesetOptions(config, form, 1), hasOpened: true }
+    const options = { ...rulesetOptions(config, abilities, 1), hasOpened: true }
     return say([render(policy, options, now).trimEnd(), ...renderHosts(policy, options, now)].join('\n'))
   },
 }

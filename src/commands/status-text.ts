@@ -32,6 +32,7 @@ export function statusText(status: Status, view: StatusView): string {
   const parts = [
     overview(status, now).flatMap((fact) => linesOf(fact, paint)),
     verdicts(status, paint),
+    quarantine(status, now, paint),
     users(status, now, paint),
     lastBlocks(status, now, paint),
     entries(status, view),
@@ -68,7 +69,21 @@ function overview(status: Status, now: number): Fact[] {
         ]),
     isObserving ? ['proven', 'not in mode observe'] : proof(status),
     ...reload(status, now),
+    ...alerts(status),
     ...notes.map((note) => ['note', note, 'yellow'] as const),
+  ]
+}
+
+function alerts({ quarantine }: Status): Fact[] {
+  const count = quarantine?.alerts ?? 0
+  if (count === 0) return []
+  const times = count === 1 ? 'once' : `${grouped(count)} times`
+  return [
+    [
+      'alerts',
+      `${times} a user was blocked at many new destinations, as a worm is: \`checkvalve tail\` shows ALERT`,
+      'red',
+    ],
   ]
 }
 
@@ -110,6 +125,15 @@ function verdicts({ verdicts }: Status, paint: Paint): string[] {
   )
   const rows = sorted.map((each) => row(`${each.verdict.padEnd(VERDICT)}${each.reason}`, each, paint))
   return [header('VERDICTS', paint), ...rows]
+}
+
+function quarantine({ quarantine }: Status, now: number, paint: Paint): string[] {
+  if (quarantine === undefined || quarantine.users.length === 0) return []
+  const rows = quarantine.users.map(({ user, unit, until }) => {
+    const who = unit === undefined ? user : `${user} and ${unit}`
+    return `  ${terminalSafe(who)}: ${span(Date.parse(until) - now)} left, or \`checkvalve release ${terminalSafe(user)}\``
+  })
+  return [paint('bold', 'QUARANTINE'), ...rows.map((each) => paint('red', each))]
 }
 
 function users({ blockedUsers, mode }: Status, now: number, paint: Paint): string[] {

@@ -1,5 +1,5 @@
 /** Formats events of the block log for an operator: a line each, in 80 columns as far as the text fits. */
-import type { Block, Remark } from '../records/block-log/event-reader.js'
+import { type AlertLine, type Block, isUserSummary, type Remark } from '../records/block-log/event-reader.js'
 import { terminalSafe, terminalSafeWord } from '../text/terminal-safe.js'
 import { type Paint, plain } from './colours.js'
 
@@ -35,9 +35,20 @@ export class TailText {
   }
 
   /** @returns the line with its line feed, after a line for the day if it changed */
-  lineOf(line: Block | Remark): string {
-    const text = line.kind === 'block' ? this.#block(line) : this.#remark(line)
+  lineOf(line: Block | AlertLine | Remark): string {
+    const text = this.#textOf(line)
     return `${this.#newDay(line.time)}${text}\n`
+  }
+
+  #textOf(line: Block | AlertLine | Remark): string {
+    if (line.kind === 'block') return this.#block(line)
+    return line.kind === 'alert' ? this.#alert(line) : this.#remark(line)
+  }
+
+  #alert({ time, action, message }: AlertLine): string {
+    const colour = action === 'alert' ? 'red' : 'yellow'
+    const start = `${clockOf(new Date(time))} ${this.#paint(colour, 'ALERT')} `
+    return `${start}${this.#paint('bold', terminalSafe(message.replace(/^ALERT: /, '')))}`
   }
 
   #newDay(time: number | undefined): string {
@@ -110,6 +121,7 @@ type Where = Pick<Block, 'reason' | 'address' | 'port' | 'domain' | 'question' |
  */
 export function whereText(block: Where): string {
   if (block.reason === 'suppressed') return 'too many to list'
+  if (isUserSummary(block)) return 'refused by the kernel'
   if (block.question !== undefined) return `${terminalSafeWord(block.question)}?`
   return endpointText(block, block.domain ?? block.address)
 }
@@ -123,7 +135,7 @@ function endpointText({ port, transport }: Where, host = '-'): string {
 
 /** Returns the address when `whereText` shows a name instead. */
 function moreText(block: Block): string {
-  if (block.reason === 'suppressed' || block.address === undefined) return ''
+  if (block.address === undefined) return ''
   if (block.question !== undefined) return endpointText(block, block.address)
   return block.domain === undefined ? '' : block.address
 }

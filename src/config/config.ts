@@ -96,9 +96,4 @@ function freeze<T>(value: T): T {
 }
 
 /** Returns notes on settings that do less than an operator may expect. */
-const notesOn = ({ containment, fallback, allow }: Values): string[] => [
-  ...(containment.action === 'quarantine'
-    ? ['containment.action: this version only alerts, nobody is quarantined']
-    : []),
-  ...(fallback === 'static' ? silentNotes(allow) : []),
-]
+const notesOn = ({ fallback, allow }: Values): string[] => (fallback === 'static' ? silentNotes(allow) : [])

@@ -1,4 +1,5 @@
 /** The schema of the configuration: meaning, format, default and environment variable of each setting. */
+import { containment } from './containment-settings.js'
 import type { Settings } from './setting-table.js'
 
 /** Longest paths in bytes, with the zero at their end: include/uapi/linux/limits.h; `sun_path` of un.h. */
@@ -237,39 +238,7 @@ export const schema = {
     default: [],
     env: 'CHECKVALVE_ALLOW',
   },
-  containment: {
-    destinations: {
-      doc: 'Blocked destinations of one user within the window that raise an alert',
-      format: 'count',
-      min: 1,
-      max: 100_000,
-      default: 10,
-      env: 'CHECKVALVE_CONTAINMENT_DESTINATIONS',
-    },
-    window: {
-      doc: 'The window in which they are counted',
-      format: 'duration',
-      min: '1s',
-      max: '1d',
-      default: '10s',
-      env: 'CHECKVALVE_CONTAINMENT_WINDOW',
-    },
-    action: {
-      doc: "alert: report the user; quarantine: also refuse all of the user's new connections for a while",
-      format: 'choice',
-      words: ['alert', 'quarantine'],
-      default: 'alert',
-      env: 'CHECKVALVE_CONTAINMENT_ACTION',
-    },
-    duration: {
-      doc: 'How long a quarantine lasts',
-      format: 'duration',
-      min: '1s',
-      max: '30d',
-      default: '15m',
-      env: 'CHECKVALVE_CONTAINMENT_DURATION',
-    },
-  },
+  containment,
   log: {
     destination: {
       doc: 'File of the block log, or stdout',

@@ -40,6 +40,7 @@ const STATUS = {
   'configured-rule': 409,
   'entry-exists': 409,
   'unknown-entry': 404,
+  'not-quarantined': 404,
   'too-many-entries': 409,
   'entries-too-large': 409,
 } as const satisfies Readonly<Record<PolicyRefusalCode | string, number>>

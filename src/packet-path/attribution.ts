@@ -1,5 +1,5 @@
 import { UserTimeBudget } from '../core/bounded/user-time-budget.js'
-import { type CgroupOwner, isIn } from '../core/packet/cgroup-path.js'
+import { type CgroupOwner, isIn, unitPathOf } from '../core/packet/cgroup-path.js'
 import { IPPROTO_TCP, IPPROTO_UDP } from '../core/packet/ip.js'
 import { type Packet, pingIdentifier } from '../core/packet/packet.js'
 import type {
@@ -180,6 +180,12 @@ export class Attributor implements SenderLookup {
 
   get unit(): string | undefined {
     return this.#lookUp().cgroup?.place.unit
+  }
+
+  /** See SenderLookup. */
+  get unitCgroup(): string | undefined {
+    const cgroup = this.#lookUp().cgroup
+    return cgroup && unitPathOf(cgroup.path, cgroup.place)
   }
 
   describe(): SenderDetails {

@@ -1,3 +1,4 @@
+import type { Containment } from '../containment/containment.js'
 import { ResolvedNames } from '../core/dns/resolved-names.js'
 import type { Family, Words } from '../core/packet/ip.js'
 import type { AcceptedFlows } from '../core/record/accepted-flows.js'
@@ -26,6 +27,7 @@ export interface PacketPathOptions {
   readonly inbound: Inbound
   readonly turnedAround: Pick<TurnedAround, 'is' | 'learn'>
   readonly blockLog: BlockLog
+  readonly containment: Pick<Containment, 'note' | 'holds' | 'flush'>
   readonly passed: AcceptedFlows
   readonly log: ServiceLog
   /** Called for each fault of the program, logged or not. */
@@ -100,9 +102,9 @@ export class PacketPath {
   }
 
   #createValve(): Valve {
-    const { form, inForce, inbound, turnedAround, blockLog, passed, onBatch } = this.#options
+    const { form, inForce, inbound, turnedAround, blockLog, containment, passed, onBatch } = this.#options
     return new Valve(inForce, {
-      ...{ form, inbound, turnedAround, passed, onBatch, used: inForce.used },
+      ...{ form, inbound, turnedAround, containment, passed, onBatch, used: inForce.used },
       users: UserNamespace.ofProcess(),
       counts: this.counts,
       log: blockLog,

@@ -1,4 +1,5 @@
 import { NF_ACCEPT, NF_REPEAT, type QueuedPacket, type Verdict } from 'node-netfilter-queue'
+import type { Containment } from '../containment/containment.js'
 import { QueryStreams } from '../core/dns/query-streams.js'
 import { turnIntoRefusal } from '../core/dns/refused-answer.js'
 import { writeChecksum } from '../core/packet/checksum.js'
@@ -17,6 +18,7 @@ import {
   type Policy,
   UNJUDGED_STREAM,
 } from '../core/policy/policy.js'
+import { isBlockedAgain } from '../core/policy/repeats.js'
 import type { Decision, Rule } from '../core/policy/rule.js'
 import type { UsedAddresses } from '../core/policy/used-addresses.js'
 import type { AcceptedFlows, FlowDetails } from '../core/record/accepted-flows.js'
@@ -41,6 +43,8 @@ export interface ValveOptions {
   readonly used: Pick<UsedAddresses, 'note'>
   /** Recognises sockets of root that another user may have turned around. */
   readonly turnedAround: Pick<TurnedAround, 'is' | 'learn'>
+  /** Recognises who scans, and holds who is in quarantine. */
+  readonly containment: Pick<Containment, 'note' | 'holds' | 'flush'>
   /** Whether programs are told that they are blocked (`block: reject`). */
   readonly refuses: () => boolean
   /** Returns the name by which a user last found an address; undefined when none is known. */
@@ -76,6 +80,7 @@ export class Valve {
     known: false,
     isReply: false,
     isForeign: false,
+    isQuarantined: false,
     device: 0,
     isOf: (units) => this.attribution.isOf(units),
   }
@@ -112,6 +117,7 @@ export class Valve {
     sender.known = (queued.mark & marks.known) !== 0
     sender.isReply = (queued.mark & marks.reply) !== 0
     sender.isForeign = (queued.mark & marks.foreign) !== 0
+    sender.isQuarantined = this.#options.containment.holds(sender.uid)
     sender.device = queued.outDevice
     this.attribution.begin()
     const now = Date.now()
@@ -195,6 +201,7 @@ export class Valve {
     this.#options.onBatch(seconds)
     this.#cut.end()
     this.#options.log.flushFresh()
+    this.#options.containment.flush()
   }
 
   /** Sets the mark that carries the verdict to the kernel. */
@@ -204,11 +211,21 @@ export class Valve {
     if (decision.verdict === 'accept') {
       state = decision.remember ? marks.approvedNow : marks.approvedOnce
       if (policy.mode === 'enforce' && isByContent(policy, decision)) sendJudged(queued, packet)
-    } else if (policy.mode === 'enforce')
-      state = this.#isDropped(decision, packet) ? marks.dropped : marks.blocked
+    } else if (policy.mode === 'enforce') state = this.#blockedMark(decision)
     // A TCP connection that would have been blocked is recorded once; datagrams are recorded one by one.
     else state = packet.protocol === IPPROTO_TCP ? marks.approvedNow : marks.approvedOnce
     queued.mark = ((queued.mark & ~marks.mask) | state) >>> 0
+  }
+
+  /** Returns the mark of a blocked packet. */
+  #blockedMark(decision: Decision): number {
+    const { policy, marks, remembersBlocks } = this.#inForce.rules
+    if (this.#isDropped(decision, this.packet)) return marks.dropped
+    const isRepeatable =
+      remembersBlocks &&
+      decision === NOT_ALLOWLISTED &&
+      isBlockedAgain(policy.changing, this.packet, this.sender, this.#options.inbound)
+    return isRepeatable ? marks.repeatable : marks.blocked
   }
 
   /** Whether a blocked packet is dropped without a refusal. */
@@ -234,8 +251,10 @@ export class Valve {
   #record(packet: Packet, uid: number, decision: Decision, lookup: SenderLookup, now: number): void {
     const { mode } = this.#inForce.rules.policy
     this.#lookup = lookup
-    if (decision.verdict === 'block' && decision.reason !== 'canary')
-      this.#options.log.note(packet, uid, decision, mode, lookup)
+    if (decision.verdict === 'block' && decision.reason !== 'canary') {
+      const noted = this.#options.log.note(packet, uid, decision, mode, lookup)
+      this.#options.containment.note(packet, uid, decision, lookup, noted)
+    }
     if (decision.verdict === 'accept') this.#options.passed.note(packet, uid, decision, now, this.#details)
     this.#options.counts.add(packet, uid, decision, mode === 'observe')
   }

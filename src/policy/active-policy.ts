@@ -5,4 +5,6 @@ import type { Marks } from '../core/ruleset/marks.js'
 export interface ActivePolicy {
   readonly policy: Policy
   readonly marks: Marks
+  /** Whether the kernel may remember what this policy blocks: not while another one comes into force. */
+  readonly remembersBlocks: boolean
 }

@@ -49,6 +49,7 @@ export function buildPolicy(
   knowledge: NameKnowledge,
   { rootServices, used }: Partial<Pick<Policy, 'rootServices' | 'used'>> = {},
 ): Policy {
+  const trustedUsers = [...new Set([OWN_UID, ...updatersOf(config, host), ...host.resolverUsers])]
   return assemble({
     rootServices: rootServices ?? noServices(),
     ...(used && { used }),
@@ -57,7 +58,8 @@ export function buildPolicy(
     canaryUser: OWN_UID,
     ephemeralPorts: host.ephemeralPorts,
     transparentUsers: config.transparentUsers,
-    trustedUsers: [...new Set([OWN_UID, ...updatersOf(config, host), ...host.resolverUsers])],
+    trustedUsers,
+    sparedUsers: sparedUsersOf(config, trustedUsers),
     rules: [
       ...infrastructureRules(config, host),
       ...mirrorRules(config),
@@ -172,6 +174,12 @@ function dhcp(
     names: [],
     domains: [],
   }
+}
+
+/** The service's own user is spared always: the canary is blocked again and again. */
+function sparedUsersOf({ containment: { users } }: Config, trusted: readonly number[]): number[] {
+  const spared = new Set([ROOT_UID, ...trusted])
+  return [...spared].filter((uid) => uid === OWN_UID || !users.includes(uid))
 }
 
 /**

@@ -24,9 +24,7 @@ import { type Overlay, type Settings, settingsOf, unexpired, withoutShadowed } f
 import { PolicyRefusal } from './refusal.js'
 import { HOST_TIMEOUT, rulesetOptions } from './ruleset-options.js'
 import type { RuntimeEntriesFile } from './runtime-entries-file.js'
-
-/** Settings that are read at start only. */
-const AT_START = ['firewall', 'queue', 'sessions', 'log', 'metrics', 'control', 'state'] as const
+import { changedInVain, withStartSettings } from './start-settings.js'
 
 export interface PolicyInForceOptions
   extends Pick<LearnedOptions, 'isBusy' | 'onLookedUp' | 'onLookUpFailed'>,
@@ -83,6 +81,7 @@ export class PolicyInForce {
     this.rules = {
       policy: this.#policyOf(this.#settings.config),
       marks: marksOf(config.firewall.mark.mask, this.#generation.current),
+      remembersBlocks: false,
     }
   }
 
@@ -142,9 +141,9 @@ export class PolicyInForce {
     return this.#changes.run(async () => {
       if (this.#isStopping) return []
       const { configured, overlay } = this.#settings
-      const fixed = AT_START.filter((key) => JSON.stringify(configured[key]) !== JSON.stringify(wanted[key]))
+      const fixed = changedInVain(configured, wanted)
       if (fixed.length > 0) this.#options.log.warn(`needs a restart to take effect: ${fixed.join(', ')}`)
-      const config = { ...wanted, ...pick(configured, AT_START) }
+      const config = withStartSettings(configured, wanted)
       this.host.read(config)
       const kept = this.#kept(overlay, config)
       const wantedNow = settingsOf(config, { ...kept, mode: undefined })
@@ -286,12 +285,13 @@ export class PolicyInForce {
     const generation = less ? nextGeneration(this.#generation.current) : this.#generation.current
     const marks = marksOf(config.firewall.mark.mask, generation)
     const force = () => {
-      this.#force(settings, { policy, marks })
+      this.#force(settings, { policy, marks, remembersBlocks: false })
       onForce?.()
     }
     try {
       const known = this.learned.follow(policy, this.host.services, this.#learnedSettings(config))
       if (waitForLookups) await known
+      await this.#forgetBlocks()
       if (less) {
         await this.#options.inbound.findOpened()
         await this.#options.inbound.expireGeneration(marks)
@@ -306,6 +306,12 @@ export class PolicyInForce {
     if (less) this.#expiredBy = now
     this.learned.settle(policy)
     return policy
+  }
+
+  /** Makes the kernel judge nothing by what the policy has blocked: another policy may allow it. */
+  #forgetBlocks(): Promise<void> {
+    this.rules = { ...this.rules, remembersBlocks: false }
+    return this.#options.firewall.forgetBlocks()
   }
 
   /** Makes packets be judged by these rules from now on. */
@@ -339,12 +345,10 @@ export class PolicyInForce {
   /** Loads rules into the kernel. @param onLoaded is called as soon as the kernel has them */
   async #load(config: Config, policy: Policy, generation: number, onLoaded?: () => void): Promise<void> {
     const { firewall, inbound } = this.#options
-    const options = rulesetOptions(config, firewall.form, generation, this.#pressure)
+    const options = rulesetOptions(config, firewall, generation, this.#pressure)
     await this.#generation.keep(generation)
     await firewall.apply({ policy, options, facts: inbound.facts() }, onLoaded)
     this.#generation.take(generation)
+    this.rules = { ...this.rules, remembersBlocks: true }
   }
 }
-
-const pick = (config: Config, keys: typeof AT_START): Pick<Config, (typeof AT_START)[number]> =>
-  Object.fromEntries(keys.map((key) => [key, config[key]])) as Pick<Config, (typeof AT_START)[number]>

@@ -1,19 +1,21 @@
 /** Derives the options of the kernel's rules from the configuration. */
 import type { Config } from '../config/config.js'
 import type { Pressure } from '../core/ruleset/conntrack-pressure.js'
-import type { QueueForm, RulesetOptions } from '../core/ruleset/ruleset.js'
+import type { RulesetOptions } from '../core/ruleset/ruleset.js'
 
 /** Seconds that a learned address outlives the service in the kernel. */
 export const HOST_TIMEOUT = 24 * 3600
 
 export function rulesetOptions(
   config: Config,
-  form: QueueForm,
+  { form, matchesCgroups }: Pick<RulesetOptions, 'form' | 'matchesCgroups'>,
   generation: number,
   pressure: Pressure = 'none',
 ): Omit<RulesetOptions, 'hasOpened'> {
   return {
     form,
+    matchesCgroups,
+    contain: config.containment.contain,
     queue: config.queue,
     mask: config.firewall.mark.mask,
     generation,

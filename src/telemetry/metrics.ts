@@ -11,10 +11,12 @@ import type { Proofs } from '../packet-path/canary.js'
 import type { AnswerStats } from '../packet-path/dns-watch.js'
 import type { BlockLogStats } from '../records/block-log/block-log.js'
 import type { InboundStatistics } from '../sessions/inbound-watch.js'
+import { counter, gauge, type Named } from './collected-metrics.js'
+import { type ContainmentSources, containmentMetrics } from './containment-metrics.js'
 import { collectProcessMetrics } from './process-metrics.js'
 
 /** The sources of the metrics. They are read only during a scrape. */
-export interface MetricSources {
+export interface MetricSources extends ContainmentSources {
   readonly version: string
   readonly verdicts: VerdictCounts
   readonly userName: (uid: number) => string | undefined
@@ -71,6 +73,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   nameMetrics(sources, named)
   logMetrics(sources, named)
   stateMetrics(sources, named)
+  containmentMetrics(sources, named)
   return {
     registry,
     verdictDuration: new Histogram({
@@ -111,33 +114,6 @@ export function createMetrics(sources: MetricSources): Metrics {
   }
 }
 
-type Named = (name: string, help: string) => { name: string; help: string; registers: Registry[] }
-
-/** Defines a counter whose value is kept elsewhere, and is copied at each scrape. */
-function counter<L extends string>(
-  options: ReturnType<Named> & { labelNames?: readonly L[] },
-  fill: (counter: Counter<L>) => void | Promise<void>,
-): void {
-  new Counter<L>({
-    ...options,
-    async collect() {
-      this.reset()
-      await fill(this)
-    },
-  })
-}
-
-function gauge(options: ReturnType<Named>, value: () => number | undefined): void {
-  new Gauge({
-    ...options,
-    collect() {
-      const now = value()
-      if (now === undefined) this.remove()
-      else this.set(now)
-    },
-  })
-}
-
 function verdictMetrics(
   { verdicts, userName, kernelCounters, attributions }: MetricSources,
   named: Named,
@@ -153,7 +129,10 @@ function verdictMetrics(
   )
   counter(
     {
-      ...named('blocked_users_total', 'Packets blocked, or in mode observe reported, by user'),
+      ...named(
+        'blocked_users_total',
+        'Packets blocked, or in mode observe reported, by service or kernel, by user',
+      ),
       labelNames: ['user'] as const,
     },
     (metric) => {

@@ -17,17 +17,26 @@ import type { InboundStatistics } from '../sessions/inbound-watch.js'
 import { VERSION } from '../system/version.js'
 import { ActivityTracker } from './activity.js'
 import { CachedValue } from './cached-value.js'
+import type { ContainmentSources } from './containment-metrics.js'
 import { LastMinute } from './last-minute.js'
 import { userLabel } from './metrics.js'
 import { listMirrors, type MirrorList } from './mirror-status.js'
-import type { LogStatus, ReloadStatus, SessionsStatus, Status, UserStatus, VerdictStatus } from './status.js'
+import type {
+  LogStatus,
+  QuarantineStatus,
+  ReloadStatus,
+  SessionsStatus,
+  Status,
+  UserStatus,
+  VerdictStatus,
+} from './status.js'
 
 /** Users that are listed. */
 const USERS_AT_MOST = 10
 /** Maximum age of expensive values, in milliseconds. */
 const AGE_MS = 1000
 
-export interface StatusSources {
+export interface StatusSources extends ContainmentSources {
   readonly inForce: PolicyInForce
   readonly form: 'native' | 'xtables'
   readonly canary: Pick<Canary, 'proven' | 'proofs'>
@@ -95,6 +104,7 @@ export class StatusReport {
       reload: this.#reload,
       verdicts: this.#verdictsNow(),
       blockedUsers: this.#usersNow(),
+      quarantine: this.#quarantineNow(),
       lastBlocks: this.#sources.lastBlocks().map((line) => JSON.parse(line)),
       allow: writtenEntries(inForce.overlay, this.#sources.userName),
       kernel: kernel && Object.fromEntries(kernel),
@@ -145,6 +155,17 @@ export class StatusReport {
           last: timeOf(last),
         }
       })
+  }
+
+  #quarantineNow(): QuarantineStatus {
+    const { containment, userName } = this.#sources
+    const { alerts, quarantined } = containment()
+    const list = quarantined.map(({ uid, cgroup, until }) => ({
+      user: userLabel(uid, userName),
+      unit: cgroup?.slice(cgroup.lastIndexOf('/') + 1),
+      until: new Date(until).toISOString(),
+    }))
+    return { alerts, users: list }
   }
 
   #queueNow(): Status['queue'] {

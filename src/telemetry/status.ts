@@ -28,6 +28,8 @@ export interface Status {
   readonly verdicts: readonly VerdictStatus[]
   /** Users with the most blocks, in this order. */
   readonly blockedUsers: readonly UserStatus[]
+  /** Alerts, and who is in quarantine. An older service does not say it. */
+  readonly quarantine?: QuarantineStatus | undefined
   /** The last line of the block log about each user and unit, the newest last. */
   readonly lastBlocks: readonly Readonly<Record<string, unknown>>[]
   /** Runtime entries, in the form of the configuration. */
@@ -65,6 +67,20 @@ export interface UserStatus extends Counted {
   /** First and last block of the current run; a break of 15 minutes starts a new run. */
   readonly since: string
   readonly last: string
+}
+
+export interface QuarantineStatus {
+  /** Alerts since the start of the service. */
+  readonly alerts: number
+  readonly users: readonly QuarantinedUser[]
+}
+
+export interface QuarantinedUser {
+  /** A name or a user id. */
+  readonly user: string
+  /** The unit that is in quarantine, too, where it is known: `nginx.service`. */
+  readonly unit?: string | undefined
+  readonly until: string
 }
 
 export interface ReloadStatus {

@@ -1,3 +1,4 @@
+import type { Containment } from '../containment/containment.js'
 import { entriesBySource } from '../core/policy/allowlist.js'
 import type { QueueForm } from '../core/ruleset/ruleset.js'
 import { readConntrackUsage } from '../kernel/conntrack/usage.js'
@@ -20,6 +21,7 @@ export interface MeasuredParts {
   readonly inForce: PolicyInForce
   readonly inbound: Pick<InboundWatch, 'statistics'>
   readonly blockLog: Pick<BlockLog, 'stats' | 'last' | 'trouble'>
+  readonly containment: Pick<Containment, 'alerts' | 'quarantined'>
   readonly path: Pick<PacketPath, 'counts' | 'answers' | 'canary' | 'attribution'>
 }
 
@@ -91,7 +93,8 @@ function createStatusReport(parts: MeasuredParts): StatusReport {
 }
 
 /** The sources that metrics and status share. */
-const figures = ({ users, blockLog, inForce, inbound }: MeasuredParts) => ({
+const figures = ({ users, blockLog, inForce, inbound, containment }: MeasuredParts) => ({
+  containment: () => containment,
   userName: users.nameOf,
   log: () => blockLog.stats,
   kernelCounters: () => counters().catch(() => undefined),

@@ -115,6 +115,7 @@ function policy(
     canary: undefined,
     ephemeralPorts: EPHEMERAL_PORTS,
     transparentUsers: [],
+    sparedUsers: [0],
     trustedUsers: users ?? [0, 101],
     rules,
     queryPolicy: asking,
@@ -133,6 +134,8 @@ const OPTIONS: RulesetOptions = {
   pressure: 'none',
   watchNames: false,
   hasOpened: false,
+  contain: 'new',
+  matchesCgroups: true,
   hostTimeout: 86_400,
 }
 

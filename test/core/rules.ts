@@ -24,6 +24,7 @@ export function policy(rules: Policy['rules'] = [], given: Partial<Policy> = {})
     canary: undefined,
     ephemeralPorts: EPHEMERAL_PORTS,
     transparentUsers: [],
+    sparedUsers: [0],
     trustedUsers: [],
     rules,
     queryPolicy: undefined,

@@ -44,9 +44,9 @@ export async function rulesOf(place: Namespace): Promise<string> {
   return (await place.run(['nft', '-s', 'list', 'ruleset'])).stdout
 }
 
-/** Returns the packets of a counter in the service's table. The kernel counts on when the service is dead. */
-export async function kernelCount(place: Namespace, name: string): Promise<number> {
-  const { stdout } = await place.run(['nft', '-j', 'list', 'counter', 'inet', 'checkvalve', name])
+/** Returns the packets of a counter, in the service's table if not given. The kernel counts on when the service is dead. */
+export async function kernelCount(place: Namespace, name: string, table = 'checkvalve'): Promise<number> {
+  const { stdout } = await place.run(['nft', '-j', 'list', 'counter', 'inet', table, name])
   const { nftables } = JSON.parse(stdout) as { nftables: { counter?: { packets: number } }[] }
   return nftables.flatMap(({ counter }) => counter?.packets ?? [])[0]!
 }

@@ -18,6 +18,7 @@ import { framed, query } from '../core/queries.js'
 
 const MASK = 0x3f000000
 const HOSTS_OWN = 0x5
+const NO_CONTAINMENT = { note: () => {}, holds: () => false, flush: () => {} }
 const EVERYWHERE = { family: 4, words: words('0.0.0.0'), length: 0 } as const
 
 const policy = (mode: Policy['mode']): Policy =>
@@ -26,6 +27,7 @@ const policy = (mode: Policy['mode']): Policy =>
     canary: undefined,
     ephemeralPorts: EPHEMERAL_PORTS,
     transparentUsers: [],
+    sparedUsers: [0],
     trustedUsers: [],
     rules: [],
     queryPolicy: undefined,
@@ -34,7 +36,7 @@ const policy = (mode: Policy['mode']): Policy =>
 /** Returns the counters, the log line and the mark of a packet that could not be judged. */
 function failing(mode: Policy['mode']) {
   const recorded: unknown[] = []
-  const rules: ActivePolicy = { policy: policy(mode), marks: marksOf(MASK, 1) }
+  const rules: ActivePolicy = { policy: policy(mode), marks: marksOf(MASK, 1), remembersBlocks: true }
   const options = {
     form: 'native',
     log: { note: (_packet: unknown, _uid: number, { reason }: { reason: string }) => recorded.push(reason) },
@@ -42,6 +44,7 @@ function failing(mode: Policy['mode']) {
       add: (_packet: unknown, _uid: number, _decision: unknown, observed: boolean) => recorded.push(observed),
     },
     onFault: ({ message }: Error) => recorded.push(message),
+    containment: NO_CONTAINMENT,
   } as unknown as ValveOptions
   const valve = new Valve({ rules }, options)
   const queued = { mark: rules.marks.judge | HOSTS_OWN } as QueuedPacket
@@ -96,8 +99,12 @@ t.test('when attribution fails, the verdict does not change and is recorded once
       counts: { add: (...[, , { verdict }]: Parameters<VerdictCounts['add']>) => recorded.push(verdict) },
       domainOf: () => undefined,
       onFault: ({ message }: Error, isJudged: boolean) => recorded.push([message, isJudged]),
+      containment: NO_CONTAINMENT,
     } as unknown as ValveOptions
-    const valve = new Valve({ rules: { policy: { ...policy('enforce'), rules }, marks } }, options)
+    const valve = new Valve(
+      { rules: { policy: { ...policy('enforce'), rules }, marks, remembersBlocks: true } },
+      options,
+    )
     for (const name of ['place', 'unit']) Object.defineProperty(valve.attribution, name, { get: fail })
     const bytes = ipv4({ destination: '203.0.113.7', protocol: IPPROTO_UDP }, udp({ destinationPort: 9 }))
     const queued = { ...CALL, bytes, end: bytes.length, length: bytes.length } as QueuedPacket
@@ -132,11 +139,12 @@ function asking(mode: Policy['mode']) {
     users: UserNamespace.ofProcess(),
     log: { note: (...[, , { reason }]: Parameters<BlockLog['note']>) => recorded.push(reason) },
     passed: { note: () => {} },
+    containment: NO_CONTAINMENT,
     counts: { add: () => {} },
     domainOf: () => undefined,
   } as unknown as ValveOptions
   const valve = new Valve(
-    { rules: { policy: { ...policy(mode), rules: [resolver], queryPolicy }, marks } },
+    { rules: { policy: { ...policy(mode), rules: [resolver], queryPolicy }, marks, remembersBlocks: true } },
     options,
   )
   const judge = (flags: number, sequence: number, payload: Uint8Array = new Uint8Array()) => {

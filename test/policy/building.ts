@@ -71,6 +71,14 @@ export function judge(
   if (isTimePort(policy, port)) packet.bytes = ntpRequest()
   packet.payloadEnd = packet.bytes.length
   const isOf = (units: readonly string[]) => units.includes(given.unit ?? '')
-  const sender = { uid: given.uid ?? 0, known: false, isReply: false, isForeign: false, device: 0, isOf }
+  const sender = {
+    uid: given.uid ?? 0,
+    known: false,
+    isReply: false,
+    isForeign: false,
+    isQuarantined: false,
+    device: 0,
+    isOf,
+  }
   return decide(policy, packet, sender, clients(), Date.now()).reason
 }

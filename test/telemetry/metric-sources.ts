@@ -43,6 +43,7 @@ export function sources(given: Partial<MetricSources> = {}): MetricSources {
       ['mirror', 12],
       ['rule', 2],
     ],
+    containment: () => ({ alerts: 3, quarantined: [{ uid: 33, cgroup: undefined, until: 0 }] }),
     enforcing: () => true,
     proven: () => true,
     proofs: () => ({ ipv4: 'yes', ipv6: 'yes' }),

@@ -28,6 +28,7 @@ export interface ExplainContext {
   /** A read-only view of sessions (`readOnly` in core/session/client-replies.ts). */
   readonly inbound: Inbound
   readonly userName: (uid: number) => string | undefined
+  readonly isQuarantined: (uid: number) => boolean
   /** Returns the slices that a unit is in. */
   readonly slicesOf: (unit: string) => readonly string[]
   /** Whether an address belongs to this host: packets to it are never judged. */

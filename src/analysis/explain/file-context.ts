@@ -31,6 +31,7 @@ export function fileContext(written: Config): ExplainContext {
     seenName: () => undefined,
     inbound: noClients(),
     userName: createUsers().nameOf,
+    isQuarantined: () => false,
     slicesOf: (unit) => slicesOf(unit),
     isLocal: ({ family, words }) => local.has(family, words),
     sourceFor: async () => undefined,

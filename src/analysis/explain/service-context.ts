@@ -1,4 +1,5 @@
 /** Makes the context of `explain` from the running service. */
+import type { Containment } from '../../containment/containment.js'
 import type { ResolvedNames } from '../../core/dns/resolved-names.js'
 import type { Family, Words } from '../../core/packet/ip.js'
 import { placedInfrastructure } from '../../host/infrastructure.js'
@@ -17,9 +18,17 @@ export interface ServiceParts {
   /** Returns the name by which a user last found an address. */
   readonly domainOf: (family: Family, words: Words, uid: number) => string | undefined
   readonly users: Pick<Users, 'nameOf'>
+  readonly containment: Pick<Containment, 'holds'>
 }
 
-export function serviceContext({ inForce, inbound, seen, domainOf, users }: ServiceParts): ExplainContext {
+export function serviceContext({
+  inForce,
+  inbound,
+  seen,
+  domainOf,
+  users,
+  containment,
+}: ServiceParts): ExplainContext {
   const { config, rules, host, learned } = inForce
   const now = Date.now()
   const local = setOfAddresses(localAddresses())
@@ -38,6 +47,7 @@ export function serviceContext({ inForce, inbound, seen, domainOf, users }: Serv
       uid === undefined ? seen.nameOf(family, words, seen.askers, now) : domainOf(family, words, uid),
     inbound: inbound.readOnly(),
     userName: users.nameOf,
+    isQuarantined: (uid) => containment.holds(uid),
     slicesOf: (unit) => slicesOf(unit),
     isLocal: ({ family, words }) => local.has(family, words),
     sourceFor,

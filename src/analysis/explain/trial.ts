@@ -66,7 +66,7 @@ async function placeOf(goal: Goal, question: Query, world: ExplainContext): Prom
   const explanation = explain(policy, packetOf(question, goal.host, from, policy), sender, inbound, now)
   return {
     ...goal,
-    ...(goal.isAssumed ? assuming(explanation, question, world) : explanation),
+    ...(goal.isAssumed && !sender.isQuarantined ? assuming(explanation, question, world) : explanation),
     whileSilent: verdictOfKernel(policy, config.fallback, explanation.candidates, sender),
     isClient:
       question.fromPort === undefined ? undefined : isClient(goal.host, from, question, sender, world),
@@ -82,10 +82,18 @@ const NOT_JUDGED = {
   noRoute: undefined,
 } as const
 
-function senderOf({ uid = ANYBODY, unit }: Query, { slicesOf }: ExplainContext): Sender {
+function senderOf({ uid = ANYBODY, unit }: Query, { slicesOf, isQuarantined }: ExplainContext): Sender {
   const places = unit === undefined ? [] : [unit, ...slicesOf(unit)]
   const isOf = (units: readonly string[]) => units.some((each) => places.includes(each))
-  return { uid, known: false, isReply: false, isForeign: false, device: 0, isOf }
+  return {
+    uid,
+    known: false,
+    isReply: false,
+    isForeign: false,
+    isQuarantined: isQuarantined(uid),
+    device: 0,
+    isOf,
+  }
 }
 
 function isClient(

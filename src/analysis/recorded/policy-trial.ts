@@ -60,7 +60,15 @@ export class PolicyTrial {
     if (!fill(this.#packet, recorded, this.#policy)) return undefined
     const { uid, unit } = recorded
     const isOf = (units: readonly string[]) => isAnyUnit || (unit !== undefined && units.includes(unit))
-    const sender: Sender = { uid: uid ?? -1, known: false, isReply: false, isForeign: false, device: 0, isOf }
+    const sender: Sender = {
+      uid: uid ?? -1,
+      known: false,
+      isReply: false,
+      isForeign: false,
+      isQuarantined: false,
+      device: 0,
+      isOf,
+    }
     return decide(this.#policy, this.#packet, sender, this.#inbound, this.#now)
   }
 }

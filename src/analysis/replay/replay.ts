@@ -2,7 +2,7 @@
 import type { Policy } from '../../core/policy/policy.js'
 import type { Decision } from '../../core/policy/rule.js'
 import type { AcceptedFlowRow } from '../../records/accepted-flows-format.js'
-import type { Block } from '../../records/block-log/event-reader.js'
+import { type Block, isUserSummary } from '../../records/block-log/event-reader.js'
 import { PolicyTrial } from '../recorded/policy-trial.js'
 import {
   addEvidence,
@@ -74,7 +74,7 @@ export class Replay {
 
   note(block: Block): void {
     addEvidence(this.#evidence, evidenceOf(block))
-    if (block.reason === 'suppressed') add(this.#unjudged, 'suppressed', block.repeat)
+    if (isUserSummary(block)) add(this.#unjudged, 'suppressed', block.repeat)
     else if (!this.#kinds.note(block)) this.#judgeAtOnce(block)
   }
 

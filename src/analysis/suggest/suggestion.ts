@@ -4,7 +4,7 @@ import type { Config } from '../../config/config.js'
 import { formatDuration } from '../../config/formats.js'
 import { fitsPorts } from '../../core/packet/ip.js'
 import type { Policy } from '../../core/policy/policy.js'
-import type { Block } from '../../records/block-log/event-reader.js'
+import { type Block, isUserSummary } from '../../records/block-log/event-reader.js'
 import type { PolicyTrial } from '../recorded/policy-trial.js'
 import {
   addEvidence,
@@ -69,6 +69,8 @@ export class Suggester {
   note(block: Block): void {
     addEvidence(this.#evidence, evidenceOf(block))
     if (block.reason === 'suppressed') leaveOut(this.#leftOut, 'suppressed', block.repeat, block.user)
+    // The kinds of what the kernel has refused again have lines of their own.
+    else if (isUserSummary(block)) return
     else if (!this.#kinds.note(block)) leaveOut(this.#leftOut, 'crowd', block.repeat)
     this.#scans.note(block)
   }

@@ -7,7 +7,7 @@ import { hasNetAdmin, NETLINK_SOCK_DIAG, NetlinkSocket, NLMSG_HDRLEN } from 'nod
 import { pressureOf } from '../../core/ruleset/conntrack-pressure.js'
 import { type QueueForm, render, TABLE } from '../../core/ruleset/ruleset.js'
 import { readConntrackUsage } from '../../kernel/conntrack/usage.js'
-import { chooseForm } from '../../kernel/nftables/firewall.js'
+import { chooseForm, kernelAbilities } from '../../kernel/nftables/kernel-abilities.js'
 import { Cgroups } from '../../kernel/proc/cgroups.js'
 import { readEphemeralPorts, unprivilegedPortStart } from '../../kernel/proc/port-ranges.js'
 import { LookUp } from '../../kernel/sockets/look-up-wire.js'
@@ -91,7 +91,11 @@ async function ruleset(found: Findings, subject: DoctorContext, form: QueueForm)
       'whether it takes our firewall rules',
       'a trial would drop packets in the queues of other programs',
     )
-  const text = render(policy, { ...rulesetOptions(config, form, 1), hasOpened: true }, now)
+  const text = render(
+    policy,
+    { ...rulesetOptions(config, await kernelAbilities(form), 1), hasOpened: true },
+    now,
+  )
   const probe = text.replace(`table ${TABLE} {`, `table ${TABLE}_probe {\n  flags dormant`)
   const refusal = await command(['nft', '-c', '-f', '-'], probe).then(
     () => undefined,

@@ -39,6 +39,16 @@ export function ownerOf(path: string): CgroupOwner {
   }
 }
 
+/** Returns the path of the unit that a cgroup belongs to: the slices around it, and its own name. */
+export const unitPathOf = (path: string, { unit, slices }: CgroupOwner): string | undefined =>
+  unit === undefined
+    ? undefined
+    : `/${path
+        .split('/')
+        .filter((part) => part !== '')
+        .slice(0, slices.length + 1)
+        .join('/')}`
+
 /** Whether processes with this owner are in one of these units or slices. */
 export const isIn = ({ unit, slices }: CgroupOwner, units: readonly string[]): boolean =>
   units.some((name) => name === unit || slices.includes(name))

@@ -42,6 +42,8 @@ export interface SenderLookup {
   readonly place: number
   /** The unit alone, as far as `place` has found it. */
   readonly unit?: string | undefined
+  /** The cgroup of that unit: its path below the root of the hierarchy. */
+  readonly unitCgroup?: string | undefined
   /**
    * Returns everything that can be found out. Takes up to two milliseconds, and more for the first block of a
    * user: for the first block of a group only.
@@ -62,6 +64,8 @@ export interface Sender {
   isReply: boolean
   /** Whether the source of the packet is not an address of this host. */
   isForeign: boolean
+  /** Whether the user is in quarantine. */
+  isQuarantined: boolean
   /** Index of the device that the packet leaves by. */
   device: number
   /**

@@ -20,6 +20,7 @@ import {
 import { asksForTime, DNS_PORT, isForQueries } from './infrastructure-rules.js'
 import type { RootPorts } from './inherited-sockets.js'
 import { NameTable } from './name-table.js'
+import { changingShapes, type RuleShape } from './repeats.js'
 import { type Decision, REASONS, type Reason, type Rule, type RuleSpec } from './rule.js'
 import type { UsedAddresses } from './used-addresses.js'
 
@@ -35,9 +36,13 @@ export interface Policy extends RootPorts {
   moreCanaries?: readonly Endpoint[] | undefined
   /** Ids of the users who update and of the host's own resolvers. */
   readonly trustedUsers: readonly number[]
+  /** Ids of the users who are never quarantined: root and trusted users, unless the operator names them. */
+  readonly sparedUsers: readonly number[]
   /** Ids of the users of transparent proxies, who send from addresses of others. */
   readonly transparentUsers: readonly number[]
   readonly rules: readonly Rule[]
+  /** See changingShapes. */
+  readonly changing: readonly RuleShape[]
   /** The rules by their names and domains. */
   readonly names: NameTable<Rule>
   /** The names that may be asked for; undefined when names are not enforced. */
@@ -68,6 +73,7 @@ export const HANDSHAKE = decision('accept', 'session', undefined, false)
 /** Not remembered: the next packet may be a query. */
 export const REPLY = decision('accept', 'session', undefined, false)
 export const CALLBACK = decision('accept', 'callback')
+export const QUARANTINED = decision('block', 'quarantined')
 export const NOT_NTP = decision('block', 'not-ntp')
 export const NAME_NOT_ALLOWED = decision('block', 'name-not-allowed')
 export const UNJUDGED_STREAM = decision('block', 'unjudged-stream')
@@ -84,14 +90,22 @@ export function assemble({
   rootServices = noServices(),
   used = NONE_USED,
   ...rest
-}: Omit<Policy, 'names' | 'rootServices' | 'used'> & Partial<Pick<Policy, 'rootServices' | 'used'>>): Policy {
+}: Omit<Policy, 'changing' | 'names' | 'rootServices' | 'used'> &
+  Partial<Pick<Policy, 'rootServices' | 'used'>>): Policy {
   const names = new NameTable<Rule>()
   for (const rule of rest.rules) names.add(rule.spec.names, rule.spec.domains, rule)
   const withRuleNames = queryPolicy && {
     ...queryPolicy,
     isAllowed: (name: string) => names.has(name) || queryPolicy.isAllowed(name),
   }
-  return { ...rest, names, rootServices, used, queryPolicy: withRuleNames }
+  return {
+    ...rest,
+    names,
+    changing: changingShapes(rest.rules),
+    rootServices,
+    used,
+    queryPolicy: withRuleNames,
+  }
 }
 
 /** Returns the resolvers of this host in a policy. */
@@ -144,6 +158,7 @@ export function decide(
   const reply = replyKindOf(packet, sender, inbound)
   if (reply !== 'none') return reply === 'reply' ? SESSION : HANDSHAKE
   if (inbound.callbacks.allow(packet, sender, inbound.lookUp, inbound.now)) return CALLBACK
+  if (sender.isQuarantined) return QUARANTINED
   const { rules } = policy
   let otherwise = NOT_ALLOWLISTED
   for (let i = 0; i < rules.length; i++) {

@@ -13,6 +13,7 @@ import type { Origin } from './origin.js'
  *   query
  * - `session`: a reply in a client's session that conntrack does not know
  * - `callback`: a connection back to the client of a service that has callbacks
+ * - `quarantined`: the user was blocked at too many destinations, and is refused everything for a while
  * - `resolver`, `time`, `dhcp`: the host's own infrastructure
  * - `not-ntp`: a datagram to a time server that is no request of NTP
  * - `name-not-allowed`: a query for a name outside the allowlist, when names are enforced
@@ -28,6 +29,7 @@ export const REASONS = [
   'canary',
   'session',
   'callback',
+  'quarantined',
   'resolver',
   'time',
   'dhcp',

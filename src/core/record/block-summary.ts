@@ -53,6 +53,9 @@ export type PendingEvent =
       readonly units?: readonly string[]
     }
 
+/** The outcome of noting a block: one more of a tracked group, a new group, or counted for its user only. */
+export type NotedBlock = 'repeated' | 'suppressed' | BlockGroup
+
 /** A group that is tracked, with the quota that it is part of. */
 interface TrackedGroup {
   readonly group: BlockGroup
@@ -119,26 +122,28 @@ export class BlockAggregator {
    * @param question the name that a blocked query asks for
    * @throws what `domainOf` and `sender.describe` throw; then nothing was counted
    */
-  note(packet: Packet, uid: number, decision: Decision, sender: SenderLookup, question?: string): void {
+  note(packet: Packet, uid: number, decision: Decision, sender: SenderLookup, question?: string): NotedBlock {
     const { place } = sender
     const index = this.#find(packet, uid, place, decision.reasonIndex, question)
     if (index >= 0) {
       this.#tracked[index]!.window.blocks++
       this.summarized++
-      return
+      return 'repeated'
     }
     const quota = this.#quotas.of(uid, this.#now)
-    if (this.#mayLog(quota, 'firsts'))
-      this.#add(packet, quota, {
-        ...fieldsOf(packet),
-        uid,
-        place,
-        reasonIndex: decision.reasonIndex,
-        rule: decision.rule?.spec.name,
-        names: { question, domain: this.#domainOf(packet, uid) },
-        who: sender.describe(),
-      })
-    else this.#suppress(quota, sender.unit)
+    if (!this.#mayLog(quota, 'firsts')) {
+      this.#suppress(quota, sender.unit)
+      return 'suppressed'
+    }
+    return this.#add(packet, quota, {
+      ...fieldsOf(packet),
+      uid,
+      place,
+      reasonIndex: decision.reasonIndex,
+      rule: decision.rule?.spec.name,
+      names: { question, domain: this.#domainOf(packet, uid) },
+      who: sender.describe(),
+    })
   }
 
   /** Returns the events that have become due since the last call. */
@@ -209,7 +214,7 @@ export class BlockAggregator {
     this.suppressed++
   }
 
-  #add(packet: Packet, quota: UserQuota, group: BlockGroup): void {
+  #add(packet: Packet, quota: UserQuota, group: BlockGroup): BlockGroup {
     if (this.#evict(quota))
       this.#find(packet, group.uid, group.place, group.reasonIndex, group.names.question)
     this.#table.add()
@@ -219,6 +224,7 @@ export class BlockAggregator {
     this.#lines.firsts.take(1)
     quota.groups++
     this.logged++
+    return group
   }
 
   /**

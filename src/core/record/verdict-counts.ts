@@ -23,6 +23,8 @@ const MAX_USERS = 32
 
 /** Counts verdicts, in an array: counting costs the packet path nothing that can be measured. */
 export class VerdictCounts {
+  /** Blocks by the service, without the canary's. */
+  blocks = 0
   readonly #counts = new Float64Array(VERDICTS.length * REASONS.length * PROTOCOLS.length * FAMILIES.length)
   readonly #blocks = new Map<number, number>()
   #otherUsers = 0
@@ -38,7 +40,14 @@ export class VerdictCounts {
       (verdict * REASONS.length + decision.reasonIndex) * PROTOCOLS.length + protocolIndex(packet.protocol)
     this.#counts[index * 2 + (packet.family === 6 ? 1 : 0)]!++
     // The canary is the service's own packet: no user sent it.
-    if (!accepted && decision.reason !== 'canary') this.#addBlock(uid)
+    if (accepted || decision.reason === 'canary') return
+    this.blocks++
+    this.#addBlocks(uid, 1)
+  }
+
+  /** Counts packets of a user that the kernel has refused without waking the service. They are no verdicts. */
+  addRefused(uid: number, packets: number): void {
+    this.#addBlocks(uid, packets)
   }
 
   /** Yields all counters that are not 0. */
@@ -71,11 +80,11 @@ export class VerdictCounts {
     if (this.#otherUsers > 0) yield [undefined, this.#otherUsers]
   }
 
-  #addBlock(uid: number): void {
+  #addBlocks(uid: number, packets: number): void {
     const count = this.#blocks.get(uid)
-    if (count !== undefined) this.#blocks.set(uid, count + 1)
-    else if (this.#blocks.size < MAX_USERS) this.#blocks.set(uid, 1)
-    else this.#otherUsers++
+    if (count !== undefined) this.#blocks.set(uid, count + packets)
+    else if (this.#blocks.size < MAX_USERS) this.#blocks.set(uid, packets)
+    else this.#otherUsers += packets
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { FAMILIES } from '../packet/ip.js'
 import type { Policy } from '../policy/policy.js'
+import { cutApproved, rememberBlocked } from './containment-chains.js'
 import type { Marks } from './marks.js'
 import type { RulesetOptions } from './options.js'
 import { asked, namesQueues } from './query-chains.js'
@@ -57,12 +58,17 @@ const reports = ({ mode }: Policy): string[] =>
  * Writes the chain `judge`. Nearly all packets of a web server are replies, so their rule comes as early as
  * possible. The device `lo` is that of the route before destination NAT: the destination decides.
  */
-export function judge(marks: Marks, { hasOpened, watchNames }: RulesetOptions, policy: Policy): string[] {
+export function judge(marks: Marks, options: RulesetOptions, policy: Policy): string[] {
+  const { hasOpened, watchNames } = options
   const { mode, queryPolicy } = policy
   // When names are enforced, a query that looks like a reply is judged.
   const isEnforced = queryPolicy !== undefined
   const reply = 'ct state established,related ct direction reply counter name "reply" accept'
-  const approved = `ct mark & ${hex(marks.mask)} == ${hex(marks.approvedNow)} counter name "approved" accept`
+  const isApproved = `ct mark & ${hex(marks.mask)} == ${hex(marks.approvedNow)}`
+  const approved = [
+    ...cutApproved(options, policy, `ct direction original ${isApproved}`),
+    `${isApproved} counter name "approved" accept`,
+  ]
   // When connection tracking first saw a packet of the other end, it calls the packets of this host replies.
   const opened = hasOpened
     ? FAMILIES.map((family) => `${ENDS[family]} @opened${family} goto to_be_judged`)
@@ -74,7 +80,9 @@ export function judge(marks: Marks, { hasOpened, watchNames }: RulesetOptions, p
     `${FORGED} jump foreign`,
     `${A_CALL} goto call`,
     ...(isEnforced && mode === 'enforce' ? ERRORS_TO_RESOLVERS : []),
-    ...(hasOpened || isEnforced ? [...question, approved, ...opened, reply] : [reply, ...question, approved]),
+    ...(hasOpened || isEnforced
+      ? [...question, ...approved, ...opened, reply]
+      : [reply, ...question, ...approved]),
     'meta nfproto ipv4 fib saddr type != local jump foreign',
     ...TO_THIS_HOST,
     'ct state untracked jump untracked',
@@ -82,9 +90,16 @@ export function judge(marks: Marks, { hasOpened, watchNames }: RulesetOptions, p
     'ct state related icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept',
     'icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert } accept',
     ...reports(policy),
+    ...(mode === 'observe' ? [] : MAY_BE_CONTAINED),
     'goto to_be_judged',
   ]
 }
+
+/**
+ * Sends what opens no TCP connection to the chain `contained`. A datagram from a service port may answer a client that
+ * connection tracking has forgotten.
+ */
+const MAY_BE_CONTAINED = ['udp sport @udp_services goto to_be_judged', 'meta l4proto != tcp jump contained']
 
 /** Sends each query to its chain, also on an approved connection. */
 const toQuestion = (watchNames: boolean) => (watchNames ? [`${TO_PORT_53} jump question`] : [])
@@ -94,10 +109,12 @@ const toQuestion = (watchNames: boolean) => (watchNames ? [`${TO_PORT_53} jump q
  * connection tracking (simultaneous open, RFC 9293, section 3.5), and a user who takes over the port of an
  * approved connection is not approved.
  */
-export const call = (marks: Marks, { watchNames }: RulesetOptions): string[] => [
+export const call = (marks: Marks, { watchNames }: RulesetOptions, { mode }: Policy): string[] => [
   'meta nfproto ipv4 fib saddr type != local jump foreign',
   ...TO_THIS_HOST,
+  ...(mode === 'observe' ? [] : ['jump contained']),
   ...toQuestion(watchNames),
+  'jump ownerless',
   setMark('meta', marks.mask, marks.judge),
 ]
 
@@ -164,6 +181,7 @@ export const FORMER_SETS = FAMILIES.map(
 export function toBeJudged(marks: Marks): string[] {
   return [
     `${RESET} counter name "resets" accept`,
+    'jump ownerless',
     setMark('meta', marks.mask, marks.judge),
     `ct mark & ${hex(marks.stateMask)} == ${hex(marks.approved)} meta mark set meta mark | ${hex(marks.known)}`,
   ]
@@ -228,7 +246,8 @@ export function verdict(marks: Marks, { mode, queryPolicy }: Policy): string[] {
     `${is(marks.approvedNow)} ${setMark('ct', marks.mask, marks.approvedNow)}`,
     ...FAMILIES.map((family) => `${is(marks.approvedNow)} ct state untracked ${rememberApproved(family)}`),
     `meta mark & ${hex(marks.mask)} { ${pass.map(hex).join(', ')} } ${clear} accept`,
-    `${is(marks.blocked)} ${clear} counter name "blocked" goto refuse`,
+    ...rememberBlocked(marks),
+    `meta mark & ${hex(marks.mask)} { ${[marks.blocked, marks.repeatable].map(hex).join(', ')} } ${clear} counter name "blocked" goto refuse`,
     `${is(marks.dropped)} ${clear} counter name "blocked" drop`,
     ...(mode === 'observe' ? [] : [`${is(unjudged)} ${clear} counter name "forged" drop`]),
     // The packet was not judged.

@@ -236,8 +236,9 @@ export function verdictOfKernel(
   policy: Policy,
   fallback: RulesetOptions['fallback'],
   candidates: readonly Candidate[],
-  { uid }: Sender,
+  { uid, isQuarantined }: Sender,
 ): Decision['verdict'] {
+  if (isQuarantined) return 'block'
   if (policy.mode === 'observe' || fallback === 'open') return 'accept'
   const isCopied = ({ rule: { spec }, misses }: Candidate) =>
     misses.every((miss) => isIgnored(miss, spec)) &&

@@ -21,6 +21,8 @@ const FOREIGN = 8
 const STAYING = 1
 /** In the generation bits of a packet in state BLOCKED: it is dropped, since a refusal would answer its source. */
 const SILENTLY = 1
+/** In the same bits: the kernel refuses the next ones like it itself, for a second. */
+const REPEATABLE = 2
 
 /** Generations count from 1 to 15 and start over; 0 is the one of an approval that is not remembered. */
 export const GENERATIONS = 15
@@ -45,6 +47,8 @@ export interface Marks {
   readonly blocked: number
   /** Blocked, and not answered by a refusal. */
   readonly dropped: number
+  /** Blocked, and for a second each packet of the same user to the same protocol, address and port, too. */
+  readonly repeatable: number
   /** Approved in any generation: compare under `stateMask`. */
   readonly approved: number
   /** Approved for this packet only: the connection is judged again. */
@@ -70,6 +74,7 @@ export function marksOf(mask: number, generation: number): Marks {
     staying: at(0, STAYING),
     blocked: at(BLOCKED, 0),
     dropped: at(BLOCKED, SILENTLY),
+    repeatable: at(BLOCKED, REPEATABLE),
     approved: at(APPROVED, 0),
     approvedOnce: at(APPROVED, ONCE),
     approvedNow: at(APPROVED, generation),

@@ -24,6 +24,10 @@ export interface RulesetOptions {
   readonly pressure: Pressure
   /** Whether the service sees queries to resolvers and their answers, in queues of their own. */
   readonly watchNames: boolean
+  /** Which connections of quarantined senders are refused: new ones, or approved ones, too. */
+  readonly contain: 'new' | 'all'
+  /** Whether this kernel compares the cgroup of a socket (`socket cgroupv2`), so that units can be quarantined. */
+  readonly matchesCgroups: boolean
   /** Whether there are connections that this host opened before the policy was in force. */
   readonly hasOpened: boolean
 }

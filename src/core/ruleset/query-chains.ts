@@ -53,6 +53,7 @@ export function toResolver({ mode, queryPolicy, trustedUsers, ephemeralPorts }: 
   const flood = queryPolicy === undefined ? 'return' : flooded
   const trusted = userMatches(trustedUsers, ephemeralPorts, 'ported')
   return [
+    ...(mode === 'observe' ? [] : ['ct direction original jump contained']),
     ...trusted.map((match) => `${match} goto ask_for_update`),
     `${ANY_USER} update @askers { meta skuid ${ABOVE_QUERY_LIMIT} } ${flood}`,
     `${ANY_USER} goto ask`,

@@ -22,17 +22,30 @@ import {
   toBeJudged,
   verdict,
 } from './chains.js'
+import {
+  contained,
+  containmentSets,
+  isOfContainment,
+  ownerless,
+  quarantine,
+  repeat,
+} from './containment-chains.js'
 import { fallbackOf, hasHostSets, hostSetName, hostsText, hostTimeoutOf, prefixSet } from './fallback.js'
 import { marksOf } from './marks.js'
 import type { QueueForm, RulesetOptions, SocketFacts } from './options.js'
 import { ASKERS, ASKING, answer, ask, askForUpdate, JUDGING, question, toResolver } from './query-chains.js'
-import { arrive, leave, noteClient, SOCKET_SETS, UNTRACKED } from './untracked.js'
+import { refill, TABLE } from './statements.js'
+import { arrive, leave, noteClient, SOCKET_SETS, untracked } from './untracked.js'
 
+export {
+  FORGET_BLOCKS,
+  type Quarantined,
+  renderQuarantinedUnits,
+  renderQuarantinedUsers,
+} from './containment-chains.js'
 export type { QueueForm, RulesetOptions, ServicePorts, SocketFacts } from './options.js'
 export { namesQueues } from './query-chains.js'
-
-/** Family and name of the table. */
-export const TABLE = 'inet checkvalve'
+export { TABLE } from './statements.js'
 
 /** The named counters of the table, for packets that the service does not see. */
 export const COUNTERS = [
@@ -43,6 +56,8 @@ export const COUNTERS = [
   'source_routed',
   'reset',
   'flooded',
+  'quarantined',
+  'repeated',
   'fallback_accept',
   'fallback_drop',
 ] as const
@@ -62,11 +77,12 @@ export function render(policy: Policy, options: RulesetOptions, now: number): st
     COUNTERS.map((counter) => `counter ${counterName(counter)} { }`),
     SOCKET_SETS,
     [...FORMER_SETS, ...resolverSets(policy), ...ASKING, ASKERS, JUDGING],
+    containmentSets(options, policy),
     ...sets.map((set) => [set]),
     chain('arrive', arrive(options, policy)),
     chain('leave', leave(options.pressure, policy)),
     chain('judge', judge(marks, options, policy)),
-    plainChain('call', call(marks, options)),
+    plainChain('call', call(marks, options, policy)),
     plainChain('question', question(policy.queryPolicy !== undefined)),
     plainChain('to_resolver', toResolver(policy)),
     plainChain('ask_for_update', askForUpdate),
@@ -76,7 +92,11 @@ export function render(policy: Policy, options: RulesetOptions, now: number): st
     plainChain('foreign', foreign(marks, policy)),
     plainChain('staying', staying(marks, policy)),
     plainChain('note_client', noteClient(options.udpTimeout)),
-    plainChain('untracked', UNTRACKED),
+    plainChain('untracked', untracked(options, policy)),
+    plainChain('ownerless', ownerless(policy)),
+    plainChain('contained', contained(options)),
+    plainChain('quarantine', quarantine),
+    plainChain('repeat', repeat),
     plainChain('to_be_judged', toBeJudged(marks)),
     ...(options.form === 'native' ? [chain('enqueue', enqueue(marks, options))] : []),
     chain('verdict', verdict(marks, policy)),
@@ -107,13 +127,7 @@ export function renderUpdate(text: string, form: QueueForm, present: readonly st
 }
 
 /** Whether a set survives an update: the kernel filled it from packets. */
-const isKept = (set: string) => ['clients4', 'clients6', 'judging'].includes(set)
-
-/** Writes the commands that replace the elements of a set. */
-const refill = (set: string, elements: readonly (string | number)[]) => [
-  `flush set ${TABLE} ${set}`,
-  ...(elements.length > 0 ? [`add element ${TABLE} ${set} { ${elements.join(', ')} }`] : []),
-]
+const isKept = (set: string) => ['clients4', 'clients6', 'judging'].includes(set) || isOfContainment(set)
 
 /** Writes the commands that replace service ports, opened connections and former addresses by the current ones. */
 export function renderSocketFacts({ services, rootServices, opened, former }: SocketFacts): string {
@@ -249,6 +263,10 @@ const PLAIN_CHAINS = [
   'foreign',
   'staying',
   'untracked',
+  'ownerless',
+  'contained',
+  'quarantine',
+  'repeat',
   'to_be_judged',
   'pass',
   'refuse',

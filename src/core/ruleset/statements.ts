@@ -1,4 +1,7 @@
-/** Provides matches and statements that several chains have. */
+/** Provides matches, statements and commands that several parts of the ruleset have. */
+
+/** Family and name of the table. */
+export const TABLE = 'inet checkvalve'
 
 export const hex = (value: number) => `0x${value.toString(16).padStart(8, '0')}`
 
@@ -10,3 +13,9 @@ export const setMark = (what: 'meta' | 'ct', mask: number, value: number) =>
 export const RESET = 'tcp flags & (syn | rst) == rst'
 /** Matches a packet that has a user. */
 export const ANY_USER = 'meta skuid 0-4294967295'
+
+/** Writes the commands that replace the elements of a set. */
+export const refill = (set: string, elements: readonly (string | number)[]): string[] => [
+  `flush set ${TABLE} ${set}`,
+  ...(elements.length > 0 ? [`add element ${TABLE} ${set} { ${elements.join(', ')} }`] : []),
+]

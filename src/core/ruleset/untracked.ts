@@ -6,6 +6,7 @@
 import { FAMILIES, type Family } from '../packet/ip.js'
 import type { Policy } from '../policy/policy.js'
 import type { Pressure } from './conntrack-pressure.js'
+import { cutApproved } from './containment-chains.js'
 import type { RulesetOptions } from './options.js'
 
 /**
@@ -130,12 +131,15 @@ const KERNEL_REPLIES = [
   'icmpv6 type { echo-reply, destination-unreachable, packet-too-big, time-exceeded, parameter-problem } accept',
 ]
 
-/** The chain `untracked`: accepts what the sets know, since untracked connections have no mark. */
-export const UNTRACKED = [
+/** Writes the chain `untracked`: it accepts what the sets know, since untracked connections have no mark. */
+export const untracked = (options: RulesetOptions, policy: Policy): string[] => [
   ...FAMILIES.flatMap((family) =>
     ['meta l4proto udp', NOT_A_CALL].map(
       (match) => `${match} ${TO_CLIENT[family]} @clients${family} counter name "reply" accept`,
     ),
+  ),
+  ...FAMILIES.flatMap((family) =>
+    cutApproved(options, policy, `${NOT_A_CALL} ${ENDS[family]} @approved${family}`),
   ),
   ...FAMILIES.map(
     (family) =>

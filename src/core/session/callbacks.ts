@@ -107,6 +107,12 @@ export class Callbacks {
     return true
   }
 
+  /** Whether there may ever be a session that allows the packet. */
+  mayAllow(packet: Packet): boolean {
+    for (let i = 0; i < this.#specs.length; i++) if (fits(this.#specs[i]!, packet)) return true
+    return false
+  }
+
   /** Whether `allow` would return true; nothing is counted. */
   wouldAllow(packet: Packet, sender: Pick<Sender, 'device'>, lookUp: SocketLookUp, now: number): boolean {
     return this.#liveSession(packet, sender, lookUp, now, () => {}) !== undefined

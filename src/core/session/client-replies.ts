@@ -18,7 +18,7 @@ export interface Inbound {
    */
   readonly opened: Pick<SessionTable, 'silence' | 'seen' | 'size'>
   readonly services: Services
-  readonly callbacks: Pick<Callbacks, 'allow' | 'seen'>
+  readonly callbacks: Pick<Callbacks, 'allow' | 'seen' | 'mayAllow'>
   readonly lookUp: SocketLookUp
   /** Whether a TCP port that was not a service port has become one. */
   readonly listens: (family: Family, local: Words, localPort: number, device: number) => boolean
@@ -87,10 +87,17 @@ function isConnected(packet: Packet, sender: Sender, inbound: Inbound, silence: 
  * changes by it.
  * @param callbacks those of `inbound`
  */
-export const readOnly = (inbound: Inbound, callbacks: Pick<Callbacks, 'wouldAllow'>): Inbound => ({
+export const readOnly = (
+  inbound: Inbound,
+  callbacks: Pick<Callbacks, 'wouldAllow' | 'mayAllow'>,
+): Inbound => ({
   ...inbound,
   sessions: { silence: (...ends) => inbound.sessions.silence(...ends), seen: () => {}, remove: () => false },
-  callbacks: { allow: (...call) => callbacks.wouldAllow(...call), seen: () => {} },
+  callbacks: {
+    allow: (...call) => callbacks.wouldAllow(...call),
+    mayAllow: (packet) => callbacks.mayAllow(packet),
+    seen: () => {},
+  },
 })
 
 /**

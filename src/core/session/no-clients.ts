@@ -6,7 +6,7 @@ export const noClients = (): Inbound => ({
   sessions: { silence: () => Number.POSITIVE_INFINITY, seen: () => {}, remove: () => false },
   opened: { silence: () => Number.POSITIVE_INFINITY, seen: () => {}, size: 0 },
   services: noServices(),
-  callbacks: { allow: () => false, seen: () => {} },
+  callbacks: { allow: () => false, mayAllow: () => false, seen: () => {} },
   lookUp: () => 'none',
   listens: () => false,
   now: 0,

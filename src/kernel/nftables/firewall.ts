@@ -2,26 +2,30 @@ import type { Policy } from '../../core/policy/policy.js'
 import type { Rule } from '../../core/policy/rule.js'
 import { marksOf } from '../../core/ruleset/marks.js'
 import {
+  FORGET_BLOCKS,
   type HostChanges,
+  type Quarantined,
   type QueueForm,
   type RulesetOptions,
   render,
   renderHostChanges,
   renderHosts,
+  renderQuarantinedUnits,
+  renderQuarantinedUsers,
   renderSocketFacts,
   renderUpdate,
   type SocketFacts,
-  TABLE,
 } from '../../core/ruleset/ruleset.js'
 import { ReadyProgram } from '../../system/ready-program.js'
 import { SerialQueue } from '../../system/serial-queue.js'
-import { accepts, LOAD, listTable, load, presentSets, presentUntracksLoopback, removeTable } from './nft.js'
+import { nftPathOf } from './cgroup-paths.js'
+import { LOAD, listTable, load, presentSets, presentUntracksLoopback, removeTable } from './nft.js'
 import { quickPolicy } from './quick-policy.js'
 import { type RulesetEvents, RulesetGeneration } from './ruleset-generation.js'
 import { addQueueRules, haveQueueRules, type QueueRule, queueRules, removeQueueRules } from './xtables.js'
 
 /** The options of the ruleset that do not change while the service runs. */
-export type FirewallOptions = Pick<RulesetOptions, 'form' | 'queue' | 'mask'>
+export type FirewallOptions = Pick<RulesetOptions, 'form' | 'queue' | 'mask' | 'matchesCgroups'>
 
 /** A ruleset as it was loaded, to be put back when another program removes it. */
 export interface Loaded {
@@ -59,6 +63,7 @@ const CHECK_MS = 10_000
  */
 export class Firewall {
   readonly form: QueueForm
+  readonly matchesCgroups: boolean
   readonly #queueRules: readonly QueueRule[]
   readonly #generation: RulesetGeneration
   readonly #now: () => number
@@ -74,6 +79,7 @@ export class Firewall {
   #factsText = ''
   /** Waits to load the table again. */
   readonly #loader = new ReadyProgram(LOAD)
+  #quarantined: readonly Quarantined[] = []
   #isGone = false
   #listed = ''
   #verifiedGeneration = -1
@@ -81,8 +87,9 @@ export class Firewall {
 
   /** @param now milliseconds since the epoch @param events after these, ours may need a check */
   constructor(options: FirewallOptions, now: () => number, events: RulesetEvents) {
-    const { form, queue, mask } = options
+    const { form, queue, mask, matchesCgroups } = options
     this.form = form
+    this.matchesCgroups = matchesCgroups
     // The rules do not depend on the generation of the policy.
     this.#queueRules = form === 'xtables' ? queueRules(marksOf(mask, 1), queue) : []
     this.#now = now
@@ -134,6 +141,22 @@ export class Firewall {
       await this.#loadElements([text])
       this.#loaded = loaded
       this.#factsText = text
+    })
+  }
+
+  /**
+   * Replaces the senders in quarantine. They stay when the ruleset changes, and are put back with it. A cgroup that is
+   * gone is left out. @throws CommandError (rejects) and then they are in force as soon as the ruleset is loaded again
+   */
+  contain(quarantined: readonly Quarantined[]): Promise<void> {
+    this.#quarantined = quarantined
+    return this.#turns.run(() => this.#loadQuarantine())
+  }
+
+  /** Forgets what was blocked a moment ago: a policy that allows more is to come into force. */
+  forgetBlocks(): Promise<void> {
+    return this.#turns.run(async () => {
+      if (this.#loaded) await this.#loadElements([FORGET_BLOCKS])
     })
   }
 
@@ -191,8 +214,18 @@ export class Firewall {
    */
   async #putBack(loaded: Loaded): Promise<void> {
     this.#isGone = false
-    await this.#loader.run([this.#tableText, this.#factsText, ''].join('\n'))
+    const users = renderQuarantinedUsers(this.#quarantined, this.#now())
+    await this.#loader.run([this.#tableText, this.#factsText, users, ''].join('\n'))
     await this.#apply(loaded)
+  }
+
+  /** Loads the users first: the cgroup of a unit may be gone meanwhile, which is an error. */
+  async #loadQuarantine(): Promise<void> {
+    if (!this.#loaded) return
+    const now = this.#now()
+    const users = renderQuarantinedUsers(this.#quarantined, now)
+    const units = this.matchesCgroups ? renderQuarantinedUnits(this.#quarantined, nftPathOf, now) : ''
+    await this.#loadElements([users, ...(units === '' ? [] : [units])])
   }
 
   /**
@@ -214,8 +247,10 @@ export class Firewall {
     const factsText = renderSocketFacts(facts)
     const hosts = hasFallbackSets(loaded) ? renderHosts(policy, options, now) : []
     const table = render(policy, options, now)
-    const text = [table, factsText, ...hosts, ''].join('\n')
     const sets = await presentSets()
+    const isNew = sets === undefined
+    const users = isNew ? [renderQuarantinedUsers(this.#quarantined, now)] : []
+    const text = [table, factsText, ...hosts, ...users, ''].join('\n')
     // The queue rules come first: they match nothing until the table marks packets.
     await addQueueRules(this.#queueRules)
     try {
@@ -233,20 +268,8 @@ export class Firewall {
     this.#tableText = quick === policy ? table : render(quick, options, now)
     this.#factsText = factsText
     this.#loader.prepare()
+    if (isNew && this.#quarantined.length > 0) await this.#loadQuarantine().catch(() => {})
     // When this fails, the next check puts the rules back.
     this.#listed = await listTable().catch(() => '')
   }
-}
-
-/**
- * Chooses the form of the queue rules that this kernel takes: nftables' own `queue` statement, or xtables
- * when it is missing. It tries, without changing anything, in a chain without a hook: a hook that is removed
- * again drops every packet that waits in a queue.
- */
-export async function chooseForm(wanted: 'auto' | QueueForm): Promise<QueueForm> {
-  if (wanted !== 'auto') return wanted
-  const probe = `table ${TABLE}_probe {
-    chain probe { meta mark 1 queue flags bypass to 0; }
-  }`
-  return (await accepts(probe)) ? 'native' : 'xtables'
 }

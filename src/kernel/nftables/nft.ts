@@ -84,6 +84,24 @@ export async function counters(): Promise<Map<KernelCounter, number>> {
   )
 }
 
+/**
+ * Reads how many packets of each user the kernel has refused itself, since the table was loaded. @throws CommandError
+ * (rejects)
+ */
+export async function refusedByUser(): Promise<Map<number, number>> {
+  const listed = await command(['nft', '-j', 'list', 'set', ...TABLE.split(' '), 'refused_users'])
+  const refused = new Map<number, number>()
+  for (const { set } of (JSON.parse(listed) as Listed).nftables)
+    for (const { elem } of (set?.elem ?? []) as { elem: RefusedUser }[])
+      refused.set(Number(elem.val), elem.counter.packets)
+  return refused
+}
+
+interface RefusedUser {
+  readonly val: number
+  readonly counter: { readonly packets: number }
+}
+
 export async function removeTable(): Promise<void> {
   // `add` comes first, since deleting a table that is not there is an error.
   await load(`add table ${TABLE}\ndelete table ${TABLE}\n`)

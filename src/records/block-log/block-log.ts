@@ -4,11 +4,20 @@ import type { Packet } from '../../core/packet/packet.js'
 import type { SenderLookup } from '../../core/packet/sender.js'
 import { NAME_NOT_ALLOWED } from '../../core/policy/policy.js'
 import type { Decision } from '../../core/policy/rule.js'
-import { BlockAggregator } from '../../core/record/block-summary.js'
+import { BlockAggregator, type NotedBlock } from '../../core/record/block-summary.js'
 import { BLOCK_LOG_LIMITS } from '../../core/record/user-shares.js'
 import type { ServiceLog } from '../../system/service-log.js'
 import { ECS } from '../../text/ecs.js'
-import { blockEvent, type Fields, lostEvent, type Mode, type Surroundings } from './event-writer.js'
+import { type Alert, alertEvent } from './alert-event.js'
+import {
+  blockEvent,
+  type Fields,
+  lostEvent,
+  type Mode,
+  type Refused,
+  refusedEvent,
+  type Surroundings,
+} from './event-writer.js'
 import { LineFile } from './line-file.js'
 import { LastLines } from './recent-blocks.js'
 import { lossText, recoveryText, startText, troubleText } from './trouble-text.js'
@@ -107,10 +116,23 @@ export class BlockLog {
    * Notes a block, or in mode observe a packet that would have been blocked. For the packet path: nothing is
    * formatted here.
    */
-  note(packet: Packet, uid: number, decision: Decision, mode: Mode, attributed: SenderLookup): void {
+  note(packet: Packet, uid: number, decision: Decision, mode: Mode, attributed: SenderLookup): NotedBlock {
     if (mode !== this.#mode) this.#change(mode)
     const question = decision === NAME_NOT_ALLOWED ? this.#options.refusedName(packet) : undefined
-    this.#kinds.note(packet, uid, decision, attributed, question)
+    return this.#kinds.note(packet, uid, decision, attributed, question)
+  }
+
+  /** Writes how many packets the kernel has refused itself. */
+  noteRefused(refused: Refused): void {
+    this.#takes(refusedEvent(refused, this.#surroundings))
+  }
+
+  /** Writes what tripwire and quarantine did. @returns the line's message */
+  alert(alert: Alert): string {
+    const event = alertEvent(alert, this.#surroundings)
+    this.#logger.warn(event)
+    if (!this.#isTaken) this.#dropped++
+    return event.message
   }
 
   /** Writes new events. To be called after the verdicts were sent. */

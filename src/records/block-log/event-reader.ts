@@ -4,6 +4,7 @@
  */
 import { isIP } from 'node:net'
 import { parseJson } from '../../text/json.js'
+import type { AlertEvent } from './event.js'
 
 /**
  * Why a line is no event:
@@ -55,6 +56,22 @@ export interface Block {
   readonly units?: readonly string[]
 }
 
+/** What tripwire or quarantine did. */
+export interface AlertLine extends Pick<Block, 'time' | 'uid' | 'user' | 'unit'> {
+  readonly kind: 'alert'
+  readonly action: AlertEvent['event.action']
+  readonly message: string
+}
+
+/** Whether a line counts blocks of a user without saying where they were to go. */
+export const isUserSummary = ({
+  reason,
+  address,
+  question,
+}: Pick<Block, 'reason' | 'address' | 'question'>): boolean =>
+  reason === 'suppressed' ||
+  ((reason === 'repeated' || reason === 'quarantined') && address === undefined && question === undefined)
+
 /** A line of the service log: when the block log goes to standard output, the journal has both. */
 export interface Remark {
   readonly kind: 'remark'
@@ -63,7 +80,7 @@ export interface Remark {
   readonly message: string
 }
 
-export type Line = Block | Remark | { readonly kind: 'broken'; readonly why: Broken }
+export type Line = Block | AlertLine | Remark | { readonly kind: 'broken'; readonly why: Broken }
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -90,8 +107,13 @@ export function readLine(text: string | undefined): Line | undefined {
     return broken(line.startsWith('{') && !line.endsWith('}') ? 'cut-short' : 'not-json')
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return broken('not-an-object')
   const fields = value as Fields
-  return fields['event.action'] === undefined ? remark(fields) : block(fields)
+  const action = fields['event.action']
+  if (action === undefined) return remark(fields)
+  const alertAction = ALERT_ACTIONS.find((each) => each === action)
+  return alertAction === undefined ? block(fields) : alert(fields, alertAction)
 }
+
+const ALERT_ACTIONS: readonly AlertEvent['event.action'][] = ['alert', 'alert-ended', 'released']
 
 /**
  * Removes leading zero bytes: after a power cut a file may hold zeros in place of a line, and the next line
@@ -103,6 +125,15 @@ function remark(fields: Fields): Line {
   const message = textOf(fields.message)
   if (message === undefined || fields['event.module'] !== 'checkvalve') return broken('no-action')
   return { kind: 'remark', time: timeOf(fields['@timestamp']), level: textOf(fields['log.level']), message }
+}
+
+function alert(fields: Fields, action: AlertEvent['event.action']): Line {
+  const time = timeOf(fields['@timestamp'])
+  const message = textOf(fields.message)
+  if (time === undefined) return broken('no-time')
+  if (message === undefined) return broken('no-reason')
+  const { uid, user, unit } = senderOf(fields)
+  return { kind: 'alert', time, action, message, uid, user, unit }
 }
 
 function block(fields: Fields): Line {

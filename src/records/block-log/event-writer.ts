@@ -23,6 +23,14 @@ export interface Lost {
   readonly blocks: number
 }
 
+/** Packets of one user that the kernel has refused without waking the service. */
+export interface Refused {
+  readonly uid: number
+  readonly packets: number
+  readonly ms: number
+  readonly reason: 'repeated' | 'quarantined'
+}
+
 /**
  * Maximum length of a text in JSON, in bytes: strangers name programs and units. Names in queries are host
  * names of up to 253 letters. So no line is longer than a pipe takes whole (PIPE_BUF, 4096 bytes).
@@ -30,7 +38,7 @@ export interface Lost {
 const TEXT_BYTES = 230
 
 /** Fields that pino adds to each line: see ecs.ts. */
-type Added = '@timestamp' | 'log.level' | 'ecs.version' | 'event.module'
+export type Added = '@timestamp' | 'log.level' | 'ecs.version' | 'event.module'
 export type Fields = Omit<BlockEvent, Added>
 
 /** Makes an event. Texts that are too long are cut. */
@@ -38,7 +46,7 @@ export function blockEvent(telling: PendingEvent, around: Surroundings): Fields 
   if (telling.type === 'suppressed') return suppressedEvent(telling, around)
   const { group: kind, blocks } = telling
   const { question, domain } = kind.names
-  const names = { user: userName(kind.uid, around), ...senderNames(kind) }
+  const names = { user: userName(kind.uid, around), ...senderNames(kind.who) }
   return {
     ...common(around, REASONS[kind.reasonIndex]!, blocks),
     ...endpointsOf(kind),
@@ -67,6 +75,18 @@ export function lostEvent({ lines, blocks }: Lost, around: Surroundings): Fields
   return {
     ...common(around, 'suppressed', blocks),
     message: `lost ${counted(lines, 'line')} of this log with ${counted(blocks, 'block')}, since it could not be written: see journalctl -u checkvalve`,
+  }
+}
+
+/** Makes the event that counts packets which the kernel has refused itself. */
+export function refusedEvent({ uid, packets, ms, reason }: Refused, around: Surroundings): Fields {
+  const user = userName(uid, around)
+  const why = reason === 'repeated' ? 'again at destinations listed before' : 'since it is in quarantine'
+  return {
+    ...common({ ...around, mode: 'enforce' }, reason, packets),
+    'user.id': String(uid),
+    'user.name': user,
+    message: `the kernel refused ${sender(uid, { user })} ${counted(packets, 'more time')} in ${duration(ms)}, ${why}`,
   }
 }
 
@@ -111,7 +131,7 @@ function endpointsOf({ family, protocol, source, sourcePort, destination, destin
   } satisfies Partial<BlockEvent>
 }
 
-function senderNames({ who }: BlockGroup) {
+export function senderNames(who: BlockGroup['who']) {
   const [, service] = /^(.*)\.service$/.exec(who.unit ?? '') ?? []
   return {
     unit: text(who.unit),
@@ -130,10 +150,11 @@ const found = <T extends string>(outcome: T) =>
   outcome === 'found' ? undefined : (outcome as Exclude<T, 'found'>)
 
 /** Makes a text safe to print, also after JSON is decoded, and cuts it. */
-const text = (given: string | undefined) =>
+export const text = (given: string | undefined) =>
   given === undefined ? undefined : clip(terminalSafeField(given), TEXT_BYTES)
 
-const userName = (uid: number, around: Surroundings) => (uid < 0 ? undefined : text(around.userName(uid)))
+export const userName = (uid: number, around: Surroundings) =>
+  uid < 0 ? undefined : text(around.userName(uid))
 
 const verb = ({ mode }: Surroundings) => (mode === 'observe' ? 'would have blocked' : 'blocked')
 
@@ -141,7 +162,7 @@ const verb = ({ mode }: Surroundings) => (mode === 'observe' ? 'would have block
  * Formats a sender: `www-data (/usr/bin/curl in nginx.service)`, `www-data (perhaps curl or sh in
  * nginx.service)`.
  */
-function sender(
+export function sender(
   uid: number,
   names: { user: string | undefined; candidates?: readonly string[] | undefined } & Partial<
     Record<'executable' | 'unit' | 'container', string | undefined>
@@ -179,7 +200,7 @@ const repeats = (telling: PendingEvent) =>
 
 const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`
 
-function duration(ms: number): string {
+export function duration(ms: number): string {
   const seconds = Math.round(ms / 1000)
   return seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`
 }

@@ -16,8 +16,11 @@ export interface BlockEvent {
   readonly 'event.type': readonly ['denied' | 'allowed']
   /** `would-block`: in mode observe. */
   readonly 'event.action': 'block' | 'would-block'
-  /** `suppressed`: blocks of too many kinds to list; the line has no destination. */
-  readonly 'event.reason': Reason | 'suppressed'
+  /**
+   * `suppressed`: blocks of too many kinds to list; `repeated`: packets that the kernel refused itself. Both lines have no
+   * destination, nor has one with `quarantined` that counts such packets.
+   */
+  readonly 'event.reason': Reason | 'suppressed' | 'repeated'
   readonly 'source.ip'?: string | undefined
   readonly 'source.port'?: number | undefined
   readonly 'destination.ip'?: string | undefined
@@ -55,4 +58,43 @@ export interface BlockEvent {
   /** Number of blocks that the line counts. The sum over all lines is the number of all blocks. */
   readonly 'checkvalve.repeat': number
   readonly message: string
+}
+
+/** A line of the block log that is no block: what the tripwire and the quarantine did. */
+export interface AlertEvent
+  extends Pick<
+    BlockEvent,
+    | '@timestamp'
+    | 'log.level'
+    | 'ecs.version'
+    | 'event.module'
+    | 'user.id'
+    | 'user.name'
+    | 'process.pid'
+    | 'process.executable'
+    | 'container.id'
+    | 'service.name'
+    | 'checkvalve.unit'
+    | 'checkvalve.candidates'
+    | 'checkvalve.mode'
+    | 'message'
+  > {
+  readonly 'event.kind': 'alert'
+  readonly 'event.category': readonly ['intrusion_detection']
+  readonly 'event.type': readonly ['info']
+  /**
+   * - `alert`: a user was blocked at many destinations in a short time
+   * - `alert-ended`: that is over
+   * - `released`: a quarantine is over
+   */
+  readonly 'event.action': 'alert' | 'alert-ended' | 'released'
+  /** The last first contacts before the alert: `tcp 198.51.100.7 port 445`. */
+  readonly 'checkvalve.destinations'?: readonly string[] | undefined
+  /** Blocks of the sender since its first contact, and how many that are in a second. */
+  readonly 'checkvalve.blocks'?: number | undefined
+  readonly 'checkvalve.rate'?: number | undefined
+  /** `begun`: the user is in quarantine; `rehearsed`: he would be, in mode enforce. */
+  readonly 'checkvalve.quarantine'?: 'begun' | 'rehearsed' | undefined
+  /** When the quarantine ends: ISO 8601, UTC. */
+  readonly 'checkvalve.until'?: string | undefined
 }

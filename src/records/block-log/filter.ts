@@ -1,5 +1,5 @@
 /** Selects lines of the block log. */
-import type { Block, Line } from './event-reader.js'
+import type { AlertLine, Block, Line } from './event-reader.js'
 import { readLine } from './event-reader.js'
 import type { Lines } from './line-splitter.js'
 import type { Unreadable } from './unreadable.js'
@@ -36,7 +36,7 @@ export function filterLines(lines: Lines, wanted: BlockFilter, unread: Unreadabl
   return picked
 }
 
-/** Whether a line is selected. A line that is no block belongs to no user and no unit. */
+/** Whether a line is selected. A line of the service log belongs to no user and no unit. */
 function isWanted(line: SelectedLine['line'], { since, user, unit }: BlockFilter): boolean {
   if (line.time !== undefined && line.time < since) return false
   if (line.kind === 'remark') return user === undefined && unit === undefined
@@ -44,7 +44,8 @@ function isWanted(line: SelectedLine['line'], { since, user, unit }: BlockFilter
 }
 
 /** Compares users by number when both are known: a name may belong to another user by now. */
-const isOf = ({ uid, user }: Block, wanted: WantedUser): boolean =>
+const isOf = ({ uid, user }: Block | AlertLine, wanted: WantedUser): boolean =>
   uid !== undefined && wanted.uid !== undefined ? uid === wanted.uid : user === wanted.name
 
-const isIn = ({ unit }: Block, wanted: string): boolean => unit === wanted || unit === `${wanted}.service`
+const isIn = ({ unit }: Block | AlertLine, wanted: string): boolean =>
+  unit === wanted || unit === `${wanted}.service`

@@ -64,6 +64,7 @@ export function world(
   return {
     directory,
     source: 'service',
+    isQuarantined: () => false,
     config,
     policy,
     mirrors,

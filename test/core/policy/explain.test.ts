@@ -115,6 +115,7 @@ const anySender = (random: Random): Sender => ({
   known: random(2) === 0,
   isReply: random(2) === 0,
   isForeign: random(8) === 0,
+  isQuarantined: false,
   device: 0,
   isOf: (units) => units.includes('web.service'),
 })

@@ -14,6 +14,7 @@ export const WWW: Sender = {
   known: false,
   isReply: false,
   isForeign: false,
+  isQuarantined: false,
   device: 0,
   isOf: (units) => units.includes('web.service'),
 }
@@ -38,6 +39,7 @@ export function policy(rules: readonly Rule[], given: Partial<Policy> = {}): Pol
     canary: undefined,
     ephemeralPorts: EPHEMERAL_PORTS,
     transparentUsers: [],
+    sparedUsers: [0],
     trustedUsers: [],
   } as const
   return assemble({ ...base, queryPolicy: undefined, rules, ...given })

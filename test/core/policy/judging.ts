@@ -16,6 +16,7 @@ export const WWW_DATA: Sender = {
   known: false,
   isReply: false,
   isForeign: false,
+  isQuarantined: false,
   device: 0,
   isOf: () => false,
 }
@@ -24,6 +25,7 @@ export const NO_USER: Sender = {
   known: false,
   isReply: false,
   isForeign: false,
+  isQuarantined: false,
   device: 0,
   isOf: () => false,
 }
@@ -32,6 +34,7 @@ export const NO_USER_APPROVED: Sender = {
   known: true,
   isReply: false,
   isForeign: false,
+  isQuarantined: false,
   device: 0,
   isOf: () => false,
 }

@@ -18,6 +18,7 @@ const WORKER: Sender = {
   known: false,
   isReply: false,
   isForeign: false,
+  isQuarantined: false,
   device: 7,
   isOf: () => false,
 }
@@ -26,6 +27,7 @@ const KERNEL: Sender = {
   known: false,
   isReply: false,
   isForeign: false,
+  isQuarantined: false,
   device: 7,
   isOf: () => false,
 }

@@ -12,6 +12,7 @@ const WORKER: Sender = {
   known: false,
   isReply: false,
   isForeign: false,
+  isQuarantined: false,
   device: 7,
   isOf: () => false,
 }

@@ -48,6 +48,7 @@ export function policyFor(
     canary: undefined,
     ephemeralPorts: EPHEMERAL_PORTS,
     transparentUsers: [],
+    sparedUsers: [0],
     trustedUsers: [0, 990],
     rules,
     queryPolicy: undefined,

@@ -82,7 +82,15 @@ export function watching(t: Test, options: Partial<DnsWatchOptions> = {}) {
 /** Simulates a valve that accepts everything except the names that the test blocks. */
 function fakeValve() {
   const packet = new Packet()
-  const sender = { uid: -1, known: false, isReply: false, isForeign: false, device: 0, isOf: () => false }
+  const sender = {
+    uid: -1,
+    known: false,
+    isReply: false,
+    isForeign: false,
+    isQuarantined: false,
+    device: 0,
+    isOf: () => false,
+  }
   const valve = {
     pass: NF_ACCEPT as Verdict,
     packet,
