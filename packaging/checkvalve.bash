@@ -21,7 +21,8 @@ _checkvalve_settings='mode block fallback onStop transparentUsers firewall.queue
   sessions.capacity sessions.tcpTimeout sessions.udpTimeout sessions.services sessions.callbacks infrastructure.dns
   infrastructure.ntp infrastructure.dhcp dns.holdAnswers dns.holdTime dns.resolve dns.grace dns.keepUsed dns.enforceNames
   dns.searchDomains dns.reverse mirrors.discover mirrors.root mirrors.hosts mirrors.ports mirrors.users allow
-  containment.destinations containment.window containment.action containment.duration log.destination log.level
+  containment.destinations containment.window containment.action containment.duration containment.contain containment.users
+  log.destination log.level
   metrics.listen metrics.path metrics.webConfig control.socket state.directory canary.target canary.interval'
 
 # Fills COMPREPLY with the lines of standard input that begin with $1. A name may have spaces in it.

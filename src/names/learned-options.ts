@@ -1,4 +1,5 @@
 /** The options of LearnedAddresses. */
+import type { Config } from '../config/config.js'
 import type { UsedAddresses } from '../core/policy/used-addresses.js'
 import type { Firewall } from '../kernel/nftables/firewall.js'
 import type { ServiceLog } from '../system/service-log.js'
@@ -35,4 +36,16 @@ export interface LearnedOptions {
   readonly hostTimeout: number
   /** User id of the service's own look-ups. */
   readonly ownUid?: number
+}
+
+/**
+ * Returns how names are learned. Where enforced names may have no search domain, short ones are not completed.
+ * @param host what the host's own files say
+ */
+export function learnedSettings(
+  { dns }: Pick<Config, 'dns'>,
+  host: { readonly searchDomains: readonly string[]; readonly ndots: number },
+): LearnedSettings {
+  const isCompleted = dns.searchDomains || !dns.enforceNames
+  return { ...dns, search: { domains: isCompleted ? host.searchDomains : [], ndots: host.ndots } }
 }

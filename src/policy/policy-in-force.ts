@@ -11,7 +11,7 @@ import { marksOf, nextGeneration } from '../core/ruleset/marks.js'
 import { HostWatch } from '../host/host-watch.js'
 import type { Firewall } from '../kernel/nftables/firewall.js'
 import { LearnedAddresses } from '../names/learned-addresses.js'
-import type { LearnedOptions, LearnedSettings } from '../names/learned-options.js'
+import { type LearnedOptions, learnedSettings } from '../names/learned-options.js'
 import type { InboundWatch } from '../sessions/inbound-watch.js'
 import { SerialQueue } from '../system/serial-queue.js'
 import type { ServiceLog } from '../system/service-log.js'
@@ -111,7 +111,11 @@ export class PolicyInForce {
 
   /** Looks names up, or takes the addresses that an earlier run has saved. */
   prepare(): Promise<void> {
-    return this.learned.start(this.rules.policy, this.host.services, this.#learnedSettings(this.config))
+    return this.learned.start(
+      this.rules.policy,
+      this.host.services,
+      learnedSettings(this.config, this.host.facts),
+    )
   }
 
   /** Brings the policy into the kernel. @throws CommandError, NetlinkError (rejects) */
@@ -251,13 +255,6 @@ export class PolicyInForce {
     return policy
   }
 
-  /** Returns how names are learned. Where enforced names may have no search domain, short ones are not completed. */
-  #learnedSettings({ dns }: Config): LearnedSettings {
-    const { searchDomains, ndots } = this.host.facts
-    const isCompleted = dns.searchDomains || !dns.enforceNames
-    return { ...dns, search: { domains: isCompleted ? searchDomains : [], ndots } }
-  }
-
   /** Returns the part of an overlay that stays valid beside this configuration. */
   #kept(overlay: Overlay, config: Config): Overlay {
     const kept = withoutShadowed(overlay, config)
@@ -289,7 +286,7 @@ export class PolicyInForce {
       onForce?.()
     }
     try {
-      const known = this.learned.follow(policy, this.host.services, this.#learnedSettings(config))
+      const known = this.learned.follow(policy, this.host.services, learnedSettings(config, this.host.facts))
       if (waitForLookups) await known
       await this.#forgetBlocks()
       if (less) {
@@ -299,7 +296,11 @@ export class PolicyInForce {
       await this.#load(config, policy, generation, less ? force : undefined)
     } catch (error) {
       this.#force(settingsBefore, before)
-      this.learned.follow(before.policy, this.host.services, this.#learnedSettings(settingsBefore.config))
+      this.learned.follow(
+        before.policy,
+        this.host.services,
+        learnedSettings(settingsBefore.config, this.host.facts),
+      )
       this.learned.settle(before.policy)
       throw error
     }

@@ -16,6 +16,7 @@ const ORDER = [
   ['analysis'],
   ['telemetry'],
   ['packet-path'],
+  ['containment'],
   ['policy'],
   ['sessions', 'names', 'host'],
   ['kernel', 'records', 'config'],

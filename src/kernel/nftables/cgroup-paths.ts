@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { Cgroups } from '../proc/cgroups.js'
 
-/** The folder below which nft looks for the cgroups in its commands (src/datatype.c and src/socket.c of nftables). */
+/** The folder below which nft looks for the cgroups in its commands (nft's own code, `cgroupv2_get_path`). */
 const FOLDER = '/sys/fs/cgroup/'
 
 /**

@@ -10,6 +10,7 @@ import {
   NAME_NOT_ALLOWED,
   NOT_ALLOWLISTED,
   NOT_NTP,
+  QUARANTINED,
   SESSION,
   UNJUDGED_STREAM,
 } from '../../../src/core/policy/policy.js'
@@ -42,7 +43,7 @@ t.test('each combination of verdict, reason, protocol and family has its own cou
   const infrastructure = (['resolver', 'time', 'dhcp'] as const).map(accept)
   const rules = (['mirror', 'rule'] as const).map(accept)
   const decisions = [
-    ...[MALFORMED, FOREIGN_SOURCE, CANARY, SESSION, CALLBACK],
+    ...[MALFORMED, FOREIGN_SOURCE, CANARY, SESSION, CALLBACK, QUARANTINED],
     ...infrastructure,
     NOT_NTP,
     NAME_NOT_ALLOWED,
@@ -63,10 +64,10 @@ t.test('each combination of verdict, reason, protocol and family has its own cou
         for (const observing of [true, false]) counts.add(packet(protocol, family), 33, decision, observing)
   const found = [...counts.counts()]
   // Accepted packets have one verdict in both modes; blocked ones have a verdict for each.
-  t.equal(found.length, (7 + 8 * 2) * 4 * 2)
+  t.equal(found.length, (7 + 9 * 2) * 4 * 2)
   t.equal(
     found.reduce((sum, { packets }) => sum + packets, 0),
-    15 * 4 * 2 * 2,
+    16 * 4 * 2 * 2,
   )
   for (const { verdict, packets } of found) t.equal(packets, verdict === 'accept' ? 2 : 1)
 })

@@ -16,6 +16,7 @@ t.test('the default mask gives the marks that the documentation shows', async (t
     staying: 0x01000000,
     blocked: 0x30000000,
     dropped: 0x31000000,
+    repeatable: 0x32000000,
     approved: 0x10000000,
     approvedOnce: 0x10000000,
     approvedNow: 0x11000000,
