@@ -5,6 +5,7 @@ import { quote } from '../config/problems.js'
 import { formatRule, type WrittenRule } from '../config/show.js'
 import { isExpired } from '../core/policy/conditions.js'
 import { originText } from '../core/policy/origin.js'
+import type { ServiceLog } from '../system/service-log.js'
 import { PolicyRefusal } from './refusal.js'
 import { BYTES_AT_MOST, ENTRIES_AT_MOST, entriesText } from './runtime-entries-file.js'
 
@@ -123,3 +124,11 @@ type UserName = (uid: number) => string | undefined
 /** Writes one entry, with its users by name when they have one. */
 export const writtenEntry = (entry: AllowEntry, userName: UserName): WrittenRule =>
   formatRule(entry, (uid) => userName(uid) ?? uid)
+
+/** Returns the part of an overlay that stays valid beside a configuration. What the configuration replaces is logged. */
+export function validOverlay(overlay: Overlay, config: Config, log: Pick<ServiceLog, 'warn'>): Overlay {
+  const kept = withoutShadowed(overlay, config)
+  for (const { name } of overlay.entries.filter((each) => !kept.entries.includes(each)))
+    log.warn(`runtime entry ${name} is gone: the configuration has a rule of that name`)
+  return unexpired(kept, Date.now())
+}

@@ -20,7 +20,7 @@ import type { ActivePolicy } from './active-policy.js'
 import { buildPolicy } from './build-policy.js'
 import { conntrackPressureChange } from './conntrack-watch.js'
 import { GenerationFile } from './generation-file.js'
-import { type Overlay, type Settings, settingsOf, unexpired, withoutShadowed } from './overlay.js'
+import { type Overlay, type Settings, settingsOf, validOverlay } from './overlay.js'
 import { PolicyRefusal } from './refusal.js'
 import { HOST_TIMEOUT, rulesetOptions } from './ruleset-options.js'
 import type { RuntimeEntriesFile } from './runtime-entries-file.js'
@@ -67,7 +67,7 @@ export class PolicyInForce {
   constructor(config: Config, options: PolicyInForceOptions) {
     this.#options = options
     const saved = { mode: undefined, entries: options.store.read(createUsers().idOf) }
-    this.#settings = settingsOf(config, this.#kept(saved, config))
+    this.#settings = settingsOf(config, validOverlay(saved, config, options.log))
     this.used.keep = config.dns.keepUsed * 1000
     this.host = new HostWatch(config, options.log)
     this.#generation = new GenerationFile(config.state.directory, Math.random, options.log)
@@ -149,7 +149,7 @@ export class PolicyInForce {
       if (fixed.length > 0) this.#options.log.warn(`needs a restart to take effect: ${fixed.join(', ')}`)
       const config = withStartSettings(configured, wanted)
       this.host.read(config)
-      const kept = this.#kept(overlay, config)
+      const kept = validOverlay(overlay, config, this.#options.log)
       const wantedNow = settingsOf(config, { ...kept, mode: undefined })
       const policy = await this.#change(wantedNow, { waitForLookups: true })
       await this.#options.store.keep(kept.entries)
@@ -186,7 +186,7 @@ export class PolicyInForce {
       const expired = this.#expired(Date.now())
       if (expired.length === 0) return
       const { configured, overlay } = this.#settings
-      const kept = this.#kept(overlay, configured)
+      const kept = validOverlay(overlay, configured, this.#options.log)
       await this.#change(settingsOf(configured, kept))
       this.#options.log.info(`these rules have expired: ${expired.map(({ spec }) => spec.name).join(', ')}`)
       await this.#options.store.keep(kept.entries)
@@ -255,14 +255,6 @@ export class PolicyInForce {
     return policy
   }
 
-  /** Returns the part of an overlay that stays valid beside this configuration. */
-  #kept(overlay: Overlay, config: Config): Overlay {
-    const kept = withoutShadowed(overlay, config)
-    for (const { name } of overlay.entries.filter((each) => !kept.entries.includes(each)))
-      this.#options.log.warn(`runtime entry ${name} is gone: the configuration has a rule of that name`)
-    return unexpired(kept, Date.now())
-  }
-
   /** Rules that have expired, and on which live connections may still depend. */
   #expired(now: number): readonly Rule[] {
     const isOver = ({ spec }: Rule) => isExpired(spec, now) && !isExpired(spec, this.#expiredBy)
@@ -286,7 +278,7 @@ export class PolicyInForce {
       onForce?.()
     }
     try {
-      const known = this.learned.follow(policy, this.host.services, learnedSettings(config, this.host.facts))
+      const known = this.#follow(policy, config)
       if (waitForLookups) await known
       await this.#forgetBlocks()
       if (less) {
@@ -296,17 +288,18 @@ export class PolicyInForce {
       await this.#load(config, policy, generation, less ? force : undefined)
     } catch (error) {
       this.#force(settingsBefore, before)
-      this.learned.follow(
-        before.policy,
-        this.host.services,
-        learnedSettings(settingsBefore.config, this.host.facts),
-      )
+      this.#follow(before.policy, settingsBefore.config)
       this.learned.settle(before.policy)
       throw error
     }
     if (less) this.#expiredBy = now
     this.learned.settle(policy)
     return policy
+  }
+
+  /** Follows the names of a policy. Settles when they were looked up. */
+  #follow(policy: Policy, config: Config): Promise<void> {
+    return this.learned.follow(policy, this.host.services, learnedSettings(config, this.host.facts))
   }
 
   /** Makes the kernel judge nothing by what the policy has blocked: another policy may allow it. */

@@ -19,6 +19,7 @@ function applying(config: Config, file: string) {
       onLoaded?.()
     },
     changeHosts: async () => {},
+    forgetBlocks: async () => {},
     setFacts: async () => {},
     presentUntracksLoopback: async () => false,
   }
