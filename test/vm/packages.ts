@@ -58,11 +58,14 @@ export async function removal(t: Test, machine: Machine): Promise<void> {
     /test\.yaml/,
     'the configuration is kept',
   )
-  await machine.do('DEBIAN_FRONTEND=noninteractive apt-get purge -y checkvalve', 300)
+  await machine.do(
+    `DEBIAN_FRONTEND=noninteractive apt-get purge -y $(dpkg -l 'checkvalve*' | awk '/^(ii|rc)/ { print $2 }')`,
+    300,
+  )
   t.equal(
     await machine.do(
       `ls -d /etc/checkvalve /var/lib/checkvalve /var/log/checkvalve /run/checkvalve 2>/dev/null; getent passwd checkvalve
-       find / -xdev -name '*checkvalve*' -not -path '/proc/*' -not -path '/opt/packages/*' -not -path '/var/log/*' -not -path '/var/lib/dpkg/*' -not -path '/var/lib/apt/*' -not -path '/usr/lib/checkvalve/node*'; true`,
+       find / -xdev -name '*checkvalve*' -not -path '/proc/*' -not -path '/opt/packages/*' -not -path '/var/log/*' -not -path '/var/lib/dpkg/*' -not -path '/var/lib/apt/*'; true`,
     ),
     '',
     'a purge leaves nothing',

@@ -1,5 +1,7 @@
 /** Makes the events of the block log that tell of alerts and quarantines. */
 import type { Burst } from '../../core/record/tripwire.js'
+import { clip } from '../../text/clip.js'
+import { terminalSafeField } from '../../text/terminal-safe.js'
 import type { AlertEvent } from './event.js'
 import {
   type Added,
@@ -22,6 +24,9 @@ export type Alert =
   | { readonly type: 'end'; readonly burst: Burst }
   | { readonly type: 'released'; readonly uid: number; readonly by: 'time' | 'operator' }
 
+/** Maximum length of a destination in JSON, in bytes: with ten of them no line is longer than a pipe takes whole. */
+const DESTINATION_BYTES = 80
+
 type Fields = Omit<AlertEvent, Added>
 
 export function alertEvent(alert: Alert, around: Surroundings): Fields {
@@ -32,7 +37,7 @@ export function alertEvent(alert: Alert, around: Surroundings): Fields {
 function beginEvent({ burst, until }: Extract<Alert, { type: 'begin' }>, around: Surroundings): Fields {
   const names = senderNames(burst.who)
   const who = sender(burst.uid, { user: userName(burst.uid, around), ...names })
-  const destinations = burst.destinations.map((each) => text(each)!)
+  const destinations = burst.destinations.map((each) => clip(terminalSafeField(each), DESTINATION_BYTES))
   const verb = around.mode === 'observe' ? 'would have been blocked' : 'was blocked'
   const measure = until === undefined ? 'nothing but that is done' : quarantineText(until, around)
   return {

@@ -150,7 +150,7 @@ const found = <T extends string>(outcome: T) =>
   outcome === 'found' ? undefined : (outcome as Exclude<T, 'found'>)
 
 /** Makes a text safe to print, also after JSON is decoded, and cuts it. */
-export const text = (given: string | undefined) =>
+const text = (given: string | undefined) =>
   given === undefined ? undefined : clip(terminalSafeField(given), TEXT_BYTES)
 
 export const userName = (uid: number, around: Surroundings) =>

@@ -1,5 +1,5 @@
 /*
- * worm PORT: tries to get out until it is ended, every 50 ms: a datagram and a SYN to the next host of 203.0.113.0/24 and
+ * worm PORT: tries to get out until it is ended, every 200 ms: a datagram and a SYN to the next host of 203.0.113.0/24 and
  * of 2001:db8:113::/64. The port tells the arrivals of one worm from those of another.
  */
 #include <arpa/inet.h>
@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define INTERVAL_US 50000
+#define INTERVAL_US 200000
 #define HOSTS 200
 
 static void try_host(const struct sockaddr *to, socklen_t size)
