@@ -3,15 +3,7 @@ import type { Burst } from '../../core/record/tripwire.js'
 import { clip } from '../../text/clip.js'
 import { terminalSafeField } from '../../text/terminal-safe.js'
 import type { AlertEvent } from './event.js'
-import {
-  type Added,
-  duration,
-  type Surroundings,
-  sender,
-  senderNames,
-  text,
-  userName,
-} from './event-writer.js'
+import { type Added, duration, type Surroundings, sender, senderNames, userName } from './event-writer.js'
 
 /**
  * What happened:
