@@ -1,7 +1,7 @@
 # Completion of checkvalve for bash: /usr/share/bash-completion/completions/checkvalve
 # A test compares it with the commands and their options.
 
-_checkvalve_commands='run check show-config ruleset status explain tail suggest replay allow mode doctor version help'
+_checkvalve_commands='run check show-config ruleset status explain tail suggest replay allow mode release doctor version help'
 
 # Prints the options of a command, without those that all commands have.
 _checkvalve_options() {
@@ -79,6 +79,7 @@ _checkvalve_word() {
         _checkvalve_pick "$cur" < <("$program" allow list --names "${_checkvalve_config[@]}" 2>/dev/null)
       fi
       ;;
+    'release 0') mapfile -t COMPREPLY < <(compgen -u -- "$cur") ;;
     'mode 0') _checkvalve_words "$cur" observe enforce ;;
     'explain 0') _checkvalve_words "$cur" tcp udp icmp ;;
     'help 0') _checkvalve_words "$cur" "$_checkvalve_commands" ;;

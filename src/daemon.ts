@@ -160,14 +160,21 @@ export class Daemon {
   }
 
   async #start(): Promise<void> {
+    this.#systemd.starting()
     await this.#inbound.start().catch((error: Error) => {
       throw new Error(`the connections of this host cannot be read: ${error.message}`)
     })
-    await this.#inForce.prepare()
-    await this.#path.open()
-    await this.#listen()
-    await this.#inForce.start()
-    await this.#containment.start()
+    const stages = [
+      () => this.#inForce.prepare(),
+      () => this.#path.open(),
+      () => this.#listen(),
+      () => this.#inForce.start(),
+      () => this.#containment.start(),
+    ]
+    for (const stage of stages) {
+      this.#systemd.starting()
+      await stage()
+    }
     this.#path.beat()
     for (const work of this.#eachSecond) this.#periodic.every(TICK_MS, work)
     this.#systemd.feedWatchdog(this.#periodic, () => this.#path.queues.isJudging())
@@ -255,8 +262,11 @@ export class Daemon {
     return this.#blockLog.hangs
   }
 
-  /** Stops in good order. A second call does nothing. */
-  async stop(): Promise<void> {
+  /**
+   * Stops in good order. A second call does nothing.
+   * @param wasStarting whether the start was not over when the service was told to stop
+   */
+  async stop(wasStarting: boolean): Promise<void> {
     if (this.#isStopping) return
     this.#isStopping = true
     this.#systemd.stopping()
@@ -265,7 +275,7 @@ export class Daemon {
     this.#guard.stop()
     await this.#containment.end()
     // The rules are removed first: while they are loaded, the kernel's fallback judges what the queue no longer takes.
-    const isRemoved = await this.#inForce.stop(this.#systemd.keepsRules)
+    const isRemoved = await this.#inForce.stop(this.#systemd.keepsRules(wasStarting))
     this.#path.release()
     await this.#close()
     this.#log.info(

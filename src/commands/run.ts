@@ -15,9 +15,10 @@ old one stays in force. SIGUSR2 reopens the block log, SIGTERM and SIGINT stop.`
     const log = createServiceLog(config.log.level)
     // Signals are handled from the beginning: one during the start must not kill the service and leave its
     // rules behind.
-    const stop = new Promise<void>((resolve) => {
-      process.once('SIGTERM', () => resolve())
-      process.once('SIGINT', () => resolve())
+    let isStarting = true
+    const stop = new Promise<boolean>((resolve) => {
+      process.once('SIGTERM', () => resolve(isStarting))
+      process.once('SIGINT', () => resolve(isStarting))
     })
     const started = Daemon.start(config, log)
     let reloading = started.then(() => {})
@@ -26,9 +27,10 @@ old one stays in force. SIGUSR2 reopens the block log, SIGTERM and SIGINT stop.`
     })
     process.on('SIGUSR2', async () => (await started).reopenLog())
     const daemon = await started
-    await stop
+    isStarting = false
+    const wasStarting = await stop
     await reloading
-    await daemon.stop()
+    await daemon.stop(wasStarting)
     // Node would wait for the disk, and systemd would wait for Node.
     if (daemon.hangs) process.kill(process.pid, 'SIGKILL')
     return 0

@@ -13,6 +13,9 @@ type Environment = Readonly<Partial<Record<'NOTIFY_SOCKET' | 'WATCHDOG_USEC' | '
 /** The file in the runtime directory by which the unit asks the service to keep its rules. */
 const KEEP_RULES = 'keep-rules'
 
+/** Time that one stage of the start may take: microseconds. */
+const STAGE_USEC = 60_000_000
+
 /** Notifies systemd of the service's state. Does nothing where systemd did not start the service. */
 export class Systemd {
   readonly #environment: Environment
@@ -21,6 +24,11 @@ export class Systemd {
   constructor(environment: Environment, log: Pick<ServiceLog, 'warn'>) {
     this.#environment = environment
     this.#log = log
+  }
+
+  /** Says that the start goes on: a slow host takes longer than the unit allows for one stage (sd_notify(3)). */
+  starting(): void {
+    this.#notify(`EXTEND_TIMEOUT_USEC=${STAGE_USEC}`)
   }
 
   ready(mode: string): void {
@@ -35,10 +43,14 @@ export class Systemd {
     this.#notify('STOPPING=1')
   }
 
-  /** Whether the rules stay at this stop: the unit starts again, or the host goes down (`ExecStop=` of the unit). */
-  get keepsRules(): boolean {
+  /**
+   * Whether the rules stay at this stop: the unit starts again, or the host goes down (`ExecStop=` of the unit). That is
+   * not asked where the start took too long: then systemd starts the service again.
+   * @param wasStarting whether the start was not over when the service was told to stop
+   */
+  keepsRules(wasStarting: boolean): boolean {
     const { RUNTIME_DIRECTORY: folder } = this.#environment
-    return folder !== undefined && existsSync(join(folder, KEEP_RULES))
+    return folder !== undefined && (wasStarting || existsSync(join(folder, KEEP_RULES)))
   }
 
   /**

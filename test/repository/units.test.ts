@@ -28,7 +28,9 @@ function stop(t: Test, state: string, jobs: string): boolean {
   const runtime = join(folder, 'run')
   const command = shellOf(unit('checkvalve.service'), 'ExecStop').replaceAll('/run/checkvalve', runtime)
   execFileSync('/bin/sh', ['-c', command], { env: { PATH: `${folder}/bin:${process.env.PATH}` } })
-  return new Systemd({ RUNTIME_DIRECTORY: runtime }, { warn: (line: string) => t.fail(line) }).keepsRules
+  return new Systemd({ RUNTIME_DIRECTORY: runtime }, { warn: (line: string) => t.fail(line) }).keepsRules(
+    false,
+  )
 }
 
 t.test('the rules stay at a restart and at a shutdown; a stop does what onStop says', async (t) => {
@@ -38,7 +40,7 @@ t.test('the rules stay at a restart and at a shutdown; a stop does what onStop s
   t.equal(stop(t, 'stopping', job('stop')), true, 'shutdown')
   t.equal(stop(t, 'running', job('stop')), false, 'systemctl stop')
   t.equal(stop(t, 'starting', job('stop')), false, 'systemctl stop during the boot')
-  t.equal(new Systemd({}, { warn: () => {} }).keepsRules, false, 'without systemd')
+  t.equal(new Systemd({}, { warn: () => {} }).keepsRules(true), false, 'without systemd')
 })
 
 t.test('the rules of the last run are loaded at boot, unless newer ones are there', async (t) => {

@@ -43,6 +43,8 @@ function periodic() {
 t.test('systemd is notified when the service is ready, changes its mode, and stops', async (t) => {
   const { socket, next } = await receiver(t)
   const systemd = new Systemd({ NOTIFY_SOCKET: socket }, silent(t))
+  systemd.starting()
+  t.same(await next(), ['[EXTEND_TIMEOUT_USEC=60000000]'])
   systemd.ready('enforce')
   systemd.mode('observe')
   systemd.stopping()

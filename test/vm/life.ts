@@ -110,7 +110,11 @@ export async function refusals(t: Test, machine: Machine): Promise<void> {
     'systemctl says that a bad file is refused',
   )
   t.match(await machine.do('checkvalve status || true'), /bad\.yaml/, 'and so does the status')
-  t.match(await machine.do(METRICS), /^checkvalve_config_last_reload_successful 0$/m, 'and the metrics')
+  await until(
+    machine,
+    'and the metrics',
+    `${METRICS} | grep -q '^checkvalve_config_last_reload_successful 0'`,
+  )
   t.not((await machine.run('systemctl restart checkvalve')).status, 0)
   await works(t, machine, 'with a service that does not start')
   t.same(await arrivals(machine), before, 'nothing arrives while it does not start')

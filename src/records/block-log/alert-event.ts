@@ -99,7 +99,7 @@ function quarantineText(until: number, { mode }: Surroundings): string {
 
 /** Blocks a second. */
 const rateOf = ({ blocks, start, last }: Burst): number =>
-  Math.round((blocks / Math.max(last - start, 100)) * 10_000) / 10
+  Math.round((blocks / Math.max(last - start, 100)) * 1000)
 
 const secondsText = ({ start, last }: Burst): string => {
   const seconds = (last - start) / 1000

@@ -1,10 +1,20 @@
 /** Names the fields of the block log, for tests of what else must name all of them. */
-import type { BlockEvent } from '../../../src/records/block-log/event.js'
+import type { AlertEvent, BlockEvent } from '../../../src/records/block-log/event.js'
 
 type Kind<Value> = Value extends number ? 'number' : Value extends readonly string[] ? 'list' : 'text'
 
 /** Each field of the log, and what its value is; the compiler refuses this when one is missing, or is none. */
-export const FIELDS: { readonly [Name in keyof BlockEvent]-?: Kind<NonNullable<BlockEvent[Name]>> } = {
+export const FIELDS: {
+  readonly [Name in keyof BlockEvent | keyof AlertEvent]-?: Kind<
+    NonNullable<
+      Name extends keyof BlockEvent
+        ? BlockEvent[Name]
+        : Name extends keyof AlertEvent
+          ? AlertEvent[Name]
+          : never
+    >
+  >
+} = {
   '@timestamp': 'text',
   'log.level': 'text',
   'ecs.version': 'text',
@@ -37,5 +47,10 @@ export const FIELDS: { readonly [Name in keyof BlockEvent]-?: Kind<NonNullable<B
   'checkvalve.units': 'list',
   'checkvalve.mode': 'text',
   'checkvalve.repeat': 'number',
+  'checkvalve.destinations': 'list',
+  'checkvalve.blocks': 'number',
+  'checkvalve.rate': 'number',
+  'checkvalve.quarantine': 'text',
+  'checkvalve.until': 'text',
   message: 'text',
 }
