@@ -123,7 +123,7 @@ function policy(
   })
 }
 
-const OPTIONS: RulesetOptions = {
+export const OPTIONS: RulesetOptions = {
   form: 'xtables',
   queue: { first: 100, count: 1 },
   mask: 0x3f000000,

@@ -53,7 +53,7 @@ const SENT = `table inet sent {
   chain output { type filter hook output priority -400; udp dport 9 counter name datagrams; }
 }`
 
-const alerts = (service: Service) => service.log().filter((line) => line['event.kind'] === 'alert')
+const alerts = (service: Service) => service.lines().filter((line) => line['event.kind'] === 'alert')
 const begun = (service: Service) => alerts(service).filter((line) => line['event.action'] === 'alert')
 
 t.test('a scanner is recognised at its tenth destination, once for each burst', (t) =>
@@ -218,10 +218,10 @@ t.test('the kernel refuses repeats itself, counts each, and none that is allowed
     await serveHttp(lab.mirror, 8443)
     const { v4 } = VICTIM
     await lab.web.run(['nft', '-f', '-'], { input: SENT })
-    const before = await service.blocks()
+    const before = await service.blocks('reason="not-allowlisted"')
     for (let n = 0; n < 8; n++) await sendUdp(lab.web, v4, 9, 50, { user: USER })
     const sent = await kernelCount(lab.web, 'datagrams', 'sent')
-    const judged = (await service.blocks()) - before
+    const judged = (await service.blocks('reason="not-allowlisted"')) - before
     const repeated = await kernelCount(lab.web, 'repeated')
     t.equal(judged + repeated, sent, 'each datagram is counted once')
     t.ok(repeated > 0, `${repeated} of ${sent} did not wake the service`)

@@ -47,7 +47,7 @@ t.test(
     const arrivals = await countArrivals(lab.victims, 'to-web')
     for (const host of ['127.0.0.1', WEB.client.v4, WEB.client.v6])
       t.not((await connect(lab.web, host, 8080, { ...WORKER, timeout: 2000 })).outcome, 'ok', host)
-    const blocked = () => lab.service.metric('packets_total', 'verdict="block"', 'reason="not-allowlisted"')
+    const blocked = () => lab.service.blocks()
     await eventually('all are judged', async () => (await blocked()) >= 3)
     t.equal((await arrivals()).total, 0, 'nothing arrives')
     await lab.service.kill()

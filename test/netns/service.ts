@@ -179,15 +179,26 @@ control: { socket: ${this.folder}/control.sock }
     return sumOf(await this.metrics(), name, labels)
   }
 
-  /** Returns the number of blocked packets, without those of the canary, which come at times of their own. */
+  /**
+   * Returns the number of blocked packets, without those of the canary, which come at times of their own. Without labels
+   * those are among them that the kernel has refused again by itself.
+   */
   async blocks(...labels: string[]): Promise<number> {
     const page = await this.metrics()
     const all = ['verdict="block"', ...labels]
-    return sumOf(page, 'packets_total', all) - sumOf(page, 'packets_total', [...all, 'reason="canary"'])
+    const repeated = labels.length === 0 ? sumOf(page, 'kernel_packets_total', ['path="repeated"']) : 0
+    return (
+      repeated + sumOf(page, 'packets_total', all) - sumOf(page, 'packets_total', [...all, 'reason="canary"'])
+    )
   }
 
-  /** Returns the lines of the block log so far. */
+  /** Returns the lines of the block log so far that count blocks. */
   log(): Record<string, unknown>[] {
+    return this.lines().filter((line) => line['event.kind'] !== 'alert')
+  }
+
+  /** Returns all lines of the block log so far. */
+  lines(): Record<string, unknown>[] {
     const lines = readFileSync(join(this.folder, 'blocks.json'), 'utf8').split('\n').filter(Boolean)
     return lines.map((line) => JSON.parse(line) as Record<string, unknown>)
   }

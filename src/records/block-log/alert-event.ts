@@ -74,6 +74,7 @@ const common = (action: AlertEvent['event.action'], { mode }: Surroundings) =>
     'event.type': ['info'],
     'event.action': action,
     'checkvalve.mode': mode,
+    'checkvalve.repeat': 0,
   }) satisfies Partial<AlertEvent>
 
 function senderFields({ uid, who }: Burst, around: Surroundings) {

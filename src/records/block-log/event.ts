@@ -77,6 +77,7 @@ export interface AlertEvent
     | 'checkvalve.unit'
     | 'checkvalve.candidates'
     | 'checkvalve.mode'
+    | 'checkvalve.repeat'
     | 'message'
   > {
   readonly 'event.kind': 'alert'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { isIn, isUnitName, ownerOf } from '../../../src/core/packet/cgroup-path.js'
+import { isIn, isUnitName, ownerOf, unitPathOf } from '../../../src/core/packet/cgroup-path.js'
 
 const ID = '0123456789abcdef'.repeat(4)
 
@@ -77,4 +77,12 @@ t.test('the name of a unit ends with its type, and has the characters of systemd
     `${'a'.repeat(241)}.slice`,
   ])
     t.notOk(isUnitName(name), name)
+})
+
+t.test('the cgroup of a unit is the part of a path that ends with the unit', async (t) => {
+  const pathOf = (path: string) => unitPathOf(path, ownerOf(path))
+  t.equal(pathOf('/system.slice/web.service'), '/system.slice/web.service')
+  t.equal(pathOf('/system.slice/web.service/worker/1'), '/system.slice/web.service')
+  t.equal(pathOf('/a.slice/a-b.slice/_memory.service/x'), '/a.slice/a-b.slice/_memory.service')
+  t.equal(pathOf('/by-hand/worker'), undefined)
 })

@@ -106,6 +106,14 @@ t.test(
     const resolver = rule({ reason: 'resolver' })
     t.equal(kernel([rule()]), 'accept')
     t.equal(kernel([]), 'block')
+    t.equal(
+      verdictOfKernel(policy([rule()]), 'static', [{ rule: rule(), misses: [] }], {
+        ...WWW,
+        isQuarantined: true,
+      }),
+      'block',
+      'in quarantine',
+    )
     t.equal(kernel([rule({ users: [0] })]), 'block')
     t.equal(kernel([rule({ units: ['web.service'] })]), 'block')
     const ofUnit = { units: ['web.service'], users: [33] }

@@ -4,6 +4,7 @@ import { IPPROTO_ICMP } from '../../../src/core/packet/ip.js'
 import { changingShapes, isBlockedAgain } from '../../../src/core/policy/repeats.js'
 import type { RuleSpec } from '../../../src/core/policy/rule.js'
 import { Callbacks } from '../../../src/core/session/callbacks.js'
+import { readOnly } from '../../../src/core/session/client-replies.js'
 import { noClients } from '../../../src/core/session/no-clients.js'
 import { ipv4 } from '../packets.js'
 import { rule } from '../rules.js'
@@ -46,5 +47,6 @@ t.test('neither is what depends on the socket, and what has no user or port', as
   } as const
   const inbound = { ...noClients(), callbacks: new Callbacks([spec], 600) }
   t.notOk(again([], https, WWW_DATA, inbound), 'a client may come whose service calls it back')
+  t.notOk(again([], https, WWW_DATA, readOnly(inbound, inbound.callbacks)))
   t.ok(again([], tcp4({ destinationPort: 22 }), WWW_DATA, inbound))
 })

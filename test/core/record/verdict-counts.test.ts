@@ -130,3 +130,20 @@ t.test('packets are summed by verdict and reason, over all protocols and familie
     'would-block not-allowlisted': 1,
   })
 })
+
+t.test('packets that the kernel has refused count for their user, and are no verdicts', async (t) => {
+  const counts = new VerdictCounts()
+  counts.add(packet(IPPROTO_TCP, 4), 33, NOT_ALLOWLISTED, false)
+  counts.addRefused(33, 10)
+  counts.addRefused(1000, 5)
+  t.same(
+    [...counts.blocksByUser()],
+    [
+      [33, 11],
+      [1000, 5],
+    ],
+  )
+  t.equal(counts.blocks, 1)
+  for (let uid = 2000; uid < 2050; uid++) counts.addRefused(uid, 2)
+  t.same([...counts.blocksByUser()].at(-1), [undefined, 2 * (50 - 30)])
+})
