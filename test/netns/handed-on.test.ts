@@ -48,24 +48,28 @@ t.test('a worker that connects with the listening socket of root reaches no mirr
   const program = compile('handed-on')
   const turnAround = async (port: number) =>
     (await web.run([program, String(port), MIRROR.v4, '80', WORKER], { allowFailure: true })).status
-  t.equal(await turnAround(443), 1, 'the worker does not connect while the service judges')
+  const refused = await turnAround(443)
+  // A newer kernel connects no socket that has listened (EINVAL): then nothing is left to judge.
+  const isJudged = refused !== 3
+  t.ok([1, 3].includes(refused), 'the worker does not connect while the service judges')
   const worker = await listening(web)
   const known = () => web.run(['nft', 'list', 'set', 'inet', 'checkvalve', 'root_services'])
   await eventually('the port is known', async () => (await known()).stdout.includes(`tcp . ${CHOSEN}`))
   worker.write('')
-  t.equal(await worker.exited, 1, 'nor from a port that the kernel might have chosen')
+  t.equal(await worker.exited, refused, 'nor from a port that the kernel might have chosen')
   t.equal((await connect(web, MIRROR.v4, 80)).outcome, 'ok', 'root itself reaches the mirror')
-  t.match(service.log()[0], { 'source.port': 443, 'destination.ip': MIRROR.v4, 'user.id': '0' })
+  if (isJudged) t.match(service.log()[0], { 'source.port': 443, 'destination.ip': MIRROR.v4, 'user.id': '0' })
+  else t.same(service.log(), [])
   // The kernel has chosen its port, and chooses another one when it is turned around.
   const anywhere = await listening(web, 0)
   await pause(LOOK_MS)
   anywhere.write('')
-  t.equal(await anywhere.exited, 1, 'nor from a socket without a port of its own')
+  t.equal(await anywhere.exited, refused, 'nor from a socket without a port of its own')
   const second = await listening(web)
   await service.kill()
   second.write('')
-  t.equal(await second.exited, 1, 'the same while the kernel judges alone')
-  t.equal(await turnAround(444), 1, 'the worker does not connect while the kernel judges alone')
+  t.equal(await second.exited, refused, 'the same while the kernel judges alone')
+  t.equal(await turnAround(444), refused, 'the worker does not connect while the kernel judges alone')
   t.equal((await connect(web, MIRROR.v4, 80)).outcome, 'ok')
 })
 

@@ -31,7 +31,7 @@ const COMMON = ['--config', '--set', '--help']
 
 t.test('all commands are completed, and no other word', async (t) => {
   t.same(complete(['']), [...COMMANDS.map(({ name }) => name), 'help'])
-  t.same(complete(['re']), ['replay'])
+  t.same(complete(['re']), ['replay', 'release'])
   t.same(complete(['help', 'do']), ['doctor'])
 })
 

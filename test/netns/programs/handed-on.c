@@ -1,9 +1,10 @@
 /*
  * handed-on LOCALPORT ADDRESS PORT UID: acts as a compromised worker of a web server. It listens on a socket
  * as root, becomes another user, prints `listening`, and waits for a line. Then it stops listening, and connects with
- * the same socket. Ends with 0 when connected.
+ * the same socket. Ends with 0 when connected, with 3 when this kernel does not connect a socket that has listened.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,8 +34,10 @@ int main(int argc, char **argv)
 	if (shutdown(fd, SHUT_RDWR) < 0)
 		return 2;
 	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0) {
+		int refused = errno == EINVAL ? 3 : 1;
+
 		perror("connect");
-		return 1;
+		return refused;
 	}
 	return 0;
 }
