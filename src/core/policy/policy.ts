@@ -21,6 +21,7 @@ import { asksForTime, DNS_PORT, isForQueries } from './infrastructure-rules.js'
 import type { RootPorts } from './inherited-sockets.js'
 import { NameTable } from './name-table.js'
 import { type Decision, REASONS, type Reason, type Rule, type RuleSpec } from './rule.js'
+import { RuleIndex } from './rule-index.js'
 import type { UsedAddresses } from './used-addresses.js'
 
 /** All rules, compiled, with the mode and the host's facts that verdicts depend on. */
@@ -38,6 +39,8 @@ export interface Policy extends RootPorts {
   /** Ids of the users of transparent proxies, who send from addresses of others. */
   readonly transparentUsers: readonly number[]
   readonly rules: readonly Rule[]
+  /** The rules by protocol, port and address. */
+  readonly index: Pick<RuleIndex, 'find'>
   /** The rules by their names and domains. */
   readonly names: NameTable<Rule>
   /** The names that may be asked for; undefined when names are not enforced. */
@@ -84,14 +87,16 @@ export function assemble({
   rootServices = noServices(),
   used = NONE_USED,
   ...rest
-}: Omit<Policy, 'names' | 'rootServices' | 'used'> & Partial<Pick<Policy, 'rootServices' | 'used'>>): Policy {
+}: Omit<Policy, 'index' | 'names' | 'rootServices' | 'used'> &
+  Partial<Pick<Policy, 'rootServices' | 'used'>>): Policy {
   const names = new NameTable<Rule>()
   for (const rule of rest.rules) names.add(rule.spec.names, rule.spec.domains, rule)
   const withRuleNames = queryPolicy && {
     ...queryPolicy,
     isAllowed: (name: string) => names.has(name) || queryPolicy.isAllowed(name),
   }
-  return { ...rest, names, rootServices, used, queryPolicy: withRuleNames }
+  const index = new RuleIndex(rest.rules)
+  return { ...rest, index, names, rootServices, used, queryPolicy: withRuleNames }
 }
 
 /** Returns the resolvers of this host in a policy. */
@@ -144,9 +149,10 @@ export function decide(
   const reply = replyKindOf(packet, sender, inbound)
   if (reply !== 'none') return reply === 'reply' ? SESSION : HANDSHAKE
   if (inbound.callbacks.allow(packet, sender, inbound.lookUp, inbound.now)) return CALLBACK
-  const { rules } = policy
+  const { rules, index } = policy
+  const found = index.find(packet)
   let otherwise = NOT_ALLOWLISTED
-  for (let i = 0; i < rules.length; i++) {
+  for (let i = found.from(0); i >= 0; i = found.from(i + 1)) {
     const rule = rules[i]!
     const place = placeOf(policy, rule, packet, sender, now)
     if (place === 'former' && otherwise === NOT_ALLOWLISTED) otherwise = rule.expired
@@ -180,15 +186,12 @@ function judgeToResolver(
   inbound: Inbound,
   now: number,
 ): Decision | undefined {
-  const { rules } = policy
-  for (let i = 0; i < rules.length; i++) {
+  if (packet.destinationPort !== DNS_PORT) return undefined
+  const { rules, index } = policy
+  const found = index.find(packet)
+  for (let i = found.from(0); i >= 0; i = found.from(i + 1)) {
     const rule = rules[i]!
-    if (
-      rule.spec.reason !== 'resolver' ||
-      packet.destinationPort !== DNS_PORT ||
-      !fits(policy, rule, packet, sender, now)
-    )
-      continue
+    if (rule.spec.reason !== 'resolver' || !fits(policy, rule, packet, sender, now)) continue
     if (!answersResolver(packet)) return judgeQuestion(packet, queryPolicy, rule, isOfService(policy, sender))
     const isReply = sender.isReply || replyKindOf(packet, sender, inbound) !== 'none'
     return isReply ? REPLY : NAME_NOT_ALLOWED
