@@ -5,6 +5,7 @@ import { type Address, FAMILIES, type Family, type Words } from './ip.js'
 
 const SMALLEST = 16
 const WIDTH = { 4: 1, 6: 4 } as const
+const NO_KEYS = new Uint32Array(0)
 
 /** A map from addresses to values. A slot takes 24 bytes for IPv6 and 12 for IPv4; at most half of the slots are used. */
 export class AddressMap<V> {
@@ -48,7 +49,7 @@ class Table<V> {
   size = 0
   readonly #width: number
   readonly #key: Uint32Array
-  #keys = new Uint32Array(0)
+  #keys = NO_KEYS
   #values: (V | undefined)[] = []
 
   /** @param width words of an address */

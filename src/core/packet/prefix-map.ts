@@ -1,7 +1,7 @@
 /** Finds the numbers of all prefixes that an address lies in. */
 
 import type { Positions } from '../bounded/positions.js'
-import { FAMILIES, type Family, type Prefix, type Words } from './ip.js'
+import type { Family, Prefix, Words } from './ip.js'
 import { compare, isSame, lastAddress, orderOf } from './prefix-order.js'
 
 /** A prefix with a number, of which prefixes may share one, and one prefix may have several. */
@@ -16,8 +16,11 @@ export class PrefixMap {
 
   /** @param numbered may overlap and be in any order; it is copied */
   constructor(numbered: readonly NumberedPrefix[]) {
-    const [four, six] = FAMILIES.map((of) => new Nested(numbered.filter(([{ family }]) => family === of)))
-    this.#maps = { 4: four!, 6: six! }
+    const of = (wanted: Family) => {
+      const some = numbered.filter(([{ family }]) => family === wanted)
+      return some.length > 0 ? new Nested(some) : NONE
+    }
+    this.#maps = { 4: of(4), 6: of(6) }
   }
 
   /** Adds the numbers of all prefixes that an address lies in to `found`. Allocates nothing. */
@@ -26,11 +29,11 @@ export class PrefixMap {
   }
 }
 
-/** A prefix that is open while the sweep of `nest` is inside of it. */
-interface Open {
-  readonly node: number
-  readonly last: Uint32Array
-}
+/** The maximum number of different prefixes around an address. */
+const DEEPEST = 129
+/** The prefixes around the present one while nodes are made: their nodes and last addresses, the widest first. */
+const open = new Int32Array(DEEPEST)
+const lasts = new Uint32Array(DEEPEST * 4)
 
 /**
  * The prefixes of one family. Each different prefix is a node, which knows the next wider one around it. The starts cut
@@ -80,36 +83,38 @@ class Nested {
 
   /** Makes the nodes and intervals. @param prefixes sorted */
   #nest(prefixes: readonly Prefix[]): void {
-    const open: Open[] = []
     let node = -1
+    let depth = 0
     for (let i = 0; i < prefixes.length; i++) {
       const prefix = prefixes[i]!
       if (i > 0 && isSame(prefix, prefixes[i - 1]!)) continue
-      while (open.length > 0 && compare(open.at(-1)!.last, 0, prefix.words, 0) < 0) this.#close(open.pop()!)
+      while (depth > 0 && compare(lasts, depth * 4 - 4, prefix.words, 0) < 0) this.#close(--depth)
       this.#offsets[++node] = i
-      this.#parents[node] = open.at(-1)?.node ?? -1
-      this.#start(prefix.words, node)
-      const last = new Uint32Array(4)
-      lastAddress(prefix, last)
-      open.push({ node, last })
+      this.#parents[node] = depth > 0 ? open[depth - 1]! : -1
+      this.#start(prefix.words, 0, node)
+      lastAddress(prefix, lasts, depth * 4)
+      open[depth++] = node
     }
     this.#offsets[node + 1] = prefixes.length
-    while (open.length > 0) this.#close(open.pop()!)
+    while (depth > 0) this.#close(--depth)
   }
 
-  /** Starts the interval behind a prefix, unless the prefix ends with the last address. */
-  #close({ node, last }: Open): void {
-    let i = 3
-    while (i >= 0 && ++last[i]! > 0xffffffff) i--
-    if (i >= 0) this.#start(last, this.#parents[node]!)
+  /** Starts the interval behind the open prefix at a depth, unless the prefix ends with the last address. */
+  #close(depth: number): void {
+    const at = depth * 4
+    let i = at + 3
+    while (i >= at && ++lasts[i]! > 0xffffffff) i--
+    if (i >= at) this.#start(lasts, at, this.#parents[open[depth]!]!)
   }
 
-  /** Starts an interval. It replaces one with the same start, which would be empty. */
-  #start(words: Words, node: number): void {
+  /** Starts an interval at the address at `from[at]`. It replaces one with the same start, which would be empty. */
+  #start(from: Uint32Array, at: number, node: number): void {
     const before = this.#intervals - 1
-    const isEmpty = before >= 0 && compare(this.#starts, before * 4, words, 0) === 0
-    const at = isEmpty ? before : this.#intervals++
-    this.#starts.set(words, at * 4)
-    this.#nodes[at] = node
+    const isEmpty = before >= 0 && compare(this.#starts, before * 4, from, at) === 0
+    const interval = isEmpty ? before : this.#intervals++
+    for (let i = 0; i < 4; i++) this.#starts[interval * 4 + i] = from[at + i]!
+    this.#nodes[interval] = node
   }
 }
+
+const NONE = new Nested([])

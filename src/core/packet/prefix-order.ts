@@ -24,12 +24,12 @@ export function orderOf(prefixes: readonly Prefix[]): number[] {
 export const isSame = (a: Prefix, b: Prefix): boolean =>
   a.length === b.length && compare(a.words, 0, b.words, 0) === 0
 
-/** Writes the last address of an IPv6 prefix to `target`. */
-export function lastAddress(prefix: Prefix, target: Uint32Array): void {
+/** Writes the last address of a prefix to `target[at]`, as four words. */
+export function lastAddress(prefix: Prefix, target: Uint32Array, at = 0): void {
   for (let i = 0; i < 4; i++) {
     const networkBits = Math.max(0, prefix.length - 32 * i)
     // A shift by 32 would shift by 0.
-    target[i] = networkBits >= 32 ? prefix.words[i]! : prefix.words[i]! | (0xffffffff >>> networkBits)
+    target[at + i] = networkBits >= 32 ? prefix.words[i]! : prefix.words[i]! | (0xffffffff >>> networkBits)
   }
 }
 

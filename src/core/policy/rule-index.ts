@@ -51,7 +51,8 @@ function servicesOf(rules: readonly Rule[]): Service[] {
     if (group === undefined) groups.set(key, [[rule, position]])
     else group.push([rule, position])
   }
-  return [...groups.values()].map((group) => new Service(group))
+  const key = crypto.getRandomValues(new Uint32Array(2))
+  return [...groups.values()].map((group) => new Service(group, key))
 }
 
 const keyOf = ({ protocol, ports }: RuleSpec) =>
@@ -63,10 +64,12 @@ class Service {
   readonly #protocol: Protocol
   readonly #fixed: PrefixMap
   /** The positions of the rules that have an address, present or former: twice when it is both. */
-  readonly #learned = new AddressMap<number[]>(crypto.getRandomValues(new Uint32Array(2)))
+  readonly #learned: AddressMap<number[]>
 
-  constructor(rules: readonly (readonly [Rule, position: number])[]) {
+  /** @param key as for AddressMap */
+  constructor(rules: readonly (readonly [Rule, position: number])[], key: Uint32Array) {
     const { protocol, ports } = rules[0]![0].spec
+    this.#learned = new AddressMap(key)
     this.#protocol = protocol
     // A packet without ports has port 0.
     this.ports = ports.length > 0 ? ports : ALL_PORTS
