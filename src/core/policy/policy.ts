@@ -22,6 +22,7 @@ import type { RootPorts } from './inherited-sockets.js'
 import { NameTable } from './name-table.js'
 import { changingShapes, type RuleShape } from './repeats.js'
 import { type Decision, REASONS, type Reason, type Rule, type RuleSpec } from './rule.js'
+import { RuleIndex } from './rule-index.js'
 import type { UsedAddresses } from './used-addresses.js'
 
 /** All rules, compiled, with the mode and the host's facts that verdicts depend on. */
@@ -43,6 +44,8 @@ export interface Policy extends RootPorts {
   readonly rules: readonly Rule[]
   /** See changingShapes. */
   readonly changing: readonly RuleShape[]
+  /** The rules by protocol, port and address. */
+  readonly index: Pick<RuleIndex, 'find'>
   /** The rules by their names and domains. */
   readonly names: NameTable<Rule>
   /** The names that may be asked for; undefined when names are not enforced. */
@@ -90,7 +93,7 @@ export function assemble({
   rootServices = noServices(),
   used = NONE_USED,
   ...rest
-}: Omit<Policy, 'changing' | 'names' | 'rootServices' | 'used'> &
+}: Omit<Policy, 'changing' | 'index' | 'names' | 'rootServices' | 'used'> &
   Partial<Pick<Policy, 'rootServices' | 'used'>>): Policy {
   const names = new NameTable<Rule>()
   for (const rule of rest.rules) names.add(rule.spec.names, rule.spec.domains, rule)
@@ -101,6 +104,7 @@ export function assemble({
   return {
     ...rest,
     names,
+    index: new RuleIndex(rest.rules),
     changing: changingShapes(rest.rules),
     rootServices,
     used,
@@ -159,9 +163,10 @@ export function decide(
   if (reply !== 'none') return reply === 'reply' ? SESSION : HANDSHAKE
   if (inbound.callbacks.allow(packet, sender, inbound.lookUp, inbound.now)) return CALLBACK
   if (sender.isQuarantined) return QUARANTINED
-  const { rules } = policy
+  const { rules, index } = policy
+  const found = index.find(packet)
   let otherwise = NOT_ALLOWLISTED
-  for (let i = 0; i < rules.length; i++) {
+  for (let i = found.from(0); i >= 0; i = found.from(i + 1)) {
     const rule = rules[i]!
     const place = placeOf(policy, rule, packet, sender, now)
     if (place === 'former' && otherwise === NOT_ALLOWLISTED) otherwise = rule.expired
@@ -195,15 +200,12 @@ function judgeToResolver(
   inbound: Inbound,
   now: number,
 ): Decision | undefined {
-  const { rules } = policy
-  for (let i = 0; i < rules.length; i++) {
+  if (packet.destinationPort !== DNS_PORT) return undefined
+  const { rules, index } = policy
+  const found = index.find(packet)
+  for (let i = found.from(0); i >= 0; i = found.from(i + 1)) {
     const rule = rules[i]!
-    if (
-      rule.spec.reason !== 'resolver' ||
-      packet.destinationPort !== DNS_PORT ||
-      !fits(policy, rule, packet, sender, now)
-    )
-      continue
+    if (rule.spec.reason !== 'resolver' || !fits(policy, rule, packet, sender, now)) continue
     if (!answersResolver(packet)) return judgeQuestion(packet, queryPolicy, rule, isOfService(policy, sender))
     const isReply = sender.isReply || replyKindOf(packet, sender, inbound) !== 'none'
     return isReply ? REPLY : NAME_NOT_ALLOWED
