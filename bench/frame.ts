@@ -77,7 +77,7 @@ const row = (name: string, runs: Figures[], absent: string | undefined): Row =>
 
 /** Reports a failure, and makes the run fail in the end. @returns the reason, for the table */
 function failure(comparison: string, contender: string, error: unknown): string {
-  console.error(`${comparison}: ${contender} failed:`, error)
+  console.error(`${comparison}: ${contender} failed: ${(error as Error).message}`)
   process.exitCode = 1
   return `failed: ${String((error as Error).message).split('\n')[0]}`
 }

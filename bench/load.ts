@@ -34,11 +34,11 @@ export async function spread(
 }
 
 /**
- * Floods the queue from root, who may fill it however large it is: 198.19.0.0/16 at port 9, each address in
- * turn.
+ * Starts a flood of root, who may fill a queue however large it is: UDP to 198.19.0.0/16, port 9, each address in
+ * turn. It goes on until it is stopped.
  */
-export const flood = (web: Namespace, seconds: number) =>
-  web.run([C('flood'), '198.19.0.0', '16', '9', '1000000000', `${seconds}`])
+export const startFlood = (web: Namespace): Program =>
+  web.spawn([C('flood'), '198.19.0.0', '16', '9', '1000000000', '3600'])
 
 /** Figures of connects.c, in microseconds; null when nothing connected. */
 export interface Connects {

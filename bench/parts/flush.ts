@@ -8,11 +8,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Namespace } from '../../test/lab/namespace.js'
 import type { Contender, Figures, Part } from '../frame.js'
 import { withGuard } from '../host.js'
-import { C } from '../lib.js'
+import { startFlood } from '../load.js'
 import { checkvalve } from '../peers/checkvalve.js'
 
 const PATIENCE_MS = 20_000
-const FLOOD = [C('flood'), '198.19.0.0', '16', '9', '1000000000', '3600'] as const
 
 /** Returns the packets that have left for the victims (proc_net(5)): with the rules loaded there are no more. */
 function left(web: Namespace): number {
@@ -45,7 +44,7 @@ const contender = (prefixes: number): Contender => ({
   measure: (seconds) =>
     withGuard(checkvalve, { block: 'drop', prefixes }, async ({ web }) => {
       await sleep(seconds * 1000)
-      web.spawn(FLOOD)
+      startFlood(web)
       await sleep(seconds * 1000)
       return flushed(web)
     }),

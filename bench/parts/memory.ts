@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Contender, Figures, Part } from '../frame.js'
 import { withGuard } from '../host.js'
 import { mebibytes } from '../lib.js'
-import { flood } from '../load.js'
+import { startFlood } from '../load.js'
 import { checkvalve } from '../peers/checkvalve.js'
 import { opensnitch } from '../peers/opensnitch.js'
 import { end, type Peer } from '../peers/peer.js'
@@ -29,7 +29,9 @@ function measure(peer: Peer, prefixes: number, seconds: number): Promise<Figures
   return withGuard(peer, { block: 'drop', prefixes }, async ({ web }, { pid = 0 }) => {
     await sleep(seconds * 1000)
     const idle = mebibytes(pid)
-    await flood(web, seconds)
+    const flooding = startFlood(web)
+    await sleep(seconds * 1000)
+    await flooding.stop()
     return { idle, flooded: mebibytes(pid) }
   })
 }

@@ -5,10 +5,11 @@
  * prefixes, finds the sender, counts and logs; the program in C has no policy.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { eventually } from '../../test/lab/waiting.js'
 import type { Column, Contender, Figures, Part } from '../frame.js'
 import { withGuard } from '../host.js'
 import { cpuSeconds } from '../lib.js'
-import { flood } from '../load.js'
+import { startFlood } from '../load.js'
 import { checkvalve } from '../peers/checkvalve.js'
 import { nftDrop, nftSets } from '../peers/kernel.js'
 import { opensnitch } from '../peers/opensnitch.js'
@@ -16,9 +17,7 @@ import type { Guard, Peer, Policy } from '../peers/peer.js'
 import { binding, npmNfqueue, reference, referenceAlone } from '../peers/queue-programs.js'
 
 const PREFIXES = 10_000
-const WARM_UP = 0.5
-/** How long after the measurement the flood goes on, so that it does not end within it. */
-const MORE = 0.3
+const WARM_UP_MS = 500
 
 export const VERDICT_COLUMNS: readonly Column[] = [
   { key: 'verdicts', title: 'verdicts/s', ratio: true },
@@ -34,12 +33,13 @@ export const refusing = (peer: Peer, prefixes: number, name = peer.name): Conten
 
 function measure(peer: Peer, policy: Policy, seconds: number): Promise<Figures> {
   return withGuard(peer, policy, async ({ web }, guard) => {
-    const flooding = flood(web, WARM_UP + seconds + MORE)
-    await sleep(WARM_UP * 1000)
+    const flooding = startFlood(web)
+    await eventually('packets are refused', async () => (await guard.refused()) > 0)
+    await sleep(WARM_UP_MS)
     const before = await state(guard)
     await sleep(seconds * 1000)
     const after = await state(guard)
-    await flooding
+    await flooding.stop()
     const verdicts = after.refused - before.refused
     const cpu = guard.pid === undefined ? null : ((after.cpu - before.cpu) / verdicts) * 1e6
     return { verdicts: verdicts / (after.time - before.time), cpu }

@@ -5,9 +5,9 @@
 
 import type { Namespace } from '../../test/lab/namespace.js'
 import { eventually } from '../../test/lab/waiting.js'
-import { kernelCount, Service } from '../../test/netns/service.js'
+import { kernelCount } from '../../test/netns/service.js'
 import { C, script } from '../lib.js'
-import { settingsFor } from './checkvalve.js'
+import { startService } from './checkvalve.js'
 import { NFQUEUE_FOLDER, nfqueueAbsent } from './nfqueue.js'
 import { counterOf, end, type Guard, MIRRORS, type Peer, type Policy, queueOf } from './peer.js'
 
@@ -16,36 +16,39 @@ const QUEUE = 100
 const BLOCKED = 0x30000000
 const REFUSE = [`${QUEUE}`, `${BLOCKED}`, 'repeat'] as const
 
-/** Carries out what a program has decided by the mark, and counts it. Of what it accepted, a worm's packets end here. */
-const CARRY_OUT = `table inet own {
+/** Returns rules that carry out and count what a program has decided by the mark. @param further a rule, at the end */
+const carryOut = (further: string) => `table inet own {
   counter refused {}
   chain out {
     type filter hook output priority filter + 10; policy accept;
     meta mark & ${BLOCKED} == ${BLOCKED} counter name refused drop
-    oif != "lo" meta skuid 33 ct state new drop
+    ${further}
   }
 }
 `
+
+/** A worm's packets end here after they were accepted, so that they do not make victims work as well. */
+const DROP_WORM = 'oif != "lo" meta skuid 33 ct state new drop'
 
 /** New packets that have no verdict yet go to the queue. Not all kernels have the queue statement of nft. */
 const QUEUE_RULE =
   `-A OUTPUT ! -o lo -m conntrack --ctstate NEW -m mark ! --mark ${BLOCKED}/${BLOCKED}`.split(' ')
 
-async function singleRule(web: Namespace): Promise<() => Promise<number>> {
-  await web.run(['nft', '--file', '-'], { input: CARRY_OUT })
+async function queueRule(web: Namespace, further: string): Promise<() => Promise<number>> {
+  await web.run(['nft', '--file', '-'], { input: carryOut(further) })
   for (const program of ['iptables', 'ip6tables'])
     await web.run([program, ...QUEUE_RULE, '-j', 'NFQUEUE', '--queue-num', `${QUEUE}`, '--queue-bypass'])
   return () => counterOf(web, 'own', 'refused')
 }
 
 async function rulesOfCheckvalve(web: Namespace, policy: Policy): Promise<() => Promise<number>> {
-  const service = await Service.start(web, `${settingsFor(policy)}onStop: keep\n`)
+  const service = await startService(web, policy, 'onStop: keep\n')
   await service.stop()
   await service.remove()
   return () => kernelCount(web, 'blocked')
 }
 
-type Rules = typeof rulesOfCheckvalve
+type Rules = (web: Namespace, policy: Policy) => Promise<() => Promise<number>>
 
 function program(name: string, argv: readonly string[], rules: Rules, absent?: string): Peer {
   return { name, absent, start: (web, policy) => start(web, argv, () => rules(web, policy)) }
@@ -65,6 +68,7 @@ async function start(
   return { pid: program.pid, refused, stop: () => end(program) }
 }
 
+const singleRule: Rules = (web) => queueRule(web, '')
 const NODE = process.execPath
 const nfqueue = [NODE, script('nfqueue'), NFQUEUE_FOLDER, `${QUEUE}`, `${BLOCKED}`]
 
@@ -74,7 +78,7 @@ export const referenceAlone = program('C, one queue rule', [C('reference'), ...R
 export const referenceAccepts = program(
   'C, accepts all',
   [C('reference'), `${QUEUE}`, '0', 'accept'],
-  singleRule,
+  (web) => queueRule(web, DROP_WORM),
 )
 /** Our own binding without the service. */
 export const binding = program('node-netfilter-queue', [NODE, script('judge'), ...REFUSE], rulesOfCheckvalve)

@@ -3,8 +3,8 @@
  *
  *   connects ADDRESS PORT SECONDS PAUSE_US   connects again and again, with a pause after each, and prints
  *     {"attempts":N,"connected":N,"p50":US,"p99":US,"p999":US}; the percentiles are microseconds of those that
- *     connected, and null without any. One that takes a second has failed.
- *   connects listen PORT   accepts and closes connections, IPv4 and IPv6; prints {"listening":PORT} first
+ *     connected, and null without any. One that takes three seconds has failed.
+ *   connects listen PORT   accepts connections, IPv4 and IPv6, until the client closes; prints {"listening":PORT} first
  *
  * Connections end by a reset, so that none of them keeps a port busy afterwards.
  */
@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #define MOST (1 << 20)
+
+static const struct timeval PATIENCE = {.tv_sec = 3};
 
 static double taken[MOST];
 
@@ -47,8 +49,12 @@ _Noreturn static void listen_on(uint16_t port) {
   printf("{\"listening\":%u}\n", port);
   fflush(stdout);
   for (;;) {
+    char end;
     int client = accept(fd, NULL, NULL);
-    if (client >= 0) reset(client);
+    if (client < 0) continue;
+    /* A reset at once could reach the client before its connect() has returned. */
+    setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &PATIENCE, sizeof PATIENCE);
+    if (recv(client, &end, 1, 0) <= 0) reset(client);
   }
 }
 
@@ -71,11 +77,10 @@ int main(int argc, char **argv) {
     return 2;
   }
   size_t attempts = 0, connected = 0;
-  struct timeval patience = {.tv_sec = 1};
   for (double end = now() + atof(argv[3]); now() < end && attempts < MOST; attempts++) {
     int fd = socket(to->ai_family, SOCK_STREAM, 0);
     if (fd < 0) die("socket");
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &PATIENCE, sizeof PATIENCE);
     double begin = now();
     if (connect(fd, to->ai_addr, to->ai_addrlen) == 0) taken[connected++] = now() - begin;
     reset(fd);

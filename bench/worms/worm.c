@@ -209,14 +209,18 @@ static void attempt_one(struct attempt *attempt) {
   }
 }
 
-/* Ends the attempts that have an answer, and those that have waited too long. */
-static void tidy(struct attempt *all, int number, int wait_ms) {
+/* Ends the attempts that have an answer, and those that have waited too long. Returns how many still wait. */
+static int tidy(struct attempt *all, int number, int wait_ms) {
   struct epoll_event events[BATCH];
+  int waiting = 0;
   int answered = epoll_wait(poller, events, BATCH, wait_ms);
   for (int i = 0; i < answered; i++) give_up(events[i].data.ptr);
   double limit = now() - ANSWER_SECONDS;
-  for (int i = 0; i < number; i++)
+  for (int i = 0; i < number; i++) {
     if (all[i].fd >= 0 && all[i].since < limit) give_up(&all[i]);
+    waiting += all[i].fd >= 0;
+  }
+  return waiting;
 }
 
 /* Begins the attempts that are due: as many as are free without an interval. */
@@ -246,10 +250,8 @@ static void call(double seconds, int full) {
       attempt_one(&attempts[next]);
     } else tidy(attempts, number, begin_due(number, kind->interval) > 0 ? 0 : 1);
   }
-  /* What the last ones hear is of no interest, but a queue may still ask whose they are. */
-  for (double end = now() + ANSWER_SECONDS; now() < end;) tidy(attempts, number, 10);
-  for (int i = 0; i < number; i++)
-    if (attempts[i].fd >= 0) give_up(&attempts[i]);
+  /* Packets may still wait in a queue, whose reader asks for their sender. */
+  while (tidy(attempts, number, 10) > 0);
 }
 
 /* Sends a batch of empty datagrams. Those that a rule drops at once fail with EPERM, and were packets all the same. */
