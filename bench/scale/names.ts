@@ -23,8 +23,8 @@ interface Knowledge {
   readonly names: number
   readonly policy: Policy
   readonly learned: LearnedAddresses
-  /** Memory of a name with an address, in bytes. */
-  readonly bytes: number
+  /** Memory of a name with an address, in bytes; null with so few that it cannot be told from other memory. */
+  readonly bytes: number | null
 }
 
 interface Work {
@@ -162,7 +162,8 @@ async function know(names: number): Promise<Knowledge> {
   for (const [i, name] of all.entries()) learn(learned, name, [known(i)])
   // The kernel is updated within a tenth of a second.
   await sleep(200)
-  return { names, policy, learned, bytes: (memory() - before) / names }
+  const bytes = names < 1000 ? null : (memory() - before) / names
+  return { names, policy, learned, bytes }
 }
 
 function memory(): number {
