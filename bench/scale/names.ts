@@ -1,32 +1,30 @@
 /**
- * Measures the cost of many names: a verdict, and an answer that is learned, with 10,000 names of ten
- * addresses each against ten such names. Nanoseconds a call, and the median of the ratios of each round. One
- * rule has all names, as that of the mirrors does. Addresses come in random order, so that caches hold little
- * of a large table.
+ * Compares allowlists of different sizes: nanoseconds of a verdict, and of an answer that is learned. One rule has
+ * all names, as that of the mirrors does. Addresses come in random order, so that caches hold little of a large
+ * table.
  */
-
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { type Address, type Family, IPPROTO_TCP, type Prefix } from '../src/core/packet/ip.js'
-import { Packet, TCPHDR_SYN } from '../src/core/packet/packet.js'
-import type { Sender } from '../src/core/packet/sender.js'
-import { assemble, compile, decide, type Policy } from '../src/core/policy/policy.js'
-import type { RuleSpec } from '../src/core/policy/rule.js'
-import { UsedAddresses } from '../src/core/policy/used-addresses.js'
-import type { Asker } from '../src/names/confirmations.js'
-import { LearnedAddresses } from '../src/names/learned-addresses.js'
-import type { LearnedOptions } from '../src/names/learned-options.js'
-import { clients } from '../test/core/clients.js'
-import { median } from './lib.js'
+import { type Address, type Family, IPPROTO_TCP, type Prefix } from '../../src/core/packet/ip.js'
+import { Packet, TCPHDR_SYN } from '../../src/core/packet/packet.js'
+import type { Sender } from '../../src/core/packet/sender.js'
+import { assemble, compile, decide, type Policy } from '../../src/core/policy/policy.js'
+import type { RuleSpec } from '../../src/core/policy/rule.js'
+import { UsedAddresses } from '../../src/core/policy/used-addresses.js'
+import type { Asker } from '../../src/names/confirmations.js'
+import { LearnedAddresses } from '../../src/names/learned-addresses.js'
+import type { LearnedOptions } from '../../src/names/learned-options.js'
+import { clients } from '../../test/core/clients.js'
+import type { Comparison, Figures } from '../frame.js'
 
 /** The state for a number of names. */
 interface Knowledge {
   readonly names: number
   readonly policy: Policy
   readonly learned: LearnedAddresses
-  /** Memory of the addresses, in bytes. */
-  readonly bytes: number
+  /** Memory of a name with an address, in bytes; null with so few that it cannot be told from other memory. */
+  readonly bytes: number | null
 }
 
 interface Work {
@@ -35,12 +33,7 @@ interface Work {
   readonly once: (knowledge: Knowledge, n: number) => void
 }
 
-/** Nanoseconds a call with few names and with many, of each round. */
-type Figures = (readonly number[])[]
-
-const [FEW, MANY] = [10, 10_000]
-const ADDRESSES_A_NAME = 10
-const MARK = 1.2
+const SIZES = [10, 10_000, 100_000] as const
 const BATCH = 1000
 const WARM_UP_MS = 200
 const A = 1
@@ -87,13 +80,13 @@ const known = (i: number) => hostOf(i % 2 === 0 ? 4 : 6, i)
 const nameOf = (i: number) => `mirror${i}.example.org`
 /** Names whose addresses change, the same number in both sizes. Their addresses have the highest numbers. */
 const CHANGING = Array.from({ length: 10 }, (_, i) => `changing${i}.example.org`)
-const [FIRST_NEW, NEW] = [MANY * ADDRESSES_A_NAME, 30_000]
+const [FIRST_NEW, NEW] = [Math.max(...SIZES), 30_000]
 
 const verdict = (expected: 'accept' | 'block', family: Family, odd: 0 | 1): Work => ({
   name: `decide(), IPv${family}, ${expected}`,
   once: ({ policy, names }, n) => {
     packet.family = family
-    write(packet.destination, family, any(n, (names * ADDRESSES_A_NAME) / 2) * 2 + odd)
+    write(packet.destination, family, any(n, names / 2) * 2 + odd)
     const { verdict } = decide(policy, packet, SENDER, inbound, NOW)
     if (verdict !== expected) throw new Error(`${verdict} instead of ${expected}`)
   },
@@ -107,8 +100,8 @@ const WORKS: readonly Work[] = [
   {
     name: 'an answer, address known',
     once: ({ learned, names }, n) => {
-      const i = any(n, names * ADDRESSES_A_NAME)
-      learn(learned, nameOf(Math.floor(i / ADDRESSES_A_NAME)), [known(i)])
+      const i = any(n, names)
+      learn(learned, nameOf(i), [known(i)])
     },
   },
   {
@@ -168,15 +161,11 @@ async function know(names: number): Promise<Knowledge> {
   learned.follow(policy, [], { resolve: false, grace: 300 })
   learned.settle(policy)
   const before = memory()
-  for (const [i, name] of all.entries())
-    learn(
-      learned,
-      name,
-      Array.from({ length: ADDRESSES_A_NAME }, (_, a) => known(i * ADDRESSES_A_NAME + a)),
-    )
+  for (const [i, name] of all.entries()) learn(learned, name, [known(i)])
   // The kernel is updated within a tenth of a second.
   await sleep(200)
-  return { names, policy, learned, bytes: memory() - before }
+  const bytes = names < 1000 ? null : (memory() - before) / names
+  return { names, policy, learned, bytes }
 }
 
 function memory(): number {
@@ -188,61 +177,43 @@ function memory(): number {
 
 const counters = new Map<Knowledge, number>()
 
-/** Runs a batch of one kind of work. @returns nanoseconds */
+/** Runs a batch of one kind of work. @returns milliseconds */
 function batch({ once }: Work, knowledge: Knowledge): number {
   const first = counters.get(knowledge) ?? 0
   counters.set(knowledge, first + BATCH)
   const start = performance.now()
   for (let n = first; n < first + BATCH; n++) once(knowledge, n)
-  return (performance.now() - start) * 1e6
+  return performance.now() - start
 }
 
-/**
- * Measures both sizes in turns, batch by batch, so that other load affects both alike.
- * @returns nanoseconds a call
- */
-async function measure(work: Work, sizes: readonly Knowledge[], milliseconds: number): Promise<number[]> {
-  const taken = sizes.map(() => 0)
-  const end = performance.now() + milliseconds * sizes.length
-  let batches = 0
-  for (; performance.now() < end; batches++) {
-    for (const [i, knowledge] of sizes.entries()) taken[i]! += batch(work, knowledge)
+/** Runs batches for a time. @returns nanoseconds a call */
+async function time(work: Work, knowledge: Knowledge, milliseconds: number): Promise<number> {
+  let [batches, taken] = [0, 0]
+  for (const end = performance.now() + milliseconds; performance.now() < end; batches++) {
+    taken += batch(work, knowledge)
     // Timers can run between batches.
     await turn()
   }
-  return taken.map((nanoseconds) => nanoseconds / batches / BATCH)
+  return (taken * 1e6) / batches / BATCH
 }
 
-/**
- * Prints a line for each kind of work, and one for the memory. Each round learns everything again, since the
- * places of addresses in a table are random.
- */
-export async function compareSizes(rounds: number, seconds: number): Promise<void> {
-  const figures: Figures[] = WORKS.map(() => [])
-  const bytes: number[] = []
-  for (let round = 0; round < rounds; round++) {
-    const sizes = [await know(FEW), await know(MANY)]
-    bytes.push(sizes[1]!.bytes)
-    for (const [i, work] of WORKS.entries()) {
-      await measure(work, sizes, WARM_UP_MS)
-      figures[i]!.push(await measure(work, sizes, seconds * 1000))
-    }
-  }
-  console.log(
-    `With ${FEW} names and with ${MANY}, each with ${ADDRESSES_A_NAME} addresses (mark for decide(): x${MARK})`,
-  )
-  for (const [i, { name }] of WORKS.entries()) console.log(row(name, figures[i]!))
-  const [megabytes, each] = [median(bytes) / 2 ** 20, median(bytes) / (MANY * ADDRESSES_A_NAME)]
-  console.log(
-    `  ${'memory'.padEnd(28)}${megabytes.toFixed(1)} MiB with ${MANY}: ${each.toFixed(0)} bytes an address`,
-  )
+async function measure(work: Work, knowledge: Knowledge, seconds: number): Promise<Figures> {
+  await time(work, knowledge, WARM_UP_MS)
+  return { ns: await time(work, knowledge, seconds * 1000), bytes: knowledge.bytes }
 }
 
-function row(name: string, figures: Figures): string {
-  const of = (index: number) =>
-    median(figures.map((each) => each[index]!))
-      .toFixed(0)
-      .padStart(7)
-  const ratio = median(figures.map(([few, many]) => many! / few!)).toFixed(2)
-  return `  ${name.padEnd(28)}${of(0)} ns${of(1)} ns  x${ratio}`
+export async function nameComparisons(): Promise<Comparison[]> {
+  const sizes: Knowledge[] = []
+  for (const names of SIZES) sizes.push(await know(names))
+  return WORKS.map((work) => ({
+    name: `names: ${work.name}`,
+    columns: [
+      { key: 'ns', title: 'ns', ratio: true },
+      { key: 'bytes', title: 'bytes a name' },
+    ],
+    contenders: sizes.map((knowledge) => ({
+      name: `${knowledge.names} names`,
+      measure: (seconds) => measure(work, knowledge, seconds),
+    })),
+  }))
 }
