@@ -26,7 +26,7 @@ import type { VerdictCounts } from '../core/record/verdict-counts.js'
 import type { QueueForm } from '../core/ruleset/ruleset.js'
 import { type Inbound, noteOpening } from '../core/session/client-replies.js'
 import type { UserNamespace } from '../kernel/proc/user-namespace.js'
-import type { ActivePolicy } from '../policy/active-policy.js'
+import type { PolicyHolder } from '../policy/active-policy.js'
 import type { BlockLog } from '../records/block-log/block-log.js'
 import type { TurnedAround } from '../sessions/turned-around.js'
 import { Attributor } from './attribution.js'
@@ -66,7 +66,7 @@ const UNKNOWN_SENDER: SenderLookup = { place: 0, describe: () => ({ attribution:
  * synchronous.
  */
 export class Valve {
-  readonly #inForce: { readonly rules: ActivePolicy }
+  readonly #inForce: PolicyHolder
   readonly #options: ValveOptions
   /**
    * The verdict by which a judged packet leaves the queue. In the xtables form it is NF_REPEAT, so that rules
@@ -91,8 +91,7 @@ export class Valve {
   #lookup: SenderLookup = UNKNOWN_SENDER
   #batchStart = 0
 
-  /** @param inForce its `rules` are the active policy */
-  constructor(inForce: { readonly rules: ActivePolicy }, options: ValveOptions) {
+  constructor(inForce: PolicyHolder, options: ValveOptions) {
     this.#inForce = inForce
     this.#options = options
     this.pass = options.form === 'xtables' ? NF_REPEAT : NF_ACCEPT
@@ -225,7 +224,9 @@ export class Valve {
       remembersBlocks &&
       decision === NOT_ALLOWLISTED &&
       isBlockedAgain(policy.changing, this.packet, this.sender, this.#options.inbound)
-    return isRepeatable ? marks.repeatable : marks.blocked
+    if (!isRepeatable) return marks.blocked
+    this.#inForce.rememberedAt = performance.now()
+    return marks.repeatable
   }
 
   /** Whether a blocked packet is dropped without a refusal. */

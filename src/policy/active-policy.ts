@@ -8,3 +8,10 @@ export interface ActivePolicy {
   /** Whether the kernel may remember what this policy blocks: not while another one comes into force. */
   readonly remembersBlocks: boolean
 }
+
+/** Who holds the active policy. */
+export interface PolicyHolder {
+  readonly rules: ActivePolicy
+  /** When the kernel last remembered what the policy has blocked: milliseconds of a monotonic clock. */
+  rememberedAt: number
+}

@@ -22,7 +22,7 @@ import { conntrackPressureChange } from './conntrack-watch.js'
 import { GenerationFile } from './generation-file.js'
 import { type Overlay, type Settings, settingsOf, validOverlay } from './overlay.js'
 import { PolicyRefusal } from './refusal.js'
-import { HOST_TIMEOUT, rulesetOptions } from './ruleset-options.js'
+import { BLOCKS_MS, HOST_TIMEOUT, rulesetOptions } from './ruleset-options.js'
 import type { RuntimeEntriesFile } from './runtime-entries-file.js'
 import { changedInVain, withStartSettings } from './start-settings.js'
 
@@ -50,6 +50,8 @@ interface Change {
 export class PolicyInForce {
   /** The policy and marks that packets are judged by. */
   rules: ActivePolicy
+  /** When the kernel last remembered what this policy has blocked: milliseconds of a monotonic clock. */
+  rememberedAt = Number.NEGATIVE_INFINITY
   readonly learned: LearnedAddresses
   /** Who used which addresses of names. */
   readonly used = new UsedAddresses(0)
@@ -302,10 +304,10 @@ export class PolicyInForce {
     return this.learned.follow(policy, this.host.services, learnedSettings(config, this.host.facts))
   }
 
-  /** Makes the kernel judge nothing by what the policy has blocked: another policy may allow it. */
-  #forgetBlocks(): Promise<void> {
+  /** Makes the kernel refuse nothing by what the policy has blocked: another policy may allow it. */
+  async #forgetBlocks(): Promise<void> {
     this.rules = { ...this.rules, remembersBlocks: false }
-    return this.#options.firewall.forgetBlocks()
+    if (performance.now() < this.rememberedAt + BLOCKS_MS) await this.#options.firewall.forgetBlocks()
   }
 
   /** Makes packets be judged by these rules from now on. */

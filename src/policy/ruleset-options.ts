@@ -6,6 +6,9 @@ import type { RulesetOptions } from '../core/ruleset/ruleset.js'
 /** Seconds that a learned address outlives the service in the kernel. */
 export const HOST_TIMEOUT = 24 * 3600
 
+/** The kernel has forgotten a block after this time, however slow the host is: milliseconds. */
+export const BLOCKS_MS = 5000
+
 export function rulesetOptions(
   config: Config,
   { form, matchesCgroups }: Pick<RulesetOptions, 'form' | 'matchesCgroups'>,

@@ -46,7 +46,7 @@ function failing(mode: Policy['mode']) {
     onFault: ({ message }: Error) => recorded.push(message),
     containment: NO_CONTAINMENT,
   } as unknown as ValveOptions
-  const valve = new Valve({ rules }, options)
+  const valve = new Valve({ rules, rememberedAt: 0 }, options)
   const queued = { mark: rules.marks.judge | HOSTS_OWN } as QueuedPacket
   const verdict = valve.onError(new Error('a fault'), queued)
   valve.close()
@@ -102,7 +102,7 @@ t.test('when attribution fails, the verdict does not change and is recorded once
       containment: NO_CONTAINMENT,
     } as unknown as ValveOptions
     const valve = new Valve(
-      { rules: { policy: { ...policy('enforce'), rules }, marks, remembersBlocks: true } },
+      { rules: { policy: { ...policy('enforce'), rules }, marks, remembersBlocks: true }, rememberedAt: 0 },
       options,
     )
     for (const name of ['place', 'unit']) Object.defineProperty(valve.attribution, name, { get: fail })
@@ -144,7 +144,10 @@ function asking(mode: Policy['mode']) {
     domainOf: () => undefined,
   } as unknown as ValveOptions
   const valve = new Valve(
-    { rules: { policy: { ...policy(mode), rules: [resolver], queryPolicy }, marks, remembersBlocks: true } },
+    {
+      rules: { policy: { ...policy(mode), rules: [resolver], queryPolicy }, marks, remembersBlocks: true },
+      rememberedAt: 0,
+    },
     options,
   )
   const judge = (flags: number, sequence: number, payload: Uint8Array = new Uint8Array()) => {
