@@ -120,6 +120,7 @@ export class Tripwire {
         ended.push(burstOf(watched))
         watched.contacts.restart()
         watched.isBurst = false
+        this.#last = undefined
       }
     return ended
   }
@@ -145,6 +146,8 @@ export class Tripwire {
       watched.who = noted.who
     if (contacts < this.#limits.destinations) return
     watched.isBurst = true
+    // Packets of an unknown unit count for this burst from now on.
+    this.#last = undefined
     this.#begun.push(burstOf(watched))
   }
 
@@ -153,8 +156,10 @@ export class Tripwire {
     const units = this.#unitsOf(uid)
     const isNamed = place > LAST_UNKNOWN_PLACE && (units.has(place) || units.size < UNITS_AT_MOST)
     const key = isNamed ? place : NO_PLACE
-    const watched = units.get(key) ?? newWatched(uid, this.#limits.window)
-    units.set(key, watched)
+    // In a flood the unit of some packets is not looked up: they are part of the burst of their user.
+    const burst = key === NO_PLACE ? [...units.values()].find(({ isBurst }) => isBurst) : undefined
+    const watched = burst ?? units.get(key) ?? newWatched(uid, this.#limits.window)
+    if (burst === undefined) units.set(key, watched)
     this.#last = watched
     this.#lastPlace = place
     return watched

@@ -196,6 +196,21 @@ t.test(
   },
 )
 
+t.test(
+  'packets whose unit is not known are part of the burst of their user, and no second one',
+  async (t) => {
+    const { block, pass } = armed()
+    const alerts = Array.from({ length: 60 }, (_, n) =>
+      block({ to: host(n), place: n % 3 === 0 ? 1 : 2 }),
+    ).flat()
+    t.equal(alerts.length, 1)
+    const ended = pass(12)
+    t.match(ended, [{ blocks: 60 - 5 }], 'but for those before the alert')
+    for (let n = 100; n < 109; n++)
+      t.same(block({ to: host(n), place: 1 }), [], 'afterwards they count by themselves')
+  },
+)
+
 t.test('memory is bounded: users who were not blocked for long are forgotten first', async (t) => {
   const { block } = armed()
   for (let n = 1; n < 10; n++) block({ to: host(n) })
