@@ -40,8 +40,7 @@ t.test(
         t.equal(await sent(), packets, 'the worm knows what it sent')
         t.equal((await arrivals()).total, 0, 'nothing arrives')
       }
-    const counted = async () =>
-      (await service.blocks()) + (await kernelCount(lab.web, 'fallback_drop'))
+    const counted = async () => (await service.blocks()) + (await kernelCount(lab.web, 'fallback_drop'))
     await eventually('the service has judged all of them', async () => (await counted()) >= packets)
     t.equal(await counted(), packets, 'each packet is counted once, by the service or by the kernel')
   },
