@@ -21,7 +21,7 @@ const HOSTS_OWN = 0x5
 const NO_CONTAINMENT = { note: () => {}, holds: () => false, flush: () => {} }
 const EVERYWHERE = { family: 4, words: words('0.0.0.0'), length: 0 } as const
 
-const policy = (mode: Policy['mode']): Policy =>
+const policy = (mode: Policy['mode'], rules: Policy['rules'] = []): Policy =>
   assemble({
     mode,
     canary: undefined,
@@ -29,7 +29,7 @@ const policy = (mode: Policy['mode']): Policy =>
     transparentUsers: [],
     sparedUsers: [0],
     trustedUsers: [],
-    rules: [],
+    rules,
     queryPolicy: undefined,
   })
 
@@ -102,7 +102,7 @@ t.test('when attribution fails, the verdict does not change and is recorded once
       containment: NO_CONTAINMENT,
     } as unknown as ValveOptions
     const valve = new Valve(
-      { rules: { policy: { ...policy('enforce'), rules }, marks, remembersBlocks: true }, rememberedAt: 0 },
+      { rules: { policy: policy('enforce', rules), marks, remembersBlocks: true }, rememberedAt: 0 },
       options,
     )
     for (const name of ['place', 'unit']) Object.defineProperty(valve.attribution, name, { get: fail })
@@ -145,7 +145,7 @@ function asking(mode: Policy['mode']) {
   } as unknown as ValveOptions
   const valve = new Valve(
     {
-      rules: { policy: { ...policy(mode), rules: [resolver], queryPolicy }, marks, remembersBlocks: true },
+      rules: { policy: { ...policy(mode, [resolver]), queryPolicy }, marks, remembersBlocks: true },
       rememberedAt: 0,
     },
     options,
