@@ -12,11 +12,12 @@ export const LOG = '/var/log/checkvalve/blocks.json'
 /** The name of the collector in the files of shipping/. */
 const COLLECTOR = 'logs.example.org'
 
-/** Settings by which no packet but those of the tests is blocked. */
+/** Settings by which no packet but those of the tests is blocked, and no line but those of blocks is written. */
 const QUIET = `mode: enforce
 infrastructure: { dns: [${MIRROR.v4}], ntp: [] }
 mirrors: { discover: false }
 canary: { interval: 1h }
+containment: { destinations: 100000 }
 `
 const infected = canSwitchUsers() ? { user: 'www-data' } : {}
 
