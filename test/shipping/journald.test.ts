@@ -13,6 +13,7 @@ const CONFIG = '[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=\n'
 const QUIET = `infrastructure: { dns: [], ntp: [] }
 mirrors: { discover: false }
 canary: { interval: 1h }
+containment: { destinations: 100000 }
 `
 /** How systemd runs the service, as far as the journal is concerned. */
 const IDENTIFIER = 'checkvalve'
